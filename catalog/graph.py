@@ -1,0 +1,293 @@
+"""The catalog as a whole: what the store holds, with its references followed in both directions.
+
+::
+
+    LabelNode ──▶ DatasetNode ──▶ SchemaNode ◀══ LensNode ◀── VerificationNode
+                                   │  ▲
+                                   └──┘ versions: same publisher, same name, newest first
+
+A graph is a picture of the store at one moment, built once and only read afterwards. References to records
+that the store doesn't have are ``None`` here; the pages show them as an address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+from catalog.errors import CatalogError
+from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from catalog.datamodel import Json
+    from catalog.store import Refused, Store, StoredRecord, Version
+    from catalog.syntax import AtUri
+
+__all__ = [
+    "DatasetNode",
+    "Graph",
+    "LabelNode",
+    "LensNode",
+    "Node",
+    "Publisher",
+    "SchemaNode",
+    "VerificationNode",
+    "semver_key",
+]
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """An account that publishes. ``handle`` is there only when it points back to the DID; a draft's account is nobody's."""
+
+    did: str
+    handle: str | None = None
+    draft: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What a page calls it."""
+        return "drafts" if self.draft else self.handle or self.did
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Node(Generic[R]):
+    """A record with where it comes from. Compared by identity: the graph has one node a record."""
+
+    uri: AtUri
+    cid: str
+    publisher: Publisher
+    rkey: str
+    created: datetime
+    updated: datetime
+    value: Json
+    draft: bool
+    verified: bool
+    record: R
+    history: tuple[Version, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LabelNode(_Node[Label]):
+    """A name for a dataset."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class VerificationNode(_Node[LensVerification]):
+    """Somebody's word on a lens."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class SchemaNode(_Node[Schema]):
+    """A sample type with all that uses it. ``versions`` includes itself, newest first."""
+
+    versions: tuple[SchemaNode, ...] = ()
+    datasets: list[DatasetNode] = field(default_factory=list)
+    lenses_from: list[LensNode] = field(default_factory=list)
+    lenses_to: list[LensNode] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class DatasetNode(_Node[Dataset]):
+    """A dataset. ``local`` are the shard copies on this machine that a draft names."""
+
+    schema: SchemaNode | None = None
+    labels: list[LabelNode] = field(default_factory=list)
+    local: tuple[Path, ...] = ()
+    related: tuple[DatasetNode, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class LensNode(_Node[Lens]):
+    """A lens between two schemas."""
+
+    source: SchemaNode | None = None
+    target: SchemaNode | None = None
+    verifications: list[VerificationNode] = field(default_factory=list)
+
+
+Node: TypeAlias = DatasetNode | SchemaNode | LensNode
+
+_RELATED = 6
+_COMMON_TAG = 500
+"""A tag that more datasets than this share says nothing about kinship, and would make the search for it quadratic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Everything that is to be shown, newest first (by the record's own date, then by URI)."""
+
+    datasets: tuple[DatasetNode, ...]
+    schemas: tuple[SchemaNode, ...]
+    lenses: tuple[LensNode, ...]
+    publishers: Mapping[str, Publisher]
+    refused: tuple[Refused, ...]
+
+    @classmethod
+    def from_store(cls, store: Store) -> Graph:
+        """Read the whole store. Records that can't be read any more are left out (the crawl reports them)."""
+        handles = {str(repo.did): repo.handle for repo in store.repos()}
+        builder = _Builder(handles)
+        for stored in store.records():
+            builder.add(stored, store)
+        return builder.finish(tuple(store.refused()))
+
+    def by_publisher(self, did: str) -> tuple[Node, ...]:
+        """Everything one account publishes: datasets, then schemas, then lenses."""
+        nodes: Iterable[Node] = (*self.datasets, *self.schemas, *self.lenses)
+        return tuple(node for node in nodes if node.publisher.did == did)
+
+
+class _Builder:
+    def __init__(self, handles: Mapping[str, str | None]) -> None:
+        self.handles = handles
+        self.publishers: dict[str, Publisher] = {}
+        self.datasets: dict[str, DatasetNode] = {}
+        self.schemas: dict[str, SchemaNode] = {}
+        self.lenses: dict[str, LensNode] = {}
+        self.labels: list[LabelNode] = []
+        self.verifications: list[VerificationNode] = []
+
+    def add(self, stored: StoredRecord, store: Store) -> None:
+        try:
+            record = read_record(stored.collection, stored.value)
+        except CatalogError:
+            return
+        common = self._common(stored, record, store)
+        uri = str(stored.uri)
+        match record:
+            case Dataset():
+                self.datasets[uri] = DatasetNode(record=record, local=stored.local, **common)
+            case Schema():
+                self.schemas[uri] = SchemaNode(record=record, **common)
+            case Lens():
+                self.lenses[uri] = LensNode(record=record, **common)
+            case Label():
+                self.labels.append(LabelNode(record=record, **common))
+            case LensVerification():
+                self.verifications.append(VerificationNode(record=record, **common))
+
+    def _common(self, stored: StoredRecord, record: Record, store: Store) -> dict[str, object]:
+        did = str(stored.did)
+        publisher = self.publishers.setdefault(
+            did, Publisher(did=did, handle=self.handles.get(did), draft=stored.draft)
+        )
+        return {
+            "uri": stored.uri,
+            "cid": str(stored.cid),
+            "publisher": publisher,
+            "rkey": str(stored.rkey),
+            "created": record.created_at.moment,
+            "updated": stored.updated,
+            "value": stored.value,
+            "draft": stored.draft,
+            "verified": stored.verified,
+            "history": tuple(store.history(stored.uri)),
+        }
+
+    def finish(self, refused: tuple[Refused, ...]) -> Graph:
+        self._link()
+        self._versions()
+        self._related()
+        return Graph(
+            datasets=_newest_first(self.datasets.values()),
+            schemas=_newest_first(self.schemas.values()),
+            lenses=_newest_first(self.lenses.values()),
+            publishers=self.publishers,
+            refused=refused,
+        )
+
+    def _link(self) -> None:
+        for dataset in _newest_first(self.datasets.values()):
+            dataset.schema = self.schemas.get(str(dataset.record.schema_ref))
+            if dataset.schema is not None:
+                dataset.schema.datasets.append(dataset)
+        for lens in _newest_first(self.lenses.values()):
+            lens.source = self.schemas.get(str(lens.record.source))
+            lens.target = self.schemas.get(str(lens.record.target))
+            if lens.source is not None:
+                lens.source.lenses_from.append(lens)
+            if lens.target is not None:
+                lens.target.lenses_to.append(lens)
+        for label in self.labels:
+            named = self.datasets.get(str(label.record.dataset))
+            # A label is the publisher's own word: others may not name somebody's dataset.
+            if named is not None and named.publisher is label.publisher:
+                named.labels.append(label)
+        for verification in self.verifications:
+            checked = self.lenses.get(str(verification.record.lens))
+            if checked is not None:
+                checked.verifications.append(verification)
+
+    def _versions(self) -> None:
+        families: defaultdict[tuple[str, str], list[SchemaNode]] = defaultdict(list)
+        for schema in self.schemas.values():
+            families[schema.publisher.did, schema.record.sample_type.name].append(schema)
+        for family in families.values():
+            ordered = sorted(family, key=lambda s: (semver_key(s.record.sample_type.version), s.uri), reverse=True)
+            for schema in family:
+                schema.versions = tuple(ordered)
+
+    def _related(self) -> None:
+        by_tag: defaultdict[str, list[DatasetNode]] = defaultdict(list)
+        ordered = _newest_first(self.datasets.values())
+        for dataset in ordered:
+            for tag in dataset.record.tags:
+                by_tag[tag].append(dataset)
+        for dataset in ordered:
+            dataset.related = _relatives(dataset, by_tag)
+
+
+def _relatives(dataset: DatasetNode, by_tag: Mapping[str, list[DatasetNode]]) -> tuple[DatasetNode, ...]:
+    """The datasets nearest to one: same schema counts three, one lens away two, each shared tag one."""
+    scores: Counter[DatasetNode] = Counter()
+    schema = dataset.schema
+    if schema is not None:
+        for other in schema.datasets[:_COMMON_TAG]:
+            scores[other] += 3
+        near = [lens.target for lens in schema.lenses_from] + [lens.source for lens in schema.lenses_to]
+        for neighbour in near:
+            for other in neighbour.datasets[:_COMMON_TAG] if neighbour is not None else ():
+                scores[other] += 2
+    for tag in dataset.record.tags:
+        sharers = by_tag[tag]
+        for other in sharers if len(sharers) <= _COMMON_TAG else ():
+            scores[other] += 1
+    scores.pop(dataset, None)
+    ranked = sorted(scores.items(), key=lambda pair: (-pair[1], str(pair[0].uri)))
+    return tuple(node for node, _ in ranked[:_RELATED])
+
+
+N = TypeVar("N", DatasetNode, SchemaNode, LensNode)
+
+
+def _newest_first(nodes: Iterable[N]) -> tuple[N, ...]:
+    return tuple(sorted(sorted(nodes, key=lambda n: str(n.uri)), key=lambda n: n.created, reverse=True))
+
+
+_SEMVER = re.compile(r"(\d{1,18})\.(\d{1,18})\.(\d{1,18})(?:-([0-9A-Za-z.-]+))?(?:\+.*)?", re.ASCII)
+
+SemverKey: TypeAlias = tuple[int, tuple[int, int, int], int, tuple[tuple[int, int, str], ...]]
+
+
+def semver_key(text: str) -> SemverKey:
+    """A sort key in semver's order (https://semver.org/#spec-item-11): 1.10.0 after 1.9.0, 1.0.0-rc.1 before 1.0.0.
+
+    What isn't a version sorts before all that are.
+    """
+    match = _SEMVER.fullmatch(text)
+    if match is None:
+        return (0, (0, 0, 0), 0, ((1, 0, text),))
+    numbers = (int(match[1]), int(match[2]), int(match[3]))
+    if match[4] is None:
+        return (1, numbers, 1, ())
+    parts = match[4].split(".")
+    return (1, numbers, 0, tuple((0, int(p), "") if p.isascii() and p.isdigit() else (1, 0, p) for p in parts))
