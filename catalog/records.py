@@ -300,8 +300,8 @@ def read_record(collection: str, value: Json) -> Record:
 def _forgive(value: Json) -> Json:
     """The record without the deviations that existing clients are known for (``wire-format``: read without complaint).
 
-    Metadata as an object becomes msgpack bytes; a blob of any MIME type becomes a tar; a checksum of no
-    algorithm goes. Whatever isn't of the expected shape is left for the validator to name.
+    A flattened or nested schema body gets the envelope's keys; metadata as an object becomes msgpack bytes; a blob
+    of any MIME type becomes a tar. Whatever isn't of the expected shape is left for the validator to name.
     """
     if not isinstance(value, dict):
         return value
@@ -313,6 +313,11 @@ def _forgive(value: Json) -> Json:
         except (ValueError, TypeError, RecursionError, OverflowError):
             return fixed
         fixed["metadata"] = datamodel.bytes_json(packed)
+    body = fixed.get("schema")
+    if isinstance(body, dict) and not isinstance(body.get("content"), dict):
+        nested = body.get("schemaBody")
+        content = nested if isinstance(nested, dict) else {key: part for key, part in body.items() if key != "$type"}
+        fixed["schema"] = {"draft": "draft-07", **body, "content": content}
     storage = fixed.get("storage")
     if isinstance(storage, dict):
         fixed["storage"] = {
