@@ -38,4 +38,6 @@ def sample_types(draw: st.DrawFn) -> SampleType:
         )
         for name in names
     )
-    return SampleType(name=draw(texts.filter(bool)), version="1.0.0", fields=fields, description=draw(st.none() | texts))
+    return SampleType(
+        name=draw(texts.filter(bool)), version="1.0.0", fields=fields, description=draw(st.none() | texts)
+    )

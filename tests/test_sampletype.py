@@ -136,9 +136,7 @@ def test_other_clients_types_read_as_what_they_are(schema: object, expected: Fie
     assert isinstance(field.type, Unknown) if expected is None else field.type == expected
 
 
-@pytest.mark.parametrize(
-    "schema", [{"type": ["integer", "null"]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]
-)
+@pytest.mark.parametrize("schema", [{"type": ["integer", "null"]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}])
 def test_or_null_means_optional(schema: datamodel.Json) -> None:
     """Both spellings of "or null" make a required property optional."""
     (field,) = read_body({"properties": {"f": schema}, "required": ["f"]})

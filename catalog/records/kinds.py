@@ -1,0 +1,197 @@
+"""The five record kinds as typed values, and where they live on the network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from catalog.datamodel import Json
+from catalog.sampletype import SampleType
+from catalog.syntax import AtUri, Cid, Datetime, RecordKey
+
+_NS: Final = "science.alt.dataset."
+SCHEMA: Final = _NS + "schema"
+DATASET: Final = _NS + "entry"
+LENS: Final = _NS + "lens"
+LABEL: Final = _NS + "label"
+VERIFICATION: Final = _NS + "lensVerification"
+COLLECTIONS: Final = (SCHEMA, DATASET, LENS, LABEL, VERIFICATION)
+
+JSON_SCHEMA_FORMAT: Final = SCHEMA + "#jsonSchemaFormat"
+STORAGE_HTTP: Final = _NS + "storageHttp"
+STORAGE_S3: Final = _NS + "storageS3"
+STORAGE_BLOBS: Final = _NS + "storageBlobs"
+STORAGE_EXTERNAL: Final = _NS + "storageExternal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checksum:
+    """A digest of a shard's bytes, as lower-case hex."""
+
+    algorithm: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpShard:
+    """A shard at a URL. Braces in it are just characters."""
+
+    url: str
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpStorage:
+    """Shards at https addresses."""
+
+    shards: tuple[HttpShard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Shard:
+    """A shard under a key of a bucket."""
+
+    key: str
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Storage:
+    """Shards in a bucket of S3 or a compatible store (then with its ``endpoint``)."""
+
+    bucket: str
+    shards: tuple[S3Shard, ...]
+    region: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobShard:
+    """A shard kept as a blob on the publisher's PDS. ``size`` in bytes."""
+
+    cid: Cid
+    mime_type: str
+    size: int | None = None
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobStorage:
+    """Shards kept as blobs."""
+
+    blobs: tuple[BlobShard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalStorage:
+    """Deprecated, still met: URLs in which braces *are* a pattern."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownStorage:
+    """A storage of a type we don't know; its ``$type`` is all we say."""
+
+    type: str
+
+
+Storage: TypeAlias = HttpStorage | S3Storage | BlobStorage | ExternalStorage | UnknownStorage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much there is; ``None`` where the record doesn't say."""
+
+    samples: int | None = None
+    bytes: int | None = None
+    shards: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeReference:
+    """Code in a git repository, pinned to a commit. ``path`` is ``file.py:function`` or ``module:function``."""
+
+    repository: str
+    commit: str
+    path: str
+    branch: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """A published sample type."""
+
+    sample_type: SampleType
+    created_at: Datetime
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A published dataset (lexicon ``entry``). ``metadata`` is the decoded msgpack map, empty when absent."""
+
+    name: str
+    schema_ref: AtUri
+    storage: Storage
+    created_at: Datetime
+    description: str | None = None
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+    size: Size | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata_schema_ref: AtUri | None = None
+    content_metadata: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lens:
+    """A two-way transformation between two schemas; its code is a pinned reference."""
+
+    name: str
+    source: AtUri
+    target: AtUri
+    getter: CodeReference
+    putter: CodeReference
+    created_at: Datetime
+    description: str | None = None
+    source_version: str | None = None
+    target_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A name, perhaps with a version, for a dataset record."""
+
+    name: str
+    dataset: AtUri
+    created_at: Datetime
+    version: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LensVerification:
+    """Somebody's word that a lens is right, for one version (``lens_commit``, a CID) of its record."""
+
+    lens: AtUri
+    lens_commit: str
+    method: str
+    created_at: Datetime
+    description: str | None = None
+
+
+Record: TypeAlias = Schema | Dataset | Lens | Label | LensVerification
+
+
+def schema_rkey(name: str, version: str) -> RecordKey:
+    """The record key of a schema version: ``Name:1.0.0``.
+
+    A second create of the same version then fails on the server, which is what an immutable version means. What
+    a record key may not hold (also semver's ``+``) becomes ``_``. Raises :class:`InvalidSyntax` when too long.
+    """
+    return RecordKey.parse(re.sub(r"[^A-Za-z0-9._~-]", "_", name) + ":" + re.sub(r"[^A-Za-z0-9._~-]", "_", version))
