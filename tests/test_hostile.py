@@ -1,0 +1,183 @@
+"""Hostile text in every string field of every record kind shows as text, and breaks nothing."""
+
+from __future__ import annotations
+
+import ast
+import html
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgpack
+import pytest
+
+from catalog import datamodel
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from catalog.datamodel import Json
+    from tests.conftest import Account, Network
+
+PAYLOADS = {
+    "script": "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>",
+    "attribute": "\"'><svg onload=window.pwned=1><b x='",
+    "url": "javascript:window.pwned=1",
+    "jinja": "{{ 7*191 }}{% for x in y %}{# c #}${7*191}",
+    "markdown": "[c](javascript:window.pwned=1) ![i](https://evil.example/i.png) <https://evil.example> `#` |a|b|",
+    "python": "'''\"\"\"\\\n'); import os; os.abort() #\\N{BEL}",
+    "bidi": "a\u202eb\u2066c\u200fd\u0007e\u2028f",
+    "comment": "--></style></title></textarea></template><!--<![CDATA[",
+    "shell": "@@TITLE@@ __CATALOG_BODY__ <!-- catalog:body --> \x00",
+    "long": "W" * 5000,
+}
+
+
+def _records(did: str, text: str) -> list[tuple[str, str, dict[str, Json]]]:
+    """One record of each kind, with ``text`` in each field that takes text (cut to the lexicon's limit)."""
+    now = "2026-11-01T12:00:00.000Z"
+
+    def cut(limit: int) -> str:
+        return text.encode()[:limit].decode("utf-8", "ignore")
+
+    tags: list[Json] = [cut(150)]
+    ndarray: dict[str, Json] = {
+        "$ref": "x/ndarray",
+        "dtype": cut(60),
+        "dimensionNames": [text, text],
+        "shape": [1, None],
+    }
+    properties: dict[str, Json] = {
+        text: {"type": "integer", "description": text, "title": text},
+        text + "a": {**ndarray, "description": text},
+        "class": {"type": "array", "items": {"type": text}},
+        "from catalog import": {"$ref": text},
+    }
+    schema_uri = f"at://{did}/{SCHEMA}/hostile"
+    code: dict[str, Json] = {
+        "repository": cut(500), "commit": cut(40), "path": cut(500), "branch": cut(100), "language": cut(50),
+    }  # fmt: skip
+    metadata = {text: text, "homepage": text, "citation": text, "creators": [text, {text: [text]}]}
+    checksum: dict[str, Json] = {"algorithm": cut(20), "digest": cut(128)}
+    schema: dict[str, Json] = {
+        "name": cut(100), "version": "1.0.0", "schemaType": cut(50), "description": cut(5000), "createdAt": now,
+        "schema": {"$type": SCHEMA + "#jsonSchemaFormat", "draft": "draft-07", "content": {"properties": properties}},
+        "metadata": {"license": cut(200), "tags": tags},
+    }  # fmt: skip
+    dataset: dict[str, Json] = {
+        "name": cut(200), "schemaRef": schema_uri, "description": cut(5000), "license": cut(200), "tags": tags,
+        "storage": {
+            "$type": "science.alt.dataset.storageHttp", "shards": [{"url": "javascript:" + cut(1500).replace(" ", "").encode("ascii", "ignore").decode().translate({i: None for i in range(33)}), "checksum": checksum}],
+        },
+        "metadata": datamodel.bytes_json(msgpack.packb(metadata)), "contentMetadata": {text: text}, "createdAt": now,
+    }  # fmt: skip
+    lens: dict[str, Json] = {
+        "name": cut(100), "description": cut(1000), "sourceSchema": schema_uri, "targetSchema": schema_uri,
+        "getterCode": code, "putterCode": code, "language": cut(50), "createdAt": now,
+        "sourceSchemaVersion": cut(100), "targetSchemaVersion": cut(100),
+    }  # fmt: skip
+    label: dict[str, Json] = {
+        "name": cut(200), "datasetUri": f"at://{did}/{DATASET}/3kaaaaaaaaaa2", "version": cut(50),
+        "description": cut(5000), "createdAt": now,
+    }  # fmt: skip
+    verification: dict[str, Json] = {
+        "lens": f"at://{did}/{LENS}/3kaaaaaaaaaa3", "lensCommit": str(datamodel.record_cid({})),
+        "verificationMethod": cut(50), "description": cut(1000), "createdAt": now,
+    }  # fmt: skip
+    return [
+        (SCHEMA, "hostile", schema),
+        (DATASET, "3kaaaaaaaaaa2", dataset),
+        (LENS, "3kaaaaaaaaaa3", lens),
+        (LABEL, "3kaaaaaaaaaa4", label),
+        (VERIFICATION, "3kaaaaaaaaaa5", verification),
+    ]
+
+
+@pytest.fixture(scope="module")
+def hostile_site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Account]]:
+    """A site built from one account for each payload, by way of the real PDS."""
+    work = tmp_path_factory.mktemp("hostile")
+    accounts = {}
+    for name, text in PAYLOADS.items():
+        account = accounts[name] = network.account()
+        for collection, rkey, value in _records(account.did, text):
+            network.put_record(account, collection, rkey, {"$type": collection, **value})
+    sources = "".join(f"        - repo: {account.did}\n" for account in accounts.values())
+    (work / "mkdocs.yml").write_text(
+        "site_name: Hostile\ntheme: {name: material, font: false}\nplugins:\n  - catalog:\n      store: s.sqlite\n"
+        f"      sources:\n{sources}",
+        encoding="utf-8",
+    )
+    (work / "docs").mkdir()
+    (work / "docs" / "index.md").write_text("# Home\n", encoding="utf-8")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build"], cwd=work, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    return work / "site", accounts
+
+
+def _pages(site: Path, part: str) -> list[Path]:
+    return sorted(path.parent.relative_to(site) for path in site.rglob("index.html") if part in path.as_posix())
+
+
+def test_every_hostile_record_has_its_page(hostile_site: tuple[Path, dict[str, Account]]) -> None:
+    """None of them is refused: they keep to their lexicons, and so have to be shown."""
+    site, accounts = hostile_site
+    for name, account in accounts.items():
+        pages = [str(page) for page in _pages(site, account.did.replace(":", "-"))]
+        for kind in ("datasets", "schemas", "lenses", "publishers"):
+            assert any(page.startswith(kind) for page in pages), (name, kind, pages)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_hostile_text_runs_nothing_and_breaks_no_layout(
+    hostile_site: tuple[Path, dict[str, Account]],
+    serve: Callable[[Path], str],
+    page: Page,
+    payload: str,
+    width: int,
+) -> None:
+    """In Chromium: no script of theirs runs, nothing is asked of another host, no page is wider than its window."""
+    site, accounts = hostile_site
+    base = serve(site).rstrip("/")
+    strangers: list[str] = []
+    page.on(
+        "request",
+        lambda request: strangers.append(request.url) if not request.url.startswith((base, "data:")) else None,
+    )
+    page.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
+    page.set_viewport_size({"width": width, "height": 900})
+    places = [str(path) + "/" for path in _pages(site, accounts[payload].did.replace(":", "-"))]
+    for place in [*places, "datasets/", "schemas/", "lenses/", "browse/", "publishers/", ""]:
+        page.goto(f"{base}/{place}", wait_until="load")
+        assert page.evaluate("window.pwned") is None, place
+        assert page.locator("main a[href^='javascript' i], main svg[onload], main img[src^='http']").count() == 0
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{place} is {wide} px wider than its window"
+    assert strangers == []
+    if payload in ("script", "attribute", "jinja", "url"):
+        page.goto(f"{base}/{next(place for place in places if place.startswith('datasets'))}")
+        assert PAYLOADS[payload] in page.locator("h1").inner_text()
+
+
+def test_every_generated_snippet_still_parses(hostile_site: tuple[Path, dict[str, Account]]) -> None:
+    """Whatever the names and descriptions say, what the pages offer as Python is Python, and hides no characters."""
+    import re
+
+    site, _ = hostile_site
+    snippets = 0
+    for path in [*site.glob("datasets/*/*/index.html"), *site.glob("schemas/*/*/index.html")]:
+        for block in re.findall(
+            r'<code[^>]*data-language="python"[^>]*>(.*?)</code>', path.read_text("utf-8"), re.DOTALL
+        ):
+            source = html.unescape(re.sub(r"<[^>]+>", "", block))
+            ast.parse(source)
+            assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u0000-\u0008]", source), path
+            snippets += 1
+    assert snippets >= 3 * len(PAYLOADS)
