@@ -1,0 +1,38 @@
+"""What all identifiers do alike: take only text, of a bounded length, and say what was refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalog.errors import InvalidSyntax
+
+if TYPE_CHECKING:
+    import re
+
+__all__ = ["match", "refusal"]
+
+SHOWN = 80
+"""Characters of a refused text that an error shows."""
+
+
+def match(pattern: re.Pattern[str], text: object, *, kind: str, longest: int, hint: str) -> str:
+    """``text``, when it is a string of at most ``longest`` characters that ``pattern`` matches as a whole.
+
+    The length is checked first, so that hostile text never reaches the pattern. Every pattern but the one of a
+    language is ASCII only, so characters are bytes. Raises :class:`InvalidSyntax`.
+    """
+    if not isinstance(text, str):
+        raise refusal(kind, text, hint)
+    if len(text) > longest:
+        raise refusal(kind, text, f"it has {len(text):,} characters; the most is {longest:,}")
+    if pattern.fullmatch(text) is None:
+        raise refusal(kind, text, hint)
+    return text
+
+
+def refusal(kind: str, text: object, hint: str) -> InvalidSyntax:
+    """The error that says: this is not a ``kind`` (with its article)."""
+    if not isinstance(text, str):
+        return InvalidSyntax(f"a value of type {type(text).__name__} is not {kind}", hint=hint)
+    shown = repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+    return InvalidSyntax(f"{shown} is not {kind}", hint=hint)
