@@ -1,0 +1,45 @@
+"""A catalog for datasets on the AT Protocol.
+
+Importing this package imports nothing heavy: what it offers is loaded when first asked for. ::
+
+    from catalog import Dataset
+
+    for sample in Dataset.from_atproto("at://…/science.alt.dataset.entry/…"):
+        ...
+
+``__all__`` is the whole public surface of the top level; the rooms behind it (:mod:`catalog.records`,
+:mod:`catalog.graph`, …) list their own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from catalog.samples import Dataset, DictSample, PackableSample, packable
+
+    __version__: str
+
+__all__ = ["Dataset", "DictSample", "PackableSample", "__version__", "packable"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use (PEP 562)."""
+    if name == "__version__":
+        # The metadata machinery costs more than this whole module; most imports never ask.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        value: object = version("atdata-catalog")
+    elif name in __all__:
+        value = getattr(import_module("catalog.samples"), name)
+    else:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})
