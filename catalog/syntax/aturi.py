@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from catalog.errors import InvalidSyntax
 from catalog.syntax.atidentifier import AtIdentifier
-from catalog.syntax.did import Did
 from catalog.syntax.grammar import refusal
-from catalog.syntax.handle import Handle
 from catalog.syntax.nsid import Nsid
 from catalog.syntax.recordkey import RecordKey
+
+if TYPE_CHECKING:
+    from catalog.syntax.did import Did
+    from catalog.syntax.handle import Handle
 
 __all__ = ["AtUri"]
 

@@ -22,6 +22,8 @@ SHA_256: Final = 0x12
 _PATTERN: Final = re.compile(r"(?!Qm)[A-Za-z0-9+=]{8,}")
 _HINT: Final = "a CID looks like bafyrei… (version 1; the old Qm… form is not used)"
 _MAX_VARINT_BYTES: Final = 9
+_MORE: Final = 0x80
+"""The bit of a varint's byte that says another follows."""
 
 
 class _Parts(NamedTuple):
@@ -116,9 +118,9 @@ def _varint(binary: bytes) -> tuple[int, bytes]:
     """The unsigned LEB128 number in front, in its shortest form, and what follows it."""
     number = 0
     for index, byte in enumerate(binary[:_MAX_VARINT_BYTES]):
-        number |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
+        number |= (byte & ~_MORE) << 7 * index
+        if not byte & _MORE:
             if byte == 0 and index:
-                break
+                raise InvalidSyntax("a CID with a number that is not in its shortest form")
             return number, binary[index + 1 :]
-    raise InvalidSyntax("a CID that breaks off inside a number")
+    raise InvalidSyntax("a CID that breaks off inside a number, or has one too large")

@@ -72,8 +72,12 @@ def _moment(text: str) -> datetime:
         raise ValueError(_HINT)
     year = int(found["year"])
     there = datetime(
-        year or _LEAP_CYCLE,
-        *(int(found[part]) for part in ("month", "day", "hour", "minute", "second")),
+        year=year or _LEAP_CYCLE,
+        month=int(found["month"]),
+        day=int(found["day"]),
+        hour=int(found["hour"]),
+        minute=int(found["minute"]),
+        second=int(found["second"]),
         microsecond=int((found["fraction"] or "0")[:6].ljust(6, "0")),
         tzinfo=UTC,
     )
