@@ -14,14 +14,29 @@ Importing this package imports nothing heavy: what it offers is loaded when firs
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from catalog.samples import Dataset, DictSample, PackableSample, packable
+    from catalog.samples.dataset import Dataset
+    from catalog.samples.packable import DictSample, PackableSample, packable, wire
+    from catalog.samples.shards import write_shards
+    from catalog.sampletype import Array
 
     __version__: str
 
-__all__ = ["Dataset", "DictSample", "PackableSample", "__version__", "packable"]
+__all__ = [
+    "Array", "Dataset", "DictSample", "PackableSample", "__version__", "packable", "wire", "write_shards",
+]  # fmt: skip
+
+_HOMES: Final = {
+    "Array": "catalog.sampletype",
+    "Dataset": "catalog.samples.dataset",
+    "DictSample": "catalog.samples.packable",
+    "PackableSample": "catalog.samples.packable",
+    "packable": "catalog.samples.packable",
+    "wire": "catalog.samples.packable",
+    "write_shards": "catalog.samples.shards",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -31,8 +46,8 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version  # noqa: PLC0415
 
         value: object = version("atdata-catalog")
-    elif name in __all__:
-        value = getattr(import_module("catalog.samples"), name)
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
     else:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
