@@ -1,0 +1,243 @@
+"""Settings as typed values: the ``catalog`` block of ``mkdocs.yml``, and the environment for what tests change.
+
+::
+
+    plugins:
+      - catalog:
+          store: .catalog/catalog.sqlite
+          contact: https://data.example.org/about
+          sources:
+            - manifests: manifests
+            - repo: alice.example.org
+            - pds: https://pds.example.org
+          deny: [did:plc:…]
+
+Nothing else of ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import yaml
+
+from catalog.errors import InvalidConfig, InvalidSyntax
+from catalog.syntax import AtIdentifier, Did
+
+__all__ = ["SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "Source", "load_settings", "read_settings"]
+
+SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
+"""The kinds of source that the configuration knows; a crawl says which of them it can read."""
+
+_KEYS: Final = ("store", "sources", "deny", "contact")
+_DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """How to reach the network.
+
+    ``allow_loopback`` opens addresses of this machine, also by plain http: for tests and local networks.
+    ``handle_resolver`` is a server to ask for handles instead of DNS and the handle's own host.
+    ``contact`` stands in the User-Agent, so that somebody who is bothered knows whom to tell.
+    """
+
+    plc_url: str = "https://plc.directory"
+    allow_loopback: bool = False
+    handle_resolver: str | None = None
+    contact: str = ""
+
+    @classmethod
+    def from_environment(cls, *, contact: str | None = None) -> NetworkSettings:
+        """From CATALOG_PLC_URL, CATALOG_ALLOW_LOOPBACK (1 or 0), CATALOG_HANDLE_RESOLVER and CATALOG_CONTACT.
+
+        An empty variable counts as unset; a given ``contact`` goes before the environment's. Raises
+        :class:`InvalidConfig`.
+        """
+        loopback = _variable("CATALOG_ALLOW_LOOPBACK") or "0"
+        if loopback not in ("0", "1"):
+            raise InvalidConfig(f"{loopback!r} is neither 1 nor 0", where="CATALOG_ALLOW_LOOPBACK")
+        plc = _variable("CATALOG_PLC_URL")
+        resolver = _variable("CATALOG_HANDLE_RESOLVER")
+        name = contact if contact is not None else _variable("CATALOG_CONTACT") or ""
+        if not name.isascii() or not all(char.isprintable() for char in name) or len(name) > 200:  # noqa: PLR2004
+            raise InvalidConfig("must be at most 200 printable ASCII characters", where="contact", hint="it is sent in a header")
+        return cls(
+            plc_url=cls().plc_url if plc is None else _base_url(plc, "CATALOG_PLC_URL"),
+            allow_loopback=loopback == "1",
+            handle_resolver=None if resolver is None else _base_url(resolver, "CATALOG_HANDLE_RESOLVER"),
+            contact=name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One place records come from. As text: ``pds:https://pds.example.org``."""
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        """The kind and the value; names the source in the store and in reports."""
+        return f"{self.kind}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogSettings:
+    """The catalog's settings. ``base`` is the directory that relative paths in sources start from."""
+
+    store: Path
+    sources: tuple[Source, ...] = ()
+    deny: tuple[Did, ...] = ()
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    base: Path = Path()
+
+
+def load_settings(mkdocs_yml: Path) -> CatalogSettings:
+    """The settings of a MkDocs configuration file. Raises :class:`InvalidConfig`."""
+    try:
+        config = yaml.load(mkdocs_yml.read_bytes(), Loader=_Loader)  # noqa: S506 — a SafeLoader
+    except OSError as error:
+        hint = "run it where mkdocs.yml is, or name it with --config"
+        raise InvalidConfig(f"can't be read: {error.strerror}", where=str(mkdocs_yml), hint=hint) from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = str(mkdocs_yml) if mark is None else f"{mkdocs_yml}:{mark.line + 1}"
+        raise InvalidConfig(f"not YAML: {getattr(error, 'problem', None) or 'unreadable'}", where=where) from None
+    block = _block(config.get("plugins") if isinstance(config, dict) else None)
+    if block is None:
+        raise InvalidConfig("no catalog plugin", where=str(mkdocs_yml), hint="add '- catalog:' under plugins:")
+    try:
+        return read_settings(block, mkdocs_yml.resolve().parent)
+    except InvalidConfig as error:
+        error.within(f"{mkdocs_yml}: plugins.catalog")
+        raise
+
+
+def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
+    """The settings of a ``catalog`` block; relative paths start at ``base``. Raises :class:`InvalidConfig`."""
+    for key in mapping:
+        if key not in _KEYS:
+            near = get_close_matches(str(key), _KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_KEYS)}"
+            raise InvalidConfig(f"unknown setting {str(key)!r}", hint=hint)
+    store = mapping.get("store")
+    contact = mapping.get("contact")
+    return CatalogSettings(
+        store=base / (_DEFAULT_STORE if store is None else _text(store, "store")),
+        sources=_sources(mapping.get("sources")),
+        deny=_deny(mapping.get("deny")),
+        network=NetworkSettings.from_environment(contact=None if contact is None else _text(contact, "contact")),
+        base=base,
+    )
+
+
+def _sources(value: object) -> tuple[Source, ...]:
+    items = [] if value is None else value
+    if not isinstance(items, list | tuple):
+        raise InvalidConfig("must be a list", where="sources", hint="start each source with a dash")
+    found = tuple(_source(item, f"sources[{index}]") for index, item in enumerate(items))
+    for index, source in enumerate(found):
+        if source in found[:index]:
+            raise InvalidConfig(f"{source} stands twice", where=f"sources[{index}]")
+    return found
+
+
+def _source(item: object, where: str) -> Source:
+    if not isinstance(item, Mapping) or len(item) != 1:
+        raise InvalidConfig("must be one 'kind: value'", where=where, hint="for example 'repo: alice.example.org'")
+    ((kind, value),) = item.items()
+    if kind not in SOURCE_KINDS:
+        raise InvalidConfig(f"unknown source {kind!r}", where=where, hint=f"known: {', '.join(SOURCE_KINDS)}")
+    text = _text(value, f"{where}.{kind}")
+    if kind == "pds":
+        text = _base_url(text, f"{where}.pds")
+    elif kind == "repo":
+        try:
+            text = str(AtIdentifier.parse(text.removeprefix("@")))
+        except InvalidSyntax as error:
+            raise InvalidConfig(error.what, where=f"{where}.repo", hint=error.hint) from None
+    return Source(kind=kind, value=text)
+
+
+def _deny(value: object) -> tuple[Did, ...]:
+    items = [] if value is None else value
+    if not isinstance(items, list | tuple):
+        raise InvalidConfig("must be a list of DIDs", where="deny")
+    try:
+        return tuple(Did.parse(item) for item in items)
+    except InvalidSyntax as error:
+        raise InvalidConfig(error.what, where="deny", hint="handles change hands; deny takes DIDs") from None
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise InvalidConfig("must be text, and not empty", where=where)
+    return value
+
+
+def _base_url(text: str, where: str) -> str:
+    """A server's address without a path: ``https://pds.example.org``. Which addresses are opened is the guard's word."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise InvalidConfig(f"{text[:200]!r} is not the URL of a server", where=where, hint="https://host")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise InvalidConfig("must be a server without a path", where=where, hint=f"{parts.scheme}://{parts.hostname}")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(name) or None
+
+
+def _block(plugins: object) -> Mapping[str, object] | None:
+    """The options of our plugin, wherever MkDocs lets them stand; None when it isn't there."""
+    entries = plugins if isinstance(plugins, list) else [plugins]
+    for entry in entries:
+        if entry == "catalog":
+            return {}
+        if isinstance(entry, dict) and "catalog" in entry:
+            options = entry["catalog"]
+            if options is None:
+                return {}
+            if not isinstance(options, dict):
+                raise InvalidConfig("must be a map of settings", where="plugins.catalog")
+            return {str(key): value for key, value in options.items()}
+    return None
+
+
+class _Loader(yaml.SafeLoader):
+    """MkDocs's YAML without its powers: ``!ENV`` is read as MkDocs reads it, every other tag is nothing."""
+
+
+def _environment(loader: yaml.SafeLoader, node: yaml.Node) -> object:
+    """``!ENV NAME`` or ``!ENV [NAME, OTHER, default]``."""
+    if isinstance(node, yaml.ScalarNode):
+        return os.environ.get(str(loader.construct_scalar(node)))
+    if not isinstance(node, yaml.SequenceNode):
+        return None
+    items = loader.construct_sequence(node)
+    for name in items if len(items) == 1 else items[:-1]:
+        if isinstance(name, str) and name in os.environ:
+            return os.environ[name]
+    return items[-1] if len(items) > 1 else None
+
+
+def _nothing(_loader: yaml.SafeLoader, _suffix: str, _node: yaml.Node) -> None:
+    return None
+
+
+_Loader.add_constructor("!ENV", _environment)
+_Loader.add_multi_constructor("!", _nothing)
+_Loader.add_multi_constructor("tag:yaml.org,2002:python/", _nothing)
