@@ -1,0 +1,297 @@
+"""Drafts to records: URIs given, local shards hashed, each record checked against its lexicon."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from catalog import records
+from catalog.datamodel import Json, record_cid
+from catalog.errors import CatalogError, Fault, InvalidManifest, InvalidRecord
+from catalog.manifest.drafts import (
+    DatasetDraft,
+    Draft,
+    LensDraft,
+    SchemaDraft,
+    SchemaRef,
+    ShardDraft,
+    VerificationDraft,
+)
+from catalog.manifest.faults import place, shown
+from catalog.manifest.shards import digest_file
+from catalog.records import Checksum, Dataset, HttpShard, HttpStorage, Label, Lens, LensVerification, Schema, Size
+from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey, Tid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from catalog.records import Record
+
+__all__ = ["DraftKey", "DraftRecord", "ManifestSet"]
+
+DraftKey = tuple[str, str, str]
+"""Which record is meant, whatever its record key: collection, name, and the version or ``""``.
+
+Only schemas and labels have a version; a verification has its method there, and its lens as its name.
+"""
+
+_NOTHING: Final[Mapping[DraftKey, RecordKey]] = MappingProxyType({})
+_NO_TIMES: Final[Mapping[DraftKey, Datetime]] = MappingProxyType({})
+
+_WIRE_TO_YAML: Final = (
+    ("metadata.license", "license"),
+    ("metadata.tags", "tags"),
+    ("schemaRef", "schema"),
+    ("sourceSchema", "source"),
+    ("targetSchema", "target"),
+    ("getterCode", "getter"),
+    ("putterCode", "putter"),
+    ("contentMetadata", "content_metadata"),
+    ("size.samples", "samples"),
+    ("verificationMethod", "method"),
+    ("lensCommit", "lens_commit"),
+    ("schema.properties", "fields"),
+    ("schema", "fields"),
+    ("storage", "shards"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRecord:
+    """A record ready to be written: where to, what, and which lines it comes from.
+
+    ``value`` is what goes over the wire and ``cid`` its CID; ``local`` are the shards' local copies, in order.
+    """
+
+    uri: AtUri
+    cid: Cid
+    collection: str
+    name: str
+    version: str | None
+    key: DraftKey
+    record: Record
+    value: dict[str, Json]
+    file: Path
+    line: int
+    local: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestSet:
+    """What a set of manifests says; every name in it resolves."""
+
+    files: tuple[Path, ...]
+    schemas: tuple[SchemaDraft, ...] = ()
+    datasets: tuple[DatasetDraft, ...] = ()
+    lenses: tuple[LensDraft, ...] = ()
+    verifications: tuple[VerificationDraft, ...] = ()
+
+    def records(
+        self,
+        did: Did,
+        *,
+        created_at: Datetime,
+        new_tid: Callable[[], Tid],
+        rkeys: Mapping[DraftKey, RecordKey] = _NOTHING,
+        created: Mapping[DraftKey, Datetime] = _NO_TIMES,
+        hash_local: bool = True,
+    ) -> tuple[DraftRecord, ...]:
+        """The records of an account, those referred to first: schemas, datasets, labels, lenses, verifications.
+
+        ``rkeys`` and ``created`` are the keys and times of records that exist already; the others get a TID (a
+        schema: its name and version) and ``created_at``. A verification names the CID of its lens, and that
+        depends on the lens's time. ``hash_local=False`` leaves local copies alone.
+
+        Raises :class:`InvalidManifest`, with all faults: a local copy is missing or isn't the shard that was
+        promised, or a record breaks its lexicon.
+        """
+        build = _Build(
+            did=did, created_at=created_at, new_tid=new_tid, rkeys=rkeys, created=created, hash_local=hash_local
+        )
+        build.run(self)
+        if build.faults:
+            raise InvalidManifest(tuple(build.faults))
+        return tuple(build.done)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Build:
+    did: Did
+    created_at: Datetime
+    new_tid: Callable[[], Tid]
+    rkeys: Mapping[DraftKey, RecordKey]
+    created: Mapping[DraftKey, Datetime]
+    hash_local: bool
+    faults: list[Fault] = field(default_factory=list)
+    done: list[DraftRecord] = field(default_factory=list)
+    lenses: dict[str, DraftRecord] = field(default_factory=dict)
+
+    def run(self, drafts: ManifestSet) -> None:
+        for schema in drafts.schemas:
+            self._schema(schema)
+        entries = [(dataset, self._dataset(dataset)) for dataset in drafts.datasets]
+        for dataset, entry in entries:
+            if entry is not None and dataset.version is not None:
+                self._label(dataset, entry.uri, dataset.version)
+        for lens in drafts.lenses:
+            self._lens(lens)
+        for verification in drafts.verifications:
+            self._verification(verification)
+
+    def _schema(self, draft: SchemaDraft) -> None:
+        sample_type = draft.sample_type
+        key = (records.SCHEMA, sample_type.name, sample_type.version)
+        record = Schema(sample_type=sample_type, created_at=self._time(key), license=draft.license, tags=draft.tags)
+        self._add(draft, key, record, version=sample_type.version)
+
+    def _dataset(self, draft: DatasetDraft) -> DraftRecord | None:
+        key = (records.DATASET, draft.name, "")
+        before = len(self.faults)
+        measured = [self._measure(draft, shard) for shard in draft.shards]
+        if len(self.faults) > before:
+            return None
+        sizes = [size for _, size in measured]
+        known = [size for size in sizes if size is not None]
+        record = Dataset(
+            name=draft.name,
+            schema_ref=self._schema_uri(draft.schema),
+            storage=HttpStorage(shards=tuple(shard for shard, _ in measured)),
+            created_at=self._time(key),
+            description=draft.description,
+            license=draft.license,
+            tags=draft.tags,
+            size=Size(samples=draft.samples, bytes=sum(known) if len(known) == len(sizes) else None, shards=len(sizes)),
+            metadata=draft.metadata,
+            content_metadata=draft.content_metadata,
+        )
+        local = tuple(shard.local for shard in draft.shards if shard.local is not None)
+        return self._add(draft, key, record, local=local)
+
+    def _measure(self, draft: DatasetDraft, shard: ShardDraft) -> tuple[HttpShard, int | None]:
+        """The shard with its checksum, and its bytes: from the local copy if there is one, which must be as stated."""
+        digest, size = shard.sha256, shard.bytes
+        if shard.local is not None and self.hash_local:
+            where = place(draft.file, shard.line)
+            name = shown(str(shard.local), 200)
+            try:
+                found, length = digest_file(shard.local)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                message = f"the local copy {name!r} can't be read: {reason}"
+                self.faults.append(Fault(where=where, message=message, hint="paths are relative to the manifest"))
+                return HttpShard(url=shard.url), None
+            if digest not in (None, found):
+                self.faults.append(Fault(where=where, message=f"'sha256' is {digest}, but {name!r} has {found}"))
+            if size not in (None, length):
+                self.faults.append(Fault(where=where, message=f"'bytes' is {size}, but {name!r} has {length}"))
+            digest, size = found, length
+        checksum = None if digest is None else Checksum(algorithm="sha256", digest=digest)
+        return HttpShard(url=shard.url, checksum=checksum), size
+
+    def _label(self, draft: DatasetDraft, dataset: AtUri, version: str) -> None:
+        key = (records.LABEL, draft.name, version)
+        record = Label(name=draft.name, dataset=dataset, created_at=self._time(key), version=version)
+        self._add(draft, key, record, version=version)
+
+    def _lens(self, draft: LensDraft) -> None:
+        key = (records.LENS, draft.name, "")
+        record = Lens(
+            name=draft.name,
+            source=self._schema_uri(draft.source),
+            target=self._schema_uri(draft.target),
+            getter=draft.getter,
+            putter=draft.putter,
+            created_at=self._time(key),
+            description=draft.description,
+            source_version=None if isinstance(draft.source, AtUri) else draft.source.version,
+            target_version=None if isinstance(draft.target, AtUri) else draft.target.version,
+        )
+        added = self._add(draft, key, record)
+        if added is not None:
+            self.lenses[draft.name] = added
+
+    def _verification(self, draft: VerificationDraft) -> None:
+        key = (records.VERIFICATION, str(draft.lens), draft.method)
+        if isinstance(draft.lens, AtUri):
+            uri, commit = draft.lens, draft.lens_commit
+        else:
+            lens = self.lenses.get(draft.lens)
+            if lens is None:  # its own faults are told already
+                return
+            uri, commit = lens.uri, draft.lens_commit if draft.lens_commit is not None else lens.cid
+        record = LensVerification(
+            lens=uri,
+            lens_commit=str(commit),
+            method=draft.method,
+            created_at=self._time(key),
+            description=draft.description,
+        )
+        self._add(draft, key, record)
+
+    def _time(self, key: DraftKey) -> Datetime:
+        return self.created.get(key, self.created_at)
+
+    def _schema_uri(self, ref: SchemaRef) -> AtUri:
+        if isinstance(ref, AtUri):
+            return ref
+        rkey = self.rkeys.get((records.SCHEMA, ref.name, ref.version))
+        return AtUri.of(self.did, records.SCHEMA, records.schema_rkey(ref.name, ref.version) if rkey is None else rkey)
+
+    def _add(
+        self, draft: Draft, key: DraftKey, record: Record, *, version: str | None = None, local: tuple[Path, ...] = ()
+    ) -> DraftRecord | None:
+        collection, name, _ = key
+        try:
+            value = records.write_record(record)
+            cid = record_cid(value)
+        except InvalidRecord as error:
+            self.faults += [
+                Fault(where=place(draft.file, _line(draft, fault.where)), message=_message(fault), hint=fault.hint)
+                for fault in error.faults
+            ]
+            return None
+        except CatalogError as error:  # the data model's: nothing of the lexicon's
+            self.faults.append(Fault(where=place(draft.file, draft.line), message=error.what, hint=error.hint))
+            return None
+        rkey = self.rkeys.get(key)
+        if rkey is None:
+            is_schema = collection == records.SCHEMA
+            rkey = records.schema_rkey(name, key[2]) if is_schema else RecordKey.parse(self.new_tid())
+        added = DraftRecord(
+            uri=AtUri.of(self.did, collection, rkey),
+            cid=cid,
+            collection=collection,
+            name=name,
+            version=version,
+            key=key,
+            record=record,
+            value=value,
+            file=draft.file,
+            line=draft.line,
+            local=local,
+        )
+        self.done.append(added)
+        return added
+
+
+def _message(fault: Fault) -> str:
+    return f"{shown(fault.where, 100)}: {shown(fault.message, 300)}" if fault.where else shown(fault.message, 300)
+
+
+def _line(draft: Draft, where: str) -> int:
+    """The line of the manifest that a place in the record comes from: the longest path that has one."""
+    if isinstance(draft, DatasetDraft) and (match := re.match(r"storage\.shards\[([0-9]+)\]", where)):
+        return draft.shards[int(match[1])].line
+    path = where
+    for wire, yaml in _WIRE_TO_YAML:
+        if where == wire or where.startswith((wire + ".", wire + "[")):
+            path = yaml + where[len(wire) :]
+            break
+    while path:
+        if path in draft.lines:
+            return draft.lines[path]
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return draft.line

@@ -1,0 +1,111 @@
+"""What manifests say, typed: one draft for each schema, dataset, lens and verification, knowing its file and line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from catalog.datamodel import Json
+    from catalog.records import CodeReference
+    from catalog.sampletype import SampleType
+    from catalog.syntax import AtUri, Cid
+
+__all__ = [
+    "DatasetDraft",
+    "Draft",
+    "LensDraft",
+    "SchemaDraft",
+    "SchemaKey",
+    "SchemaRef",
+    "ShardDraft",
+    "VerificationDraft",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaKey:
+    """A schema of the same set of manifests, written ``Name@1.0.0``."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        """As manifests write it."""
+        return f"{self.name}@{self.version}"
+
+
+SchemaRef: TypeAlias = "SchemaKey | AtUri"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """Where a draft stands; ``lines`` has the line of each of its values by path (``getter.commit``)."""
+
+    file: Path
+    line: int
+    lines: Mapping[str, int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaDraft(_Placed):
+    """One version of a schema."""
+
+    sample_type: SampleType
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardDraft:
+    """One shard, patterns expanded. ``sha256`` in lower-case hex and ``bytes`` as stated; ``local`` is a copy of it."""
+
+    url: str
+    line: int
+    local: Path | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetDraft(_Placed):
+    """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` is plain, its dates ISO text."""
+
+    name: str
+    schema: SchemaRef
+    shards: tuple[ShardDraft, ...]
+    version: str | None = None
+    description: str | None = None
+    license: str | None = None
+    tags: tuple[str, ...] = ()
+    samples: int | None = None
+    metadata: Mapping[str, object]
+    content_metadata: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LensDraft(_Placed):
+    """A lens between two schemas."""
+
+    name: str
+    source: SchemaRef
+    target: SchemaRef
+    getter: CodeReference
+    putter: CodeReference
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationDraft(_Placed):
+    """A word on a lens: one of the set by its name, or a published one by URI and ``lens_commit``."""
+
+    lens: str | AtUri
+    method: str
+    lens_commit: Cid | None = None
+    description: str | None = None
+
+
+Draft: TypeAlias = SchemaDraft | DatasetDraft | LensDraft | VerificationDraft

@@ -1,0 +1,86 @@
+"""The two free maps of a dataset: ``metadata`` (msgpack on the wire) and ``content_metadata`` (atproto's JSON)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from catalog import datamodel
+from catalog.manifest.faults import Report, shown
+from catalog.manifest.table import MAX_INT, kind_of
+
+if TYPE_CHECKING:
+    from catalog.datamodel import Json
+    from catalog.manifest.document import Node
+
+__all__ = ["MAX_METADATA", "content_of", "metadata_of"]
+
+MAX_METADATA = 100_000
+"""Bytes of msgpack, by the lexicon."""
+
+
+def metadata_of(node: Node | None, report: Report) -> dict[str, object]:
+    """The plain values of ``metadata``: dates as ISO text, bytes as bytes, floats of any kind."""
+    if node is None:
+        return {}
+    if not isinstance(node.value, dict):
+        report.add(node.line, f"'metadata' must be a map, not {kind_of(node)}")
+        return {}
+    before = len(report)
+    found = {key: _plain(item, report) for key, item in node.value.items()}
+    if len(report) > before:
+        return {}
+    size = len(msgpack.packb(found))
+    if size > MAX_METADATA:
+        hint = "keep what is long behind a URL"
+        report.add(node.line, f"'metadata' has {size:,} bytes as msgpack; the most is {MAX_METADATA:,}", hint)
+    return found
+
+
+def _plain(node: Node, report: Report) -> object:
+    value = node.value
+    if isinstance(value, dict):
+        return {key: _plain(item, report) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, report) for item in value]
+    if isinstance(value, date):  # a datetime is one, too
+        return value.isoformat()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        report.add(node.line, f"the number {shown(node.text)} doesn't fit in 64 bits", "put it in quotes")
+    return value
+
+
+def content_of(node: Node | None, report: Report) -> Json:
+    """``content_metadata`` as the data model has it; it knows no floats."""
+    if node is None:
+        return None
+    if not isinstance(node.value, dict):
+        report.add(node.line, f"'content_metadata' must be a map, not {kind_of(node)}")
+        return None
+    return _json(node, report)
+
+
+def _json(node: Node, report: Report) -> Json:  # noqa: PLR0911 - one a kind of value
+    match node.value:
+        case dict(entries):
+            return {key: _json(item, report) for key, item in entries.items()}
+        case list(items):
+            return [_json(item, report) for item in items]
+        case float():
+            hint = "put it under 'metadata', or in quotes"
+            report.add(node.line, f"records have no floats: {shown(node.text)}", hint)
+            return None
+        case date() as moment:
+            return moment.isoformat()
+        case bytes(raw):
+            return datamodel.bytes_json(raw)
+        case bool() | None as value:
+            return value
+        case int(number):
+            if not -MAX_INT <= number <= MAX_INT:
+                report.add(node.line, f"the number {shown(node.text)} is beyond ±(2⁵³ − 1)", "put it in quotes")
+            return number
+        case str(text):
+            return text
