@@ -1,0 +1,59 @@
+"""Page addresses: permanent, and safe as file names on every system.
+
+::
+
+    datasets/did-plc-abc/3kabc/     schemas/did-plc-abc/digitsample-1.0.0~5f0c…/     publishers/did-plc-abc/
+
+They are built from the DID and the record key, because handles change. What can't stand as it is becomes a slug
+with a hash; the ``~`` before the hash never occurs in a plain name, so the two never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+__all__ = ["SECTIONS", "of_publisher", "of_record", "safe", "safe_did"]
+
+SECTIONS: Final = {"dataset": "datasets", "schema": "schemas", "lens": "lenses"}
+"""Kind of record → the folder its pages live in."""
+
+LONGEST: Final = 80
+_PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}(?<!\.)")
+_RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+"""Names that Windows keeps for devices, also with an extension."""
+_DIGITS: Final = 16
+"""64 bits of hash: finding somebody else's address again must not be cheap."""
+
+
+def safe(text: str) -> str:
+    """``text`` as one path segment: itself where it is plain, else a slug, ``~`` and 16 hex digits of SHA-256.
+
+    Two texts never share a segment, also where file names ignore case. At most 80 characters.
+    """
+    if _PLAIN.fullmatch(text) and not _RESERVED.fullmatch(text):
+        return text
+    slug = re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[: LONGEST - _DIGITS - 1]
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+    return f"{slug or 'x'}~{digest}"
+
+
+def safe_did(did: str) -> str:
+    """A DID as one path segment: ``did:plc:abc`` → ``did-plc-abc``.
+
+    A method holds no ``-``, so the two colons can be told back; an identifier with more of them gets a hash.
+    """
+    match = re.fullmatch(r"did:([a-z]+):([^:]+)", did)
+    plain = f"did-{match[1]}-{match[2]}" if match else did
+    return plain if match and safe(plain) == plain else safe(did)
+
+
+def of_record(kind: str, did: str, rkey: str) -> str:
+    """The address of a record's page, relative to the site's root, with its closing slash."""
+    return f"{SECTIONS[kind]}/{safe_did(did)}/{safe(rkey)}/"
+
+
+def of_publisher(did: str) -> str:
+    """The address of an account's page."""
+    return f"publishers/{safe_did(did)}/"

@@ -1,0 +1,47 @@
+"""Where the code of a lens can be read: a link to the file at its pinned commit, on hosts whose addresses we know."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from catalog.site.markup import is_web
+
+if TYPE_CHECKING:
+    from catalog.records import CodeReference
+
+__all__ = ["code_url"]
+
+_BLOBS: Final = {
+    "github.com": "/blob/{commit}/{path}",
+    "gitlab.com": "/-/blob/{commit}/{path}",
+    "codeberg.org": "/src/commit/{commit}/{path}",
+    "tangled.org": "/blob/{commit}/{path}",
+    "bitbucket.org": "/src/{commit}/{path}",
+}
+_TREES: Final = {
+    "github.com": "/tree/{commit}",
+    "gitlab.com": "/-/tree/{commit}",
+    "codeberg.org": "/src/commit/{commit}",
+    "tangled.org": "/tree/{commit}",
+    "bitbucket.org": "/src/{commit}",
+}
+
+
+def code_url(code: CodeReference) -> str | None:
+    """The address of the referenced file at its commit; of the repository where its host is not known; else ``None``.
+
+    A ``module:function`` path names no file, so it leads to the tree at that commit.
+    """
+    if not is_web(code.repository):
+        return None
+    base = code.repository.rstrip("/").removesuffix(".git")
+    host = (urlsplit(base).hostname or "").removeprefix("www.")
+    kind = "gitlab.com" if host.startswith("gitlab.") else host
+    if kind not in _BLOBS or not re.fullmatch(r"[0-9a-f]{7,64}", code.commit):
+        return code.repository
+    path = code.path.split(":", 1)[0].lstrip("/")
+    is_file = "/" in path or bool(re.search(r"\.(py|js|ts|rs|jl|r|c|cpp|go)$", path, re.IGNORECASE))
+    form = (_BLOBS if is_file and ".." not in path.split("/") else _TREES)[kind]
+    return base + form.format(commit=code.commit, path=quote(path, safe="/"))

@@ -1,0 +1,38 @@
+"""Numbers and times as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["byte_size", "count", "day", "moment"]
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
+_STEP = 1000
+
+
+def count(number: int) -> str:
+    """``1797`` → ``1,797``."""
+    return f"{number:,}" if abs(number) < 10**18 else f"{number:.3e}"
+
+
+def byte_size(size: int) -> str:
+    """A number of bytes in decimal units: ``1,530,000`` → ``1.53 MB``; exact below a thousand."""
+    if abs(size) < _STEP:
+        return f"{size} bytes"
+    value, unit = float(min(size, 10**24)), 0
+    while value >= _STEP - 0.5 and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    return f"{value:.3g} {_UNITS[unit]}" if value < _STEP else f"{value:,.0f} {_UNITS[unit]}"
+
+
+def day(when: datetime) -> str:
+    """``2026-11-23``."""
+    return when.date().isoformat()
+
+
+def moment(when: datetime) -> str:
+    """To the second, as HTML's ``datetime`` attribute wants it."""
+    return when.replace(microsecond=0).isoformat()

@@ -1,0 +1,118 @@
+"""A page that the user's theme rendered once, cut at its tokens so that many pages can be stamped from it.
+
+::
+
+    …<title>TITLE - My catalog</title>…<link rel="canonical" href="https://…/ADDRESS/">…<h1>BODY</h1>…
+            │                                                            │               │
+            └── text, escaped                     path, quoted ──────────┘               └── HTML, from our templates
+
+It doesn't matter who rendered it, MkDocs or another generator that reads the same configuration.
+
+Tricky bits
+-----------
+- A theme may put the title anywhere: into text, an attribute, or JSON inside a ``<script>``. Each place gets the
+  escaping it needs, decided when the page is cut.
+- A minifier drops the quotes around an attribute that doesn't need them. The record's title may; they are put back.
+- The archetype's address is a token itself, so the canonical link and all that is made from it turn out right.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+from urllib.parse import quote
+
+from catalog.errors import BuildError
+
+__all__ = ["BODY", "DESCRIPTION", "TITLE", "Shell", "archetype"]
+
+TITLE: Final = "CatalogShellTitleToken"
+DESCRIPTION: Final = "CatalogShellDescriptionToken"
+BODY: Final = "CatalogShellBodyToken"
+
+_BODY_PLACE: Final = re.compile(rf"<h1\b[^>]*>\s*{BODY}\b.*?</h1>", re.DOTALL | re.IGNORECASE)
+_SCRIPT: Final = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNORECASE)
+_UNQUOTED: Final = re.compile(r"<[a-zA-Z][^<>]*\s[\w:-]+=\Z")
+"""What stands before the value of an attribute without quotes. (``endpos`` of a search is where ``\\Z`` matches.)"""
+
+Filler = Callable[[dict[str, str]], str]
+
+
+def archetype(*, hide: tuple[str, ...] = ("navigation", "toc")) -> str:
+    """The Markdown source of an archetype page. ``hide`` names the sidebars that its pages do without."""
+    hidden = "".join(f"  - {part}\n" for part in hide)
+    front = f"title: {TITLE}\ndescription: {DESCRIPTION}\nhide:\n{hidden}search:\n  exclude: true\n"
+    return f"---\n{front}---\n\n<h1>{BODY}</h1>\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """Fixed pieces of HTML, and between them what each page fills in: one filler fewer than pieces."""
+
+    pieces: tuple[str, ...]
+    fillers: tuple[Filler, ...]
+
+    @classmethod
+    def cut(cls, html: str, *, address: str | None = None) -> Shell:
+        """Cut a rendered archetype that lies at ``address`` (``datasets/catalog-shell/record/``).
+
+        Without ``address`` only the body is cut out: the page keeps its own title and place. Raises
+        :class:`BuildError` when the theme didn't render the title or the body, or rendered the body twice.
+        """
+        if len(_BODY_PLACE.findall(html)) != 1 or len(re.findall(BODY, html)) != 1:
+            raise BuildError(
+                "the theme rendered no page body, or more than one, for the catalog's pages",
+                where=address,
+                hint="a template override must keep {{ page.content }}, once",
+            )
+        if address is not None and TITLE not in html:
+            raise BuildError(
+                "the theme rendered no title for the catalog's pages",
+                where=address,
+                hint="a template override must keep {{ page.title }} in <title>",
+            )
+        return cls._cut(html, address)
+
+    @classmethod
+    def _cut(cls, html: str, address: str | None) -> Shell:
+        tokens = [_BODY_PLACE.pattern]
+        if address is not None:
+            tokens += [TITLE, DESCRIPTION, re.escape(address)]
+        scripts = [match.span() for match in _SCRIPT.finditer(html)]
+        pieces: list[str] = []
+        fillers: list[Filler] = []
+        end = 0
+        for match in re.finditer("|".join(f"(?:{token})" for token in tokens), html, re.DOTALL):
+            start = match.start()
+            in_script = any(low < start < high for low, high in scripts)
+            key = {TITLE: "title", DESCRIPTION: "description", address: "address"}.get(match[0], "body")
+            bare = not in_script and bool(_UNQUOTED.search(html, max(0, start - 300), start))
+            pieces.append(html[end:start])
+            fillers.append(_filler(key, in_script=in_script, bare=bare))
+            end = match.end()
+        return cls(pieces=(*pieces, html[end:]), fillers=tuple(fillers))
+
+    def stamp(self, *, body: str, title: str = "", description: str = "", address: str = "") -> str:
+        """One page. ``body`` is HTML; the others are plain text, escaped here."""
+        values = {"body": body, "title": title, "description": description, "address": address}
+        parts = [self.pieces[0]]
+        for filler, piece in zip(self.fillers, self.pieces[1:], strict=True):
+            parts.append(filler(values))
+            parts.append(piece)
+        return "".join(parts)
+
+
+def _filler(key: str, *, in_script: bool, bare: bool) -> Filler:
+    if key == "body":
+        return lambda values: values["body"]
+    if key == "address":
+        return lambda values: quote(values["address"], safe="/~")
+    if in_script:  # inside a string literal
+        return lambda values: json.dumps(values[key])[1:-1].replace("<", "\\u003c").replace("'", "\\u0027")
+    if bare:
+        return lambda values: f'"{escape(values[key])}"'
+    return lambda values: escape(values[key])
