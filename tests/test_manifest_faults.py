@@ -121,6 +121,7 @@ BROKEN = {
     "plain http": ("https://example.org/e.tar", "http://example.org/e.tar", "http://", "is not an https URL"),
     "a URL that runs a shell": ("https://example.org/e.tar", "'pipe:curl x'", "pipe:", "is not an https URL"),
     "URL without host": ("https://example.org/e.tar", "https:///e.tar", "https:///", "is not an https URL"),
+    "URL beyond ASCII": ("https://example.org/e.tar", "https://example.org/é.tar", "- url: https", "is not a URI"),
     "bad port": ("https://example.org/e.tar", "https://example.org:x/e.tar", ":x/", "is not an https URL"),
     "bad IPv6 host": ("https://example.org/e.tar", "'https://[::1/e.tar'", "[::1", "is not an https URL"),
     "URL with password": (
