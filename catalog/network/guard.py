@@ -1,0 +1,166 @@
+"""Which addresses are opened: only global ones, and only those that were checked.
+
+Checking a name and connecting to it later would leave a gap in which DNS can change its answer. So the check is in the
+connection itself: a name is resolved once, each of its addresses is checked, and the socket goes to a checked address.
+TLS and the Host header keep the name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import httpcore
+import httpx
+
+from catalog.errors import RefusedAddress
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+__all__ = ["DEADLINE", "GuardedTransport", "is_global", "is_loopback_name"]
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
+"""When (``time.monotonic``) the connection that is being used must be done; no read waits longer."""
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def is_global(address: Address) -> bool:
+    """Whether an address is one of the open internet, also when it hides an IPv4 address inside an IPv6 one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _embedded(address)
+        if inner is not None:
+            return is_global(inner)
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
+    )
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo is not None else None)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host in a URL is this machine by its spelling: ``localhost``, ``127.0.0.1``, ``::1``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked(host: str, port: int, *, allow_loopback: bool) -> list[str]:
+    """The addresses of a host, all of them checked. Raises :class:`RefusedAddress`, ``ConnectError`` when it has none."""
+    try:
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(f"{host} has no address") from error
+    found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+    for text in found:
+        address = ipaddress.ip_address(text.split("%", 1)[0])
+        if is_global(address) and host != "localhost":
+            continue
+        if not (allow_loopback and address.is_loopback):
+            hint = "only public addresses are opened"
+            if address.is_loopback:
+                hint += "; CATALOG_ALLOW_LOOPBACK=1 allows this machine's own"
+            raise RefusedAddress(f"its address {address} is not a public one", where=host, hint=hint)
+    return found
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on which no read or write goes past the deadline, a drip of headers included."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 — httpcore's own signature
+        return self._inner.get_extra_info(info)
+
+
+def _left(timeout: float | None, late: type[Exception]) -> float | None:
+    deadline = DEADLINE.get()
+    if deadline is None:
+        return timeout
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise late("the whole answer took too long")
+    return left if timeout is None else min(timeout, left)
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Connects to checked addresses only, one after the other until one answers."""
+
+    def __init__(self, *, allow_loopback: bool) -> None:
+        self._allow_loopback = allow_loopback
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in _checked(host, port, allow_loopback=self._allow_loopback):
+            left = _left(timeout, httpcore.ConnectTimeout)
+            try:
+                return _Stream(self._inner.connect_tcp(address, port, left, local_address, socket_options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ARG002
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        raise RefusedAddress("sockets of this machine are never opened", where=path)
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """httpx's own transport on guarded connections; environment proxies are not used, they would undo the guard."""
+
+    def __init__(self, *, allow_loopback: bool) -> None:
+        context = httpx.create_ssl_context()  # honours SSL_CERT_FILE
+        super().__init__(verify=context, trust_env=False)
+        # The one place to hand httpx a network backend: it has no parameter for it.
+        self._pool.close()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=20,
+            max_keepalive_connections=10,
+            keepalive_expiry=15,
+            network_backend=_Backend(allow_loopback=allow_loopback),
+        )

@@ -1,0 +1,357 @@
+"""HTTP for hosts nobody vouches for: checked addresses, capped bytes, bounded time, polite retries.
+
+Redirects are followed by hand, because each of them is a new address to check. Bodies are asked for uncompressed, so
+that the cap on bytes is a cap on memory too. Errors name the scheme, host and path of a URL, never its query, a header
+or a body.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
+from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from catalog.config import NetworkSettings
+    from catalog.datamodel import Json
+
+__all__ = ["Client", "Response", "Stream"]
+
+MAX_BYTES: Final = 5_000_000
+"""Bytes of an answer that isn't streamed, unless the caller says otherwise."""
+MAX_REDIRECTS: Final = 5
+TRIES: Final = 4
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 20.0
+WHOLE_SECONDS: Final = 60.0
+"""From the request to the last byte of an answer that isn't streamed; a retry starts anew."""
+STREAM_SECONDS: Final = 3600.0
+MAX_WAIT: Final = 30.0
+"""The longest pause before a retry, whatever Retry-After says."""
+
+T = TypeVar("T")
+
+_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
+_MOVED: Final = frozenset({301, 302, 303, 307, 308})
+_CHUNK: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An answer, read whole. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """An answer that is read piece by piece, once: iterate it, or ``chunks``."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces, as they arrive."""
+        return self.chunks
+
+
+class _TryError(Exception):
+    """A try that failed in a way that another may not. ``sent`` tells whether the server may have acted on it."""
+
+    def __init__(self, error: RequestFailed, *, sent: bool, wait: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error, self.sent, self.wait = error, sent, wait
+
+
+class Client:
+    """A guarded HTTP client; a context manager. ``requests`` and ``bytes`` count what it did.
+
+    Every method may raise :class:`RequestFailed` (an error answer, or none), :class:`RefusedAddress`,
+    :class:`RefusedUrl` and :class:`ResponseTooLarge`.
+    """
+
+    def __init__(self, settings: NetworkSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        agent = "atdata-catalog/0.1" + (f" (+{settings.contact})" if settings.contact else "")
+        self._allow_loopback = settings.allow_loopback
+        self._sleep = sleep
+        self._http = httpx.Client(
+            transport=GuardedTransport(allow_loopback=settings.allow_loopback),
+            headers={"User-Agent": agent, "Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self.requests = 0
+        self.bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(
+        self,
+        url: str,
+        *,
+        max_bytes: int = MAX_BYTES,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = WHOLE_SECONDS,
+    ) -> Response:
+        """The answer of a GET with a status below 400."""
+        full = str(httpx.URL(url, params=dict(params))) if params else url
+        return self._retried(lambda: self._whole("GET", full, headers, max_bytes=max_bytes, seconds=seconds), again=True)
+
+    def get_json(
+        self,
+        url: str,
+        *,
+        max_bytes: int = MAX_BYTES,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Json:
+        """The JSON that a GET answers."""
+        asked = {"Accept": "application/json", **(headers or {})}
+        return _json(self.get(url, max_bytes=max_bytes, params=params, headers=asked).body, url)
+
+    def post_json(
+        self, url: str, body: Json, *, headers: Mapping[str, str] | None = None, max_bytes: int = MAX_BYTES
+    ) -> Json:
+        """The JSON that a POST answers; None when it answers nothing.
+
+        Tried again only when the server can't have acted on it: no connection, or a 429.
+        """
+        raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if body is not None else b""
+        kind = {"Content-Type": "application/json"} if raw else {}
+        sent = {"Accept": "application/json", **kind, **(headers or {})}
+        answer = self._retried(
+            lambda: self._whole("POST", url, sent, raw, max_bytes=max_bytes, seconds=WHOLE_SECONDS), again=False
+        )
+        return _json(answer.body, url) if answer.body else None
+
+    @contextmanager
+    def stream(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        seconds: float = STREAM_SECONDS,
+    ) -> Iterator[Stream]:
+        """An open answer, for shards: ``with client.stream(url) as answer: for chunk in answer.chunks: …``.
+
+        Opening is retried; reading is not, as only the caller knows where to go on (with a Range header).
+        """
+        deadline = time.monotonic() + seconds
+        opened = self._retried(lambda: self._open("GET", url, headers, None, deadline), again=True)
+        try:
+            yield Stream(
+                status=opened.status_code,
+                headers=_headers(opened),
+                chunks=_once(self._chunks(opened, max_bytes, deadline)),
+            )
+        finally:
+            opened.close()
+
+    def _retried(self, attempt: Callable[[], T], *, again: bool) -> T:
+        """Try a few times, with full jitter; ``again`` allows it also when the server may have acted on a try."""
+        for number in range(TRIES):
+            try:
+                return attempt()
+            except _TryError as failed:
+                if number + 1 == TRIES or (failed.sent and not again):
+                    raise failed.error from None
+                jitter = random.uniform(0, min(MAX_WAIT, 0.5 * 2**number))  # noqa: S311 — spreads load, hides nothing
+                self._sleep(jitter if failed.wait is None else min(MAX_WAIT, failed.wait + jitter))
+        raise AssertionError
+
+    def _whole(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | None = None,
+        *,
+        max_bytes: int,
+        seconds: float,
+    ) -> Response:
+        deadline = time.monotonic() + seconds
+        opened = self._open(method, url, headers, body, deadline)
+        try:
+            whole = b"".join(self._chunks(opened, max_bytes, deadline))
+        finally:
+            opened.close()
+        return Response(status=opened.status_code, headers=_headers(opened), body=whole)
+
+    def _open(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, deadline: float
+    ) -> httpx.Response:
+        """An answer with a good status, its body unread; redirects followed, except a POST's."""
+        sent = dict(headers or {})
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check(url)
+            opened = self._send(method, url, sent, body, deadline)
+            if opened.status_code not in _MOVED:
+                if opened.status_code < 400:  # noqa: PLR2004 — HTTP's own border
+                    return opened
+                raise self._refused(opened, url, deadline)
+            target = urljoin(url, opened.headers.get("location", ""))
+            opened.close()
+            if method != "GET":
+                raise RequestFailed("redirects a request that writes", status=opened.status_code, where=_place(url))
+            if _origin(target) != _origin(url):
+                sent = {name: value for name, value in sent.items() if name.lower() != "authorization"}
+            url = target
+        raise RequestFailed(f"more than {MAX_REDIRECTS} redirects", where=_place(url))
+
+    def _check(self, url: str) -> None:
+        """Refuse a URL by its text; what its host resolves to is the transport's to check."""
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018 — raises for a port that is none
+            httpx.URL(url)
+        except (ValueError, httpx.InvalidURL):
+            raise RefusedUrl("not a URL", where=_place(url)) from None
+        if not parts.hostname or parts.scheme not in ("http", "https"):
+            raise RefusedUrl("only https is opened", where=_place(url))
+        if parts.username is not None or parts.password is not None:
+            raise RefusedUrl("a URL with a user name in it is never opened", where=_place(url))
+        if parts.scheme == "http" and not (self._allow_loopback and is_loopback_name(parts.hostname)):
+            raise RefusedAddress("plain http is not opened", where=_place(url), hint="use https")
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, deadline: float
+    ) -> httpx.Response:
+        request = self._http.build_request(method, url, headers=dict(headers), content=body)
+        token = DEADLINE.set(deadline)
+        self.requests += 1
+        self.bytes += len(body or b"")
+        try:
+            return self._http.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _TryError(_no_answer("can't be reached", error, url), sent=False) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
+            raise _TryError(_no_answer("didn't answer", error, url), sent=True) from None
+        finally:
+            DEADLINE.reset(token)
+
+    def _chunks(self, opened: httpx.Response, max_bytes: int | None, deadline: float) -> Iterator[bytes]:
+        url = str(opened.url)
+        taken = 0
+        stated = opened.headers.get("content-length", "")
+        if max_bytes is not None and stated.isascii() and stated.isdigit() and int(stated[:20]) > max_bytes:
+            raise ResponseTooLarge(f"{int(stated[:20]):,} bytes; the most is {max_bytes:,}", where=_place(url))
+        try:
+            for chunk in opened.iter_raw(_CHUNK):
+                taken += len(chunk)
+                self.bytes += len(chunk)
+                if max_bytes is not None and taken > max_bytes:
+                    raise ResponseTooLarge(f"more than {max_bytes:,} bytes", where=_place(url))
+                if time.monotonic() > deadline:
+                    raise RequestFailed("the whole answer took too long", where=_place(url))
+                yield chunk
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise _TryError(_no_answer("broke off", error, url), sent=True) from None
+
+    def _refused(self, opened: httpx.Response, url: str, deadline: float) -> Exception:
+        """The error for a status of 400 and more, with the name and message of XRPC when there are any."""
+        name = message = ""
+        try:
+            found = _json(b"".join(self._chunks(opened, _CHUNK, deadline)), url)
+        except (RequestFailed, ResponseTooLarge, _TryError):
+            found = None
+        finally:
+            opened.close()
+        if isinstance(found, dict):
+            name, message = _line(found.get("error")), _line(found.get("message"))
+        status = opened.status_code
+        what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
+        error = RequestFailed(what, status=status, name=name, where=_place(url))
+        if status in _RETRIED:
+            return _TryError(error, sent=status != 429, wait=_retry_after(opened.headers))  # noqa: PLR2004
+        return error
+
+
+def _once(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pieces that aren't tried again: what breaks off is final."""
+    try:
+        yield from chunks
+    except _TryError as failed:
+        raise failed.error from None
+
+
+def _headers(opened: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in opened.headers.items()}
+
+
+def _no_answer(what: str, error: Exception, url: str) -> RequestFailed:
+    return RequestFailed(f"{what} ({type(error).__name__})", where=_place(url))
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds to wait, as seconds or as a date; None when the server doesn't say (or not so that it can be read)."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        then = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    then = then if then.tzinfo is not None else then.replace(tzinfo=UTC)
+    return max(0.0, (then - datetime.now(UTC)).total_seconds())
+
+
+def _json(raw: bytes, url: str) -> Json:
+    try:
+        found: Json = json.loads(raw, parse_constant=_not_json)
+    except (ValueError, RecursionError):
+        raise RequestFailed("the answer is not JSON", where=_place(url)) from None
+    return found
+
+
+def _not_json(name: str) -> float:
+    raise ValueError(name)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _place(url: str) -> str:
+    """A URL fit for an error: without user name, query and fragment, on one line."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL"
+    return _line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+
+def _line(value: object) -> str:
+    """Somebody else's text on one line, cut."""
+    text = value if isinstance(value, str) else ""
+    return "".join(char if char.isprintable() else " " for char in text[:200])

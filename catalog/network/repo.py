@@ -1,0 +1,139 @@
+"""What a PDS says about its repositories, read page by page. Its word, not a proof: whoever reads on checks it.
+
+Lists end at a page without entries, without a cursor, or with a cursor that was there before: a PDS may go on
+handing out cursors for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import InvalidSyntax, RequestFailed
+from catalog.syntax import Cid, Did, Tid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from catalog.datamodel import Json
+    from catalog.network.http import Client
+
+__all__ = [
+    "GONE",
+    "Commit",
+    "ListedRecord",
+    "RepoState",
+    "describe_repo",
+    "get_record",
+    "latest_commit",
+    "list_records",
+    "list_repos",
+]
+
+GONE: Final = frozenset({"RepoNotFound", "RepoTakendown", "RepoSuspended", "RepoDeactivated"})
+"""The XRPC errors by which a PDS says that a repository is not to be shown."""
+
+MAX_PAGES: Final = 10_000
+_MAX_PAGE: Final = 120_000_000
+"""Bytes of a page of 100 records: each may have 1 MiB, and JSON is wordier than DAG-CBOR."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoState:
+    """One line of a PDS's list. ``status`` says why a repository is not active."""
+
+    did: Did
+    rev: Tid
+    active: bool
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The newest commit of a repository."""
+
+    cid: Cid
+    rev: Tid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRecord:
+    """A record as a PDS lists it: nothing in it is checked."""
+
+    uri: str
+    cid: str
+    value: Json
+
+
+def list_repos(client: Client, pds: str) -> Iterator[RepoState]:
+    """The repositories of a PDS; lines that aren't well formed are passed over. Raises a ``NetworkError``."""
+    for line in _pages(client, pds, "com.atproto.sync.listRepos", {"limit": "1000"}, "repos"):
+        try:
+            did, rev = Did.parse(_text(line, "did")), Tid.parse(_text(line, "rev"))
+        except InvalidSyntax:
+            continue
+        active = not isinstance(line, dict) or line.get("active") is not False
+        yield RepoState(did=did, rev=rev, active=active, status=_text(line, "status")[:50] or None)
+
+
+def latest_commit(client: Client, pds: str, did: Did) -> Commit:
+    """The newest commit. Raises :class:`RequestFailed` (its ``name`` one of :data:`GONE` for an inactive account)."""
+    answer = query(client, pds, "com.atproto.sync.getLatestCommit", {"did": did})
+    try:
+        return Commit(cid=Cid.parse(_text(answer, "cid")), rev=Tid.parse(_text(answer, "rev")))
+    except InvalidSyntax as error:
+        raise RequestFailed(f"the latest commit is not one: {error.what}", where=pds) from None
+
+
+def describe_repo(client: Client, pds: str, did: Did) -> frozenset[str]:
+    """The collections a repository has. Raises a ``NetworkError``."""
+    answer = query(client, pds, "com.atproto.repo.describeRepo", {"repo": did})
+    found = answer.get("collections") if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        raise RequestFailed("its description names no collections", where=f"{pds} {did}")
+    return frozenset(name for name in found if isinstance(name, str))
+
+
+def list_records(client: Client, pds: str, did: Did, collection: str) -> Iterator[ListedRecord]:
+    """Every record of a collection. Raises a ``NetworkError``; then what came before it is not the whole list."""
+    parameters = {"repo": did, "collection": collection, "limit": "100"}
+    for line in _pages(client, pds, "com.atproto.repo.listRecords", parameters, "records"):
+        yield _listed(line)
+
+
+def get_record(client: Client, pds: str, did: Did, collection: str, rkey: str) -> ListedRecord:
+    """One record. Raises :class:`RequestFailed`, its ``name`` ``RecordNotFound`` when there is none."""
+    parameters = {"repo": did, "collection": collection, "rkey": rkey}
+    return _listed(query(client, pds, "com.atproto.repo.getRecord", parameters))
+
+
+def query(client: Client, pds: str, method: str, parameters: Mapping[str, str], *, max_bytes: int = 5_000_000) -> Json:
+    """The answer of an XRPC query. Raises a ``NetworkError``."""
+    return client.get_json(f"{pds}/xrpc/{method}", params=parameters, max_bytes=max_bytes)
+
+
+def _listed(line: Json) -> ListedRecord:
+    value = line.get("value") if isinstance(line, dict) else None
+    return ListedRecord(uri=_text(line, "uri"), cid=_text(line, "cid"), value=value)
+
+
+def _pages(client: Client, pds: str, method: str, parameters: Mapping[str, str], key: str) -> Iterator[Json]:
+    seen: set[str] = set()
+    asked = dict(parameters)
+    for _ in range(MAX_PAGES):
+        page = query(client, pds, method, asked, max_bytes=_MAX_PAGE)
+        lines = page.get(key) if isinstance(page, dict) else None
+        if not isinstance(lines, list):
+            raise RequestFailed(f"a page of {method} has no {key!r}", where=pds)
+        yield from lines
+        cursor = _text(page, "cursor")
+        if not lines or not cursor or cursor in seen:
+            return
+        seen.add(cursor)
+        asked["cursor"] = cursor
+    raise RequestFailed(f"{method} goes on for more than {MAX_PAGES:,} pages", where=pds)
+
+
+def _text(value: Json, key: str) -> str:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
