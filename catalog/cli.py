@@ -34,9 +34,7 @@ _CONFIG = click.option(
     help="The MkDocs configuration with the catalog's settings.",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-_MANIFESTS = click.argument(
-    "manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path)
-)
+_MANIFESTS = click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -130,7 +128,12 @@ def validate(manifests: tuple[Path, ...], *, as_json: bool) -> None:
     from catalog.manifest import load
 
     found = load(manifests)
-    summary = found.counts()
+    summary = {
+        "schemas": len(found.schemas),
+        "datasets": len(found.datasets),
+        "lenses": len(found.lenses),
+        "verifications": len(found.verifications),
+    }
     if as_json:
         click.echo(json.dumps({"ok": True, **summary}))
         return
@@ -139,7 +142,9 @@ def validate(manifests: tuple[Path, ...], *, as_json: bool) -> None:
 
 @cli.command()
 @_MANIFESTS
-@click.option("--handle", metavar="HANDLE", help="The account to publish to (handle or DID); else CATALOG_HANDLE, else asked for.")
+@click.option(
+    "--handle", metavar="HANDLE", help="The account to publish to (handle or DID); else CATALOG_HANDLE, else asked for."
+)
 @_JSON
 def publish(manifests: tuple[Path, ...], handle: str | None, *, as_json: bool) -> None:
     """Write the records of manifests to your own repository.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypedDict, TypeVar
 
 from catalog.errors import CatalogError
 from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, read_record
@@ -46,7 +46,7 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """An account that publishes. ``handle`` is there only when it points back to the DID; a draft's account is nobody's."""
+    """An account that publishes. ``handle`` is there only when it points back; a draft's account is nobody's."""
 
     did: str
     handle: str | None = None
@@ -146,6 +146,21 @@ class Graph:
         return tuple(node for node in nodes if node.publisher.did == did)
 
 
+class _Facts(TypedDict):
+    """What every node has, whatever its kind."""
+
+    uri: AtUri
+    cid: str
+    publisher: Publisher
+    rkey: str
+    created: datetime
+    updated: datetime
+    value: Json
+    draft: bool
+    verified: bool
+    history: tuple[Version, ...]
+
+
 class _Builder:
     def __init__(self, handles: Mapping[str, str | None]) -> None:
         self.handles = handles
@@ -175,7 +190,7 @@ class _Builder:
             case LensVerification():
                 self.verifications.append(VerificationNode(record=record, **common))
 
-    def _common(self, stored: StoredRecord, record: Record, store: Store) -> dict[str, object]:
+    def _common(self, stored: StoredRecord, record: Record, store: Store) -> _Facts:
         did = str(stored.did)
         publisher = self.publishers.setdefault(
             did, Publisher(did=did, handle=self.handles.get(did), draft=stored.draft)

@@ -174,7 +174,9 @@ class SampleType:
 # --- the short form of manifests -----------------------------------------------------------------------------
 
 _TYPE_TEXT = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
-_TYPE_HELP = "known types: str, int, float, bool, bytes, array, array[dtype, dim, …], list[type]; ? at the end: optional"
+_TYPE_HELP = (
+    "known types: str, int, float, bool, bytes, array, array[dtype, dim, …], list[type]; ? at the end: optional"
+)
 
 
 def parse_type(text: str) -> tuple[FieldType, bool]:
@@ -229,7 +231,7 @@ def _unknown_type(text: str) -> InvalidSchema:
     }  # fmt: skip
     near = aliases.get(head.lower())
     hint = f"did you mean {near!r}?" if near else _suggest(head, (*_SCALAR_JSON, "array", "list"))
-    shown = text if len(text) <= 60 else text[:57] + "…"
+    shown = text[:_SHOWN] + "…" * (len(text) > _SHOWN)
     return InvalidSchema(f"unknown field type {shown!r}", hint=hint or _TYPE_HELP)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgpack
 import pytest
@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import datamodel
-from catalog.datamodel import Json
 from catalog.errors import InvalidRecord, InvalidSyntax
 from catalog.records import (
     COLLECTIONS,
@@ -44,10 +43,14 @@ from catalog.sampletype import Array, Field, SampleType, Scalar
 from catalog.syntax import AtUri, Datetime, RecordKey
 from tests.strategies import sample_types
 
+if TYPE_CHECKING:
+    from catalog.datamodel import Json
+
 NOW = Datetime.parse("2026-11-01T12:00:00.000Z")
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 SCHEMA_URI = AtUri.parse(f"at://{DID}/{SCHEMA}/Digit:1.0.0")
 LENS_URI = AtUri.parse(f"at://{DID}/{LENS}/3kabcdefghijk")
+EMPTY = datamodel.record_cid({})
 CODE = CodeReference(repository="https://git.example/lenses", commit="a" * 40, path="digits.py:flatten")
 
 DIGIT = SampleType(
@@ -92,7 +95,7 @@ RECORDS: list[tuple[str, Record]] = [
         ),
     ),
     (LABEL, Label(name="digits", dataset=AtUri.parse(f"at://{DID}/{DATASET}/3k"), created_at=NOW, version="1.0.0")),
-    (VERIFICATION, LensVerification(lens=LENS_URI, lens_commit=str(datamodel.record_cid({})), method="x", created_at=NOW)),
+    (VERIFICATION, LensVerification(lens=LENS_URI, lens_commit=str(EMPTY), method="x", created_at=NOW)),
 ]  # fmt: skip
 
 

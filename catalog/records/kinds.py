@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from catalog.datamodel import Json
-from catalog.sampletype import SampleType
 from catalog.syntax import AtUri, Cid, Datetime, RecordKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from catalog.datamodel import Json
+    from catalog.sampletype import SampleType
 
 _NS: Final = "science.alt.dataset."
 SCHEMA: Final = _NS + "schema"

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_record"]
 
+_METADATA_NESTING = 16
+"""Deeper is nobody's metadata, and would let a record overflow the stack of whoever prints it."""
+
 
 def read_record(collection: str, value: Json) -> Record:
     """A typed view of a record as the network has it.
@@ -219,8 +222,8 @@ def _read_metadata(value: Json) -> Mapping[str, object]:
 
 
 def _plain(value: object, *, depth: int) -> object:
-    """Msgpack's values as JSON has them: bytes as ``$bytes``, keys as text, timestamps as text, no bottomless nesting."""
-    if depth > 16:  # deeper is nobody's metadata, and would let a record overflow the stack of whoever prints it
+    """Msgpack's values as JSON has them: bytes as ``$bytes``, keys and timestamps as text, no bottomless nesting."""
+    if depth > _METADATA_NESTING:
         return "…"
     if isinstance(value, dict):
         return {str(key): _plain(item, depth=depth + 1) for key, item in value.items()}
