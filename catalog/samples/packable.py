@@ -98,7 +98,7 @@ class PackableSample:
         return {"__key__": self.__key__, "msgpack": pack(self)}
 
     @classmethod
-    def from_bytes(cls: type[T], raw: bytes, *, key: str = "", validate: bool = False) -> T:
+    def from_bytes(cls, raw: bytes, *, key: str = "", validate: bool = False) -> typing.Self:
         """The sample in ``raw``; see :func:`unpack`."""
         return unpack(cls, raw, key=key, validate=validate)
 

@@ -1,8 +1,8 @@
 """Shards: tars of samples, opened safely, checked against their checksum, and written deterministically.
 
-A shard is a WebDataset tar with one member a sample, ``<key>.msgpack``. It lies at an ``https`` or ``http`` address
-(addresses of the own machine only where the network settings allow loopback), or in a file of the local user. Every
-other scheme is refused: ``pipe:`` runs shell commands in other readers.
+A shard is a WebDataset tar with one member a sample, ``<key>.msgpack``. It lies at an ``https`` address (plain ``http``
+only on the own machine, and where the network settings allow loopback), or in a file of the local user. Every other
+scheme is refused: ``pipe:`` runs shell commands in other readers.
 
 Tricky bits
 -----------
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from catalog.errors import ChecksumMismatch, InvalidSample, InvalidShard, RefusedUrl
+from catalog.errors import ChecksumMismatch, DataError, InvalidSample, InvalidShard, RefusedUrl
 from catalog.samples.packable import pack
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ MAX_SAMPLE: Final = 1 << 30
 
 MAX_SHARD: Final = 1 << 40
 """Bytes of one remote shard."""
+
+_SLOWEST: Final = 86_400.0
+"""Seconds for one shard: it is read as fast as its samples are used. A server that stalls is noticed much earlier."""
 
 _MAX_HEADER_DATA: Final = 1 << 16
 _BLOCK: Final = 512
@@ -167,11 +170,14 @@ def _opened(shard: Shard, settings: NetworkSettings | None) -> Iterator[_Readabl
 
 @contextmanager
 def _download(url: str, settings: NetworkSettings | None) -> Iterator[Iterator[bytes]]:
-    from catalog.config import NetworkSettings  # noqa: PLC0415 - local shards need no network code
-    from catalog.network.http import Client  # noqa: PLC0415
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
 
-    with Client(settings or NetworkSettings.from_environment()) as client, client.stream(url) as chunks:
-        yield iter(chunks)
+    with (
+        Client(settings or NetworkSettings.from_environment()) as client,
+        client.stream(url, max_bytes=MAX_SHARD, seconds=_SLOWEST) as answer,
+    ):
+        yield answer.chunks
 
 
 class _Chunks:
@@ -179,20 +185,23 @@ class _Chunks:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._rest = b""
+        self._chunk = b""
+        self._at = 0
 
     def read(self, size: int) -> bytes:
-        parts = [self._rest]
-        have = len(self._rest)
-        while have < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            parts.append(chunk)
-            have += len(chunk)
-        whole = b"".join(parts)
-        self._rest = whole[size:]
-        return whole[:size]
+        """Up to ``size`` bytes; fewer only at the end."""
+        parts: list[bytes] = []
+        while size > 0:
+            if self._at == len(self._chunk):
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    break
+                self._chunk, self._at = chunk, 0
+            part = self._chunk[self._at : self._at + size]
+            self._at += len(part)
+            size -= len(part)
+            parts.append(part)
+        return b"".join(parts)
 
 
 # --- checksums and the cache ---------------------------------------------------------------------------------
@@ -240,15 +249,24 @@ def _cached(shard: Shard, settings: NetworkSettings | None) -> Path:
             path.unlink(missing_ok=True)  # our own copy went bad; the publisher's may be right
         else:
             return path
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _fetched(shard, settings, path)
+    except OSError as error:
+        what = f"the cache can't be written: {error.strerror or error}"
+        raise DataError(what, where=str(folder), hint="set CATALOG_CACHE to another folder") from error
+
+
+def _fetched(shard: Shard, settings: NetworkSettings | None, path: Path) -> Path:
+    algorithm, promised = _checksum(shard)
+    path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with ExitStack() as stack:
-        file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False))
-        stack.callback(Path(file.name).unlink, missing_ok=True)
+        file = stack.enter_context(tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False))
+        stack.callback(Path(file.name).unlink, missing_ok=True)  # gone already when all went well
         for chunk in stack.enter_context(_download(shard.url, settings)):
             digest.update(chunk)
             file.write(chunk)
-        file.flush()
+        file.close()
         _compare(shard, algorithm, promised, digest.hexdigest())
         Path(file.name).replace(path)
     return path
