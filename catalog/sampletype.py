@@ -174,6 +174,7 @@ class SampleType:
 # --- the short form of manifests -----------------------------------------------------------------------------
 
 _TYPE_TEXT = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
+_SHOWN = 60
 _TYPE_HELP = (
     "known types: str, int, float, bool, bytes, array, array[dtype, dim, …], list[type]; ? at the end: optional"
 )

@@ -68,7 +68,9 @@ def _records(did: str, text: str) -> list[tuple[str, str, dict[str, Json]]]:
         "repository": cut(500), "commit": cut(40), "path": cut(500), "branch": cut(100), "language": cut(50),
     }  # fmt: skip
     metadata = {text: text, "homepage": text, "citation": text, "creators": [text, {text: [text]}]}
+    url = "javascript:" + _visible_ascii(cut(1500))
     checksum: dict[str, Json] = {"algorithm": cut(20), "digest": cut(128)}
+    shard: Json = {"url": url, "checksum": checksum}
     schema: dict[str, Json] = {
         "name": cut(100), "version": "1.0.0", "schemaType": cut(50), "description": cut(5000), "createdAt": now,
         "schema": {"$type": SCHEMA + "#jsonSchemaFormat", "draft": "draft-07", "content": {"properties": properties}},
@@ -77,7 +79,7 @@ def _records(did: str, text: str) -> list[tuple[str, str, dict[str, Json]]]:
     dataset: dict[str, Json] = {
         "name": cut(200), "schemaRef": schema_uri, "description": cut(5000), "license": cut(200), "tags": tags,
         "storage": {
-            "$type": "science.alt.dataset.storageHttp", "shards": [{"url": "javascript:" + _visible_ascii(cut(1500)), "checksum": checksum}],
+            "$type": "science.alt.dataset.storageHttp", "shards": [shard],
         },
         "metadata": datamodel.bytes_json(msgpack.packb(metadata)), "contentMetadata": {text: text}, "createdAt": now,
     }  # fmt: skip
