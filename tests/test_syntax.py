@@ -256,6 +256,14 @@ def test_a_broken_base32_cid_is_refused(text: str) -> None:
         Cid.parse(text)
 
 
+def test_a_cid_with_a_number_in_a_longer_form_is_refused() -> None:
+    """The codec 0x71 in two bytes would be a second name of the same block."""
+    good = Cid(GOOD_CID).binary
+    assert Cid.of_binary(good) == GOOD_CID
+    with pytest.raises(InvalidSyntax, match="shortest"):
+        Cid.of_binary(good[:1] + b"\xf1\x00" + good[2:])
+
+
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_cid_or_invalid_syntax(binary: bytes) -> None:
     try:
