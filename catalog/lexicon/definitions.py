@@ -17,7 +17,7 @@ Specification: https://atproto.com/specs/lexicon#lexicon-files
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from catalog.datamodel import MAX_INTEGER, bytes_of, link_of
 from catalog.errors import InvalidData
@@ -27,7 +27,7 @@ from catalog.lexicon.suggest import near_miss
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from catalog.lexicon.report import Report
+    from catalog.lexicon.report import Definition, Report
 
 __all__ = [
     "Array",
@@ -35,7 +35,6 @@ __all__ = [
     "Boolean",
     "Bytes",
     "CidLink",
-    "Definition",
     "Integer",
     "Null",
     "Object",
@@ -47,13 +46,6 @@ __all__ = [
 ]
 
 _MAX_SHOWN_NAMES: Final = 8
-
-
-class Definition(Protocol):
-    """A type that a value can be checked against."""
-
-    def check(self, value: object, where: str, report: Report, depth: int) -> None:
-        """Note what is wrong with ``value``, which lies at ``where``, ``depth`` objects and arrays deep."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from catalog.lexicon.definitions import Definition
+    from catalog.lexicon.report import Definition
 
 __all__ = ["Lexicons"]
 

@@ -34,7 +34,7 @@ from catalog.syntax import Nsid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from catalog.lexicon.definitions import Definition
+    from catalog.lexicon.report import Definition
 
 __all__ = ["full_name", "read_lexicon"]
 

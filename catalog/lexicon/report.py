@@ -1,9 +1,13 @@
-"""What validation finds: faults, a bounded number of them, with values shown short."""
+"""What validation finds: faults, a bounded number of them, with values shown short.
+
+A definition notes faults in a report, and a report knows the definitions that refs lead to: the two name each
+other, so both are here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from catalog.datamodel import MAX_NESTING
 from catalog.errors import Fault
@@ -11,13 +15,18 @@ from catalog.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from catalog.lexicon.definitions import Definition
-
-__all__ = ["MAX_FAULTS", "Report", "described", "shown"]
+__all__ = ["MAX_FAULTS", "Definition", "Report", "described", "shown"]
 
 MAX_FAULTS: Final = 100
 """The most faults that are told of one record: a hostile one has a million."""
 _SHOWN: Final = 60
+
+
+class Definition(Protocol):
+    """A type that a value can be checked against."""
+
+    def check(self, value: object, where: str, report: Report, depth: int) -> None:
+        """Note what is wrong with ``value``, which lies at ``where``, ``depth`` objects and arrays deep."""
 
 
 @dataclass(slots=True, kw_only=True)
