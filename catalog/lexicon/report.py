@@ -65,7 +65,7 @@ def shown(value: object) -> str:
         return repr(str(value) if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) and value.bit_length() > 128:  # noqa: PLR2004 — str() of huge integers raises
+    if isinstance(value, int) and value.bit_length() > 128:  # str() of huge integers raises
         return f"an integer of {value.bit_length()} bits"
     return repr(value)
 
