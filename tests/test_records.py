@@ -171,7 +171,8 @@ def test_storages_of_others_are_read() -> None:
         "mimeType": "*/*",
         "size": 3,
     }
-    kinds = {
+    kinds: dict[str, tuple[dict[str, Json], type]] = {
+        "storageHttp": ({"shards": [{"url": "https://x.example/a.tar"}]}, HttpStorage),
         "storageExternal": ({"urls": ["https://x.example/{0..1}.tar"]}, ExternalStorage),
         "storageBlobs": ({"blobs": [{"blob": blob}]}, BlobStorage),
         "storageMoon": ({}, UnknownStorage),

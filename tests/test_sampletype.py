@@ -26,7 +26,7 @@ from catalog.sampletype import (
 )
 from tests.strategies import sample_types
 
-NDARRAY = {"$ref": "https://alt.science/schemas/atdata-ndarray-bytes/1.0.0#/$defs/ndarray"}
+NDARRAY: dict[str, datamodel.Json] = {"$ref": "https://alt.science/schemas/atdata-ndarray-bytes/1.0.0#/$defs/ndarray"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_each_of_the_three_encodings_reads_alone(sample_type: SampleType) -> Non
 
 def test_without_a_property_order_required_gives_it() -> None:
     """A body of another client: required fields first in their order, then the others, which are optional."""
-    body = {
+    body: datamodel.Json = {
         "properties": {"a": {"type": "integer"}, "z": {"type": "string"}, "img": NDARRAY},
         "required": ["z", "img"],
     }
