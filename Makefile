@@ -1,0 +1,65 @@
+# Two commands on a fresh machine: `make site` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+NETWORK := tests/network/node_modules/.installed
+BROWSER := .venv/.browser
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help site serve test lint format bench soak lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+site: $(INSTALLED) ## crawl the example sources and build site/
+	$(BIN)/catalog build
+
+serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
+	$(BIN)/catalog serve
+
+test: lint $(NETWORK) $(BROWSER) ## install what the tests need, then run linters and tests
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## style, types, and the floors of the house
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## set the code's format
+	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## measure: every benchmarks/bench_*.py
+	@shopt -s nullglob; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+soak: $(INSTALLED) $(NETWORK) ## run what takes long: every benchmarks/soak_*.py
+	@shopt -s nullglob; for script in benchmarks/soak_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+# The lock names no registry and no folder of this machine; look at the difference before you commit it.
+lock: $(INSTALLED) ## bring requirements.lock up to date with pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --no-config --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+		--quiet --output-file requirements.lock
+
+clean: ## remove what was built and installed
+	rm -rf .venv site dist tests/network/node_modules
+
+# Stamp files are the targets, each made last: an installation that broke is not taken for done.
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(NETWORK): tests/network/package.json tests/network/package-lock.json
+	cd tests/network && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(BROWSER): tests/browser.sh $(INSTALLED)
+	tests/browser.sh $(BIN)/python
+	@touch $@

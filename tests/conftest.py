@@ -1,0 +1,288 @@
+"""What every test may ask for: a real PDS and PLC directory, a browser, file servers on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import trustme
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+NETWORK = Path(__file__).parent / "network"
+START_SECONDS = 60  # it takes one or two; a machine that runs five suites at once takes longer
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",  # tests run as root in containers
+    "--disable-gpu",
+    # The browser itself asks nobody anything, so that a request to a stranger is a page's.
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A fresh account of the test PDS."""
+
+    did: str
+    handle: str
+    password: str
+    pds_url: str
+    access_jwt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A reference PDS and PLC directory on loopback, spoken to by plain XRPC and by nothing of ours."""
+
+    pds_url: str
+    plc_url: str
+    _numbers: Iterator[int] = field(default_factory=partial(count, 1))
+
+    def account(self, name: str | None = None) -> Account:
+        """A new account; ``name`` only makes its handle readable, two of the same name are two accounts."""
+        number = next(self._numbers)
+        handle = f"{name or 'someone'}-{number}.test"
+        password = f"password of {handle}"
+        answer = self.post(
+            "com.atproto.server.createAccount",
+            {"handle": handle, "password": password, "email": f"{name or 'someone'}-{number}@example.org"},
+        )
+        return Account(
+            did=answer["did"],
+            handle=handle,
+            password=password,
+            pds_url=self.pds_url,
+            access_jwt=answer["accessJwt"],
+        )
+
+    def create_record(
+        self, account: Account, collection: str, value: Mapping[str, object], rkey: str | None = None
+    ) -> dict[str, Any]:
+        """Write a record as it is, whatever its lexicon says; answers its ``uri`` and ``cid``."""
+        body: dict[str, object] = {"repo": account.did, "collection": collection, "record": value}
+        if rkey is not None:
+            body["rkey"] = rkey
+        return self.post("com.atproto.repo.createRecord", body, account)
+
+    def put_record(self, account: Account, collection: str, rkey: str, value: Mapping[str, object]) -> dict[str, Any]:
+        """Create or replace a record; answers its ``uri`` and ``cid``."""
+        body = {"repo": account.did, "collection": collection, "rkey": rkey, "record": value}
+        return self.post("com.atproto.repo.putRecord", body, account)
+
+    def delete_record(self, account: Account, collection: str, rkey: str) -> None:
+        """Delete a record; one that isn't there is no error."""
+        body = {"repo": account.did, "collection": collection, "rkey": rkey}
+        self.post("com.atproto.repo.deleteRecord", body, account)
+
+    def get_record(self, did: str, collection: str, rkey: str) -> dict[str, Any]:
+        """The record as the PDS has it: ``uri``, ``cid``, ``value``."""
+        return self.get("com.atproto.repo.getRecord", {"repo": did, "collection": collection, "rkey": rkey})
+
+    def latest_rev(self, did: str) -> str:
+        """The revision of the repo's newest commit: it changes with every write."""
+        return str(self.get("com.atproto.sync.getLatestCommit", {"did": did})["rev"])
+
+    def get(self, method: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """Ask an XRPC query; an error answer fails the test with its text."""
+        return _answer(httpx.get(f"{self.pds_url}/xrpc/{method}", params=dict(parameters), timeout=30))
+
+    def post(self, method: str, body: Mapping[str, object], account: Account | None = None) -> dict[str, Any]:
+        """Call an XRPC procedure; an error answer fails the test with its text."""
+        headers = {} if account is None else {"authorization": f"Bearer {account.access_jwt}"}
+        return _answer(httpx.post(f"{self.pds_url}/xrpc/{method}", json=dict(body), headers=headers, timeout=30))
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    assert response.is_success, f"{response.request.url}: {response.status_code} {response.text[:500]}"
+    answer: dict[str, Any] = response.json() if response.content else {}
+    return answer
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    """The reference PDS and PLC of ``tests/network``, and the settings that lead our code to them.
+
+    The process ends when its standard input closes, so it can't outlive this one.
+    """
+    node = shutil.which("node")
+    if node is None or not (NETWORK / "node_modules").is_dir():
+        pytest.fail("the test network is not installed: run `make test`, or `npm ci` in tests/network", pytrace=False)
+    with subprocess.Popen(
+        [node, "server.mjs"], cwd=NETWORK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            urls = json.loads(_first_line(process))
+            running = Network(pds_url=urls["pds"], plc_url=urls["plc"])
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("CATALOG_PLC_URL", running.plc_url)
+                environment.setenv("CATALOG_ALLOW_LOOPBACK", "1")
+                environment.setenv("CATALOG_HANDLE_RESOLVER", running.pds_url)  # .test handles are in no DNS
+                yield running
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    """The line that says the network is up; what else it prints is read and dropped, or the pipe would fill."""
+    assert process.stdout is not None
+    lines: Queue[str] = Queue()
+    stdout = process.stdout
+
+    def read() -> None:
+        lines.put(stdout.readline())
+        for _ in stdout:
+            pass
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        line = lines.get(timeout=START_SECONDS)
+    except Empty:
+        line = ""
+    if not line:
+        process.kill()
+        pytest.fail("the test network did not start; its own words are above", pytrace=False)
+    return line
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder without a line of log for each request."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+def _start(directory: Path, context: ssl.SSLContext | None = None) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory)))
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server
+
+
+def _stop(servers: list[ThreadingHTTPServer]) -> None:
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """``serve(directory)`` serves it by HTTP on a free loopback port; answers the base URL, with a slash."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(directory: Path) -> str:
+        servers.append(_start(directory))
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield start
+    _stop(servers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsServer:
+    """A file server on loopback with a certificate: ``url`` without a slash, ``authority`` the PEM file to trust."""
+
+    url: str
+    authority: Path
+
+
+@pytest.fixture
+def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], HttpsServer]]:
+    """``https_server(directory)`` serves it by HTTPS; only who trusts ``authority`` can read it."""
+    servers: list[ThreadingHTTPServer] = []
+    signer = trustme.CA()
+    authority = tmp_path_factory.mktemp("authority") / "authority.pem"
+    signer.cert_pem.write_to_path(str(authority))
+
+    def start(directory: Path) -> HttpsServer:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        signer.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        servers.append(_start(directory, context))
+        return HttpsServer(url=f"https://localhost:{servers[-1].server_port}", authority=authority)
+
+    yield start
+    _stop(servers)
+
+
+def chromium() -> str | None:
+    """The browser to use: ``$CATALOG_CHROMIUM``, else one on the path; None is Playwright's own."""
+    named = os.environ.get("CATALOG_CHROMIUM")
+    if named is not None:
+        return named
+    return next((found for name in _CHROMIUM_NAMES if (found := shutil.which(name)) is not None), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; each test has a page in a context of its own."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=list(_CHROMIUM_ARGUMENTS))
+        yield running
+        running.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What a page did that a visitor doesn't see: errors in its console, requests to hosts other than loopback."""
+
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def heard(self, message: ConsoleMessage) -> None:
+        """Keep a line of the console if it is an error."""
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def asked(self, request: Request) -> None:
+        """Keep the address of a request that leaves this machine."""
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob", "about") and parts.hostname not in LOOPBACK:
+            self.strangers.append(request.url)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """What :func:`page` saw; empty lists are what most tests want."""
+    return Watch()
+
+
+@pytest.fixture
+def page(browser: Browser, watch: Watch) -> Iterator[Page]:
+    """A fresh page with nothing cached and nothing stored; see ``watch`` for what it did unseen."""
+    context = browser.new_context()
+    context.set_default_timeout(15_000)
+    context.on("request", lambda request: watch.asked(request))  # noqa: PLW0108 - Playwright marks a method's object, and ours has slots
+    context.on("console", lambda message: watch.heard(message))  # noqa: PLW0108
+    context.on("weberror", lambda error: watch.errors.append(str(error.error)))
+    yield context.new_page()
+    context.close()
