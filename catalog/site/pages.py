@@ -193,7 +193,7 @@ class Pages:
 
     def section(self, template: str, address: str) -> str:
         """The body of a page that shows the catalog as a whole: ``browse``, ``publishers``, ``status``, ``home``."""
-        counts = {did: 0 for did in self._graph.publishers}
+        counts = dict.fromkeys(self._graph.publishers, 0)
         if template == "publishers":
             for node in (*self._graph.datasets, *self._graph.schemas, *self._graph.lenses):
                 counts[node.publisher.did] += 1
@@ -237,6 +237,7 @@ def _environment() -> Environment:
         "day": figures.day,
         "moment": figures.moment,
         "highlight": highlight,
+        "visible_lines": lambda text: Markup(escape(markup.shown(text, lines=True))),  # noqa: S704 - escaped
         "spdx": licences.spdx_id,
     }
     env.globals |= {"spdx_names": licences.NAMES, "sections": addresses.SECTIONS}

@@ -1,0 +1,167 @@
+"""From a graph and rendered archetypes to the files of the site. Knows nothing of MkDocs.
+
+::
+
+    datasets/index.html            in place: the theme's page, its body filled in
+    datasets/page/2/index.html     stamped on the listing's shell
+    datasets/<did>/<rkey>/         index.html stamped on the record's shell, record.json beside it
+    publishers/<did>/index.html    stamped on the publisher's shell
+    browse/ publishers/ status/    in place
+    catalog/facets.json            the browse page's columns
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import BuildError
+from catalog.site import addresses, facets
+from catalog.site.pages import Pages
+from catalog.site.shell import Shell, archetype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from catalog.graph import Graph, Node
+    from catalog.site.pages import Page
+
+__all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "sources"]
+
+HIDDEN_FOLDER: Final = "catalog-shell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archetype:
+    """A page that lies as deep as those stamped from it, and is gone when the site is built."""
+
+    address: str
+
+    @property
+    def source(self) -> str:
+        """Its Markdown file."""
+        return self.address.rstrip("/") + ".md"
+
+
+ARCHETYPES: Final = {
+    "dataset": Archetype(address=f"datasets/{HIDDEN_FOLDER}/dataset/"),
+    "schema": Archetype(address=f"schemas/{HIDDEN_FOLDER}/schema/"),
+    "lens": Archetype(address=f"lenses/{HIDDEN_FOLDER}/lens/"),
+    "listing": Archetype(address=f"datasets/{HIDDEN_FOLDER}/listing/"),
+    "publisher": Archetype(address=f"publishers/{HIDDEN_FOLDER}/"),
+}
+
+IN_PLACE: Final = {
+    "browse": ("Browse", "Filter and sort everything in this catalog."),
+    "datasets": ("Datasets", "All datasets of this catalog, newest first."),
+    "schemas": ("Schemas", "The sample types that datasets of this catalog use."),
+    "lenses": ("Lenses", "Transformations between schemas."),
+    "publishers": ("Publishers", "Who publishes in this catalog."),
+    "status": ("Status", "What this catalog was built from, and what it left out."),
+}
+"""Section → title and description of its page."""
+
+
+def sources() -> Iterator[tuple[str, str, bool]]:
+    """The Markdown sources to be rendered by the theme: path, text, and whether it may stand in the navigation."""
+    for shape in ARCHETYPES.values():
+        yield shape.source, archetype(), False
+    for section, (title, description) in IN_PLACE.items():
+        yield f"{section}/index.md", archetype().replace(*_title(title)).replace(*_description(description)), True
+
+
+def _title(title: str) -> tuple[str, str]:
+    return "title: CatalogShellTitleToken", f"title: {title}"
+
+
+def _description(description: str) -> tuple[str, str]:
+    return "description: CatalogShellDescriptionToken", f"description: {description}"
+
+
+def build_pages(graph: Graph, site_dir: Path, *, own: frozenset[str] = frozenset()) -> dict[str, Page]:
+    """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
+
+    ``own`` are sections whose page the site's owner wrote; they stay. Returns the record pages by address. Raises
+    :class:`BuildError` when the theme lost a token.
+    """
+    shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
+    pages = Pages(graph)
+    for section in IN_PLACE:
+        if section not in own:
+            _fill(site_dir, f"{section}/", _section_body(pages, graph, section))
+    written: dict[str, Page] = {}
+    for kind, page in _all_pages(pages, graph):
+        if page.address in written:
+            continue  # the first is the newest; two records can't have one address unless SHA-256 is broken
+        folder = site_dir / page.address
+        folder.mkdir(parents=True, exist_ok=True)
+        html = shells[kind].stamp(
+            body=page.body, title=page.title, description=page.description, address=page.address
+        )
+        _write(folder / "index.html", html)
+        if page.record is not None:
+            _write(folder / "record.json", page.record)
+        written[page.address] = page
+    for shape in ARCHETYPES.values():
+        shutil.rmtree(site_dir / shape.address, ignore_errors=True)
+        hidden = (site_dir / shape.address).parent
+        if hidden.name == HIDDEN_FOLDER and hidden.is_dir() and not any(hidden.iterdir()):
+            hidden.rmdir()
+    _write(site_dir / "catalog" / "facets.json", facets.dump(facets.columns(graph)))
+    return written
+
+
+def _all_pages(pages: Pages, graph: Graph) -> Iterable[tuple[str, Page]]:
+    for dataset in graph.datasets:
+        yield "dataset", pages.dataset(dataset)
+    for schema in graph.schemas:
+        yield "schema", pages.schema(schema)
+    for lens in graph.lenses:
+        yield "lens", pages.lens(lens)
+    by_publisher: defaultdict[str, list[Node]] = defaultdict(list)
+    for node in facets.rows(graph):
+        by_publisher[node.publisher.did].append(node)
+    for did, nodes in by_publisher.items():
+        yield "publisher", pages.publisher(graph.publishers[did], nodes)
+    for kind, found in _kinds(graph):
+        yield from (("listing", page) for page in list(pages.listing(kind, found))[1:])
+
+
+def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
+    return ("dataset", graph.datasets), ("schema", graph.schemas), ("lens", graph.lenses)
+
+
+def _section_body(pages: Pages, graph: Graph, section: str) -> str:
+    for kind, nodes in _kinds(graph):
+        if addresses.SECTIONS[kind] == section:
+            return next(iter(pages.listing(kind, nodes))).body
+    return pages.section(section, f"{section}/")
+
+
+def _shell(site_dir: Path, shape: Archetype) -> Shell:
+    return Shell.cut(_rendered(site_dir, shape.address), address=shape.address)
+
+
+def _fill(site_dir: Path, address: str, body: str) -> None:
+    _write(site_dir / address / "index.html", Shell.cut(_rendered(site_dir, address)).stamp(body=body))
+
+
+def _rendered(site_dir: Path, address: str) -> str:
+    file = site_dir / address / "index.html"
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BuildError(
+            "the theme didn't render the catalog's page",
+            where=str(file),
+            hint="directory URLs are needed (use_directory_urls: true), and no other plugin may drop the page",
+        ) from error
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8", newline="\n") as out:
+        out.write(text)

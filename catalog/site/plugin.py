@@ -1,0 +1,179 @@
+"""The MkDocs plugin: a thin trigger. It adds archetypes, and hands the rendered site to :mod:`catalog.site.build`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mkdocs.config import config_options as options
+from mkdocs.config.base import Config
+from mkdocs.config.config_options import ExtraScriptValue
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin, event_priority
+from mkdocs.structure.files import File, InclusionLevel
+from mkdocs.utils import get_relative_url
+
+from catalog import resources
+from catalog.config import read_settings
+from catalog.errors import CatalogError
+from catalog.graph import Graph
+from catalog.site import build, search
+from catalog.site.pages import Pages
+from catalog.site.sitemap import write_sitemap
+from catalog.store import Store
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+    from catalog.config import CatalogSettings
+
+__all__ = ["CatalogConfig", "CatalogPlugin"]
+
+log = logging.getLogger("mkdocs.plugins.catalog")
+
+HOME_MARK: Final = "<!-- catalog:home -->"
+_ASSETS: Final = "assets/catalog"
+_HOME: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{HOME_MARK}\n"
+_OURS: Final = frozenset({"crawl", "search"})
+
+
+class CatalogConfig(Config):
+    """The block of ``mkdocs.yml``. What ``sources`` and ``deny`` hold is read by :mod:`catalog.config`."""
+
+    store = options.Type(str, default=".catalog/catalog.sqlite")
+    sources = options.Type(list, default=[])
+    deny = options.Type(list, default=[])
+    crawl = options.Type(bool, default=True)
+    search = options.Type(bool, default=True)
+
+
+class CatalogPlugin(BasePlugin[CatalogConfig]):
+    """Fills a MkDocs site with the pages of a catalog."""
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._own: frozenset[str] = frozenset()
+        self._written: dict[str, str] = {}
+        self._command: str = "build"
+
+    def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
+        """Being here keeps this object alive between the rebuilds of ``mkdocs serve``."""
+        del dirty
+        self._command = command
+
+    def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
+        """Crawl once, read the store, and add the catalog's style and scripts."""
+        if not config.use_directory_urls:
+            raise PluginError("catalog: its pages need directory URLs; remove use_directory_urls: false")
+        if self._graph is None:
+            try:
+                self._graph = self._read(config)
+            except CatalogError as error:
+                raise PluginError(f"catalog: {error}") from error
+        config.extra_css.append(f"{_ASSETS}/catalog.css")
+        script = ExtraScriptValue(f"{_ASSETS}/catalog.js")
+        script.load_dict({"path": f"{_ASSETS}/catalog.js", "type": "module"})
+        config.extra_javascript.append(script)
+        if self._searches and any(name.split("/")[-1] == "search" for name in config.plugins):
+            log.warning("the catalog has its own search: remove the plugin 'search', or set `search: false` for catalog")
+        return config
+
+    @property
+    def _searches(self) -> bool:
+        return bool(self.config.search)
+
+    def _read(self, config: MkDocsConfig) -> Graph:
+        base = Path(config.config_file_path or "mkdocs.yml").resolve().parent
+        settings = read_settings({key: value for key, value in self.config.items() if key not in _OURS}, base)
+        crawls = self.config.crawl and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
+        with Store.open(settings.store) as store:
+            if crawls:
+                _crawl(settings, store)
+            return Graph.from_store(store)
+
+    def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
+        """Add the archetypes, the sections' pages, the assets, and a home page where there is none."""
+        own = set()
+        for path, text, listed in build.sources():
+            if files.get_file_from_path(path) is not None:
+                own.add(path.removesuffix("/index.md"))
+                continue
+            level = InclusionLevel.INCLUDED if listed else InclusionLevel.NOT_IN_NAV
+            if path.startswith("status/") or config.nav is not None:
+                level = InclusionLevel.NOT_IN_NAV
+            files.append(File.generated(config, path, content=text, inclusion=level))
+        self._own = frozenset(own)
+        if not any(files.get_file_from_path(name) for name in ("index.md", "README.md", "index.html")):
+            files.append(File.generated(config, "index.md", content=_HOME.format(config.site_name)))
+        for asset in sorted((resources.templates() / "assets").iterdir()):
+            uri = f"{_ASSETS}/{asset.name}"
+            if files.get_file_from_path(uri) is None:  # the owner's docs may replace any of them
+                files.append(File.generated(config, uri, abs_src_path=str(asset)))
+        return files
+
+    def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+        """Put what is new where a page asks for it; keep hand-written pages for the index."""
+        del config, files
+        if HOME_MARK in html:
+            html = html.replace(HOME_MARK, Pages(self._loaded).section("home", page.url.removeprefix("./")))
+        elif page.file.generated_by is None:
+            self._written[page.url.removeprefix("./")] = search.hand_written(str(page.title or ""), html)
+        return html
+
+    @event_priority(-100)  # after plugins that rewrite the whole page
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        """Add the search box to the header."""
+        del config
+        return search.with_box(output, get_relative_url("browse/", page.url)) if self._searches else output
+
+    def on_post_template(self, output_content: str, *, template_name: str, config: MkDocsConfig) -> str:
+        """The error page has a header too; its addresses are absolute."""
+        if template_name == "404.html" and self._searches:
+            from urllib.parse import urlsplit
+
+            return search.with_box(output_content, (urlsplit(config.site_url or "/").path or "/") + "browse/")
+        return output_content
+
+    def on_post_build(self, *, config: MkDocsConfig) -> None:
+        """Stamp the pages and build the index."""
+        site_dir = Path(config.site_dir)
+        try:
+            pages = build.build_pages(self._loaded, site_dir, own=self._own)
+            if config.site_url:
+                entries = self._addresses(site_dir, set(pages))
+                write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)
+            if self._searches:
+                search.build_index(self._loaded, self._written, site_dir)
+        except CatalogError as error:
+            raise PluginError(f"catalog: {error}") from error
+        log.info("Catalog: %d pages", len(pages))
+
+    def _addresses(self, site_dir: Path, stamped: set[str]) -> list[tuple[str, datetime | None]]:
+        from catalog.site.facets import address_of, rows
+
+        changed = {address_of(node): node.updated for node in rows(self._loaded)}
+        ours = [*(f"{section}/" for section in build.IN_PLACE), *stamped]
+        every = {"", *self._written, *ours} if (site_dir / "index.html").exists() else {*self._written, *ours}
+        return [(address, changed.get(address)) for address in sorted(every)]
+
+    @property
+    def _loaded(self) -> Graph:
+        if self._graph is None:
+            raise PluginError("catalog: the store hasn't been read")
+        return self._graph
+
+
+def _crawl(settings: CatalogSettings, store: Store) -> None:
+    from catalog.crawl import crawl
+
+    report: Any = crawl(settings, store, progress=log.info)
+    for line in report.lines():
+        log.info("Catalog: %s", line)
+    if report.failed:
+        log.warning("the catalog's sources could not all be read; what the store had of them is shown")

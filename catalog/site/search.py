@@ -1,0 +1,142 @@
+"""Text search: Pagefind's index over slim pages, and the box in the theme's header.
+
+The index is made from pages that exist only for it: a title, a few words, tags, field names. They lie at the
+addresses of the real ones. Hand-written pages are indexed as they were rendered, without the frame around them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import BuildError
+from catalog.site import addresses, facets
+from catalog.site.markup import plain, shown
+from catalog.site.pages import description_of, kind_of, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from catalog.graph import Graph, Node
+
+__all__ = ["INDEX", "build_index", "slim_page", "with_box"]
+
+INDEX: Final = "catalog/text"
+"""Where the index lies in the site."""
+
+_LONGEST: Final = 900
+_HEADER_END: Final = re.compile(r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL)
+
+_BOX: Final = """\
+<search class="cat-search" data-catalog-search>
+<button class="cat-search__open md-header__button md-icon" type="button" aria-label="Search" data-search-open>\
+<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h\
+.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9"/></svg></button>
+<form class="cat-search__form" action="{browse}" method="get">
+<input class="cat-search__input" type="search" name="q" placeholder="Search" aria-label="Search the catalog" \
+role="combobox" aria-expanded="false" aria-controls="cat-search-results" aria-autocomplete="list" autocomplete="off" \
+autocapitalize="off" spellcheck="false" maxlength="200"><kbd class="cat-search__key" aria-hidden="true">/</kbd>
+<button class="cat-search__close" type="button" aria-label="Close search" data-search-close>×</button>
+</form>
+<div class="cat-search__panel" hidden><p class="cat-search__note" role="status"></p>
+<ul id="cat-search-results" role="listbox" aria-label="Search results"></ul></div>
+</search>
+"""
+
+
+def with_box(html: str, browse: str) -> str:
+    """A rendered page with the search box at the end of its header; as it was, where the theme has no such header.
+
+    ``browse`` is the browse page's address as seen from this page: without JavaScript the form leads there.
+    """
+    box = _BOX.format(browse=escape(browse))
+    return _HEADER_END.sub(lambda match: match[1] + box + match[2], html, count=1)
+
+
+def slim_page(node: Node) -> str:
+    """All that the index needs to know of a record."""
+    kind = kind_of(node)
+    record = node.record
+    description = description_of(node)
+    words = plain(description, longest=_LONGEST) if description else ""
+    schema = node if kind == "schema" else getattr(node, "schema", None)
+    fields = [shown(field.name) for field in schema.record.sample_type.fields] if schema is not None else []
+    tags = [shown(tag) for tag in getattr(record, "tags", ())]
+    meta = {
+        "kind": kind,
+        "publisher": shown(node.publisher.shown),
+        "tags": ", ".join(tags[:4]),
+        "summary": words[:160],
+    }
+    return _slim(
+        shown(name_of(node)),
+        [words, " ".join(tags), " ".join(fields[:200]), shown(node.publisher.shown)],
+        {key: value for key, value in meta.items() if value},
+    )
+
+
+def _slim(title: str, paragraphs: list[str], meta: Mapping[str, str]) -> str:
+    notes = "".join(f'<span data-pagefind-meta="{key}">{escape(value)}</span>\n' for key, value in meta.items())
+    text = "".join(f"<p>{escape(part)}</p>\n" for part in paragraphs if part)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"></head><body>\n'
+        f"<div data-pagefind-ignore>{notes}</div>\n<main data-pagefind-body><h1>{escape(title)}</h1>\n{text}</main>"
+        "</body></html>\n"
+    )
+
+
+def hand_written(title: str, content: str) -> str:
+    """A page of the site's own docs for the index; ``content`` is its rendered inside."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"></head><body>\n'
+        '<div data-pagefind-ignore><span data-pagefind-meta="kind">page</span></div>\n'
+        f'<main data-pagefind-body><h1 data-pagefind-meta="title">{escape(title)}</h1>\n{content}</main></body></html>\n'
+    )
+
+
+def build_index(graph: Graph, pages: Mapping[str, str], site_dir: Path) -> None:
+    """Write the text index, and the column that joins it to the facets.
+
+    ``pages`` are further index-only pages by their address. Raises :class:`BuildError` with the indexer's own words.
+    """
+    with TemporaryDirectory(prefix="catalog-index-") as folder:
+        slim = Path(folder)
+        for node in facets.rows(graph):
+            _write(slim, addresses.of_record(kind_of(node), node.publisher.did, node.rkey), slim_page(node))
+        for address, html in pages.items():
+            _write(slim, address, html)
+        _run(slim, site_dir / INDEX)
+    ids = facets.text_ids(graph, site_dir / INDEX)
+    (site_dir / "catalog" / "text-ids.json").write_text(facets.dump(ids), encoding="utf-8")
+
+
+def _write(folder: Path, address: str, html: str) -> None:
+    target = folder / address / "index.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(html, encoding="utf-8")
+
+
+def _run(pages: Path, output: Path) -> None:
+    command = [sys.executable, "-m", "pagefind", "--site", str(pages), "--output-path", str(output), "--silent"]
+    # One language for all: Pagefind keeps an index for each it is told of, and searches only one.
+    command += ["--force-language", "en"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip().splitlines()
+        raise BuildError(
+            f"the search index couldn't be built: {words[-1] if words else f'exit code {done.returncode}'}",
+            hint="`search: false` in the catalog's settings builds without it",
+        )
+    _keep_only_what_we_use(output)
+
+
+def _keep_only_what_we_use(output: Path) -> None:
+    """Pagefind's own widgets are not ours; they would be a quarter of a small site."""
+    for file in output.iterdir():
+        if file.is_file() and file.name.startswith(("pagefind-ui", "pagefind-modular", "pagefind-component", "pagefind-highlight")):
+            file.unlink()

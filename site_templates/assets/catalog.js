@@ -1,0 +1,90 @@
+// What every page needs: tabs, copying, the search box. The browse page loads its own part.
+
+import { startSearch } from "./search.js";
+
+const CHOICE = "catalog.tab.";
+
+/** Turn stacked sections into tabs: arrow keys move, the choice is remembered for all pages. */
+function startTabs(box) {
+  const panels = [...box.querySelectorAll(":scope > .cat-tab")];
+  if (box.classList.contains("is-live") || panels.length < 2) return;
+  const group = box.dataset.tabs;
+  const list = document.createElement("div");
+  list.className = "cat-tabs__list";
+  list.setAttribute("role", "tablist");
+  list.setAttribute("aria-label", "Ways to load it");
+  const tabs = panels.map((panel, number) => {
+    const tab = document.createElement("button");
+    Object.assign(tab, { type: "button", id: `${group}-tab-${number}`, textContent: panel.dataset.tab });
+    tab.setAttribute("role", "tab");
+    panel.id = `${group}-panel-${number}`;
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", tab.id);
+    tab.setAttribute("aria-controls", panel.id);
+    list.append(tab);
+    return tab;
+  });
+  const choose = (chosen, { focus = false } = {}) => {
+    tabs.forEach((tab, number) => {
+      tab.setAttribute("aria-selected", String(number === chosen));
+      tab.tabIndex = number === chosen ? 0 : -1;
+      panels[number].hidden = number !== chosen;
+    });
+    if (focus) tabs[chosen].focus();
+  };
+  const keep = (number) => {
+    try {
+      localStorage.setItem(CHOICE + group, panels[number].dataset.tab);
+    } catch { /* storage may be forbidden; then the choice lasts for this page */ }
+  };
+  list.addEventListener("click", (event) => {
+    const number = tabs.indexOf(event.target);
+    if (number >= 0) { choose(number); keep(number); }
+  });
+  list.addEventListener("keydown", (event) => {
+    const here = tabs.indexOf(document.activeElement);
+    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    const number = (to + tabs.length) % tabs.length;
+    choose(number, { focus: true });
+    keep(number);
+  });
+  let remembered = null;
+  try { remembered = localStorage.getItem(CHOICE + group); } catch { /* as above */ }
+  box.prepend(list);
+  box.classList.add("is-live");
+  choose(Math.max(0, panels.findIndex((panel) => panel.dataset.tab === remembered)));
+}
+
+/** Buttons that copy the text beside them. */
+function startCopying(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) {
+    if (!button.hidden) continue;
+    button.hidden = false;
+    const label = button.textContent;
+    button.addEventListener("click", async () => {
+      const source = button.parentElement.querySelector("[data-copy-source]");
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(source);
+        button.textContent = "Selected";
+      }
+      setTimeout(() => { button.textContent = label; }, 1600);
+    });
+  }
+}
+
+function start() {
+  document.querySelectorAll("[data-tabs]").forEach(startTabs);
+  startCopying(document);
+  document.querySelectorAll("[data-catalog-search]").forEach(startSearch);
+  const browse = document.querySelector("[data-catalog-browse]");
+  if (browse) import("./browse.js").then((module) => module.startBrowse(browse));
+}
+
+// Material's instant navigation swaps pages without loading them anew, and says so here.
+if (window.document$) window.document$.subscribe(start);
+else start();
