@@ -35,7 +35,8 @@ __all__ = ["SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "Source", "load
 SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
 """The kinds of source that the configuration knows; a crawl says which of them it can read."""
 
-_KEYS: Final = ("store", "sources", "deny", "contact")
+_KEYS: Final = ("store", "sources", "deny", "contact", "crawl", "search")
+"""Those of the block; the last two are the plugin's own and read there."""
 _DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
 
 
@@ -67,7 +68,8 @@ class NetworkSettings:
         resolver = _variable("CATALOG_HANDLE_RESOLVER")
         name = contact if contact is not None else _variable("CATALOG_CONTACT") or ""
         if not name.isascii() or not all(char.isprintable() for char in name) or len(name) > 200:  # noqa: PLR2004
-            raise InvalidConfig("must be at most 200 printable ASCII characters", where="contact", hint="it is sent in a header")
+            hint = "it is sent in a header"
+            raise InvalidConfig("must be at most 200 printable ASCII characters", where="contact", hint=hint)
         return cls(
             plc_url=cls().plc_url if plc is None else _base_url(plc, "CATALOG_PLC_URL"),
             allow_loopback=loopback == "1",
@@ -183,7 +185,7 @@ def _text(value: object, where: str) -> str:
 
 
 def _base_url(text: str, where: str) -> str:
-    """A server's address without a path: ``https://pds.example.org``. Which addresses are opened is the guard's word."""
+    """A server's address without a path: ``https://pds.example.org``."""
     try:
         parts = urlsplit(text)
         port = parts.port
