@@ -81,14 +81,15 @@ def _description(description: str) -> tuple[str, str]:
     return "description: CatalogShellDescriptionToken", f"description: {description}"
 
 
-def build_pages(graph: Graph, site_dir: Path, *, own: frozenset[str] = frozenset()) -> dict[str, Page]:
+def build_pages(graph: Graph, site_dir: Path, *, own: frozenset[str] = frozenset(), base: Path | None = None) -> dict[str, Page]:
     """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
 
-    ``own`` are sections whose page the site's owner wrote; they stay. Returns the record pages by address. Raises
+    ``own`` are sections whose page the site's owner wrote; they stay. ``base`` is the folder that drafts name their local
+    shards from. Returns the record pages by address. Raises
     :class:`BuildError` when the theme lost a token.
     """
     shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
-    pages = Pages(graph)
+    pages = Pages(graph, base=base)
     for section in IN_PLACE:
         if section not in own:
             _fill(site_dir, f"{section}/", _section_body(pages, graph, section))

@@ -24,6 +24,7 @@ from catalog.site.highlight import highlight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from catalog.datamodel import Json
     from catalog.graph import DatasetNode, Graph, LensNode, Node, Publisher, SchemaNode
@@ -88,8 +89,9 @@ def record_json(node: Node) -> str:
 class Pages:
     """The page templates, and the pages made from them."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, base: Path | None = None) -> None:
         self._graph = graph
+        self._base = base
         self._env = _environment()
         self._templates = {name: self._env.get_template(f"{name}.html") for name in _TEMPLATES}
         self._rows: dict[int, Markup] = {}
@@ -101,9 +103,10 @@ class Pages:
         record = node.record
         shards = _shards(node)
         sample_type = node.schema.record.sample_type if node.schema is not None else None
-        urls = tuple(row.place for row in shards if markup.is_web(row.place))
+        urls = self._local(node) or tuple(row.place for row in shards if markup.is_web(row.place))
         # A draft has no address on the network: its snippet opens the shards themselves.
-        snippets = load_snippets(record.name, None if node.draft else str(node.uri), sample_type, urls[:_FEW])
+        uri = None if node.draft else str(node.uri)
+        snippets = load_snippets(record.name, uri, sample_type, urls) if urls or uri else ()
         return self._page(
             node,
             fields=self.fields(node.schema) if node.schema is not None else None,
@@ -147,6 +150,12 @@ class Pages:
         body = self._render("publisher", address, publisher=publisher, groups=groups, most=PER_PAGE)
         words = f"{len(nodes)} records published by {publisher.shown}"
         return Page(address=address, title=markup.shown(publisher.shown), description=words, body=body)
+
+    def _local(self, node: DatasetNode) -> tuple[str, ...]:
+        """A draft's shards as seen from the catalog's folder; a page doesn't tell where that folder lies."""
+        if self._base is None or not node.draft:
+            return ()
+        return tuple(path.relative_to(self._base).as_posix() for path in node.local if path.is_relative_to(self._base))
 
     def fields(self, schema: SchemaNode) -> Markup:
         """The table of a schema's fields, the same on every page that shows it."""

@@ -40,7 +40,6 @@ log = logging.getLogger("mkdocs.plugins.catalog")
 HOME_MARK: Final = "<!-- catalog:home -->"
 _ASSETS: Final = "assets/catalog"
 _HOME: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{HOME_MARK}\n"
-_OURS: Final = frozenset({"crawl", "search"})
 
 
 class CatalogConfig(Config):
@@ -49,6 +48,7 @@ class CatalogConfig(Config):
     store = options.Type(str, default=".catalog/catalog.sqlite")
     sources = options.Type(list, default=[])
     deny = options.Type(list, default=[])
+    contact = options.Optional(options.Type(str))
     crawl = options.Type(bool, default=True)
     search = options.Type(bool, default=True)
 
@@ -90,7 +90,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):
 
     def _read(self, config: MkDocsConfig) -> Graph:
         base = Path(config.config_file_path or "mkdocs.yml").resolve().parent
-        settings = read_settings({key: value for key, value in self.config.items() if key not in _OURS}, base)
+        settings = read_settings(dict(self.config), base)
         crawls = self.config.crawl and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
         with Store.open(settings.store) as store:
             if crawls:
@@ -144,7 +144,8 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):
         """Stamp the pages and build the index."""
         site_dir = Path(config.site_dir)
         try:
-            pages = build.build_pages(self._loaded, site_dir, own=self._own)
+            base = Path(config.config_file_path or "mkdocs.yml").resolve().parent
+            pages = build.build_pages(self._loaded, site_dir, own=self._own, base=base)
             if config.site_url:
                 entries = self._addresses(site_dir, set(pages))
                 write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)

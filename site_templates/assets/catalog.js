@@ -8,7 +8,7 @@ const CHOICE = "catalog.tab.";
 function startTabs(box) {
   const panels = [...box.querySelectorAll(":scope > .cat-tab")];
   if (box.classList.contains("is-live") || panels.length < 2) return;
-  const group = box.dataset.tabs;
+  const group = box.dataset.catalogTabs;
   const list = document.createElement("div");
   list.className = "cat-tabs__list";
   list.setAttribute("role", "tablist");
@@ -78,7 +78,7 @@ function startCopying(root) {
 }
 
 function start() {
-  document.querySelectorAll("[data-tabs]").forEach(startTabs);
+  document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);
   document.querySelectorAll("[data-catalog-search]").forEach(startSearch);
   const browse = document.querySelector("[data-catalog-browse]");
