@@ -205,8 +205,8 @@ class Store:
     def repos(self) -> Iterator[Repo]:
         """Every repository a crawl has met, visible or not."""
         with self._guard():
-            for row in self._db.execute(f"SELECT {_REPO} FROM repos ORDER BY did"):  # noqa: S608
-                yield _repo(row)
+            rows = self._db.execute(f"SELECT {_REPO} FROM repos ORDER BY did").fetchall()  # noqa: S608
+        return map(_repo, rows)
 
     def repo(self, did: str) -> Repo | None:
         """One repository."""

@@ -1,0 +1,92 @@
+"""Manifests as a source: what they say is shown as drafts, before anything is published.
+
+Drafts belong to an account that can't exist. Their record keys come from their names and their dates from
+``SOURCE_DATE_EPOCH`` (or are fixed), so that two builds of the same manifests are alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from catalog import records
+from catalog.errors import Fault, InvalidConfig, InvalidManifest
+from catalog.manifest import DraftKey, ManifestSet, load
+from catalog.store import Found, Repo
+from catalog.syntax import Datetime, Did, RecordKey, Tid
+
+if TYPE_CHECKING:
+    from catalog.config import Source
+    from catalog.crawl.report import Tally
+    from catalog.store import Store
+
+__all__ = ["DRAFT_DID", "crawl_manifests"]
+
+DRAFT_DID: Final = Did.parse("did:web:draft.invalid")
+"""Nobody's: ``.invalid`` is reserved for names that never exist (RFC 2606)."""
+_DEFAULT_EPOCH: Final = 946_684_800
+"""2000-01-01: plainly not a date somebody chose."""
+
+
+def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> None:
+    """Replace a source's drafts by what its manifests say now. Raises :class:`InvalidManifest`, with all mistakes."""
+    drafts = load(_paths(base, source.value))
+    rkeys = {key: _rkey(key) for key in _keys(drafts)}
+    moment = _moment()
+    made = drafts.records(
+        DRAFT_DID, created_at=Datetime.of(moment), new_tid=lambda: Tid.at(0, 0), rkeys=rkeys, hash_local=True
+    )
+    others = {record.uri: record.source for record in store.records() if record.draft and record.source != str(source)}
+    clashes = tuple(
+        Fault(where=f"{draft.file}:{draft.line}", message=f"{draft.name!r} is in {others[draft.uri]} too")
+        for draft in made
+        if draft.uri in others
+    )
+    if clashes:
+        raise InvalidManifest(clashes)
+    found = [
+        Found(uri=draft.uri, cid=draft.cid, value=draft.value, local=tuple(path.resolve() for path in draft.local))
+        for draft in made
+    ]
+    repo = Repo(did=DRAFT_DID, source=str(source), draft=True)
+    changes = store.replace(repo, found, [], moment=moment)
+    changed = bool(changes.new or changes.updated or changes.removed)
+    tally.counts.update({"seen": 1, "changed": int(changed), "unchanged": int(not changed)})
+    tally.add(changes, [])
+
+
+def _paths(base: Path, value: str) -> list[Path]:
+    """The file or directory that is named, or all that a pattern finds, relative to the configuration."""
+    path = base / value
+    if path.exists() or Path(value).is_absolute() or not any(char in value for char in "*?["):
+        return [path]
+    try:
+        return sorted(base.glob(value)) or [path]
+    except (ValueError, NotImplementedError) as error:
+        raise InvalidConfig(f"not a pattern: {error}", where=f"manifests:{value}") from None
+
+
+def _keys(drafts: ManifestSet) -> list[DraftKey]:
+    """The keys of all records but schemas, whose own record keys are stable already."""
+    keys = [(records.DATASET, dataset.name, "") for dataset in drafts.datasets]
+    keys += [(records.LABEL, one.name, one.version) for one in drafts.datasets if one.version is not None]
+    keys += [(records.LENS, lens.name, "") for lens in drafts.lenses]
+    keys += [(records.VERIFICATION, str(word.lens), word.method) for word in drafts.verifications]
+    return keys
+
+
+def _rkey(key: DraftKey) -> RecordKey:
+    """A TID that a key always gets: its hash, taken for a time."""
+    digest = int.from_bytes(hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    return RecordKey.parse(Tid.at(digest >> 11, digest & 1023))
+
+
+def _moment() -> datetime:
+    text = os.environ.get("SOURCE_DATE_EPOCH") or str(_DEFAULT_EPOCH)
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidConfig(f"{text[:50]!r} is not a number of seconds since 1970", where="SOURCE_DATE_EPOCH") from None
