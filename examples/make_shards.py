@@ -7,8 +7,8 @@ bytes every time, and ``tests/test_examples.py`` compares them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from lenses.digits import InkedDigit
@@ -17,6 +17,9 @@ from lenses.nuclei import NucleiSample
 from sklearn import datasets
 
 from catalog import PackableSample, write_shards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DARKEST = 16
 

@@ -100,7 +100,8 @@ def _ours(name: str, uri: str | None, sample_type: SampleType | None, urls: Sequ
         call = Group("Dataset.from_atproto(", (literal(uri), *arguments), ")")
     else:
         call = Group("Dataset.from_urls(", (_urls(urls), *arguments), ")")
-    return f"{head}{_comment(name, cid, 0 if uri is not None else len(urls))}{laid_out(call, prefix='dataset = ')}\n{_SHOW}"
+    shown = _comment(name, cid, 0 if uri is not None else len(urls))
+    return f"{head}{shown}{laid_out(call, prefix='dataset = ')}\n{_SHOW}"
 
 
 def _comment(name: str, cid: str | None, count: int) -> str:
@@ -120,7 +121,7 @@ def _urls(urls: Sequence[str]) -> str | Group:
 
 def _pattern(urls: Sequence[str]) -> str | None:
     parts = [_NUMBERED.fullmatch(url) for url in urls]
-    if len(urls) < 2 or any(part is None or re.search(r"[{},]", part[0]) for part in parts):  # noqa: PLR2004
+    if len(urls) < 2 or any(part is None or re.search(r"[{},]", part[0]) for part in parts):
         return None
     first, last = parts[0]["number"], parts[-1]["number"]  # type: ignore[index]
     numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(first) + len(urls))]

@@ -307,7 +307,7 @@ def _text(checksum: Checksum | None) -> str | None:
 
 def _blob_checksum(blob: BlobShard) -> str:
     """What the blob's bytes must hash to: its CID says so, whatever else the record says."""
-    from catalog.syntax.cid import SHA_256  # noqa: PLC0415
+    from catalog.syntax.cid import SHA_256
 
     if blob.cid.hash_function != SHA_256:
         raise DataError("a blob whose CID is not by SHA-256", where=str(blob.cid))

@@ -26,6 +26,7 @@ Tricky bits
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
 from dataclasses import dataclass
@@ -108,9 +109,9 @@ def packable(cls: type[T]) -> type[T]:
     """Make an ordinary class a typed sample; it gets what :class:`PackableSample` has, where it has none itself."""
     if not issubclass(cls, PackableSample):
         for attribute in ("packed", "as_wds", "from_bytes", "__key__"):
-            if attribute not in cls.__dict__ and attribute not in cls.__dict__.get("__annotations__", {}):
+            if attribute not in cls.__dict__ and attribute not in inspect.get_annotations(cls):
                 setattr(cls, attribute, PackableSample.__dict__[attribute])
-        cls.__eq__ = _equal  # type: ignore[assignment,method-assign]
+        cls.__eq__ = _equal  # type: ignore[method-assign]
         cls.__hash__ = None  # type: ignore[assignment]
         _make(cls, None, None)
     return cls
@@ -144,7 +145,7 @@ def _same(one: object, other: object) -> bool:
         return one.dtype == other.dtype and bool(np.array_equal(one, other, equal_nan=numbers))
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
-    return type(one) is type(other) and one == other
+    return type(one) is type(other) and bool(one == other)
 
 
 # --- class ⇄ sample type -------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ def _python_type(type_: FieldType) -> Any:  # noqa: ANN401 - a type form
         case Scalar():
             return _PYTHON[type_.kind]
         case List():
-            return list[_python_type(type_.item)]  # type: ignore[misc]
+            return list.__class_getitem__(_python_type(type_.item))
         case Array():
             return Annotated[np.ndarray if type_.format in _ARRAY_BYTES else bytes, type_]
         case Unknown():
@@ -272,7 +273,7 @@ def _dtype_name(arguments: tuple[object, ...]) -> str | None:
     scalar = get_args(arguments[1])[:1] if len(arguments) > 1 else ()
     kind = scalar[0] if scalar else None
     concrete = isinstance(kind, type) and issubclass(kind, np.generic) and not _is_abstract(kind)
-    return np.dtype(kind).name if concrete else None  # type: ignore[call-overload]
+    return np.dtype(kind).name if concrete else None
 
 
 def _is_abstract(kind: type[np.generic]) -> bool:
@@ -446,5 +447,3 @@ def _misfit(type_: FieldType, value: object, key: str, field: Field) -> InvalidS
         found = type(value).__name__
     what = f"field {field.name!a}: expected {type_text(type_, optional=field.optional)}, found {found}"
     return InvalidSample(what, where=key or None)
-
-

@@ -234,7 +234,7 @@ def _verify(path: Path, shard: Shard) -> None:
 def _compare(shard: Shard, algorithm: str, promised: str, found: str) -> None:
     if found != promised:
         what = f"{algorithm} is {found}, the record promises {promised}"
-        raise ChecksumMismatch(what, where=_short(shard.url), hint="the shard was changed or damaged; ask its publisher")
+        raise ChecksumMismatch(what, where=_short(shard.url), hint="it was changed or damaged; ask its publisher")
 
 
 def _cached(shard: Shard, settings: NetworkSettings | None) -> Path:
@@ -332,7 +332,7 @@ def _number(field: bytes, where: str) -> int:
 
 
 def _pax_path(data: bytes, where: str) -> str | None:
-    """The ``path`` of a pax header: lines of ``<length> <key>=<value>\\n``. Sizes there are for giants we refuse."""
+    """The ``path`` of a pax header: lines of ``<length> <key>=<value>``. Sizes there are for giants we refuse."""
     found = None
     while data:
         head, _, _ = data.partition(b" ")
