@@ -4,9 +4,9 @@
 
     {"kinds": […], "publishers": [[segment, shown], …], "licences": […], "tags": […], "schemas": [[row, shown], …],
      "name": […], "kind": […], "publisher": […], "segment": […], "licence": […], "schema": […], "tag": [[…], …],
-     "bytes": […], "samples": […], "updated": […]}
+     "bytes": […], "samples": […], "day": […]}
 
-Row *i* of every column is one record; -1 is "none" (of a size: "unknown"). ``updated`` counts days since 1970, so
+Row *i* of every column is one record; -1 is "none" (of a size: "unknown"). ``day`` counts days since 1970, so
 that the file stays small. The text search knows records by the ids of its fragments; :func:`text_ids` is the column
 that joins the two, in a file of its own, fetched with the first typed word.
 """
@@ -69,7 +69,7 @@ def columns(graph: Graph) -> dict[str, object]:
     table: dict[str, list[object]] = {
         name: []
         for name in (
-            "name", "kind", "publisher", "segment", "licence", "schema", "tag", "bytes", "samples", "updated"
+            "name", "kind", "publisher", "segment", "licence", "schema", "tag", "bytes", "samples", "day"
         )
     }  # fmt: skip
     for node in nodes:
@@ -87,7 +87,8 @@ def columns(graph: Graph) -> dict[str, object]:
             "tag": [tags.number(shown(tag)) for tag in dict.fromkeys(getattr(node.record, "tags", ()))],
             "bytes": NONE if size is None or size.bytes is None else size.bytes,
             "samples": NONE if size is None or size.samples is None else size.samples,
-            "updated": int(node.updated.timestamp()) // _DAY,
+            # A record names its own date; it can't be later than when we saw it.
+            "day": int(min(node.created, node.updated).timestamp()) // _DAY,
         }
         for name, value in row.items():
             table[name].append(value)

@@ -25,6 +25,7 @@ def byte_size(size: int) -> str:
     value, unit = float(min(size, 10**24)), 0
     while value >= _STEP - 0.5 and unit < len(_UNITS) - 1:
         value, unit = value / _STEP, unit + 1
+    value += value * 1e-12  # a half goes up, as in the browser
     return f"{value:.3g} {_UNITS[unit]}" if value < _STEP else f"{value:,.0f} {_UNITS[unit]}"
 
 

@@ -88,7 +88,8 @@ def _markdown(text: str) -> Markup:
 def plain(text: str, *, longest: int = 200) -> str:
     """The first words of a description as one line of plain text, cut at a word."""
     stripped = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text[: longest * 4])
-    line = shown(" ".join(re.sub(r"[#*_`>|]+", " ", stripped).split()))
+    bare = re.sub(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^[ ]{0,3}(#+|>+|[-+])(?=\s)", "", stripped, flags=re.MULTILINE)
+    line = shown(" ".join(re.sub(r"\|[\s|:-]*", " ", bare).split()))
     if len(line) <= longest:
         return line
     return line[: longest - 1].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"

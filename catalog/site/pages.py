@@ -40,7 +40,7 @@ _MOST_SHARDS: Final = 500
 _MOST_JSON: Final = 30_000
 """Characters of a record shown in its page."""
 _FEW: Final = 12
-_MOST_LISTED: Final = 50
+_MOST_LISTED: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,9 @@ def _slim(title: str, paragraphs: list[str], meta: Mapping[str, str]) -> str:
     text = "".join(f"<p>{escape(part)}</p>\n" for part in paragraphs if part)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"></head><body>\n'
-        f"<div data-pagefind-ignore>{notes}</div>\n<main data-pagefind-body><h1>{escape(title)}</h1>\n{text}</main>"
+        f"<div data-pagefind-ignore>{notes}</div>\n<main data-pagefind-body>{text}"
+        # The name stands last, so that the excerpt below it doesn't begin by saying it again.
+        f"<h1>{escape(title)}</h1></main>"
         "</body></html>\n"
     )
 

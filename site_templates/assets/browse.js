@@ -40,7 +40,7 @@ class Table {
       publisher: data.publishers.map(([, shown]) => shown),
       schema: data.schemas.map(([, shown]) => shown),
     };
-    this.newest = [...Array(this.length).keys()].sort((a, b) => data.updated[b] - data.updated[a] || a - b);
+    this.newest = [...Array(this.length).keys()].sort((a, b) => data.day[b] - data.day[a] || a - b);
   }
 
   /** The numbers a row has in a facet. */
@@ -220,7 +220,7 @@ class Browser {
     if (data.licence[row] >= 0) add(words.licence[data.licence[row]]);
     if (kind === "dataset" && data.schema[row] >= 0) add(words.schema[data.schema[row]], "cat-type");
     add(data.tag[row].slice(0, 4).map((number) => words.tag[number]).join(", "));
-    const date = make("time", "cat-rows__date", new Date(data.updated[row] * 864e5).toISOString().slice(0, 10));
+    const date = make("time", "cat-rows__date", new Date(data.day[row] * 864e5).toISOString().slice(0, 10));
     item.append(make("span", `cat-kind cat-kind--${kind}`, kind), name, date, facts);
     return item;
   }
