@@ -88,6 +88,8 @@ def _records(did: str, text: str) -> list[tuple[str, str, dict[str, Json]]]:
         "getterCode": code, "putterCode": code, "language": cut(50), "createdAt": now,
         "sourceSchemaVersion": cut(100), "targetSchemaVersion": cut(100),
     }  # fmt: skip
+    reachable: Json = {"url": "https://data.example/" + _visible_ascii(cut(1500)), "checksum": checksum}
+    storage: Json = {"$type": "science.alt.dataset.storageHttp", "shards": [reachable]}
     label: dict[str, Json] = {
         "name": cut(200), "datasetUri": f"at://{did}/{DATASET}/3kaaaaaaaaaa2", "version": cut(50),
         "description": cut(5000), "createdAt": now,
@@ -99,6 +101,7 @@ def _records(did: str, text: str) -> list[tuple[str, str, dict[str, Json]]]:
     return [
         (SCHEMA, "hostile", schema),
         (DATASET, "3kaaaaaaaaaa2", dataset),
+        (DATASET, "3kaaaaaaaaaa6", {**dataset, "storage": storage}),
         (LENS, "3kaaaaaaaaaa3", lens),
         (LABEL, "3kaaaaaaaaaa4", label),
         (VERIFICATION, "3kaaaaaaaaaa5", verification),
