@@ -60,7 +60,7 @@ def is_loopback_name(host: str) -> bool:
 
 
 def _checked(host: str, port: int, *, allow_loopback: bool) -> list[str]:
-    """The addresses of a host, all of them checked. Raises :class:`RefusedAddress`, ``ConnectError`` when it has none."""
+    """The addresses of a host, all checked. Raises :class:`RefusedAddress`, or ``ConnectError`` when it has none."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
-_CHUNK: Final = 65_536
+_MAX_ERROR: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +123,11 @@ class Client:
         seconds: float = WHOLE_SECONDS,
     ) -> Response:
         """The answer of a GET with a status below 400."""
+        self._check(url)
         full = str(httpx.URL(url, params=dict(params))) if params else url
-        return self._retried(lambda: self._whole("GET", full, headers, max_bytes=max_bytes, seconds=seconds), again=True)
+        return self._retried(
+            lambda: self._whole("GET", full, headers, max_bytes=max_bytes, seconds=seconds), again=True
+        )
 
     def get_json(
         self,
@@ -266,7 +269,7 @@ class Client:
         if max_bytes is not None and stated.isascii() and stated.isdigit() and int(stated[:20]) > max_bytes:
             raise ResponseTooLarge(f"{int(stated[:20]):,} bytes; the most is {max_bytes:,}", where=_place(url))
         try:
-            for chunk in opened.iter_raw(_CHUNK):
+            for chunk in opened.iter_raw():  # with a size it would wait for that much, and no deadline would be seen
                 taken += len(chunk)
                 self.bytes += len(chunk)
                 if max_bytes is not None and taken > max_bytes:
@@ -281,7 +284,7 @@ class Client:
         """The error for a status of 400 and more, with the name and message of XRPC when there are any."""
         name = message = ""
         try:
-            found = _json(b"".join(self._chunks(opened, _CHUNK, deadline)), url)
+            found = _json(b"".join(self._chunks(opened, _MAX_ERROR, deadline)), url)
         except (RequestFailed, ResponseTooLarge, _TryError):
             found = None
         finally:

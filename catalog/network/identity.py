@@ -72,7 +72,8 @@ class Resolver:
         claimed = _claimed(document)
         if isinstance(asked, Handle):
             if claimed is None or claimed != asked.normalised:
-                raise UnknownIdentity(f"{did} doesn't call itself so", where=asked, hint="use the DID, or the new handle")
+                hint = "use the DID, or the new handle"
+                raise UnknownIdentity(f"{did} doesn't call itself so", where=asked, hint=hint)
             return Identity(did=did, handle=claimed, pds=pds)
         return Identity(did=did, handle=self._confirmed(claimed, did), pds=pds)
 

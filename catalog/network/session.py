@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from catalog.errors import RequestFailed, SessionError
 from catalog.network import repo
-from catalog.syntax import Did
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from catalog.datamodel import Json
     from catalog.network.http import Client
     from catalog.network.identity import Resolver
+    from catalog.syntax import Did
 
 __all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_WRITES", "Session", "Write", "batches"]
 
@@ -73,7 +73,8 @@ class Session:
         except RequestFailed as error:
             if error.status in (400, 401, 403):
                 hint = "is it an app password of this account?"
-                raise SessionError(f"the login was refused ({error.name or error.status})", where=account, hint=hint) from None
+                reason = error.name or error.status
+                raise SessionError(f"the login was refused ({reason})", where=account, hint=hint) from None
             raise
         access, refresh = _tokens(answer, identity.did, identity.pds)
         shown = identity.handle or identity.did

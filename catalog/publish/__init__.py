@@ -117,7 +117,8 @@ def _write(session: Session, new: Sequence[DraftRecord], commit: str) -> None:
             raise PublishError("the repository was changed meanwhile; nothing was written", hint="try again") from None
         whole = "nothing was written" if parts == 1 else f"some of the {parts} commits may have been made"
         hint = "publishing again goes on where it stopped"
-        raise PublishError(f"the PDS refused the records: {error.what}; {whole}", where=session.pds, hint=hint) from None
+        message = f"the PDS refused the records: {error.what}; {whole}"
+        raise PublishError(message, where=session.pds, hint=hint) from None
 
 
 def _clock() -> Callable[[], Tid]:

@@ -1,0 +1,95 @@
+"""A tiny HTTP server for what a real one doesn't do: lies, floods, drips and redirects."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Asked", "Fake", "answer", "fake_server"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as the fake got it; header names in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Fake:
+    """A running fake: its URL without a slash, and all it was asked. ``routes`` may change while it runs."""
+
+    url: str
+    routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None]]
+    asked: list[Asked] = field(default_factory=list)
+
+    def paths(self) -> list[str]:
+        """The paths asked for, in order."""
+        return [asked.path for asked in self.asked]
+
+
+def answer(handler: BaseHTTPRequestHandler, value: object, status: int = 200, **headers: str) -> None:
+    """Answer JSON, or bytes as they are; ``Retry_After="1"`` is a header."""
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    handler.send_response(status)
+    for name, text in headers.items():
+        handler.send_header(name.replace("_", "-"), text)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@contextmanager
+def fake_server(routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None]]) -> Iterator[Fake]:
+    """Serve ``routes`` by path on a free loopback port; every other path is a 404."""
+    fake = Fake(url="", routes=routes)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 10
+
+        def _serve(self) -> None:
+            parts = urlsplit(self.path)
+            asked = Asked(
+                method=self.command,
+                path=parts.path,
+                query=dict(parse_qsl(parts.query)),
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+            )
+            fake.asked.append(asked)
+            route = fake.routes.get(parts.path)
+            try:
+                if route is None:
+                    answer(self, {"error": "NotFound", "message": "no such route"}, 404)
+                else:
+                    route(self, asked)
+            except OSError:
+                self.close_connection = True  # the client hung up, as it should
+
+        do_GET = do_POST = _serve  # noqa: N815 — the base class's names
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    fake.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()

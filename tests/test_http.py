@@ -1,0 +1,262 @@
+"""The guarded client against servers that mean no good."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.config import NetworkSettings
+from catalog.errors import NetworkError, RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
+from catalog.network import http
+from catalog.network.guard import is_global
+from catalog.network.http import Client
+from tests.fakes import Asked, Fake, answer, fake_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from http.server import BaseHTTPRequestHandler
+
+LOCAL = NetworkSettings(allow_loopback=True, contact="https://example.org/about")
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    with fake_server({"/": lambda handler, _: answer(handler, {"fine": True})}) as running:
+        yield running
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def client(waits: list[float]) -> Iterator[Client]:
+    with Client(LOCAL, sleep=waits.append) as opened:
+        yield opened
+
+
+def test_a_good_answer_is_read_and_counted(client: Client, fake: Fake) -> None:
+    """By address and by name; with a User-Agent that says who asks and whom to tell."""
+    assert client.get_json(fake.url) == {"fine": True}
+    assert client.get_json(fake.url.replace("127.0.0.1", "localhost"), params={"q": "ä b"}) == {"fine": True}
+    assert (client.requests, client.bytes) == (2, 2 * len(b'{"fine": true}'))
+    assert fake.asked[1].query == {"q": "ä b"}
+    assert "atdata-catalog" in fake.asked[0].headers["user-agent"]
+    assert "https://example.org/about" in fake.asked[0].headers["user-agent"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",  # noqa: S104
+        "224.0.0.1", "255.255.255.255", "240.0.0.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::", "2002:a00:1::",
+    ],
+)  # fmt: skip
+def test_no_address_inside_is_global(address: str) -> None:
+    """Also not one that hides in an IPv6 address."""
+    assert not is_global(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"])
+def test_public_addresses_are_global(address: str) -> None:
+    """The control: not everything is refused."""
+    assert is_global(ipaddress.ip_address(address))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_address_inside_another_counts_as_itself(number: int) -> None:
+    """Mapped, 6to4 and NAT64 forms of an IPv4 address are as global as the address."""
+    inner = ipaddress.IPv4Address(number)
+    for prefix, shift in ((0xFFFF << 32, 0), (0x64FF9B << 96, 0), (0x2002 << 112, 80)):
+        assert is_global(ipaddress.IPv6Address(prefix | number << shift)) == is_global(inner)
+
+
+def test_a_name_that_leads_inside_is_refused(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    """Even where one of its addresses is public, and even with loopback allowed."""
+
+    def resolve(*_arguments: object, **_named: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, 443)) for text in ("8.8.8.8", "192.168.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(RefusedAddress, match=r"192\.168\.0\.1"):
+        client.get("https://rebinding.example.org/")
+
+
+def test_loopback_needs_the_setting(fake: Fake) -> None:
+    """Without it neither plain http nor an address of this machine is opened, and nothing is asked."""
+    with Client(NetworkSettings()) as strict:
+        named = fake.url.replace("127.0.0.1", "localhost")
+        for url in (fake.url, fake.url.replace("http:", "https:"), named.replace("http:", "https:")):
+            with pytest.raises(RefusedAddress):
+                strict.get(url)
+    assert fake.asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://example.org/", "file:///etc/passwd", "pipe:id", "", "https://", "https://user:secret@example.org/",
+     "https://[::1", "https://example.org:99999/", "javascript:alert(1)", "//example.org"],
+)  # fmt: skip
+def test_what_is_not_a_plain_https_url_is_refused(client: Client, url: str) -> None:
+    """And the password of one that has any isn't repeated."""
+    with pytest.raises((RefusedUrl, RefusedAddress)) as caught:
+        client.get(url)
+    assert "secret" not in str(caught.value)
+
+
+def _nowhere(*_arguments: object, **_named: object) -> list[object]:
+    raise socket.gaierror
+
+
+@given(st.text(max_size=60) | st.text("htps:/@[].%0 1\x00", max_size=40).map(lambda text: "https://" + text))
+def test_any_text_as_a_url_raises_only_our_own_errors(text: str) -> None:
+    """Whatever a record says. (No name resolves here: nobody is asked.)"""
+    with pytest.MonkeyPatch.context() as patch, Client(LOCAL, sleep=lambda _: None) as client:
+        patch.setattr(socket, "getaddrinfo", _nowhere)
+        with pytest.raises((NetworkError, RefusedUrl)):
+            client.get(text)
+
+
+@pytest.mark.parametrize(
+    "target", ["https://10.0.0.1/", "http://169.254.169.254/latest", "file:///etc/passwd", "http://x.example/"]
+)
+def test_a_redirect_is_checked_like_a_first_address(client: Client, fake: Fake, target: str) -> None:
+    """It is another chance for somebody else's input."""
+    fake.routes["/away"] = lambda handler, _: answer(handler, b"", 302, Location=target)
+    with pytest.raises((RefusedAddress, RefusedUrl)):
+        client.get(f"{fake.url}/away")
+    assert fake.paths() == ["/away"]
+
+
+def test_redirects_are_followed_a_few_times_and_lose_the_credentials(client: Client, fake: Fake) -> None:
+    """To another server without the Authorization header; in a circle not for ever; a POST never."""
+    with fake_server({"/there": lambda handler, _: answer(handler, {"there": 1})}) as other:
+        fake.routes["/away"] = lambda handler, _: answer(handler, b"", 307, Location=f"{other.url}/there")
+        fake.routes["/near"] = lambda handler, _: answer(handler, b"", 301, Location="/")
+        fake.routes["/loop"] = lambda handler, _: answer(handler, b"", 302, Location="/loop")
+        secret = {"Authorization": "Bearer secret"}
+        assert client.get_json(f"{fake.url}/away", headers=secret) == {"there": 1}
+        assert "authorization" not in other.asked[0].headers
+        assert client.get_json(f"{fake.url}/near", headers=secret) == {"fine": True}
+        assert fake.asked[-1].headers["authorization"] == "Bearer secret"
+        with pytest.raises(RequestFailed, match="redirects"):
+            client.get(f"{fake.url}/loop")
+        with pytest.raises(RequestFailed, match="redirects"):
+            client.post_json(f"{fake.url}/away", {})
+        assert len(other.asked) == 1
+
+
+def _endless(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    for _ in range(10_000):
+        handler.wfile.write(b"x" * 10_000)
+
+
+def test_a_body_without_end_is_cut_at_the_cap(client: Client, fake: Fake) -> None:
+    """As the bytes arrive, whether or not the server says how many there will be; the cap itself is allowed."""
+    fake.routes["/endless"] = _endless
+    fake.routes["/exact"] = lambda handler, _: answer(handler, b"x" * 1000)
+    with pytest.raises(ResponseTooLarge):
+        client.get(f"{fake.url}/endless", max_bytes=100_000)
+    assert client.bytes < 1_000_000
+    with pytest.raises(ResponseTooLarge):
+        client.get(f"{fake.url}/exact", max_bytes=999)
+    assert len(client.get(f"{fake.url}/exact", max_bytes=1000).body) == 1000
+
+
+def _slow_body(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+def _slow_headers(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+    for number in range(100):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" if number == 0 else b"X-%d: y\r\n" % number)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("drip", [_slow_body, _slow_headers])
+def test_an_answer_that_drips_is_given_up(
+    client: Client, fake: Fake, drip: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, the whole doesn't: the deadline is for the whole answer, its headers included."""
+    assert callable(drip)
+    monkeypatch.setattr(http, "TRIES", 1)
+    fake.routes["/slow"] = drip
+    begun = time.monotonic()
+    with pytest.raises(RequestFailed):
+        client.get(f"{fake.url}/slow", seconds=0.4)
+    assert time.monotonic() - begun < 2
+
+
+def test_busy_servers_are_asked_again_after_a_while(client: Client, fake: Fake, waits: list[float]) -> None:
+    """With Retry-After at least so long, but never longer than the cap; in the end the answer comes."""
+    statuses = iter([(503, {}), (429, {"Retry_After": "7"}), (429, {"Retry_After": "99999"}), (200, {})])
+
+    def busy(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        status, headers = next(statuses)
+        answer(handler, {"status": status}, status, **headers)
+
+    fake.routes["/busy"] = busy
+    assert client.get_json(f"{fake.url}/busy") == {"status": 200}
+    assert len(waits) == 3
+    assert 0 <= waits[0] <= 0.5
+    assert 7 <= waits[1] <= 8
+    assert waits[2] == http.MAX_WAIT
+
+
+def test_a_server_that_stays_broken_is_given_up(client: Client, fake: Fake, waits: list[float]) -> None:
+    """After a few tries; an error that won't pass is not tried again, nor is a write that may have happened."""
+    fake.routes["/broken"] = lambda handler, _: answer(handler, b"<html>", 500)
+    fake.routes["/wrong"] = lambda handler, _: answer(handler, {"error": "InvalidRequest", "message": "no\nway"}, 400)
+    with pytest.raises(RequestFailed) as broken:
+        client.get(f"{fake.url}/broken?token=secret")
+    assert (broken.value.status, len(waits), len(fake.asked)) == (500, 3, 4)
+    assert "secret" not in str(broken.value)
+    with pytest.raises(RequestFailed) as wrong:
+        client.get(f"{fake.url}/wrong")
+    assert (wrong.value.status, wrong.value.name, len(fake.asked)) == (400, "InvalidRequest", 5)
+    assert "\n" not in str(wrong.value)
+    with pytest.raises(RequestFailed):
+        client.post_json(f"{fake.url}/broken", {"a": 1})
+    assert len(fake.asked) == 6
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[" * 100_000, b"NaN", b"9" * 10_000, b"\xff\xfe"])
+def test_what_is_not_json_is_a_failed_request(client: Client, fake: Fake, body: bytes) -> None:
+    """However it breaks the parser."""
+    fake.routes["/odd"] = lambda handler, _: answer(handler, body)
+    with pytest.raises(RequestFailed, match="not JSON"):
+        client.get_json(f"{fake.url}/odd")
+
+
+def test_a_stream_gives_its_pieces_and_tells_when_it_breaks_off(client: Client, fake: Fake) -> None:
+    """A body shorter than was announced is not a whole one."""
+    fake.routes["/shard"] = lambda handler, _: answer(handler, b"x" * 200_000)
+
+    def cut(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"x" * 10)
+        handler.close_connection = True
+
+    fake.routes["/cut"] = cut
+    with client.stream(f"{fake.url}/shard") as whole:
+        assert (whole.status, b"".join(whole)) == (200, b"x" * 200_000)
+    with client.stream(f"{fake.url}/cut") as broken, pytest.raises(RequestFailed, match="broke off"):
+        b"".join(broken)
