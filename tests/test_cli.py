@@ -104,7 +104,8 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_crawl_says_what_it_did_in_one_line_a_source(tmp_path: Path) -> None:
     """And as JSON on standard output, for a program."""
     (tmp_path / "mkdocs.yml").write_text(
-        f"site_name: x\nplugins:\n  - catalog:\n      store: s.sqlite\n      sources:\n        - manifests: {EXAMPLES}\n",
+        "site_name: x\nplugins:\n  - catalog:\n      store: s.sqlite\n      sources:\n"
+        f"        - manifests: {EXAMPLES}\n",
         encoding="utf-8",
     )
     ran = _run("crawl", cwd=tmp_path)
