@@ -12,24 +12,30 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError
 from catalog.site import addresses, facets
-from catalog.site.pages import Pages
+from catalog.site.pages import Page, Pages
+from catalog.site.parallel import in_parallel
 from catalog.site.shell import Shell, archetype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from catalog.graph import Graph, Node
-    from catalog.site.pages import Page
 
 __all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "sources"]
+
+Job = tuple[str, Callable[[], Page]]
+"""The kind of shell, and what makes the page."""
 
 HIDDEN_FOLDER: Final = "catalog-shell"
 
@@ -81,54 +87,61 @@ def _description(description: str) -> tuple[str, str]:
     return "description: CatalogShellDescriptionToken", f"description: {description}"
 
 
-def build_pages(graph: Graph, site_dir: Path, *, own: frozenset[str] = frozenset(), base: Path | None = None) -> dict[str, Page]:
+def build_pages(
+    graph: Graph, site_dir: Path, *, own: frozenset[str] = frozenset(), base: Path | None = None
+) -> tuple[str, ...]:
     """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
 
-    ``own`` are sections whose page the site's owner wrote; they stay. ``base`` is the folder that drafts name their local
-    shards from. Returns the record pages by address. Raises
-    :class:`BuildError` when the theme lost a token.
+    ``own`` are sections whose page the site's owner wrote; they stay. ``base`` is the folder that drafts name their
+    local shards from. Returns the addresses of the stamped pages, sorted. Raises :class:`BuildError` when the theme
+    lost a token.
     """
     shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
     pages = Pages(graph, base=base)
     for section in IN_PLACE:
         if section not in own:
             _fill(site_dir, f"{section}/", _section_body(pages, graph, section))
-    written: dict[str, Page] = {}
-    for kind, page in _all_pages(pages, graph):
-        if page.address in written:
-            continue  # the first is the newest; two records can't have one address unless SHA-256 is broken
-        folder = site_dir / page.address
-        folder.mkdir(parents=True, exist_ok=True)
-        html = shells[kind].stamp(
-            body=page.body, title=page.title, description=page.description, address=page.address
-        )
-        _write(folder / "index.html", html)
-        if page.record is not None:
-            _write(folder / "record.json", page.record)
-        written[page.address] = page
+    written = in_parallel(lambda job: _stamp(site_dir, shells[job[0]], job[1]()), tuple(_jobs(pages, graph)))
     for shape in ARCHETYPES.values():
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
         hidden = (site_dir / shape.address).parent
         if hidden.name == HIDDEN_FOLDER and hidden.is_dir() and not any(hidden.iterdir()):
             hidden.rmdir()
     _write(site_dir / "catalog" / "facets.json", facets.dump(facets.columns(graph)))
-    return written
+    return tuple(sorted(written))
 
 
-def _all_pages(pages: Pages, graph: Graph) -> Iterable[tuple[str, Page]]:
+def _stamp(site_dir: Path, shell: Shell, page: Page) -> str:
+    html = shell.stamp(body=page.body, title=page.title, description=page.description, address=page.address)
+    folder = f"{site_dir}/{page.address}"
+    os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib costs as much as writing the page
+    _put(f"{folder}index.html", html)
+    if page.record is not None:
+        _put(f"{folder}record.json", page.record)
+    return page.address
+
+
+def _put(file: str, text: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    with open(descriptor, "wb", buffering=0) as out:  # noqa: PTH123 - a descriptor, not a path
+        out.write(text.encode("utf-8"))
+
+
+def _jobs(pages: Pages, graph: Graph) -> Iterator[Job]:
     for dataset in graph.datasets:
-        yield "dataset", pages.dataset(dataset)
+        yield "dataset", partial(pages.dataset, dataset)
     for schema in graph.schemas:
-        yield "schema", pages.schema(schema)
+        yield "schema", partial(pages.schema, schema)
     for lens in graph.lenses:
-        yield "lens", pages.lens(lens)
+        yield "lens", partial(pages.lens, lens)
     by_publisher: defaultdict[str, list[Node]] = defaultdict(list)
     for node in facets.rows(graph):
         by_publisher[node.publisher.did].append(node)
     for did, nodes in by_publisher.items():
-        yield "publisher", pages.publisher(graph.publishers[did], nodes)
+        yield "publisher", partial(pages.publisher, graph.publishers[did], nodes)
     for kind, found in _kinds(graph):
-        yield from (("listing", page) for page in list(pages.listing(kind, found))[1:])
+        for number in range(2, pages.count(found) + 1):
+            yield "listing", partial(pages.listing, kind, found, number)
 
 
 def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
@@ -138,7 +151,7 @@ def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
 def _section_body(pages: Pages, graph: Graph, section: str) -> str:
     for kind, nodes in _kinds(graph):
         if addresses.SECTIONS[kind] == section:
-            return next(iter(pages.listing(kind, nodes))).body
+            return pages.listing(kind, nodes, 1).body
     return pages.section(section, f"{section}/")
 
 

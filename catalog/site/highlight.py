@@ -22,6 +22,8 @@ __all__ = ["highlight"]
 
 _LITERAL: Final = re.compile(r"(?<=([\"']))[A-Za-z0-9:/._~-]{8,}(?=\1)")
 """Text between quotes without anything that a lexer would treat apart."""
+_COMMENT: Final = re.compile(r"(?<=^# )[^\n]+", re.MULTILINE)
+"""A whole-line comment: one token to the lexer, whatever it says."""
 _PLACE: Final = re.compile(r"catalogliteral(\d+)e")
 _FORMATTER: Final = HtmlFormatter(nowrap=True)
 
@@ -31,14 +33,19 @@ def highlight(code: str, language: str) -> Markup:
     code = shown(code, lines=True)
     if _PLACE.search(code):
         return _coloured(code, language)
-    literals: list[str] = []
+    taken: list[str] = []
 
     def take(match: re.Match[str]) -> str:
-        literals.append(match[0])
-        return f"catalogliteral{len(literals) - 1}e"
+        taken.append(match[0])
+        return f"catalogliteral{len(taken) - 1}e"
 
-    html = _coloured(_LITERAL.sub(take, code), language)
-    return Markup(_PLACE.sub(lambda match: literals[int(match[1])], html))  # noqa: S704 - literals hold no markup
+    form = _LITERAL.sub(take, code)
+    if language == "python":
+        form = _COMMENT.sub(take, form)
+    html = _coloured(form, language)
+    while _PLACE.search(html):  # a comment may hold the place of a literal: twice at most
+        html = Markup(_PLACE.sub(lambda match: str(escape(taken[int(match[1])])), html))  # noqa: S704 - escaped
+    return html
 
 
 @lru_cache(maxsize=8192)

@@ -23,7 +23,7 @@ from catalog.site.coderefs import code_url
 from catalog.site.highlight import highlight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from catalog.datamodel import Json
@@ -93,8 +93,11 @@ class Pages:
         self._graph = graph
         self._base = base
         self._env = _environment()
+        # A card stands on its record's listing, its publisher's page and those of its relatives: rendered once.
+        self._env.filters["card"] = self._card
         self._templates = {name: self._env.get_template(f"{name}.html") for name in _TEMPLATES}
         self._rows: dict[int, Markup] = {}
+        self._cards: dict[tuple[int, str], Markup] = {}
 
     # --- one record ------------------------------------------------------------------------------------------
 
@@ -165,6 +168,13 @@ class Pages:
             known = self._rows[id(schema)] = Markup(table)  # noqa: S704 - rendered by an escaping template
         return known
 
+    def _card(self, node: Node, root: str) -> Markup:
+        known = self._cards.get((id(node), root))
+        if known is None:
+            html = self._templates["card"].render(node=node, root=root)
+            known = self._cards[id(node), root] = Markup(html)  # noqa: S704 - rendered by an escaping template
+        return known
+
     def _page(self, node: Node, **context: object) -> Page:
         kind = kind_of(node)
         address = addresses.of_record(kind, node.publisher.did, node.rkey)
@@ -187,18 +197,20 @@ class Pages:
 
     # --- many records ----------------------------------------------------------------------------------------
 
-    def listing(self, kind: str, nodes: Sequence[Node]) -> Iterable[Page]:
-        """The pages of a section, newest records first; the first page is the section's own address."""
-        section = addresses.SECTIONS[kind]
-        last = max(1, -(-len(nodes) // PER_PAGE))
-        for number in range(1, last + 1):
-            address = f"{section}/" if number == 1 else f"{section}/page/{number}/"
-            part = nodes[(number - 1) * PER_PAGE : number * PER_PAGE]
-            body = self._render(
-                "listing", address, kind=kind, section=section, nodes=part, total=len(nodes), number=number, last=last
-            )
-            title = section.capitalize() if number == 1 else f"{section.capitalize()}, page {number}"
-            yield Page(address=address, title=title, description=f"{len(nodes)} {section}", body=body)
+    def count(self, nodes: Sequence[Node]) -> int:
+        """How many pages their listing has: at least one."""
+        return max(1, -(-len(nodes) // PER_PAGE))
+
+    def listing(self, kind: str, nodes: Sequence[Node], number: int) -> Page:
+        """One page of a section, newest records first; page 1 lies at the section's own address."""
+        section, last = addresses.SECTIONS[kind], self.count(nodes)
+        address = f"{section}/" if number == 1 else f"{section}/page/{number}/"
+        part = nodes[(number - 1) * PER_PAGE : number * PER_PAGE]
+        body = self._render(
+            "listing", address, kind=kind, section=section, nodes=part, total=len(nodes), number=number, last=last
+        )
+        title = section.capitalize() if number == 1 else f"{section.capitalize()}, page {number}"
+        return Page(address=address, title=title, description=f"{len(nodes)} {section}", body=body)
 
     def section(self, template: str, address: str) -> str:
         """The body of a page that shows the catalog as a whole: ``browse``, ``publishers``, ``status``, ``home``."""
@@ -213,7 +225,7 @@ class Pages:
 
 
 _TEMPLATES: Final = (
-    "dataset", "schema", "lens", "publisher", "fields", "listing", "browse", "publishers", "status", "home",
+    "dataset", "schema", "lens", "publisher", "fields", "card", "listing", "browse", "publishers", "status", "home",
 )  # fmt: skip
 
 
