@@ -67,7 +67,7 @@ class NetworkSettings:
         plc = _variable("CATALOG_PLC_URL")
         resolver = _variable("CATALOG_HANDLE_RESOLVER")
         name = contact if contact is not None else _variable("CATALOG_CONTACT") or ""
-        if not name.isascii() or not all(char.isprintable() for char in name) or len(name) > 200:  # noqa: PLR2004
+        if not name.isascii() or not all(char.isprintable() for char in name) or len(name) > 200:
             hint = "it is sent in a header"
             raise InvalidConfig("must be at most 200 printable ASCII characters", where="contact", hint=hint)
         return cls(

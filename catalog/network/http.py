@@ -219,7 +219,7 @@ class Client:
             self._check(url)
             opened = self._send(method, url, sent, body, deadline)
             if opened.status_code not in _MOVED:
-                if opened.status_code < 400:  # noqa: PLR2004 — HTTP's own border
+                if opened.status_code < 400:
                     return opened
                 raise self._refused(opened, url, deadline)
             target = urljoin(url, opened.headers.get("location", ""))
@@ -295,7 +295,7 @@ class Client:
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
         error = RequestFailed(what, status=status, name=name, where=_place(url))
         if status in _RETRIED:
-            return _TryError(error, sent=status != 429, wait=_retry_after(opened.headers))  # noqa: PLR2004
+            return _TryError(error, sent=status != 429, wait=_retry_after(opened.headers))
         return error
 
 
