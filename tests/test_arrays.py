@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,11 @@ from hypothesis.extra import numpy as hnp
 from catalog.errors import InvalidArray
 from catalog.samples.arrays import decode_array, encode_array
 
-NUMBERS = hnp.boolean_dtypes() | hnp.integer_dtypes() | hnp.floating_dtypes(sizes=(16, 32, 64)) | hnp.datetime64_dtypes()
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLOATS = hnp.floating_dtypes(sizes=(16, 32, 64))
+NUMBERS = hnp.boolean_dtypes() | hnp.integer_dtypes() | FLOATS | hnp.datetime64_dtypes()
 
 
 def npy(header: str, data: bytes = b"", version: int = 1) -> bytes:
@@ -48,7 +51,7 @@ def test_numpy_itself_is_the_oracle_both_ways(array: np.ndarray[Any, Any]) -> No
 
 
 def test_the_compact_form_of_the_wire_format_is_read() -> None:
-    raw = bytes.fromhex("037c753102") + bytes.fromhex("0200000000000000" "0300000000000000" "000102030405")  # noqa: ISC001
+    raw = bytes.fromhex("037c753102 0200000000000000 0300000000000000 000102030405")
     assert decode_array(raw).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert decode_array(raw).dtype == np.uint8
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
 import catalog
 from catalog import Array, Dataset, DictSample, PackableSample, write_shards
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Network
+    from tests.conftest import Network
 
 NOW = Datetime.parse("2026-01-01T00:00:00Z")
 
@@ -268,7 +268,8 @@ def test_storage_that_is_not_opened_yet_says_so() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, catalog; print([m for m in ('numpy', 'msgpack', 'httpx', 'yaml', 'mkdocs') if m in sys.modules])"
+    heavy = "'numpy', 'msgpack', 'httpx', 'yaml', 'mkdocs'"
+    code = f"import sys, catalog; print([name for name in ({heavy}) if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -276,5 +277,5 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_every_public_name_is_there() -> None:
     assert [name for name in catalog.__all__ if getattr(catalog, name, None) is None] == []
     with pytest.raises(AttributeError, match="nothing"):
-        _ = catalog.nothing  # type: ignore[attr-defined]
+        _ = catalog.nothing
     assert NetworkSettings().allow_loopback is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Annotated, Any, Optional
 
@@ -10,14 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from tests.strategies import sample_types
+from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
 
 from catalog import Array, DictSample, PackableSample, packable, wire
 from catalog.errors import InvalidSample, InvalidSchema
 from catalog.samples.arrays import encode_array
 from catalog.samples.packable import class_from, pack, sample_type, unpack
 from catalog.sampletype import Field, FieldType, List, SampleType, Scalar, Unknown, type_text
+from tests.strategies import sample_types
 
 
 class Everything(PackableSample, name="every thing", version="2.1.0"):
@@ -192,10 +193,8 @@ def test_a_msgpack_bomb_is_refused(bomb: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_sample_or_refused(raw: bytes) -> None:
     for cls in (DictSample, Small):
-        try:
+        with contextlib.suppress(InvalidSample):
             unpack(cls, raw)
-        except InvalidSample as error:
-            assert str(error)  # noqa: PT017
 
 
 def test_a_dict_sample_shows_npy_values_as_arrays_and_others_as_they_are() -> None:

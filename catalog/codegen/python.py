@@ -102,12 +102,14 @@ def _imports(sample_type: SampleType, names: dict[str, str], also: Iterable[str]
     typing += ["Any"] if open_dtype or any(isinstance(type_, Unknown) for type_ in types) else []
     ours = {"PackableSample", *also} | ({"Array"} if "Annotated" in typing else set())
     ours |= {"wire"} if any(wire != name for wire, name in names.items()) else set()
-    lines = [f"from typing import {', '.join(typing)}", ""] if typing else []
-    if any(array.format in _READ_AS_ARRAYS for array in arrays):
-        numpy = any(array.dtype in _NUMPY and array.format in _READ_AS_ARRAYS for array in arrays)
-        lines += ["import numpy as np"] if numpy else []
-        lines += ["from numpy.typing import NDArray", ""]
-    return [*lines, f"from catalog import {', '.join(sorted(ours))}"]
+    has_arrays = any(array.format in _READ_AS_ARRAYS for array in arrays)
+    has_dtypes = any(array.dtype in _NUMPY and array.format in _READ_AS_ARRAYS for array in arrays)
+    return [
+        *([f"from typing import {', '.join(typing)}", ""] if typing else []),
+        *(["import numpy as np"] if has_dtypes else []),
+        f"from catalog import {', '.join(sorted(ours))}",
+        *(["from numpy.typing import NDArray"] if has_arrays else []),
+    ]
 
 
 def _parts(type_: FieldType) -> Iterator[FieldType]:
@@ -132,20 +134,31 @@ def _header(sample_type: SampleType, uri: str | None, cid: str | None) -> list[s
 
 def _field(name: str, field: Field) -> list[str]:
     annotation = _annotation(field.type)
-    suffix = " | None" if field.optional and annotation != "Any" else ""
+    optional = field.optional and annotation != "Any"
     default: Source = "None" if field.optional else ""
     if name != field.name:
         default = Group("wire(", (literal(field.name), *(["default=None"] if field.optional else [])), ")")
-    if default:
-        line = f"{_INDENT}{name}: {_flat(annotation)}{suffix} = {_flat(default)}"
-        if len(line) > WIDTH and isinstance(default, Group):
-            line = laid_out(default, prefix=f"{name}: {_flat(annotation)}{suffix} = ", indent=_INDENT)
-        elif len(line) > WIDTH:
-            line = laid_out(annotation, prefix=f"{name}: ", suffix=f"{suffix} = {_flat(default)}", indent=_INDENT)
-    else:
-        line = laid_out(annotation, prefix=f"{name}: ", indent=_INDENT)
+    line = _assignment(name, annotation, default, optional=optional)
     note = "Of a type that is not known here." if any(isinstance(p, Unknown) for p in _parts(field.type)) else ""
     return [line, *_docstring(" ".join((field.description or "", note)), [])]
+
+
+def _assignment(name: str, annotation: Source, default: Source, *, optional: bool) -> str:
+    """``name: annotation = default``, broken where the formatter breaks it."""
+    hint = _flat(annotation) + (" | None" if optional else "")
+    equals = f" = {_flat(default)}" if default else ""
+    flat = f"{_INDENT}{name}: {hint}{equals}"
+    if len(flat) <= WIDTH or (isinstance(annotation, str) and not isinstance(default, Group)):
+        return flat
+    if isinstance(default, Group) and len(f"{_INDENT}{name}: {hint} = {default.open}") <= WIDTH:
+        return laid_out(default, prefix=f"{name}: {hint} = ", indent=_INDENT)
+    if not optional:
+        return laid_out(annotation, prefix=f"{name}: ", suffix=equals, indent=_INDENT)
+    deeper = 2 * _INDENT
+    inner = f"{deeper}{hint}"
+    if len(inner) > WIDTH:
+        inner = f"{laid_out(annotation, indent=deeper)}\n{deeper}| None"
+    return f"{_INDENT}{name}: (\n{inner}\n{_INDENT}){equals}"
 
 
 def _docstring(text: str, more: list[str]) -> list[str]:

@@ -134,8 +134,8 @@ def _make(cls: type, name: str | None, version: str | None) -> None:
 
 def _equal(self: object, other: object) -> bool:
     if type(self) is not type(other):
-        return NotImplemented
-    names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return NotImplemented  # type: ignore[no-any-return] # the protocol of __eq__
+    names = (entry.attribute for entry in _plan(type(self)).entries)
     return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 

@@ -1,0 +1,135 @@
+"""Snippets: each one runs in a fresh process and shows the samples that are in the shards."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.codegen import load_snippets
+from catalog.codegen.snippets import MAX_URLS, Snippet
+from catalog.manifest import load
+from tests.test_codegen import HOSTILE, hostile_type, is_tame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catalog.sampletype import SampleType
+
+ROOT = Path(__file__).parent.parent
+DIGITS = ["examples/shards/digits-000000.tar", "examples/shards/digits-000001.tar"]
+
+
+def digit() -> SampleType:
+    drafts = load([ROOT / "examples" / "manifests"])
+    return next(
+        draft.sample_type
+        for draft in drafts.schemas
+        if (draft.sample_type.name, draft.sample_type.version) == ("DigitSample", "1.1.0")
+    )
+
+
+def run(snippet: Snippet, folder: Path, **environment: str) -> str:
+    path = folder / "snippet.py"
+    path.write_text(snippet.code, encoding="utf-8")
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run([sys.executable, path], cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_snippet_of_a_draft_loads_the_local_shards(tmp_path: Path) -> None:
+    (snippet,) = load_snippets("Digits", None, digit(), DIGITS)
+    assert 'Dataset.from_urls("examples/shards/digits-{000000..000001}.tar", DigitSample)' in snippet.code
+    shown = run(snippet, tmp_path)
+    assert shown.count("DigitSample(image=array([[") == 3
+    assert [line.partition("label=")[2] for line in shown.splitlines() if "label=" in line] == [
+        "0, ink=0.287109)", "1, ink=0.305664)", "2, ink=0.335938)",
+    ]  # fmt: skip
+    assert snippet.install == "pip install atdata-catalog"
+
+
+def test_without_a_schema_samples_are_shown_as_dicts(tmp_path: Path) -> None:
+    (snippet,) = load_snippets("Iris", None, None, ["examples/shards/iris-000000.tar"])
+    assert run(snippet, tmp_path).startswith("{'sepal_length': 5.1, 'sepal_width': 3.5,")
+
+
+def test_the_snippet_of_a_record_names_its_address() -> None:
+    uri = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/science.alt.dataset.entry/3jzfcijpj2z2a"
+    ours, plain = load_snippets("Digits", uri, digit(), ["https://data.example/a.tar"], cid="bafy")
+    assert f'Dataset.from_atproto(\n    "{uri}",\n    DigitSample,\n)' in ours.code
+    assert "https://data.example" not in ours.code
+    assert "catalog" not in plain.code
+    assert 'urls = ["https://data.example/a.tar"]' in plain.code
+
+
+def test_the_plain_snippet_runs_on_webdataset_itself(tmp_path: Path, serve: Callable[[Path], str]) -> None:
+    pytest.importorskip("webdataset")
+    base = serve(ROOT / "examples" / "shards")
+    _, plain = load_snippets("Digits", "at://x", digit(), [f"{base}digits-000000.tar"])
+    shown = run(plain, tmp_path, PYTHONWARNINGS="ignore")
+    assert shown.count("'image': array([[") == 3
+    assert "'label': 0" in shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text_in_every_snippet(text: str) -> None:
+    urls = [text, f"https://data.example/{text}", f"https://{text}"]
+    for uri in (None, text):
+        for wanted in (None, hostile_type(text)):
+            for snippet in load_snippets(text, uri, wanted, urls, cid=text):
+                check(snippet)
+
+
+@given(st.text(), st.text(), st.booleans())
+def test_any_text_stays_text(text: str, other: str, drafted: bool) -> None:  # noqa: FBT001
+    for snippet in load_snippets(text, None if drafted else other, None, [other, "https://x/" + text], cid=other):
+        check(snippet)
+
+
+def check(snippet: Snippet) -> None:
+    """It parses, has nothing that doesn't print, and calls only what the snippets call."""
+    assert is_tame(snippet.code)
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.Call)}
+    assert called <= {
+        "Dataset.from_urls", "Dataset.from_atproto", "dataset.head", "print", "wire", "Array", "np.load", "io.BytesIO",
+        "decoded", "isinstance", "value.startswith", "value.items", "fields.items", "msgpack.unpackb", "unpacked",
+        "itertools.islice", "wds.WebDataset", "wds.WebDataset(urls, shardshuffle=False).map",
+    }  # fmt: skip
+
+
+def test_only_web_addresses_reach_webdataset_and_nothing_in_them_reaches_a_shell() -> None:
+    urls = ["pipe:touch MARK", "file:///etc/passwd", "x.tar", "https://x.example/';touch MARK;'`id`$(id) \n|.tar"]
+    _, plain = load_snippets("x", None, None, urls)
+    assert 'urls = ["https://x.example/%27;touch%20MARK;%27%60id%60%24(id)%20%0A%7C.tar"]' in plain.code
+    assert len(load_snippets("x", None, None, urls[:3])) == 1
+
+
+@pytest.mark.parametrize(
+    ("urls", "shown"),
+    [
+        (["a-000.tar", "a-001.tar"], '"a-{000..001}.tar"'),
+        (["a-9.tar", "a-10.tar"], '["a-9.tar", "a-10.tar"]'),
+        (["a-000.tar", "a-002.tar"], '["a-000.tar", "a-002.tar"]'),
+        (["{a}-0.tar", "{a}-1.tar"], '["{a}-0.tar", "{a}-1.tar"]'),
+        (["a-0.tar"], '["a-0.tar"]'),
+        (["a.tar", "b.tar"], '["a.tar", "b.tar"]'),
+    ],
+)
+def test_numbered_shards_become_a_pattern_and_others_a_list(urls: list[str], shown: str) -> None:
+    (snippet,) = load_snippets("x", None, None, urls)
+    assert f"Dataset.from_urls({shown})" in snippet.code
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    urls = [f"https://data.example/{n * n}.tar" for n in range(1000)]
+    for snippet in load_snippets("x", None, None, urls):
+        assert snippet.code.count("https://data.example/") == MAX_URLS
+        assert "# the first 20 of 1000 shards" in snippet.code
