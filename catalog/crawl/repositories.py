@@ -41,7 +41,8 @@ class _Elsewhere(CatalogError):
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     found: dict[AtUri, Found]
-    refused: list[Refused]
+    refused: dict[Refused, None]
+    """As a set that keeps its order: a page that comes twice tells nothing new."""
 
 
 class Crawler:
@@ -166,7 +167,7 @@ class Crawler:
     def _read(self, repo: Repo, collections: Iterable[str], tally: Tally) -> None:
         """Read all dataset records of a repository, then store them. A ``NetworkError`` leaves the store as it was."""
         present = frozenset(collections)
-        reading = _Reading(found={}, refused=[])
+        reading = _Reading(found={}, refused={})
         total = 0
         for collection in COLLECTIONS:
             if collection not in present:
@@ -176,9 +177,10 @@ class Crawler:
                 if total > _MAX_RECORDS:
                     raise RequestFailed(f"more than {_MAX_RECORDS:,} dataset records", where=repo.did)
                 self._take(listed, repo, collection, reading)
-        changes = self._store.replace(repo, list(reading.found.values()), reading.refused, moment=self._moment)
+        refused = list(reading.refused)
+        changes = self._store.replace(repo, list(reading.found.values()), refused, moment=self._moment)
         tally.counts["changed"] += 1
-        tally.add(changes, reading.refused)
+        tally.add(changes, refused)
 
     def _take(self, listed: wire.ListedRecord, repo: Repo, collection: str, reading: _Reading) -> None:
         try:
@@ -186,7 +188,7 @@ class Crawler:
         except CatalogError as error:
             reason = one_line("; ".join(str(error).splitlines()), 2000)
             uri = one_line(listed.uri) or f"at://{repo.did}/{collection}/?"
-            reading.refused.append(Refused(uri=uri, reason=reason, source=repo.source))
+            reading.refused[Refused(uri=uri, reason=reason, source=repo.source)] = None
             return
         reading.found.setdefault(found.uri, found)
 

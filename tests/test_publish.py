@@ -1,0 +1,227 @@
+"""Publishing manifests to a real PDS: once, and never twice."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalog.config import NetworkSettings
+from catalog.errors import InvalidManifest, PublishError
+from catalog.manifest import load
+from catalog.network.http import Client
+from catalog.network.identity import Resolver
+from catalog.network.session import Session, Write
+from catalog.publish import PublishReport, publish
+from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION, read_record
+from catalog.syntax import AtUri, Datetime, RecordKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from catalog.manifest import DraftKey
+    from catalog.syntax import Tid
+    from tests.conftest import Account, Network
+
+MANIFEST = """\
+schemas:
+  - name: Point
+    version: 1.0.0
+    description: Where it is.
+    license: MIT
+    tags: [geometry]
+    fields: {x: float, y: float}
+  - {name: Flat, version: 1.0.0+build, fields: {xy: "array[float64, 2]"}}
+datasets:
+  - name: points
+    schema: Point@1.0.0
+    version: 1.0.0
+    description: A few points.
+    license: MIT
+    samples: 3
+    shards: [{url: "https://example.org/points.tar", local: points.tar}]
+    metadata: {homepage: "https://example.org", scale: 0.5}
+lenses:
+  - name: flatten
+    source: Point@1.0.0
+    target: Flat@1.0.0+build
+    getter: &code {repository: "https://git.example", commit: cccccccccccccccccccccccccccccccccccccccc, path: "a.py:f"}
+    putter: *code
+verifications:
+  - {lens: flatten, method: codeReview}
+"""
+
+
+@contextmanager
+def _session(account: Account) -> Iterator[Session]:
+    settings = NetworkSettings.from_environment()
+    with Client(settings) as client:
+        yield Session.login(client, Resolver(client, settings), account.handle, account.password)
+
+
+def _publish(account: Account, path: Path) -> PublishReport:
+    with _session(account) as session:
+        return publish(load([path]), session)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "points.yaml"
+    path.write_text(MANIFEST, encoding="utf-8")
+    (tmp_path / "points.tar").write_bytes(b"a shard")
+    return path
+
+
+@pytest.fixture
+def account(network: Network) -> Account:
+    return network.account("publisher")
+
+
+def _counts(network: Network, account: Account) -> list[int]:
+    pages = (
+        network.get("com.atproto.repo.listRecords", {"repo": account.did, "collection": name, "limit": "100"})
+        for name in COLLECTIONS
+    )
+    return [len(page["records"]) for page in pages]
+
+
+def test_a_manifest_becomes_records_in_one_commit(network: Network, account: Account, manifest: Path) -> None:
+    """Schemas under their name and version, the others under TIDs, all references right, each record readable."""
+    before = network.latest_rev(account.did)
+    report = _publish(account, manifest)
+    assert report.unchanged == ()
+    assert [AtUri(uri).collection for uri in report.created] == [SCHEMA, SCHEMA, DATASET, LABEL, LENS, VERIFICATION]
+    assert _counts(network, account) == [2, 1, 1, 1, 1]
+    assert network.latest_rev(account.did) > before
+    uris = [AtUri(uri) for uri in report.created]
+    values = {}
+    for uri in uris:
+        assert uri.collection is not None
+        assert uri.rkey is not None
+        values[uri] = network.get_record(account.did, uri.collection, uri.rkey)
+        read_record(uri.collection, values[uri]["value"])
+    point, flat, dataset, label, lens, verification = uris
+    assert (point.rkey, flat.rkey) == ("Point:1.0.0", "Flat:1.0.0_build")
+    assert values[dataset]["value"]["schemaRef"] == point
+    assert values[label]["value"]["datasetUri"] == dataset
+    assert (values[lens]["value"]["sourceSchema"], values[lens]["value"]["targetSchema"]) == (point, flat)
+    assert values[verification]["value"]["lens"] == lens
+    assert values[verification]["value"]["lensCommit"] == values[lens]["cid"]
+
+
+def test_a_second_publish_writes_nothing(network: Network, account: Account, manifest: Path) -> None:
+    """The repository's rev stays; adding to the manifest later writes only what is new."""
+    first = _publish(account, manifest)
+    rev = network.latest_rev(account.did)
+    second = _publish(account, manifest)
+    assert (second.created, second.unchanged) == ((), first.created)
+    assert network.latest_rev(account.did) == rev
+    more = "  - {name: Point, version: 1.1.0, fields: {x: float, y: float, z: float?}}\ndatasets:"
+    manifest.write_text(MANIFEST.replace("datasets:", more), encoding="utf-8")
+    third = _publish(account, manifest)
+    assert third.created == (f"at://{account.did}/{SCHEMA}/Point:1.1.0",)
+    assert third.unchanged == first.created
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word", "line"),
+    [
+        ("{x: float, y: float}", "{x: float, y: int}", "schema Point@1.0.0", 2),
+        ("Where it is.", "Where it was.", "schema Point@1.0.0", 2),
+        ("A few points.", "Some points.", "dataset 'points'", 11),
+        ('path: "a.py:f"', 'path: "a.py:g"', "lens 'flatten'", 20),
+    ],
+)
+def test_a_changed_record_is_refused_and_nothing_is_written(
+    network: Network, account: Account, manifest: Path, old: str, new: str, word: str, line: int
+) -> None:
+    """Not even what is new beside it; the error names the record, its line, and what to do."""
+    _publish(account, manifest)
+    rev = network.latest_rev(account.did)
+    extra = "  - {name: Extra, version: 1.0.0, fields: {a: int}}\ndatasets:"
+    manifest.write_text(MANIFEST.replace(old, new, 1).replace("datasets:", extra), encoding="utf-8")
+    with pytest.raises(PublishError) as caught:
+        _publish(account, manifest)
+    text = str(caught.value)
+    assert f"points.yaml:{line}: {word}" in text
+    assert "immutable" in text if "schema" in word else "plan and apply" in text
+    assert "nothing was written" in text
+    assert network.latest_rev(account.did) == rev
+
+
+def test_a_changed_local_shard_is_another_dataset(network: Network, account: Account, manifest: Path) -> None:
+    """Its checksum is part of the record; and a missing one is told by its line."""
+    _publish(account, manifest)
+    rev = network.latest_rev(account.did)
+    (manifest.parent / "points.tar").write_bytes(b"another shard")
+    with pytest.raises(PublishError, match="dataset 'points'"):
+        _publish(account, manifest)
+    (manifest.parent / "points.tar").unlink()
+    with pytest.raises(InvalidManifest, match=r"points\.tar"):
+        _publish(account, manifest)
+    assert network.latest_rev(account.did) == rev
+
+
+def test_records_of_other_clients_are_found_by_name(network: Network, account: Account, manifest: Path) -> None:
+    """A schema under a TID counts as published, and new records refer to it there."""
+    with _session(account) as session:
+        (draft, *_) = load([manifest]).records(
+            session.did,
+            created_at=_time("2026-01-02T03:04:05.000Z"),
+            new_tid=_never,
+            rkeys=dict.fromkeys(_keys(), RecordKey.parse("3kaaaaaaaaaa2")),
+        )
+        session.apply_writes([Write(action="create", collection=SCHEMA, rkey="3kaaaaaaaaaa2", value=draft.value)])
+    report = _publish(account, manifest)
+    theirs = f"at://{account.did}/{SCHEMA}/3kaaaaaaaaaa2"
+    assert report.unchanged == (theirs,)
+    dataset = AtUri(report.created[1])
+    assert dataset.rkey is not None
+    assert network.get_record(account.did, DATASET, dataset.rkey)["value"]["schemaRef"] == theirs
+
+
+def test_a_repository_that_changes_meanwhile_is_not_written_to(
+    network: Network, account: Account, manifest: Path
+) -> None:
+    """Somebody else writes between our reading and our writing."""
+    written: list[str] = []
+
+    def meddle(text: str) -> None:
+        if text.startswith("writing"):
+            value = {"$type": "org.example.thing"}
+            written.append(network.create_record(account, "org.example.thing", value)["uri"])
+
+    with _session(account) as session, pytest.raises(PublishError, match="meanwhile"):
+        publish(load([manifest]), session, progress=meddle)
+    assert written
+    assert _counts(network, account) == [0, 0, 0, 0, 0]
+    assert _publish(account, manifest).created
+
+
+def test_broken_records_in_the_repository_are_no_obstacle(network: Network, account: Account, manifest: Path) -> None:
+    """They have no name, or one that isn't text."""
+    network.create_record(account, DATASET, {"$type": DATASET, "name": 5})
+    network.create_record(account, LABEL, {"$type": LABEL, "name": "points"})
+    network.create_record(account, SCHEMA, {"$type": SCHEMA, "createdAt": "yesterday"})
+    assert len(_publish(account, manifest).created) == 6
+
+
+def _never() -> Tid:
+    raise AssertionError
+
+
+def _time(text: str) -> Datetime:
+    return Datetime.parse(text)
+
+
+def _keys() -> list[DraftKey]:
+    return [
+        (SCHEMA, "Point", "1.0.0"),
+        (SCHEMA, "Flat", "1.0.0+build"),
+        (DATASET, "points", ""),
+        (LABEL, "points", "1.0.0"),
+        (LENS, "flatten", ""),
+        (VERIFICATION, "flatten", "codeReview"),
+    ]
