@@ -43,7 +43,7 @@ def __getattr__(name: str) -> object:
     """Load a public name on first use (PEP 562)."""
     if name == "__version__":
         # The metadata machinery costs more than this whole module; most imports never ask.
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version
 
         value: object = version("atdata-catalog")
     elif name in _HOMES:

@@ -21,6 +21,7 @@ def templates() -> Path:
 
     Raises:
         BuildError: the installation lacks them.
+
     """
     return _folder("_templates", "site_templates")
 
@@ -30,6 +31,7 @@ def lexicons() -> Path:
 
     Raises:
         BuildError: the installation lacks them.
+
     """
     return _folder("_lexicons", "lexicons")
 
