@@ -203,8 +203,9 @@ def _parse(text: str, *, depth: int) -> FieldType:
             what = f"{text!r}: the items of a list can't be optional"
             raise InvalidSchema(what, hint="put the ? behind the list, or leave missing items out")
         return List(item=_parse(inner.strip(), depth=depth + 1))
-    if head in _SCALAR_JSON and inner is None:
-        return Scalar(kind=head)
+    kind = next((kind for kind in _SCALAR_JSON if kind == head), None)
+    if kind is not None and inner is None:
+        return Scalar(kind=kind)
     raise _unknown_type(text)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import strategies as st
 
-from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar
+from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, ScalarKind
 
 # Any text a record can hold: everything but lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-scalars = st.sampled_from(["str", "int", "float", "bool", "bytes"]).map(lambda kind: Scalar(kind=kind))
+scalars = st.sampled_from(get_args(ScalarKind)).map(lambda kind: Scalar(kind=kind))
 
 
 @st.composite

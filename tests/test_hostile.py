@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page
-    from tests.conftest import Account, Network
 
     from catalog.datamodel import Json
+    from tests.conftest import Account, Network
 
 PAYLOADS = {
     "script": "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page
+
     from tests.conftest import HttpsServer, Network
 
 MANIFEST = """\
@@ -93,8 +94,9 @@ def waves() -> list[catalog.PackableSample]:
             ),
         )
     )
+    make: Callable[..., catalog.PackableSample] = wave
     return [
-        wave(signal=np.arange(16, dtype=np.float32) * i, heard=f"wave {i}", gain=i / 3, note=None) for i in range(5)
+        make(signal=np.arange(16, dtype=np.float32) * i, heard=f"wave {i}", gain=i / 3, note=None) for i in range(5)
     ]
 
 

@@ -90,7 +90,8 @@ def _forgive(value: Json) -> Json:
     """The record without the deviations that existing clients are known for (``wire-format``: read without complaint).
 
     A flattened or nested schema body gets the envelope's keys; metadata as an object becomes msgpack bytes; a blob
-    of any MIME type becomes a tar; a shard without a checksum says so. Whatever isn't of the expected shape is left for the validator to name.
+    of any MIME type becomes a tar; a shard without a checksum says so. Whatever isn't of the expected shape is left
+    for the validator to name.
     """
     if not isinstance(value, dict):
         return value
