@@ -245,7 +245,7 @@ def test_a_record_that_is_not_what_was_listed_is_refused(lying: LyingPds, store:
         lying.record("type", value={**_label(lying.did), "$type": SCHEMA}),
         {},
         None,
-        [1, 2.5, {"uri": 7}],
+        [1, {"uri": 7}],
         {"uri": 1, "cid": 2, "value": 3},
     ]
     lying.records = [*wrong, lying.record("good"), lying.record("good")]

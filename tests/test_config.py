@@ -1,0 +1,133 @@
+"""The catalog's settings, and only they, are read from ``mkdocs.yml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.config import NetworkSettings, Source, load_settings, read_settings
+from catalog.errors import InvalidConfig
+
+WHOLE = """\
+site_name: Anything
+theme: {name: material, custom_dir: !relative $config_dir}
+markdown_extensions:
+  - pymdownx.emoji:
+      emoji_index: !!python/name:os.system
+      emoji_generator: !!python/object/apply:os.system ["touch BAD"]
+plugins:
+  - search
+  - catalog:
+      store: !ENV [NOT_SET_ANYWHERE, .catalog/s.sqlite]
+      contact: !ENV CATALOG_TEST_CONTACT
+      crawl: true
+      sources:
+        - manifests: examples/manifests
+        - repo: "@alice.example.org"
+        - pds: https://PDS.example.org:8443/
+      deny: [did:plc:aaaaaaaaaaaaaaaaaaaaaaaa]
+"""
+
+
+def test_a_whole_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With MkDocs's own tags around it, none of which is run."""
+    monkeypatch.setenv("CATALOG_TEST_CONTACT", "https://example.org/about")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mkdocs.yml"
+    file.write_text(WHOLE, encoding="utf-8")
+    settings = load_settings(file)
+    assert settings.store == tmp_path / ".catalog" / "s.sqlite"
+    assert [str(source) for source in settings.sources] == [
+        "manifests:examples/manifests",
+        "repo:alice.example.org",
+        "pds:https://pds.example.org:8443",
+    ]
+    assert settings.deny == ("did:plc:" + "a" * 24,)
+    assert settings.network.contact == "https://example.org/about"
+    assert settings.base == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["mkdocs.yml"]
+
+
+@pytest.mark.parametrize("plugins", ["[search, catalog]", "[catalog: ]", "{search: {}, catalog: {}}"])
+def test_the_block_may_be_short(tmp_path: Path, plugins: str) -> None:
+    """Wherever MkDocs lets it stand."""
+    file = tmp_path / "mkdocs.yml"
+    file.write_text(f"plugins: {plugins}", encoding="utf-8")
+    assert load_settings(file).sources == ()
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("{stroe: x}", "did you mean 'store'"),
+        ("{store: 5}", "store"),
+        ("{store: ''}", "store"),
+        ("{sources: {repo: alice.example.org}}", "sources"),
+        ("{sources: [alice.example.org]}", "sources[0]"),
+        ("{sources: [{repo: a.example.org}, {rpeo: alice.example.org}]}", "sources[1]"),
+        ("{sources: [{repo: alice}]}", "sources[0].repo"),
+        ("{sources: [{pds: pds.example.org}]}", "sources[0].pds"),
+        ("{sources: [{pds: 'https://pds.example.org/xrpc'}]}", "sources[0].pds"),
+        ("{sources: [{pds: 'https://[::1'}]}", "sources[0].pds"),
+        ("{sources: [{pds: 'https://user@pds.example.org'}]}", "sources[0].pds"),
+        ("{sources: [{repo: a.example.org}, {repo: a.example.org}]}", "twice"),
+        ("{deny: did:plc:aaaaaaaaaaaaaaaaaaaaaaaa}", "deny"),
+        ("{deny: [alice.example.org]}", "deny takes DIDs"),
+        ('{contact: "a\\nb"}', "contact"),
+        ("[]", "plugins.catalog"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, block: str, words: str) -> None:
+    """The file, the path in it, and what to do."""
+    file = tmp_path / "mkdocs.yml"
+    file.write_text(f"plugins: [catalog: {block}]", encoding="utf-8")
+    with pytest.raises(InvalidConfig) as caught:
+        load_settings(file)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plugins: [search]", "- a", "{", "a: \x00", "[" * 5000, "plugins: [catalog: &a *a]"]
+)
+def test_a_file_without_our_block_is_told(tmp_path: Path, text: str) -> None:
+    """Or one that isn't YAML, or isn't there."""
+    file = tmp_path / "mkdocs.yml"
+    file.write_text(text, encoding="utf-8")
+    for path in (file, tmp_path, tmp_path / "missing.yml"):
+        with pytest.raises(InvalidConfig):
+            load_settings(path)
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["store", "sources", "deny", "contact"]) | st.text(), _values))
+def test_any_block_is_read_or_refused(block: dict[str, object]) -> None:
+    """With our own error."""
+    try:
+        settings = read_settings(block, Path("base"))
+    except InvalidConfig:
+        return
+    assert all(isinstance(source, Source) for source in settings.sources)
+
+
+def test_the_environment_says_where_the_network_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset and empty are the same; what isn't a server or a 0 or 1 is refused."""
+    names = ("CATALOG_PLC_URL", "CATALOG_ALLOW_LOOPBACK", "CATALOG_HANDLE_RESOLVER", "CATALOG_CONTACT")
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert NetworkSettings.from_environment() == NetworkSettings()
+    for name, value in zip(names, ("http://localhost:1", "1", "http://localhost:2/", "me"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert NetworkSettings.from_environment() == NetworkSettings(
+        plc_url="http://localhost:1", allow_loopback=True, handle_resolver="http://localhost:2", contact="me"
+    )
+    monkeypatch.setenv("CATALOG_ALLOW_LOOPBACK", "yes")
+    with pytest.raises(InvalidConfig, match="CATALOG_ALLOW_LOOPBACK"):
+        NetworkSettings.from_environment()
