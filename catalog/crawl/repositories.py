@@ -34,10 +34,6 @@ _MAX_RECORDS: Final = 100_000
 """Records of one repository; beyond that it is not read."""
 
 
-class _Elsewhere(CatalogError):
-    """A PDS lists an account whose DID document names another server."""
-
-
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     found: dict[AtUri, Found]
@@ -101,8 +97,6 @@ class Crawler:
                 continue
             try:
                 self._listed(source, state, tally)
-            except _Elsewhere as error:
-                tally.problems.append(one_line(str(error)))
             except NetworkError as error:
                 tally.problems.append(f"{state.did} could not be read: {one_line(str(error))}")
                 failures += 0 if isinstance(error, UnknownIdentity) else 1
@@ -136,7 +130,7 @@ class Crawler:
             return
         identity = self._resolver.resolve(state.did)
         if not same_server(identity.pds, source.value):
-            raise _Elsewhere(f"{source.value} lists {state.did}, whose account is at {identity.pds}")
+            raise UnknownIdentity(f"{source.value} lists it, but the account is at {identity.pds}", where=state.did)
         self._read(self._fresh(identity, source, state.rev), collections, tally)
         self._done.add(state.did)
 
