@@ -77,9 +77,23 @@ function startCopying(root) {
   }
 }
 
+/** The record's own JSON, fetched when somebody wants to see it. */
+function startRecord(details) {
+  details.addEventListener("toggle", async () => {
+    const code = details.querySelector("code");
+    if (!details.open || details.dataset.live) return;
+    details.dataset.live = "yes";
+    try {
+      const answer = await fetch(details.dataset.record);
+      if (answer.ok) code.textContent = JSON.stringify(await answer.json(), null, 2);
+    } catch { /* the link to the file stays */ }
+  });
+}
+
 function start() {
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);
+  document.querySelectorAll("[data-record]").forEach(startRecord);
   document.querySelectorAll("[data-catalog-search]").forEach(startSearch);
   const browse = document.querySelector("[data-catalog-browse]");
   if (browse) import("./browse.js").then((module) => module.startBrowse(browse));
