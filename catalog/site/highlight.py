@@ -56,5 +56,8 @@ def _coloured(code: str, language: str) -> Markup:
         lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return escape(code)
-    html = _pygments(code, lexer, _FORMATTER).replace("&#39;", "'").replace("&quot;", '"')
+    html = _pygments(code, lexer, _FORMATTER)
+    if not code.endswith("\n"):
+        html = html.removesuffix("\n")  # the formatter ends every line
+    html = html.replace("&#39;", "'").replace("&quot;", '"')
     return Markup(_PLAIN_SPAN.sub(r"\1", html))  # noqa: S704 - Pygments escapes; quotes mean nothing in text

@@ -1,0 +1,128 @@
+"""Somebody else's text: nothing hides, nothing runs, nothing loads."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import escape
+
+from catalog.site.coderefs import code_url
+from catalog.site.highlight import highlight
+from catalog.site.markup import is_web, link, markdown, plain, shown
+from catalog.records import CodeReference
+
+ALLOWED = re.compile(
+    r"</?(?:blockquote|br|code|del|em|h[3-6]|hr|li|ol|p|pre|s|strong|table|tbody|td|th|thead|tr|ul)>"
+    r'|<ol start="\d+">|</a>|<a href="(?:https?://|mailto:)[^"<>]*" rel="nofollow noopener ugc">'
+    r'|<a rel="nofollow noopener ugc">'
+)
+
+
+@pytest.mark.parametrize("hidden", "\u202e\u2066\u200b\u200f\u0007\x1b\u2028\ufeff\ud800\U000e0041\u00ad")
+def test_what_cannot_be_seen_is_shown_by_its_number(hidden: str) -> None:
+    assert shown(f"a{hidden}b") == f"a⟨U+{ord(hidden):04X}⟩b"
+    assert shown(f"a{hidden}b", lines=True) == f"a⟨U+{ord(hidden):04X}⟩b"
+
+
+def test_joiners_that_scripts_need_stay_and_newlines_do_where_lines_are_wanted() -> None:
+    assert shown("می\u200cخواهم 👩\u200d🔬") == "می\u200cخواهم 👩\u200d🔬"
+    assert shown("a\nb\t", lines=True) == "a\nb\t"
+    assert shown("a\nb") == "a⟨U+000A⟩b"
+
+
+@given(st.text())
+def test_shown_text_can_be_written_as_utf8(text: str) -> None:
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u0000-\u0008]", shown(text, lines=True))
+    shown(text).encode("utf-8")
+
+
+@given(st.text(alphabet=st.sampled_from("<>[]()!\"'`*_#-|:/ \nahjsx&;.\\=1"), max_size=80))
+def test_markdown_makes_only_the_tags_we_allow(text: str) -> None:
+    html = str(markdown(text))
+    assert "<" not in ALLOWED.sub("", html)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "[c](javascript:alert(1))",
+        "[c](JaVaScRiPt:alert(1))",
+        "[c](data:text/html,x)",
+        "[c](//evil.example)",
+        "[c](../../status/)",
+        "<javascript:alert(1)>",
+    ],
+)
+def test_hostile_markdown_shows_as_text(text: str) -> None:
+    html = str(markdown(text))
+    assert "href" not in html
+    assert "<script" not in html
+    assert "<img" not in html
+
+
+def test_markdown_does_what_people_use_it_for() -> None:
+    """The control of the tests above: links, emphasis, lists, tables and code come out as such."""
+    html = str(markdown("# T\n\n**b** [x](https://example.org/a?b=1&c=2)\n\n- l\n\n|a|\n|-|\n|1|\n\n```py\nx\n```"))
+    for part in ("<h3>T</h3>", "<strong>b</strong>", 'href="https://example.org/a?b=1&amp;c=2"', "<li>l</li>", "<td>1</td>"):
+        assert part in html
+    assert 'rel="nofollow noopener ugc"' in html
+
+
+def test_an_image_becomes_a_link_so_that_its_host_does_not_learn_who_reads() -> None:
+    html = str(markdown("![a picture](https://evil.example/i.png)"))
+    assert "<img" not in html
+    assert ">a picture</a>" in html
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "https:", "http:///x", "https://a\nb", "https://a b", "ftp://a", "//a", "", "https://[", "data:,x"])  # fmt: skip
+def test_what_is_no_web_address_is_text(url: str) -> None:
+    assert not is_web(url)
+    assert "<a" not in link(url)
+
+
+def test_a_web_address_is_a_link() -> None:
+    assert link('https://example.org/"', "x") == "x"
+    assert link("https://example.org/?a=1&b", "<x>") == (
+        '<a href="https://example.org/?a=1&amp;b" rel="nofollow noopener ugc">&lt;x&gt;</a>'
+    )
+
+
+def test_a_summary_is_plain_words() -> None:
+    assert plain("# Title\n\nAt **48 kHz**, see [it](https://x.example), `snake_case`.") == "Title At 48 kHz, see it, snake_case."
+    assert len(plain("word " * 100, longest=50)) <= 50
+
+
+@given(st.text(alphabet=st.sampled_from("abcdefgh01234567 \"'#\n<>&catlogier:/"), max_size=200))
+def test_highlighting_changes_no_character(code: str) -> None:
+    """Also where the code holds text that looks like the highlighter's own places."""
+    html = str(highlight(code, "python"))
+    bare = re.sub(r"</?span[^>]*>", "", html)
+    assert bare.replace('"', "&#34;").replace("'", "&#39;") == str(escape(code))
+
+
+@pytest.mark.parametrize("code", ['x = "catalogliteral0e" + "abcdefghij"', '# catalogliteral1e\ny = "abcdefghij"'])
+def test_a_highlighted_text_is_not_led_astray_by_its_own_words(code: str) -> None:
+    assert re.sub(r"</?span[^>]*>", "", str(highlight(code, "python"))) == code
+
+
+@pytest.mark.parametrize(
+    ("repository", "path", "url"),
+    [
+        ("https://github.com/a/b", "x/l.py:f", "https://github.com/a/b/blob/{c}/x/l.py"),
+        ("https://github.com/a/b.git", "pkg.mod:f", "https://github.com/a/b/tree/{c}"),
+        ("https://gitlab.com/a/b/", "l.py:f", "https://gitlab.com/a/b/-/blob/{c}/l.py"),
+        ("https://codeberg.org/a/b", "l.py:f", "https://codeberg.org/a/b/src/commit/{c}/l.py"),
+        ("https://github.com/a/b", "../../x.py", "https://github.com/a/b/tree/{c}"),
+        ("https://git.example/a", "l.py:f", "https://git.example/a"),
+        ("javascript:alert(1)", "l.py:f", None),
+    ],
+)
+def test_code_is_linked_at_its_pinned_commit(repository: str, path: str, url: str | None) -> None:
+    commit = "a" * 40
+    found = code_url(CodeReference(repository=repository, commit=commit, path=path))
+    assert found == (None if url is None else url.format(c=commit))

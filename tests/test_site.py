@@ -1,0 +1,163 @@
+"""The built site as files: what lies where, the same every time, and what stops a build."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalog.site.build import HIDDEN_FOLDER
+from catalog.site.parallel import in_parallel
+from catalog.site.shell import BODY, DESCRIPTION, TITLE
+from tests.sitecatalog import DID, MKDOCS, build, fill, mkdocs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOME = "did-plc-ewvi7nxzyoun6zhxrhs64oiz"
+FIRST = f"datasets/{HOME}/3kaaaaaaaaa2a"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("site"), datasets=105)
+
+
+def _text(site: Path, address: str) -> str:
+    return (site / address / "index.html").read_text(encoding="utf-8")
+
+
+def test_every_record_has_its_page_and_its_json(site: Path) -> None:
+    pages = sorted(site.glob(f"*/{HOME}/*/index.html"))
+    assert len(pages) == 105 + 2 + 1
+    for page in pages:
+        record = json.loads((page.parent / "record.json").read_text(encoding="utf-8"))
+        assert record["uri"].startswith(f"at://{DID}/")
+        assert set(record) == {"uri", "cid", "value"}
+    assert (site / "publishers" / HOME / "index.html").exists()
+
+
+def test_no_archetype_and_no_token_is_left(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(f"{TITLE}|{DESCRIPTION}|{BODY}|{HIDDEN_FOLDER}", text), page
+    assert not list(site.rglob(HIDDEN_FOLDER))
+    assert HIDDEN_FOLDER not in (site / "sitemap.xml").read_text(encoding="utf-8")
+
+
+def test_a_page_has_its_own_title_description_and_canonical_address(site: Path) -> None:
+    text = _text(site, FIRST)
+    assert "<title>Tidal recordings 0 - Tides</title>" in text
+    assert '<meta name="description" content="Recordings of harbour 0, at 48 kHz. See the site.">' in text
+    assert f'<link rel="canonical" href="https://tides.example/catalog/{FIRST}/">' in text
+    assert text.count("<h1") == 1
+
+
+def test_a_dataset_page_says_what_matters(site: Path) -> None:
+    text = _text(site, FIRST)
+    for words in ("from_atproto", "data.example/tides-0-000000.tar", "spdx.org/licenses/MIT", "2.0.0", "channel 2"):
+        assert words in text
+
+
+def test_every_internal_link_leads_somewhere(site: Path) -> None:
+    missing = set()
+    for page in site.rglob("index.html"):
+        for target in re.findall(r'(?:href|src)="([^"#?:]+)[#?]?[^":]*"', page.read_text(encoding="utf-8")):
+            place = (page.parent / target).resolve()
+            if not (place / "index.html").exists() and not place.is_file():
+                missing.add((str(page.relative_to(site)), target))
+    assert not missing
+
+
+def test_listings_are_paged_and_hold_every_dataset_once(site: Path) -> None:
+    pages = [_text(site, "datasets"), _text(site, "datasets/page/2")]
+    links = [re.findall(rf'href="[./]*datasets/{HOME}/([^/"]+)/"', page) for page in pages]
+    assert [len(part) for part in links] == [100, 5]
+    assert len({*links[0], *links[1]}) == 105
+
+
+def test_the_status_page_names_what_was_refused_and_why(site: Path) -> None:
+    text = _text(site, "status")
+    assert "3kbroken" in text
+    assert "name: &lt;b&gt;is missing&lt;/b&gt;" in text
+
+
+def test_the_columns_of_the_browse_page_are_equally_long_and_met_by_the_text_index(site: Path) -> None:
+    data = json.loads((site / "catalog" / "facets.json").read_text(encoding="utf-8"))
+    columns = ("name", "kind", "publisher", "segment", "licence", "schema", "tag", "bytes", "samples", "day")
+    assert {len(data[column]) for column in columns} == {108}
+    ids = json.loads((site / "catalog" / "text-ids.json").read_text(encoding="utf-8"))
+    assert len(set(ids)) == 108
+    assert "" not in ids
+
+
+def test_the_sitemap_has_hand_written_pages_and_records(site: Path) -> None:
+    text = (site / "sitemap.xml").read_text(encoding="utf-8")
+    for address in ("", "guide/", "browse/", f"{FIRST}/", "datasets/page/2/"):
+        assert f"<loc>https://tides.example/catalog/{address}</loc>" in text
+
+
+def test_two_builds_are_the_same_byte_for_byte(tmp_path: Path) -> None:
+    def contents(name: str) -> dict[str, bytes]:
+        folder = tmp_path / name
+        folder.mkdir()
+        made = build(folder, datasets=3)
+        return {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+
+    first, second = contents("one"), contents("two")
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_a_home_page_is_left_as_it_is_but_for_its_mark(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Mine\n\nBefore.\n\n<!-- catalog:home -->\n\nAfter.\n", "utf-8")
+    text = _text(build(tmp_path, search=False), "")
+    assert re.search(r"Before\..*Tidal recordings 3.*After\.", text, re.DOTALL)
+
+
+def test_without_search_there_is_no_box_and_no_index(tmp_path: Path) -> None:
+    made = build(tmp_path, search=False)
+    assert "data-catalog-search" not in _text(made, FIRST)
+    assert not (made / "catalog" / "text").exists()
+    assert (made / "sitemap.xml").read_text("utf-8").count("guide/") == 1
+
+
+def _lost(folder: Path, template: str) -> str:
+    fill(folder / "store.sqlite")
+    (folder / "over").mkdir()
+    (folder / "over" / "main.html").write_text(template, encoding="utf-8")
+    text = (MKDOCS % "false").replace("font: false", "font: false\n  custom_dir: over")
+    (folder / "mkdocs.yml").write_text(text, encoding="utf-8")
+    (folder / "docs").mkdir()
+    done = mkdocs(folder)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_theme_that_drops_the_content_stops_the_build_with_a_sentence(tmp_path: Path) -> None:
+    words = _lost(tmp_path, '{% extends "base.html" %}{% block content %}nothing{% endblock %}')
+    assert "no page body" in words
+    assert "page.content" in words
+
+
+def test_a_mistake_in_the_settings_is_told_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "mkdocs.yml").write_text("site_name: x\nplugins:\n  - catalog: {sources: [{pdz: x}]}\n", "utf-8")
+    done = mkdocs(tmp_path)
+    assert done.returncode == 1
+    assert "pdz" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [3, 1000])
+def test_work_in_parallel_is_the_same_work(number: int) -> None:
+    """Also what fails comes through as it is."""
+    double: Callable[[int], int] = lambda n: 2 * n  # noqa: E731 - forked workers take any function
+    assert sorted(in_parallel(double, range(number))) == [2 * n for n in range(number)]
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(lambda n: 1 // (n - 2), range(number))
