@@ -17,6 +17,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from catalog import datamodel
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 WANTED = 15.0
 SOURCE = "pds: https://pds.example"
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
-WORDS = "harbour tide wave signal buoy drift gauge depth sonar current salt reef storm shore channel sand".split()
+WORDS = ["harbour", "tide", "wave", "signal", "buoy", "drift", "gauge", "depth", "sonar", "current", "salt", "reef", "storm", "shore", "channel", "sand"]
 ARRAY = "https://alt.science/schemas/atdata-ndarray-bytes/1.0.0#/$defs/ndarray"
 COMMON = "site_name: Benchmark\ntheme: {name: material, font: false}\n"
 
@@ -41,7 +42,12 @@ COMMON = "site_name: Benchmark\ntheme: {name: material, font: false}\n"
 def schema(number: int) -> dict[str, Json]:
     """One of the sample types that the datasets use."""
     properties: dict[str, Json] = {
-        "signal": {"$ref": ARRAY, "dtype": "float32", "shape": [number + 1, None], "description": "Pressure, in pascal."},
+        "signal": {
+            "$ref": ARRAY,
+            "dtype": "float32",
+            "shape": [number + 1, None],
+            "description": "Pressure, in pascal.",
+        },
         "label": {"type": "string", "description": "What was heard."},
         **{f"{word}_{number}": {"type": "number"} for word in WORDS[:4]},
     }
@@ -85,9 +91,7 @@ def fill(path: Path, pages: int) -> None:
             values = [(schema_uri, schema(account))]
             for number in range(account, pages, 20):
                 values.append((f"at://{did}/{DATASET}/3k{number:011d}", dataset(number, schema_uri)))
-            found = [
-                Found(uri=AtUri.parse(uri), cid=datamodel.record_cid(value), value=value) for uri, value in values
-            ]
+            found = [Found(uri=AtUri.parse(uri), cid=datamodel.record_cid(value), value=value) for uri, value in values]
             store.replace(Repo(did=did, source=SOURCE), found, [], moment=SEEN)
 
 
@@ -102,14 +106,17 @@ def markdown(node: DatasetNode) -> str:
     )
     shards = "\n".join(f"| <{s.url}> | `{s.checksum.digest}` |" for s in record.storage.shards)  # type: ignore[union-attr]
     snippets = "\n\n".join(
-        f"### {s.label}\n\n```{s.language}\n{s.code}\n```"
+        f'=== "{s.label}"\n\n' + indent(f"`{s.install}`\n\n```{s.language}\n{s.code}\n```", "    ")
         for s in load_snippets(record.name, str(node.uri), schema_node.record.sample_type, urls)
     )
-    related = "\n".join(f"- **{other.record.name}**, {other.publisher.shown}, {other.record.size.samples if other.record.size else 0} samples" for other in node.related)
+    related = "\n".join(
+        f"- **{other.record.name}**, {other.publisher.shown}, {other.record.size.samples if other.record.size else 0} samples"
+        for other in node.related
+    )
     return (
         f"---\nhide: [navigation, toc]\n---\n\n# {record.name}\n\nby {node.publisher.shown}\n\n"
         f"| | |\n|---|---|\n| Licence | {record.license} |\n| Samples | {record.size.samples if record.size else ''} |\n"
-        f"| Tags | {', '.join(record.tags)} |\n\n{record.description}\n\n## Load it\n\n{snippets}\n\n"
+        f"| Tags | {', '.join(f'[{tag}](https://tags.example/{tag})' for tag in record.tags)} |\n\n{record.description}\n\n## Load it\n\n{snippets}\n\n"
         f"## What a sample holds\n\n| Field | Type | | What it is |\n|---|---|---|---|\n{fields}\n\n"
         f"## Storage\n\n| Shard | Checksum |\n|---|---|\n{shards}\n\n"
         f"## Provenance\n\n- Address: `{node.uri}`\n- CID: `{node.cid}`\n\n## Related\n\n{related}\n"
@@ -135,7 +142,8 @@ def prepare(folder: Path, pages: int) -> tuple[Path, Path]:
         COMMON + "plugins:\n  - catalog: {store: store.sqlite, search: false}\n", encoding="utf-8"
     )
     (plain / "mkdocs.yml").write_text(
-        COMMON + "plugins: []\nnot_in_nav: /datasets/\nmarkdown_extensions: [pymdownx.highlight, pymdownx.superfences]\n",
+        COMMON
+        + "plugins: []\nnot_in_nav: /datasets/\nmarkdown_extensions: [pymdownx.highlight, pymdownx.superfences, {pymdownx.tabbed: {alternate_style: true}}]\n",
         encoding="utf-8",
     )
     with Store.open(stamped / "store.sqlite") as store:

@@ -130,7 +130,9 @@ def build(folder: Path, *, datasets: int = 4, search: bool = True, config: str =
     fill(folder / "store.sqlite", datasets=datasets)
     (folder / "mkdocs.yml").write_text(MKDOCS % str(search).lower() + config, encoding="utf-8")
     (folder / "docs").mkdir(exist_ok=True)
-    (folder / "docs" / "guide.md").write_text("# Guide\n\nHow to read a tide table: supercalifragilistic.\n", encoding="utf-8")
+    (folder / "docs" / "guide.md").write_text(
+        "# Guide\n\nHow to read a tide table: supercalifragilistic.\n", encoding="utf-8"
+    )
     done = mkdocs(folder, "--strict")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "a build without problems is quiet"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from catalog.records import CodeReference
 from catalog.site.coderefs import code_url
 from catalog.site.highlight import highlight
 from catalog.site.markup import is_web, link, markdown, plain, shown
-from catalog.records import CodeReference
 
 ALLOWED = re.compile(
     r"</?(?:blockquote|br|code|del|em|h[3-6]|hr|li|ol|p|pre|s|strong|table|tbody|td|th|thead|tr|ul)>"
@@ -68,7 +68,13 @@ def test_hostile_markdown_shows_as_text(text: str) -> None:
 def test_markdown_does_what_people_use_it_for() -> None:
     """The control of the tests above: links, emphasis, lists, tables and code come out as such."""
     html = str(markdown("# T\n\n**b** [x](https://example.org/a?b=1&c=2)\n\n- l\n\n|a|\n|-|\n|1|\n\n```py\nx\n```"))
-    for part in ("<h3>T</h3>", "<strong>b</strong>", 'href="https://example.org/a?b=1&amp;c=2"', "<li>l</li>", "<td>1</td>"):
+    for part in (
+        "<h3>T</h3>",
+        "<strong>b</strong>",
+        'href="https://example.org/a?b=1&amp;c=2"',
+        "<li>l</li>",
+        "<td>1</td>",
+    ):
         assert part in html
     assert 'rel="nofollow noopener ugc"' in html
 
@@ -93,7 +99,10 @@ def test_a_web_address_is_a_link() -> None:
 
 
 def test_a_summary_is_plain_words() -> None:
-    assert plain("# Title\n\nAt **48 kHz**, see [it](https://x.example), `snake_case`.") == "Title At 48 kHz, see it, snake_case."
+    assert (
+        plain("# Title\n\nAt **48 kHz**, see [it](https://x.example), `snake_case`.")
+        == "Title At 48 kHz, see it, snake_case."
+    )
     assert len(plain("word " * 100, longest=50)) <= 50
 
 

@@ -14,10 +14,10 @@ from catalog.site.shell import BODY, DESCRIPTION, TITLE, Shell, archetype
 
 ADDRESS = "datasets/catalog-shell/dataset/"
 PAGE = (
-    f'<html><head><title>{TITLE} - Site</title><meta name=description content={DESCRIPTION}>'
+    f"<html><head><title>{TITLE} - Site</title><meta name=description content={DESCRIPTION}>"
     f'<link rel="canonical" href="https://s.example/{ADDRESS}"><meta property="og:title" content="{TITLE}">'
-    f"<script>var page = {{\"title\": \"{TITLE}\"}};</script></head>"
-    f"<body><nav>{TITLE}</nav><main><h1 id=\"x\">{BODY}</h1></main></body></html>"
+    f'<script>var page = {{"title": "{TITLE}"}};</script></head>'
+    f'<body><nav>{TITLE}</nav><main><h1 id="x">{BODY}</h1></main></body></html>'
 )
 
 

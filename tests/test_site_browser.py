@@ -40,7 +40,9 @@ def test_no_page_is_wider_than_its_window_or_asks_another_host(
     base: str, site: Path, page: Page, width: int, scheme: str
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    records = [str(next(site.glob(f"{kind}/{HOME}/*")).relative_to(site)) + "/" for kind in ("datasets", "schemas", "lenses")]
+    records = [
+        str(next(site.glob(f"{kind}/{HOME}/*")).relative_to(site)) + "/" for kind in ("datasets", "schemas", "lenses")
+    ]
     for place in [*PLACES, *records, f"publishers/{HOME}/"]:
         page.goto(base + place, wait_until="networkidle")
         page.evaluate("scheme => document.body.setAttribute('data-md-color-scheme', scheme)", scheme)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["SECTIONS", "of_publisher", "of_record", "safe", "safe_did"]
@@ -39,6 +40,7 @@ def safe(text: str) -> str:
     return f"{slug or 'x'}~{digest}"
 
 
+@lru_cache(maxsize=4096)
 def safe_did(did: str) -> str:
     """A DID as one path segment: ``did:plc:abc`` → ``did-plc-abc``.
 

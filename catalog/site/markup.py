@@ -106,7 +106,7 @@ def _image_as_link(
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
     parser.validateLink = lambda url: is_web(url) or bool(_MAILTO.fullmatch(url))  # type: ignore[method-assign]
-    parser.add_render_rule("image", _image_as_link)  # type: ignore[arg-type]
+    parser.add_render_rule("image", _image_as_link)
     return parser
 
 

@@ -35,7 +35,7 @@ def in_parallel(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
     workers = min(_cores(), 8)
-    if workers < 2 or len(things) < _WORTH_IT or not _can_fork():  # noqa: PLR2004
+    if workers < 2 or len(things) < _WORTH_IT or not _can_fork():
         return [work(thing) for thing in things]
     _shared = (work, things)  # type: ignore[assignment]
     gc.freeze()  # the children don't touch, and so don't copy, what the parent has

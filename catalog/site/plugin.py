@@ -42,7 +42,7 @@ _ASSETS: Final = "assets/catalog"
 _HOME: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{HOME_MARK}\n"
 
 
-class CatalogConfig(Config):
+class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     """The block of ``mkdocs.yml``. What ``sources`` and ``deny`` hold is read by :mod:`catalog.config`."""
 
     store = options.Type(str, default=".catalog/catalog.sqlite")
@@ -53,7 +53,7 @@ class CatalogConfig(Config):
     search = options.Type(bool, default=True)
 
 
-class CatalogPlugin(BasePlugin[CatalogConfig]):
+class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
     """Fills a MkDocs site with the pages of a catalog."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):
         script.load_dict({"path": f"{_ASSETS}/catalog.js", "type": "module"})
         config.extra_javascript.append(script)
         if self._searches and any(name.split("/")[-1] == "search" for name in config.plugins):
-            log.warning("the catalog has its own search: remove the plugin 'search', or set `search: false` for catalog")
+            log.warning("the catalog has its own search: remove the plugin 'search', or set catalog's `search: false`")
         return config
 
     @property

@@ -22,7 +22,7 @@ from catalog.site.pages import description_of, kind_of, name_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from catalog.graph import Graph, Node
+    from catalog.graph import Graph, Node, SchemaNode
 
 __all__ = ["INDEX", "build_index", "slim_page", "with_box"]
 
@@ -30,7 +30,10 @@ INDEX: Final = "catalog/text"
 """Where the index lies in the site."""
 
 _LONGEST: Final = 900
-_HEADER_END: Final = re.compile(r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL)
+_UNUSED: Final = ("pagefind-ui", "pagefind-modular", "pagefind-component", "pagefind-highlight")
+_HEADER_END: Final = re.compile(
+    r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
+)
 
 _BOX: Final = """\
 <search class="cat-search" data-catalog-search>
@@ -64,7 +67,7 @@ def slim_page(node: Node) -> str:
     record = node.record
     description = description_of(node)
     words = plain(description, longest=_LONGEST) if description else ""
-    schema = node if kind == "schema" else getattr(node, "schema", None)
+    schema: SchemaNode | None = node if kind == "schema" else getattr(node, "schema", None)  # type: ignore[assignment]
     fields = [shown(field.name) for field in schema.record.sample_type.fields] if schema is not None else []
     tags = [shown(tag) for tag in getattr(record, "tags", ())]
     meta = {
@@ -140,5 +143,5 @@ def _run(pages: Path, output: Path) -> None:
 def _keep_only_what_we_use(output: Path) -> None:
     """Pagefind's own widgets are not ours; they would be a quarter of a small site."""
     for file in output.iterdir():
-        if file.is_file() and file.name.startswith(("pagefind-ui", "pagefind-modular", "pagefind-component", "pagefind-highlight")):
+        if file.is_file() and file.name.startswith(_UNUSED):
             file.unlink()

@@ -12,17 +12,15 @@ export async function startBrowse(page) {
   if (page.dataset.live) return;
   page.dataset.live = "yes";
   const form = page.querySelector("form");
-  form.hidden = false;
   if (matchMedia("(max-width: 59.9375em)").matches) page.querySelector(".cat-browse__facets").open = false;
-  const count = page.querySelector(".cat-browse__count");
-  count.textContent = "Loading…";
   let data;
   try {
     const answer = await fetch(new URL("catalog/facets.json", ROOT));
     if (!answer.ok) throw new Error(String(answer.status));
     data = await answer.json();
   } catch {
-    count.textContent = "The list could not be loaded.";
+    page.querySelector(".cat-browse__count").textContent = "The list could not be loaded.";
+    form.hidden = false;
     return;
   }
   new Browser(page, form, new Table(data)).start();
@@ -83,6 +81,7 @@ class Browser {
     });
     addEventListener("popstate", () => { this.read(); this.update(); });
     this.update();
+    this.form.hidden = false; // only now: what is typed earlier would be lost
   }
 
   /** State from the address. A value this catalog doesn't have is kept: it matches nothing, and can be taken away. */
