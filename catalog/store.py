@@ -197,7 +197,7 @@ class Store:
                     source=row[4],
                     draft=bool(row[5]),
                     verified=bool(row[6]),
-                    local=tuple(Path(text) for text in json.loads(row[7])),
+                    local=() if row[7] == "[]" else tuple(Path(text) for text in json.loads(row[7])),
                     first_seen=datetime.fromisoformat(row[8]),
                     updated=datetime.fromisoformat(row[9]),
                 )
@@ -235,6 +235,12 @@ class Store:
             Version(cid=Cid(cid), rev=rev, seen=datetime.fromisoformat(seen), value=json.loads(value))
             for cid, rev, seen, value in rows
         ]
+
+    def histories(self) -> dict[str, tuple[Version, ...]]:
+        """By URI the histories of the records that have changed since they were first seen; each as :meth:`history`."""
+        with self._guard():
+            rows = self._db.execute("SELECT DISTINCT uri FROM versions WHERE number > 1").fetchall()
+        return {uri: tuple(self.history(uri)) for (uri,) in rows}
 
     def holds(self, did: str) -> bool:
         """Whether there is anything of this account: records, or refused ones."""

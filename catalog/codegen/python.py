@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.identifiers import attribute_names, class_name
@@ -46,8 +47,9 @@ class Group:
 Source: TypeAlias = str | Group
 
 
+@lru_cache(maxsize=512)  # a schema's class stands on the page of each dataset that uses it
 def python_class(
-    sample_type: SampleType, *, uri: str | None = None, cid: str | None = None, also: Iterable[str] = ()
+    sample_type: SampleType, *, uri: str | None = None, cid: str | None = None, also: tuple[str, ...] = ()
 ) -> str:
     """The source of a module with the class: imports, then the class.
 

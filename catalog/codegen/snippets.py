@@ -95,7 +95,7 @@ def _ours(name: str, uri: str | None, sample_type: SampleType | None, urls: Sequ
     if sample_type is None:
         head, arguments = "from catalog import Dataset\n\n", []
     else:
-        head, arguments = python_class(sample_type, also=["Dataset"]) + "\n\n", [class_name(sample_type.name)]
+        head, arguments = python_class(sample_type, also=("Dataset",)) + "\n\n", [class_name(sample_type.name)]
     if uri is not None:
         call = Group("Dataset.from_atproto(", (literal(uri), *arguments), ")")
     else:

@@ -96,7 +96,7 @@ class Pages:
         self._env.filters |= {"card": partial(self._once, "card"), "row": partial(self._once, "row")}
         self._templates = {name: self._env.get_template(f"{name}.html") for name in _TEMPLATES}
         self._rows: dict[int, Markup] = {}
-        self._cards: dict[tuple[str, int, str], Markup] = {}
+        self._cards: dict[tuple[str, int], str] = {}
 
     # --- one record ------------------------------------------------------------------------------------------
 
@@ -168,12 +168,12 @@ class Pages:
         return known
 
     def _once(self, template: str, node: Node, root: str) -> Markup:
-        key = (template, id(node), root)
+        key = (template, id(node))
         known = self._cards.get(key)
         if known is None:
-            html = self._templates[template].render(node=node, root=root)
-            known = self._cards[key] = Markup(html)  # noqa: S704 - rendered by an escaping template
-        return known
+            # The root differs from page to page. No text can hold a NUL here: `shown` has made it visible.
+            known = self._cards[key] = self._templates[template].render(node=node, root="\0")
+        return Markup(known.replace("\0", root))  # noqa: S704 - rendered by an escaping template
 
     def _page(self, node: Node, **context: object) -> Page:
         kind = kind_of(node)
@@ -188,8 +188,7 @@ class Pages:
             description=description_of(node),
             **context,
         )
-        words = description_of(node)
-        summary = markup.plain(words) if words else f"A {kind} published by {node.publisher.shown}"
+        summary = _summary(node) or f"A {kind} published by {node.publisher.shown}"
         return Page(address=address, title=markup.shown(name_of(node)), description=summary, body=body, record=raw)
 
     # --- many records ----------------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ R = TypeVar("R")
 _WORTH_IT = 400
 """Below this many pages a second process costs more than it saves."""
 
+_BLOCK = 100
+"""Things that a process takes at a time: neighbours, which share what is cached; few enough that none waits long."""
+
 _shared: tuple[Callable[[object], object], Sequence[object]] | None = None
 
 
@@ -41,18 +44,18 @@ def in_parallel(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
     gc.freeze()  # the children don't touch, and so don't copy, what the parent has
     try:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-            parts = pool.map(_part, range(workers), [workers] * workers)
-            return [result for part in parts for result in part]  # type: ignore[misc]
+            blocks = pool.map(_block, range(0, len(things), _BLOCK))
+            return [result for block in blocks for result in block]  # type: ignore[misc]
     finally:
         gc.unfreeze()
         _shared = None
 
 
-def _part(first: int, step: int) -> list[object]:
+def _block(start: int) -> list[object]:
     assert _shared is not None  # noqa: S101 - set before the fork
     gc.disable()  # it ends soon, and hardly any garbage is in circles
     work, things = _shared
-    return [work(thing) for thing in things[first::step]]
+    return [work(thing) for thing in things[start : start + _BLOCK]]
 
 
 def _cores() -> int:
