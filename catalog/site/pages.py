@@ -172,7 +172,7 @@ class Pages:
         known = self._cards.get(key)
         if known is None:
             # The root differs from page to page. No text can hold a NUL here: `shown` has made it visible.
-            known = self._cards[key] = self._templates[template].render(node=node, root="\0")
+            known = self._cards[key] = self._templates[template].render(node=node, root=Markup("\0"))
         return Markup(known.replace("\0", root))  # noqa: S704 - rendered by an escaping template
 
     def _page(self, node: Node, **context: object) -> Page:
