@@ -87,8 +87,8 @@ def columns(graph: Graph) -> dict[str, object]:
             "tag": [tags.number(shown(tag)) for tag in dict.fromkeys(getattr(node.record, "tags", ()))],
             "bytes": NONE if size is None or size.bytes is None else size.bytes,
             "samples": NONE if size is None or size.samples is None else size.samples,
-            # A record names its own date; it can't be later than when we saw it.
-            "day": int(min(node.created, node.updated).timestamp()) // _DAY,
+            # A record names its own date; it can't be later than when we saw it. A draft has none yet.
+            "day": NONE if node.draft else int(min(node.created, node.updated).timestamp()) // _DAY,
         }
         for name, value in row.items():
             table[name].append(value)

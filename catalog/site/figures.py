@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["byte_size", "count", "day", "moment"]
+__all__ = ["byte_size", "count", "counted", "day", "moment"]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 _STEP = 1000
@@ -16,6 +16,12 @@ _STEP = 1000
 def count(number: int) -> str:
     """``1797`` → ``1,797``."""
     return f"{number:,}" if abs(number) < 10**18 else f"{number:.3e}"
+
+
+def counted(number: int, singular: str) -> str:
+    """``1 dataset``, ``2 datasets``, ``3 lenses``."""
+    plural = singular + ("es" if singular.endswith("s") else "s")
+    return f"{count(number)} {singular if number == 1 else plural}"
 
 
 def byte_size(size: int) -> str:

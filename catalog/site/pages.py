@@ -253,6 +253,7 @@ def _environment() -> Environment:
         "link": markup.link,
         "size": figures.byte_size,
         "count": figures.count,
+        "counted": figures.counted,
         "day": figures.day,
         "moment": figures.moment,
         "highlight": highlight,
@@ -324,8 +325,13 @@ def _checksum(checksum: object) -> str | None:
 
 
 def _readable(metadata: Mapping[str, object] | dict[str, Json]) -> tuple[tuple[str, str], ...]:
-    """Metadata as pairs of words: text as it is, everything else as JSON."""
-    return tuple(
-        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1, default=str))
-        for key, value in metadata.items()
-    )
+    """Metadata as pairs of words: text as it is, lists of words as such, everything else as JSON."""
+    return tuple((key, _words(value)) for key, value in metadata.items())
+
+
+def _words(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(item, str) and "," not in item for item in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str)

@@ -214,13 +214,15 @@ class Browser {
     const facts = make("span", "cat-rows__facts");
     const add = (text, look = "") => { if (text) facts.append(make("span", look, text)); };
     add(words.publisher[data.publisher[row]]);
-    if (data.samples[row] >= 0) add(`${data.samples[row].toLocaleString("en")} samples`);
+    if (data.samples[row] >= 0) add(`${data.samples[row].toLocaleString("en")} ${data.samples[row] === 1 ? "sample" : "samples"}`);
     if (data.bytes[row] >= 0) add(size(data.bytes[row]));
     if (data.licence[row] >= 0) add(words.licence[data.licence[row]]);
     if (kind === "dataset" && data.schema[row] >= 0) add(words.schema[data.schema[row]], "cat-type");
+    if (kind === "schema") add(words.schema[data.schema[row]].slice(data.name[row].length + 1), "cat-type");
     add(data.tag[row].slice(0, 4).map((number) => words.tag[number]).join(", "));
-    const date = make("time", "cat-rows__date", new Date(data.day[row] * 864e5).toISOString().slice(0, 10));
-    item.append(make("span", `cat-kind cat-kind--${kind}`, kind), name, date, facts);
+    item.append(make("span", `cat-kind cat-kind--${kind}`, kind), name);
+    if (data.day[row] >= 0) item.append(make("time", "cat-rows__date", new Date(data.day[row] * 864e5).toISOString().slice(0, 10)));
+    item.append(facts);
     return item;
   }
 }
