@@ -39,9 +39,7 @@ __all__ = ["DRAFT_DID", "CrawlReport", "SourceReport", "crawl"]
 _READ: Final = ("manifests", "repo", "pds")
 
 
-def crawl(
-    settings: CatalogSettings, store: Store, *, progress: Callable[[str], object] | None = None
-) -> CrawlReport:
+def crawl(settings: CatalogSettings, store: Store, *, progress: Callable[[str], object] | None = None) -> CrawlReport:
     """Bring the store up to date with the sources, one after the other.
 
     What is wrong out there (a source that doesn't answer, a manifest with mistakes, a broken record) is in the report.

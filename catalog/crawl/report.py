@@ -94,8 +94,9 @@ def _lines(report: SourceReport) -> Iterator[str]:
     if report.error is not None:
         yield from report.error.splitlines()
     state = "" if report.error is None else "failed; its old records stay. "
+    repos = "1 repo" if report.seen == 1 else f"{report.seen} repos"
     yield (
-        f"{report.source}: {state}{report.seen} repos ({report.changed} changed, {report.unchanged} unchanged); "
+        f"{report.source}: {state}{repos} ({report.changed} changed, {report.unchanged} unchanged); "
         f"records: {report.new} new, {report.updated} updated, {report.removed} removed, "
         f"{len(report.refused)} refused; {report.requests} requests, {report.bytes:,} bytes, {report.seconds:.1f} s"
     )

@@ -18,7 +18,7 @@ Tricky bits
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,7 @@ from catalog.records import DATASET, LABEL, LENS, SCHEMA
 from catalog.syntax import Datetime, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from catalog.manifest import DraftRecord, ManifestSet
     from catalog.network.session import Session
@@ -41,14 +41,15 @@ _KINDS: Final = {SCHEMA: "schema", DATASET: "dataset", LENS: "lens", LABEL: "lab
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishReport:
-    """What became of the records, as AT-URIs in the order they were written or found."""
+    """What became of the records, as AT-URIs in their order; ``names`` is what their manifests call them."""
 
     created: tuple[str, ...]
     unchanged: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """One line for each new record, and a closing one."""
-        new = [f"created {uri}" for uri in self.created]
+        new = [f"created {self.names.get(uri, 'record')}  {uri}" for uri in self.created]
         return [*new, f"{len(self.created)} created, {len(self.unchanged)} unchanged"]
 
 
@@ -80,6 +81,7 @@ def publish(
     return PublishReport(
         created=tuple(str(draft.uri) for draft in new),
         unchanged=tuple(str(draft.uri) for draft in drafts if draft.uri in present.cids),
+        names={str(draft.uri): _called(draft) for draft in drafts},
     )
 
 
@@ -94,14 +96,18 @@ def _check(drafts: Sequence[DraftRecord], present: Present) -> None:
         raise PublishError("\n".join([*lines, "nothing was written"]))
 
 
+def _called(draft: DraftRecord) -> str:
+    """Its kind and name, as its manifest has them."""
+    name = repr(draft.name) if draft.version is None else f"{draft.name}@{draft.version}"
+    return f"{_KINDS.get(draft.collection, 'verification')} {name}"
+
+
 def _conflict(draft: DraftRecord) -> str:
-    kind = _KINDS.get(draft.collection, "verification")
     if draft.collection == SCHEMA:
         advice = "published versions are immutable: give the changed schema a new version"
-        return f"schema {draft.name}@{draft.version} is published with other content; {advice}"
-    name = draft.name if draft.version is None else f"{draft.name}@{draft.version}"
+        return f"{_called(draft)} is published with other content; {advice}"
     advice = "changing records comes with plan and apply; until then publish it under another name, or undo the change"
-    return f"{kind} {name!r} is published with other content ({draft.uri}); {advice}"
+    return f"{_called(draft)} is published with other content ({draft.uri}); {advice}"
 
 
 def _write(session: Session, new: Sequence[DraftRecord], commit: str) -> None:

@@ -76,8 +76,9 @@ def slim_page(node: Node) -> str:
         "tags": ", ".join(tags[:4]),
         "summary": words[:160],
     }
+    name = f"{name_of(node)} {node.record.sample_type.version}" if kind == "schema" else name_of(node)  # type: ignore[union-attr]
     return _slim(
-        shown(name_of(node)),
+        shown(name),
         [words, " ".join(tags), " ".join(fields[:200]), shown(node.publisher.shown)],
         {key: value for key, value in meta.items() if value},
     )
@@ -100,7 +101,8 @@ def hand_written(title: str, content: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"></head><body>\n'
         '<div data-pagefind-ignore><span data-pagefind-meta="kind">page</span></div>\n'
-        f'<main data-pagefind-body><h1 data-pagefind-meta="title">{escape(title)}</h1>\n{content}</main></body></html>\n'
+        f'<main data-pagefind-body><h1 data-pagefind-meta="title">{escape(title)}</h1>\n{content}</main>'
+        "</body></html>\n"
     )
 
 
