@@ -49,10 +49,11 @@ def schema(name: str = "Wave", version: str = "1.0.0", **extra: Json) -> dict[st
 
 
 def dataset(number: int, **extra: Json) -> dict[str, Json]:
+    checksum: Json = {"algorithm": "sha256", "digest": "ab" * 32}
     shards: list[Json] = [
-        {"url": f"https://data.example/tides-{number}-{i:06d}.tar", "checksum": {"algorithm": "sha256", "digest": "ab" * 32}}
+        {"url": f"https://data.example/tides-{number}-{i:06d}.tar", "checksum": checksum}
         for i in range(number % 20 + 1)
-    ]  # fmt: skip
+    ]
     return {
         "$type": DATASET, "name": f"Tidal recordings {number}", "schemaRef": str(uri(SCHEMA, "Wave:1.1.0")),
         "storage": {"$type": "science.alt.dataset.storageHttp", "shards": shards},

@@ -85,7 +85,11 @@ def test_an_image_becomes_a_link_so_that_its_host_does_not_learn_who_reads() -> 
     assert ">a picture</a>" in html
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "https:", "http:///x", "https://a\nb", "https://a b", "ftp://a", "//a", "", "https://[", "data:,x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "https:", "http:///x", "https://a\nb", "https://a b", "ftp://a", "//a", "", "https://[",
+     "data:,x"],
+)  # fmt: skip
 def test_what_is_no_web_address_is_text(url: str) -> None:
     assert not is_web(url)
     assert "<a" not in link(url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from tests.sitecatalog import DID, MKDOCS, build, fill, mkdocs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 HOME = "did-plc-ewvi7nxzyoun6zhxrhs64oiz"
 FIRST = f"datasets/{HOME}/3kaaaaaaaaa2a"
