@@ -32,9 +32,26 @@ if TYPE_CHECKING:
     from catalog.datamodel import Json
 
 WANTED = 15.0
-SOURCE = "pds: https://pds.example"
+SOURCE = "pds:https://pds.example"
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
-WORDS = ["harbour", "tide", "wave", "signal", "buoy", "drift", "gauge", "depth", "sonar", "current", "salt", "reef", "storm", "shore", "channel", "sand"]
+WORDS = [
+    "harbour",
+    "tide",
+    "wave",
+    "signal",
+    "buoy",
+    "drift",
+    "gauge",
+    "depth",
+    "sonar",
+    "current",
+    "salt",
+    "reef",
+    "storm",
+    "shore",
+    "channel",
+    "sand",
+]
 ARRAY = "https://alt.science/schemas/atdata-ndarray-bytes/1.0.0#/$defs/ndarray"
 COMMON = "site_name: Benchmark\ntheme: {name: material, font: false}\n"
 
@@ -139,7 +156,8 @@ def prepare(folder: Path, pages: int) -> tuple[Path, Path]:
         (site / "docs" / "index.md").write_text("# Benchmark\n", encoding="utf-8")
     fill(stamped / "store.sqlite", pages)
     (stamped / "mkdocs.yml").write_text(
-        COMMON + "plugins:\n  - catalog: {store: store.sqlite, search: false}\n", encoding="utf-8"
+        COMMON + "plugins:\n  - catalog: {store: store.sqlite, sources: [pds: https://pds.example], search: false}\n",
+        encoding="utf-8",
     )
     (plain / "mkdocs.yml").write_text(
         COMMON

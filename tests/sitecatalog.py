@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DID = Did.parse("did:plc:ewvi7nxzyoun6zhxrhs64oiz")
 SEEN = datetime(2026, 11, 20, 12, tzinfo=UTC)
-SOURCE = "pds: https://pds.example"
+SOURCE = "pds:https://pds.example"
 COMMIT = "b" * 40
 
 
@@ -114,7 +114,7 @@ theme:
     - {scheme: default, toggle: {icon: material/weather-night, name: dark}}
     - {scheme: slate, toggle: {icon: material/weather-sunny, name: light}}
 plugins:
-  - catalog: {store: store.sqlite, crawl: false, search: %s}
+  - catalog: {store: store.sqlite, sources: [pds: "https://pds.example"], crawl: false, search: %s}
 """
 
 

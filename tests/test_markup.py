@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -139,3 +141,30 @@ def test_code_is_linked_at_its_pinned_commit(repository: str, path: str, url: st
     commit = "a" * 40
     found = code_url(CodeReference(repository=repository, commit=commit, path=path))
     assert found == (None if url is None else url.format(c=commit))
+
+
+def test_what_may_not_be_linked_to_stays_as_words_with_its_address() -> None:
+    html = str(markdown("[the status](../../status/) and ![a cat](cat.png) and [both ![in](https://a.example/i)](x)"))
+    assert html == (
+        "<p>the status (../../status/) and a cat (cat.png) and both "
+        '<a href="https://a.example/i" rel="nofollow noopener ugc">in</a> (x)</p>\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["> " * 100_000, "- " * 100_000 + "x", "1. " * 100_000 + "x", "**a *b " * 20_000, "[![" * 50_000]
+)
+def test_deep_nesting_takes_no_time_and_loses_no_text(text: str) -> None:
+    started = time.monotonic()
+    html = str(markdown(text))
+    assert time.monotonic() - started < 5
+    assert ("x" in html) == ("x" in text)
+
+
+@given(st.from_regex(r"https?://[a-z0-9.:@\[\]/?#% é-]{0,20}", fullmatch=True))
+def test_the_short_cut_for_addresses_agrees_with_the_parser(url: str) -> None:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    assert is_web(url) == (bool(host) and not re.search(r"\s", url))

@@ -154,6 +154,15 @@ def test_a_mistake_in_the_settings_is_told_without_a_traceback(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+def test_a_fresh_denial_is_honoured_without_a_crawl(tmp_path: Path) -> None:
+    made = build(tmp_path, search=False)
+    assert (made / FIRST).exists()
+    file = tmp_path / "mkdocs.yml"
+    file.write_text(file.read_text("utf-8").replace("crawl: false", f'deny: ["{DID}"], crawl: false'), "utf-8")
+    assert mkdocs(tmp_path).returncode == 0
+    assert not (made / FIRST).exists()
+
+
 @pytest.mark.parametrize("number", [3, 1000])
 def test_work_in_parallel_is_the_same_work(number: int) -> None:
     """Also what fails comes through as it is."""

@@ -71,7 +71,11 @@ def literal(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Text on one line, cut, with everything that doesn't print escaped: fit for a comment."""
-    cut = textwrap.shorten(text[: 4 * MAX_TEXT], MAX_TEXT, placeholder=" …") if " " in text else text[:MAX_TEXT]
+    cut = " ".join(text[: 4 * MAX_TEXT].split()) if " " in text else text[:MAX_TEXT]
+    if len(cut) > MAX_TEXT:
+        cut = textwrap.shorten(cut, MAX_TEXT, placeholder=" …")
+    if cut.isprintable():
+        return cut
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
 
 

@@ -24,13 +24,12 @@ MAX_URLS: Final = 20
 _NUMBERED: Final = re.compile(r"(?P<head>.*?)(?P<number>[0-9]+)(?P<tail>[^0-9]*)")
 _URL_CHARACTERS: Final = "~:/?#@&()*+,;=%-._"
 
-_SHOW: Final = """\
-
+_SHOW: Final = """
 for sample in dataset.head(3):
     print(sample)
 """
 
-_WEBDATASET: Final = '''\
+_IMPORTS: Final = """\
 import io
 import itertools
 
@@ -38,8 +37,9 @@ import msgpack
 import numpy as np
 import webdataset as wds
 
-{urls}
+"""
 
+_UNPACK: Final = '''
 
 def decoded(value):
     """Arrays are stored as .npy bytes."""
@@ -52,7 +52,7 @@ def decoded(value):
 
 def unpacked(sample):
     fields = msgpack.unpackb(sample["msgpack"])
-    return {{name: decoded(value) for name, value in fields.items()}}
+    return {name: decoded(value) for name, value in fields.items()}
 
 
 dataset = wds.WebDataset(urls, shardshuffle=False).map(unpacked)
@@ -64,12 +64,20 @@ for sample in itertools.islice(dataset, 3):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
-    """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before."""
+    """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before.
+
+    ``parts`` make up the code. Each is whole statements, and most are the same from dataset to dataset.
+    """
 
     label: str
     language: str
-    code: str
+    parts: tuple[str, ...]
     install: str
+
+    @property
+    def code(self) -> str:
+        """The whole program."""
+        return "".join(self.parts)
 
 
 def load_snippets(
@@ -81,17 +89,20 @@ def load_snippets(
     where the program runs. Without a ``sample_type`` samples are dicts. The plain snippet, which needs nothing of this
     project, is for ``urls`` at https addresses. Every code parses, whatever the texts are.
     """
-    ours = Snippet(label="Python", language="python", code=_ours(name, uri, sample_type, urls, cid), install=INSTALL)
+    ours = Snippet(label="Python", language="python", parts=_ours(name, uri, sample_type, urls, cid), install=INSTALL)
     remote = [url for url in urls if re.match(r"https?://", url)]
     if not remote:
         return (ours,)
     listed = laid_out(Group("[", tuple(literal(_plain_url(url)) for url in remote[:MAX_URLS]), "]"), prefix="urls = ")
-    code = _comment(name, cid, len(remote)) + _WEBDATASET.format(urls=listed)
+    comment = _comment(name, cid, len(remote))
+    parts = (comment, _IMPORTS, f"{listed}\n", _UNPACK)
     install = "pip install webdataset msgpack numpy"
-    return ours, Snippet(label="WebDataset", language="python", code=code, install=install)
+    return ours, Snippet(label="WebDataset", language="python", parts=parts, install=install)
 
 
-def _ours(name: str, uri: str | None, sample_type: SampleType | None, urls: Sequence[str], cid: str | None) -> str:
+def _ours(
+    name: str, uri: str | None, sample_type: SampleType | None, urls: Sequence[str], cid: str | None
+) -> tuple[str, ...]:
     if sample_type is None:
         head, arguments = "from catalog import Dataset\n\n", []
     else:
@@ -101,7 +112,7 @@ def _ours(name: str, uri: str | None, sample_type: SampleType | None, urls: Sequ
     else:
         call = Group("Dataset.from_urls(", (_urls(urls), *arguments), ")")
     shown = _comment(name, cid, 0 if uri is not None else len(urls))
-    return f"{head}{shown}{laid_out(call, prefix='dataset = ')}\n{_SHOW}"
+    return head, f"{shown}{laid_out(call, prefix='dataset = ')}\n", _SHOW
 
 
 def _comment(name: str, cid: str | None, count: int) -> str:

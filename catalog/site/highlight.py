@@ -12,7 +12,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 from pygments import highlight as _pygments
-from pygments.formatters import HtmlFormatter
+from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
@@ -30,6 +30,7 @@ _PLAIN_SPAN: Final = re.compile(r'<span class="(?:n|p|w|nn|o)">([^<]*)</span>')
 _FORMATTER: Final = HtmlFormatter(nowrap=True)
 
 
+@lru_cache(maxsize=2048)  # the parts of a snippet are mostly the same from page to page
 def highlight(code: str, language: str) -> Markup:
     """``code`` as the inside of ``<pre><code>``. An unknown language shows as it is."""
     code = shown(code, lines=True)

@@ -11,19 +11,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from html import unescape
+from typing import Final
 from urllib.parse import urlsplit
 
+import comrak
 import nh3
-from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markdown_it.renderer import RendererHTML
-    from markdown_it.token import Token
-    from markdown_it.utils import EnvType, OptionsDict
 
 __all__ = ["is_web", "link", "markdown", "plain", "shown"]
 
@@ -35,8 +29,11 @@ _INVISIBLE = (
 _HIDDEN: Final = re.compile(f"[{_INVISIBLE}\t\n]")
 _HIDDEN_IN_LINES: Final = re.compile(f"[{_INVISIBLE}]")
 
+_PLAINLY_WEB: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]*)?([/?#][!#-;=?-Z^_a-z{|}~]*)?")
+"""What nearly every address looks like: an ASCII host, a path without anything that needs a second look."""
 _REL: Final = "nofollow noopener ugc"
 _MAILTO: Final = re.compile(r"mailto:[^\s<>\"]{1,300}", re.IGNORECASE)
+_LONGEST_URL: Final = 4000
 _LOWEST = 6
 _SHIFT = 2
 """The page has its own h1, each of its parts an h2."""
@@ -56,7 +53,9 @@ def _number(match: re.Match[str]) -> str:
 @lru_cache(maxsize=4096)
 def is_web(url: str) -> bool:
     """Whether it may stand in ``href``: http or https, with a host, and nothing invisible or blank in it."""
-    if _HIDDEN.search(url) or re.search(r"[\s<>\"\\]", url) or len(url) > 4000:
+    if len(url) <= _LONGEST_URL and _PLAINLY_WEB.fullmatch(url):
+        return True
+    if _HIDDEN.search(url) or re.search(r"[\s<>\"\\]", url) or len(url) > _LONGEST_URL:
         return False
     try:
         parts = urlsplit(url)
@@ -81,11 +80,12 @@ def markdown(text: str) -> Markup:
 
 @lru_cache(maxsize=4096)
 def _markdown(text: str) -> Markup:
-    tokens = _PARSER.parse(text)
-    for token in tokens:
-        if token.type in {"heading_open", "heading_close"}:
-            token.tag = f"h{min(_LOWEST, int(token.tag[1]) + _SHIFT)}"
-    html = str(_PARSER.renderer.render(tokens, _PARSER.options, {}))
+    if _TOO_DEEP.search(text):
+        return Markup(f"<pre>{escape(text)}</pre>")  # noqa: S704 - escaped
+    # All raw HTML is escaped, so every tag here is the renderer's own, and its attributes hold neither < nor ".
+    html = comrak.render_markdown(text, _EXTENSIONS, None, _RENDERING)
+    html = _HEADING.sub(lambda match: f"<{match[1]}h{min(_LOWEST, int(match[2]) + _SHIFT)}>", html)
+    html = _IMAGE.sub(_image_as_link, _LINK.sub(_checked_link, html))
     return Markup(_CLEANER.clean(html))  # noqa: S704 - this is the cleaner's output
 
 
@@ -99,22 +99,31 @@ def plain(text: str, *, longest: int = 200) -> str:
     return line[: longest - 1].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
 
 
-def _image_as_link(
-    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
-) -> str:
-    token = tokens[index]
-    words = renderer.renderInlineAsText(token.children, options, env) or str(token.attrs.get("src", ""))
-    return str(Markup('<a href="{}">{}</a>').format(token.attrs.get("src", ""), words))
+def _checked_link(match: re.Match[str]) -> str:
+    return _anchor(match[1], match[2])
 
 
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
-    parser.validateLink = lambda url: is_web(url) or bool(_MAILTO.fullmatch(url))  # type: ignore[method-assign]
-    parser.add_render_rule("image", _image_as_link)
-    return parser
+def _image_as_link(match: re.Match[str]) -> str:
+    return _anchor(match[1], match[2] or match[1])
 
 
-_PARSER: Final = _parser()
+def _anchor(address: str, words: str) -> str:
+    """Both are HTML already. What may not be linked to stays as words, with where it would have led."""
+    url = unescape(address)
+    if is_web(url) or _MAILTO.fullmatch(url):
+        return f'<a href="{address}">{words}</a>'
+    return f"{words} ({address})" if address not in {"", words} else words
+
+
+_TOO_DEEP: Final = re.compile(r"^(?:[ \t]*(?:>|(?:[*+-]|\d{1,9}[.)])[ \t])){100}", re.MULTILINE)
+"""Quotes in quotes in quotes: nobody writes that, and the cleaner takes seconds over ten thousand of them."""
+_LINK: Final = re.compile(r'<a href="([^"]*)"(?: title="[^"]*")?>(.*?)</a>', re.DOTALL)
+_IMAGE: Final = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
+_HEADING: Final = re.compile(r"<(/?)h([1-6])>")
+_EXTENSIONS: Final = comrak.ExtensionOptions()
+_EXTENSIONS.table = _EXTENSIONS.strikethrough = True
+_RENDERING: Final = comrak.RenderOptions()
+_RENDERING.escape = True
 _TAGS: Final = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",

@@ -12,15 +12,17 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from catalog.site import addresses, figures
-from catalog.site.markup import shown
+from catalog.site import addresses, figures, licences
+from catalog.site.highlight import highlight
+from catalog.site.markup import link, shown
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from catalog.codegen import Snippet
     from catalog.graph import Publisher, SchemaNode
 
-__all__ = ["publisher", "schema_link", "tags", "user", "when"]
+__all__ = ["coloured", "licence", "publisher", "schema_link", "shard_row", "tags", "user", "when"]
 
 
 @lru_cache(maxsize=8192)
@@ -69,3 +71,28 @@ def schema_link(schema: SchemaNode, root: str) -> Markup:
         f'<a class="cat-type" href="{root}{escape(address)}">{user(sample_type.name)}</a> '
         f'<span class="cat-version">{version}</span>'
     )
+
+
+@lru_cache(maxsize=1024)
+def licence(text: str) -> Markup:
+    """A licence with its full name and text where SPDX knows it, else what the record says."""
+    known = licences.spdx_id(text)
+    if known is None:
+        return link(text)
+    title = escape(licences.NAMES[known])
+    return Markup(f'<a href="https://spdx.org/licenses/{known}.html" rel="noopener" title="{title}">{known}</a>')
+
+
+def shard_row(place: str, checksum: str | None, size: int | None) -> Markup:
+    """One row of the storage table. ``size`` in bytes."""
+    weight = "" if size is None else f' <span class="cat-quiet">{figures.byte_size(size)}</span>'
+    proof = '<span class="cat-quiet">none</span>'
+    if checksum:
+        words = escape(shown(checksum))
+        proof = f'<code title="{words}">{words}</code>'
+    return Markup(f'<tr><td class="cat-place">{link(place)}{weight}</td>\n<td class="cat-sum">{proof}</td>\n</tr>\n')
+
+
+def coloured(snippet: Snippet) -> Markup:
+    """A snippet's code in colours."""
+    return Markup("".join([highlight(part, snippet.language) for part in snippet.parts]))

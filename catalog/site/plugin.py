@@ -95,6 +95,8 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         with Store.open(settings.store) as store:
             if crawls:
                 _crawl(settings, store)
+            else:  # what is denied now is not shown, whenever it was crawled
+                store.configure([str(source) for source in settings.sources], settings.deny)
             return Graph.from_store(store)
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
