@@ -4,13 +4,15 @@
 
 Both builds are whole processes with Material and search off. The Markdown pages hold what the record pages hold
 (facts, description, fields, snippets, shards, provenance, relatives), and are left out of the navigation.
-Prints both times and their ratio; exit code 1 when it is below 15.
+Both are made in memory where the system has a place for that: a disk's moods are no part of the comparison. Ours is
+the best of three builds, theirs the best of two. Prints both times and their ratio; exit code 1 when it is below 15.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from catalog.datamodel import Json
 
 WANTED = 15.0
+OURS, THEIRS = 3, 2
+"""How often each site is built."""
 SOURCE = "pds:https://pds.example"
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
 WORDS = [
@@ -81,7 +85,11 @@ def schema(number: int) -> dict[str, Json]:
 def dataset(number: int, schema_uri: str) -> dict[str, Json]:
     """A dataset with a description of some 600 characters and four shards."""
     some = [WORDS[(number * 7 + i * 3) % len(WORDS)] for i in range(60)]
-    text = f"Recordings of **{some[0]} {some[1]}** no. {number}.\n\n{' '.join(some[:30])}.\n\n- {' '.join(some[30:45])}\n- `{some[46]}` {' '.join(some[46:])}\n"
+    text = (
+        f"Recordings of **{some[0]} {some[1]}** no. {number}.\n\n"
+        f"{' '.join(some[:30])}.\n\n"
+        f"- {' '.join(some[30:45])}\n- `{some[46]}` {' '.join(some[46:])}\n"
+    )
     shards: list[Json] = [
         {
             "url": f"https://data.example/set-{number}-{i:06d}.tar",
@@ -106,8 +114,10 @@ def fill(path: Path, pages: int) -> None:
             did = Did.parse(f"did:plc:bench{'abcdefghijklmnopqrstuvwxyz'[account] * 19}")
             schema_uri = f"at://{did}/{SCHEMA}/Sample{account}:1.0.0"
             values = [(schema_uri, schema(account))]
-            for number in range(account, pages, 20):
-                values.append((f"at://{did}/{DATASET}/3k{number:011d}", dataset(number, schema_uri)))
+            values += [
+                (f"at://{did}/{DATASET}/3k{number:011d}", dataset(number, schema_uri))
+                for number in range(account, pages, 20)
+            ]
             found = [Found(uri=AtUri.parse(uri), cid=datamodel.record_cid(value), value=value) for uri, value in values]
             store.replace(Repo(did=did, source=SOURCE), found, [], moment=SEEN)
 
@@ -127,21 +137,29 @@ def markdown(node: DatasetNode) -> str:
         for s in load_snippets(record.name, str(node.uri), schema_node.record.sample_type, urls)
     )
     related = "\n".join(
-        f"- **{other.record.name}**, {other.publisher.shown}, {other.record.size.samples if other.record.size else 0} samples"
+        f"- **{other.record.name}**, {other.publisher.shown}, "
+        f"{other.record.size.samples if other.record.size else 0} samples"
         for other in node.related
     )
     return (
         f"---\nhide: [navigation, toc]\n---\n\n# {record.name}\n\nby {node.publisher.shown}\n\n"
-        f"| | |\n|---|---|\n| Licence | {record.license} |\n| Samples | {record.size.samples if record.size else ''} |\n"
-        f"| Tags | {', '.join(f'[{tag}](https://tags.example/{tag})' for tag in record.tags)} |\n\n{record.description}\n\n## Load it\n\n{snippets}\n\n"
+        f"| | |\n|---|---|\n| Licence | {record.license} |\n| Samples "
+        f"| {record.size.samples if record.size else ''} |\n"
+        f"| Tags | {', '.join(f'[{tag}](https://tags.example/{tag})' for tag in record.tags)} |\n\n"
+        f"{record.description}\n\n## Load it\n\n{snippets}\n\n"
         f"## What a sample holds\n\n| Field | Type | | What it is |\n|---|---|---|---|\n{fields}\n\n"
         f"## Storage\n\n| Shard | Checksum |\n|---|---|\n{shards}\n\n"
         f"## Provenance\n\n- Address: `{node.uri}`\n- CID: `{node.cid}`\n\n## Related\n\n{related}\n"
     )
 
 
-def build(folder: Path) -> float:
-    """Seconds of one whole ``mkdocs build``, quiet, in a process of its own."""
+def build(folder: Path, times: int) -> float:
+    """Seconds of the fastest of so many whole ``mkdocs build``, quiet, each in a process of its own, from nothing."""
+    return min(_build(folder) for _ in range(times))
+
+
+def _build(folder: Path) -> float:
+    shutil.rmtree(folder / "site", ignore_errors=True)
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "CATALOG_NO_CRAWL": "1"}
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "mkdocs", "build", "-q"], cwd=folder, env=environment, check=True)
@@ -160,8 +178,8 @@ def prepare(folder: Path, pages: int) -> tuple[Path, Path]:
         encoding="utf-8",
     )
     (plain / "mkdocs.yml").write_text(
-        COMMON
-        + "plugins: []\nnot_in_nav: /datasets/\nmarkdown_extensions: [pymdownx.highlight, pymdownx.superfences, {pymdownx.tabbed: {alternate_style: true}}]\n",
+        COMMON + "plugins: []\nnot_in_nav: /datasets/\nmarkdown_extensions: "
+        "[pymdownx.highlight, pymdownx.superfences, {pymdownx.tabbed: {alternate_style: true}}]\n",
         encoding="utf-8",
     )
     with Store.open(stamped / "store.sqlite") as store:
@@ -179,18 +197,20 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=5000)
     parser.add_argument("--keep", type=Path, help="build here and leave it, to look at")
     arguments = parser.parse_args()
-    with TemporaryDirectory(prefix="bench-stamping-") as temporary:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a place of its own is made in it
+    with TemporaryDirectory(prefix="bench-stamping-", dir=memory) as temporary:
         folder = arguments.keep or Path(temporary)
         stamped, plain = prepare(folder, arguments.pages)
-        ours = build(stamped)
-        theirs = build(plain)
+        ours = build(stamped, OURS)
+        theirs = build(plain, THEIRS)
         made = [len(list((site / "site").glob("datasets/did-*/*/index.html"))) for site in (stamped, plain)]
     if made != [arguments.pages] * 2:
         print(f"pages made: {made}, wanted {arguments.pages} each")
         return 1
-    print(f"{arguments.pages} record pages, whole mkdocs build, search off")
-    print(f"  stamped by the catalog  {ours:7.2f} s")
-    print(f"  ordinary Markdown pages {theirs:7.2f} s")
+    where = "in memory" if memory and arguments.keep is None else f"in {folder.parent}"
+    print(f"{arguments.pages} record pages, whole mkdocs build, search off, {where}, {os.cpu_count()} cores")
+    print(f"  stamped by the catalog  {ours:7.2f} s  (best of {OURS})")
+    print(f"  ordinary Markdown pages {theirs:7.2f} s  (best of {THEIRS})")
     print(f"  ratio                   {theirs / ours:7.1f}  (wanted: at least {WANTED:g})")
     return 0 if theirs / ours >= WANTED else 1
 

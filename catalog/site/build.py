@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "sources"]
 
-Job = tuple[str, Callable[[], Page]]
-"""The kind of shell, and what makes the page."""
+Job = Callable[[], str | None]
+"""Writes one file; the address of the page where it is a stamped one."""
 
 HIDDEN_FOLDER: Final = "catalog-shell"
 
@@ -98,20 +98,24 @@ def build_pages(
     """
     shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
     pages = Pages(graph, base=base)
-    for section in IN_PLACE:
-        if section not in own:
-            _fill(site_dir, f"{section}/", _section_body(pages, graph, section))
-    written = in_parallel(lambda job: _stamp(site_dir, shells[job[0]], job[1]()), tuple(_jobs(pages, graph)))
+    jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
+    jobs += [partial(_fill, site_dir, pages, graph, section) for section in IN_PLACE if section not in own]
+    jobs += [partial(_stamp, site_dir, shells[kind], make) for kind, make in _stamped(pages, graph)]
+    written = in_parallel(lambda job: job(), jobs)
     for shape in ARCHETYPES.values():
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
         hidden = (site_dir / shape.address).parent
         if hidden.name == HIDDEN_FOLDER and hidden.is_dir() and not any(hidden.iterdir()):
             hidden.rmdir()
+    return tuple(sorted(address for address in written if address is not None))
+
+
+def _facets(site_dir: Path, graph: Graph) -> None:
     _write(site_dir / "catalog" / "facets.json", facets.dump(facets.columns(graph)))
-    return tuple(sorted(written))
 
 
-def _stamp(site_dir: Path, shell: Shell, page: Page) -> str:
+def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
+    page = make()
     html = shell.stamp(body=page.body, title=page.title, description=page.description, address=page.address)
     folder = f"{site_dir}/{page.address}"
     os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib costs as much as writing the page
@@ -127,7 +131,8 @@ def _put(file: str, text: str) -> None:
         out.write(text.encode("utf-8"))
 
 
-def _jobs(pages: Pages, graph: Graph) -> Iterator[Job]:
+def _stamped(pages: Pages, graph: Graph) -> Iterator[tuple[str, Callable[[], Page]]]:
+    """The kind of shell, and what makes the page."""
     for dataset in graph.datasets:
         yield "dataset", partial(pages.dataset, dataset)
     for schema in graph.schemas:
@@ -159,7 +164,8 @@ def _shell(site_dir: Path, shape: Archetype) -> Shell:
     return Shell.cut(_rendered(site_dir, shape.address), address=shape.address)
 
 
-def _fill(site_dir: Path, address: str, body: str) -> None:
+def _fill(site_dir: Path, pages: Pages, graph: Graph, section: str) -> None:
+    address, body = f"{section}/", _section_body(pages, graph, section)
     _write(site_dir / address / "index.html", Shell.cut(_rendered(site_dir, address)).stamp(body=body))
 
 

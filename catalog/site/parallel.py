@@ -41,13 +41,11 @@ def in_parallel(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
     if workers < 2 or len(things) < _WORTH_IT or not _can_fork():
         return [work(thing) for thing in things]
     _shared = (work, things)  # type: ignore[assignment]
-    gc.freeze()  # the children don't touch, and so don't copy, what the parent has
     try:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
             blocks = pool.map(_block, range(0, len(things), _BLOCK))
             return [result for block in blocks for result in block]  # type: ignore[misc]
     finally:
-        gc.unfreeze()
         _shared = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -76,6 +77,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
                 self._graph = self._read(config)
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
+            gc.freeze()  # the graph lives as long as the process: not to be searched for garbage again and again
         config.extra_css.append(f"{_ASSETS}/catalog.css")
         script = ExtraScriptValue(f"{_ASSETS}/catalog.js")
         script.load_dict({"path": f"{_ASSETS}/catalog.js", "type": "module"})
