@@ -258,9 +258,7 @@ class Store:
             self._db.executemany("INSERT OR IGNORE INTO sources VALUES (?)", [(str(source),) for source in sources])
             self._db.executemany("INSERT OR IGNORE INTO denied VALUES (?)", [(str(did),) for did in deny])
 
-    def replace(
-        self, repo: Repo, found: Sequence[Found], refused: Sequence[Refused], *, moment: datetime
-    ) -> Changes:
+    def replace(self, repo: Repo, found: Sequence[Found], refused: Sequence[Refused], *, moment: datetime) -> Changes:
         """Make ``found`` all that there is of a repository (of a draft's: all that its source has).
 
         One transaction. What is no longer found is removed with its history; ``moment`` is when it was seen.
