@@ -118,7 +118,12 @@ def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
     page = make()
     html = shell.stamp(body=page.body, title=page.title, description=page.description, address=page.address)
     folder = f"{site_dir}/{page.address}"
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib costs as much as writing the page
+    try:
+        os.mkdir(folder)  # noqa: PTH102 - pathlib costs as much as writing the page
+    except FileExistsError:
+        pass
+    except FileNotFoundError:  # the account's first page
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     _put(f"{folder}index.html", html)
     if page.record is not None:
         _put(f"{folder}record.json", page.record)
