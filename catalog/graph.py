@@ -75,6 +75,7 @@ class _Node(Generic[R]):
     verified: bool
     record: R
     history: tuple[Version, ...] = ()
+    """What it was, newest first, with what it is; empty when it never changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -143,10 +144,10 @@ class Graph:
                 builder.add(stored)
             return builder.finish(tuple(store.refused()))
 
-    def by_publisher(self, did: str) -> tuple[Node, ...]:
-        """Everything one account publishes: datasets, then schemas, then lenses."""
-        nodes: Iterable[Node] = (*self.datasets, *self.schemas, *self.lenses)
-        return tuple(node for node in nodes if node.publisher.did == did)
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All of them: datasets, then schemas, then lenses."""
+        return (*self.datasets, *self.schemas, *self.lenses)
 
 
 class _Facts(TypedDict):

@@ -54,7 +54,7 @@ class _Dictionary(Generic[K]):
 
 def rows(graph: Graph) -> tuple[Node, ...]:
     """The records of the browse page, in the order of the columns."""
-    return (*graph.datasets, *graph.schemas, *graph.lenses)
+    return graph.nodes
 
 
 def columns(graph: Graph) -> dict[str, object]:

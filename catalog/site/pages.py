@@ -212,8 +212,7 @@ class Pages:
         """The body of a page that shows the catalog as a whole: ``browse``, ``publishers``, ``status``, ``home``."""
         counts = dict.fromkeys(self._graph.publishers, 0)
         if template == "publishers":
-            nodes: tuple[Node, ...] = (*self._graph.datasets, *self._graph.schemas, *self._graph.lenses)
-            for node in nodes:
+            for node in self._graph.nodes:
                 counts[node.publisher.did] += 1
         return self._render(template, address, graph=self._graph, counts=counts)
 

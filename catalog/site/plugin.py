@@ -61,12 +61,10 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         self._graph: Graph | None = None
         self._own: frozenset[str] = frozenset()
         self._written: dict[str, str] = {}
-        self._command: str = "build"
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
         """Being here keeps this object alive between the rebuilds of ``mkdocs serve``."""
-        del dirty
-        self._command = command
+        del command, dirty
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Crawl once, read the store, and add the catalog's style and scripts."""
