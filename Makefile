@@ -5,6 +5,11 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 NETWORK := tests/network/node_modules/.installed
 BROWSER := .venv/.browser
+FRAMEWORKS := .venv/.frameworks
+TYPESCRIPT := tests/typescript/node_modules/.installed
+TORCH := torch==2.13.0
+LOCKED := pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +26,7 @@ site: $(INSTALLED) ## crawl the example sources and build site/
 serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 	$(BIN)/catalog serve
 
-test: lint $(NETWORK) $(BROWSER) ## install what the tests need, then run linters and tests
+test: lint $(NETWORK) $(BROWSER) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
 	$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## style, types, and the floors of the house
@@ -33,20 +38,19 @@ lint: $(INSTALLED) ## style, types, and the floors of the house
 format: $(INSTALLED) ## set the code's format
 	$(BIN)/ruff format
 
-bench: $(INSTALLED) ## measure: every benchmarks/bench_*.py
+bench: $(INSTALLED) $(FRAMEWORKS) ## measure: every benchmarks/bench_*.py
 	@shopt -s nullglob; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 soak: $(INSTALLED) $(NETWORK) ## run what takes long: every benchmarks/soak_*.py
 	@shopt -s nullglob; for script in benchmarks/soak_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 # The lock names no registry and no folder of this machine; look at the difference before you commit it.
-lock: $(INSTALLED) ## bring requirements.lock up to date with pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --no-config --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-		--quiet --output-file requirements.lock
+lock: $(INSTALLED) ## bring both locks up to date with pyproject.toml
+	$(BIN)/uv pip compile $(LOCKED) --group dev --group frameworks --output-file requirements-frameworks.lock
+	$(BIN)/uv pip compile $(LOCKED) --group dev --constraint requirements-frameworks.lock --output-file requirements.lock
 
 clean: ## remove what was built and installed
-	rm -rf .venv site dist tests/network/node_modules
+	rm -rf .venv site dist tests/network/node_modules tests/typescript/node_modules
 
 # Stamp files are the targets, each made last: an installation that broke is not taken for done.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -58,6 +62,16 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 $(NETWORK): tests/network/package.json tests/network/package-lock.json
 	cd tests/network && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json
+	cd tests/typescript && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# pip for PyTorch: where a machine has wheels of its own for it, only pip is told of them.
+$(FRAMEWORKS): requirements-frameworks.lock $(INSTALLED)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-frameworks.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@touch $@
 
 $(BROWSER): tests/browser.sh $(INSTALLED)

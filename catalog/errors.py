@@ -22,6 +22,8 @@
     │   ├── InvalidShard     a shard is cut, or is not a tar
     │   ├── ChecksumMismatch a shard's bytes are not the ones promised
     │   └── RefusedUrl       a URL of a scheme we don't open
+    ├── LensError            a lens can't be made, found or loaded
+    ├── MissingExtra         an optional library isn't installed
     ├── PublishError         records couldn't be written
     └── BuildError           the site couldn't be built
 
@@ -48,6 +50,8 @@ __all__ = [
     "InvalidSchema",
     "InvalidShard",
     "InvalidSyntax",
+    "LensError",
+    "MissingExtra",
     "NetworkError",
     "PublishError",
     "RefusedAddress",
@@ -196,6 +200,14 @@ class ChecksumMismatch(DataError):
 
 class RefusedUrl(DataError):
     """A URL of a scheme that is never opened (``pipe:`` runs shell commands)."""
+
+
+class LensError(CatalogError):
+    """A lens that can't be made, found, loaded or used."""
+
+
+class MissingExtra(CatalogError):
+    """An optional library that isn't installed; the hint says how to install it."""
 
 
 class PublishError(CatalogError):
