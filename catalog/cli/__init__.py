@@ -1,0 +1,49 @@
+"""The ``catalog`` command: parse, call, print; nothing else.
+
+Exit codes: 0 done, 1 failed, 2 misuse. A user's mistake gets one clear line per fault on standard error, never
+a traceback. What a command needs is imported when it runs, so that ``catalog --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from catalog.cli.data import load
+from catalog.cli.manifests import publish, validate
+from catalog.cli.schemas import codegen, compat
+from catalog.cli.site import build, crawl, serve
+from catalog.errors import CatalogError
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="atdata-catalog", prog_name="catalog")
+def cli() -> None:
+    """A catalog for datasets on the AT Protocol: crawl, build a site, publish, load.
+
+    Example: catalog build
+    """
+
+
+for _command in (crawl, build, serve, validate, publish, codegen, compat, load):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command; the one place where our errors become exit codes."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped", err=True)
+        code = 1
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except CatalogError as error:
+        click.echo(str(error), err=True)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

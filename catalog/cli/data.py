@@ -1,0 +1,36 @@
+"""``catalog load``: a look at the samples of a dataset."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from catalog.cli.common import JSON
+
+__all__ = ["load"]
+
+
+@click.command()
+@click.argument("source", metavar="URI|SHARDS")
+@click.option("--head", "count", default=3, show_default=True, type=click.IntRange(min=1), help="How many samples.")
+@JSON
+def load(source: str, count: int, *, as_json: bool) -> None:
+    """Look at the first samples of a dataset.
+
+    URI is the at:// address of a dataset or a label. SHARDS is the address or file name of a shard, or a pattern that
+    stands for several (data-{000000..000003}.tar).
+
+    Example: catalog load "examples/shards/digits-{000000..000001}.tar" --head 2
+    """
+    from catalog.samples.dataset import Dataset
+    from catalog.samples.preview import as_json as sample_json
+    from catalog.samples.preview import lines
+
+    dataset = Dataset.from_atproto(source) if source.startswith("at://") else Dataset.from_urls(source)
+    for sample in dataset.head(count):
+        if as_json:
+            click.echo(json.dumps(sample_json(sample)))
+        else:
+            for line in lines(sample):
+                click.echo(line)

@@ -1,0 +1,98 @@
+"""``catalog crawl``, ``build`` and ``serve``: from the sources to the site."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from catalog.cli.common import JSON, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.config import CatalogSettings
+
+__all__ = ["build", "crawl", "serve"]
+
+CONFIG = click.option(
+    "-f",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("mkdocs.yml"),
+    show_default=True,
+    help="The MkDocs configuration with the catalog's settings.",
+)
+
+
+@click.command()
+@CONFIG
+@JSON
+def crawl(config_file: Path, *, as_json: bool) -> None:
+    """Bring the store up to date with the sources.
+
+    Example: catalog crawl
+    """
+    _crawl(_settings(config_file), as_json=as_json)
+
+
+def _settings(config_file: Path) -> CatalogSettings:
+    from catalog.config import load_settings
+
+    return load_settings(config_file)
+
+
+def _crawl(settings: CatalogSettings, *, as_json: bool) -> None:
+    from catalog.crawl import crawl as run
+    from catalog.store import Store
+
+    with Store.open(settings.store) as store:
+        report = run(settings, store, progress=say)
+    if as_json:
+        click.echo(json.dumps(asdict(report), default=str))
+    else:
+        for line in report.lines():
+            click.echo(line, err=True)
+    if report.failed:
+        sys.exit(1)
+
+
+@click.command()
+@CONFIG
+@click.option("--no-crawl", is_flag=True, help="Build from the store as it is.")
+@click.option("--strict", is_flag=True, help="Let MkDocs treat its warnings as errors.")
+def build(config_file: Path, *, no_crawl: bool, strict: bool) -> None:
+    """Crawl, then build the site with MkDocs.
+
+    Example: catalog build --no-crawl
+    """
+    _mkdocs("build", config_file, no_crawl=no_crawl, extra=["--strict"] if strict else [])
+
+
+@click.command()
+@CONFIG
+@click.option("--no-crawl", is_flag=True, help="Serve from the store as it is.")
+@click.option("-a", "--address", default="127.0.0.1:8000", show_default=True, help="Where to listen.")
+def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
+    """Preview the site with live reload.
+
+    Example: catalog serve -a 127.0.0.1:8080
+    """
+    _mkdocs("serve", config_file, no_crawl=no_crawl, extra=["--dev-addr", address])
+
+
+def _mkdocs(command: str, config_file: Path, *, no_crawl: bool, extra: Sequence[str]) -> NoReturn:
+    """Become MkDocs: the catalog is its plugin, these commands are conveniences."""
+    _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
+    os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
+    if no_crawl:
+        os.environ["CATALOG_NO_CRAWL"] = "1"
+    arguments = [sys.executable, "-m", "mkdocs", command, "--config-file", str(config_file), *extra]
+    sys.stdout.flush()
+    os.execv(sys.executable, arguments)  # noqa: S606 — our own interpreter and arguments, no shell
