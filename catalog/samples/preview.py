@@ -89,9 +89,7 @@ def _json(value: object) -> object:
             return {str(name): _json(item) for name, item in value.items()}
         case float():
             return value if math.isfinite(value) else str(value)  # JSON has no words for them
-        case str() | int() | None:
-            return value
-    return str(value)
+    return value if isinstance(value, str | int | None) else str(value)
 
 
 def _array_json(array: NDArray[Any]) -> dict[str, object]:
