@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = ROOT / "requirements.lock"
 
 MKDOCS = """\
 site_name: Installed
@@ -65,7 +64,8 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     assert uv is not None, "uv is missing: run `make test`"
     wheel = next(built.glob("*.whl"))
-    _run(*(uv, "pip", "install", "--python", place / "bin" / "python", "--constraint", LOCK, wheel), cwd=built)
+    lock = ROOT / "requirements.lock"
+    _run(*(uv, "pip", "install", "--python", place / "bin" / "python", "--constraint", lock, wheel), cwd=built)
     return place / "bin"
 
 
@@ -124,12 +124,18 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     assert loaded == already
 
 
-def test_locks_name_no_registry_and_no_folder_of_a_machine() -> None:
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-frameworks.lock"])
+def test_locks_name_no_registry_and_no_folder_of_a_machine(name: str) -> None:
     """Whoever installs asks the registry of their own; every Python package is pinned with its hashes."""
-    lock = LOCK.read_text(encoding="utf-8")
+    lock = (ROOT / name).read_text(encoding="utf-8")
     assert re.findall(r"^-|://|file:|@ ", lock, flags=re.MULTILINE) == []
     pinned = re.findall(r"^([a-z0-9][\w.\[\],-]*)==\S+.*\\\n    --hash=sha256:[0-9a-f]{64}", lock, flags=re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, flags=re.MULTILINE)) > 0
-    npm = (ROOT / "tests" / "network" / "package-lock.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", ["network", "typescript"])
+def test_npm_locks_name_no_registry(folder: str) -> None:
+    """The same for what the tests take from npm."""
+    npm = (ROOT / "tests" / folder / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in npm
     assert npm.count('"integrity": "sha512-') > 0
