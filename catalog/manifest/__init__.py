@@ -22,6 +22,7 @@ from catalog.errors import Fault, InvalidManifest
 from catalog.manifest.build import DraftKey, DraftRecord, ManifestSet
 from catalog.manifest.document import MAX_BYTES, compose
 from catalog.manifest.drafts import (
+    BucketDraft,
     DatasetDraft,
     Draft,
     LensDraft,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BucketDraft",
     "DatasetDraft",
     "Draft",
     "DraftKey",
@@ -51,6 +53,7 @@ __all__ = [
     "ShardDraft",
     "VerificationDraft",
     "load",
+    "load_schemas",
 ]
 
 
@@ -59,6 +62,20 @@ def load(paths: Sequence[Path]) -> ManifestSet:
 
     Raises :class:`InvalidManifest` with every mistake of every file, among them those that only a lexicon knows.
     """
+    return _checked(*_read(paths, all_there=True))
+
+
+def load_schemas(paths: Sequence[Path]) -> tuple[SchemaDraft, ...]:
+    """The schemas of some manifests, for those who need nothing else: what they refer to may be in other files.
+
+    Raises :class:`InvalidManifest` as :func:`load` does, but for names that no file declares.
+    """
+    found, faults = _read(paths, all_there=False)
+    return _checked(ManifestSet(files=found.files, schemas=found.schemas), faults).schemas
+
+
+def _read(paths: Sequence[Path], *, all_there: bool) -> tuple[ManifestSet, list[Fault]]:
+    """What manifests say, and their mistakes; names that no file declares are mistakes when ``all_there``."""
     reports: list[Report] = []
     drafts: list[Draft] = []
     names = Names()
@@ -71,13 +88,16 @@ def load(paths: Sequence[Path]) -> ManifestSet:
             drafts += read_manifest(compose(_bytes(file, report), report), report, names)
         except InvalidManifest as error:
             stopped[file] = error.faults
-    if not stopped and not faults:  # a file that can't be read may hold the names that seem to be missing
+    if all_there and not stopped and not faults:  # a file that can't be read may hold names that seem to be missing
         names.check()
-    found = _set(files, drafts)
     faults += [fault for report in reports for fault in (*report.faults(), *stopped.get(report.file, ()))]
-    faults += _lexicon_faults(found)
-    if faults:
-        raise InvalidManifest(tuple(dict.fromkeys(faults)))
+    return _set(files, drafts), faults
+
+
+def _checked(found: ManifestSet, faults: list[Fault]) -> ManifestSet:
+    every = (*faults, *_lexicon_faults(found))
+    if every:
+        raise InvalidManifest(tuple(dict.fromkeys(every)))
     return found
 
 

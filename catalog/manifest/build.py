@@ -21,14 +21,27 @@ from catalog.manifest.drafts import (
 )
 from catalog.manifest.faults import place, shown
 from catalog.manifest.shards import digest_file
-from catalog.records import Checksum, Dataset, HttpShard, HttpStorage, Label, Lens, LensVerification, Schema, Size
+from catalog.records import (
+    Checksum,
+    Dataset,
+    HttpShard,
+    HttpStorage,
+    Label,
+    Lens,
+    LensVerification,
+    S3Shard,
+    S3Storage,
+    Schema,
+    Size,
+)
 from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from catalog.records import Record
+    from catalog.manifest.drafts import BucketDraft
+    from catalog.records import Record, Storage
 
 __all__ = ["DraftKey", "DraftRecord", "ManifestSet"]
 
@@ -158,7 +171,7 @@ class _Build:
         record = Dataset(
             name=draft.name,
             schema_ref=self._schema_uri(draft.schema),
-            storage=HttpStorage(shards=tuple(shard for shard, _ in measured)),
+            storage=_storage(draft.bucket, [shard for shard, _ in measured]),
             created_at=self._time(key),
             description=draft.description,
             license=draft.license,
@@ -181,7 +194,8 @@ class _Build:
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                 message = f"the local copy {name!r} can't be read: {reason}"
-                self.faults.append(Fault(where=where, message=message, hint="paths are relative to the manifest"))
+                hint = "paths are relative to the manifest" if draft.lines else None
+                self.faults.append(Fault(where=where, message=message, hint=hint))
                 return HttpShard(url=shard.url), None
             if digest not in (None, found):
                 self.faults.append(Fault(where=where, message=f"'sha256' is {digest}, but {name!r} has {found}"))
@@ -275,6 +289,13 @@ class _Build:
         )
         self.done.append(added)
         return added
+
+
+def _storage(bucket: BucketDraft | None, shards: list[HttpShard]) -> Storage:
+    if bucket is None:
+        return HttpStorage(shards=tuple(shards))
+    keys = tuple(S3Shard(key=shard.url, checksum=shard.checksum) for shard in shards)
+    return S3Storage(bucket=bucket.name, region=bucket.region, endpoint=bucket.endpoint, shards=keys)
 
 
 def _message(fault: Fault) -> str:

@@ -1,4 +1,7 @@
-"""What manifests say, typed: one draft for each schema, dataset, lens and verification, knowing its file and line."""
+"""What manifests say, typed: one draft for each schema, dataset, lens and verification, knowing its file and line.
+
+Code that publishes makes the same drafts: their file and line are its own, and their ``lines`` are empty.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from catalog.syntax import AtUri, Cid
 
 __all__ = [
+    "BucketDraft",
     "DatasetDraft",
     "Draft",
     "LensDraft",
@@ -52,16 +56,24 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaDraft(_Placed):
-    """One version of a schema."""
+    """One version of a schema.
+
+    An ``implied`` one is there because a dataset or lens refers to it: one that is published already with the same
+    fields serves, whatever its descriptions, licence and tags.
+    """
 
     sample_type: SampleType
     license: str | None = None
     tags: tuple[str, ...] = ()
+    implied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardDraft:
-    """One shard, patterns expanded. ``sha256`` in lower-case hex and ``bytes`` as stated; ``local`` is a copy of it."""
+    """One shard, patterns expanded. ``sha256`` in lower-case hex and ``bytes`` as stated; ``local`` is a copy of it.
+
+    Of a dataset in a bucket the ``url`` is the key in it.
+    """
 
     url: str
     line: int
@@ -71,12 +83,25 @@ class ShardDraft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BucketDraft:
+    """A bucket of S3, or of a compatible store (then with its ``endpoint``)."""
+
+    name: str
+    region: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetDraft(_Placed):
-    """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` is plain, its dates ISO text."""
+    """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` is plain, its dates ISO text.
+
+    Its shards are at https addresses, or under keys of the ``bucket``.
+    """
 
     name: str
     schema: SchemaRef
     shards: tuple[ShardDraft, ...]
+    bucket: BucketDraft | None = None
     version: str | None = None
     description: str | None = None
     license: str | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import Draft
     from catalog.manifest.names import Names
 
-__all__ = ["METHODS", "SECTIONS", "read_manifest"]
+__all__ = ["COMMIT", "METHODS", "SECTIONS", "SEMVER", "read_manifest"]
 
 SECTIONS: Final = ("schemas", "datasets", "lenses", "verifications")
 METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
@@ -42,7 +42,7 @@ SEMVER: Final = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
 """The grammar of https://semver.org, version 2.0.0."""
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 def read_manifest(root: Node, report: Report, names: Names) -> list[Draft]:
@@ -248,7 +248,7 @@ def _read_code(lens: Table, key: str, report: Report) -> CodeReference | None:
     path = table.text("path", 500, required=True)
     if repository is not None and (fault := https_fault(repository)) is not None:
         report.add(table.line_of("repository"), *fault)
-    if commit is not None and not _COMMIT.fullmatch(commit):
+    if commit is not None and not COMMIT.fullmatch(commit):
         hint = "a branch or tag can move; take what `git rev-parse HEAD` prints"
         report.add(table.line_of("commit"), "'commit' must be 40 hexadecimal digits, lower case", hint)
     if path is not None and not all(path.rpartition(":")[::2]):

@@ -22,9 +22,13 @@ __all__ = ["Present", "read_present"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """The dataset records of a repository: their CIDs by URI, their record keys and dates by what they are."""
+    """The dataset records of a repository: their CIDs by URI, their record keys and dates by what they are.
+
+    ``schemas`` are the values of the schema records.
+    """
 
     cids: dict[AtUri, Cid] = field(default_factory=dict)
+    schemas: dict[AtUri, Json] = field(default_factory=dict)
     rkeys: dict[DraftKey, RecordKey] = field(default_factory=dict)
     created: dict[DraftKey, Datetime] = field(default_factory=dict)
 
@@ -44,6 +48,8 @@ def read_present(session: Session) -> Present:
                 present.cids[uri] = record_cid(value)
             except InvalidData:
                 continue
+            if collection == SCHEMA:
+                present.schemas[uri] = value
             if collection == LENS:
                 lens_names[uri] = _text(value, "name")
             for key in _keys(collection, value, lens_names):
