@@ -24,7 +24,8 @@ from catalog.errors import (
     RequestFailed,
 )
 from catalog.samples.packable import pack
-from catalog.samples.shards import Shard, _members, expand, read_shard
+from catalog.samples.shards import Shard, expand, read_shard
+from catalog.samples.tar import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +96,7 @@ def test_a_pattern_bomb_is_refused(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["pipe:touch MARK", "PIPE:touch MARK", "s3://b/k", "ftp://example.org/a", "data:,x", "file://example.org/etc/passwd",
+    ["pipe:touch MARK", "PIPE:touch MARK", "ftp://example.org/a", "data:,x", "file://example.org/etc/passwd",
      "gs://b/k", "a\0b", "javascript:1", "hdfs://x/y"],
 )  # fmt: skip
 def test_every_other_scheme_is_refused_and_nothing_runs(
@@ -227,7 +228,7 @@ def test_a_member_that_claims_a_giant_size_is_refused(tmp_path: Path) -> None:
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_a_tar_or_refused(raw: bytes) -> None:
     with contextlib.suppress(InvalidShard):
-        list(_members(io.BytesIO(raw), "x"))
+        list(members(io.BytesIO(raw), "x"))
 
 
 @given(st.integers(0, 4000), st.binary(min_size=1, max_size=20))
@@ -235,7 +236,7 @@ def test_any_damage_is_read_or_refused(place: int, patch: bytes) -> None:
     raw = bytearray(tar_of(("d" * 90 + "/" + "k" * 90 + ".msgpack", b"\x80"), ("b.msgpack", b"\x80")))
     raw[place : place + len(patch)] = patch
     with contextlib.suppress(InvalidShard):
-        list(_members(io.BytesIO(raw), "x"))
+        list(members(io.BytesIO(raw), "x"))
 
 
 # --- writing -------------------------------------------------------------------------------------------------

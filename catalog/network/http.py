@@ -23,7 +23,7 @@ from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTo
 from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
     from types import TracebackType
 
     from catalog.config import NetworkSettings
@@ -164,13 +164,20 @@ class Client:
         headers: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
         seconds: float = STREAM_SECONDS,
+        answers: Container[int] = (),
     ) -> Iterator[Stream]:
         """An open answer, for shards: ``with client.stream(url) as answer: for chunk in answer.chunks: …``.
 
-        Opening is retried; reading is not, as only the caller knows where to go on (with a Range header).
+        Opening is retried; reading is not, as only the caller knows where to go on (with a Range header). Statuses in
+        ``answers`` are the caller's to judge: they are neither errors nor followed, whatever they say.
         """
         deadline = time.monotonic() + seconds
-        opened = self._retried(lambda: self._open("GET", url, headers, None, deadline), again=True)
+
+        def open_() -> httpx.Response:  # a day may be allowed for the body; a server that drips headers gets a minute
+            headers_due = min(deadline, time.monotonic() + WHOLE_SECONDS)
+            return self._open("GET", url, headers, None, headers_due, answers=answers)
+
+        opened = self._retried(open_, again=True)
         try:
             yield Stream(
                 status=opened.status_code,
@@ -211,13 +218,22 @@ class Client:
         return Response(status=opened.status_code, headers=_headers(opened), body=whole)
 
     def _open(
-        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, deadline: float
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        deadline: float,
+        *,
+        answers: Container[int] = (),
     ) -> httpx.Response:
-        """An answer with a good status, its body unread; redirects followed, except a POST's."""
+        """An answer with a good status or one of ``answers``, its body unread; redirects followed, except a POST's."""
         sent = dict(headers or {})
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url)
             opened = self._send(method, url, sent, body, deadline)
+            if opened.status_code in answers:
+                return opened
             if opened.status_code not in _MOVED:
                 if opened.status_code < 400:
                     return opened
@@ -268,8 +284,9 @@ class Client:
         stated = opened.headers.get("content-length", "")
         if max_bytes is not None and stated.isascii() and stated.isdigit() and int(stated[:20]) > max_bytes:
             raise ResponseTooLarge(f"{int(stated[:20]):,} bytes; the most is {max_bytes:,}", where=_place(url))
+        pieces = opened.iter_raw()  # with a size it would wait for that much, and no deadline would be seen
         try:
-            for chunk in opened.iter_raw():  # with a size it would wait for that much, and no deadline would be seen
+            while (chunk := _next(pieces, deadline)) is not None:
                 taken += len(chunk)
                 self.bytes += len(chunk)
                 if max_bytes is not None and taken > max_bytes:
@@ -297,6 +314,15 @@ class Client:
         if status in _RETRIED:
             return _TryError(error, sent=status != 429, wait=_retry_after(opened.headers))
         return error
+
+
+def _next(pieces: Iterator[bytes], deadline: float) -> bytes | None:
+    """The next piece, None at the end. It must come in time: a drip of chunk sizes is bytes too, but no piece."""
+    token = DEADLINE.set(min(deadline, time.monotonic() + READ_SECONDS))
+    try:
+        return next(pieces, None)
+    finally:
+        DEADLINE.reset(token)
 
 
 def _once(chunks: Iterator[bytes]) -> Iterator[bytes]:
