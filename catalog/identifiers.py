@@ -14,9 +14,9 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["attribute_names", "class_name"]
+__all__ = ["attribute_names", "class_name", "distinct", "pascal_case", "snake_case"]
 
 MAX_LENGTH: Final = 60
 
@@ -34,25 +34,33 @@ _USED_CLASSES: Final = frozenset({
 })  # fmt: skip
 
 
-def attribute_names(wire_names: Iterable[str]) -> dict[str, str]:
+def attribute_names(wire_names: Iterable[str], *, reserved: frozenset[str] = frozenset()) -> dict[str, str]:
     """Wire name → attribute name, all different, in the given order; the same names give the same answer.
 
-    A name that is a good identifier stays as it is, whatever comes before it in the list.
+    A name that is a good identifier stays as it is, whatever comes before it in the list. ``reserved`` are further
+    names that none may have.
     """
-    wires = list(dict.fromkeys(wire_names))
-    names = {wire: wire for wire in wires if _identifier(wire, fallback="field") == wire}
+    return distinct(wire_names, lambda wire: _identifier(wire, fallback="field", reserved=reserved))
+
+
+def distinct(texts: Iterable[str], spelled: Callable[[str], str]) -> dict[str, str]:
+    """Text → its spelling, all different: a number follows where two would be the same.
+
+    A text that is spelled as it is has the first right to its spelling; then they come in their order.
+    """
+    wanted = {text: spelled(text) for text in texts}
+    names = {text: name for text, name in wanted.items() if text == name}
     taken = set(names)
     counts: dict[str, int] = {}
-    for wire in wires:
-        if wire not in names:
-            base = _identifier(wire, fallback="field")
+    for text, base in wanted.items():
+        if text not in names:
             name = base
             while name in taken:
                 counts[base] = counts.get(base, 1) + 1
                 name = f"{base}_{counts[base]}"
-            names[wire] = name
+            names[text] = name
             taken.add(name)
-    return {wire: names[wire] for wire in wires}
+    return {text: names[text] for text in wanted}
 
 
 def class_name(text: str) -> str:
@@ -63,14 +71,27 @@ def class_name(text: str) -> str:
     return f"{name}Type" if hasattr(builtins, name) else name
 
 
-def _identifier(text: str, *, fallback: str, prefix: str = "field_") -> str:
+def pascal_case(text: str) -> str:
+    """``my digit`` and ``my_digit`` → ``MyDigit``: a class name for languages that insist on capitals."""
+    return "".join(word[:1].upper() + word[1:] for word in class_name(text).split("_"))
+
+
+def snake_case(text: str) -> str:
+    """``DigitSample`` and ``digit sample`` → ``digit_sample``; empty where nothing is left, a digit may come first."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", _ascii(text))
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain)
+    return apart.lower().strip("_")[:MAX_LENGTH].rstrip("_")
+
+
+def _identifier(text: str, *, fallback: str, prefix: str = "field_", reserved: frozenset[str] = frozenset()) -> str:
     name = text if _is_plain(text) else re.sub(r"[^A-Za-z0-9]+", "_", _ascii(text)).strip("_")
     name = name[:MAX_LENGTH].rstrip("_") if len(name) > MAX_LENGTH else name
     if not name:
         return fallback
     if name[0].isdigit():
         name = prefix + name
-    return f"{name}_" if keyword.iskeyword(name) or name in _USED or name in _USED_CLASSES else name
+    used = keyword.iskeyword(name) or name in _USED or name in _USED_CLASSES or name in reserved
+    return f"{name}_" if used else name
 
 
 def _is_plain(text: str) -> bool:

@@ -1,4 +1,12 @@
-"""From a sample type to source text: classes, and snippets that load a dataset.
+"""From a sample type to source text: types in five languages, and snippets that load a dataset.
+
+::
+
+    sample type ──▶ python.py  pydantic.py  typescript.py  rust.py  jsonschema.py     views: safe source fragments
+                                   │
+                    templates.py ◀─╯ site_templates/codegen/*.jinja, or a user's      ──▶ text
+    generation.py   one file by itself (generate), or many as a package (package)
+    layout.py       brackets on one line or several · text.py  literals and comments
 
 All names and texts are somebody else's. Names become plain identifiers (the wire name is kept beside them), texts are
 escaped so that no line break, control or bidi character reaches the source as itself. What comes out always parses,
@@ -7,7 +15,8 @@ and the same input gives the same text.
 
 from __future__ import annotations
 
+from catalog.codegen.generation import LANGUAGES, Source, generate, package
 from catalog.codegen.python import python_class
 from catalog.codegen.snippets import INSTALL, Snippet, load_snippets
 
-__all__ = ["INSTALL", "Snippet", "load_snippets", "python_class"]
+__all__ = ["INSTALL", "LANGUAGES", "Snippet", "Source", "generate", "load_snippets", "package", "python_class"]

@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from catalog.codegen.layout import RUFF, WIDTH, Group, Source, flat, laid_out
+from catalog.codegen.templates import rendered
+from catalog.codegen.text import first_paragraph, literal, one_line, origin, parts, wrapped
+from catalog.errors import InvalidSyntax
 from catalog.identifiers import attribute_names, class_name
 from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from pathlib import Path
 
-__all__ = ["Group", "laid_out", "literal", "one_line", "python_class"]
+__all__ = [
+    "NUMPY", "READ_AS_ARRAYS", "Group", "PythonField", "assignment", "docstring", "laid_out", "literal", "one_line",
+    "python_class", "python_module",
+]  # fmt: skip
 
-WIDTH: Final = 88
-MAX_TEXT: Final = 400
-"""Characters of a description that are worth repeating in code; the whole of it is on the page of the schema."""
-
-_INDENT: Final = "    "
-_READ_AS_ARRAYS: Final = ("ndarrayBytes", "structuredBytes")
-_NUMPY: Final = {
+_INDENT: Final = RUFF.step
+SCHEMA_KEYWORD: Final = False
+READ_AS_ARRAYS: Final = ("ndarrayBytes", "structuredBytes")
+NUMPY: Final = {
     "bool": "np.bool_",
     **{name: f"np.{name}" for name in (
         "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
         "float16", "float32", "float64", "complex64", "complex128",
     )},
 }  # fmt: skip
+"""Dtype → the name of its class in generated code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Source with brackets that may be laid out on several lines: ``open``, parts, ``close``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonField:
+    """One field: ``declaration`` is its whole statement, the rest are its parts. ``wire`` is a string literal."""
 
-    open: str
-    parts: tuple[Source, ...]
-    close: str
-
-    @property
-    def is_subscript(self) -> bool:
-        """Of one part: a trailing comma would make it a tuple."""
-        return self.open.endswith("[") and len(self.parts) == 1
+    name: str
+    wire: str
+    annotation: str
+    optional: bool
+    declaration: str
+    docstring: tuple[str, ...]
 
 
-Source: TypeAlias = str | Group
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassView:
+    """What the template gets."""
+
+    imports: tuple[str, ...]
+    name: str
+    wire_name: str
+    version: str
+    origin: tuple[str, ...]
+    opening: str
+    docstring: tuple[str, ...]
+    fields: tuple[PythonField, ...]
 
 
 @lru_cache(maxsize=512)  # a schema's class stands on the page of each dataset that uses it
@@ -53,63 +68,54 @@ def python_class(
 ) -> str:
     """The source of a module with the class: imports, then the class.
 
-    ``uri`` and ``cid`` of the schema record go into the docstring; ``also`` are further names to import from
+    ``uri`` and ``cid`` of the schema record go into the class; ``also`` are further names to import from
     ``catalog``. Valid Python for any sample type, laid out as ``ruff format`` does.
     """
+    return python_module(sample_type, uri=uri, cid=cid, also=also)
+
+
+def python_module(
+    sample_type: SampleType,
+    *,
+    uri: str | None,
+    cid: str | None,
+    also: tuple[str, ...] = (),
+    templates: Path | None = None,
+) -> str:
+    """The same, through templates of the user's."""
     names = attribute_names(field.name for field in sample_type.fields)
-    lines = [*_imports(sample_type, names, also), "", "", *_header(sample_type, uri, cid)]
-    for field in sample_type.fields:
-        lines += _field(names[field.name], field)
-    return "\n".join(lines) + "\n"
+    from_record = SCHEMA_KEYWORD and uri is not None and _is_uri(uri)
+    view = ClassView(
+        imports=tuple(_imports(sample_type, names, also)),
+        name=class_name(sample_type.name),
+        wire_name=literal(sample_type.name),
+        version=literal(sample_type.version),
+        origin=tuple(origin(uri, cid)),
+        opening=_opening(sample_type, uri if from_record else None),
+        docstring=tuple(_class_docstring(sample_type, origin(None if from_record else uri, cid))),
+        fields=tuple(_field(names[field.name], field) for field in sample_type.fields),
+    )
+    return rendered("python", view, templates=templates)
 
 
-def literal(text: str) -> str:
-    """A string literal in ASCII, in double quotes unless there are some in the text."""
-    plain = ascii(text)
-    return plain if plain[0] == '"' or '"' in text else f'"{plain[1:-1]}"'
-
-
-def one_line(text: str) -> str:
-    """Text on one line, cut, with everything that doesn't print escaped: fit for a comment."""
-    cut = " ".join(text[: 4 * MAX_TEXT].split()) if " " in text else text[:MAX_TEXT]
-    if len(cut) > MAX_TEXT:
-        cut = textwrap.shorten(cut, MAX_TEXT, placeholder=" …")
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
-
-
-def laid_out(source: Source, *, prefix: str = "", suffix: str = "", indent: str = "") -> str:
-    """Source between ``prefix`` and ``suffix``: on one line when it fits, else one part a line."""
-    flat = f"{indent}{prefix}{_flat(source)}{suffix}"
-    if isinstance(source, str) or len(flat) <= WIDTH:
-        return flat
-    deeper = indent + _INDENT
-    comma = "" if source.is_subscript else ","
-    inner = (laid_out(part, suffix=comma, indent=deeper) for part in source.parts)
-    return "\n".join((f"{indent}{prefix}{source.open}", *inner, f"{indent}{source.close}{suffix}"))
-
-
-def _flat(source: Source) -> str:
-    if isinstance(source, str):
-        return source
-    single = "," if source.open.endswith("=(") and len(source.parts) == 1 else ""
-    return f"{source.open}{', '.join(map(_flat, source.parts))}{single}{source.close}"
-
-
-# --- the parts of the module ---------------------------------------------------------------------------------
+def _is_uri(text: str) -> bool:
+    try:
+        AtUri.parse(text)
+    except InvalidSyntax:
+        return False
+    return True
 
 
 def _imports(sample_type: SampleType, names: dict[str, str], also: Iterable[str]) -> list[str]:
-    types = [part for field in sample_type.fields for part in _parts(field.type)]
+    types = [part for field in sample_type.fields for part in parts(field.type)]
     arrays = [type_ for type_ in types if isinstance(type_, Array)]
     typing = ["Annotated"] if any(_is_annotated(array) for array in arrays) else []
-    open_dtype = any(array.format in _READ_AS_ARRAYS and array.dtype not in _NUMPY for array in arrays)
+    open_dtype = any(array.format in READ_AS_ARRAYS and array.dtype not in NUMPY for array in arrays)
     typing += ["Any"] if open_dtype or any(isinstance(type_, Unknown) for type_ in types) else []
     ours = {"PackableSample", *also} | ({"Array"} if "Annotated" in typing else set())
     ours |= {"wire"} if any(wire != name for wire, name in names.items()) else set()
-    has_arrays = any(array.format in _READ_AS_ARRAYS for array in arrays)
-    has_dtypes = any(array.dtype in _NUMPY and array.format in _READ_AS_ARRAYS for array in arrays)
+    has_arrays = any(array.format in READ_AS_ARRAYS for array in arrays)
+    has_dtypes = any(array.dtype in NUMPY and array.format in READ_AS_ARRAYS for array in arrays)
     return [
         *([f"from typing import {', '.join(typing)}", ""] if typing else []),
         *(["import numpy as np"] if has_dtypes else []),
@@ -118,59 +124,61 @@ def _imports(sample_type: SampleType, names: dict[str, str], also: Iterable[str]
     ]
 
 
-def _parts(type_: FieldType) -> Iterator[FieldType]:
-    yield type_
-    if isinstance(type_, List):
-        yield from _parts(type_.item)
-
-
-def _header(sample_type: SampleType, uri: str | None, cid: str | None) -> list[str]:
+def _opening(sample_type: SampleType, uri: str | None) -> str:
     name = class_name(sample_type.name)
     keywords = [] if name == sample_type.name else [f"name={literal(sample_type.name)}"]
-    bases = Group("(", ("PackableSample", *keywords, f"version={literal(sample_type.version)}"), ")")
-    first = (sample_type.description or "").strip().split("\n\n", 1)[0]
-    origin = [f"{label}: {one_line(value)}" for label, value in (("Schema", uri), ("CID", cid)) if value is not None]
-    text = _docstring(first, origin)
+    keywords.append(f"version={literal(sample_type.version)}")
+    keywords += [] if uri is None else [f"schema={literal(uri)}"]
+    return laid_out(Group("(", ("PackableSample", *keywords), ")"), prefix=f"class {name}", suffix=":")
+
+
+def _class_docstring(sample_type: SampleType, more: list[str]) -> list[str]:
+    text = docstring(first_paragraph(sample_type.description), more)
     if not text and not sample_type.fields:
-        text = [f"{_INDENT}pass"]
-    elif text and sample_type.fields:
-        text.append("")
-    return [laid_out(bases, prefix=f"class {name}", suffix=":"), *text]
+        return [f"{_INDENT}pass"]
+    return [*text, ""] if text and sample_type.fields else text
 
 
-def _field(name: str, field: Field) -> list[str]:
+def _field(name: str, field: Field) -> PythonField:
     annotation = _annotation(field.type)
     optional = field.optional and annotation != "Any"
     default: Source = "None" if field.optional else ""
     if name != field.name:
         default = Group("wire(", (literal(field.name), *(["default=None"] if field.optional else [])), ")")
-    line = _assignment(name, annotation, default, optional=optional)
-    note = "Of a type that is not known here." if any(isinstance(p, Unknown) for p in _parts(field.type)) else ""
-    return [line, *_docstring(" ".join((field.description or "", note)), [])]
+    note = "Of a type that is not known here." if any(isinstance(p, Unknown) for p in parts(field.type)) else ""
+    return PythonField(
+        name=name,
+        wire=literal(field.name),
+        annotation=flat(annotation),
+        optional=field.optional,
+        declaration=assignment(name, annotation, default, optional=optional),
+        docstring=tuple(docstring(" ".join((one_line((field.description or "").strip()), note)), [])),
+    )
 
 
-def _assignment(name: str, annotation: Source, default: Source, *, optional: bool) -> str:
+def assignment(name: str, annotation: Source, default: Source, *, optional: bool) -> str:
     """``name: annotation = default``, broken where the formatter breaks it."""
-    hint = _flat(annotation) + (" | None" if optional else "")
-    equals = f" = {_flat(default)}" if default else ""
-    flat = f"{_INDENT}{name}: {hint}{equals}"
-    if len(flat) <= WIDTH or (isinstance(annotation, str) and not isinstance(default, Group)):
-        return flat
+    hint = flat(annotation) + (" | None" if optional else "")
+    equals = f" = {flat(default)}" if default else ""
+    whole = f"{_INDENT}{name}: {hint}{equals}"
+    deeper = 2 * _INDENT
+    if len(whole) <= WIDTH or (isinstance(annotation, str) and not isinstance(default, Group)):
+        return whole
     if isinstance(default, Group) and len(f"{_INDENT}{name}: {hint} = {default.open}") <= WIDTH:
         return laid_out(default, prefix=f"{name}: {hint} = ", indent=_INDENT)
+    if default and len(f"{_INDENT}{name}: {hint} = (") <= WIDTH:
+        return "\n".join((f"{_INDENT}{name}: {hint} = (", laid_out(default, indent=deeper), f"{_INDENT})"))
     if not optional:
         return laid_out(annotation, prefix=f"{name}: ", suffix=equals, indent=_INDENT)
-    deeper = 2 * _INDENT
     inner = f"{deeper}{hint}"
     if len(inner) > WIDTH:
         inner = f"{laid_out(annotation, indent=deeper)}\n{deeper}| None"
-    return f"{_INDENT}{name}: (\n{inner}\n{_INDENT}){equals}"
+    return f"{_INDENT}{name}: (\n{inner}\n{laid_out(default, prefix=') = ', indent=_INDENT)}"
 
 
-def _docstring(text: str, more: list[str]) -> list[str]:
+def docstring(text: str, more: list[str]) -> list[str]:
     """The lines of a docstring, nothing for no text: a wrapped paragraph, then lines as they are."""
-    paragraph = _quoted(one_line(text.strip()))
-    lines = textwrap.wrap(paragraph, WIDTH - len(_INDENT) - 3, break_long_words=False, break_on_hyphens=False)
+    lines = wrapped(_quoted(text.strip()), WIDTH - len(_INDENT) - 3)
     lines += ["", *map(_quoted, more)] if lines and more else [_quoted(line) for line in more]
     if not lines:
         return []
@@ -198,24 +206,24 @@ def _annotation(type_: FieldType) -> Source:
         case Unknown():
             return "Any"
         case Array():
-            bare = f"NDArray[{_NUMPY.get(type_.dtype or '', 'Any')}]" if type_.format in _READ_AS_ARRAYS else "bytes"
+            bare = f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]" if type_.format in READ_AS_ARRAYS else "bytes"
             return Group("Annotated[", (bare, _array(type_)), "]") if _is_annotated(type_) else bare
 
 
 def _is_annotated(array: Array) -> bool:
     """Whether numpy's own annotation can't say all that is known."""
-    known_dtype = array.dtype is None or (array.dtype in _NUMPY and array.format in _READ_AS_ARRAYS)
+    known_dtype = array.dtype is None or (array.dtype in NUMPY and array.format in READ_AS_ARRAYS)
     return not (known_dtype and array.shape is None and array.dimensions is None and array.format == "ndarrayBytes")
 
 
 def _array(array: Array) -> Source:
-    parts: list[Source] = []
-    if array.dtype is not None and (array.dtype not in _NUMPY or array.format not in _READ_AS_ARRAYS):
-        parts.append(f"dtype={literal(array.dtype)}")
+    said: list[Source] = []
+    if array.dtype is not None and (array.dtype not in NUMPY or array.format not in READ_AS_ARRAYS):
+        said.append(f"dtype={literal(array.dtype)}")
     if array.shape is not None:
-        parts.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
+        said.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
     if array.dimensions is not None:
-        parts.append(Group("dimensions=(", tuple(map(literal, array.dimensions)), ")"))
+        said.append(Group("dimensions=(", tuple(map(literal, array.dimensions)), ")"))
     if array.format != "ndarrayBytes":
-        parts.append(f"format={literal(array.format)}")
-    return Group("Array(", tuple(parts), ")")
+        said.append(f"format={literal(array.format)}")
+    return Group("Array(", tuple(said), ")")

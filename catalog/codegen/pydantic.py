@@ -1,0 +1,180 @@
+"""A sample type as a pydantic model that reads and writes a shard's messages with msgpack and numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.codegen.layout import Group, flat
+from catalog.codegen.python import NUMPY, READ_AS_ARRAYS, PythonField, assignment, docstring
+from catalog.codegen.templates import rendered
+from catalog.codegen.text import first_paragraph, literal, notes, one_line, origin, parts
+from catalog.identifiers import attribute_names, class_name
+from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalog.codegen.layout import Source
+
+__all__ = ["SHARED", "model_name", "pydantic_module", "shared_module"]
+
+SHARED: Final = "_samples"
+"""The module of a package that has the base class."""
+
+_RESERVED: Final = frozenset({
+    # attributes of BaseModel
+    "construct", "copy", "dict", "from_orm", "json", "model_computed_fields", "model_config", "model_construct",
+    "model_copy", "model_dump", "model_dump_json", "model_extra", "model_fields", "model_fields_set",
+    "model_json_schema", "model_parametrized_name", "model_post_init", "model_rebuild", "model_validate",
+    "model_validate_json", "model_validate_strings", "parse_file", "parse_obj", "parse_raw", "schema", "schema_json",
+    "update_forward_refs", "validate",
+    # ours, and what annotations use
+    "to_bytes", "from_bytes", "Field", "Npy",
+})  # fmt: skip
+_RESERVED_CLASSES: Final = frozenset({
+    "BaseModel", "ConfigDict", "Field", "GetCoreSchemaHandler", "Literal", "Npy", "PackedModel", "Self", "core_schema",
+    "dataclass", "decoded", "encoded", "math", "struct",
+})  # fmt: skip
+
+_MSGPACK: Final = "import msgpack  # type: ignore[import-untyped, unused-ignore]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """What the template gets."""
+
+    origin: tuple[str, ...]
+    imports: tuple[str, ...]
+    name: str
+    wire_name: str
+    version: str
+    docstring: tuple[str, ...]
+    fields: tuple[PythonField, ...]
+    arrays: bool
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedView:
+    """What the template of the shared module gets."""
+
+    imports: tuple[str, ...]
+    arrays: bool = True
+
+
+def pydantic_module(
+    sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
+) -> str:
+    """The module. ``shared``: the base class is imported from the package's module ``_samples``."""
+    names = attribute_names((field.name for field in sample_type.fields), reserved=_RESERVED)
+    fields = tuple(_field(names[field.name], field) for field in sample_type.fields)
+    arrays = any("Npy(" in field.annotation for field in fields)
+    text = f"{one_line(sample_type.name)} {one_line(sample_type.version)}. {first_paragraph(sample_type.description)}"
+    view = ModelView(
+        origin=tuple(origin(uri, cid)),
+        imports=tuple(_imports(fields, arrays=arrays, shared=shared)),
+        name=model_name(sample_type.name),
+        wire_name=literal(sample_type.name),
+        version=literal(sample_type.version),
+        docstring=(*docstring(text, []), *([""] if fields else [])),
+        fields=fields,
+        arrays=arrays,
+        shared=shared,
+    )
+    return rendered("pydantic", view, templates=templates)
+
+
+def shared_module(*, templates: Path | None = None) -> str:
+    """The module of a package that the others import from."""
+    view = SharedView(imports=tuple(_base_imports(arrays=True, typing={"Any"})))
+    return rendered("pydantic_shared", view, templates=templates)
+
+
+def model_name(text: str) -> str:
+    """The name of the class for a sample type."""
+    name = class_name(text)
+    return f"{name}_" if name in _RESERVED_CLASSES else name
+
+
+def _imports(fields: tuple[PythonField, ...], *, arrays: bool, shared: bool) -> list[str]:
+    hints = " ".join(field.annotation for field in fields)
+    typing = {name for name in ("Annotated", "Any") if name in hints}
+    has_alias = any("Field(" in field.declaration for field in fields)
+    if not shared:
+        return _base_imports(arrays=arrays, typing=typing, field=has_alias)
+    names = ["Npy", "PackedModel"] if arrays else ["PackedModel"]
+    third = [
+        *(["import numpy as np"] if "np." in hints else []),
+        *(["from numpy.typing import NDArray"] if arrays else []),
+        *(["from pydantic import Field"] if has_alias else []),
+    ]
+    return [
+        *([f"from typing import {', '.join(sorted(typing))}", ""] if typing else []),
+        *([*third, ""] if third else []),
+        f"from .{SHARED} import {', '.join(names)}",
+    ]
+
+
+def _base_imports(*, arrays: bool, typing: set[str], field: bool = False) -> list[str]:
+    named = {"Self", *typing} | ({"Any", "Literal"} if arrays else set())
+    pydantic = {"BaseModel", "ConfigDict"} | ({"Field"} if field else set())
+    pydantic |= {"GetCoreSchemaHandler"} if arrays else set()
+    return [
+        *(["import io", "import math", "import struct", "from dataclasses import dataclass"] if arrays else []),
+        f"from typing import {', '.join(sorted(named))}",
+        "",
+        _MSGPACK,
+        *(["import numpy as np", "from numpy.typing import NDArray"] if arrays else []),
+        f"from pydantic import {', '.join(sorted(pydantic))}",
+        *(["from pydantic_core import core_schema"] if arrays else []),
+    ]
+
+
+def _field(name: str, field: Field) -> PythonField:
+    annotation = _annotation(field.type)
+    optional = field.optional and annotation != "Any"
+    default: Source = "None" if field.optional else ""
+    if name != field.name:
+        alias = f"alias={literal(field.name)}"
+        default = Group("Field(", ("default=None", alias) if field.optional else (alias,), ")")
+    return PythonField(
+        name=name,
+        wire=literal(field.name),
+        annotation=flat(annotation),
+        optional=field.optional,
+        declaration=assignment(name, annotation, default, optional=optional),
+        docstring=tuple(docstring(_said(field), [])),
+    )
+
+
+def _said(field: Field) -> str:
+    """The description, and what the annotation doesn't say."""
+    told = any(isinstance(part, Unknown) or (isinstance(part, Array) and _is_odd(part)) for part in parts(field.type))
+    return notes(field) if told else one_line((field.description or "").strip())
+
+
+def _is_odd(array: Array) -> bool:
+    """Whether there is more to say of the array than its annotation does."""
+    return array.dimensions is not None or array.format != "ndarrayBytes" or array.dtype not in (None, *NUMPY)
+
+
+def _annotation(type_: FieldType) -> Source:
+    match type_:
+        case Scalar():
+            return type_.kind
+        case List():
+            return Group("list[", (_annotation(type_.item),), "]")
+        case Unknown():
+            return "Any"
+        case Array():
+            if type_.format not in READ_AS_ARRAYS:
+                return "bytes"
+            return Group("Annotated[", (f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]", _npy(type_)), "]")
+
+
+def _npy(array: Array) -> Source:
+    said: list[Source] = [f'dtype="{array.dtype}"'] if array.dtype in NUMPY else []
+    if array.shape is not None:
+        said.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
+    return Group("Npy(", tuple(said), ")")

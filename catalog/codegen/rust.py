@@ -1,0 +1,180 @@
+"""A sample type as a Rust module: a struct for serde, read and written by ``rmp-serde``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.codegen.layout import RUSTFMT
+from catalog.codegen.templates import rendered
+from catalog.codegen.text import first_paragraph, notes, one_line, origin, wrapped
+from catalog.identifiers import distinct, pascal_case, snake_case
+from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["SHARED", "rust_module", "shared_module", "struct_name"]
+
+SHARED: Final = "ndarray"
+"""The module of a package that has the arrays."""
+
+_SCALARS: Final[Mapping[str, str]] = {"str": "String", "int": "i64", "float": "f64", "bool": "bool", "bytes": "ByteBuf"}
+
+_RAW: Final = frozenset({
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
+    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
+    "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+})  # fmt: skip
+"""Keywords, of any edition, that are names when ``r#`` stands before them; these can't be:"""
+_NEVER_RAW: Final = frozenset({"crate", "self", "super"})
+
+_RESERVED_TYPES: Final = frozenset({
+    "Self", "Option", "Vec", "String", "Result", "Ok", "Err", "Some", "None", "Box", "Clone", "Debug", "PartialEq",
+    "Eq", "From", "Into", "TryFrom", "TryInto", "Sized", "Send", "Sync", "Copy", "Drop", "Fn", "FnMut", "FnOnce",
+    "Iterator", "IntoIterator", "Extend", "Default", "Ord", "PartialOrd", "AsRef", "AsMut", "ToOwned", "ToString", "FromIterator",
+    "Serialize", "Deserialize", "ByteBuf", "NdArray", "ArrayError", "Item", "Value", "DoubleEndedIterator",
+    "ExactSizeIterator", "Unpin",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldView:
+    """One field; ``attributes`` are the whole lines of serde's, ``wire`` is a string literal."""
+
+    name: str
+    wire: str
+    optional: bool
+    type: str
+    doc: tuple[str, ...]
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleView:
+    """What the template gets."""
+
+    origin: tuple[str, ...]
+    crates: str
+    uses: tuple[str, ...]
+    name: str
+    wire_name: str
+    version: str
+    doc: tuple[str, ...]
+    fields: tuple[FieldView, ...]
+    arrays: bool
+    shared: bool
+
+
+def rust_module(
+    sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
+) -> str:
+    """The module. ``shared``: the arrays are in the package's module ``ndarray``."""
+    names = distinct((field.name for field in sample_type.fields), _field_name)
+    fields = tuple(_field(names[field.name], field) for field in sample_type.fields)
+    types = " ".join(field.type for field in fields)
+    arrays = "NdArray" in types
+    with_bytes = "ByteBuf" in types or (arrays and not shared)
+    text = f"{one_line(sample_type.name)} {one_line(sample_type.version)}. {first_paragraph(sample_type.description)}"
+    view = ModuleView(
+        origin=tuple(origin(uri, cid)),
+        crates=", ".join(
+            [
+                "serde (feature derive), rmp-serde",
+                *(["serde_bytes"] if arrays or with_bytes else []),
+                *(["rmpv (feature with-serde)"] if "rmpv::" in types else []),
+            ]
+        ),
+        uses=(
+            *([f"use super::{SHARED}::NdArray;"] if arrays and shared else []),
+            "use serde::{Deserialize, Serialize};",
+            *(["use serde_bytes::ByteBuf;"] if with_bytes else []),
+        ),
+        name=struct_name(sample_type.name),
+        wire_name=_literal(sample_type.name),
+        version=_literal(sample_type.version),
+        doc=tuple(_doc(text.strip(), "")),
+        fields=fields,
+        arrays=arrays,
+        shared=shared,
+    )
+    return rendered("rust", view, templates=templates)
+
+
+def shared_module(*, templates: Path | None = None) -> str:
+    """The module of a package that the others import from."""
+    return rendered("rust_shared", templates=templates)
+
+
+def struct_name(text: str) -> str:
+    """The name of the struct for a sample type."""
+    name = pascal_case(text) or "Sample"
+    return f"{name}Type" if name in _RESERVED_TYPES else name
+
+
+def _field_name(wire: str) -> str:
+    name = snake_case(wire) or "field"
+    if name[0].isdigit():
+        name = f"field_{name}"
+    if name in _NEVER_RAW:
+        return f"{name}_"
+    return f"r#{name}" if name in _RAW else name
+
+
+def _field(name: str, field: Field) -> FieldView:
+    wire = _literal(field.name)
+    type_ = _type(field.type)
+    attributes = [] if name.removeprefix("r#") == field.name else _rename(wire)
+    if field.optional:
+        attributes.append('    #[serde(skip_serializing_if = "Option::is_none")]')
+    said = notes(field)
+    if any("\ud800" <= char <= "\udfff" for char in field.name):
+        said = f"{said} Its name has a lone surrogate, which no sample can hold.".strip()
+    return FieldView(
+        name=name,
+        wire=wire,
+        optional=field.optional,
+        type=f"Option<{type_}>" if field.optional else type_,
+        doc=tuple(_doc(said, RUSTFMT.step)),
+        attributes=tuple(attributes),
+    )
+
+
+def _rename(wire: str) -> list[str]:
+    inner = f"rename = {wire}"
+    if len(inner) <= 70:  # rustfmt's attr_fn_like_width
+        return [f"    #[serde({inner})]"]
+    return ["    #[serde(", f"        {inner}", "    )]"]
+
+
+def _type(type_: FieldType) -> str:
+    match type_:
+        case Scalar():
+            return _SCALARS[type_.kind]
+        case List():
+            return f"Vec<{_type(type_.item)}>"
+        case Unknown():
+            return "rmpv::Value"
+        case Array():
+            is_read = type_.format == "ndarrayBytes" and (type_.dtype is None or type_.dtype in DTYPES)
+            return "NdArray" if is_read else "ByteBuf"
+
+
+def _literal(text: str) -> str:
+    """A string literal. A lone surrogate, which Rust's text can't have, becomes U+FFFD."""
+    return f'"{"".join(map(_character, text))}"'
+
+
+def _character(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if "\ud800" <= char <= "\udfff":
+        return "\\u{fffd}"
+    return char if char.isprintable() else f"\\u{{{ord(char):x}}}"
+
+
+def _doc(text: str, indent: str) -> list[str]:
+    """The lines of a doc comment; nothing for no text."""
+    return [f"{indent}/// {line}" for line in wrapped(text, RUSTFMT.width - len(indent) - 4)]
