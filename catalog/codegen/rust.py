@@ -34,9 +34,9 @@ _NEVER_RAW: Final = frozenset({"crate", "self", "super"})
 _RESERVED_TYPES: Final = frozenset({
     "Self", "Option", "Vec", "String", "Result", "Ok", "Err", "Some", "None", "Box", "Clone", "Debug", "PartialEq",
     "Eq", "From", "Into", "TryFrom", "TryInto", "Sized", "Send", "Sync", "Copy", "Drop", "Fn", "FnMut", "FnOnce",
-    "Iterator", "IntoIterator", "Extend", "Default", "Ord", "PartialOrd", "AsRef", "AsMut", "ToOwned", "ToString", "FromIterator",
-    "Serialize", "Deserialize", "ByteBuf", "NdArray", "ArrayError", "Item", "Value", "DoubleEndedIterator",
-    "ExactSizeIterator", "Unpin",
+    "Iterator", "IntoIterator", "Extend", "Default", "Ord", "PartialOrd", "AsRef", "AsMut", "ToOwned", "ToString",
+    "FromIterator", "Serialize", "Deserialize", "ByteBuf", "NdArray", "ArrayError", "Item", "Value",
+    "DoubleEndedIterator", "ExactSizeIterator", "Unpin",
 })  # fmt: skip
 
 
