@@ -19,8 +19,9 @@ import math
 import re
 import struct
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from catalog.errors import InvalidArray
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "decode_array", "encode_array"]
+__all__ = ["MAGIC", "Buffer", "decode_array", "encode_array"]
 
 MAGIC: Final = b"\x93NUMPY"
 MAX_HEADER: Final = 16_384
@@ -47,44 +48,106 @@ _HEADER: Final = re.compile(
 )
 _BAD_LITERAL: Final = (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError, OverflowError)
 
+Buffer: TypeAlias = bytes | bytearray | memoryview
+"""What array bytes come in; a memoryview is one of bytes (format ``B``)."""
+
 _Layout = tuple["np.dtype[Any]", tuple[int, ...], bool]
+
+_MAX_KNOWN: Final = 1024
+_known: dict[bytes, _Place] = {}
+"""Bytes before the data → what they say. A dataset repeats the same header for every sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a header says: ``count`` items from ``start`` on, ``size`` bytes in all."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+    count: int
+    start: int
+    size: int
 
 
 def encode_array(array: NDArray[Any]) -> bytes:
     """The array as ``.npy`` bytes. Raises :class:`InvalidArray` for Python objects, which would need pickling."""
-    if array.dtype.hasobject:
-        raise InvalidArray(f"an array of dtype {array.dtype} can't be stored", hint="convert it to numbers or text")
+    dtype = array.dtype
+    if dtype.hasobject:
+        raise InvalidArray(f"an array of dtype {dtype} can't be stored", hint="convert it to numbers or text")
+    array = np.asarray(array)
+    if dtype.names is not None or dtype.metadata is not None:
+        return _written_by_numpy(array)
+    fortran = array.flags.fnc
+    header = _npy_header(dtype.str, array.shape, fortran)
+    if array.nbytes == 0:
+        return header
+    flat = (array.T if fortran else np.asarray(array, order="C")).reshape(-1)
+    return b"".join((header, flat.view(np.uint8).data))
+
+
+@lru_cache(maxsize=1024)
+def _npy_header(descr: str, shape: tuple[int, ...], fortran: bool) -> bytes:  # noqa: FBT001 - a key of the cache
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "format 2.0": every reader of ours knows it
-        np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+    np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": fortran, "shape": shape})
     return buffer.getvalue()
 
 
-def decode_array(raw: bytes | bytearray | memoryview) -> NDArray[Any]:
+def _written_by_numpy(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "format 2.0": every reader of ours knows it
+        np.lib.format.write_array(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def decode_array(raw: Buffer) -> NDArray[Any]:
     """The array in ``raw``, as a read-only view of it.
 
     Reads ``.npy`` (all versions) and the compact form. Raises :class:`InvalidArray` for anything else: object
     dtypes, headers that promise more or less data than there is, impossible shapes.
     """
-    (dtype, shape, fortran), start = _npy_layout(raw) if raw[:6] == MAGIC else _compact_layout(raw)
-    expected = math.prod(shape) * dtype.itemsize
-    found = len(raw) - start
-    if expected != found:
-        raise InvalidArray(f"the header promises {expected} bytes ({_shown(dtype, shape)}), {found} are there")
-    try:
-        array: NDArray[Any] = np.ndarray(shape, dtype, buffer=raw, offset=start, order="F" if fortran else "C")
-    except (ValueError, TypeError, OverflowError, MemoryError) as error:
-        raise InvalidArray(f"numpy can't make {_shown(dtype, shape)}: {error}") from error
-    array.flags.writeable = False
+    # The beginning of version 1, the usual one. What is known under these very bytes needs no parsing.
+    head = raw[: 10 + raw[8] + (raw[9] << 8)] if len(raw) > 9 and raw[0] == 0x93 else b""
+    place = _known.get(head if type(head) is bytes else bytes(head))
+    if place is None:
+        place = _parsed(raw)
+    if place.size != len(raw):
+        promised, found = place.size - place.start, len(raw) - place.start
+        what = f"the header promises {promised} bytes ({_shown(place.dtype, place.shape)}), {found} are there"
+        raise InvalidArray(what)
+    if place.count and not place.fortran:
+        array: NDArray[Any] = np.frombuffer(raw, place.dtype, place.count, place.start).reshape(place.shape)
+    else:
+        array = _unusual(raw, place)
+    if type(raw) is not bytes:  # of bytes numpy makes nothing else
+        array.setflags(write=False)
     return array
+
+
+def _unusual(raw: Buffer, place: _Place) -> NDArray[Any]:
+    try:
+        return np.ndarray(place.shape, place.dtype, buffer=raw, offset=place.start, order="F" if place.fortran else "C")
+    except (ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise InvalidArray(f"numpy can't make {_shown(place.dtype, place.shape)}: {error}") from error
+
+
+def _parsed(raw: Buffer) -> _Place:
+    (dtype, shape, fortran), start = _npy_layout(raw) if raw[:6] == MAGIC else _compact_layout(raw)
+    count = math.prod(shape)
+    place = _Place(dtype, shape, fortran, count, start, start + count * dtype.itemsize)
+    if start <= 512 and raw[:7] == b"\x93NUMPY\x01":
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        _known[bytes(raw[:start])] = place
+    return place
 
 
 def _shown(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     return f"{dtype} × {shape}"[:100]
 
 
-def _npy_layout(raw: bytes | bytearray | memoryview) -> tuple[_Layout, int]:
+def _npy_layout(raw: Buffer) -> tuple[_Layout, int]:
     major = raw[6] if len(raw) > 6 else 0
     if major not in (1, 2, 3):
         raise InvalidArray(f"unknown .npy version {major}")
@@ -97,7 +160,6 @@ def _npy_layout(raw: bytes | bytearray | memoryview) -> tuple[_Layout, int]:
     return _parse_header(header, "utf-8" if major == 3 else "latin-1"), start + length
 
 
-@lru_cache(maxsize=1024)  # a dataset repeats the same header for every sample
 def _parse_header(header: bytes, encoding: str) -> _Layout:
     try:
         text = header.decode(encoding)
@@ -127,7 +189,7 @@ def _parse_literal(text: str) -> _Layout:
     return _checked_dtype(dtype), _checked_shape(shape), fortran
 
 
-def _compact_layout(raw: bytes | bytearray | memoryview) -> tuple[_Layout, int]:
+def _compact_layout(raw: Buffer) -> tuple[_Layout, int]:
     length = raw[0] if len(raw) else 0
     ndim_at = 1 + length
     if length == 0 or ndim_at >= len(raw):
