@@ -260,3 +260,50 @@ def test_a_stream_gives_its_pieces_and_tells_when_it_breaks_off(client: Client, 
         assert (whole.status, b"".join(whole)) == (200, b"x" * 200_000)
     with client.stream(f"{fake.url}/cut") as broken, pytest.raises(RequestFailed, match="broke off"):
         b"".join(broken)
+
+
+def test_a_stream_hands_over_the_answers_that_its_caller_judges(client: Client, fake: Fake) -> None:
+    """Also a redirect, which then isn't followed; other bad statuses stay errors."""
+    fake.routes["/moved"] = lambda handler, _: answer(handler, b"there", 301, Location="/", X_Region="eu")
+    fake.routes["/range"] = lambda handler, asked: answer(handler, asked.headers["range"].encode(), 416)
+    with client.stream(f"{fake.url}/moved", answers={301}) as moved:
+        assert (moved.status, moved.headers["x-region"], b"".join(moved)) == (301, "eu", b"there")
+    with client.stream(f"{fake.url}/range", headers={"Range": "bytes=9-"}, answers={416}) as beyond:
+        assert (beyond.status, b"".join(beyond)) == (416, b"bytes=9-")
+    with client.stream(f"{fake.url}/moved", answers={416}) as followed:
+        assert followed.status == 200
+    assert fake.paths() == ["/moved", "/range", "/moved", "/"]
+    with pytest.raises(RequestFailed, match="404"), client.stream(f"{fake.url}/gone", answers={301}):
+        pass
+
+
+def test_a_stream_opens_in_time_however_long_it_may_take(
+    client: Client, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard may take a day; its headers may not."""
+    monkeypatch.setattr(http, "TRIES", 1)
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.4)
+    fake.routes["/slow"] = _slow_headers
+    begun = time.monotonic()
+    with pytest.raises(RequestFailed), client.stream(f"{fake.url}/slow", seconds=86_400):
+        pass
+    assert time.monotonic() - begun < 2
+
+
+def test_a_piece_must_come_in_time_not_only_a_byte(client: Client, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digits of a chunk's size, for ever."""
+
+    def sizes(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for _ in range(100):
+            handler.wfile.write(b"0")
+            time.sleep(0.05)
+
+    monkeypatch.setattr(http, "READ_SECONDS", 0.4)
+    fake.routes["/sizes"] = sizes
+    begun = time.monotonic()
+    with client.stream(f"{fake.url}/sizes") as opened, pytest.raises(RequestFailed, match="broke off"):
+        b"".join(opened)
+    assert time.monotonic() - begun < 2

@@ -111,8 +111,10 @@ class _Transfer:
         """Get ready for another attempt after a pause, or raise."""
         if error.status == 404 and error.hint is None:
             error.hint = "there is no such shard; was it moved?"
+        if error.status == 0 and not self._begun:
+            raise RequestFailed(f"{error.what}; {self._came()}", where=error.where)  # it was tried a few times already
         if error.status not in _PASSING or not self._begun:
-            raise error  # final, or tried already a few times
+            raise error
         if self._got >= self._farthest + ENOUGH:
             self._farthest, self._failures = self._got, 0
         self._failures += 1
@@ -168,12 +170,12 @@ class _Transfer:
 
     def _check_patience(self) -> None:
         if self._waited > STALL_SECONDS + self._received / SLOWEST:
-            what = f"the server stalls; {self._came()} in {self._waited:.0f} seconds"
+            what = f"the server stalls; {self._came()}"
             raise RequestFailed(what, where=self._where, hint="try again later, or ask its publisher")
 
     def _came(self) -> str:
         of = "" if self._total is None else f" of {self._total:,}"
-        return f"{self._got:,}{of} bytes came"
+        return f"{self._got:,}{of} bytes came in {self._waited:.0f} seconds"
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
