@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,12 +15,8 @@ from hypothesis import strategies as st
 from catalog.codegen import load_snippets
 from catalog.codegen.snippets import MAX_URLS, Snippet
 from catalog.manifest import load
+from catalog.sampletype import Array, Field, SampleType
 from tests.test_codegen import HOSTILE, hostile_type, is_tame
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from catalog.sampletype import SampleType
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ["examples/shards/digits-000000.tar", "examples/shards/digits-000001.tar"]
@@ -46,7 +41,7 @@ def run(snippet: Snippet, folder: Path, **environment: str) -> str:
 
 
 def test_the_snippet_of_a_draft_loads_the_local_shards(tmp_path: Path) -> None:
-    (snippet,) = load_snippets("Digits", None, digit(), DIGITS)
+    snippet, torch = load_snippets("Digits", None, digit(), DIGITS)
     assert 'Dataset.from_urls("examples/shards/digits-{000000..000001}.tar", DigitSample)' in snippet.code
     shown = run(snippet, tmp_path)
     assert shown.count("DigitSample(image=array([[") == 3
@@ -54,29 +49,44 @@ def test_the_snippet_of_a_draft_loads_the_local_shards(tmp_path: Path) -> None:
         "0, ink=0.287109)", "1, ink=0.305664)", "2, ink=0.335938)",
     ]  # fmt: skip
     assert snippet.install == "pip install atdata-catalog"
+    assert torch.install == "pip install atdata-catalog torch"
 
 
 def test_without_a_schema_samples_are_shown_as_dicts(tmp_path: Path) -> None:
-    (snippet,) = load_snippets("Iris", None, None, ["examples/shards/iris-000000.tar"])
+    snippet, _ = load_snippets("Iris", None, None, ["examples/shards/iris-000000.tar"])
     assert run(snippet, tmp_path).startswith("{'sepal_length': 5.1, 'sepal_width': 3.5,")
 
 
-def test_the_snippet_of_a_record_names_its_address() -> None:
+def test_the_snippet_of_a_record_names_its_address_and_the_others_those_of_its_shards() -> None:
     uri = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/science.alt.dataset.entry/3jzfcijpj2z2a"
-    ours, plain = load_snippets("Digits", uri, digit(), ["https://data.example/a.tar"], cid="bafy")
-    assert f'Dataset.from_atproto(\n    "{uri}",\n    DigitSample,\n)' in ours.code
-    assert "https://data.example" not in ours.code
-    assert "catalog" not in plain.code
-    assert 'urls = ["https://data.example/a.tar"]' in plain.code
+    snippets = load_snippets("Digits", uri, digit(), ["https://data.example/a.tar"], cid="bafy")
+    assert [snippet.label for snippet in snippets] == [
+        "Python", "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript",
+    ]  # fmt: skip
+    for snippet in snippets:
+        ours = snippet.label in {"Python", "PyTorch"}
+        assert (uri in snippet.code) == ours
+        assert ("from catalog import" in snippet.code) == ours
+        assert ("https://data.example/a.tar" in snippet.code) == (not ours)
+        assert "Grey levels from 0 (paper)" in snippet.code, "the generated type is there"
+        assert " record bafy\n" in snippet.code
+    assert f'Dataset.from_atproto(\n    "{uri}",\n    DigitSample,\n)' in snippets[0].code
 
 
-def test_the_plain_snippet_runs_on_webdataset_itself(tmp_path: Path, serve: Callable[[Path], str]) -> None:
-    pytest.importorskip("webdataset")
-    base = serve(ROOT / "examples" / "shards")
-    _, plain = load_snippets("Digits", "at://x", digit(), [f"{base}digits-000000.tar"])
-    shown = run(plain, tmp_path, PYTHONWARNINGS="ignore")
-    assert shown.count("'image': array([[") == 3
-    assert "'label': 0" in shown
+def test_a_draft_opens_its_local_copies_here_and_its_addresses_elsewhere() -> None:
+    snippets = load_snippets("Digits", None, digit(), ["https://data.example/a.tar"], local=["shards/a.tar"])
+    assert len(snippets) == 6
+    for snippet in snippets:
+        assert ("shards/a.tar" in snippet.code) != ("https://data.example/a.tar" in snippet.code)
+
+
+def test_what_only_this_library_opens_has_its_snippets_alone_and_names_the_extra() -> None:
+    uri = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/science.alt.dataset.entry/3jzfcijpj2z2a"
+    sparse = SampleType(name="S", version="1.0.0", fields=(Field(name="m", type=Array(format="sparseBytes")),))
+    assert [s.label for s in load_snippets("blobs", uri, digit(), ())] == ["Python", "PyTorch"]
+    bucket, torch = load_snippets("s3", uri, sparse, ["s3://bucket/a.tar"])
+    assert bucket.install == 'pip install "atdata-catalog[sparse,s3]"'
+    assert torch.install == 'pip install "atdata-catalog[sparse,s3]" torch'
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -95,21 +105,40 @@ def test_any_text_stays_text(text: str, other: str, drafted: bool) -> None:  # n
 
 
 def check(snippet: Snippet) -> None:
-    """It parses, has nothing that doesn't print, and calls only what the snippets call."""
+    """It parses, has nothing that doesn't print, and calls only what the snippets call.
+
+    TypeScript is compiled in test_snippets_run.py, all of it at once.
+    """
     assert is_tame(snippet.code)
-    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.Call)}
-    assert called <= {
+    if snippet.language != "python":
+        return
+    calls = [node.func for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.Call)]
+    assert {_called(function) for function in calls} <= {
         "Dataset.from_urls", "Dataset.from_atproto", "dataset.head", "print", "wire", "Array", "np.load", "io.BytesIO",
-        "decoded", "isinstance", "value.startswith", "value.items", "fields.items", "msgpack.unpackb", "unpacked",
-        "itertools.islice", "wds.WebDataset", "wds.WebDataset(urls, shardshuffle=False).map",
+        "decoded", "isinstance", "value.startswith", "fields.get", "msgpack.unpackb", "….items", "TypedDict",
+        "itertools.islice", "wds.WebDataset", "shards.map", "….map", "itemgetter", "np.frombuffer", "….decode",
+        "….reshape", "urllib.request.urlopen", "tarfile.open", "tar.extractfile", "file.read", "unpacked",
+        "member.isfile", "member.name.endswith", "read_shard", "ray.data.from_items", "items.flat_map", "dataset.take",
+        "len", "IterableDataset.from_generator", "DataLoader", "….batched",
     }  # fmt: skip
+
+
+def _called(function: ast.expr) -> str:
+    """The name of a function that is called; of a method of something that is no name, only its own."""
+    name = ast.unparse(function)
+    return name if all(part.isidentifier() for part in name.split(".")) else f"….{name.rpartition('.')[2]}"
 
 
 def test_only_web_addresses_reach_webdataset_and_nothing_in_them_reaches_a_shell() -> None:
     urls = ["pipe:touch MARK", "file:///etc/passwd", "x.tar", "https://x.example/';touch MARK;'`id`$(id) \n|.tar"]
-    _, plain = load_snippets("x", None, None, urls)
-    assert 'urls = ["https://x.example/%27;touch%20MARK;%27%60id%60%24(id)%20%0A%7C.tar"]' in plain.code
-    assert len(load_snippets("x", None, None, urls[:3])) == 1
+    _, plain, _, *others = load_snippets("x", None, None, urls)
+    for snippet in (plain, *others):
+        assert '\n  "https://x.example/%27;touch%20MARK;%27%60id%60%24(id)%20%0A%7C.tar",\n]' in snippet.code.replace(
+            " " * 4, " " * 2
+        )
+        assert "pipe:" not in snippet.code
+        assert "passwd" not in snippet.code
+    assert len(load_snippets("x", None, None, urls[:3])) == 2
 
 
 @pytest.mark.parametrize(
@@ -124,12 +153,12 @@ def test_only_web_addresses_reach_webdataset_and_nothing_in_them_reaches_a_shell
     ],
 )
 def test_numbered_shards_become_a_pattern_and_others_a_list(urls: list[str], shown: str) -> None:
-    (snippet,) = load_snippets("x", None, None, urls)
-    assert f"Dataset.from_urls({shown})" in snippet.code
+    for snippet in load_snippets("x", None, None, urls):
+        assert f"Dataset.from_urls({shown})" in snippet.code
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     urls = [f"https://data.example/{n * n}.tar" for n in range(1000)]
     for snippet in load_snippets("x", None, None, urls):
         assert snippet.code.count("https://data.example/") == MAX_URLS
-        assert "# the first 20 of 1000 shards" in snippet.code
+        assert " the first 20 of 1000 shards\n" in snippet.code

@@ -22,10 +22,13 @@ __all__ = ["highlight"]
 
 _LITERAL: Final = re.compile(r"(?<=([\"']))[A-Za-z0-9:/._~-]{8,}(?=\1)")
 """Text between quotes without anything that a lexer would treat apart."""
-_COMMENT: Final = re.compile(r"(?<=^# )[^\n]+", re.MULTILINE)
-"""A whole-line comment: one token to the lexer, whatever it says."""
+_COMMENTS: Final = {
+    "python": re.compile(r"^( *# )([^\n]+)", re.MULTILINE),
+    "typescript": re.compile(r"^( *(?://|/?\*\*?) )([^\n*]+)(?=$| \*/$)", re.MULTILINE),
+}
+"""A line that is only a comment: one token to the lexer, whatever it says."""
 _PLACE: Final = re.compile(r"catalogliteral(\d+)e")
-_PLAIN_SPAN: Final = re.compile(r'<span class="(?:n|p|w|nn|o)">([^<]*)</span>')
+_PLAIN_SPAN: Final = re.compile(r'<span class="(?:n|p|w|nn|o|nx|kc)">([^<]*)</span>')
 """Names and punctuation look like other text: a third of a page's weight for nothing."""
 _FORMATTER: Final = HtmlFormatter(nowrap=True)
 
@@ -38,13 +41,14 @@ def highlight(code: str, language: str) -> Markup:
         return _coloured(code, language)
     taken: list[str] = []
 
-    def take(match: re.Match[str]) -> str:
-        taken.append(match[0])
+    def place(text: str) -> str:
+        taken.append(text)
         return f"catalogliteral{len(taken) - 1}e"
 
-    form = _LITERAL.sub(take, code)
-    if language == "python":
-        form = _COMMENT.sub(take, form)
+    form = _LITERAL.sub(lambda match: place(match[0]), code)
+    comment = _COMMENTS.get(language)
+    if comment is not None:
+        form = comment.sub(lambda match: match[1] + place(match[2]), form)
     html = _coloured(form, language)
     while _PLACE.search(html):  # a comment may hold the place of a literal: twice at most
         html = Markup(_PLACE.sub(lambda match: str(escape(taken[int(match[1])])), html))  # noqa: S704 - escaped

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from catalog import resources
 from catalog.codegen import load_snippets, python_class
+from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.sampletype import Array, List, type_text
 from catalog.site import addresses, figures, licences, markup, pieces
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from catalog.datamodel import Json
     from catalog.graph import DatasetNode, Graph, LensNode, Node, Publisher, SchemaNode
+    from catalog.records import Storage
     from catalog.sampletype import FieldType, SampleType
 
 __all__ = ["PER_PAGE", "Page", "Pages", "kind_of"]
@@ -105,10 +107,10 @@ class Pages:
         record = node.record
         shards = _shards(node)
         sample_type = node.schema.record.sample_type if node.schema is not None else None
-        urls = self._local(node) or tuple(row.place for row in shards if markup.is_web(row.place))
+        local, urls = self._local(node), _addresses(record.storage, shards)
         # A draft has no address on the network: its snippet opens the shards themselves.
         uri = None if node.draft else str(node.uri)
-        snippets = load_snippets(record.name, uri, sample_type, urls) if urls or uri else ()
+        snippets = load_snippets(record.name, uri, sample_type, urls, local=local) if local or urls or uri else ()
         return self._page(
             node,
             fields=self.fields(node.schema) if node.schema is not None else None,
@@ -317,6 +319,22 @@ def _shards(node: DatasetNode) -> list[ShardRow]:
             return [ShardRow(place=url) for url in storage.urls]
         case _:
             return []
+
+
+def _addresses(storage: Storage, shards: list[ShardRow]) -> tuple[str, ...]:
+    """Where programs other than this library may look for the shards: web addresses, and keys of buckets."""
+    places = _expanded(storage.urls) if isinstance(storage, ExternalStorage) else tuple(row.place for row in shards)
+    return tuple(place for place in places if place.startswith("s3://") or markup.is_web(place))
+
+
+def _expanded(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The deprecated storage has patterns. One that stands for too many shards is no address."""
+    from catalog.samples.shards import expand
+
+    try:
+        return tuple(url for pattern in patterns for url in expand(pattern))
+    except CatalogError:
+        return ()
 
 
 def _checksum(checksum: object) -> str | None:

@@ -1,0 +1,164 @@
+"""The snippets that use this library: plain, and under a PyTorch ``DataLoader``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from catalog.codegen.layout import Group, laid_out
+from catalog.codegen.python import python_class
+from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, comment
+from catalog.codegen.text import literal, parts
+from catalog.identifiers import class_name
+from catalog.sampletype import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.sampletype import Field, SampleType
+
+__all__ = ["INSTALL", "Source", "python", "pytorch"]
+
+INSTALL: Final = "pip install atdata-catalog"
+_EXTRAS: Final = {"arrowTensor": "arrow", "safetensors": "safetensors", "sparseBytes": "sparse"}
+"""Form of arrays → the optional part of this library that reads it."""
+
+_NUMBERED: Final = re.compile(r"(?P<head>.*?)(?P<number>[0-9]+)(?P<tail>[^0-9]*)")
+
+_SHOW: Final = """
+for sample in dataset.head(3):
+    print(sample)
+"""
+
+_LOADER: Final = """\
+    loader = DataLoader(dataset, batch_size=None, num_workers=2)
+    for batch in loader:
+        print(batch)
+        break
+"""
+
+_ANY_COLUMNS: Final = '''\
+def columns(batch: Batch[DictSample]) -> dict[str, Any]:
+    """Field by field; the DataLoader makes tensors of the arrays."""
+    return {name: batch[name] for name in batch.samples[0]}
+
+
+'''
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A dataset: its record's ``uri``, or for a draft the ``urls`` of its shards."""
+
+    name: str
+    uri: str | None
+    urls: tuple[str, ...]
+    cid: str | None
+
+    def opened(self, sample_class: str | None, *, suffix: str = "", indent: str = "") -> str:
+        """The statement that makes the dataset, under its comment."""
+        more = [] if sample_class is None else [sample_class]
+        if self.uri is not None:
+            call = Group("Dataset.from_atproto(", (literal(self.uri), *more), ")")
+        else:
+            call = Group("Dataset.from_urls(", (_urls(self.urls), *more), ")")
+        about = comment(self.name, self.cid, 0 if self.uri is not None else len(self.urls), mark=f"{indent}#")
+        return f"{about}{laid_out(call, prefix='dataset = ', suffix=suffix, indent=indent)}\n"
+
+
+def python(source: Source, sample_type: SampleType | None) -> Snippet:
+    """Our library, by itself."""
+    install = _install(source, sample_type)
+    if sample_type is None:
+        return _snippet("Python", install, "from catalog import Dataset\n\n", source.opened(None), _SHOW)
+    imports, body = _class(sample_type)
+    opened = source.opened(class_name(sample_type.name))
+    return _snippet("Python", install, imports, f"\n\n{body}\n\n", opened, _SHOW)
+
+
+def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
+    """Our library under a ``DataLoader`` with workers."""
+    install = f"{_install(source, sample_type)} torch"
+    suffix = ".batched(32).map(columns)"
+    main = 'if __name__ == "__main__":  # the workers import this file\n'
+    if sample_type is None:
+        imports = (
+            "from typing import Any\n\nfrom catalog import Batch, Dataset, DictSample\n"
+            "from torch.utils.data import DataLoader\n\n\n"
+        )
+        opened = source.opened(None, suffix=suffix, indent="    ")
+        return _snippet("PyTorch", install, imports, _ANY_COLUMNS, main, opened, _LOADER)
+    imports, body = _class(sample_type, also=("Batch", "Dataset"))
+    opened = source.opened(class_name(sample_type.name), suffix=suffix, indent="    ")
+    code = (_with_torch(imports), f"\n\n{body}\n\n", _columns(sample_type), main, opened, _LOADER)
+    return _snippet("PyTorch", install, *code)
+
+
+def _snippet(label: str, install: str, *parts_: str) -> Snippet:
+    return Snippet(label=label, language="python", parts=parts_, install=install)
+
+
+def _install(source: Source, sample_type: SampleType | None) -> str:
+    extras = () if sample_type is None else _extras(sample_type)
+    if any(url.startswith("s3://") for url in source.urls[:1]):
+        extras = (*extras, "s3")
+    return f'pip install "atdata-catalog[{",".join(extras)}]"' if extras else INSTALL
+
+
+@lru_cache(maxsize=512)
+def _extras(sample_type: SampleType) -> tuple[str, ...]:
+    types = [part for field in sample_type.fields for part in parts(field.type)]
+    return tuple(sorted({_EXTRAS[t.format] for t in types if isinstance(t, Array) and t.format in _EXTRAS}))
+
+
+def _class(sample_type: SampleType, *, also: tuple[str, ...] = ("Dataset",)) -> tuple[str, str]:
+    """The imports of the generated module, and its class."""
+    imports, _, body = python_class(sample_type, also=also).partition("\n\n\n")
+    return imports + "\n", body
+
+
+@lru_cache(maxsize=512)
+def _with_torch(imports: str) -> str:
+    if "Any" not in imports:
+        known = "from typing import Annotated\n\n"
+        imports = imports.replace(known, "from typing import Annotated, Any\n\n", 1)
+        imports = imports if "Any" in imports else f"from typing import Any\n\n{imports}"
+    return f"{imports}from torch.utils.data import DataLoader\n"
+
+
+@lru_cache(maxsize=512)
+def _columns(sample_type: SampleType) -> str:
+    lines = "".join(_column(field) for field in sample_type.fields)
+    return (
+        f"def columns(batch: Batch[{class_name(sample_type.name)}]) -> dict[str, Any]:\n"
+        '    """Field by field; the DataLoader makes tensors of the arrays."""\n'
+        f"    return {{\n{lines}    }}\n\n\n"
+    )
+
+
+def _column(field: Field) -> str:
+    name = literal(field.name)
+    if any(isinstance(type_, Array) and type_.format == "structuredBytes" for type_ in parts(field.type)):
+        return f"        # no tensor can hold {name}: batch[{name}]\n"
+    return f"        {name}: batch[{name}],\n"
+
+
+def _urls(urls: Sequence[str]) -> str | Group:
+    """As a pattern where the names are numbered without a gap, else as a list (braces in it are just characters)."""
+    pattern = _pattern(urls)
+    if pattern is not None:
+        return literal(pattern)
+    return Group("[", tuple(literal(url) for url in urls[:MAX_URLS]), "]")
+
+
+def _pattern(urls: Sequence[str]) -> str | None:
+    parts_ = [_NUMBERED.fullmatch(url) for url in urls]
+    if len(urls) < 2 or any(part is None or re.search(r"[{},]", part[0]) for part in parts_):
+        return None
+    first, last = parts_[0]["number"], parts_[-1]["number"]  # type: ignore[index] # none is None here
+    numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(first) + len(urls))]
+    head, tail = parts_[0]["head"], parts_[0]["tail"]  # type: ignore[index] # nor here
+    fits = len(last) == len(first) and list(urls) == [f"{head}{number}{tail}" for number in numbers]
+    return f"{head}{{{first}..{last}}}{tail}" if fits else None

@@ -1,0 +1,259 @@
+"""The Python snippets that need nothing of this project: WebDataset, Ray Data, Hugging Face ``datasets``.
+
+A sample is a ``TypedDict`` there, made by a call: any wire name can stand in it as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from catalog.codegen.layout import WIDTH
+from catalog.codegen.python import NUMPY
+from catalog.codegen.snippets.snippet import Snippet, listed
+from catalog.codegen.text import first_paragraph, literal, notes, one_line, parts, wrapped
+from catalog.identifiers import class_name
+from catalog.sampletype import Array, List, SampleType, Scalar, Unknown
+
+if TYPE_CHECKING:
+    from catalog.sampletype import Field, FieldType
+
+__all__ = ["hugging_face", "ray_data", "webdataset"]
+
+_USED: Final = frozenset({
+    "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "itemgetter", "itertools", "ray", "read_shard",
+    "samples", "tarfile", "unpacked", "urllib", "urls",
+})  # fmt: skip
+"""What these programs import or define, and what no generated name is anyway."""
+
+_IN_NPY: Final = ("ndarrayBytes", "structuredBytes")
+"""The forms of arrays that these programs read. The others stay bytes."""
+
+_DECODED: Final = '''\
+def decoded(value: Any) -> Any:
+    """An array from .npy, or from the compact form: dtype, shape, data."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    if value.startswith(b"\\x93NUMPY"):
+        return np.load(io.BytesIO(value), allow_pickle=False)
+    at = 1 + value[0]
+    shape = np.frombuffer(value, "<i8", count=value[at], offset=at + 1)
+    dtype, start = value[1:at].decode("ascii"), at + 1 + shape.nbytes
+    return np.frombuffer(value, dtype, offset=start).reshape(shape)
+
+
+'''
+
+_ANY_DECODED: Final = '''\
+def decoded(value: Any) -> Any:
+    """Arrays in .npy; those in the compact form stay bytes without a schema."""
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    if isinstance(value, bytes) and value.startswith(b"\\x93NUMPY"):
+        return np.load(io.BytesIO(value), allow_pickle=False)
+    return value
+
+
+def unpacked(raw: bytes) -> dict[str, Any]:
+    """One sample."""
+    return {name: decoded(value) for name, value in msgpack.unpackb(raw).items()}
+
+
+'''
+
+_READ_SHARD: Final = '''\
+def read_shard(url: str) -> Iterator[{name}]:
+    """The samples of one shard, while it arrives."""
+    with (
+        urllib.request.urlopen(url, timeout=60) as answer,
+        tarfile.open(fileobj=answer, mode="r|") as tar,
+    ):
+        for member in tar:
+            is_sample = member.isfile() and member.name.endswith(".msgpack")
+            if is_sample and (file := tar.extractfile(member)):
+                yield unpacked(file.read())
+
+
+'''
+
+_WEBDATASET: Final = """\
+shards = wds.WebDataset(urls, shardshuffle=False)
+dataset = shards.map(itemgetter("msgpack")).map(unpacked)
+
+for sample in itertools.islice(dataset, 3):
+    print(sample)
+"""
+
+_FUTURE: Final = "from __future__ import annotations  # workers get the functions, not the type\n\n"
+"""Ray's pickler fails on a ``TypedDict`` of ``__main__``, and annotations that are objects would lead to it."""
+
+_RAY_DATA: Final = """\
+# Shards are read side by side, here or on a cluster:
+# ray job submit --working-dir . -- python load.py
+items = ray.data.from_items(urls, override_num_blocks=len(urls))
+dataset = items.flat_map(lambda row: read_shard(row["item"]))
+
+for sample in dataset.take(3):
+    print(sample)
+"""
+
+_HUGGING_FACE: Final = '''\
+def samples(urls: list[str]) -> Iterator[{name}]:
+    """All samples; workers and nodes share the list of shards out."""
+    for url in urls:
+        yield from read_shard(url)
+
+
+'''
+
+_STREAMED: Final = """\
+dataset = IterableDataset.from_generator(samples, gen_kwargs={"urls": urls})
+
+for sample in dataset.take(3):
+    print(sample)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What a schema gives the programs: the ``name`` of a sample's type, and the ``code`` up to ``unpacked``.
+
+    The rest says what has to be imported for that.
+    """
+
+    name: str
+    code: tuple[str, ...]
+    typing: tuple[str, ...]
+    arrays: bool
+    annotated: bool
+    numpy: bool
+
+
+def webdataset(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+    """WebDataset itself."""
+    typed = _typed(sample_type)
+    imports = _imports(typed, ("itertools", "operator"), ("import webdataset as wds",))
+    return Snippet(
+        label="WebDataset",
+        language="python",
+        parts=(imports, _listed(about, urls), *typed.code, _WEBDATASET),
+        install="pip install webdataset msgpack numpy",
+    )
+
+
+def ray_data(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+    """Ray Data, for more than one machine."""
+    typed = _typed(sample_type)
+    imports = _FUTURE + _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("import ray.data",))
+    return Snippet(
+        label="Ray Data",
+        language="python",
+        parts=(imports, _listed(about, urls), *typed.code, _READ_SHARD.format(name=typed.name), _RAY_DATA),
+        install='pip install "ray[data]" msgpack numpy',
+    )
+
+
+def hugging_face(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+    """Hugging Face ``datasets``, streaming."""
+    typed = _typed(sample_type)
+    imports = _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("from datasets import IterableDataset",))
+    read = _READ_SHARD.format(name=typed.name)
+    every = _HUGGING_FACE.format(name=typed.name)
+    return Snippet(
+        label="Hugging Face",
+        language="python",
+        parts=(imports, _listed(about, urls), *typed.code, read, every, _STREAMED),
+        install="pip install datasets msgpack numpy",
+    )
+
+
+def _listed(about: str, urls: tuple[str, ...]) -> str:
+    return about + listed([f'"{url}"' for url in urls], opening="urls = [", closing="]\n\n", indent="    ")
+
+
+@lru_cache(maxsize=512)
+def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) -> str:
+    """Sorted as ruff does: modules, then names from modules; the standard library first."""
+    modules = [*(["io"] if typed.arrays else []), *(name for name in standard if name not in ("operator", "Iterator"))]
+    others = ["import msgpack", *(["import numpy as np"] if typed.numpy else []), *library]
+    others += ["from numpy.typing import NDArray"] if typed.annotated else []
+    lines = [
+        *(f"import {name}" for name in modules),
+        *(["from collections.abc import Iterator"] if "Iterator" in standard else []),
+        *(["from operator import itemgetter"] if "operator" in standard else []),
+        f"from typing import {', '.join(typed.typing)}",
+        "",
+        *sorted(others, key=lambda line: (line.startswith("from "), line)),
+    ]
+    return "\n".join(lines) + "\n\n"
+
+
+# --- the type ------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=512)  # a schema's type stands in three programs on the page of each dataset that uses it
+def _typed(sample_type: SampleType | None) -> Typed:
+    if sample_type is None:
+        return Typed(
+            name="dict[str, Any]", code=(_ANY_DECODED,), typing=("Any",), arrays=True, annotated=False, numpy=True
+        )
+    name = class_name(sample_type.name)
+    name = f"{name}Type" if name in _USED else name
+    types = [part for field in sample_type.fields for part in parts(field.type)]
+    arrays = [type_ for type_ in types if isinstance(type_, Array) and type_.format in _IN_NPY]
+    is_open = any(isinstance(type_, Unknown) for type_ in types) or any(a.dtype not in NUMPY for a in arrays)
+    return Typed(
+        name=name,
+        code=(_typed_dict(name, sample_type), *([_DECODED] if arrays else []), _unpacked(name, sample_type)),
+        typing=("Any", "TypedDict") if arrays or is_open else ("TypedDict",),
+        arrays=bool(arrays),
+        annotated=bool(arrays),
+        numpy=bool(arrays),
+    )
+
+
+def _typed_dict(name: str, sample_type: SampleType) -> str:
+    about = f"{one_line(sample_type.name)} {one_line(sample_type.version)}. {first_paragraph(sample_type.description)}"
+    fields = "".join(_entry(field) for field in sample_type.fields)
+    inside = f"    {{\n{fields}    }},\n" if fields else "    {},\n"
+    return f'{_commented(about.strip(), "")}{name} = TypedDict(\n    "{name}",\n{inside})\n\n\n'
+
+
+def _entry(field: Field) -> str:
+    indent = " " * 8
+    hint = _annotation(field.type)
+    hint = f"{hint} | None" if field.optional and hint != "Any" else hint
+    return f"{_commented(notes(field), indent)}{indent}{literal(field.name)}: {hint},\n"
+
+
+def _commented(text: str, indent: str) -> str:
+    return "".join(f"{indent}# {line}\n" for line in wrapped(text, WIDTH - len(indent) - 2))
+
+
+def _annotation(type_: FieldType) -> str:
+    match type_:
+        case Scalar():
+            return type_.kind
+        case List():
+            return f"list[{_annotation(type_.item)}]"
+        case Unknown():
+            return "Any"
+        case Array():
+            return f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]" if type_.format in _IN_NPY else "bytes"
+
+
+def _unpacked(name: str, sample_type: SampleType) -> str:
+    lines = "".join(_reading(field) for field in sample_type.fields)
+    made = f"{{\n{lines}    }}" if lines else "{}"
+    fields = "    fields = msgpack.unpackb(raw)\n" if lines else ""
+    return f'def unpacked(raw: bytes) -> {name}:\n    """One sample."""\n{fields}    return {made}\n\n\n'
+
+
+def _reading(field: Field) -> str:
+    wire = literal(field.name)
+    value = f"fields.get({wire})" if field.optional else f"fields[{wire}]"
+    read = [type_ for type_ in parts(field.type) if isinstance(type_, Array) and type_.format in _IN_NPY]
+    return f"        {wire}: {f'decoded({value})' if read else value},\n"

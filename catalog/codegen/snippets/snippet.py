@@ -1,0 +1,55 @@
+"""What a snippet is, and what all kinds of them say: the comment about the dataset, and its addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from catalog.codegen.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MAX_URLS", "Snippet", "comment", "plain_url"]
+
+MAX_URLS: Final = 20
+"""URLs listed in a snippet; a dataset may have ten thousand."""
+
+_URL_CHARACTERS: Final = "~:/?#@&()*+,;=%-._"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snippet:
+    """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before.
+
+    ``parts`` make up the code. Each is whole statements, and most are the same from dataset to dataset.
+    """
+
+    label: str
+    language: str
+    parts: tuple[str, ...]
+    install: str
+
+    @property
+    def code(self) -> str:
+        """The whole program."""
+        return "".join(self.parts)
+
+
+def comment(name: str, cid: str | None, count: int, *, mark: str = "#") -> str:
+    """Which dataset this is, and whether all of its ``count`` shards are listed."""
+    lines = [one_line(name)]
+    lines += [f"record {one_line(cid)}"] if cid is not None else []
+    lines += [f"the first {MAX_URLS} of {count} shards"] if count > MAX_URLS else []
+    return "".join(f"{mark} {line}\n" for line in lines)
+
+
+def plain_url(url: str) -> str:
+    """The URL with everything escaped that isn't plain: older WebDatasets put it into a shell command."""
+    return quote(url, safe=_URL_CHARACTERS, errors="replace")
+
+
+def listed(literals: Sequence[str], *, opening: str, closing: str, indent: str) -> str:
+    """A list of addresses, one a line: ``opening``, the literals, ``closing``."""
+    return f"{opening}\n" + "".join(f"{indent}{text},\n" for text in literals) + f"{closing}\n"
