@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.client import Client
-from catalog.client.wanted import SchemaName, Wanted, schema_name, words_of
+from catalog.client.wanted import SchemaName, Wanted, schema_name
 from catalog.config import CatalogSettings, NetworkSettings, Source
 from catalog.crawl import crawl
 from catalog.errors import Fault, InvalidConfig, InvalidSyntax, NetworkError, RequestFailed, StoreError, UnknownIdentity
@@ -292,7 +292,7 @@ def test_a_text_is_searched_for_with_its_tags(network: Network, client: Client, 
         found = client.datasets(text="Where the", tag=["geo", "small"], schema=uri, appview=fake.url)
         assert names(found) == {"towns"}
     (path,) = raw
-    assert "q=where+the&tags=geo&tags=small&schemaRef=at%3A%2F%2Fdid" in path
+    assert "q=Where+the&tags=geo&tags=small&schemaRef=at%3A%2F%2Fdid" in path
 
 
 def test_schemas_and_lenses_have_their_own_lists(network: Network, client: Client, alice: Account) -> None:
@@ -382,9 +382,8 @@ def test_any_text_is_a_name_a_version_or_an_address_or_refused(text: str) -> Non
 def test_a_search_for_a_text_s_own_words_finds_it(text: str, tags: list[str]) -> None:
     """Whatever the letters; and a word more that isn't in it doesn't."""
     record = replace(_schema(), sample_type=replace(POINT, name=text), tags=tuple(tags))
-    words = words_of(text)
-    assert Wanted(words=words, tags=tuple(tags)).keeps(record, _none)
-    assert not Wanted(words=(*words, "\N{SNOWMAN}\N{SNOWMAN}" + text + "x" * 20)).keeps(record, _none)
+    assert Wanted(text=text, tags=tuple(tags)).keeps(record, _none)
+    assert not Wanted(text=text + " \N{SNOWMAN}" + "".join(tags) + "x" * 20).keeps(record, _none)
 
 
 def _schema() -> Any:  # noqa: ANN401 - replaced with other values

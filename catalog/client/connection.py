@@ -11,7 +11,7 @@ from catalog import records
 from catalog.client.discovery import Search, Where
 from catalog.client.drafting import Drafting
 from catalog.client.reading import Finding, Records
-from catalog.client.wanted import Wanted, schema_name, tags_of, words_of
+from catalog.client.wanted import Wanted, schema_name, tags_of
 from catalog.config import NetworkSettings
 from catalog.errors import SessionError
 from catalog.network import http
@@ -19,6 +19,7 @@ from catalog.network.identity import Resolver
 from catalog.network.session import Session
 from catalog.publish import publish_drafts
 from catalog.samples.publishing import Place
+from catalog.sampletype import SampleType
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from catalog.manifest import DraftKey
     from catalog.records import CodeReference, Record
     from catalog.samples.publishing import PublishedShard
-    from catalog.sampletype import SampleType
     from catalog.store import Store
     from catalog.syntax import Did
 
@@ -183,8 +183,14 @@ class Client:
         done = publish_drafts(drafting.finish(), self._session)
         return next(one.uri for one in done if one.key == key)
 
-    def _reference(self, schema: AtUri | SampleType) -> AtUri | SampleType:
-        return self.records.by_did(AtUri.parse(schema)) if isinstance(schema, str) else schema
+    def _reference(self, schema: object) -> AtUri | SampleType:
+        """What may stand where a schema is referred to; callers hand in classes, too, and should be told."""
+        if isinstance(schema, str):
+            return self.records.by_did(AtUri.parse(schema))
+        if not isinstance(schema, SampleType):
+            message = f"a schema is a sample type or an at:// URI, not {type(schema).__name__}"
+            raise TypeError(message)
+        return schema
 
     # --- finding -------------------------------------------------------------------------------------------------
 
@@ -210,7 +216,7 @@ class Client:
         :class:`~catalog.errors.InvalidSyntax`; while reading a :class:`~catalog.errors.NetworkError` when the named
         place doesn't answer, and :class:`~catalog.errors.StoreError`.
         """
-        wanted = Wanted(words=words_of(text), tags=tags_of(tag), schema=schema_name(schema, "schema"))
+        wanted = Wanted(text=text, tags=tags_of(tag), schema=schema_name(schema, "schema"))
         where = _where(publisher, pds, store, appview)
         return cast("Iterator[Finding[records.Dataset]]", self._search(where, records.DATASET, wanted, refused))
 
@@ -226,7 +232,7 @@ class Client:
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Schema]]:
         """Schemas; as :meth:`datasets`."""
-        wanted = Wanted(words=words_of(text), tags=tags_of(tag))
+        wanted = Wanted(text=text, tags=tags_of(tag))
         where = _where(publisher, pds, store, appview)
         return cast("Iterator[Finding[records.Schema]]", self._search(where, records.SCHEMA, wanted, refused))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from catalog.client.reading import Finding, Records, publisher_of
 from catalog.crawl.repositories import check_record
@@ -78,7 +78,7 @@ class Where:
             raise InvalidConfig("nothing says where to look", hint=hint)
         for name in ("pds", "appview"):
             text = getattr(self, name)
-            if text is not None and urlsplit(text).scheme not in ("http", "https"):
+            if text is not None and not text.startswith(("https://", "http://")):
                 raise InvalidConfig(f"{text[:200]!r} is not the URL of a server", where=name, hint="https://host")
 
 
@@ -186,8 +186,8 @@ class Search:
         """The method and its parameters. Only a text is searched for; the other conditions narrow where they can."""
         wanted = self._wanted
         asked = [] if publisher is None else [("repo", str(publisher.did))]
-        if self._collection == DATASET and wanted.words:
-            asked += [("q", " ".join(wanted.words)), *(("tags", tag) for tag in wanted.tags)]
+        if self._collection == DATASET and wanted.text is not None and wanted.text.strip():
+            asked += [("q", wanted.text), *(("tags", tag) for tag in wanted.tags)]
             asked += _address("schemaRef", wanted.schema)
             return "searchDatasets", [*asked, ("limit", "100")]
         if self._collection == LENS:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from catalog.records import Record
     from catalog.sampletype import SampleType
 
-__all__ = ["SchemaName", "Wanted", "schema_name", "tags_of", "words_of"]
+__all__ = ["SchemaName", "Wanted", "schema_name", "tags_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class SchemaName:
 class Wanted:
     """All that must be true of a record; what isn't said doesn't matter."""
 
-    words: tuple[str, ...] = ()
+    text: str | None = None
     tags: tuple[str, ...] = ()
     schema: SchemaName | None = None
     source: SchemaName | None = None
@@ -74,15 +74,11 @@ class Wanted:
         return all(name is None or name.fits(uri, sample_type_of) for name, uri in references)
 
     def _says(self, texts: Iterable[str | None]) -> bool:
-        if not self.words:
+        words = () if self.text is None else _folded(self.text).split()
+        if not words:
             return True
         whole = "\n".join(_folded(text) for text in texts if text is not None)
-        return all(word in whole for word in self.words)
-
-
-def words_of(text: str | None) -> tuple[str, ...]:
-    """The words of a search, folded."""
-    return () if text is None else tuple(dict.fromkeys(_folded(text).split()))
+        return all(word in whole for word in words)
 
 
 def schema_name(text: str | None, what: str) -> SchemaName | None:
