@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from catalog.manifest import load
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.network.session import Session, Write
-from catalog.publish import PublishReport, publish
+from catalog.publish import PublishReport, publish, publish_drafts
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION, read_record
 from catalog.syntax import AtUri, Datetime, RecordKey
 
@@ -109,6 +110,43 @@ def test_a_manifest_becomes_records_in_one_commit(network: Network, account: Acc
     assert (values[lens]["value"]["sourceSchema"], values[lens]["value"]["targetSchema"]) == (point, flat)
     assert values[verification]["value"]["lens"] == lens
     assert values[verification]["value"]["lensCommit"] == values[lens]["cid"]
+
+
+def test_what_became_of_each_record_is_answered_by_what_it_is(
+    network: Network, account: Account, manifest: Path
+) -> None:
+    """Its key, address and CID as the PDS has them, and whether it is new: what callers in code go by."""
+    with _session(account) as session:
+        first = publish_drafts(load([manifest]), session)
+        again = publish_drafts(load([manifest]), session)
+    assert {one.key for one in first} == set(_keys())
+    assert all(one.created for one in first)
+    assert again == tuple(replace(one, created=False) for one in first)
+    for one in first:
+        there = network.get_record(account.did, str(one.uri.collection), str(one.uri.rkey))
+        assert (one.uri, one.cid) == (there["uri"], there["cid"])
+
+
+def test_an_implied_schema_is_served_by_any_record_with_its_fields(
+    network: Network, account: Account, manifest: Path
+) -> None:
+    """Not so one that is said: there a word of its description is a change; and fields are one in both cases."""
+    _publish(account, manifest)
+    rev = network.latest_rev(account.did)
+    drafts = load([manifest])
+    point = replace(drafts.schemas[0], sample_type=replace(drafts.schemas[0].sample_type, description=None))
+    with _session(account) as session:
+        served = publish_drafts(replace(drafts, schemas=(replace(point, implied=True), drafts.schemas[1])), session)
+        assert not any(one.created for one in served)
+        assert {one.key for one in served} == set(_keys())
+        with pytest.raises(PublishError, match="other content"):
+            publish_drafts(replace(drafts, schemas=(point, drafts.schemas[1])), session)
+        fewer = replace(
+            point, implied=True, sample_type=replace(point.sample_type, fields=point.sample_type.fields[:1])
+        )
+        with pytest.raises(PublishError, match=r"points\.yaml:2: schema Point@1\.0\.0 is published with other fields"):
+            publish_drafts(replace(drafts, schemas=(fewer, drafts.schemas[1])), session)
+    assert network.latest_rev(account.did) == rev
 
 
 def test_a_second_publish_writes_nothing(network: Network, account: Account, manifest: Path) -> None:
