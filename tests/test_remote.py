@@ -177,6 +177,40 @@ def test_a_file_begins_anew_when_the_shard_changed(fake: Fake, tmp_path: Path, e
     assert [path.name for path in (tmp_path / "cache" / "shards").iterdir()] == [f"sha256-{SHA256}.tar"]
 
 
+def test_a_server_that_does_not_look_at_the_version_is_found_out(fake: Fake) -> None:
+    """It sends the asked range, of as many bytes, but of another version."""
+    served = Served(breaks=[100_000])
+
+    def careless(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if "range" not in asked.headers:
+            served(handler, asked)
+        else:
+            content_range = f"bytes 100000-{len(RAW) - 1}/{len(RAW)}"
+            answer(handler, OTHER[100_000:], 206, ETag='"two"', Content_Range=content_range)
+
+    fake.routes["/a.tar"] = careless
+    with pytest.raises(InvalidShard, match="changed"):
+        read(Shard(url=f"{fake.url}/a.tar"))
+
+
+def test_a_range_that_is_shorter_than_the_rest_is_gone_on_from(fake: Fake) -> None:
+    """A server may send less than it was asked for."""
+    served = Served(breaks=[100_000])
+
+    def in_parts(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if "range" not in asked.headers:
+            served(handler, asked)
+            return
+        start = int(asked.headers["range"][6:-1])
+        part = RAW[start : start + 90_000]
+        content_range = f"bytes {start}-{start + len(part) - 1}/{len(RAW)}"
+        answer(handler, part, 206, ETag='"one"', Content_Range=content_range)
+
+    fake.routes["/a.tar"] = in_parts
+    assert read(Shard(url=f"{fake.url}/a.tar")) == SAMPLES
+    assert read(Shard(url=f"{fake.url}/a.tar", checksum=f"sha256:{SHA256}")) == SAMPLES
+
+
 def test_a_shard_that_got_shorter_is_noticed(fake: Fake) -> None:
     """416: there is no such range any more."""
     with pytest.raises(InvalidShard, match="changed"):
@@ -188,7 +222,7 @@ def test_a_shard_that_got_shorter_is_noticed(fake: Fake) -> None:
 @pytest.mark.parametrize(
     "lie",
     ["bytes 0-99/100", "bytes 100001-400000/400001", "bytes 100000-5/400000", "bytes 100000-200000/7", "", "x",
-     "bytes */400000", "bytes 100000-" + "9" * 5000],
+     f"bytes 100001-{len(RAW) - 1}/{len(RAW)}", "bytes */400000", "bytes 100000-" + "9" * 5000],
 )  # fmt: skip
 @pytest.mark.parametrize("checksum", [False, True])
 def test_a_content_range_that_lies_is_refused(fake: Fake, lie: str, tmp_path: Path, *, checksum: bool) -> None:

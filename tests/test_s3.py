@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -249,6 +250,14 @@ def test_a_store_that_sends_us_round_in_circles_is_left(fake: Fake, region: str)
     assert len(fake.asked) <= 2
 
 
+def test_a_store_that_names_one_region_after_another_is_left(fake: Fake) -> None:
+    regions = cycle(["ap-south-1", "eu-west-1"])
+    fake.routes["/bucket/a.tar"] = lambda handler, _: _xml(handler, "Moved", 301, x_amz_bucket_region=next(regions))
+    with pytest.raises(RequestFailed, match="HTTP 301 Moved"):
+        read(Shard(url="s3://bucket/a.tar", endpoint=fake.url))
+    assert len(fake.asked) == 2
+
+
 def test_a_download_goes_on_with_a_new_signature(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, fake.url)
 
@@ -296,7 +305,7 @@ def test_a_busy_store_is_asked_again(fake: Fake) -> None:
         ("s3://data/a.tar", None, "cn-north-1", "https://data.s3.cn-north-1.amazonaws.com.cn/a.tar", True),
         ("s3://my.data/a.tar", None, "eu-west-1", "https://s3.eu-west-1.amazonaws.com/my.data/a.tar", True),
         ("s3://My_Data/a.tar", None, None, "https://s3.amazonaws.com/My_Data/a.tar", True),
-        ("s3://data/a b/ü?#%.tar", None, None, "https://data.s3.amazonaws.com/a%20b/%C3%BC%3F%23%25.tar", True),
+        ("s3://data/a b/ü?#%+.tar", None, None, "https://data.s3.amazonaws.com/a%20b/%C3%BC%3F%23%25%2B.tar", True),
         ("s3://data//a", None, None, "https://data.s3.amazonaws.com//a", True),
         ("s3://data/a.tar", "https://store.example.org/", None, "https://store.example.org/data/a.tar", False),
         ("s3://data/a.tar", "https://own.example.org", "auto", "https://own.example.org/data/a.tar", True),

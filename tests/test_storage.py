@@ -243,6 +243,14 @@ def test_what_a_killed_process_left_is_written_over(serve: Callable[[Path], str]
     assert [path.name for path in cache.iterdir()] == [f"sha256-{info.sha256}.tar"]
 
 
+def test_what_a_killed_process_left_is_no_part_of_an_empty_shard(cache: Path) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    cache.mkdir(parents=True)
+    (cache / f"sha256-{digest}.tar.part").write_bytes(tar_of(("a.msgpack", b"\x80")))
+    with fake_server({"/a.tar": lambda handler, _: answer(handler, b"")}) as fake, pytest.raises(InvalidShard):
+        read(Shard(url=f"{fake.url}/a.tar", checksum=f"sha256:{digest}"))
+
+
 def _read_in_a_process(url: str, checksum: str, results: Any) -> None:  # noqa: ANN401 - a queue of multiprocessing
     results.put([key for key, _ in read_shard(Shard(url=url, checksum=checksum), settings=LOOPBACK)])
 

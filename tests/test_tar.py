@@ -146,6 +146,7 @@ def test_old_tars_and_sums_in_other_spellings_are_read() -> None:
     for spelled in (b"%07o\0" % total, b"%6o\0 " % total, b"%06o  " % total, b"%08o" % total):
         assert read(plain[:148] + spelled + plain[156:] + b"abc".ljust(512, b"\0") + bytes(512)) == [("a", b"abc")]
     assert read(header("a", kind=b"\0", size=b"3 ") + b"abc".ljust(512, b"\0") + bytes(512)) == [("a", b"abc")]
+    assert read(header("a", size=b"000000000003") + b"abc".ljust(512, b"\0") + bytes(512)) == [("a", b"abc")]
     assert read(header("a", kind=b"7", size=b"00000000003 ") + b"abc".ljust(512, b"\0") + bytes(512)) == [("a", b"abc")]
 
 
