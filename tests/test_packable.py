@@ -15,6 +15,7 @@ from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at r
 
 from catalog import Array, DictSample, PackableSample, packable, wire
 from catalog.errors import InvalidSample, InvalidSchema
+from catalog.samples import annotations
 from catalog.samples.arrays import encode_array
 from catalog.samples.packable import class_from, pack, sample_type, unpack
 from catalog.sampletype import Field, FieldType, List, SampleType, Scalar, Unknown, type_text
@@ -209,8 +210,8 @@ def test_a_dict_sample_shows_npy_values_as_arrays_and_others_as_they_are() -> No
 def test_a_class_made_from_a_sample_type_has_that_sample_type(wanted: SampleType) -> None:
     made = class_from(wanted)
     assert sample_type(made) == wanted
-    del made.__packable_plan__  # type: ignore[attr-defined]
-    assert [(f.name, f.type, f.optional) for f in sample_type(made).fields] == [
+    read = annotations._from_annotations(made, made.__packable__).sample_type  # type: ignore[attr-defined]
+    assert [(f.name, f.type, f.optional) for f in read.fields] == [
         (f.name, f.type, f.optional) for f in wanted.fields
     ]
 

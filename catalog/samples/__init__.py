@@ -2,10 +2,22 @@
 
 ::
 
-    arrays      ndarray ⇄ bytes (.npy; the compact form is read too)
-    packable    a class with typed fields ⇄ a msgpack map ⇄ a sample type
-    shards      tars of samples: opened safely, checked, written deterministically
-    dataset     shards as one iterable of typed samples, from URLs or from an at:// URI
+    arrays        ndarray ⇄ bytes (.npy; the compact form is read too)
+    formats       sparse, structured, arrow tensor, safetensors ⇄ bytes, through optional libraries
+    annotations   the annotations of a class ⇄ the fields of a sample type
+    fitting       whether a value fits its field, and the errors that say which doesn't
+    packing       a sample ⇄ a msgpack map: pack, unpack, unpacker
+    packable      a class ⇄ a sample type: PackableSample, packable, class_from
+    preview       a sample for a person to look at
+    tar           the tar format: members read, members written
+    storage       where a shard's bytes come from: files, https, s3; cache and checksums
+    shards        tars of samples: opened safely, checked, written deterministically
+    batches       some samples as one, their arrays stacked
+    published     the records of datasets and schemas, from their accounts' own PDSes
+    dataset       shards as one iterable of typed samples, from URLs or from an at:// URI
+    lens          a sample of one type as one of another, and back
+    lenscode      the code of a published lens: fetched and run on request
+    publishing    what publishing from code needs of a client
 
 Terminology
 -----------

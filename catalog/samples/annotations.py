@@ -1,0 +1,274 @@
+"""The annotations of a class ⇄ the fields of a sample type, and the plan by which a class is packed and unpacked.
+
+::
+
+    image: NDArray[np.uint8] | None = None     ⇄     Field(name="image", type=Array(dtype="uint8"), optional=True)
+
+A :class:`Plan` is made once for a class and kept on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import operator
+import types
+import typing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+
+import numpy as np
+
+from catalog.errors import InvalidSchema
+from catalog.identifiers import attribute_names
+from catalog.samples.formats import ARRAYS
+from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from catalog.syntax import AtUri
+
+__all__ = ["MADE_FROM", "PYTHON", "WIRE", "Entry", "Identity", "Plan", "annotation", "plan_of"]
+
+WIRE: Final = "catalog.wire"
+"""The key of a wire name in the metadata of a dataclass field."""
+
+MADE_FROM: Final = "__made_from__"
+"""The attribute of a class made at run time: its sample type and the URI of the record, or None."""
+
+_KEPT: Final = "__packable_kept__"
+_SCALARS: Final[Mapping[type, Scalar]] = {
+    str: Scalar(kind="str"), int: Scalar(kind="int"), float: Scalar(kind="float"), bool: Scalar(kind="bool"),
+    bytes: Scalar(kind="bytes"),
+}  # fmt: skip
+PYTHON: Final[Mapping[str, type]] = {scalar.kind: kind for kind, scalar in _SCALARS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a packable class says of itself. ``own_init``: it wrote a constructor."""
+
+    name: str
+    version: str
+    description: str | None
+    uri: AtUri | None
+    own_init: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One field of a class. ``as_bytes``: array bytes are handed out as they are.
+
+    ``silent``: its ``None`` is left out when packing, because absent reads as ``None`` again.
+    """
+
+    attribute: str
+    field: Field
+    as_bytes: bool = False
+    default: Any = dataclasses.MISSING
+    factory: Callable[[], Any] | None = None
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the constructor knows what to do without a value."""
+        return self.default is not dataclasses.MISSING or self.factory is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether an absent field reads as ``None``."""
+        return self.field.optional and (self.default is None or not self.has_default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How to pack and unpack one class. ``plain``: its constructor does nothing but set the fields."""
+
+    sample_type: SampleType
+    entries: tuple[Entry, ...]
+    plain: bool
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Entry]:
+        """Wire name → entry, in their order."""
+        return {entry.field.name: entry for entry in self.entries}
+
+    @cached_property
+    def compiled(self) -> dict[object, Any]:
+        """What :mod:`~catalog.samples.packing` makes of the plan."""
+        return {}
+
+
+class _Kept:
+    """A plan as an attribute of its class. Where a class travels by value (cloudpickle), it is made anew."""
+
+    __slots__ = ("plan",)
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self.plan = plan
+
+    def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
+        return _Kept, ()
+
+
+def plan_of(cls: type) -> Plan:
+    """The plan of a packable class. Raises :class:`InvalidSchema` for annotations that are no field types."""
+    kept: _Kept | None = cls.__dict__.get(_KEPT)
+    if kept is not None and kept.plan is not None:
+        return kept.plan
+    identity = cls.__dict__.get("__packable__")
+    if identity is None:
+        raise InvalidSchema(f"{cls.__name__} is not a packable class", hint="use @packable or PackableSample")
+    plan = _from_sample_type(cls) if MADE_FROM in cls.__dict__ else _from_annotations(cls, identity)
+    setattr(cls, _KEPT, _Kept(plan))
+    return plan
+
+
+def _from_sample_type(cls: type) -> Plan:
+    wanted: SampleType = getattr(cls, MADE_FROM)[0]
+    names = attribute_names(field.name for field in wanted.fields)
+    entries = tuple(
+        Entry(attribute=names[field.name], field=field, default=None if field.optional else dataclasses.MISSING)
+        for field in wanted.fields
+    )
+    return Plan(sample_type=wanted, entries=entries, plain=True)
+
+
+def _from_annotations(cls: type, identity: Identity) -> Plan:
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except Exception as error:  # annotations are code, and that code is somebody else's
+        what = f"the annotations of {cls.__name__} can't be resolved: {error}"
+        raise InvalidSchema(what, hint="import the names they use at module level, not under TYPE_CHECKING") from error
+    attributes = [attribute for attribute in dataclasses.fields(cls) if attribute.init]
+    entries = tuple(_entry(cls, attribute, hints[attribute.name]) for attribute in attributes)
+    fields = tuple(entry.field for entry in entries)
+    if len({field.name for field in fields}) < len(fields):
+        raise InvalidSchema(f"{cls.__name__} has two fields of one wire name")
+    found = SampleType(name=identity.name, version=identity.version, fields=fields, description=identity.description)
+    return Plan(sample_type=found, entries=entries, plain=not identity.own_init and _is_plain(cls))
+
+
+def _is_plain(cls: type) -> bool:
+    """Whether an instance is its ``__dict__``: nothing runs when it is made, nothing stands before its fields."""
+    ours = ("__new__", "__setattr__", "__post_init__")
+    theirs = [getattr(object, name, None) for name in ours]
+    if [getattr(cls, name, None) for name in ours] != theirs or not cls.__dictoffset__:
+        return False
+    if any("__call__" in base.__dict__ for base in inspect.getmro(type(cls))[:-2]):  # the last two are type and object
+        return False
+    names = {attribute.name for attribute in dataclasses.fields(cls)}
+    code = cls.__init__.__code__  # type: ignore[misc] # dataclass() made it: its arguments are fields and InitVars
+    if set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]) != names:
+        return False
+    return not any(hasattr(base.__dict__.get(name), "__set__") for base in cls.__mro__ for name in names)
+
+
+def _entry(cls: type, attribute: dataclasses.Field[Any], hint: object) -> Entry:
+    inner, optional = _without_none(hint)
+    try:
+        type_, as_bytes = _field_type(inner)
+    except InvalidSchema as error:
+        raise error.within(f"{cls.__name__}.{attribute.name}") from None
+    return Entry(
+        attribute=attribute.name,
+        field=Field(name=attribute.metadata.get(WIRE, attribute.name), type=type_, optional=optional),
+        as_bytes=as_bytes,
+        default=attribute.default,
+        factory=None if attribute.default_factory is dataclasses.MISSING else attribute.default_factory,
+    )
+
+
+# --- annotation → field type ---------------------------------------------------------------------------------
+
+
+def _unaliased(hint: Any) -> Any:  # noqa: ANN401 - a type form
+    """What ``type X = …`` stands for, which numpy's ``NDArray`` may be."""
+    if hasattr(hint, "__value__"):
+        origin = get_origin(hint)
+        return hint.__value__ if origin is None else origin.__value__[get_args(hint)]
+    return hint
+
+
+def _without_none(hint: object) -> tuple[object, bool]:
+    """The hint without its "or None", and whether it had one, be it inside ``Annotated``."""
+    hint = _unaliased(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        rest = [option for option in arguments if option is not type(None)]
+        if len(rest) == 1 and len(rest) < len(arguments):
+            return rest[0], True
+    if origin is Annotated:
+        inner, optional = _without_none(arguments[0])
+        if optional:
+            return operator.getitem(Annotated, (inner, *arguments[1:])), True
+    return hint, False
+
+
+def _field_type(hint: Any) -> tuple[FieldType, bool]:  # noqa: ANN401 - a type form
+    """The field type of an annotation, and whether its array bytes are wanted as they are."""
+    hint = _unaliased(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        given = next((extra for extra in arguments[1:] if isinstance(extra, Array)), None)
+        return _field_type(arguments[0]) if given is None else _described_array(given, _unaliased(arguments[0]))
+    if _is_array(hint):
+        return Array(dtype=_dtype_name(arguments)), False
+    if origin is list and len(arguments) == 1:
+        item, as_bytes = _field_type(arguments[0])
+        return List(item=item), as_bytes
+    if hint is Any:
+        return Unknown(schema="{}"), False
+    if isinstance(hint, type) and hint in _SCALARS:
+        return _SCALARS[hint], False
+    raise InvalidSchema(f"{hint} is not a field type", hint="str, int, float, bool, bytes, NDArray, list[…], … | None")
+
+
+def _described_array(given: Array, hint: Any) -> tuple[FieldType, bool]:  # noqa: ANN401 - a type form
+    if hint is bytes:
+        return given, True
+    if _is_array(hint):
+        return dataclasses.replace(given, dtype=given.dtype or _dtype_name(get_args(hint))), False
+    if hint is Any or (given.format not in ARRAYS and hint not in _SCALARS and get_origin(hint) is not list):
+        return given, False
+    raise InvalidSchema(f"{hint} is not an array", hint="NDArray[…], or bytes for the bytes as they are")
+
+
+def _is_array(hint: object) -> bool:
+    return hint is np.ndarray or get_origin(hint) is np.ndarray
+
+
+def _dtype_name(arguments: tuple[object, ...]) -> str | None:
+    """The dtype in ``np.ndarray[shape, np.dtype[np.float32]]``, which is what ``NDArray[np.float32]`` means."""
+    scalar = get_args(arguments[1])[:1] if len(arguments) > 1 else ()
+    kind = scalar[0] if scalar else None
+    concrete = isinstance(kind, type) and issubclass(kind, np.generic) and not _is_abstract(kind)
+    return np.dtype(kind).name if concrete else None
+
+
+def _is_abstract(kind: type[np.generic]) -> bool:
+    """Whether numpy's class stands for several dtypes (``np.floating``): it has no dtype of its own."""
+    return kind.__module__ == "numpy" and any(sub.__module__ == "numpy" for sub in kind.__subclasses__())
+
+
+# --- field type → annotation ---------------------------------------------------------------------------------
+
+
+def annotation(field: Field) -> Any:  # noqa: ANN401 - a type form
+    """What a class writes for the field."""
+    inner = _python_type(field.type)
+    return inner | None if field.optional and inner is not Any else inner
+
+
+def _python_type(type_: FieldType) -> Any:  # noqa: ANN401 - a type form
+    match type_:
+        case Scalar():
+            return PYTHON[type_.kind]
+        case List():
+            return list.__class_getitem__(_python_type(type_.item))
+        case Array():
+            bare = {"sparseBytes": Any, "safetensors": dict[str, np.ndarray]}.get(type_.format, np.ndarray)
+            return operator.getitem(Annotated, (bare, type_))
+        case Unknown():
+            return Any

@@ -1,0 +1,365 @@
+"""Samples ⇄ their bytes: a flat msgpack map of wire name → value.
+
+::
+
+    pack(sample)                          bytes; every value is checked against its field
+    unpack(Digit, raw, key="000017")      a Digit
+    read = unpacker(Digit)                the same for many, compiled once: read(raw, "000017")
+
+There are two ways to read. The *quick* one holds for a map whose names were seen before and whose values have exactly
+the types they should: it looks at them all at once, and fills the sample. Everything else (whole numbers where floats
+are promised, ``None``, faults) goes the *careful* way, field by field, which is what decides and what explains.
+
+Tricky bits
+-----------
+- msgpack makes room for what a header claims, so nothing may claim more than the bytes given could hold; lists nest,
+  so their length has a cap besides.
+- In data without a type, bytes in ``.npy`` form are shown as arrays; bytes that only look like it stay bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import suppress
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+
+import msgpack
+import numpy as np
+
+from catalog.errors import DataError, InvalidArray, InvalidSample, MissingExtra
+from catalog.samples.annotations import PYTHON, plan_of
+from catalog.samples.arrays import MAGIC, Buffer, decode_array, encode_array
+from catalog.samples.fitting import explained, fits_array, fits_scalar, misfit
+from catalog.samples.formats import decode, encode
+from catalog.sampletype import Array, Field, FieldType, List, Scalar, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from catalog.samples.annotations import Entry, Plan
+
+__all__ = ["DictSample", "pack", "unpack", "unpacker"]
+
+T = TypeVar("T")
+
+MAX_LIST: Final = 1 << 20
+"""Items of one list. msgpack makes room for as many as a header claims, and lists nest: the cap bounds that."""
+
+_MAX_DEPTH: Final = 16
+_LAYOUTS: Final = 64
+_BAD_MSGPACK: Final = (
+    ValueError, TypeError, MemoryError, RecursionError, OverflowError, BufferError, msgpack.UnpackException,
+)  # fmt: skip
+
+
+class DictSample(dict[str, Any]):
+    """A sample without a type: wire name → value. Values in ``.npy`` form are arrays, others as they came.
+
+    ``__key__`` is its key in its shard.
+    """
+
+    __key__ = ""
+
+
+# --- writing -------------------------------------------------------------------------------------------------
+
+
+def pack(sample: object) -> bytes:
+    """A sample (of a packable class, or a dict) as msgpack bytes: a flat map of wire name → value.
+
+    Optional fields that are ``None`` are left out. Raises :class:`InvalidSample` when a value isn't what its field
+    promises, arrays with their dtype and shape included, and :class:`~catalog.errors.MissingExtra`.
+    """
+    key = getattr(sample, "__key__", "")
+    if isinstance(sample, dict):
+        values: dict[Any, Any] = sample
+    else:
+        values = {}
+        for entry in plan_of(type(sample)).entries:
+            value = getattr(sample, entry.attribute)
+            field = entry.field
+            if value is not None or not field.optional:
+                values[field.name] = _write(field.type, value, key, entry)
+            elif not entry.silent:
+                values[field.name] = None
+    try:
+        packed: bytes = msgpack.packb(values, use_bin_type=True, default=_write_any)
+    except (ValueError, TypeError, OverflowError, RecursionError, InvalidArray) as error:
+        raise InvalidSample(f"the sample can't be packed: {error}", where=key or None) from error
+    return packed
+
+
+def _write_any(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
+    """What msgpack doesn't know, as something it knows."""
+    if isinstance(value, np.ndarray):
+        return encode_array(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} can't be stored")
+
+
+def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa: ANN401
+    if isinstance(value, np.generic):
+        value = value.item()
+    match type_:
+        case Array() if entry.as_bytes:
+            if isinstance(value, bytes):
+                return value
+        case Array() if fits_array(type_, value):
+            try:
+                return encode(type_, value)
+            except (InvalidArray, MissingExtra) as error:
+                raise explained(error, key, entry.field) from error
+        case List() if isinstance(value, list | tuple):
+            return [_write(type_.item, item, key, entry) for item in value]
+        case Scalar() if fits_scalar(type_.kind, value):
+            return _as_float(value, key, entry.field) if type_.kind == "float" else value
+        case Unknown():
+            return value
+    raise misfit(type_, value, key, entry.field)
+
+
+# --- reading: the careful way --------------------------------------------------------------------------------
+
+
+def unpack(cls: type[T], raw: Buffer, *, key: str = "", validate: bool = False) -> T:
+    """The sample of class ``cls`` in msgpack bytes; unknown wire names are ignored.
+
+    ``validate`` checks the dtype and shape of every array against the class. Raises :class:`InvalidSample`, naming
+    sample key, field, what was expected and what was found, and :class:`~catalog.errors.MissingExtra`.
+    """
+    return unpacker(cls, validate=validate)(raw, key)
+
+
+def _unpack_map(raw: Buffer, key: str) -> dict[Any, Any]:
+    """The map in msgpack bytes; everything in it is bounded by the length of ``raw``, which is msgpack's default."""
+    try:
+        if len(raw) <= MAX_LIST:
+            values = msgpack.unpackb(raw, strict_map_key=False)
+        else:
+            values = msgpack.unpackb(raw, strict_map_key=False, max_array_len=MAX_LIST)
+    except _BAD_MSGPACK as error:
+        raise InvalidSample(f"the sample is not msgpack: {str(error)[:200]}", where=key or None) from error
+    if type(values) is not dict:
+        raise InvalidSample("the sample is not a map of field names", where=key or None)
+    return values
+
+
+def _read_carefully(cls: type[T], plan: Plan, values: dict[Any, Any], key: str, *, validate: bool) -> T:
+    _check_names(values, key)
+    arguments: dict[str, Any] = {}
+    for entry in plan.entries:
+        field = entry.field
+        value = values.get(field.name, dataclasses.MISSING)
+        if value is dataclasses.MISSING and entry.has_default:
+            continue
+        if field.optional and (value is None or value is dataclasses.MISSING):
+            arguments[entry.attribute] = None
+        else:
+            arguments[entry.attribute] = _read(field.type, value, key, entry, validate=validate)
+    return _constructed(cls, arguments, key)
+
+
+def _constructed(cls: type[T], arguments: dict[str, Any], key: str) -> T:
+    made = cls(**arguments)
+    if key:
+        with suppress(AttributeError):  # a class with __slots__ has no room for it
+            object.__setattr__(made, "__key__", key)
+    return made
+
+
+def _check_names(values: dict[Any, Any], key: str) -> None:
+    if not all(isinstance(name, str) for name in values):
+        raise InvalidSample("the sample is not a map of field names", where=key or None)
+
+
+def _read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold anything
+    if type(value) is list and depth < _MAX_DEPTH:
+        return [_read_any(item, depth + 1) for item in value]
+    if type(value) is not bytes or value[:6] != MAGIC:
+        return value
+    try:
+        return decode_array(value)
+    except InvalidArray:
+        return value  # bytes that only look like an array; without a type nobody can say
+
+
+def _read(type_: FieldType, value: Any, key: str, entry: Entry, *, validate: bool) -> Any:  # noqa: ANN401
+    match type_:
+        case Array() if isinstance(value, bytes):
+            return value if entry.as_bytes else _read_array(type_, value, key, entry.field, validate=validate)
+        case List() if isinstance(value, list):
+            return [_read(type_.item, item, key, entry, validate=validate) for item in value]
+        case Scalar() if fits_scalar(type_.kind, value):
+            return _as_float(value, key, entry.field) if type_.kind == "float" else value
+        case Unknown() if value is not dataclasses.MISSING:
+            return _read_any(value)
+    raise misfit(type_, value, key, entry.field)
+
+
+def _read_array(type_: Array, value: bytes, key: str, field: Field, *, validate: bool) -> Any:  # noqa: ANN401
+    try:
+        found = decode(type_, value)
+    except (InvalidArray, MissingExtra) as error:
+        raise explained(error, key, field) from error
+    if validate and not fits_array(type_, found):
+        raise misfit(type_, found, key, field)
+    return found
+
+
+def _as_float(value: float, key: str, field: Field) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise misfit(field.type, value, key, field) from None
+
+
+# --- reading: the quick way ----------------------------------------------------------------------------------
+
+
+class _Layout(NamedTuple):
+    """What to do with a map of certain names in a certain order.
+
+    ``kinds`` are the exact types of what ``picked`` takes from the map; ``readers`` turn stored values into a sample's;
+    ``renamed`` is attribute ← wire name, None where the map is the sample's ``__dict__`` as it is.
+    """
+
+    picked: Callable[[dict[str, Any]], Iterable[Any]]
+    kinds: tuple[type, ...]
+    readers: tuple[tuple[str, Callable[[Any], Any]], ...]
+    renamed: tuple[tuple[str, str], ...] | None
+    defaults: Mapping[str, Any]
+    factories: tuple[tuple[str, Callable[[], Any]], ...]
+
+
+def unpacker(cls: type[T], *, validate: bool = False) -> Callable[[Buffer, str], T]:
+    """What reads samples of class ``cls``, given msgpack bytes and the sample's key; see :func:`unpack`.
+
+    Made once for each class. Raises :class:`~catalog.errors.InvalidSchema` for a class that isn't packable.
+    """
+    if issubclass(cls, dict):
+        return cast("Callable[[Buffer, str], T]", partial(_read_dict, cls))
+    plan = plan_of(cls)
+    found = plan.compiled.get(validate)
+    if found is None:
+        found = plan.compiled[validate] = _compiled(cls, plan, validate=validate)
+    return cast("Callable[[Buffer, str], T]", found)
+
+
+def _read_dict(cls: type[dict[str, Any]], raw: Buffer, key: str = "") -> dict[str, Any]:
+    values = _unpack_map(raw, key)
+    _check_names(values, key)
+    for name, value in values.items():
+        if type(value) is bytes or type(value) is list:
+            values[name] = _read_any(value)
+    made = cls(values)
+    if key:
+        made.__key__ = key  # type: ignore[attr-defined] # DictSample has it
+    return made
+
+
+def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, str], T]:
+    # Names are the publisher's: only so many layouts, of only so many names, are remembered.
+    longest = 2 * len(plan.entries) + 16
+    layout_of = lru_cache(maxsize=max(2, min(_LAYOUTS, 20_000 // longest)))(partial(_layout, plan, validate=validate))
+    careful = partial(_read_carefully, cls, plan, validate=validate)
+    plain, new = plan.plain, object.__new__
+
+    def read(raw: Buffer, key: str = "") -> T:
+        values = _unpack_map(raw, key)
+        layout = layout_of(tuple(values)) if len(values) <= longest else None
+        if layout is None:
+            return careful(values, key)
+        picked, kinds, readers, renamed, defaults, factories = layout
+        if tuple(map(type, picked(values))) != kinds:
+            return careful(values, key)
+        try:
+            for name, reader in readers:
+                values[name] = reader(values[name])
+        except (DataError, MissingExtra):
+            return careful(_unpack_map(raw, key), key)
+        state = values if renamed is None else {attribute: values[name] for attribute, name in renamed}
+        if defaults:
+            state.update(defaults)
+        for attribute, factory in factories:
+            state[attribute] = factory()
+        if not plain:
+            return _constructed(cls, state, key)
+        if key:
+            state["__key__"] = key
+        made = new(cls)
+        made.__dict__ = state
+        return made
+
+    return read
+
+
+def _layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> _Layout | None:
+    """The layout for these names; ``None`` when they are no field names or a required field isn't among them."""
+    if not all(isinstance(name, str) for name in names):
+        return None
+    known = plan.by_name
+    absent = [entry for name, entry in known.items() if name not in set(names)]
+    if any(not entry.has_default and not entry.field.optional for entry in absent):
+        return None
+    steps = {name: _step(known[name].field.type, known[name], validate=validate) for name in names if name in known}
+    typed = tuple(name for name, (kind, _) in steps.items() if kind is not None)
+    as_it_is = all(name in known and known[name].attribute == name for name in names)
+    return _Layout(
+        picked=_picker(typed, everything=len(typed) == len(names)),
+        kinds=tuple(kind for kind, _ in steps.values() if kind is not None),
+        readers=tuple((name, reader) for name, (_, reader) in steps.items() if reader is not None),
+        renamed=None if as_it_is else tuple((known[name].attribute, name) for name in steps),
+        defaults={
+            entry.attribute: entry.default if entry.has_default else None for entry in absent if entry.factory is None
+        },
+        factories=tuple((entry.attribute, entry.factory) for entry in absent if entry.factory is not None),
+    )
+
+
+def _picker(names: tuple[str, ...], *, everything: bool) -> Callable[[dict[str, Any]], Iterable[Any]]:
+    if everything:
+        return dict.values
+    if len(names) < 2:  # itemgetter of one gives no tuple
+        return lambda values: [values[name] for name in names]
+    return itemgetter(*names)
+
+
+def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | None, Callable[[Any], Any] | None]:
+    """The type that a stored value must have, ``None`` for any, and what reads it, ``None`` when it is ready."""
+    match type_:
+        case Scalar():
+            return PYTHON[type_.kind], None
+        case Unknown():
+            return None, _read_any
+        case List():
+            kind, reader = _step(type_.item, entry, validate=validate)
+            return list, _list_reader(kind, reader)
+        case Array():
+            return bytes, None if entry.as_bytes else _array_reader(type_, validate=validate)
+
+
+def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
+    if validate:
+        return partial(_decode_fitting, type_)
+    return decode_array if type_.format in ("ndarrayBytes", "structuredBytes") else partial(decode, type_)
+
+
+def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Callable[[list[Any]], list[Any]]:
+    wanted = {kind}
+
+    def read(items: list[Any]) -> list[Any]:
+        if kind is not None and not set(map(type, items)) <= wanted:
+            raise InvalidSample("an item of another type")  # the careful way will say which
+        return items if reader is None else list(map(reader, items))
+
+    return read
+
+
+def _decode_fitting(type_: Array, raw: bytes) -> Any:  # noqa: ANN401
+    found = decode(type_, raw)
+    if not fits_array(type_, found):
+        raise InvalidSample("another dtype or shape")  # as above
+    return found
