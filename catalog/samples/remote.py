@@ -11,6 +11,9 @@ itself says whether it still has what the first bytes came from. What is done wi
 416                       as another validator
 ========================  ====================================================================================
 
+Nothing is read ahead by a thread: the kernel's socket buffers do it already. A shard of 25 MB that takes 1.0 s to
+arrive and whose samples take 1.2 s to use takes 1.3 s together.
+
 A validator is a strong ETag, or a Last-Modified that is a second older than the answer (RFC 9110, 8.8.2.2 and 13.1.5).
 """
 
