@@ -22,9 +22,9 @@ MAX_LENGTH: Final = 60
 
 _USED: Final = frozenset({
     # annotations of generated code: a field of that name with a default would hide them from later fields
-    "str", "int", "float", "bool", "bytes", "list", "np", "wire",
+    "str", "int", "float", "bool", "bytes", "list", "dict", "np", "wire",
     # what every sample has
-    "as_wds", "packed", "from_bytes",
+    "as_wds", "packed", "from_bytes", "publish_to_atproto",
     # what generated scripts import or define
     "msgpack", "io", "wds", "dataset", "sample",
 })  # fmt: skip
@@ -32,6 +32,9 @@ _USED: Final = frozenset({
 _USED_CLASSES: Final = frozenset({
     "PackableSample", "Dataset", "DictSample", "Array", "Annotated", "Any", "NDArray", "Ellipsis", "NotImplemented",
 })  # fmt: skip
+
+_BESIDE_CLASSES: Final = frozenset({"Batch", "DataLoader", "batch", "columns", "loader"})
+"""What snippets import or define beside a class; a field may have such a name."""
 
 
 def attribute_names(wire_names: Iterable[str], *, reserved: frozenset[str] = frozenset()) -> dict[str, str]:
@@ -68,7 +71,7 @@ def class_name(text: str) -> str:
     words = re.split(r"[^A-Za-z0-9]+", _ascii(text))
     joined = text if _is_plain(text) else "".join(word[:1].upper() + word[1:] for word in words if word)
     name = _identifier(joined, fallback="Sample", prefix="Sample")
-    return f"{name}Type" if hasattr(builtins, name) else name
+    return f"{name}Type" if hasattr(builtins, name) or name in _BESIDE_CLASSES else name
 
 
 def pascal_case(text: str) -> str:

@@ -146,12 +146,6 @@ LAYOUT = SampleType(
 )
 
 
-def test_the_layout_is_the_one_in_the_golden_file() -> None:
-    golden = Path(__file__).parent / "data" / "generated_class.py.txt"
-    uri, cid = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/science.alt.dataset.schema/layout:1.0.0", "bafyreib"
-    assert python_class(LAYOUT, uri=uri, cid=cid) == golden.read_text(encoding="utf-8")
-
-
 def test_the_formatter_and_the_strict_type_checker_have_nothing_to_say(tmp_path: Path) -> None:
     path = tmp_path / "generated.py"
     use = 'sample = LayoutOfAClass(short="", class_=None, image=1)\nreveal_type(sample.depth)\n'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import Group, flat
-from catalog.codegen.python import NUMPY, READ_AS_ARRAYS, PythonField, assignment, docstring
+from catalog.codegen.python import NUMPY, PythonField, assignment, docstring
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import first_paragraph, literal, notes, one_line, origin, parts
 from catalog.identifiers import attribute_names, class_name
@@ -36,6 +36,9 @@ _RESERVED_CLASSES: Final = frozenset({
     "BaseModel", "ConfigDict", "Field", "GetCoreSchemaHandler", "Literal", "Npy", "PackedModel", "Self", "core_schema",
     "dataclass", "decoded", "encoded", "math", "struct",
 })  # fmt: skip
+
+_NPY: Final = ("ndarrayBytes", "structuredBytes")
+"""The array forms that are .npy; for the others numpy is not enough."""
 
 _MSGPACK: Final = "import msgpack  # type: ignore[import-untyped, unused-ignore]"
 
@@ -168,7 +171,7 @@ def _annotation(type_: FieldType) -> Source:
         case Unknown():
             return "Any"
         case Array():
-            if type_.format not in READ_AS_ARRAYS:
+            if type_.format not in _NPY:
                 return "bytes"
             return Group("Annotated[", (f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]", _npy(type_)), "]")
 

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "NUMPY", "READ_AS_ARRAYS", "Group", "PythonField", "assignment", "docstring", "laid_out", "literal", "one_line",
+    "NUMPY", "Group", "PythonField", "assignment", "docstring", "laid_out", "literal", "one_line",
     "python_class", "python_module",
 ]  # fmt: skip
 
 _INDENT: Final = RUFF.step
-SCHEMA_KEYWORD: Final = False
-READ_AS_ARRAYS: Final = ("ndarrayBytes", "structuredBytes")
+_TYPED: Final = ("ndarrayBytes", "arrowTensor")
+"""The array forms whose dtype stands inside ``NDArray[…]``."""
+
 NUMPY: Final = {
     "bool": "np.bool_",
     **{name: f"np.{name}" for name in (
@@ -84,7 +85,7 @@ def python_module(
 ) -> str:
     """The same, through templates of the user's."""
     names = attribute_names(field.name for field in sample_type.fields)
-    from_record = SCHEMA_KEYWORD and uri is not None and _is_uri(uri)
+    from_record = uri is not None and _is_of_record(uri)
     view = ClassView(
         imports=tuple(_imports(sample_type, names, also)),
         name=class_name(sample_type.name),
@@ -98,29 +99,26 @@ def python_module(
     return rendered("python", view, templates=templates)
 
 
-def _is_uri(text: str) -> bool:
+def _is_of_record(text: str) -> bool:
     try:
-        AtUri.parse(text)
+        return AtUri.parse(text).rkey is not None
     except InvalidSyntax:
         return False
-    return True
 
 
 def _imports(sample_type: SampleType, names: dict[str, str], also: Iterable[str]) -> list[str]:
     types = [part for field in sample_type.fields for part in parts(field.type)]
-    arrays = [type_ for type_ in types if isinstance(type_, Array)]
-    typing = ["Annotated"] if any(_is_annotated(array) for array in arrays) else []
-    open_dtype = any(array.format in READ_AS_ARRAYS and array.dtype not in NUMPY for array in arrays)
-    typing += ["Any"] if open_dtype or any(isinstance(type_, Unknown) for type_ in types) else []
+    bare = [_bare(type_) for type_ in types if isinstance(type_, Array)]
+    typing = ["Annotated"] if any(isinstance(type_, Array) and _is_annotated(type_) for type_ in types) else []
+    has_any = any("Any" in text for text in bare) or any(isinstance(type_, Unknown) for type_ in types)
+    typing += ["Any"] if has_any else []
     ours = {"PackableSample", *also} | ({"Array"} if "Annotated" in typing else set())
     ours |= {"wire"} if any(wire != name for wire, name in names.items()) else set()
-    has_arrays = any(array.format in READ_AS_ARRAYS for array in arrays)
-    has_dtypes = any(array.dtype in NUMPY and array.format in READ_AS_ARRAYS for array in arrays)
     return [
         *([f"from typing import {', '.join(typing)}", ""] if typing else []),
-        *(["import numpy as np"] if has_dtypes else []),
+        *(["import numpy as np"] if any("np." in text for text in bare) else []),
         f"from catalog import {', '.join(sorted(ours))}",
-        *(["from numpy.typing import NDArray"] if has_arrays else []),
+        *(["from numpy.typing import NDArray"] if any("NDArray" in text for text in bare) else []),
     ]
 
 
@@ -169,7 +167,12 @@ def assignment(name: str, annotation: Source, default: Source, *, optional: bool
     if default and len(f"{_INDENT}{name}: {hint} = (") <= WIDTH:
         return "\n".join((f"{_INDENT}{name}: {hint} = (", laid_out(default, indent=deeper), f"{_INDENT})"))
     if not optional:
-        return laid_out(annotation, prefix=f"{name}: ", suffix=equals, indent=_INDENT)
+        opening = default.open if isinstance(default, Group) else default
+        suffix = f" = {opening}" if default else ""
+        *lines, last = laid_out(annotation, prefix=f"{name}: ", suffix=suffix, indent=_INDENT).split("\n")
+        if isinstance(default, Group):
+            last = laid_out(default, prefix=last.strip().removesuffix(default.open), indent=_INDENT)
+        return "\n".join((*lines, last))
     inner = f"{deeper}{hint}"
     if len(inner) > WIDTH:
         inner = f"{laid_out(annotation, indent=deeper)}\n{deeper}| None"
@@ -206,19 +209,35 @@ def _annotation(type_: FieldType) -> Source:
         case Unknown():
             return "Any"
         case Array():
-            bare = f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]" if type_.format in READ_AS_ARRAYS else "bytes"
-            return Group("Annotated[", (bare, _array(type_)), "]") if _is_annotated(type_) else bare
+            bare = _bare(type_)
+            if _is_annotated(type_):
+                return Group("Annotated[", (bare, _array(type_)), "]")
+            return Group("NDArray[", (bare.removeprefix("NDArray[")[:-1],), "]")
+
+
+def _bare(array: Array) -> str:
+    """What a value is, without what only ``Array`` can say of it. The table is in :mod:`catalog.samples.formats`."""
+    if array.format == "sparseBytes":
+        return "Any"
+    if array.format == "safetensors":
+        return "dict[str, NDArray[Any]]"
+    return f"NDArray[{NUMPY.get(array.dtype or '', 'Any') if array.format in _TYPED else 'Any'}]"
+
+
+def _has_dtype(array: Array) -> bool:
+    """Whether numpy's own annotation says the dtype."""
+    return array.format in _TYPED and array.dtype in NUMPY
 
 
 def _is_annotated(array: Array) -> bool:
     """Whether numpy's own annotation can't say all that is known."""
-    known_dtype = array.dtype is None or (array.dtype in NUMPY and array.format in READ_AS_ARRAYS)
-    return not (known_dtype and array.shape is None and array.dimensions is None and array.format == "ndarrayBytes")
+    told = array.dtype is None or _has_dtype(array)
+    return not (told and array.shape is None and array.dimensions is None and array.format == "ndarrayBytes")
 
 
 def _array(array: Array) -> Source:
     said: list[Source] = []
-    if array.dtype is not None and (array.dtype not in NUMPY or array.format not in READ_AS_ARRAYS):
+    if array.dtype is not None and not _has_dtype(array):
         said.append(f"dtype={literal(array.dtype)}")
     if array.shape is not None:
         said.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))

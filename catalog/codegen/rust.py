@@ -116,10 +116,8 @@ def struct_name(text: str) -> str:
 
 def _field_name(wire: str) -> str:
     name = snake_case(wire) or "field"
-    if name[0].isdigit():
-        name = f"field_{name}"
-    if name in _NEVER_RAW:
-        return f"{name}_"
+    if name[0].isdigit() or name in _NEVER_RAW:
+        return f"field_{name}"
     return f"r#{name}" if name in _RAW else name
 
 
