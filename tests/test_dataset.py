@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import pickle
 import subprocess
 import sys
+import tarfile
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgpack
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
 import catalog
@@ -30,11 +38,15 @@ from catalog.records import (
     Schema,
     Size,
     Storage,
+    UnknownStorage,
     write_record,
 )
 from catalog.records import Dataset as DatasetRecord
-from catalog.samples.dataset import _stored
-from catalog.samples.packable import sample_type
+from catalog.samples.arrays import encode_array
+from catalog.samples.iterating import Part
+from catalog.samples.packable import class_from, sample_type
+from catalog.samples.published import Published, shards_of
+from catalog.samples.shards import Shard
 from catalog.syntax import AtUri, Datetime, Did
 
 if TYPE_CHECKING:
@@ -136,6 +148,145 @@ def test_a_sample_that_does_not_fit_is_named_with_its_shard(folder: Path) -> Non
         list(Dataset.from_urls(f"{folder}/t-000000.tar", Other))
 
 
+def test_shards_that_were_written_make_a_dataset_of_known_length(tmp_path: Path) -> None:
+    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=4)
+    dataset = Dataset.from_shards(infos, Tile)
+    assert len(dataset) == 10
+    assert list(dataset) == tiles(10)
+    assert dataset.shards[0].checksum == f"sha256:{infos[0].sha256}"
+    with pytest.raises(TypeError, match="not known"):
+        len(Dataset.from_shards(dataset.shards, Tile))
+    assert isinstance(Dataset.from_shards(dataset.shards).head(1)[0], DictSample)
+
+
+def test_steps_that_change_the_number_change_the_length(folder: Path) -> None:
+    dataset = replace(numbered(folder), _stored=10)
+    assert [len(dataset.map(str)), len(dataset.shuffled()), len(dataset.validated())] == [10, 10, 10]
+    for size in (1, 3, 4, 5, 10, 11):
+        assert len(dataset.batched(size)) == len(list(dataset.batched(size)))
+        assert len(dataset.batched(size, drop_last=True)) == len(list(dataset.batched(size, drop_last=True)))
+    assert dataset.filter(bool).length is None
+    assert dataset.filter(bool).batched(2).length is None
+    assert len(dataset.batched(3).batched(2)) == 2
+
+
+def numbered(folder: Path) -> Dataset[Tile]:
+    return Dataset.from_urls(f"{folder}/t-{{000000..000002}}.tar", Tile)
+
+
+def numbers(dataset: Dataset[Tile]) -> list[int]:
+    return [tile.number for tile in dataset]
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 7, 10])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_nodes_share_the_samples_and_none_is_idle(folder: Path, nodes: int, seed: int | None) -> None:
+    dataset = numbered(folder) if seed is None else numbered(folder).shuffled(seed, 3)
+    parts = [numbers(dataset.split_by_node(rank, nodes)) for rank in range(nodes)]
+    assert sorted(chain(*parts)) == list(range(10))
+    assert all(parts)
+    known = [replace(dataset, _stored=10).split_by_node(rank, nodes).length for rank in range(nodes)]
+    assert known == [len(part) if nodes > 3 or nodes == 1 else None for part in parts]
+
+
+@given(shards=st.integers(0, 6), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3), data=st.data())
+def test_parts_of_parts_are_disjoint_and_complete(shards: int, sizes: list[int], data: st.DataObject) -> None:
+    """What nodes, nodes in nodes and workers read, by an obvious count of who reads which sample."""
+    lengths = data.draw(st.lists(st.integers(0, 5), min_size=shards, max_size=shards))
+    whole = Part(shards=tuple(Shard(url=f"{number}.tar") for number in range(shards)))
+    parts = [whole]
+    for size in sizes:
+        parts = [part.dealt(rank, size) for part in parts for rank in range(size)]
+    read = []
+    for part in parts:
+        here = [(shard.url, place) for shard in part.shards for place in range(lengths[int(shard.url[:-4])])]
+        read += here[part.first :: part.every]
+    assert sorted(read) == sorted(
+        (f"{number}.tar", place) for number in range(shards) for place in range(lengths[number])
+    )
+
+
+def test_a_rank_that_is_none_is_refused(folder: Path) -> None:
+    for rank, nodes in ((-1, 2), (2, 2), (0, 0)):
+        with pytest.raises(ValueError, match="none of"):
+            numbered(folder).split_by_node(rank, nodes)
+
+
+def is_odd(tile: Tile) -> bool:
+    return tile.number % 2 == 1
+
+
+def doubled(tile: Tile) -> Tile:
+    return Tile(image=tile.image, number=tile.number * 2)
+
+
+def test_a_dataset_pickles_with_its_steps_and_with_a_class_made_at_run_time(folder: Path) -> None:
+    dataset = numbered(folder).shuffled(3).filter(is_odd).map(doubled).validated().split_by_node(0, 1)
+    again = pickle.loads(pickle.dumps(dataset))  # noqa: S301 - our own
+    assert again == dataset
+    assert list(again) == list(dataset)
+    made: Dataset[Any] = Dataset.from_urls(f"{folder}/t-000000.tar", class_from(sample_type(Tile)))
+    again = pickle.loads(pickle.dumps(made.batched(3)))  # noqa: S301
+    assert [batch.number.tolist() for batch in again] == [[0, 1, 2], [3]]
+
+
+def test_shapes_are_checked_on_request(folder: Path) -> None:
+    class Wide(PackableSample):
+        image: Annotated[NDArray[np.uint8], Array(shape=(4, 4))]
+
+    loose = Dataset.from_urls(f"{folder}/t-000000.tar", Wide)
+    assert loose.head(1)[0].image.shape == (2, 2)
+    with pytest.raises(InvalidSample, match=r"t-000000\.tar\.00000000: field 'image': expected array\[uint8, 4, 4\]"):
+        loose.validated().head(1)
+
+
+# --- bad samples ---------------------------------------------------------------------------------------------
+
+
+def with_sample(folder: Path, raw: bytes) -> Path:
+    """A shard with a good sample, that one, and a good one."""
+    path = folder / "bad.tar"
+    good = Tile(image=np.zeros((2, 2), np.uint8), number=1).packed
+    with tarfile.open(path, "w") as tar:
+        for key, data in (("a", good), ("b", raw), ("c", good)):
+            member = tarfile.TarInfo(f"{key}.msgpack")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+BAD = {
+    "a field is missing": (msgpack.packb({"number": 1}), "'image'.*nothing"),
+    "a field of another type": (msgpack.packb({"image": "no", "number": 1}), "'image'.*str"),
+    "an array header that lies": (
+        msgpack.packb({"image": encode_array(np.zeros((2, 2), np.uint8))[:-1], "number": 1}),
+        "'image'.*promises 4 bytes",
+    ),
+    "no array at all": (msgpack.packb({"image": b"\x00", "number": 1}), "'image'.*array"),
+    "a msgpack bomb": (b"\xdd\xff\xff\xff\xff" * 100, "msgpack"),
+    "nested too deep": (b"\x91" * 100_000, "msgpack"),
+    "no map": (msgpack.packb([1]), "map"),
+    "nothing": (b"", "msgpack"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize("way", ["ordered", "shuffled", "dealt", "batched"])
+def test_a_bad_sample_is_named_with_its_shard_and_the_dataset_stays_usable(folder: Path, what: str, way: str) -> None:
+    raw, said = BAD[what]
+    whole = Dataset.from_urls([with_sample(folder, raw), folder / "t-000000.tar"], Tile)
+    ways: dict[str, Dataset[Any]] = {
+        "ordered": whole,
+        "shuffled": whole.shuffled(1, 2),
+        "dealt": whole.split_by_node(1, 3),
+        "batched": whole.batched(2),
+    }
+    for _ in range(2):
+        with pytest.raises(InvalidSample, match=rf"bad\.tar\.b: .*{said}"):
+            list(ways[way])
+    assert [tile.number for tile in whole.split_by_node(0, 3)] == [1, 0, 3], "who doesn't meet it doesn't mind"
+
+
 # --- from records --------------------------------------------------------------------------------------------
 
 
@@ -235,33 +386,43 @@ def test_addresses_that_are_no_dataset_are_named(network: Network) -> None:
         Dataset.from_atproto(f"at://{account.did}/{LENS}/3jzfcijpj2z2a")
 
 
-def record_of(storage: Storage) -> DatasetRecord:
-    return DatasetRecord(
-        name="x", schema_ref=AtUri.parse(f"at://did:plc:{'a' * 24}/{SCHEMA}/x"), storage=storage, created_at=NOW
-    )
+def stored(storage: Storage) -> tuple[Shard, ...]:
+    """Where the shards of a record with that storage lie."""
+    uri = AtUri.parse(f"at://did:plc:{'a' * 24}/{SCHEMA}/x")
+    record = DatasetRecord(name="x", schema_ref=uri, storage=storage, created_at=NOW)
+    did = Did.parse("did:plc:" + "a" * 24)
+    return shards_of(Published(record=record, uri=uri, cid="", did=did, pds="https://pds.example"))
 
 
-@pytest.mark.parametrize("url", ["pipe:touch MARK", "/etc/passwd", "file:///etc/passwd", "data.tar", "s3://b/k"])
+@pytest.mark.parametrize("url", ["pipe:touch MARK", "/etc/passwd", "file:///etc/passwd", "data.tar", "ftp://b/k"])
 @pytest.mark.parametrize("kind", ["listed", "external"])
 def test_a_record_never_opens_a_file_or_a_command_of_the_reader(url: str, kind: str) -> None:
-    storage = HttpStorage(shards=(HttpShard(url=url),)) if kind == "listed" else ExternalStorage(urls=(url,))
     with pytest.raises(RefusedUrl):
-        _stored(record_of(storage), Did.parse("did:plc:" + "a" * 24), "https://pds.example")
+        stored(HttpStorage(shards=(HttpShard(url=url),)) if kind == "listed" else ExternalStorage(urls=(url,)))
 
 
 def test_braces_are_a_pattern_only_in_external_storage() -> None:
     url = "https://data.example/{0..1}.tar"
-    did = Did.parse("did:plc:" + "a" * 24)
-    listed = _stored(record_of(HttpStorage(shards=(HttpShard(url=url),))), did, "https://pds.example")
-    external = _stored(record_of(ExternalStorage(urls=(url,))), did, "https://pds.example")
+    listed = stored(HttpStorage(shards=(HttpShard(url=url),)))
+    external = stored(ExternalStorage(urls=(url,)))
     assert [shard.url for shard in listed] == [url]
     assert [shard.url for shard in external] == ["https://data.example/0.tar", "https://data.example/1.tar"]
 
 
-def test_storage_that_is_not_opened_yet_says_so() -> None:
-    storage = S3Storage(bucket="b", shards=(S3Shard(key="k"),))
-    with pytest.raises(RefusedUrl, match="S3Storage"):
-        _stored(record_of(storage), Did.parse("did:plc:" + "a" * 24), "https://pds.example")
+def test_shards_in_a_bucket_keep_its_endpoint_and_region() -> None:
+    checksum = Checksum(algorithm="sha256", digest="0" * 64)
+    keys = (S3Shard(key="a/{0..1}.tar", checksum=checksum), S3Shard(key="b.tar"))
+    plain = stored(S3Storage(bucket="bucket", shards=keys))
+    assert [shard.url for shard in plain] == ["s3://bucket/a/{0..1}.tar", "s3://bucket/b.tar"]
+    assert [shard.checksum for shard in plain] == ["sha256:" + "0" * 64, None]
+    assert (plain[0].endpoint, plain[0].region) == (None, None)
+    (other,) = stored(S3Storage(bucket="bucket", shards=keys[:1], endpoint="https://s3.example", region="x-1"))
+    assert (other.endpoint, other.region) == ("https://s3.example", "x-1")
+
+
+def test_storage_of_an_unknown_type_is_named() -> None:
+    with pytest.raises(RefusedUrl, match=r"org\.example\.tape"):
+        stored(UnknownStorage(type="org.example.tape"))
 
 
 # --- the top level -------------------------------------------------------------------------------------------

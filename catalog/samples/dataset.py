@@ -4,36 +4,56 @@
 
     Dataset.from_urls("digits-{000000..000001}.tar", Digit)     braces are a pattern in a single string
     Dataset.from_urls(["a.tar", "b.tar"])                       no type: DictSample
+    Dataset.from_shards(write_shards(samples, "d-%06d.tar", per_shard=1000), Digit)
     Dataset.from_atproto("at://…/science.alt.dataset.entry/…")  the type is made from the schema record
 
-    for sample in dataset.shuffled(seed=1).filter(is_sharp).map(normalise): …
+    for sample in dataset.shuffled(seed=epoch).filter(is_sharp).map(normalise): …
+    for batch in dataset.shuffled(seed=epoch).batched(32): torch.from_numpy(batch.image)
 
 A :class:`Dataset` is a description: nothing is opened before it is iterated, and each iteration starts afresh.
 Every step gives a new dataset, the old one stays as it was.
+
+In PyTorch a dataset is an ``IterableDataset``: ``DataLoader(dataset.batched(32), batch_size=None, num_workers=4)``.
+Its workers share the samples out among themselves, and nodes do by :meth:`Dataset.split_by_node`. ``batch_size=None``
+is needed: PyTorch can't collate objects. The arrays of a batch are writable, those of a single sample are views of
+what was read, which ``torch.from_numpy`` warns of.
 """
 
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
 
-from catalog.errors import CatalogError, DataError, InvalidSample, RefusedUrl
-from catalog.samples.packable import DictSample, PackableSample, class_from, sample_type, unpack
-from catalog.samples.shards import Shard, expand, read_shard
-from catalog.sampletype import type_text
+from catalog.errors import DataError, InvalidSample, LensError, PublishError
+from catalog.samples.iterating import (
+    Batched,
+    Filtered,
+    Mapped,
+    Part,
+    Shuffle,
+    make_known_to_torch,
+    samples_of,
+    torch_hint,
+    torch_worker,
+)
+from catalog.samples.packable import DictSample, PackableSample, class_from, sample_type
+from catalog.samples.shards import Shard, ShardInfo, expand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from catalog.config import NetworkSettings
-    from catalog.network.http import Client
-    from catalog.records import BlobShard, Checksum
-    from catalog.records import Dataset as DatasetRecord
+    from catalog.samples.batches import Batch
+    from catalog.samples.iterating import Step
+    from catalog.samples.lens import Lens, LensNetwork
+    from catalog.samples.published import Connection
+    from catalog.samples.publishing import Publisher
     from catalog.sampletype import SampleType
-    from catalog.syntax import AtUri, Did
+    from catalog.syntax import AtUri
 
 __all__ = ["Dataset"]
 
@@ -41,29 +61,31 @@ T = TypeVar("T")
 U = TypeVar("U")
 S = TypeVar("S")
 
-_MAX_LABELS: Final = 1
-"""A label leads to a dataset, never to another label."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shuffle:
-    seed: int
-    buffer: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset(Generic[T]):
-    """Shards, the class of their samples, and what is done to each.
+    """Shards, the class that their samples are read as, and what is done to each.
 
-    ``length`` is the number of samples where it is known: what the record says, until a filter is put on.
+    It pickles when the functions given to its steps do. ``uri`` is the address of its record, ``None`` for one that
+    was not made from a record.
     """
 
     shards: tuple[Shard, ...]
     sample_class: type[Any]
-    length: int | None = None
+    uri: AtUri | None = None
+    _schema: SampleType | None = None
+    _schema_uri: AtUri | None = None
+    _stored: int | None = None
     _settings: NetworkSettings | None = None
-    _shuffle: _Shuffle | None = None
-    _steps: tuple[Callable[[Iterator[Any]], Iterator[Any]], ...] = ()
+    _shuffle: Shuffle | None = None
+    _validate: bool = False
+    _splits: tuple[tuple[int, int], ...] = ()
+    _steps: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        make_known_to_torch(Dataset)
+
+    # --- made from -------------------------------------------------------------------------------------------
 
     @overload
     @classmethod
@@ -88,62 +110,122 @@ class Dataset(Generic[T]):
         checksums: Sequence[str | None] | None = None,
         settings: NetworkSettings | None = None,
     ) -> Dataset[Any]:
-        """A dataset of shards at https or http addresses or in local files.
+        """A dataset of shards at https, http or s3 addresses or in local files.
 
         A single string may be a pattern (``a-{000..009}.tar``); in a list, braces are just characters. ``checksums``
-        go with the shards one by one: ``sha256:<hex>`` or None. Raises :class:`RefusedUrl` for other schemes at once,
-        and ValueError when there are more or fewer checksums than shards.
+        go with the shards one by one: ``sha256:<hex>`` or None. Raises :class:`~catalog.errors.RefusedUrl` for other
+        schemes at once, and ValueError when there are more or fewer checksums than shards.
         """
         listed = expand(urls) if isinstance(urls, str) else (urls,) if isinstance(urls, Path) else tuple(urls)
         sums = (None,) * len(listed) if checksums is None else tuple(checksums)
         pairs = zip(listed, sums, strict=True)
         shards = tuple(Shard(url=str(url), checksum=checksum) for url, checksum in pairs)
-        for shard in shards:
-            _ = shard.path
-        return Dataset(shards=shards, sample_class=sample_class or DictSample, _settings=settings)
+        return Dataset.from_shards(shards, sample_class or DictSample, settings=settings)
 
     @overload
     @classmethod
-    def from_atproto(
-        cls, uri: str, sample_class: None = None, *, settings: NetworkSettings | None = None
-    ) -> Dataset[PackableSample]: ...
+    def from_shards(
+        cls, shards: Sequence[Shard | ShardInfo], sample_class: None = None, *, settings: NetworkSettings | None = None
+    ) -> Dataset[DictSample]: ...
 
     @overload
     @classmethod
-    def from_atproto(
-        cls, uri: str, sample_class: type[S], *, settings: NetworkSettings | None = None
+    def from_shards(
+        cls, shards: Sequence[Shard | ShardInfo], sample_class: type[S], *, settings: NetworkSettings | None = None
     ) -> Dataset[S]: ...
 
     @classmethod
+    def from_shards(
+        cls,
+        shards: Sequence[Shard | ShardInfo],
+        sample_class: type[Any] | None = None,
+        *,
+        settings: NetworkSettings | None = None,
+    ) -> Dataset[Any]:
+        """A dataset of shards described one by one, or of those that ``write_shards`` wrote.
+
+        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened.
+        """
+        counts = [shard.samples if isinstance(shard, ShardInfo) else None for shard in shards]
+        known = [count for count in counts if count is not None]
+        described = tuple(_described(shard) for shard in shards)
+        for shard in described:
+            _ = shard.path
+        stored = sum(known) if known and len(known) == len(counts) else None
+        chosen = sample_class or DictSample
+        return Dataset(shards=described, sample_class=chosen, _stored=stored, _settings=settings)
+
+    @overload
+    @classmethod
     def from_atproto(
-        cls, uri: str, sample_class: type[Any] | None = None, *, settings: NetworkSettings | None = None
+        cls, uri: str, sample_class: None = None, *,
+        client: Connection | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[PackableSample]: ...  # fmt: skip
+
+    @overload
+    @classmethod
+    def from_atproto(
+        cls, uri: str, sample_class: type[S], *,
+        client: Connection | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[S]: ...  # fmt: skip
+
+    @classmethod
+    def from_atproto(
+        cls,
+        uri: str,
+        sample_class: type[Any] | None = None,
+        *,
+        client: Connection | None = None,
+        settings: NetworkSettings | None = None,
     ) -> Dataset[Any]:
         """The dataset of a record (or of a label for one), read from its account's own PDS.
 
         Without a ``sample_class`` one is made from the schema record, read from *its* account's PDS. With one, the
-        schema is compared with it. Raises :class:`~catalog.errors.InvalidSyntax`, a
-        :class:`~catalog.errors.NetworkError`, :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` when
-        your class doesn't fit, :class:`RefusedUrl` for storage that isn't opened.
+        schema is compared with it. A ``client`` brings its own settings; without one the environment's are used.
+        Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
+        :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` when your class doesn't fit,
+        :class:`~catalog.errors.RefusedUrl` for storage that isn't opened.
         """
         from catalog.config import NetworkSettings
         from catalog.network.http import Client
+        from catalog.samples.published import Reader, require_fit, shards_of
 
-        settings = settings or NetworkSettings.from_environment()
-        with Client(settings) as client:
-            reader = _Records(client, settings)
-            record, did, pds = reader.dataset(uri)
-            wanted = reader.schema(record.schema_ref)
+        if settings is None:
+            settings = NetworkSettings.from_environment() if client is None else client.settings
+        with Client(settings) if client is None else nullcontext(client.http) as http:
+            reader = Reader(http, settings)
+            found = reader.dataset(uri)
+            schema = reader.schema(found.record.schema_ref)
+        wanted = schema.record.sample_type
         if sample_class is None:
-            sample_class = class_from(wanted)
-        elif not issubclass(sample_class, DictSample):
-            _check_fit(sample_type(sample_class), wanted)
-        length = record.size.samples if record.size is not None else None
-        shards = _stored(record, did, pds)
-        return Dataset(shards=shards, sample_class=sample_class, length=length, _settings=settings)
+            sample_class = class_from(wanted, uri=schema.uri)
+        else:
+            require_fit(sample_class, wanted)
+        return Dataset(
+            shards=shards_of(found),
+            sample_class=sample_class,
+            uri=found.uri,
+            _schema=wanted,
+            _schema_uri=schema.uri,
+            _stored=found.record.size.samples if found.record.size is not None else None,
+            _settings=settings,
+        )
+
+    # --- read ------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:
-        """The samples: shard by shard in order, unless shuffled."""
-        samples: Iterator[Any] = self._read()
+        """The samples: shard by shard in order, unless shuffled. In a worker of a ``DataLoader``, its part of them.
+
+        Raises a :class:`~catalog.errors.DataError` that names shard, key and field, or a
+        :class:`~catalog.errors.NetworkError`; the dataset may be iterated again after it.
+        """
+        shards = list(self.shards)
+        if self._shuffle is not None:
+            random.Random(self._shuffle.seed).shuffle(shards)  # noqa: S311 - an order, not a secret
+        part = self._part(tuple(shards), torch_worker())
+        samples = samples_of(
+            part, self.sample_class, shuffle=self._shuffle, validate=self._validate, settings=self._settings
+        )
         for step in self._steps:
             samples = step(samples)
         return samples
@@ -151,12 +233,41 @@ class Dataset(Generic[T]):
     def __len__(self) -> int:
         """The number of samples. Raises TypeError where it isn't known before reading."""
         if self.length is None:
-            raise TypeError("how many samples this dataset has is not known before reading it")
+            raise TypeError(f"how many samples this dataset has is not known before reading it{torch_hint(Dataset)}")
         return self.length
 
     def __bool__(self) -> bool:
         """Always true: a dataset of unknown length is not an empty one."""
         return True
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Raises TypeError: samples have no numbers. PyTorch asks when it doesn't know that this can be iterated."""
+        raise TypeError(f"a dataset is iterated, not indexed (asked for {index!r}){torch_hint(Dataset)}")
+
+    @property
+    def length(self) -> int | None:
+        """The number of samples (or batches) where it is known: from the record, or from who wrote the shards."""
+        part = self._part(self.shards)
+        known = self._stored if part.shards == self.shards else None
+        if known is not None:
+            known = len(range(part.first, known, part.every))
+        for step in self._steps:
+            known = None if known is None else step.length(known)
+        return known
+
+    @property
+    def sample_type(self) -> SampleType | None:
+        """The sample type of what comes out; ``None`` where that can't be told: after ``map``, in batches."""
+        now = self._now
+        if now is not None and issubclass(now, DictSample):
+            return self._schema
+        return None if now is None or not hasattr(now, "__packable__") else sample_type(now)
+
+    def head(self, count: int = 5) -> list[T]:
+        """The first ``count`` samples; no more is read than they need."""
+        return list(islice(self, count))
+
+    # --- steps -----------------------------------------------------------------------------------------------
 
     def ordered(self) -> Dataset[T]:
         """The same samples in the order in which they are stored."""
@@ -165,150 +276,157 @@ class Dataset(Generic[T]):
     def shuffled(self, seed: int = 0, buffer: int = 1000) -> Dataset[T]:
         """The same samples in another order: shards are shuffled, and samples within a window of ``buffer``.
 
-        The same seed gives the same order, in every iteration. Steps put on before come after the shuffling.
+        The same seed gives the same order, in every iteration; ``seed=epoch`` gives each epoch its own. It is the
+        stored samples that are shuffled, wherever among the steps this stands: batches are made of shuffled samples.
         """
         if buffer < 1:
             raise ValueError("the buffer holds at least one sample")
-        return replace(self, _shuffle=_Shuffle(seed=seed, buffer=buffer))
+        return replace(self, _shuffle=Shuffle(seed=seed, buffer=buffer))
+
+    def batched(self, batch_size: int, *, drop_last: bool = False) -> Dataset[Batch[T]]:
+        """``batch_size`` samples at a time, their arrays stacked: see :class:`~catalog.samples.batches.Batch`.
+
+        The last batch may be smaller; ``drop_last`` leaves it out. Each worker of a ``DataLoader`` makes batches of its
+        own samples, so that there may be one such batch a worker.
+        """
+        if batch_size < 1:
+            raise ValueError("a batch holds at least one sample")
+        return cast("Dataset[Batch[T]]", self._with(Batched(batch_size, drop_last)))
 
     def map(self, change: Callable[[T], U]) -> Dataset[U]:
         """Each sample as ``change`` makes it."""
-        return cast("Dataset[U]", replace(self, _steps=(*self._steps, lambda samples: map(change, samples))))
+        return cast("Dataset[U]", self._with(Mapped(change)))
 
     def filter(self, keep: Callable[[T], object]) -> Dataset[T]:
         """Only the samples that ``keep`` says yes to."""
-        return replace(self, length=None, _steps=(*self._steps, lambda samples: filter(keep, samples)))
+        return self._with(Filtered(keep))
 
-    def head(self, count: int = 5) -> list[T]:
-        """The first ``count`` samples; no more is read than they need."""
-        return list(islice(self, count))
+    def validated(self) -> Dataset[T]:
+        """The same samples; an array that hasn't the dtype and shape its class promises is an error when it is read."""
+        return replace(self, _validate=True)
 
-    def _read(self) -> Iterator[Any]:
-        shuffle = self._shuffle
-        if shuffle is None:
-            return self._samples(self.shards)
-        chance = random.Random(shuffle.seed)  # noqa: S311 - an order, not a secret
-        shards = list(self.shards)
-        chance.shuffle(shards)
-        return _shuffled(self._samples(shards), chance, shuffle.buffer)
+    def split_by_node(self, rank: int, nodes: int) -> Dataset[T]:
+        """The part that machine ``rank`` (from 0) of ``nodes`` reads; the parts together are all samples, each once.
 
-    def _samples(self, shards: Iterable[Shard]) -> Iterator[Any]:
-        for shard in shards:
-            for key, raw in read_shard(shard, settings=self._settings):
-                try:
-                    sample = unpack(self.sample_class, raw, key=key)
-                except InvalidSample as error:
-                    raise error.within(shard.url) from None
-                yield sample
+        Shards are dealt out in turn; where there are fewer than nodes, samples are. All nodes must agree on shards,
+        shuffling and ``nodes``. Workers of a ``DataLoader`` share their node's part in the same way.
+        """
+        if not 0 <= rank < nodes:
+            raise ValueError(f"rank {rank} is none of {nodes} nodes: they count from 0")
+        return replace(self, _splits=(*self._splits, (rank, nodes)))
 
+    def as_type(self, target: type[U], *, through: Lens[Any, U] | LensNetwork | None = None) -> Dataset[U]:
+        """The samples as ``target``: through a lens, or the shortest path of the lenses in a network.
 
-def _shuffled(samples: Iterator[T], chance: random.Random, buffer: int) -> Iterator[T]:
-    """Fill a window, then give out a random one for each that comes in."""
-    window = list(islice(samples, buffer))
-    for sample in samples:
-        place = chance.randrange(len(window))
-        window[place], out = sample, window[place]
-        yield out
-    chance.shuffle(window)
-    yield from window
+        Without ``through`` the network of all lenses defined by ``@lens`` is asked. The samples are read as the class
+        where that way starts, if it isn't theirs already but their schema fits it; a ``target`` that their schema fits
+        needs no lens at all. Raises :class:`~catalog.errors.LensError` when no way leads there, and
+        :class:`InvalidSample` when the way starts at a class that can't read these samples.
+        """
+        from catalog.samples.lens import Lens, default_network
 
+        if isinstance(through, Lens):
+            lens: Lens[Any, Any] | None = through
+        elif self._now is target:
+            lens = None
+        else:
+            lens = self._way(default_network() if through is None else through, target)
+        steps = () if lens is None else (Mapped(lens, lens.target),)
+        read = self._read_as(target if lens is None else lens.source)
+        return cast("Dataset[U]", replace(read, _steps=(*self._steps, *steps)))
 
-def _check_fit(own: SampleType, published: SampleType) -> None:
-    """Whether samples of the published type can be read as ``own``: no required field missing or of another type."""
-    for field in own.fields:
-        theirs = published.field(field.name)
-        if theirs is None or (theirs.optional and not field.optional):
-            if not field.optional:
-                found = "no such field" if theirs is None else "an optional one"
-                what = f"field {field.name!a}: {own.name} requires it, the schema has {found}"
-                raise InvalidSample(what, where=published.name, hint="make it optional, or leave the class out")
-        elif type(theirs.type) is not type(field.type) or getattr(theirs.type, "kind", "") != getattr(
-            field.type, "kind", ""
-        ):
-            what = f"field {field.name!a}: {own.name} has {type_text(field.type)}, the schema {type_text(theirs.type)}"
-            raise InvalidSample(what, where=published.name, hint="leave the class out, and one is made that fits")
+    # --- published -------------------------------------------------------------------------------------------
 
+    def publish_to_atproto(
+        self,
+        client: Publisher,
+        *,
+        name: str,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - as records spell it
+        tags: Sequence[str] = (),
+        version: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        schema: AtUri | SampleType | type | str | None = None,
+        urls: str | Sequence[str] | None = None,
+    ) -> AtUri:
+        """Publish a record of this dataset; answers its address.
 
-# --- records -------------------------------------------------------------------------------------------------
+        ``urls`` (a pattern, or one for each shard) is where the shards are for everybody, needed for those that are
+        files here: they are hashed. ``schema`` is the schema's address, or what it is made from; without one it is that
+        of the record this was read from, else the class's own, published with the dataset when it isn't there yet.
+        ``version`` makes a label, too. Raises :class:`PublishError`, also for a dataset with steps (the record would
+        promise what the shards don't hold), and what :class:`~catalog.samples.publishing.Publisher` says.
+        """
+        from catalog.samples.published import schema_to_publish, shards_to_publish
 
+        if self._steps or self._splits:
+            raise PublishError("a dataset that is changed, batched or split has no shards of its own", hint=_WRITE)
+        own = self.sample_class if self._schema_uri is None else self._schema_uri
+        return client.publish_dataset(
+            name=name,
+            schema=schema_to_publish(own if schema is None else schema),
+            shards=shards_to_publish(self.shards, urls),
+            samples=self._stored,
+            version=version,
+            description=description,
+            license=license,
+            tags=tags,
+            metadata=metadata or {},
+        )
 
-class _Records:
-    """Reads records from their accounts' own PDSes."""
+    # --- inside ----------------------------------------------------------------------------------------------
 
-    def __init__(self, client: Client, settings: NetworkSettings) -> None:
-        from catalog.network.identity import Resolver
+    @property
+    def _now(self) -> type[Any] | None:
+        """The class of what comes out, where that can be told."""
+        now: type[Any] | None = self.sample_class
+        for step in self._steps:
+            now = step.gives(now)
+        return now
 
-        self._client = client
-        self._resolver = Resolver(client, settings)
-
-    def dataset(self, text: str) -> tuple[DatasetRecord, Did, str]:
-        """The dataset record, its account and that account's PDS; a label is followed."""
-        from catalog.records import DATASET, LABEL, Label, read_record
-        from catalog.records import Dataset as DatasetRecord
-        from catalog.syntax import AtUri
-
-        uri = AtUri.parse(text)
-        for _ in range(_MAX_LABELS + 1):
-            if uri.collection not in (DATASET, LABEL):
-                raise DataError("not the address of a dataset", where=text, hint=f"at://…/{DATASET}/…")
-            value, did, pds = self._get(uri)
-            record = read_record(str(uri.collection), value)
-            if isinstance(record, DatasetRecord):
-                return record, did, pds
-            uri = cast("Label", record).dataset
-        raise DataError("a label that leads to a label", where=text)
-
-    def schema(self, uri: AtUri) -> SampleType:
-        """The sample type in a schema record."""
-        from catalog.records import SCHEMA, Schema, read_record
-
-        if uri.collection != SCHEMA:
-            raise DataError("the dataset's schema is not a schema record", where=str(uri))
+    def _way(self, network: LensNetwork, target: type[Any]) -> Lens[Any, Any] | None:
+        """The way from what comes out to ``target``; ``None`` where the stored samples can be read as it."""
+        if self._now is None:
+            raise LensError("what class these samples are is not known after map", hint="as_type goes before")
         try:
-            record = read_record(SCHEMA, self._get(uri)[0])
-        except CatalogError as error:
-            raise error.within(str(uri)) from None
-        return cast("Schema", record).sample_type
+            return network.path(self._now, target)
+        except LensError:
+            ways = [network.path(source, target) for source in network.sources(target)]
+            for candidate in (None, *ways):
+                try:
+                    self._read_as(target if candidate is None else candidate.source)
+                except DataError:
+                    continue
+                return candidate
+            raise
 
-    def _get(self, uri: AtUri) -> tuple[Any, Did, str]:
-        from catalog.network.repo import get_record
+    def _read_as(self, wanted: type[Any]) -> Dataset[Any]:
+        """The dataset with samples of class ``wanted``. Raises :class:`InvalidSample` where it can't read these."""
+        from catalog.samples.published import require_fit
 
-        if uri.collection is None or uri.rkey is None:
-            raise DataError("not the address of a record", where=str(uri))
-        identity = self._resolver.resolve(str(uri.authority))
-        found = get_record(self._client, identity.pds, identity.did, uri.collection, uri.rkey)
-        return found.value, identity.did, identity.pds
+        if self._now is not None and issubclass(self._now, wanted):
+            return self
+        if self._steps:
+            raise InvalidSample("samples that steps were put on can't be read as another class")
+        if self.sample_type is not None:
+            require_fit(wanted, self.sample_type)
+        return replace(cast("Dataset[Any]", self), sample_class=wanted)
 
+    def _with(self, step: Step) -> Dataset[T]:
+        return replace(self, _steps=(*self._steps, step))
 
-def _stored(record: DatasetRecord, did: Did, pds: str) -> tuple[Shard, ...]:
-    """The shards of a record: remote ones only, a record never names a file of the reader's machine."""
-    from catalog.records import BlobStorage, ExternalStorage, HttpStorage
-
-    storage = record.storage
-    if isinstance(storage, HttpStorage):
-        shards = tuple(Shard(url=one.url, checksum=_text(one.checksum)) for one in storage.shards)
-    elif isinstance(storage, ExternalStorage):
-        shards = tuple(Shard(url=url) for pattern in storage.urls for url in expand(pattern))
-    elif isinstance(storage, BlobStorage):
-        address = f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did}&cid="
-        shards = tuple(Shard(url=f"{address}{one.cid}", checksum=_blob_checksum(one)) for one in storage.blobs)
-    else:
-        kind = getattr(storage, "type", type(storage).__name__)
-        raise RefusedUrl(f"shards in {kind} are not opened", hint="https shards and blobs are")
-    for shard in shards:
-        if shard.path is not None:
-            raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https and http are opened")
-    return shards
+    def _part(self, shards: tuple[Shard, ...], *more: tuple[int, int]) -> Part:
+        part = Part(shards=shards)
+        for rank, parts in (*self._splits, *more):
+            part = part.dealt(rank, parts)
+        return part
 
 
-def _text(checksum: Checksum | None) -> str | None:
-    return None if checksum is None else f"{checksum.algorithm}:{checksum.digest}"
+_WRITE: Final = "write_shards(dataset, …) makes shards of it: publish those"
 
 
-def _blob_checksum(blob: BlobShard) -> str:
-    """What the blob's bytes must hash to: its CID says so, whatever else the record says."""
-    from catalog.syntax.cid import SHA_256
-
-    if blob.cid.hash_function != SHA_256:
-        raise DataError("a blob whose CID is not by SHA-256", where=str(blob.cid))
-    return f"sha256:{blob.cid.digest.hex()}"
+def _described(shard: Shard | ShardInfo) -> Shard:
+    if isinstance(shard, Shard):
+        return shard
+    return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}")

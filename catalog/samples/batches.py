@@ -1,0 +1,142 @@
+"""Batches: some samples of one class as one, with their arrays stacked.
+
+::
+
+    for batch in dataset.shuffled(seed=1).batched(32):
+        batch.image      # uint8 (32, 8, 8), writable: torch.from_numpy(batch.image) doesn't complain
+        batch.label      # int64 (32,)
+        batch["class"]   # by wire name: what is no Python name, or hides behind something of Batch itself
+        batch.samples    # the samples
+
+What becomes of a field's values, in this order:
+
+========================================  ================================================
+arrays of one dtype and one shape         a new array with one axis more, in front
+``bool``, or ``int``, or int and float    an array of ``bool``, ``int64`` or ``float64``
+anything else                             a list: text, bytes, lists, arrays of several shapes or dtypes, integers
+                                          beyond 64 bits, and every field of which one sample has None
+========================================  ================================================
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from catalog.samples.annotations import plan_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Batch"]
+
+T = TypeVar("T")
+
+
+class Batch(Generic[T]):
+    """Samples, and their fields side by side.
+
+    A field is stacked when it is first asked for, then kept; what nobody asks for costs nothing. A batch travels
+    between processes as its samples: to stack in a PyTorch worker, ``map`` the batches to what training needs.
+    Not a sequence: ``len(batch)`` is the number of samples, ``batch["…"]`` is a field of all of them.
+    """
+
+    __slots__ = ("_columns", "samples")
+
+    samples: Sequence[T]
+
+    def __init__(self, samples: Sequence[T]) -> None:
+        self.samples = samples
+        self._columns: dict[object, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.samples)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - fields hold anything
+        """The attribute ``name`` of all samples, stacked. Raises AttributeError when they have none such."""
+        if name.startswith("__") and name != "__key__":  # copy, pickle and numpy ask for what a sample would answer
+            raise AttributeError(name)
+        columns = self._columns
+        if name not in columns:
+            columns[name] = _stacked([getattr(sample, name) for sample in self.samples])
+        return columns[name]
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        """The field of that wire name of all samples, stacked; a sample without a class may lack it, that is None.
+
+        Raises KeyError when no sample has it.
+        """
+        key = ("wire", name)
+        if key not in self._columns:
+            self._columns[key] = _stacked(_values(self.samples, name))
+        return self._columns[key]
+
+    def __reduce__(self) -> tuple[type[Batch[T]], tuple[Sequence[T]]]:
+        return type(self), (self.samples,)
+
+    def __repr__(self) -> str:
+        kind = type(self.samples[0]).__name__ if self.samples else ""
+        return f"Batch({len(self.samples)} × {kind})"
+
+
+def batches(samples: Iterator[T], size: int, *, drop_last: bool) -> Iterator[Batch[T]]:
+    """The samples, so many at a time; a last batch of fewer is left out when ``drop_last``."""
+    while len(some := list(islice(samples, size))) == size:
+        yield Batch(some)
+    if some and not drop_last:
+        yield Batch(some)
+
+
+def _values(samples: Sequence[Any], name: str) -> list[Any]:
+    """What the samples have under a wire name."""
+    first = samples[0] if samples else None
+    if isinstance(first, dict):
+        if any(name in sample for sample in samples):
+            return [sample.get(name) for sample in samples]
+    elif hasattr(type(first), "__packable__"):
+        entry = plan_of(type(first)).by_name.get(name)
+        if entry is not None:
+            return [getattr(sample, entry.attribute) for sample in samples]
+    raise KeyError(name)
+
+
+def _stacked(values: list[Any]) -> NDArray[Any] | list[Any]:
+    kinds = set(map(type, values))
+    if kinds == {np.ndarray}:
+        return _stacked_arrays(values)
+    dtype = _common(kinds)
+    try:
+        return values if dtype is None else np.array(values, dtype)
+    except OverflowError:
+        return values
+
+
+def _common(kinds: set[type]) -> np.dtype[Any] | None:
+    """The dtype that holds values of these Python types, ``None`` where they stay a list."""
+    if kinds == {bool}:
+        return np.dtype(np.bool_)
+    if kinds == {int}:
+        return np.dtype(np.int64)
+    if kinds and kinds <= {int, float}:
+        return np.dtype(np.float64)
+    if len(kinds) == 1 and issubclass(kind := next(iter(kinds)), np.number | np.bool_):
+        return np.dtype(kind)
+    return None
+
+
+def _stacked_arrays(arrays: list[NDArray[Any]]) -> NDArray[Any] | list[Any]:
+    dtype, shape = arrays[0].dtype, arrays[0].shape
+    if any(array.shape != shape or array.dtype != dtype for array in arrays):
+        return arrays
+    # In the machine's byte order: PyTorch knows no other. 32 × (32, 32, 3) bytes: 8 µs, np.stack 12.
+    stacked = np.empty((len(arrays), *shape), dtype.newbyteorder("="))
+    for place, array in enumerate(arrays):
+        stacked[place] = array
+    return stacked

@@ -1,0 +1,241 @@
+"""Datasets, schemas and lenses as they are published: read from their accounts' own PDS; where their shards lie.
+
+::
+
+    at://did/science.alt.dataset.entry/… ──▶ DID document ──▶ PDS ──▶ record ──▶ shards
+                                                                          └────▶ at://…schema/… ──▶ *its* DID document …
+
+What a PDS answers is read tolerantly, as every record is; it is not proved against the repository's signed commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from catalog.errors import CatalogError, DataError, InvalidSample, PublishError, RefusedUrl
+from catalog.records import (
+    DATASET,
+    LABEL,
+    LENS,
+    SCHEMA,
+    BlobStorage,
+    ExternalStorage,
+    HttpStorage,
+    Label,
+    Lens,
+    S3Storage,
+    Schema,
+    read_record,
+)
+from catalog.records import Dataset as DatasetRecord
+from catalog.samples.packable import DictSample, sample_type, schema_uri
+from catalog.samples.publishing import PublishedShard
+from catalog.samples.shards import Shard, expand
+from catalog.sampletype import type_text
+from catalog.syntax import AtUri
+from catalog.syntax.cid import SHA_256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.records import BlobShard, Checksum, Storage
+    from catalog.sampletype import SampleType
+    from catalog.syntax import Did
+
+__all__ = ["Connection", "Published", "Reader", "require_fit", "schema_to_publish", "shards_of", "shards_to_publish"]
+
+R = TypeVar("R")
+
+_MAX_LABELS: Final = 1
+"""A label leads to a dataset, never to another label."""
+
+
+class Connection(Protocol):
+    """What reading needs of a client: its HTTP and its settings. ``catalog.client.Client`` is one."""
+
+    @property
+    def http(self) -> Client:
+        """The guarded HTTP client to ask with."""
+        ...
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """How to reach the network; shards are opened by them too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Generic[R]):
+    """A record, and where it was found. ``cid`` is what the PDS says it is; empty when it says nothing."""
+
+    record: R
+    uri: AtUri
+    cid: str
+    did: Did
+    pds: str
+
+
+class Reader:
+    """Reads records from their accounts' own PDS.
+
+    Every method takes an ``at://`` URI, whose authority may be a handle, and raises
+    :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
+    :class:`~catalog.errors.InvalidRecord`, or :class:`DataError` for the address of something else.
+    """
+
+    def __init__(self, client: Client, settings: NetworkSettings) -> None:
+        from catalog.network.identity import Resolver
+
+        self._client = client
+        self._resolver = Resolver(client, settings)
+
+    def dataset(self, uri: AtUri | str) -> Published[DatasetRecord]:
+        """A dataset; a label is followed to the dataset it names."""
+        asked = AtUri.parse(str(uri))
+        for _ in range(_MAX_LABELS + 1):
+            if asked.collection not in (DATASET, LABEL):
+                raise DataError("not the address of a dataset", where=str(uri), hint=f"at://…/{DATASET}/…")
+            found = self._read(asked)
+            if not isinstance(found.record, Label):
+                return found
+            asked = found.record.dataset
+        raise DataError("a label that leads to a label", where=str(uri))
+
+    def schema(self, uri: AtUri | str) -> Published[Schema]:
+        """A schema."""
+        return self._one(uri, SCHEMA, "a schema")
+
+    def lens(self, uri: AtUri | str) -> Published[Lens]:
+        """A lens."""
+        return self._one(uri, LENS, "a lens")
+
+    def _one(self, uri: AtUri | str, collection: str, what: str) -> Published[Any]:
+        asked = AtUri.parse(str(uri))
+        if asked.collection != collection:
+            raise DataError(f"not the address of {what}", where=str(uri), hint=f"at://…/{collection}/…")
+        return self._read(asked)
+
+    def _read(self, uri: AtUri) -> Published[Any]:
+        from catalog.network.repo import get_record
+
+        if uri.collection is None or uri.rkey is None:
+            raise DataError("not the address of a record", where=str(uri))
+        identity = self._resolver.resolve(str(uri.authority))
+        found = get_record(self._client, identity.pds, identity.did, uri.collection, uri.rkey)
+        try:
+            record = read_record(str(uri.collection), found.value)
+        except CatalogError as error:
+            raise error.within(str(uri)) from None
+        own = AtUri.of(identity.did, uri.collection, uri.rkey)
+        return Published(record=record, uri=own, cid=found.cid, did=identity.did, pds=identity.pds)
+
+
+def require_fit(own: type, published: SampleType) -> None:
+    """Check that samples of the published type can be read as ``own``; dicts read everything.
+
+    Raises :class:`InvalidSample` with every reason why not.
+    """
+    if issubclass(own, DictSample):
+        return
+    reasons = list(_misfits(sample_type(own), published))
+    if reasons:
+        what = f"{own.__name__} doesn't fit: {'; '.join(reasons)}"
+        raise InvalidSample(what, where=published.name, hint="leave the class out, and one is made that fits")
+
+
+def _misfits(own: SampleType, published: SampleType) -> Iterator[str]:
+    """No required field may be missing, and none be of another type."""
+    for field in own.fields:
+        theirs = published.field(field.name)
+        if theirs is None or (theirs.optional and not field.optional):
+            if not field.optional:
+                found = "no such field" if theirs is None else "an optional one"
+                yield f"field {field.name!a}: {own.name} requires it, the schema has {found}"
+        elif type(theirs.type) is not type(field.type) or getattr(theirs.type, "kind", 0) != getattr(
+            field.type, "kind", 0
+        ):
+            yield f"field {field.name!a}: {own.name} has {type_text(field.type)}, the schema {type_text(theirs.type)}"
+
+
+# --- where the shards lie ------------------------------------------------------------------------------------
+
+
+def shards_of(found: Published[DatasetRecord]) -> tuple[Shard, ...]:
+    """The shards of a dataset: remote ones only, a record never names a file of the reader's machine.
+
+    Raises :class:`RefusedUrl` for a storage or a scheme that isn't opened.
+    """
+    shards = _shards(found.record.storage, found.did, found.pds)
+    for shard in shards:
+        if shard.path is not None:
+            raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https, http and s3 are opened")
+    return shards
+
+
+def _shards(storage: Storage, did: Did, pds: str) -> tuple[Shard, ...]:
+    match storage:
+        case HttpStorage():
+            return tuple(Shard(url=one.url, checksum=_text(one.checksum)) for one in storage.shards)
+        case S3Storage(bucket=bucket, endpoint=endpoint, region=region):
+            return tuple(
+                Shard(url=f"s3://{bucket}/{one.key}", checksum=_text(one.checksum), endpoint=endpoint, region=region)
+                for one in storage.shards
+            )
+        case ExternalStorage():
+            return tuple(Shard(url=url) for pattern in storage.urls for url in expand(pattern))
+        case BlobStorage():
+            address = f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did}&cid="
+            return tuple(Shard(url=f"{address}{one.cid}", checksum=_blob_checksum(one)) for one in storage.blobs)
+    raise RefusedUrl(f"shards in {storage.type} are not opened", hint="https, S3 and blobs are")
+
+
+def _text(checksum: Checksum | None) -> str | None:
+    return None if checksum is None else f"{checksum.algorithm}:{checksum.digest}"
+
+
+def _blob_checksum(blob: BlobShard) -> str:
+    """What the blob's bytes must hash to: its CID says so, whatever else the record says."""
+    if blob.cid.hash_function != SHA_256:
+        raise DataError("a blob whose CID is not by SHA-256", where=str(blob.cid))
+    return f"sha256:{blob.cid.digest.hex()}"
+
+
+# --- the other way -------------------------------------------------------------------------------------------
+
+
+def schema_to_publish(given: AtUri | SampleType | type | str) -> AtUri | SampleType:
+    """What a dataset record is to refer to: a schema's address, or the sample type that becomes one.
+
+    A class that was made from a published schema is that schema. Raises :class:`PublishError` for dicts.
+    """
+    if isinstance(given, str):
+        return AtUri.parse(given)
+    if not isinstance(given, type):
+        return given
+    if issubclass(given, DictSample):
+        raise PublishError("samples without a class have no schema to publish", hint="give schema=…")
+    return schema_uri(given) or sample_type(given)
+
+
+def shards_to_publish(shards: Sequence[Shard], urls: str | Sequence[str] | None) -> list[PublishedShard]:
+    """The shards as a record is to name them: where they are, or at ``urls`` (a pattern, or one for each).
+
+    Raises :class:`PublishError` for files of this machine without urls, and when the numbers differ.
+    """
+    given = expand(urls) if isinstance(urls, str) else urls
+    if given is not None and len(given) != len(shards):
+        raise PublishError(f"{len(given)} urls for {len(shards)} shards")
+    return [_to_publish(shard, None if given is None else given[index]) for index, shard in enumerate(shards)]
+
+
+def _to_publish(shard: Shard, url: str | None) -> PublishedShard:
+    if url is None and shard.path is not None:
+        raise PublishError("a file of this machine", where=shard.url, hint="urls=… says where others find it")
+    algorithm, _, digest = (shard.checksum or "").partition(":")
+    sha256 = digest.lower() if algorithm.lower() in ("sha256", "sha-256") else None
+    if url is not None:
+        return PublishedShard(url=url, local=shard.path, sha256=sha256)
+    return PublishedShard(url=shard.url, sha256=sha256, endpoint=shard.endpoint, region=shard.region)
