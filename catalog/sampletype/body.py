@@ -1,75 +1,33 @@
-"""Sample types: what one sample of a dataset holds, and the three ways a schema record spells it.
-
-Terminology
------------
-*Sample type*: a name, a semantic version and an ordered list of fields. *Field*: a wire name and a type; an
-optional field may be absent. *Type*: a scalar, an array, a list, or something this project doesn't know.
-
-A schema record's body is JSON Schema (draft-07) in one of three encodings; all are read, and one object that
-every known reader opens is written::
-
-    flattened   {$type, type, properties, required, …}           what the Python client writes
-    nested      {$type, schemaBody: {type, properties, …}}       legacy
-    envelope    {$type, draft, content: {type, properties, …}}   the newest lexicon
-
-Tricky bits
------------
-- DAG-CBOR sorts map keys, so ``properties`` loses its order on the network. ``propertyOrder`` keeps it; where it
-  is absent ``required`` (a list) gives the order of its fields, the others follow as they come.
-- The kind of an array is told by a *substring* of its ``$ref``, tried in a fixed order.
-- Property names are somebody else's text: any string, also ``class``, ``a b`` or ````.
-"""
+"""The body of a schema record: JSON Schema (draft-07), in three encodings; see :mod:`catalog.sampletype`."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal
 
 from catalog.errors import InvalidSchema
+from catalog.sampletype.types import (
+    MAX_DIMENSIONS,
+    MAX_FIELDS,
+    MAX_NESTING,
+    Array,
+    ArrayFormat,
+    Field,
+    FieldType,
+    List,
+    SampleType,
+    Scalar,
+    ScalarKind,
+    Unknown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from catalog.datamodel import Json
 
-__all__ = [
-    "DTYPES",
-    "MAX_FIELDS",
-    "Array",
-    "ArrayFormat",
-    "Field",
-    "FieldType",
-    "List",
-    "SampleType",
-    "Scalar",
-    "ScalarKind",
-    "Unknown",
-    "parse_type",
-    "read_body",
-    "type_text",
-    "write_body",
-]
-
-ScalarKind = Literal["str", "int", "float", "bool", "bytes"]
-ArrayFormat = Literal["ndarrayBytes", "sparseBytes", "structuredBytes", "arrowTensor", "safetensors"]
-
-MAX_FIELDS: Final = 10_000
-MAX_NESTING: Final = 16
-MAX_DIMENSIONS: Final = 64
-"""numpy's own limit on the number of dimensions."""
-
-DTYPES: Final = (
-    "bool",
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    "float16",
-    "float32",
-    "float64",
-    "complex64",
-    "complex128",
-)
-"""The dtypes that can be written; when reading any short dtype-like text is kept."""
+__all__ = ["read_body", "write_body"]
 
 _DTYPE_LIKE: Final = re.compile(r"[A-Za-z0-9_<>|=\[\]]{1,64}")
 
@@ -107,158 +65,6 @@ _SCALAR_JSON: Final[Mapping[ScalarKind, dict[str, Json]]] = {
     "bool": {"type": "boolean"},
     "bytes": {"type": "string", "format": "byte", "contentEncoding": "base64"},
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
-    """One plain value: text, whole number, float, truth value or bytes."""
-
-    kind: ScalarKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Array:
-    """An n-dimensional array; ``None`` means "anything".
-
-    ``shape`` has one entry a dimension, ``None`` for a length that varies. ``dimensions`` names them in the same
-    order. ``format`` says how its bytes are written in a sample.
-    """
-
-    dtype: str | None = None
-    shape: tuple[int | None, ...] | None = None
-    dimensions: tuple[str, ...] | None = None
-    format: ArrayFormat = "ndarrayBytes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class List:
-    """A list of values of one type."""
-
-    item: FieldType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown:
-    """A type we don't know, kept as it came: ``schema`` is its JSON Schema as JSON text."""
-
-    schema: str
-
-
-FieldType: TypeAlias = Scalar | Array | List | Unknown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """A named part of a sample. ``name`` is the wire name: any text."""
-
-    name: str
-    type: FieldType
-    optional: bool = False
-    description: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleType:
-    """A name, a version (semver text) and the fields in their order."""
-
-    name: str
-    version: str
-    fields: tuple[Field, ...]
-    description: str | None = None
-
-    def field(self, name: str) -> Field | None:
-        """The field of that wire name."""
-        return next((field for field in self.fields if field.name == name), None)
-
-
-# --- the short form of manifests -----------------------------------------------------------------------------
-
-_TYPE_TEXT = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
-_SHOWN = 60
-_TYPE_HELP = (
-    "known types: str, int, float, bool, bytes, array, array[dtype, dim, …], list[type]; ? at the end: optional"
-)
-
-
-def parse_type(text: str) -> tuple[FieldType, bool]:
-    """A type from its short form: ``array[uint8, 8, *]``, ``list[float]``, ``str?``.
-
-    Returns the type and whether it is optional (a trailing ``?``). Raises :class:`InvalidSchema`, with a
-    suggestion for a near miss.
-    """
-    stripped = text.strip()
-    optional = stripped.endswith("?")
-    return _parse(stripped.removesuffix("?").rstrip(), depth=0), optional
-
-
-def _parse(text: str, *, depth: int) -> FieldType:
-    match = _TYPE_TEXT.fullmatch(text)
-    if match is None or depth > MAX_NESTING:
-        raise _unknown_type(text)
-    head, inner = match["head"], match["inner"]
-    if head == "array":
-        return Array() if inner is None else _parse_array(inner)
-    if head == "list" and inner is not None:
-        if inner.strip().endswith("?"):
-            what = f"{text!r}: the items of a list can't be optional"
-            raise InvalidSchema(what, hint="put the ? behind the list, or leave missing items out")
-        return List(item=_parse(inner.strip(), depth=depth + 1))
-    kind = next((kind for kind in _SCALAR_JSON if kind == head), None)
-    if kind is not None and inner is None:
-        return Scalar(kind=kind)
-    raise _unknown_type(text)
-
-
-def _parse_array(inner: str) -> Array:
-    dtype, *dims = (part.strip() for part in inner.split(","))
-    if dtype != "*" and dtype not in DTYPES:
-        raise InvalidSchema(f"unknown dtype {dtype!r}", hint=_suggest(dtype, DTYPES) or f"known: {', '.join(DTYPES)}")
-    if len(dims) > MAX_DIMENSIONS:
-        raise InvalidSchema(f"an array of {len(dims)} dimensions; the most is {MAX_DIMENSIONS}")
-    shape = tuple(None if dim == "*" else _dimension(dim) for dim in dims)
-    return Array(dtype=None if dtype == "*" else dtype, shape=shape or None)
-
-
-def _dimension(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
-        raise InvalidSchema(f"{text!r} is not a dimension", hint="a whole number, or * for any length")
-    return int(text)
-
-
-def _unknown_type(text: str) -> InvalidSchema:
-    head = text.split("[", 1)[0].strip()
-    aliases = {
-        "string": "str", "integer": "int", "number": "float", "boolean": "bool", "text": "str", "ndarray": "array",
-        "double": "float", "tensor": "array", "binary": "bytes",
-    }  # fmt: skip
-    near = aliases.get(head.lower())
-    hint = f"did you mean {near!r}?" if near else _suggest(head, (*_SCALAR_JSON, "array", "list"))
-    shown = text[:_SHOWN] + "…" * (len(text) > _SHOWN)
-    return InvalidSchema(f"unknown field type {shown!r}", hint=hint or _TYPE_HELP)
-
-
-def _suggest(word: str, known: Iterable[str]) -> str | None:
-    from difflib import get_close_matches
-
-    near = get_close_matches(word[:40], list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
-
-
-def type_text(type_: FieldType, *, optional: bool = False) -> str:
-    """The short form of a type; what :func:`parse_type` reads. An unknown type shows as ``unknown``."""
-    mark = "?" if optional else ""
-    match type_:
-        case Scalar():
-            return type_.kind + mark
-        case List():
-            return f"list[{type_text(type_.item)}]{mark}"
-        case Unknown():
-            return f"unknown{mark}"
-        case Array():
-            if type_.dtype is None and type_.shape is None:
-                return f"array{mark}"
-            parts = [type_.dtype or "*", *("*" if dim is None else str(dim) for dim in type_.shape or ())]
-            return f"array[{', '.join(parts)}]{mark}"
 
 
 # --- JSON Schema: writing ------------------------------------------------------------------------------------
