@@ -6,6 +6,8 @@
     formats       sparse, structured, arrow tensor, safetensors ⇄ bytes, through optional libraries
     annotations   the annotations of a class ⇄ the fields of a sample type
     fitting       whether a value fits its field, and the errors that say which doesn't
+    views         large byte strings of a msgpack map without copying them
+    layouts       the quick way to read: what to do with a map of certain names
     packing       a sample ⇄ a msgpack map: pack, unpack, unpacker
     packable      a class ⇄ a sample type: PackableSample, packable, class_from
     preview       a sample for a person to look at

@@ -14,6 +14,7 @@ Tricky bits
 -----------
 - msgpack makes room for what a header claims, so nothing may claim more than the bytes given could hold; lists nest,
   so their length has a cap besides.
+- Arrays are views: of the bytes that msgpack made or, where they are large, of the bytes given.
 - In data without a type, bytes in ``.npy`` form are shown as arrays; bytes that only look like it stay bytes.
 """
 
@@ -22,21 +23,22 @@ from __future__ import annotations
 import dataclasses
 from contextlib import suppress
 from functools import lru_cache, partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgpack
 import numpy as np
 
 from catalog.errors import DataError, InvalidArray, InvalidSample, MissingExtra
-from catalog.samples.annotations import PYTHON, plan_of
-from catalog.samples.arrays import MAGIC, Buffer, decode_array, encode_array
+from catalog.samples.annotations import plan_of
+from catalog.samples.arrays import Buffer, encode_array
 from catalog.samples.fitting import explained, fits_array, fits_scalar, misfit
 from catalog.samples.formats import decode, encode
+from catalog.samples.layouts import Unusual, layout, read_any
+from catalog.samples.views import LARGE, without_large
 from catalog.sampletype import Array, Field, FieldType, List, Scalar, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
     from catalog.samples.annotations import Entry, Plan
 
@@ -47,7 +49,6 @@ T = TypeVar("T")
 MAX_LIST: Final = 1 << 20
 """Items of one list. msgpack makes room for as many as a header claims, and lists nest: the cap bounds that."""
 
-_MAX_DEPTH: Final = 16
 _LAYOUTS: Final = 64
 _BAD_MSGPACK: Final = (
     ValueError, TypeError, MemoryError, RecursionError, OverflowError, BufferError, msgpack.UnpackException,
@@ -175,17 +176,6 @@ def _check_names(values: dict[Any, Any], key: str) -> None:
         raise InvalidSample("the sample is not a map of field names", where=key or None)
 
 
-def _read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold anything
-    if type(value) is list and depth < _MAX_DEPTH:
-        return [_read_any(item, depth + 1) for item in value]
-    if type(value) is not bytes or value[:6] != MAGIC:
-        return value
-    try:
-        return decode_array(value)
-    except InvalidArray:
-        return value  # bytes that only look like an array; without a type nobody can say
-
-
 def _read(type_: FieldType, value: Any, key: str, entry: Entry, *, validate: bool) -> Any:  # noqa: ANN401
     match type_:
         case Array() if isinstance(value, bytes):
@@ -195,7 +185,7 @@ def _read(type_: FieldType, value: Any, key: str, entry: Entry, *, validate: boo
         case Scalar() if fits_scalar(type_.kind, value):
             return _as_float(value, key, entry.field) if type_.kind == "float" else value
         case Unknown() if value is not dataclasses.MISSING:
-            return _read_any(value)
+            return read_any(value)
     raise misfit(type_, value, key, entry.field)
 
 
@@ -219,19 +209,7 @@ def _as_float(value: float, key: str, field: Field) -> float:
 # --- reading: the quick way ----------------------------------------------------------------------------------
 
 
-class _Layout(NamedTuple):
-    """What to do with a map of certain names in a certain order.
-
-    ``kinds`` are the exact types of what ``picked`` takes from the map; ``readers`` turn stored values into a sample's;
-    ``renamed`` is attribute ← wire name, None where the map is the sample's ``__dict__`` as it is.
-    """
-
-    picked: Callable[[dict[str, Any]], Iterable[Any]]
-    kinds: tuple[type, ...]
-    readers: tuple[tuple[str, Callable[[Any], Any]], ...]
-    renamed: tuple[tuple[str, str], ...] | None
-    defaults: Mapping[str, Any]
-    factories: tuple[tuple[str, Callable[[], Any]], ...]
+_WAYS_OUT: Final = (Unusual, DataError, MissingExtra, *_BAD_MSGPACK)
 
 
 def unpacker(cls: type[T], *, validate: bool = False) -> Callable[[Buffer, str], T]:
@@ -253,7 +231,7 @@ def _read_dict(cls: type[dict[str, Any]], raw: Buffer, key: str = "") -> dict[st
     _check_names(values, key)
     for name, value in values.items():
         if type(value) is bytes or type(value) is list:
-            values[name] = _read_any(value)
+            values[name] = read_any(value)
     made = cls(values)
     if key:
         made.__key__ = key  # type: ignore[attr-defined] # DictSample has it
@@ -263,28 +241,27 @@ def _read_dict(cls: type[dict[str, Any]], raw: Buffer, key: str = "") -> dict[st
 def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, str], T]:
     # Names are the publisher's: only so many layouts, of only so many names, are remembered.
     longest = 2 * len(plan.entries) + 16
-    layout_of = lru_cache(maxsize=max(2, min(_LAYOUTS, 20_000 // longest)))(partial(_layout, plan, validate=validate))
-    careful = partial(_read_carefully, cls, plan, validate=validate)
-    plain, new = plan.plain, object.__new__
+    layout_of = lru_cache(maxsize=max(2, min(_LAYOUTS, 20_000 // longest)))(partial(layout, plan, validate=validate))
+    unpackb, plain, new = msgpack.unpackb, plan.plain, object.__new__
 
     def read(raw: Buffer, key: str = "") -> T:
-        values = _unpack_map(raw, key)
-        layout = layout_of(tuple(values)) if len(values) <= longest else None
-        if layout is None:
-            return careful(values, key)
-        picked, kinds, readers, renamed, defaults, factories = layout
-        if tuple(map(type, picked(values))) != kinds:
-            return careful(values, key)
         try:
+            split = without_large(raw) if len(raw) > LARGE else None
+            values = unpackb(raw if split is None else split[0])
+            if type(values) is not dict or len(values) > longest:
+                raise Unusual
+            picked, kinds, readers, renamed, absent, arrays = layout_of(tuple(values))
+            if tuple(map(type, picked(values))) != kinds:
+                raise Unusual
+            if split is not None:
+                _put_large(values, split, arrays)
             for name, reader in readers:
                 values[name] = reader(values[name])
-        except (DataError, MissingExtra):
-            return careful(_unpack_map(raw, key), key)
+        except _WAYS_OUT:
+            return _read_carefully(cls, plan, _unpack_map(raw, key), key, validate=validate)
         state = values if renamed is None else {attribute: values[name] for attribute, name in renamed}
-        if defaults:
-            state.update(defaults)
-        for attribute, factory in factories:
-            state[attribute] = factory()
+        if absent is not None:
+            absent(state)
         if not plain:
             return _constructed(cls, state, key)
         if key:
@@ -296,70 +273,10 @@ def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, 
     return read
 
 
-def _layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> _Layout | None:
-    """The layout for these names; ``None`` when they are no field names or a required field isn't among them."""
-    if not all(isinstance(name, str) for name in names):
-        return None
-    known = plan.by_name
-    absent = [entry for name, entry in known.items() if name not in set(names)]
-    if any(not entry.has_default and not entry.field.optional for entry in absent):
-        return None
-    steps = {name: _step(known[name].field.type, known[name], validate=validate) for name in names if name in known}
-    typed = tuple(name for name, (kind, _) in steps.items() if kind is not None)
-    as_it_is = all(name in known and known[name].attribute == name for name in names)
-    return _Layout(
-        picked=_picker(typed, everything=len(typed) == len(names)),
-        kinds=tuple(kind for kind, _ in steps.values() if kind is not None),
-        readers=tuple((name, reader) for name, (_, reader) in steps.items() if reader is not None),
-        renamed=None if as_it_is else tuple((known[name].attribute, name) for name in steps),
-        defaults={
-            entry.attribute: entry.default if entry.has_default else None for entry in absent if entry.factory is None
-        },
-        factories=tuple((entry.attribute, entry.factory) for entry in absent if entry.factory is not None),
-    )
-
-
-def _picker(names: tuple[str, ...], *, everything: bool) -> Callable[[dict[str, Any]], Iterable[Any]]:
-    if everything:
-        return dict.values
-    if len(names) < 2:  # itemgetter of one gives no tuple
-        return lambda values: [values[name] for name in names]
-    return itemgetter(*names)
-
-
-def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | None, Callable[[Any], Any] | None]:
-    """The type that a stored value must have, ``None`` for any, and what reads it, ``None`` when it is ready."""
-    match type_:
-        case Scalar():
-            return PYTHON[type_.kind], None
-        case Unknown():
-            return None, _read_any
-        case List():
-            kind, reader = _step(type_.item, entry, validate=validate)
-            return list, _list_reader(kind, reader)
-        case Array():
-            return bytes, None if entry.as_bytes else _array_reader(type_, validate=validate)
-
-
-def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
-    if validate:
-        return partial(_decode_fitting, type_)
-    return decode_array if type_.format in ("ndarrayBytes", "structuredBytes") else partial(decode, type_)
-
-
-def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Callable[[list[Any]], list[Any]]:
-    wanted = {kind}
-
-    def read(items: list[Any]) -> list[Any]:
-        if kind is not None and not set(map(type, items)) <= wanted:
-            raise InvalidSample("an item of another type")  # the careful way will say which
-        return items if reader is None else list(map(reader, items))
-
-    return read
-
-
-def _decode_fitting(type_: Array, raw: bytes) -> Any:  # noqa: ANN401
-    found = decode(type_, raw)
-    if not fits_array(type_, found):
-        raise InvalidSample("another dtype or shape")  # as above
-    return found
+def _put_large(values: dict[str, Any], split: tuple[bytes, dict[str, memoryview], int], arrays: frozenset[str]) -> None:
+    """Put the large byte strings where they belong: views for what becomes an array, bytes for all else."""
+    _, large, count = split
+    if len(values) != count or len(raw_names := values.keys() & large.keys()) != len(large):
+        raise Unusual
+    for name in raw_names:
+        values[name] = large[name] if name in arrays else bytes(large[name])
