@@ -13,7 +13,6 @@ that the store doesn't have are ``None`` here; the pages show them as an address
 from __future__ import annotations
 
 import gc
-import re
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypedDict, TypeVar
 
 from catalog.errors import CatalogError
 from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, read_record
+from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,6 @@ __all__ = [
     "Publisher",
     "SchemaNode",
     "VerificationNode",
-    "semver_key",
 ]
 
 R = TypeVar("R", bound=Record)
@@ -315,23 +314,3 @@ N = TypeVar("N", DatasetNode, SchemaNode, LensNode)
 
 def _newest_first(nodes: Iterable[N]) -> tuple[N, ...]:
     return tuple(sorted(sorted(nodes, key=lambda n: str(n.uri)), key=lambda n: n.created, reverse=True))
-
-
-_SEMVER = re.compile(r"(\d{1,18})\.(\d{1,18})\.(\d{1,18})(?:-([0-9A-Za-z.-]+))?(?:\+.*)?", re.ASCII)
-
-SemverKey: TypeAlias = tuple[int, tuple[int, int, int], int, tuple[tuple[int, int, str], ...]]
-
-
-def semver_key(text: str) -> SemverKey:
-    """A sort key in semver's order (https://semver.org/#spec-item-11): 1.10.0 after 1.9.0, 1.0.0-rc.1 before 1.0.0.
-
-    What isn't a version sorts before all that are.
-    """
-    match = _SEMVER.fullmatch(text)
-    if match is None:
-        return (0, (0, 0, 0), 0, ((1, 0, text),))
-    numbers = (int(match[1]), int(match[2]), int(match[3]))
-    if match[4] is None:
-        return (1, numbers, 1, ())
-    parts = match[4].split(".")
-    return (1, numbers, 0, tuple((0, int(p), "") if p.isascii() and p.isdigit() else (1, 0, p) for p in parts))

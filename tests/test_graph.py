@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from catalog.graph import semver_key
+from catalog.syntax.semver import semver_key
 
 
 def test_versions_sort_as_semver_says() -> None:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 from catalog.errors import InvalidManifest, InvalidSyntax
 from catalog.manifest import BucketDraft, DatasetDraft, LensDraft, ManifestSet, SchemaDraft, SchemaKey, ShardDraft
 from catalog.manifest.faults import Report, place, shown
-from catalog.manifest.read import COMMIT, SEMVER
+from catalog.manifest.read import COMMIT
 from catalog.manifest.shards import MAX_SHARDS, https_fault
 from catalog.records import SCHEMA, schema_rkey
 from catalog.sampletype import MAX_FIELDS
+from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

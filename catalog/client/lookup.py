@@ -25,12 +25,12 @@ from catalog.client.discovery import Search, Where
 from catalog.client.wanted import Wanted, schema_name
 from catalog.datamodel import record_cid
 from catalog.errors import CatalogError, InvalidSchema, InvalidSyntax
-from catalog.graph import semver_key
 from catalog.manifest import load_schemas
 from catalog.manifest.faults import place, shown
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, Dataset, Label, Lens, Schema, read_record
 from catalog.sampletype import SampleType, read_body
 from catalog.syntax import AtIdentifier, AtUri
+from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from catalog.datamodel import Json

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catalog.errors import InvalidSyntax
-from catalog.manifest.read import SEMVER
 from catalog.records import SCHEMA, Dataset, Lens, Schema
 from catalog.syntax import AtUri
+from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -16,12 +16,13 @@ from catalog.manifest.table import Table, kind_of
 from catalog.records import CodeReference
 from catalog.sampletype import MAX_FIELDS, Array, Field, FieldType, SampleType, parse_type
 from catalog.syntax import AtUri, Cid
+from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
     from catalog.manifest.drafts import Draft
     from catalog.manifest.names import Names
 
-__all__ = ["COMMIT", "METHODS", "SECTIONS", "SEMVER", "read_manifest"]
+__all__ = ["COMMIT", "METHODS", "SECTIONS", "read_manifest"]
 
 SECTIONS: Final = ("schemas", "datasets", "lenses", "verifications")
 METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
@@ -36,12 +37,6 @@ _LENS_KEYS: Final = ("name", "source", "target", "description", "getter", "putte
 _CODE_KEYS: Final = ("repository", "commit", "path", "branch", "language")
 _VERIFICATION_KEYS: Final = ("lens", "method", "lens_commit", "description")
 
-_NUMBER = r"(?:0|[1-9][0-9]*)"
-_IDENTIFIER = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
-SEMVER: Final = re.compile(
-    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
-)
-"""The grammar of https://semver.org, version 2.0.0."""
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
