@@ -169,14 +169,14 @@ def every_array() -> Packed:
     """Both array forms, both orders of bytes and of axes; complex numbers and half floats with a fraction."""
     arrays: dict[str, Any] = {
         "fortran": np.asfortranarray(np.arange(24, dtype="int16").reshape(2, 3, 4)),
-        "big": np.arange(3, dtype=">f8") / 3,
+        "big": (np.arange(3) / 3).astype(">f8"),
         "big complex": np.array([1 + 2j, 3.5 - 4j], dtype=">c8"),
         "big fortran": np.asfortranarray(np.arange(6, dtype=">u4").reshape(2, 3)),
         "half": np.array([0, -0.0, 1 / 3, 65504, 1e-7, 6e-5, np.inf, -np.inf, np.nan], dtype="float16"),
         "single": np.float64(3.5).reshape(()),
         "empty": np.zeros((0, 3), "uint8"),
         "compact": np.arange(6, dtype="uint8").reshape(2, 3),
-        "compact big": np.arange(3, dtype=">i8") - 1,
+        "compact big": np.arange(-1, 2).astype(">i8"),
         "long": np.array([2**63 - 1, -(2**63)]),
     }
     written = {

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from catalog.codegen import Source, generate, package
+from catalog.identifiers import attribute_names
 from catalog.samples.arrays import encode_array
+from catalog.samples.packable import schema_uri
 from catalog.sampletype import Array, Field, SampleType, Scalar
 from tests.codegen_cases import (
     MADE,
@@ -26,6 +28,7 @@ from tests.codegen_cases import (
     written,
     written_apart,
 )
+from tests.test_codegen import made_from
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,6 +103,17 @@ def test_a_pydantic_model_reads_and_writes_our_bytes(sample: Packed) -> None:
     for wire, value in sample.values.items():
         assert same(value, getattr(read, aliases[wire])), wire
     assert msgpack.unpackb(read.to_bytes()) == msgpack.unpackb(sample.raw)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: ascii(sample.wanted.name))
+def test_a_class_of_this_library_reads_and_writes_our_bytes(sample: Packed) -> None:
+    cls = made_from(generate(sample.wanted, "python", uri="at://example.org/science.alt.dataset.schema/A"))
+    read = cls.from_bytes(sample.raw, validate=True)
+    names = attribute_names(sample.values)
+    for wire, value in sample.values.items():
+        assert same(value, getattr(read, names[wire])), wire
+    assert read.packed == sample.raw
+    assert str(schema_uri(cls)) == "at://example.org/science.alt.dataset.schema/A"
 
 
 def test_a_pydantic_model_refuses_what_is_not_promised() -> None:

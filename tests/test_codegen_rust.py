@@ -53,7 +53,8 @@ fn main() {
         let raw = std::fs::read(&path).unwrap();
         match NdArray::try_from(raw.as_slice()) {
             Ok(array) => {
-                println!("{} {:?} {:?}", array.dtype, array.shape, array.to_vec::<i16>().ok());
+                let (short, long) = (array.to_vec::<i16>().ok(), array.to_vec::<i64>().ok());
+                println!("{} {:?} {short:?} {long:?}", array.dtype, array.shape);
                 std::fs::write(path + ".npy", array.to_npy()).unwrap();
             }
             Err(error) => println!("error: {error}"),
@@ -107,6 +108,7 @@ def test_rust_compiles_without_a_warning_and_its_arrays_read_our_bytes(tmp_path:
     (tmp_path / "worse").write_bytes(values["fortran"].replace(b"(2, 3, 4)", b"(2, 3, x)"))
     lines = run(tmp_path / "main", *values, "bad", "worse", cwd=tmp_path).splitlines()
     assert lines[0].startswith("<i2 [2, 3, 4] Some([0, 12, 4, 16, 8, 20, 1, 13,")
+    assert ">i8 [3] None Some([-1, 0, 1])" in lines
     assert all(line.startswith("error: ") for line in lines[-2:])
     assert not any(line.startswith("error: ") for line in lines[:-2])
     for name, array in every.values.items():

@@ -136,7 +136,6 @@ def _base_imports(*, arrays: bool, typing: set[str], field: bool = False) -> lis
 
 def _field(name: str, field: Field) -> PythonField:
     annotation = _annotation(field.type)
-    optional = field.optional and annotation != "Any"
     default: Source = "None" if field.optional else ""
     if name != field.name:
         alias = f"alias={literal(field.name)}"
@@ -146,7 +145,7 @@ def _field(name: str, field: Field) -> PythonField:
         wire=literal(field.name),
         annotation=flat(annotation),
         optional=field.optional,
-        declaration=assignment(name, annotation, default, optional=optional),
+        declaration=assignment(name, annotation, default, optional=field.optional),
         docstring=tuple(docstring(_said(field), [])),
     )
 

@@ -139,7 +139,6 @@ def _class_docstring(sample_type: SampleType, more: list[str]) -> list[str]:
 
 def _field(name: str, field: Field) -> PythonField:
     annotation = _annotation(field.type)
-    optional = field.optional and annotation != "Any"
     default: Source = "None" if field.optional else ""
     if name != field.name:
         default = Group("wire(", (literal(field.name), *(["default=None"] if field.optional else [])), ")")
@@ -149,7 +148,7 @@ def _field(name: str, field: Field) -> PythonField:
         wire=literal(field.name),
         annotation=flat(annotation),
         optional=field.optional,
-        declaration=assignment(name, annotation, default, optional=optional),
+        declaration=assignment(name, annotation, default, optional=field.optional),
         docstring=tuple(docstring(" ".join((one_line((field.description or "").strip()), note)), [])),
     )
 

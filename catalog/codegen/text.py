@@ -103,6 +103,8 @@ def _array_note(array: Array) -> str:
     sizes = ["any" if size is None else str(size) for size in array.shape or ()]
     if sizes and len(names) == len(sizes):
         known.append(" × ".join(f"{one_line(name)} {size}" for name, size in zip(names, sizes, strict=True)))
-    elif sizes or names:
-        known.append(" × ".join(sizes or map(one_line, names)))
+    elif sizes:
+        known.append(f"shape {' × '.join(sizes)}")
+    elif names:
+        known.append(f"dimensions {', '.join(map(one_line, names))}")
     return re.sub(r"\s+", " ", ", ".join(filter(None, (*known, _FORMATS[array.format])))) + "."
