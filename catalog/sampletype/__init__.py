@@ -23,6 +23,7 @@ Tricky bits
 from __future__ import annotations
 
 from catalog.sampletype.body import read_body, write_body
+from catalog.sampletype.compatibility import Bump, Change, Comparison, Verdict, check_fit, compare
 from catalog.sampletype.text import parse_type, type_text
 from catalog.sampletype.types import (
     DTYPES,
@@ -43,6 +44,9 @@ __all__ = [
     "MAX_FIELDS",
     "Array",
     "ArrayFormat",
+    "Bump",
+    "Change",
+    "Comparison",
     "Field",
     "FieldType",
     "List",
@@ -50,6 +54,9 @@ __all__ = [
     "Scalar",
     "ScalarKind",
     "Unknown",
+    "Verdict",
+    "check_fit",
+    "compare",
     "parse_type",
     "read_body",
     "type_text",

@@ -1,4 +1,4 @@
-"""Semantic versions: https://semver.org, version 2.0.0. Not one of atproto's identifiers; schemas and labels have them."""
+"""Semantic versions, as schemas and labels have them: https://semver.org, version 2.0.0."""
 
 from __future__ import annotations
 
