@@ -87,6 +87,26 @@ def test_the_copy_button_copies_the_snippet(base: str, site: Path, page: Page) -
     assert "Dataset.from_atproto(" in page.evaluate("navigator.clipboard.readText()")
 
 
+def test_each_of_the_six_programs_is_shown_and_copied_alone(base: str, site: Path, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{base}{next(site.glob(f'datasets/{HOME}/*')).relative_to(site)}/")
+    tabs = page.get_by_role("tab")
+    assert tabs.all_inner_texts() == ["Python", "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript"]
+    tabs.first.focus()
+    page.keyboard.press("End")
+    expect(tabs.last).to_be_focused()
+    for tab in tabs.all():
+        tab.click()
+        panel = page.get_by_role("tabpanel")
+        expect(panel).to_have_count(1)
+        panel.get_by_role("button", name="Copy").click()
+        expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == panel.locator("pre code").text_content()
+        assert "install" not in copied
+        assert re.search(r"^(from|import|//) ", copied), "nothing but the code"
+
+
 def test_the_record_is_shown_when_asked_for(base: str, site: Path, page: Page) -> None:
     page.goto(f"{base}{next(site.glob(f'lenses/{HOME}/*')).relative_to(site)}/")
     page.get_by_text("The record as it stands").click()

@@ -119,7 +119,7 @@ def check(snippet: Snippet) -> None:
         "itertools.islice", "wds.WebDataset", "shards.map", "….map", "itemgetter", "np.frombuffer", "….decode",
         "….reshape", "urllib.request.urlopen", "tarfile.open", "tar.extractfile", "file.read", "unpacked",
         "member.isfile", "member.name.endswith", "read_shard", "ray.data.from_items", "items.flat_map", "dataset.take",
-        "len", "IterableDataset.from_generator", "DataLoader", "….batched",
+        "len", "IterableDataset.from_generator", "DataLoader", "….batched", "getattr", "type",
     }  # fmt: skip
 
 

@@ -40,12 +40,18 @@ _LOADER: Final = """\
 """
 
 _ANY_COLUMNS: Final = '''\
-def columns(batch: Batch[DictSample]) -> dict[str, Any]:
+def columns(batch: Batch[{name}]) -> dict[str, Any]:
     """Field by field; the DataLoader makes tensors of the arrays."""
-    return {name: batch[name] for name in batch.samples[0]}
+    names = {names}
+    return {{name: {value} for name in names}}
 
 
 '''
+_OF_DICTS: Final = _ANY_COLUMNS.format(name="DictSample", names="batch.samples[0]", value="batch[name]")
+_OF_OBJECTS: Final = _ANY_COLUMNS.format(
+    name="PackableSample", names="type(batch.samples[0]).__annotations__", value="getattr(batch, name)"
+)
+"""A record's class is made from its schema when it is opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +90,10 @@ def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
     suffix = ".batched(32).map(columns)"
     main = 'if __name__ == "__main__":  # the workers import this file\n'
     if sample_type is None:
-        imports = (
-            "from typing import Any\n\nfrom catalog import Batch, Dataset, DictSample\n"
-            "from torch.utils.data import DataLoader\n\n\n"
-        )
+        name, columns = ("DictSample", _OF_DICTS) if source.uri is None else ("PackableSample", _OF_OBJECTS)
+        imports = _with_torch(f"from catalog import Batch, Dataset, {name}\n") + "\n\n"
         opened = source.opened(None, suffix=suffix, indent="    ")
-        return _snippet("PyTorch", install, imports, _ANY_COLUMNS, main, opened, _LOADER)
+        return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER)
     imports, body = _class(sample_type, also=("Batch", "Dataset"))
     opened = source.opened(class_name(sample_type.name), suffix=suffix, indent="    ")
     code = (_with_torch(imports), f"\n\n{body}\n\n", _columns(sample_type), main, opened, _LOADER)

@@ -90,6 +90,8 @@ for sample in itertools.islice(dataset, 3):
 _FUTURE: Final = "from __future__ import annotations  # workers get the functions, not the type\n\n"
 """Ray's pickler fails on a ``TypedDict`` of ``__main__``, and annotations that are objects would lead to it."""
 
+_NESTED: Final = "# Ray makes lists of numbers of the arrays in a list.\n"
+
 _RAY_DATA: Final = """\
 # Shards are read side by side, here or on a cluster:
 # ray job submit --working-dir . -- python load.py
@@ -129,7 +131,7 @@ class Typed:
     typing: tuple[str, ...]
     arrays: bool
     annotated: bool
-    numpy: bool
+    nested: bool
 
 
 def webdataset(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
@@ -148,10 +150,11 @@ def ray_data(about: str, urls: tuple[str, ...], sample_type: SampleType | None) 
     """Ray Data, for more than one machine."""
     typed = _typed(sample_type)
     imports = _FUTURE + _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("import ray.data",))
+    end = _NESTED + _RAY_DATA if typed.nested else _RAY_DATA
     return Snippet(
         label="Ray Data",
         language="python",
-        parts=(imports, _listed(about, urls), *typed.code, _READ_SHARD.format(name=typed.name), _RAY_DATA),
+        parts=(imports, _listed(about, urls), *typed.code, _READ_SHARD.format(name=typed.name), end),
         install='pip install "ray[data]" msgpack numpy',
     )
 
@@ -178,7 +181,7 @@ def _listed(about: str, urls: tuple[str, ...]) -> str:
 def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) -> str:
     """Sorted as ruff does: modules, then names from modules; the standard library first."""
     modules = [*(["io"] if typed.arrays else []), *(name for name in standard if name not in ("operator", "Iterator"))]
-    others = ["import msgpack", *(["import numpy as np"] if typed.numpy else []), *library]
+    others = ["import msgpack", *(["import numpy as np"] if typed.arrays else []), *library]
     others += ["from numpy.typing import NDArray"] if typed.annotated else []
     lines = [
         *(f"import {name}" for name in modules),
@@ -198,7 +201,12 @@ def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) 
 def _typed(sample_type: SampleType | None) -> Typed:
     if sample_type is None:
         return Typed(
-            name="dict[str, Any]", code=(_ANY_DECODED,), typing=("Any",), arrays=True, annotated=False, numpy=True
+            name="dict[str, Any]",
+            code=(_ANY_DECODED,),
+            typing=("Any",),
+            arrays=True,
+            annotated=False,
+            nested=True,
         )
     name = class_name(sample_type.name)
     name = f"{name}Type" if name in _USED else name
@@ -211,7 +219,7 @@ def _typed(sample_type: SampleType | None) -> Typed:
         typing=("Any", "TypedDict") if arrays or is_open else ("TypedDict",),
         arrays=bool(arrays),
         annotated=bool(arrays),
-        numpy=bool(arrays),
+        nested=any(_is_read(field) for field in sample_type.fields if isinstance(field.type, List)),
     )
 
 
@@ -255,5 +263,9 @@ def _unpacked(name: str, sample_type: SampleType) -> str:
 def _reading(field: Field) -> str:
     wire = literal(field.name)
     value = f"fields.get({wire})" if field.optional else f"fields[{wire}]"
-    read = [type_ for type_ in parts(field.type) if isinstance(type_, Array) and type_.format in _IN_NPY]
-    return f"        {wire}: {f'decoded({value})' if read else value},\n"
+    return f"        {wire}: {f'decoded({value})' if _is_read(field) else value},\n"
+
+
+def _is_read(field: Field) -> bool:
+    """Whether there are arrays in it that these programs read."""
+    return any(isinstance(type_, Array) and type_.format in _IN_NPY for type_ in parts(field.type))
