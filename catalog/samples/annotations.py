@@ -101,7 +101,7 @@ class Plan:
 
 
 class _Kept:
-    """A plan as an attribute of its class. Where a class travels by value (cloudpickle), it is made anew."""
+    """A plan as an attribute of its class. Where a class travels by value (cloudpickle), it is made anew there."""
 
     __slots__ = ("plan",)
 
@@ -171,13 +171,19 @@ def _entry(cls: type, attribute: dataclasses.Field[Any], hint: object) -> Entry:
         type_, as_bytes = _field_type(inner)
     except InvalidSchema as error:
         raise error.within(f"{cls.__name__}.{attribute.name}") from None
+    factory: Any = attribute.default_factory
     return Entry(
         attribute=attribute.name,
         field=Field(name=attribute.metadata.get(WIRE, attribute.name), type=type_, optional=optional),
         as_bytes=as_bytes,
-        default=attribute.default,
-        factory=None if attribute.default_factory is dataclasses.MISSING else attribute.default_factory,
+        default=dataclasses.MISSING if _is_missing(attribute.default) else attribute.default,
+        factory=None if _is_missing(factory) else factory,
     )
+
+
+def _is_missing(value: object) -> bool:
+    """Whether it is ``dataclasses.MISSING``, or the copy that came with a class pickled by value."""
+    return type(value) is type(dataclasses.MISSING)
 
 
 # --- annotation → field type ---------------------------------------------------------------------------------

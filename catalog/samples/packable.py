@@ -33,6 +33,7 @@ import copyreg
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, dataclass_transform, overload
 from weakref import WeakValueDictionary
 
@@ -113,6 +114,9 @@ class PackableSample:
     def __eq__(self, other: object) -> bool:
         return _equal(self, other)
 
+    def __repr__(self) -> str:
+        return _shown(self)
+
     @_Derived
     def packed(self) -> bytes:
         """The sample as msgpack bytes."""
@@ -180,7 +184,9 @@ def _decorated(cls: type[T], name: str | None, version: str | None, schema: str 
         for attribute in _GIVEN:
             if attribute not in cls.__dict__ and attribute not in inspect.get_annotations(cls):
                 setattr(cls, attribute, PackableSample.__dict__[attribute])
-        cls.__eq__ = _equal  # type: ignore[method-assign] # a decorator changes its class
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = _shown  # type: ignore[method-assign] # a decorator changes its class
+        cls.__eq__ = _equal  # type: ignore[method-assign] # as above
         cls.__hash__ = None  # type: ignore[assignment] # as above
         _make(cls, name, version, schema)
     return cls
@@ -201,7 +207,8 @@ def _make(cls: type, name: str | None, version: str | None, schema: str | None) 
         uri=None if schema is None else _record_uri(schema),
         own_init="__init__" in cls.__dict__,
     )
-    dataclass(kw_only=True, eq=False)(cls)
+    # Not repr, and init only where it is wanted: dataclass() compiles text for each, of 10,000 fields for a second.
+    dataclass(kw_only=True, eq=False, repr=False, init=not identity.own_init)(cls)
     cls.__packable__ = identity  # type: ignore[attr-defined] # the mark of a packable class
 
 
@@ -210,6 +217,12 @@ def _record_uri(text: str) -> AtUri:
     if uri.rkey is None:
         raise InvalidSchema(f"{text[:200]!a} is not the address of a record", hint="at://…/collection/key")
     return uri
+
+
+@recursive_repr()
+def _shown(self: Any) -> str:  # noqa: ANN401 - of any packable class
+    fields = (field.name for field in dataclasses.fields(self) if field.repr)
+    return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
 
 
 def _equal(self: object, other: object) -> bool:
@@ -278,10 +291,11 @@ def _class_from(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:
     namespace: dict[str, Any] = {
         "__doc__": wanted.description,
         "__module__": __name__,
-        "__reduce_ex__": _reduce_sample,
         MADE_FROM: (wanted, uri),
     }
     names = attribute_names(field.name for field in wanted.fields)
+    required = frozenset(names[field.name] for field in wanted.fields if not field.optional)
+    namespace["__init__"] = _constructor(required, frozenset(names.values()) - required)
     namespace["__annotations__"] = {names[field.name]: annotation(field) for field in wanted.fields}
     for field in wanted.fields:
         options = {"default": None} if field.optional else {}
@@ -294,6 +308,19 @@ def _class_from(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:
     return made
 
 
+def _constructor(required: frozenset[str], optional: frozenset[str]) -> Callable[..., None]:
+    nothing = dict.fromkeys(optional)
+
+    def __init__(self: object, /, **values: Any) -> None:  # noqa: ANN401, N807 - it becomes that of a class
+        missing, unknown = required - values.keys(), values.keys() - required - optional
+        if missing or unknown:
+            name, what = (min(missing), "misses") if missing else (min(unknown), "has no")
+            raise TypeError(f"{type(self).__name__} {what} field {name!a}")
+        self.__dict__ |= nothing | values
+
+    return __init__
+
+
 def _reduce_class(cls: type) -> str | tuple[Callable[..., type], tuple[SampleType, AtUri | None]]:
     made = cls.__dict__.get(MADE_FROM)
     return cls.__qualname__ if made is None else (_class_again, made)  # somebody's subclass of one has a name
@@ -301,17 +328,6 @@ def _reduce_class(cls: type) -> str | tuple[Callable[..., type], tuple[SampleTyp
 
 def _class_again(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:
     return class_from(wanted, uri=uri)
-
-
-def _reduce_sample(self: object, protocol: Any) -> Any:  # noqa: ANN401 - the protocol of __reduce_ex__
-    made = type(self).__dict__.get(MADE_FROM)
-    return object.__reduce_ex__(self, protocol) if made is None else (_sample_again, (*made, self.__dict__))
-
-
-def _sample_again(wanted: SampleType, uri: AtUri | None, values: dict[str, Any]) -> PackableSample:
-    made: PackableSample = object.__new__(class_from(wanted, uri=uri))
-    made.__dict__.update(values)
-    return made
 
 
 copyreg.pickle(_MadeClass, _reduce_class)  # type: ignore[arg-type] # typeshed doesn't know that a name may come back
