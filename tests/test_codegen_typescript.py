@@ -149,7 +149,8 @@ def test_typescript_refuses_what_is_not_promised(tmp_path: Path) -> None:
         (b"\xdd\xff\xff\xff\xff", ""), (b"\x93\x01", ""), (msgpack.packb([1]), "not a map"), (b"", ""),
         *((msgpack.packb({**good, **change}), field) for change, field in (
             ({"a": encode_array(array.astype("int8"))}, "a"), ({"a": encode_array(array.T)}, "a"), ({"a": lying}, "a"),
-            ({"a": npy[:-1]}, "a"), ({"a": npy + b"x"}, "a"), ({"a": npy[:9]}, "a"), ({"a": npy[:64]}, "a"), ({"a": b""}, "a"), ({"a": "x"}, "a"),
+            ({"a": npy[:-1]}, "a"), ({"a": npy + b"x"}, "a"),
+            ({"a": npy[:9]}, "a"), ({"a": npy[:64]}, "a"), ({"a": b""}, "a"), ({"a": "x"}, "a"),
             ({"a": compact(array)[:-1]}, "a"), ({"a": b"\x02|O\x01" + bytes(8)}, "a"),
             ({"a": b"\x03|u1\x01" + b"\xff" * 8}, "a"), ({"a": npy.replace(b"(2, 3)", b"(-1,3)")}, "a"),
             ({"i": "1"}, "i"), ({"i": 2**60}, "i"), ({"i": 1.5}, "i"), ({"i": None}, "i"), ({"i": True}, "i"),
