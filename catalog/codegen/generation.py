@@ -23,6 +23,7 @@ from catalog.codegen.templates import rendered
 from catalog.codegen.text import literal
 from catalog.errors import InvalidConfig
 from catalog.identifiers import class_name, distinct, snake_case
+from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["LANGUAGES", "Source", "generate", "package"]
 
 LANGUAGES: Final[tuple[str, ...]] = ("python", "pydantic", "typescript", "rust", "jsonschema")
-
-_NUMBERED: Final = re.compile(r"(\d{1,18})\.(\d{1,18})\.(\d{1,18})(-.*)?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,15 +203,11 @@ def _modules(schemas: Sequence[Source], language: _Language) -> list[Module]:
 
 
 def _order(source: Source) -> tuple[object, ...]:
-    """By name and account, older versions first: 1.9.0 before 1.10.0, 2.0.0-rc.1 before 2.0.0."""
+    """By name and account, older versions first."""
     version = source.sample_type.version
-    match = _NUMBERED.fullmatch(version)
-    numbers = (0, 0, 0) if match is None else (int(match[1]), int(match[2]), int(match[3]))
-    is_release = match is not None and match[4] is None
     return (
         *_family(source),
-        numbers,
-        is_release,
+        semver_key(version),
         version,
         source.uri or "",
         source.cid or "",
