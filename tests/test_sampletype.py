@@ -136,6 +136,65 @@ def test_other_clients_types_read_as_what_they_are(schema: object, expected: Fie
     assert isinstance(field.type, Unknown) if expected is None else field.type == expected
 
 
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("#/definitions/plain", Scalar(kind="int")),
+        ("#/$defs/a~1b%20c", List(item=Array(dtype="uint8"))),
+        ("#/definitions/twice", Scalar(kind="int")),
+        ("#/definitions/missing", None),
+        ("#/definitions", None),
+        ("https://example.org/#/definitions/plain", None),
+        ("#/definitions/self", None),
+        ("#/definitions/ping", None),
+        ("#/definitions/endless", None),
+        ("#/definitions/object", None),
+    ],
+)
+def test_a_reference_into_the_same_schema_is_followed_but_not_for_ever(ref: str, expected: FieldType | None) -> None:
+    """One that leads back to itself, elsewhere, or to nothing known is an unknown type."""
+    definitions: dict[str, datamodel.Json] = {
+        "plain": {"type": "integer"},
+        "twice": {"$ref": "#/definitions/plain"},
+        "self": {"$ref": "#/definitions/self"},
+        "ping": {"$ref": "#/definitions/pong"},
+        "pong": {"$ref": "#/definitions/ping"},
+        "endless": {"type": "array", "items": {"$ref": "#/definitions/endless"}},
+        "object": {"type": "object"},
+    }
+    body: datamodel.Json = {
+        "properties": {"f": {"$ref": ref}},
+        "definitions": definitions,
+        "$defs": {"a/b c": {"type": "array", "items": {**NDARRAY, "dtype": "uint8"}}},
+    }
+    (field,) = read_body(body)
+    innermost = field.type
+    while expected is None and isinstance(innermost, List):
+        innermost = innermost.item
+    assert isinstance(innermost, Unknown) if expected is None else field.type == expected
+
+
+json_values: st.SearchStrategy[datamodel.Json] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["string", "array", "#/$defs/a", "ndarray", "a"]),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(["type", "items", "$ref", "properties", "required", "propertyOrder", "$defs", "a", "shape",
+                         "dtype", "dimensionNames", "anyOf", "content", "schemaBody", "description", "__proto__"]),
+        inner, max_size=6,
+    ),
+    max_leaves=30,
+)  # fmt: skip
+
+
+@given(json_values)
+def test_any_json_is_fields_or_refused(body: datamodel.Json) -> None:
+    """Wrong types everywhere, absent names in ``required``, doubles in ``propertyOrder``: never another error."""
+    with contextlib.suppress(InvalidSchema):
+        fields = read_body(body)
+        assert len({field.name for field in fields}) == len(fields)
+        assert all(len(type_text(field.type)) < 10_000 for field in fields)
+
+
 @pytest.mark.parametrize("schema", [{"type": ["integer", "null"]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}])
 def test_or_null_means_optional(schema: datamodel.Json) -> None:
     """Both spellings of "or null" make a required property optional."""

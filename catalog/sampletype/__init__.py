@@ -16,7 +16,8 @@ Tricky bits
 -----------
 - DAG-CBOR sorts map keys, so ``properties`` loses its order on the network. ``propertyOrder`` keeps it; where it
   is absent ``required`` (a list) gives the order of its fields, the others follow as they come.
-- The kind of an array is told by a *substring* of its ``$ref``, tried in a fixed order.
+- The kind of an array is told by a *substring* of its ``$ref``, tried in a fixed order. A ``$ref`` that is no array may
+  lead to a definition in the same schema; nothing is ever fetched.
 - Property names are somebody else's text: any string, also ``class``, ``a b`` or ````.
 """
 

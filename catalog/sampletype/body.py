@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import unquote
 
 from catalog.errors import InvalidSchema
 from catalog.sampletype.types import (
@@ -141,7 +142,7 @@ def read_body(body: Json) -> tuple[Field, ...]:
     order = [name for name in _list(schema.get("propertyOrder")) if isinstance(name, str)]
     names = [name for name in dict.fromkeys((*order, *required, *properties)) if name in properties]
     needed = set(required)
-    return tuple(_read_field(name, properties[name], needed=name in needed) for name in names)
+    return tuple(_read_field(name, properties[name], schema, needed=name in needed) for name in names)
 
 
 def _content(body: Json) -> dict[str, Json]:
@@ -158,12 +159,12 @@ def _list(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
 
 
-def _read_field(name: str, schema: Json, *, needed: bool) -> Field:
+def _read_field(name: str, schema: Json, root: dict[str, Json], *, needed: bool) -> Field:
     bare, nullable = _without_null(schema)
     description = schema.get("description") if isinstance(schema, dict) else None
     return Field(
         name=name,
-        type=_read_type(bare, depth=0),
+        type=_read_type(bare, root, depth=0),
         optional=nullable or not needed,
         description=description if isinstance(description, str) and description else None,
     )
@@ -185,20 +186,39 @@ def _without_null(schema: Json) -> tuple[Json, bool]:
     return schema, False
 
 
-def _read_type(schema: Json, *, depth: int) -> FieldType:
+def _read_type(schema: Json, root: dict[str, Json], *, depth: int) -> FieldType:
+    """The type of a property. ``depth`` counts lists and references, so that neither goes on for ever."""
     if not isinstance(schema, dict) or depth > MAX_NESTING:
         return _unknown(schema)
     ref = schema.get("$ref")
     if isinstance(ref, str):
-        return _read_array(ref, schema)
+        return _read_reference(ref, schema, root, depth=depth)
     kind = schema.get("type")
     if kind == "string" and (schema.get("format") == "byte" or schema.get("contentEncoding") == "base64"):
         return Scalar(kind="bytes")
     if kind == "array" and isinstance(schema.get("items"), dict):
-        return List(item=_read_type(schema["items"], depth=depth + 1))
+        return List(item=_read_type(schema["items"], root, depth=depth + 1))
     if isinstance(kind, str) and kind in _JSON_SCALARS:
         return Scalar(kind=_JSON_SCALARS[kind])
     return _unknown(schema)
+
+
+def _read_reference(ref: str, schema: dict[str, Json], root: dict[str, Json], *, depth: int) -> FieldType:
+    """An array, or what the schema itself defines under that name."""
+    found = _read_array(ref, schema)
+    target = _local(ref, root) if isinstance(found, Unknown) else None
+    resolved = found if target is None else _read_type(target, root, depth=depth + 1)
+    return found if isinstance(resolved, Unknown) else resolved
+
+
+def _local(ref: str, root: dict[str, Json]) -> Json:
+    """What ``#/definitions/…`` or ``#/$defs/…`` leads to in the same schema, ``None`` for nothing."""
+    match ref.split("/"):
+        case ["#", ("definitions" | "$defs") as section, name]:
+            definitions = root.get(section)
+            wanted = unquote(name).replace("~1", "/").replace("~0", "~")  # JSON pointer, as a URI's fragment
+            return definitions.get(wanted) if isinstance(definitions, dict) else None
+    return None
 
 
 def _read_array(ref: str, schema: dict[str, Json]) -> FieldType:
