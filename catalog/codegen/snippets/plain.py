@@ -65,7 +65,6 @@ def unpacked(raw: bytes) -> dict[str, Any]:
 '''
 
 _READ_SHARD: Final = '''\
-def read_shard(url: str) -> Iterator[{name}]:
     """The samples of one shard, while it arrives."""
     with (
         urllib.request.urlopen(url, timeout=60) as answer,
@@ -102,8 +101,7 @@ for sample in dataset.take(3):
     print(sample)
 """
 
-_HUGGING_FACE: Final = '''\
-def samples(urls: list[str]) -> Iterator[{name}]:
+_SAMPLES: Final = '''\
     """All samples; workers and nodes share the list of shards out."""
     for url in urls:
         yield from read_shard(url)
@@ -154,7 +152,7 @@ def ray_data(about: str, urls: tuple[str, ...], sample_type: SampleType | None) 
     return Snippet(
         label="Ray Data",
         language="python",
-        parts=(imports, _listed(about, urls), *typed.code, _READ_SHARD.format(name=typed.name), end),
+        parts=(imports, _listed(about, urls), *typed.code, *_read_shard(typed), end),
         install='pip install "ray[data]" msgpack numpy',
     )
 
@@ -163,14 +161,18 @@ def hugging_face(about: str, urls: tuple[str, ...], sample_type: SampleType | No
     """Hugging Face ``datasets``, streaming."""
     typed = _typed(sample_type)
     imports = _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("from datasets import IterableDataset",))
-    read = _READ_SHARD.format(name=typed.name)
-    every = _HUGGING_FACE.format(name=typed.name)
+    every = (f"def samples(urls: list[str]) -> Iterator[{typed.name}]:\n", _SAMPLES)
     return Snippet(
         label="Hugging Face",
         language="python",
-        parts=(imports, _listed(about, urls), *typed.code, read, every, _STREAMED),
+        parts=(imports, _listed(about, urls), *typed.code, *_read_shard(typed), *every, _STREAMED),
         install="pip install datasets msgpack numpy",
     )
+
+
+def _read_shard(typed: Typed) -> tuple[str, str]:
+    """The function in two parts: only its first line differs from type to type."""
+    return f"def read_shard(url: str) -> Iterator[{typed.name}]:\n", _READ_SHARD
 
 
 def _listed(about: str, urls: tuple[str, ...]) -> str:

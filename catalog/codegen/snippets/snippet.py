@@ -23,7 +23,7 @@ _URL_CHARACTERS: Final = "~:/?#@&()*+,;=%-._"
 class Snippet:
     """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before.
 
-    ``parts`` make up the code. Each is whole statements, and most are the same from dataset to dataset.
+    ``parts`` make up the code. Each is whole lines, and most are the same from dataset to dataset.
     """
 
     label: str

@@ -32,8 +32,7 @@ import { extract } from "tar-stream";
 
 """
 
-_PROGRAM: Final = """
-async function* samples(): AsyncGenerator<@NAME@> {
+_OPENED: Final = """\
   for (const url of urls) {
     const answer = await fetch(url);
     if (!answer.ok || answer.body === null) {
@@ -44,7 +43,9 @@ async function* samples(): AsyncGenerator<@NAME@> {
     for await (const entry of tar) {
       const bytes = await buffer(entry);
       if (entry.header.name.endsWith(".msgpack")) {
-        yield decode@NAME@(bytes);
+"""
+
+_SHOWN: Final = """\
       }
     }
   }
@@ -89,13 +90,15 @@ def typescript(about: str, urls: tuple[str, ...], sample_type: SampleType | None
 def _typed(sample_type: SampleType | None) -> tuple[str, ...]:
     folder = resources.templates() / "snippets"
     if sample_type is None:
-        return rendered("untyped", UntypedView(), templates=folder), _program("Sample")
+        return rendered("untyped", UntypedView(), templates=folder), *_program("Sample")
     if type_name(sample_type.name) in _USED:
         sample_type = replace(sample_type, name=f"{sample_type.name}Type")
     text = typescript_module(sample_type, uri=None, cid=None, templates=folder)
     own, mark, readers = text.partition(_READERS)
-    return own, mark + readers, _program(type_name(sample_type.name))
+    return own, mark + readers, *_program(type_name(sample_type.name))
 
 
-def _program(name: str) -> str:
-    return _PROGRAM.replace("@NAME@", name)
+def _program(name: str) -> tuple[str, ...]:
+    """In four parts: two lines differ from type to type."""
+    opening = f"\nasync function* samples(): AsyncGenerator<{name}> {{\n"
+    return opening, _OPENED, f"        yield decode{name}(bytes);\n", _SHOWN
