@@ -10,7 +10,7 @@ import sys
 import tarfile
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgpack
 import numpy as np
@@ -21,8 +21,9 @@ from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at ru
 
 import catalog
 from catalog import Array, Dataset, DictSample, PackableSample, write_shards
+from catalog.client import Client
 from catalog.config import NetworkSettings
-from catalog.errors import DataError, InvalidSample, InvalidSyntax, RefusedUrl, RequestFailed
+from catalog.errors import DataError, InvalidSample, InvalidSyntax, PublishError, RefusedUrl, RequestFailed
 from catalog.records import (
     DATASET,
     LABEL,
@@ -46,6 +47,7 @@ from catalog.samples.arrays import encode_array
 from catalog.samples.iterating import Part
 from catalog.samples.packable import class_from, sample_type
 from catalog.samples.published import Published, shards_of
+from catalog.samples.publishing import PublishedShard
 from catalog.samples.shards import Shard
 from catalog.syntax import AtUri, Datetime, Did
 
@@ -53,7 +55,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Network
+    from catalog.samples.publishing import Publisher
+    from tests.conftest import HttpsServer, Network
 
 NOW = Datetime.parse("2026-01-01T00:00:00Z")
 
@@ -367,11 +370,12 @@ def test_a_class_that_cannot_read_the_schema_is_refused_before_any_shard(
     class Partial(PackableSample):
         number: int
         extra: str | None = None
+        unit: str = "m"
 
     uri = published(network, lambda: http_storage(folder, serve(folder)))
-    with pytest.raises(InvalidSample, match="'title': Titled requires it"):
+    with pytest.raises(InvalidSample, match=r"Titled can't read samples of Tile: title .*\(str\)"):
         Dataset.from_atproto(uri, Titled)
-    with pytest.raises(InvalidSample, match="'number': Worded has str, the schema int"):
+    with pytest.raises(InvalidSample, match=r"number .*\(int → str\)"):
         Dataset.from_atproto(uri, Worded)
     assert Dataset.from_atproto(uri, Partial).head(1) == [Partial(number=0)]
 
@@ -423,6 +427,113 @@ def test_shards_in_a_bucket_keep_its_endpoint_and_region() -> None:
 def test_storage_of_an_unknown_type_is_named() -> None:
     with pytest.raises(RefusedUrl, match=r"org\.example\.tape"):
         stored(UnknownStorage(type="org.example.tape"))
+
+
+# --- published -----------------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """A publisher that only writes down what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def publish_dataset(self, **asked: Any) -> AtUri:  # noqa: ANN401 - as it comes
+        self.asked = asked
+        return AtUri.parse(f"at://did:plc:{'a' * 24}/{DATASET}/3jzfcijpj2z2a")
+
+
+def asked_for(dataset: Dataset[Any], **rest: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What publishing the dataset asks of a client."""
+    recorder = Recorder()
+    dataset.publish_to_atproto(cast("Publisher", recorder), name="tiles", **rest)
+    return recorder.asked
+
+
+def test_files_are_published_at_the_urls_given_for_them_and_hashed_from_here(tmp_path: Path) -> None:
+    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=5)
+    dataset = Dataset.from_shards(infos, Tile)
+    urls = "https://data.example/t-{000000..000001}.tar"
+    asked = asked_for(dataset, urls=urls, version="1.0.0", tags=("a",), license="MIT", description="Tiles.")
+    assert asked["schema"] == sample_type(Tile)
+    assert asked["samples"] == 10
+    assert asked["shards"] == [
+        PublishedShard(url=f"https://data.example/t-00000{number}.tar", local=info.path, sha256=info.sha256)
+        for number, info in enumerate(infos)
+    ]
+    assert (asked["version"], asked["tags"], asked["license"], asked["description"]) == (
+        "1.0.0",
+        ("a",),
+        "MIT",
+        "Tiles.",
+    )
+    assert asked_for(dataset.shuffled(), urls=urls) == asked_for(dataset, urls=urls), "an order is no change"
+    with pytest.raises(PublishError, match="urls"):
+        asked_for(dataset)
+    with pytest.raises(PublishError, match="1 urls for 2 shards"):
+        asked_for(dataset, urls=["https://data.example/t-{000000..000001}.tar"])
+
+
+def test_remote_shards_are_published_where_they_are() -> None:
+    shards = [
+        Shard(url="https://data.example/a.tar", checksum="SHA-256:" + "AB" * 32),
+        Shard(url="https://data.example/b.tar", checksum="md5:" + "0" * 32),
+        Shard(url="s3://bucket/c.tar", endpoint="https://s3.example", region="x-1"),
+    ]
+    assert asked_for(Dataset.from_shards(shards, Tile))["shards"] == [
+        PublishedShard(url="https://data.example/a.tar", sha256="ab" * 32),
+        PublishedShard(url="https://data.example/b.tar"),
+        PublishedShard(url="s3://bucket/c.tar", endpoint="https://s3.example", region="x-1"),
+    ]
+
+
+def test_the_schema_that_is_referred_to_is_the_one_the_shards_have() -> None:
+    uri = AtUri.parse(f"at://did:plc:{'a' * 24}/{SCHEMA}/Tile:1.0.0")
+    remote = ["https://data.example/a.tar"]
+    dicts, typed = Dataset.from_urls(remote), Dataset.from_urls(remote, Tile)
+    assert asked_for(replace(typed, _schema_uri=uri))["schema"] == uri
+    assert asked_for(Dataset.from_urls(remote, class_from(sample_type(Tile), uri=uri)))["schema"] == uri
+    assert asked_for(dicts, schema=str(uri))["schema"] == uri
+    assert asked_for(dicts, schema=Tile)["schema"] == asked_for(typed)["schema"] == sample_type(Tile)
+    with pytest.raises(PublishError, match="schema"):
+        asked_for(dicts)
+
+
+@pytest.mark.parametrize("step", ["map", "filter", "batched", "split_by_node"])
+def test_what_the_shards_do_not_hold_is_not_published(step: str) -> None:
+    dataset = Dataset.from_urls(["https://data.example/a.tar"], Tile)
+    changed: dict[str, Dataset[Any]] = {
+        "map": dataset.map(str),
+        "filter": dataset.filter(bool),
+        "batched": dataset.batched(2),
+        "split_by_node": dataset.split_by_node(0, 2),
+    }
+    with pytest.raises(PublishError, match="write_shards"):
+        asked_for(changed[step])
+
+
+def test_what_a_client_publishes_it_reads_again(
+    network: Network,
+    tmp_path: Path,
+    https_server: Callable[[Path], HttpsServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account = network.account("code")
+    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=4)
+    server = https_server(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
+    with Client.login(account.handle, account.password) as client:
+        urls = f"{server.url}/t-{{000000..000002}}.tar"
+        uri = Dataset.from_shards(infos, Tile).publish_to_atproto(client, name="tiles", license="MIT", urls=urls)
+        dataset = Dataset.from_atproto(uri, client=client)
+    assert dataset.uri == uri
+    assert dataset.sample_type is not None
+    assert dataset.sample_type.fields == sample_type(Tile).fields
+    assert len(dataset) == 10
+    assert [shard.checksum for shard in dataset.shards] == [f"sha256:{info.sha256}" for info in infos]
+    again = pickle.loads(pickle.dumps(dataset))  # noqa: S301 - our own
+    assert [sample.number for sample in again] == list(range(10))
+    assert list(Dataset.from_atproto(uri, Tile)) == tiles(10)
 
 
 # --- the top level -------------------------------------------------------------------------------------------

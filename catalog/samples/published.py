@@ -29,15 +29,17 @@ from catalog.records import (
     read_record,
 )
 from catalog.records import Dataset as DatasetRecord
+from catalog.samples.annotations import plan_of
 from catalog.samples.packable import DictSample, sample_type, schema_uri
 from catalog.samples.publishing import PublishedShard
 from catalog.samples.shards import Shard, expand
-from catalog.sampletype import type_text
+from catalog.sampletype import check_fit
+from catalog.sampletype.compatibility import Kind
 from catalog.syntax import AtUri
 from catalog.syntax.cid import SHA_256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
@@ -140,24 +142,15 @@ def require_fit(own: type, published: SampleType) -> None:
     """
     if issubclass(own, DictSample):
         return
-    reasons = list(_misfits(sample_type(own), published))
+    plan = plan_of(own)
+    reasons = [
+        str(change)
+        for change in check_fit(plan.sample_type, published)
+        if change.kind is not Kind.ADDED_REQUIRED or not plan.by_name[change.field].has_default
+    ]
     if reasons:
-        what = f"{own.__name__} doesn't fit: {'; '.join(reasons)}"
-        raise InvalidSample(what, where=published.name, hint="leave the class out, and one is made that fits")
-
-
-def _misfits(own: SampleType, published: SampleType) -> Iterator[str]:
-    """No required field may be missing, and none be of another type."""
-    for field in own.fields:
-        theirs = published.field(field.name)
-        if theirs is None or (theirs.optional and not field.optional):
-            if not field.optional:
-                found = "no such field" if theirs is None else "an optional one"
-                yield f"field {field.name!a}: {own.name} requires it, the schema has {found}"
-        elif type(theirs.type) is not type(field.type) or getattr(theirs.type, "kind", 0) != getattr(
-            field.type, "kind", 0
-        ):
-            yield f"field {field.name!a}: {own.name} has {type_text(field.type)}, the schema {type_text(theirs.type)}"
+        what = f"{own.__name__} can't read samples of {published.name}: {'; '.join(reasons)}"
+        raise InvalidSample(what, hint="leave the class out, and one is made that fits")
 
 
 # --- where the shards lie ------------------------------------------------------------------------------------
