@@ -1,0 +1,207 @@
+"""From a class to a record, over a real PDS, back to a class, and the samples of the one read by the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from catalog.errors import CatalogError
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, Schema, read_record, write_record
+from catalog.samples.dataset import Dataset
+from catalog.samples.packable import PackableSample, class_from, sample_type
+from catalog.samples.packing import pack, unpack
+from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.syntax import Datetime
+from tests.samples import Everything, everything
+from tests.strategies import sample_types, texts
+
+if TYPE_CHECKING:
+    from catalog.datamodel import Json
+    from tests.conftest import Account, Network
+
+NOW = Datetime.parse("2026-01-02T03:04:05.678Z")
+
+
+@pytest.fixture(scope="module")
+def account(network: Network) -> Account:
+    """One account for all the schemas of this file."""
+    return network.account("roundtrip")
+
+
+def values(type_: FieldType) -> st.SearchStrategy[Any]:
+    """Values of a type, for a field that is there."""
+    match type_:
+        case Scalar():
+            return {
+                "str": st.text(st.characters(exclude_categories=["Cs"])), "int": st.integers(-(2**63), 2**64 - 1),
+                "float": st.floats(allow_nan=False), "bool": st.booleans(), "bytes": st.binary(),
+            }[type_.kind]  # fmt: skip
+        case List():
+            return st.lists(values(type_.item), max_size=3)
+        case Unknown():
+            return st.none() | st.integers(0, 9) | texts
+        case Array():
+            lengths = (st.integers(0, 3) if dim is None else st.just(dim) for dim in type_.shape or ())
+            dtypes = st.sampled_from(["uint8", "float32", "int64"]) if type_.dtype is None else st.just(type_.dtype)
+            return st.tuples(dtypes, st.tuples(*lengths)).flatmap(lambda it: hnp.arrays(np.dtype(it[0]), it[1]))
+
+
+@st.composite
+def typed_samples(draw: st.DrawFn) -> tuple[SampleType, dict[str, Any]]:
+    """A sample type, and the values of a sample of it by wire name."""
+    wanted = draw(sample_types())
+    assume(wanted.fields)
+    assume(all(_is_small(field.type) for field in wanted.fields))
+    drawn = {
+        field.name: draw(st.none() | values(field.type) if field.optional else values(field.type))
+        for field in wanted.fields
+    }
+    return wanted, drawn
+
+
+def _is_small(type_: FieldType) -> bool:
+    if isinstance(type_, List):
+        return _is_small(type_.item)
+    return not isinstance(type_, Array) or math.prod(dim or 3 for dim in type_.shape or ()) <= 1_000
+
+
+def made(cls: type[PackableSample], wanted: SampleType, drawn: dict[str, Any]) -> PackableSample:
+    """A sample of a class whose fields are those of the type, in their order."""
+    attributes = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type] # it is one at run time
+    return cls(**dict(zip(attributes, (drawn[field.name] for field in wanted.fields), strict=True)))
+
+
+def test_the_order_of_fields_survives_a_pds(network: Network, account: Account) -> None:
+    """The network sorts the keys of maps; what is written down in a list isn't sorted."""
+    names = ["zz", "a", "mmm", "b"]
+    fields = tuple(Field(name=name, type=Scalar(kind="int")) for name in names)
+    there = over(network, account, SampleType(name="Ordered", version="1.0.0", fields=fields))
+    assert [field.name for field in there.fields] == names
+
+
+def over(network: Network, account: Account, wanted: SampleType) -> SampleType:
+    """The sample type after a way over the network: written, stored by the PDS, fetched and read."""
+    written = write_record(Schema(sample_type=wanted, created_at=NOW))
+    created = network.create_record(account, SCHEMA, written)
+    record = read_record(SCHEMA, network.get_record(account.did, SCHEMA, created["uri"].rpartition("/")[2])["value"])
+    assert isinstance(record, Schema)
+    return record.sample_type
+
+
+@given(typed_samples())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_samples_of_any_type_are_read_by_a_class_from_the_network(
+    network: Network, account: Account, both: tuple[SampleType, dict[str, Any]]
+) -> None:
+    """Class → record → PDS → record → class → bytes → sample: equal at the end."""
+    wanted, drawn = both
+    here = class_from(wanted)
+    there = over(network, account, sample_type(here))
+    assert there == wanted
+    sample = made(here, wanted, drawn)
+    again = unpack(class_from(there), pack(sample), validate=True)
+    assert pack(again) == pack(sample)
+    assert unpack(here, pack(again)) == sample
+
+
+def test_a_class_written_by_hand_comes_back_from_the_network(network: Network, account: Account) -> None:
+    """Every kind of annotation, defaults and other wire names included."""
+    there = over(network, account, sample_type(Everything))
+    assert there.fields == sample_type(Everything).fields
+    again = unpack(class_from(there), pack(everything()), validate=True)
+    assert unpack(Everything, pack(again)) == everything()
+
+
+class Base(PackableSample):
+    """What several kinds of samples have."""
+
+    source: str = "unknown"
+    weight: float
+
+
+class Derived(Base, version="1.1.0"):
+    """One of them."""
+
+    tags: list[str] | None = None
+    score: float
+
+
+def test_an_inherited_class_comes_back_from_the_network(network: Network, account: Account) -> None:
+    """The fields of the base first; a default is Python's, what is written is always there."""
+    there = over(network, account, sample_type(Derived))
+    assert [field.name for field in there.fields] == ["source", "weight", "tags", "score"]
+    again = unpack(class_from(there), pack(Derived(weight=1.0, score=2.0)))
+    assert unpack(Derived, pack(again)) == Derived(source="unknown", weight=1.0, score=2.0)
+
+
+@given(typed_samples(), st.sampled_from(["flattened", "nested", "envelope", "both"]))
+@example((SampleType(name="x", version="1.0.0", fields=(Field(name="", type=Scalar(kind="int")),)), {"": 1}), "nested")
+def test_every_encoding_of_a_record_makes_the_same_class(
+    both: tuple[SampleType, dict[str, Any]], encoding: str
+) -> None:
+    """As the three kinds of clients write it, and as we do: samples are read by the class from each."""
+    wanted, drawn = both
+    written = write_record(Schema(sample_type=wanted, created_at=NOW))
+    written["schema"] = _encoded(written["schema"], encoding)
+    record = read_record(SCHEMA, written)
+    assert isinstance(record, Schema)
+    assert record.sample_type.fields == wanted.fields
+    sample = made(class_from(wanted), wanted, drawn)
+    assert pack(unpack(class_from(record.sample_type), pack(sample), validate=True)) == pack(sample)
+
+
+def _encoded(schema: Json, encoding: str) -> Json:
+    assert isinstance(schema, dict)
+    content = schema["content"]
+    assert isinstance(content, dict)
+    kind: dict[str, Json] = {"$type": schema["$type"]}
+    return {
+        "flattened": {**kind, **content},
+        "nested": {**kind, "schemaBody": content},
+        "envelope": {**kind, "draft": "draft-07", "content": content},
+        "both": schema,
+    }[encoding]
+
+
+# --- records that refer to each other in circles -------------------------------------------------------------
+
+
+def test_records_that_lead_in_circles_are_told_and_not_followed(network: Network) -> None:
+    """A label of itself or of a label, a dataset whose schema is a dataset: one clear error each, nothing hangs."""
+    account = network.account("circles")
+    here = f"at://{account.did}"
+    when = str(NOW)
+    for rkey, uri in (
+        ("3aaaaaaaaaaa2", f"{here}/{LABEL}/3aaaaaaaaaaa2"),
+        ("3aaaaaaaaaab2", f"{here}/{LABEL}/3aaaaaaaaaaa2"),
+    ):
+        label = {"$type": LABEL, "name": "l", "datasetUri": uri, "createdAt": when}
+        network.create_record(account, LABEL, label, rkey)
+    storage = {"$type": "science.alt.dataset.storageHttp", "shards": [
+        {"url": "https://data.example/a.tar", "checksum": {"algorithm": "none", "digest": ""}}
+    ]}  # fmt: skip
+    own = f"{here}/{DATASET}/3aaaaaaaaaaa2"
+    dataset = {"$type": DATASET, "name": "d", "schemaRef": own, "storage": storage, "createdAt": when}
+    network.create_record(account, DATASET, dataset, "3aaaaaaaaaaa2")
+    for uri in (own, f"{here}/{LABEL}/3aaaaaaaaaaa2", f"{here}/{LABEL}/3aaaaaaaaaab2"):
+        with pytest.raises(CatalogError) as caught:
+            Dataset.from_atproto(uri)
+        assert here in str(caught.value)
+
+
+def test_a_lens_from_a_schema_to_itself_is_read() -> None:
+    """Odd, and allowed."""
+    schema = f"at://did:plc:{'a' * 24}/{SCHEMA}/x"
+    code: dict[str, Json] = {"repository": "https://git.example/x", "commit": "a" * 40, "path": "x.py:f"}
+    value: dict[str, Json] = {
+        "$type": LENS, "name": "l", "sourceSchema": schema, "targetSchema": schema, "getterCode": code,
+        "putterCode": code, "createdAt": str(NOW),
+    }  # fmt: skip
+    assert read_record(LENS, value)
