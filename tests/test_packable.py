@@ -1,54 +1,24 @@
-"""Typed samples: annotations, sample types, bytes."""
+"""Typed samples: classes ⇄ sample types, here and in other processes. Their bytes are in ``test_packing``."""
 
 from __future__ import annotations
 
-import contextlib
-import math
-from typing import Annotated, Any, Optional
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Optional, TypeVar
 
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
+from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 from catalog import Array, DictSample, PackableSample, packable, wire
-from catalog.errors import InvalidSample, InvalidSchema
-from catalog.samples import annotations
-from catalog.samples.arrays import encode_array
-from catalog.samples.packable import class_from, pack, sample_type, unpack
-from catalog.sampletype import Field, FieldType, List, SampleType, Scalar, Unknown, type_text
-from tests.strategies import sample_types
+from catalog.errors import InvalidSample, InvalidSchema, InvalidSyntax
+from catalog.samples.packable import class_from, fields_of, pack, sample_type, schema_uri, unpack
+from catalog.sampletype import SampleType, type_text
+from tests.samples import TYPE, URI, Everything, everything
 
-
-class Everything(PackableSample, name="every thing", version="2.1.0"):
-    """One of each."""
-
-    note: str | None = None  # optional before required
-    text: str
-    whole: int
-    real: float
-    truth: bool
-    raw: bytes
-    any_array: NDArray[Any]
-    bare_array: np.ndarray[Any, Any]
-    typed: NDArray[np.float32]
-    maybe: Optional[NDArray[np.uint8]] = None  # noqa: UP045 - as people write it
-    shaped: Annotated[NDArray[np.uint8], Array(shape=(2, None), dimensions=("y", "x"))]
-    names: list[str]
-    arrays: list[NDArray[np.int16]]
-    whatever: Any = None
-    kind: str = wire("class")
-
-
-def everything(**changes: Any) -> Everything:  # noqa: ANN401
-    values: dict[str, Any] = {
-        "text": "ü", "whole": -1, "real": math.pi, "truth": False, "raw": b"\0", "any_array": np.array(3),
-        "bare_array": np.zeros(0), "typed": np.ones(2, np.float32), "shaped": np.zeros((2, 3), np.uint8),
-        "names": ["a", ""], "arrays": [np.arange(2, dtype=np.int16)], "kind": "k",
-    }  # fmt: skip
-    return Everything(**{**values, **changes})
+if TYPE_CHECKING:
+    from catalog.syntax import AtUri
 
 
 def test_every_form_of_annotation_has_its_field_type() -> None:
@@ -72,14 +42,6 @@ def test_a_sample_comes_back_from_its_bytes() -> None:
     assert everything() == Everything.from_bytes(everything().packed)
     assert everything(typed=np.zeros(2, np.float32)) != everything()
     assert everything() != object()
-
-
-def test_the_map_has_wire_names_and_no_absent_fields() -> None:
-    values = msgpack.unpackb(everything().packed)
-    assert values["class"] == "k"
-    assert "kind" not in values
-    assert "note" not in values
-    assert values["typed"].startswith(b"\x93NUMPY")
 
 
 def test_a_decorated_class_has_what_the_base_gives() -> None:
@@ -121,148 +83,156 @@ def test_an_annotation_that_is_no_field_type_is_named(hint: object) -> None:
         sample_type(made)
 
 
-def test_numpy_scalars_are_written_as_numbers() -> None:
-    sample = everything(whole=np.int64(5), real=np.float32(0.5), truth=np.True_)
-    read = Everything.from_bytes(sample.packed)
-    assert (read.whole, read.real, read.truth) == (5, 0.5, True)
+# --- more of annotations -------------------------------------------------------------------------------------
+
+Pixels = TypeAliasType("Pixels", NDArray[np.uint8])
+Scalars = TypeVar("Scalars", bound=np.generic)
+Numbers = TypeAliasType("Numbers", np.ndarray[Any, np.dtype[Scalars]], type_params=(Scalars,))
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"text": 1}, "field 'text': expected str, found int"),
-        ({"whole": True}, "field 'whole': expected int, found bool"),
-        ({"typed": np.ones(2)}, r"field 'typed': expected array\[float32\], found array\[float64, 2\]"),
-        ({"typed": [1.0]}, r"field 'typed': expected array\[float32\], found list"),
-        ({"shaped": np.zeros((3, 2), np.uint8)}, r"expected array\[uint8, 2, \*\], found array\[uint8, 3, 2\]"),
-        ({"shaped": np.zeros(2, np.uint8)}, r"found array\[uint8, 2\]"),
-        ({"names": ["a", None]}, "field 'names': expected str, found NoneType"),
-        ({"text": None}, "field 'text': expected str, found NoneType"),
-        ({"whole": 2**70}, "can't be packed"),
-    ],
-)
-def test_writing_checks_every_value(change: dict[str, Any], expected: str) -> None:
-    with pytest.raises(InvalidSample, match=expected):
-        pack(everything(**change))
+class Spelled(PackableSample):
+    """Other ways to say the same."""
+
+    inside: Annotated[NDArray[np.uint8] | None, Array(shape=(2,))] = None
+    around: Optional[Annotated[NDArray[np.uint8], Array(shape=(2,))]] = None  # noqa: UP045 - as people write it
+    text: "str | None" = None  # noqa: UP037 - quoted twice
+    alias: Pixels | None = None
+    generic: Numbers[np.float32] | None = None
+    deep: list[list[NDArray[np.int8]]] | None = None
+    noted: Annotated[str, "a note"] = ""
+    abstract: NDArray[np.floating[Any]] | None = None
+    constant: ClassVar[int] = 3
 
 
-class Small(PackableSample):
-    """For the faults of reading."""
-
-    image: Annotated[NDArray[np.uint8], Array(shape=(2,))]
-    label: float
-
-
-GOOD = {"image": encode_array(np.zeros(2, np.uint8)), "label": 1}
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({"image": GOOD["image"]}, "k7: field 'label': expected float, found nothing"),
-        ({**GOOD, "label": "1"}, "k7: field 'label': expected float, found str"),
-        ({**GOOD, "label": None}, "k7: field 'label': expected float, found NoneType"),
-        ({**GOOD, "image": "text"}, r"k7: field 'image': expected array\[uint8, 2\], found str"),
-        ({**GOOD, "image": b"\x93NUMPY"}, "k7: field 'image': unknown .npy version"),
-        ([1], "k7: the sample is not a map"),
-        ({1: 2}, "k7: the sample is not a map"),
-    ],
-)
-def test_reading_names_key_field_expected_and_found(values: object, expected: str) -> None:
-    with pytest.raises(InvalidSample, match=expected):
-        unpack(Small, msgpack.packb(values), key="k7")
-    assert unpack(Small, msgpack.packb({**GOOD, "more": 1}), key="k7").label == 1
+def test_other_spellings_mean_the_same() -> None:
+    assert [type_text(field.type, optional=field.optional) for field in sample_type(Spelled).fields] == [
+        "array[uint8, 2]?", "array[uint8, 2]?", "str?", "array[uint8]?", "array[float32]?",
+        "list[list[array[int8]]]?", "str", "array?",
+    ]  # fmt: skip
+    sample = Spelled(deep=[[np.zeros(1, np.int8)], []], alias=np.ones(1, np.uint8))
+    assert Spelled.from_bytes(sample.packed, validate=True) == sample
 
 
-def test_dtype_and_shape_are_checked_on_request() -> None:
-    raw = msgpack.packb({**GOOD, "image": encode_array(np.zeros(3, np.uint8))})
-    assert Small.from_bytes(raw).image.shape == (3,)
-    with pytest.raises(InvalidSample, match=r"expected array\[uint8, 2\], found array\[uint8, 3\]"):
-        Small.from_bytes(raw, validate=True)
+@pytest.mark.parametrize("hint", [Annotated[int, Array()], Annotated[list[int], Array(format="safetensors")], None])
+def test_what_is_no_array_cannot_be_described_as_one(hint: object) -> None:
+    made = type("Made", (PackableSample,), {"__annotations__": {"bad": hint}, "__module__": __name__})
+    with pytest.raises(InvalidSchema, match="bad"):
+        sample_type(made)
 
 
-@pytest.mark.parametrize(
-    "bomb",
-    [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x91" * 100_000, b"\x81" * 5000, b"",
-     b"\xc1", b"\x80\x80", b"\x81\xa1\xff\x01", b"\x81\x90\x01", b"\xdd\x00\x0f\xff\xff" * 400],
-)  # fmt: skip
-def test_a_msgpack_bomb_is_refused(bomb: bytes) -> None:
-    with pytest.raises(InvalidSample):
-        unpack(DictSample, bomb)
+def test_subclasses_add_fields_to_either_kind_of_class() -> None:
+    @packable(name="the base", version="1.1.0")
+    class Base:
+        one: int
+        two: str | None = None
+
+    @packable
+    class Child(Base):
+        two: str | None = "2"
+        three: float
+
+    class Mixed(Child, PackableSample, version="3.0.0"):
+        four: bytes = b""
+
+    assert (sample_type(Base).name, sample_type(Base).version) == ("the base", "1.1.0")
+    assert [field.name for field in sample_type(Mixed).fields] == ["one", "two", "three", "four"]
+    assert unpack(Child, msgpack.packb({"one": 1, "three": 2.5})) == Child(one=1, two="2", three=2.5)
+    assert Mixed.from_bytes(Mixed(one=1, three=0).packed) == Mixed(one=1, three=0.0, four=b"")
+    with pytest.raises(InvalidSample, match="field 'three': expected float, found nothing"):
+        unpack(Child, msgpack.packb({"one": 1}))
+    with pytest.raises(InvalidSchema, match="Plain is not a packable class"):
+        sample_type(type("Plain", (Base,), {"__annotations__": {"more": int}}))
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_sample_or_refused(raw: bytes) -> None:
-    for cls in (DictSample, Small):
-        with contextlib.suppress(InvalidSample):
-            unpack(cls, raw)
+def test_a_field_may_have_the_name_of_what_it_hides() -> None:
+    class Hiding(PackableSample):
+        packed: int  # type: ignore[assignment] # a type checker is right to complain
+        as_wds: str  # type: ignore[assignment]
+        from_bytes: float = 1.5  # type: ignore[assignment]
+        publish_to_atproto: bytes  # type: ignore[assignment]
+
+    sample: Any = Hiding(packed=1, as_wds="a", publish_to_atproto=b"p")
+    raw = pack(sample)
+    assert msgpack.unpackb(raw) == {"packed": 1, "as_wds": "a", "from_bytes": 1.5, "publish_to_atproto": b"p"}
+    assert unpack(Hiding, raw) == sample
+    with pytest.raises(InvalidSample, match="field 'packed': expected int, found nothing"):
+        unpack(Hiding, msgpack.packb({"as_wds": "a", "publish_to_atproto": b""}))
+    with pytest.raises(InvalidSchema, match="not a field"):
+        type("Keyed", (PackableSample,), {"__annotations__": {"__key__": str}})
 
 
-def test_a_dict_sample_shows_npy_values_as_arrays_and_others_as_they_are() -> None:
-    sample = unpack(DictSample, msgpack.packb({"a": encode_array(np.arange(2)), "b": b"\x93NUMPY", "c": [1]}), key="k")
-    assert sample["a"].tolist() == [0, 1]
-    assert sample["b"] == b"\x93NUMPY"
-    assert sample.__key__ == "k"
-    assert unpack(DictSample, pack(sample))["c"] == [1]
+def test_two_fields_of_one_wire_name_are_refused() -> None:
+    class Twice(PackableSample):
+        one: int
+        other: int = wire("one")
+
+    with pytest.raises(InvalidSchema, match="two fields of one wire name"):
+        sample_type(Twice)
 
 
-@given(sample_types())
-def test_a_class_made_from_a_sample_type_has_that_sample_type(wanted: SampleType) -> None:
-    made = class_from(wanted)
-    assert sample_type(made) == wanted
-    read = annotations._from_annotations(made, made.__packable__).sample_type  # type: ignore[attr-defined]
-    assert [(f.name, f.type, f.optional) for f in read.fields] == [
-        (f.name, f.type, f.optional) for f in wanted.fields
-    ]
+def test_a_sample_is_shown_with_its_fields() -> None:
+    @packable
+    class Point:
+        x: int
+        hidden: int = field(default=0, repr=False)
+        kin: Any = None
+
+    assert repr(Point(x=1, kin=[2])).endswith("Point(x=1, kin=[2])")
+    point = Point(x=1)
+    point.kin = point
+    assert repr(point).endswith("Point(x=1, kin=...)")
 
 
-@given(sample_types(), st.data())
-def test_samples_of_any_type_come_back_equal(wanted: SampleType, data: st.DataObject) -> None:
-    assume(all(_is_small(field.type) for field in wanted.fields))
-    made = class_from(wanted)
-    drawn = {field.name: data.draw(values_of(field)) for field in wanted.fields}
-    raw = msgpack.packb({name: stored(value) for name, value in drawn.items() if value is not None})
-    sample = unpack(made, raw, validate=True)
-    assert unpack(made, pack(sample)) == sample
-    assert set(msgpack.unpackb(pack(sample))) == {name for name, value in drawn.items() if value is not None}
+def test_fields_of_gives_values_by_wire_name() -> None:
+    assert list(fields_of(everything()))[-1] == "class"
+    assert fields_of(everything(kind="z"))["class"] == "z"
+    assert fields_of(DictSample(a=1)) == {"a": 1}
 
 
-def _is_small(type_: FieldType) -> bool:
-    """Whether an array of the type fits into a test: some generated shapes would need exabytes."""
-    if isinstance(type_, List):
-        return _is_small(type_.item)
-    return not isinstance(type_, Array) or math.prod(dim or 0 for dim in type_.shape or ()) <= 10_000
+# --- records -------------------------------------------------------------------------------------------------
 
 
-def values_of(field: Field) -> st.SearchStrategy[Any]:
-    found = values(field.type)
-    return st.none() | found if field.optional else found
+def test_a_class_says_which_record_it_was_written_after() -> None:
+    class Digit(PackableSample, version="1.0.0", schema=str(URI)):
+        label: int
+
+    @packable(schema=str(URI))
+    class Decorated:
+        label: int
+
+    assert schema_uri(Digit) == schema_uri(Decorated) == URI
+    assert schema_uri(Everything) is None
+    with pytest.raises(InvalidSyntax):
+        packable(schema="https://example.org/")(type("Wrong", (), {}))
+    with pytest.raises(InvalidSchema, match="not the address of a record"):
+        packable(schema="at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")(type("Wrong", (), {}))
 
 
-def values(type_: FieldType) -> st.SearchStrategy[Any]:
-    match type_:
-        case Scalar():
-            return {
-                "str": st.text(st.characters(exclude_categories=["Cs"])), "int": st.integers(-(2**63), 2**64 - 1),
-                "float": st.floats(allow_nan=False), "bool": st.booleans(), "bytes": st.binary(),
-            }[type_.kind]  # fmt: skip
-        case List():
-            return st.lists(values(type_.item), max_size=3)
-        case Unknown():
-            return st.integers(0, 9)
-        case Array():
-            shape = tuple(dim or 0 for dim in type_.shape or ())
-            return st.just(np.zeros(shape, type_.dtype or "uint8"))
+class Recorder:
+    """A publisher that keeps what it was given; the real one is tested against a real server."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[SampleType, dict[str, Any]]] = []
+
+    def publish_schema(self, sample_type: SampleType, **options: Any) -> AtUri:  # noqa: ANN401
+        self.calls.append((sample_type, options))
+        return URI
 
 
-def stored(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, list):
-        return [stored(item) for item in value]
-    return encode_array(value) if isinstance(value, np.ndarray) else value
+@packable
+class Written:
+    """A class at module level."""
+
+    label: int
 
 
-def test_a_type_of_ten_thousand_fields_is_no_problem() -> None:
-    fields = tuple(Field(name=f"field {n}", type=Scalar(kind="int"), optional=n % 2 == 0) for n in range(10_000))
-    made = class_from(SampleType(name="big", version="1.0.0", fields=fields))
-    raw = msgpack.packb({field.name: 1 for field in fields if not field.optional})
-    assert pack(unpack(made, raw)) == raw
+def test_a_class_is_published_as_its_sample_type() -> None:
+    recorder: Any = Recorder()
+    decorated: Any = Written
+    assert decorated.publish_to_atproto(recorder, license="CC0-1.0", tags=["a"]) == URI
+    assert class_from(TYPE).publish_to_atproto(recorder) == URI
+    (written, options), (made, plain) = recorder.calls
+    assert (written, made) == (sample_type(Written), TYPE)
+    assert (options["license"], options["tags"]) == ("CC0-1.0", ["a"])
+    assert options["place"].file.name == "test_packable.py"
+    assert plain == {"license": None, "tags": (), "place": None}

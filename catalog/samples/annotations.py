@@ -14,6 +14,7 @@ import inspect
 import operator
 import types
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from catalog.syntax import AtUri
 
-__all__ = ["MADE_FROM", "PYTHON", "WIRE", "Entry", "Identity", "Plan", "annotation", "plan_of"]
+__all__ = ["KEPT", "MADE_FROM", "PYTHON", "WIRE", "Entry", "Identity", "Kept", "Plan", "annotation", "plan_of"]
 
 WIRE: Final = "catalog.wire"
 """The key of a wire name in the metadata of a dataclass field."""
@@ -38,7 +39,7 @@ WIRE: Final = "catalog.wire"
 MADE_FROM: Final = "__made_from__"
 """The attribute of a class made at run time: its sample type and the URI of the record, or None."""
 
-_KEPT: Final = "__packable_kept__"
+KEPT: Final = "__packable_kept__"
 _SCALARS: Final[Mapping[type, Scalar]] = {
     str: Scalar(kind="str"), int: Scalar(kind="int"), float: Scalar(kind="float"), bool: Scalar(kind="bool"),
     bytes: Scalar(kind="bytes"),
@@ -61,24 +62,20 @@ class Identity:
 class Entry:
     """One field of a class. ``as_bytes``: array bytes are handed out as they are.
 
-    ``silent``: its ``None`` is left out when packing, because absent reads as ``None`` again.
+    ``has_default``: the constructor needs no value, it takes ``default``, or what a ``factory`` makes.
     """
 
     attribute: str
     field: Field
     as_bytes: bool = False
-    default: Any = dataclasses.MISSING
+    has_default: bool = False
+    default: Any = None
     factory: Callable[[], Any] | None = None
 
     @property
-    def has_default(self) -> bool:
-        """Whether the constructor knows what to do without a value."""
-        return self.default is not dataclasses.MISSING or self.factory is not None
-
-    @property
     def silent(self) -> bool:
-        """Whether an absent field reads as ``None``."""
-        return self.field.optional and (self.default is None or not self.has_default)
+        """Whether an absent field reads as ``None``, so that ``None`` is left out when packing."""
+        return self.field.optional and self.default is None and self.factory is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,29 +96,42 @@ class Plan:
         """What :mod:`~catalog.samples.packing` makes of the plan."""
         return {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is compiled."""
+        return {name: self.__dict__[name] for name in ("sample_type", "entries", "plain")}
 
-class _Kept:
-    """A plan as an attribute of its class. Where a class travels by value (cloudpickle), it is made anew there."""
 
-    __slots__ = ("plan",)
+class Kept:
+    """The place of a plan on its class.
 
-    def __init__(self, plan: Plan | None = None) -> None:
+    Where a class travels by value (cloudpickle: the classes of scripts and notebooks), the plan travels with it, made
+    now if need be: over there nobody knows what the names in its annotations mean.
+    """
+
+    __slots__ = ("owner", "plan")
+
+    def __init__(self, owner: type | None, plan: Plan | None = None) -> None:
+        self.owner = owner
         self.plan = plan
 
-    def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
-        return _Kept, ()
+    def __reduce__(self) -> tuple[type[Kept], tuple[None, Plan | None]]:
+        plan = self.plan
+        if plan is None and self.owner is not None:
+            with suppress(InvalidSchema):  # who uses it will hear
+                plan = plan_of(self.owner)
+        return Kept, (None, plan)
 
 
 def plan_of(cls: type) -> Plan:
     """The plan of a packable class. Raises :class:`InvalidSchema` for annotations that are no field types."""
-    kept: _Kept | None = cls.__dict__.get(_KEPT)
+    kept: Kept | None = cls.__dict__.get(KEPT)
     if kept is not None and kept.plan is not None:
         return kept.plan
     identity = cls.__dict__.get("__packable__")
     if identity is None:
         raise InvalidSchema(f"{cls.__name__} is not a packable class", hint="use @packable or PackableSample")
     plan = _from_sample_type(cls) if MADE_FROM in cls.__dict__ else _from_annotations(cls, identity)
-    setattr(cls, _KEPT, _Kept(plan))
+    setattr(cls, KEPT, Kept(cls, plan))
     return plan
 
 
@@ -129,8 +139,7 @@ def _from_sample_type(cls: type) -> Plan:
     wanted: SampleType = getattr(cls, MADE_FROM)[0]
     names = attribute_names(field.name for field in wanted.fields)
     entries = tuple(
-        Entry(attribute=names[field.name], field=field, default=None if field.optional else dataclasses.MISSING)
-        for field in wanted.fields
+        Entry(attribute=names[field.name], field=field, has_default=field.optional) for field in wanted.fields
     )
     return Plan(sample_type=wanted, entries=entries, plain=True)
 
@@ -176,7 +185,8 @@ def _entry(cls: type, attribute: dataclasses.Field[Any], hint: object) -> Entry:
         attribute=attribute.name,
         field=Field(name=attribute.metadata.get(WIRE, attribute.name), type=type_, optional=optional),
         as_bytes=as_bytes,
-        default=dataclasses.MISSING if _is_missing(attribute.default) else attribute.default,
+        has_default=not (_is_missing(attribute.default) and _is_missing(factory)),
+        default=None if _is_missing(attribute.default) else attribute.default,
         factory=None if _is_missing(factory) else factory,
     )
 

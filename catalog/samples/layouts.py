@@ -76,7 +76,7 @@ def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> Layout:
 
 
 def _filler(entries: list[Entry]) -> Callable[[dict[str, Any]], None]:
-    given = {entry.attribute: entry.default if entry.has_default else None for entry in entries}
+    given = {entry.attribute: entry.default for entry in entries}
     made = [(entry.attribute, entry.factory) for entry in entries if entry.factory is not None]
 
     def fill(state: dict[str, Any]) -> None:

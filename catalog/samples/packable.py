@@ -41,7 +41,7 @@ import numpy as np
 
 from catalog.errors import InvalidSchema
 from catalog.identifiers import attribute_names, class_name
-from catalog.samples.annotations import MADE_FROM, WIRE, Identity, annotation, plan_of
+from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, plan_of
 from catalog.samples.packing import DictSample, pack, unpack
 from catalog.syntax import AtUri
 
@@ -210,6 +210,7 @@ def _make(cls: type, name: str | None, version: str | None, schema: str | None) 
     # Not repr, and init only where it is wanted: dataclass() compiles text for each, of 10,000 fields for a second.
     dataclass(kw_only=True, eq=False, repr=False, init=not identity.own_init)(cls)
     cls.__packable__ = identity  # type: ignore[attr-defined] # the mark of a packable class
+    setattr(cls, KEPT, Kept(cls))
 
 
 def _record_uri(text: str) -> AtUri:
