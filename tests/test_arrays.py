@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from catalog.errors import InvalidArray
-from catalog.samples.arrays import decode_array, encode_array
+from catalog.samples.arrays import decode_aligned, decode_array, encode_array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,33 @@ def test_the_array_is_a_read_only_view_into_the_bytes() -> None:
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
     assert not decode_array(bytearray(raw)).flags.writeable
+
+
+def test_where_a_view_would_lie_badly_a_copy_is_made_on_request() -> None:
+    raw = compact(b"<f8", (2,), struct.pack("<2d", 1.5, 2.5))
+    assert not decode_array(raw).flags.aligned
+    assert decode_aligned(raw).flags.aligned
+    assert not decode_aligned(raw).flags.writeable
+    assert decode_aligned(raw).tolist() == [1.5, 2.5]
+    whole = encode_array(np.arange(3))
+    assert np.shares_memory(decode_aligned(whole), np.frombuffer(whole, np.uint8))
+
+
+@given(hnp.arrays(NUMBERS, hnp.array_shapes(min_dims=0, min_side=0)), st.integers(0, 7))
+def test_a_view_of_other_memory_gives_the_same_array(array: np.ndarray[Any, Any], shift: int) -> None:
+    raw = encode_array(array)
+    for buffer in (bytearray(raw), memoryview(raw), memoryview(bytes(shift) + raw)[shift:]):
+        for read in (decode_array(buffer), decode_aligned(buffer)):
+            assert (read.dtype, read.shape, read.tobytes()) == (array.dtype, array.shape, array.tobytes())
+            assert not read.flags.writeable
+
+
+def test_a_header_that_was_seen_before_is_believed_only_with_its_bytes() -> None:
+    raw = encode_array(np.arange(3))
+    assert decode_array(raw).tolist() == [0, 1, 2]
+    for wrong in (raw[:-1], raw + b"x", raw[:128]):
+        with pytest.raises(InvalidArray, match="promises"):
+            decode_array(wrong)
 
 
 def test_structured_arrays_and_unusual_headers_are_read() -> None:

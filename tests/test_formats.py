@@ -44,6 +44,12 @@ class Forms(PackableSample):
     many: list[Annotated[bytes, Array()]] | None = None
 
 
+class Wide(PackableSample):
+    """A sparse array, whatever its shape."""
+
+    graph: Annotated[Any, Array(format="sparseBytes")]
+
+
 def forms(**changes: Any) -> Forms:  # noqa: ANN401
     values: dict[str, Any] = {
         "graph": MATRIX, "table": np.array([(1, 2.5)], dtype=[("a", "<i4"), ("b", "<f8")]),
@@ -123,6 +129,16 @@ def test_sparse_arrays_of_one_and_three_dimensions_are_read() -> None:
     cube = np.zeros((2, 2, 2))
     cube[1, 0, 1] = 3
     assert decode(SPARSE, encode(SPARSE, sparse.coo_array(cube))).toarray().tolist() == cube.tolist()
+
+
+def test_sparse_arrays_are_compared_without_being_made_dense() -> None:
+    wide, other = sparse.coo_array((2**40, 2**40)), sparse.coo_array(([1.0], ([0], [0])), shape=(2**40, 2**40))
+    sample, without = Wide(graph=wide), Wide(graph=other)
+    assert sample == Wide(graph=wide)
+    assert sample != without
+    assert Wide(graph=sparse.coo_array(([1.0, 1.0], ([0, 0], [1, 1])), shape=(2, 2))) == Wide(
+        graph=sparse.coo_array(([2.0, 0.0], ([0, 1], [1, 1])), shape=(2, 2))
+    )
 
 
 def npz(parts: dict[str, Any], compression: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -30,7 +30,7 @@ from catalog.errors import InvalidArray
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "Buffer", "decode_array", "encode_array"]
+__all__ = ["MAGIC", "Buffer", "decode_aligned", "decode_array", "encode_array"]
 
 MAGIC: Final = b"\x93NUMPY"
 MAX_HEADER: Final = 16_384
@@ -122,6 +122,19 @@ def decode_array(raw: Buffer) -> NDArray[Any]:
         array = _unusual(raw, place)
     if type(raw) is not bytes:  # of bytes numpy makes nothing else
         array.setflags(write=False)
+    return array
+
+
+def decode_aligned(raw: Buffer) -> NDArray[Any]:
+    """The same, but a copy where the view would lie across the processor's words: bytes may begin anywhere.
+
+    Much compiled code refuses such arrays, and numpy is slower with them than the copy takes.
+    """
+    array = decode_array(raw)
+    if array.flags.aligned:
+        return array
+    array = array.copy("K")
+    array.setflags(write=False)
     return array
 
 

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from catalog.errors import InvalidArray, MissingExtra
-from catalog.samples.arrays import Buffer, decode_array, encode_array
+from catalog.samples.arrays import Buffer, decode_aligned, decode_array, encode_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ def _unwritable(form: str, error: Exception) -> InvalidArray:
 
 
 def _read_array(_: Array, raw: Buffer) -> NDArray[Any]:
-    return decode_array(raw)
+    return decode_aligned(raw)
 
 
 # --- sparse --------------------------------------------------------------------------------------------------

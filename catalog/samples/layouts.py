@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalog.errors import InvalidArray, InvalidSample
 from catalog.samples.annotations import PYTHON
-from catalog.samples.arrays import MAGIC, Buffer, decode_array
+from catalog.samples.arrays import MAGIC, Buffer, decode_aligned
 from catalog.samples.fitting import fits_array
 from catalog.samples.formats import decode
 from catalog.sampletype import Array, FieldType, List, Scalar, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from numpy.typing import NDArray
 
     from catalog.samples.annotations import Entry, Plan
 
@@ -116,20 +114,7 @@ def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | Non
 def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
     if validate:
         return partial(_decode_fitting, type_)
-    return _decode_aligned if type_.format in _NPY else partial(decode, type_)
-
-
-def _decode_aligned(raw: Buffer) -> NDArray[Any]:
-    """The array, copied where it would lie across the processor's words: a view may begin anywhere.
-
-    Much compiled code refuses such arrays, and numpy is slower with them than the copy takes.
-    """
-    array = decode_array(raw)
-    if type(raw) is bytes or array.flags.aligned:
-        return array
-    array = array.copy("K")
-    array.setflags(write=False)
-    return array
+    return decode_aligned if type_.format in _NPY else partial(decode, type_)
 
 
 def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Callable[[list[Any]], list[Any]]:
@@ -144,7 +129,7 @@ def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Call
 
 
 def _decode_fitting(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401
-    found = _decode_aligned(raw) if type_.format in _NPY else decode(type_, raw)
+    found = decode(type_, raw)
     if not fits_array(type_, found):
         raise InvalidSample("another dtype or shape")  # as above
     return found
@@ -157,6 +142,6 @@ def read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold 
     if type(value) is not bytes or value[:6] != MAGIC:
         return value
     try:
-        return decode_array(value)
+        return decode_aligned(value)
     except InvalidArray:
         return value  # bytes that only look like an array; without a type nobody can say

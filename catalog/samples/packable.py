@@ -48,6 +48,8 @@ from catalog.syntax import AtUri
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from catalog.samples.arrays import Buffer
     from catalog.samples.publishing import Publisher
     from catalog.sampletype import SampleType
@@ -243,10 +245,17 @@ def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - samples hold anything
         return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
-    if hasattr(one, "tocoo"):  # scipy's sparse arrays compare by element
-        alike = one.shape == other.shape and one.dtype == other.dtype
-        return alike and _same(one.toarray(), other.toarray())
+    if hasattr(one, "tocoo"):  # scipy's sparse arrays; never made dense, their shape is no measure of their size
+        return (one.shape, one.dtype) == (other.shape, other.dtype) and _same(_elements(one), _elements(other))
     return bool(one == other)
+
+
+def _elements(sparse: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - scipy has no types
+    """Where a sparse array isn't zero, and what it is there, in one order."""
+    listed = sparse.tocoo(copy=True)
+    listed.sum_duplicates()
+    listed.eliminate_zeros()
+    return [*(indices.astype(np.int64) for indices in listed.coords), listed.data]
 
 
 # --- class ⇄ sample type -------------------------------------------------------------------------------------
