@@ -158,6 +158,13 @@ def test_a_version_must_promise_no_more_than_the_changes_keep(bump: str, old: st
     assert complaint is None if words is None else words in str(complaint)
 
 
+def test_another_schema_has_versions_of_its_own() -> None:
+    """What changed is told; a version number of the one says nothing about the other."""
+    found = compare(of(X), of(field("str"), name="Word"))
+    assert found.bump is Bump.MAJOR
+    assert found.needs("3.0.0", "1.0.0") is None
+
+
 def test_the_example_digits_grew_by_a_minor_version() -> None:
     """1.0.0 → 1.1.0 of the example catalog."""
     old, new = (

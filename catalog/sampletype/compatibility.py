@@ -196,8 +196,8 @@ class Comparison:
 
         Below 1.0.0 the minor number counts as the major one (https://semver.org/#spec-item-4 promises nothing there).
         """
-        if self.bump is Bump.NONE:
-            return None
+        if self.bump is Bump.NONE or any(change.kind is Kind.RENAMED_TYPE for change in self.changes):
+            return None  # under another name it is another schema, with versions of its own
         before, after = semver_key(old), semver_key(new)
         if not before[0] or not after[0]:
             return f"{_plain(old if not before[0] else new)!r} is not a semantic version, such as 1.0.0"
@@ -219,7 +219,8 @@ class Comparison:
             for change in self.changes
         ]
         verdicts = f"reading old data: {self.readers_of_old}, reading new data: {self.readers_of_new}"
-        return [*told, f"{len(self.changes)} changes; {verdicts}; it needs a {self.bump} version"]
+        count = "1 change" if len(told) == 1 else f"{len(told)} changes"
+        return [*told, f"{count}; {verdicts}; it needs a {self.bump} version"]
 
     def as_json(self) -> dict[str, Json]:
         """For a program; verdicts and bumps as their lower-case names."""
