@@ -139,7 +139,7 @@ def _is_small(type_: FieldType) -> bool:
     """Whether an array of the type fits into a test: some generated shapes would need exabytes."""
     if isinstance(type_, List):
         return _is_small(type_.item)
-    return not isinstance(type_, Array) or math.prod(1 if dim is None else dim for dim in type_.shape or ()) <= 1000
+    return not isinstance(type_, Array) or math.prod(dim or 1 for dim in type_.shape or ()) <= 1000
 
 
 def values_of(field: Field) -> st.SearchStrategy[Any]:
