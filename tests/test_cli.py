@@ -124,3 +124,104 @@ def test_a_wrong_password_is_told_without_it(tmp_path: Path, network: Network) -
     assert ran.returncode == 1
     assert len(ran.stderr.strip().splitlines()) == 1
     assert "not-the-secret" not in ran.stdout + ran.stderr
+
+
+# --- codegen, compat, load -----------------------------------------------------------------------------------
+
+DIGITS = f"{EXAMPLES / 'digits.yaml'}#DigitSample"
+
+
+def test_codegen_prints_one_schema_in_any_language(tmp_path: Path) -> None:
+    """On standard output, and nothing else there; the same into a file with -o."""
+    for language, word in (("python", "class DigitSample"), ("pydantic", "BaseModel"), ("typescript", "interface"),
+                           ("rust", "pub struct DigitSample"), ("jsonschema", '"draft-07')):  # fmt: skip
+        ran = _run("codegen", f"{DIGITS}@1.1.0", "--lang", language, cwd=tmp_path)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert word in ran.stdout or word.strip('"') in ran.stdout
+        written = _run("codegen", f"{DIGITS}@1.1.0", "--lang", language, "-o", "out.txt", cwd=tmp_path)
+        assert (written.stdout, written.stderr) == ("", "wrote out.txt\n")
+        assert (tmp_path / "out.txt").read_text(encoding="utf-8") == ran.stdout
+
+
+def test_codegen_writes_a_package_of_several_schemas(tmp_path: Path) -> None:
+    """Into a folder, which is made; what is generated imports."""
+    ran = _run("codegen", str(EXAMPLES), "-o", "types", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "types" / "__init__.py").is_file()
+    code = "import types_; print(types_.DigitSample.__name__)"
+    (tmp_path / "types").rename(tmp_path / "types_")
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "DigitSample\n", ran.stderr
+
+
+def test_templates_of_a_user_take_the_place_of_ours(tmp_path: Path) -> None:
+    """Only those that are in the folder."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "jsonschema.jinja").write_text("mine\n", encoding="utf-8")
+    own = _run("codegen", f"{DIGITS}@1.0.0", "--lang", "jsonschema", "--templates", "own", cwd=tmp_path)
+    assert own.stdout == "mine\n", own.stderr
+    other = _run("codegen", f"{DIGITS}@1.0.0", "--lang", "rust", "--templates", "own", cwd=tmp_path)
+    assert "pub struct" in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["codegen", str(EXAMPLES)], 2, "7 schemas"),
+        (["codegen", DIGITS], 2, "2 schemas"),
+        (["codegen", f"{DIGITS}@9.0.0"], 1, "there is DigitSample@1.0.0"),
+        (["codegen", f"{DIGITS}@1.0.0", "--package"], 2, "-o FOLDER"),
+        (["codegen", f"{DIGITS}@1.0.0", "--lang", "cobol"], 2, "'cobol'"),
+        (["codegen", f"{DIGITS}@1.0.0", "-o", "no/such/folder.py"], 1, "can't be written"),
+        (["codegen", "nowhere.yaml"], 1, "nowhere.yaml"),
+        (["codegen", "what is this"], 1, "a file, a folder of manifests"),
+        (["compat", DIGITS, f"{DIGITS}@1.0.0"], 2, "2 schemas"),
+        (["compat", f"{DIGITS}@1.0.0"], 2, "NEW"),
+        (["load", "pipe:true"], 1, "pipe: is not opened"),
+        (["load", "missing.tar"], 1, "missing.tar"),
+        (["load", "at://not a did/x/y"], 1, "at://"),
+        (["load", "x.tar", "--head", "0"], 2, "--head"),
+    ],
+)
+def test_a_mistake_at_the_data_commands_has_its_words(
+    tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    """As everywhere: what, where, what to do; no traceback; nothing half-written."""
+    ran = _run(*arguments, cwd=tmp_path)
+    assert ran.returncode == code, ran.stderr
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compat_tells_the_changes_and_fails_for_too_small_a_version(tmp_path: Path) -> None:
+    """A line a change on standard output, what is wrong with the version on standard error; the same as JSON."""
+    fine = _run("compat", f"{DIGITS}@1.0.0", f"{DIGITS}@1.1.0", cwd=tmp_path)
+    assert (fine.returncode, fine.stderr) == (0, "")
+    assert "ink is new and optional" in fine.stdout
+    back = _run("compat", f"{DIGITS}@1.1.0", f"{DIGITS}@1.0.0", cwd=tmp_path)
+    assert back.returncode == 1
+    assert "must grow" in back.stderr
+    answer = json.loads(_run("compat", "--json", f"{DIGITS}@1.0.0", f"{DIGITS}@1.1.0", cwd=tmp_path).stdout)
+    assert (answer["ok"], answer["bump"], answer["readersOfOld"], answer["readersOfNew"]) == (
+        True,
+        "minor",
+        "fine",
+        "fine",
+    )
+
+
+def test_load_shows_the_first_samples(tmp_path: Path) -> None:
+    """Keys, wire names, arrays by dtype, shape and range; as JSON a line each."""
+    shards = EXAMPLES.parent / "shards" / "digits-{000000..000001}.tar"
+    shown = _run("load", str(shards), "--head", "1", cwd=tmp_path)
+    assert shown.stdout == "00000000\n  image  array[uint8, 8, 8], 0 … 15\n  label  0\n  ink    0.287109\n", (
+        shown.stderr
+    )
+    lines = _run("load", str(shards), "--head", "2", "--json", cwd=tmp_path).stdout.splitlines()
+    first = json.loads(lines[0])
+    assert len(lines) == 2
+    assert first["key"] == "00000000"
+    assert first["fields"]["image"]["shape"] == [8, 8]
+    assert len(first["fields"]["image"]["values"]) == 8
