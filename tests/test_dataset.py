@@ -23,7 +23,7 @@ import catalog
 from catalog import Array, Dataset, DictSample, PackableSample, write_shards
 from catalog.client import Client
 from catalog.config import NetworkSettings
-from catalog.errors import DataError, InvalidSample, InvalidSyntax, PublishError, RefusedUrl, RequestFailed
+from catalog.errors import DataError, InvalidSample, InvalidSyntax, LensError, PublishError, RefusedUrl, RequestFailed
 from catalog.records import (
     DATASET,
     LABEL,
@@ -45,6 +45,7 @@ from catalog.records import (
 from catalog.records import Dataset as DatasetRecord
 from catalog.samples.arrays import encode_array
 from catalog.samples.iterating import Part
+from catalog.samples.lens import Lens, LensNetwork
 from catalog.samples.packable import class_from, sample_type
 from catalog.samples.published import Published, shards_of
 from catalog.samples.publishing import PublishedShard
@@ -241,6 +242,111 @@ def test_shapes_are_checked_on_request(folder: Path) -> None:
     assert loose.head(1)[0].image.shape == (2, 2)
     with pytest.raises(InvalidSample, match=r"t-000000\.tar\.00000000: field 'image': expected array\[uint8, 4, 4\]"):
         loose.validated().head(1)
+
+
+# --- as another type -----------------------------------------------------------------------------------------
+
+
+class Sum(PackableSample):
+    """What the pixels of a tile add up to."""
+
+    total: int
+
+
+class Verdict(PackableSample):
+    """Whether that is much."""
+
+    large: bool
+
+
+class Number(PackableSample):
+    """A tile without its image: every tile can be read as one."""
+
+    number: int
+
+
+class Apart(PackableSample):
+    """Nothing leads here."""
+
+    other: str
+
+
+def summed(tile: Tile) -> Sum:
+    return Sum(total=int(tile.image.sum()))
+
+
+def judged(sum_: Sum) -> Verdict:
+    return Verdict(large=sum_.total >= 20)
+
+
+def counted(number: Number) -> Apart:
+    return Apart(other=str(number.number))
+
+
+SUMMED, JUDGED, COUNTED = Lens(summed), Lens(judged), Lens(counted)
+
+
+def test_samples_go_through_a_lens_or_the_shortest_path_of_a_network(folder: Path) -> None:
+    tiles_ = Dataset.from_urls(f"{folder}/t-{{000000..000002}}.tar", Tile)
+    assert [found.total for found in tiles_.as_type(Sum, through=SUMMED)] == [4 * number for number in range(10)]
+    network = LensNetwork([SUMMED, JUDGED])
+    judged_ = tiles_.as_type(Verdict, through=network)
+    assert [found.large for found in judged_] == [number >= 5 for number in range(10)]
+    assert judged_.head(1)[0].__key__ == "00000000"
+    assert judged_.sample_type == sample_type(Verdict)
+    assert list(tiles_.as_type(Sum, through=network).as_type(Verdict, through=network)) == list(judged_)
+    assert list(pickle.loads(pickle.dumps(judged_))) == list(judged_)  # noqa: S301 - our own
+    with pytest.raises(LensError, match="from Tile 1.0.0 to Sum"):
+        tiles_.as_type(Sum, through=LensNetwork([JUDGED]))
+    with pytest.raises(LensError, match="makes Sum, not Verdict"):
+        tiles_.as_type(Verdict, through=cast("Lens[Any, Verdict]", SUMMED))
+
+
+def test_without_a_network_all_lenses_are_asked(folder: Path) -> None:
+    whole = Dataset.from_urls(f"{folder}/t-000000.tar", Tile)
+    with pytest.raises(LensError, match="no lens leads from Tile"):
+        whole.as_type(Apart)
+    assert whole.as_type(Tile) is whole
+
+
+def test_samples_are_read_as_what_a_lens_starts_from_where_their_schema_fits(folder: Path) -> None:
+    whole = Dataset.from_urls(f"{folder}/t-000000.tar", Tile)
+    assert [found.other for found in whole.as_type(Apart, through=COUNTED)] == ["0", "1", "2", "3"]
+    assert [found.other for found in whole.as_type(Apart, through=LensNetwork([COUNTED, JUDGED]))] == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
+    plain = Dataset.from_urls(f"{folder}/t-000000.tar")
+    assert [found.total for found in plain.as_type(Sum, through=SUMMED)] == [0, 4, 8, 12]
+    made: Dataset[Any] = Dataset.from_urls(f"{folder}/t-000000.tar", class_from(sample_type(Tile)))
+    assert [found.total for found in made.as_type(Sum, through=SUMMED)] == [0, 4, 8, 12]
+    assert [found.total for found in made.filter(is_odd).as_type(Sum, through=SUMMED)] == [4, 12]
+    with pytest.raises(InvalidSample, match="total"):
+        whole.as_type(Verdict, through=JUDGED)
+
+
+def test_a_type_that_the_schema_fits_needs_no_lens(folder: Path) -> None:
+    whole = Dataset.from_urls(f"{folder}/t-000000.tar", Tile)
+    assert list(whole.as_type(Number)) == [Number(number=number) for number in range(4)]
+    made: Dataset[Any] = Dataset.from_urls(f"{folder}/t-000000.tar", class_from(sample_type(Tile)))
+    assert list(made.as_type(Tile)) == list(whole)
+    assert made.as_type(Tile).sample_class is Tile
+    assert list(Dataset.from_urls(f"{folder}/t-000000.tar").as_type(Tile)) == list(whole)
+
+
+def test_after_map_only_a_lens_says_what_samples_are(folder: Path) -> None:
+    whole = Dataset.from_urls(f"{folder}/t-000000.tar", Tile)
+    with pytest.raises(LensError, match="not known after map"):
+        whole.map(doubled).as_type(Sum, through=LensNetwork([SUMMED]))
+    assert [found.total for found in whole.map(doubled).as_type(Sum, through=SUMMED)] == [0, 4, 8, 12]
+    with pytest.raises(LensError, match="Tile"):
+        list(whole.map(str).as_type(Sum, through=cast("Lens[Any, Sum]", SUMMED)))
+    with pytest.raises(InvalidSample, match="as_type first"):
+        whole.filter(is_odd).as_type(Apart, through=COUNTED)
+    with pytest.raises(LensError, match="Batch"):
+        whole.batched(2).as_type(Sum, through=LensNetwork([SUMMED]))
 
 
 # --- bad samples ---------------------------------------------------------------------------------------------

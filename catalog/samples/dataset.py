@@ -26,21 +26,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
-from catalog.errors import DataError, InvalidSample, LensError, PublishError
-from catalog.samples.iterating import (
-    Batched,
-    Filtered,
-    Mapped,
-    Part,
-    Shuffle,
-    make_known_to_torch,
-    samples_of,
-    torch_hint,
-    torch_worker,
-)
+from catalog.errors import InvalidSample, PublishError
+from catalog.samples.iterating import Batched, Filtered, Mapped, Part, Shuffle, samples_of
 from catalog.samples.packable import DictSample, PackableSample, class_from, sample_type
+from catalog.samples.pytorch import make_known_to_torch, torch_hint, torch_worker
 from catalog.samples.shards import Shard, ShardInfo, expand
 
 if TYPE_CHECKING:
@@ -136,22 +127,15 @@ class Dataset(Generic[T]):
 
     @classmethod
     def from_shards(
-        cls,
-        shards: Sequence[Shard | ShardInfo],
-        sample_class: type[Any] | None = None,
-        *,
-        settings: NetworkSettings | None = None,
+        cls, shards: Sequence[Shard | ShardInfo], sample_class: Any = None, *, settings: NetworkSettings | None = None
     ) -> Dataset[Any]:
         """A dataset of shards described one by one, or of those that ``write_shards`` wrote.
 
         Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened.
         """
-        counts = [shard.samples if isinstance(shard, ShardInfo) else None for shard in shards]
-        known = [count for count in counts if count is not None]
+        infos = [shard for shard in shards if isinstance(shard, ShardInfo)]
         described = tuple(_described(shard) for shard in shards)
-        for shard in described:
-            _ = shard.path
-        stored = sum(known) if known and len(known) == len(counts) else None
+        stored = sum(info.samples for info in infos) if infos and len(infos) == len(shards) else None
         chosen = sample_class or DictSample
         return Dataset(shards=described, sample_class=chosen, _stored=stored, _settings=settings)
 
@@ -222,10 +206,8 @@ class Dataset(Generic[T]):
         shards = list(self.shards)
         if self._shuffle is not None:
             random.Random(self._shuffle.seed).shuffle(shards)  # noqa: S311 - an order, not a secret
-        part = self._part(tuple(shards), torch_worker())
-        samples = samples_of(
-            part, self.sample_class, shuffle=self._shuffle, validate=self._validate, settings=self._settings
-        )
+        part, cls = self._part(tuple(shards), torch_worker()), self.sample_class
+        samples = samples_of(part, cls, shuffle=self._shuffle, validate=self._validate, settings=self._settings)
         for step in self._steps:
             samples = step(samples)
         return samples
@@ -323,17 +305,13 @@ class Dataset(Generic[T]):
         needs no lens at all. Raises :class:`~catalog.errors.LensError` when no way leads there, and
         :class:`InvalidSample` when the way starts at a class that can't read these samples.
         """
-        from catalog.samples.lens import Lens, default_network
+        from catalog.samples.retyping import is_like, way_to
 
-        if isinstance(through, Lens):
-            lens: Lens[Any, Any] | None = through
-        elif self._now is target:
-            lens = None
-        else:
-            lens = self._way(default_network() if through is None else through, target)
-        steps = () if lens is None else (Mapped(lens, lens.target),)
-        read = self._read_as(target if lens is None else lens.source)
-        return cast("Dataset[U]", replace(read, _steps=(*self._steps, *steps)))
+        lens = way_to(target, self._now, through, self._reads)
+        if lens is None:
+            return self._read_as(target)
+        read = self if self._steps and is_like(self._now, lens.source) else self._read_as(lens.source)
+        return cast("Dataset[U]", replace(read, _steps=(*self._steps, Mapped(lens, target))))
 
     # --- published -------------------------------------------------------------------------------------------
 
@@ -361,7 +339,8 @@ class Dataset(Generic[T]):
         from catalog.samples.published import schema_to_publish, shards_to_publish
 
         if self._steps or self._splits:
-            raise PublishError("a dataset that is changed, batched or split has no shards of its own", hint=_WRITE)
+            hint = "write_shards(dataset, …) makes shards of it: publish those"
+            raise PublishError("a dataset that is changed, batched or split has no shards of its own", hint=hint)
         own = self.sample_class if self._schema_uri is None else self._schema_uri
         return client.publish_dataset(
             name=name,
@@ -385,22 +364,6 @@ class Dataset(Generic[T]):
             now = step.gives(now)
         return now
 
-    def _way(self, network: LensNetwork, target: type[Any]) -> Lens[Any, Any] | None:
-        """The way from what comes out to ``target``; ``None`` where the stored samples can be read as it."""
-        if self._now is None:
-            raise LensError("what class these samples are is not known after map", hint="as_type goes before")
-        try:
-            return network.path(self._now, target)
-        except LensError:
-            ways = [network.path(source, target) for source in network.sources(target)]
-            for candidate in (None, *ways):
-                try:
-                    self._read_as(target if candidate is None else candidate.source)
-                except DataError:
-                    continue
-                return candidate
-            raise
-
     def _read_as(self, wanted: type[Any]) -> Dataset[Any]:
         """The dataset with samples of class ``wanted``. Raises :class:`InvalidSample` where it can't read these."""
         from catalog.samples.published import require_fit
@@ -408,10 +371,17 @@ class Dataset(Generic[T]):
         if self._now is not None and issubclass(self._now, wanted):
             return self
         if self._steps:
-            raise InvalidSample("samples that steps were put on can't be read as another class")
+            raise InvalidSample("samples that steps were put on can't be read as another class", hint="as_type first")
         if self.sample_type is not None:
             require_fit(wanted, self.sample_type)
         return replace(cast("Dataset[Any]", self), sample_class=wanted)
+
+    def _reads(self, wanted: type[Any]) -> bool:
+        try:
+            self._read_as(wanted)
+        except InvalidSample:
+            return False
+        return True
 
     def _with(self, step: Step) -> Dataset[T]:
         return replace(self, _steps=(*self._steps, step))
@@ -423,10 +393,8 @@ class Dataset(Generic[T]):
         return part
 
 
-_WRITE: Final = "write_shards(dataset, …) makes shards of it: publish those"
-
-
 def _described(shard: Shard | ShardInfo) -> Shard:
-    if isinstance(shard, Shard):
-        return shard
-    return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}")
+    if isinstance(shard, ShardInfo):
+        return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}")
+    _ = shard.path  # raises for a scheme that isn't opened
+    return shard

@@ -17,7 +17,6 @@ Tricky bits
 from __future__ import annotations
 
 import random
-import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice, repeat
@@ -36,10 +35,7 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.samples.shards import Shard
 
-__all__ = [
-    "Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "make_known_to_torch", "samples_of", "torch_hint",
-    "torch_worker",
-]  # fmt: skip
+__all__ = ["Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "samples_of"]
 
 _Placed: TypeAlias = "tuple[tuple[str, bytes | memoryview], str]"
 """Key and bytes, and the shard they are from."""
@@ -71,34 +67,6 @@ class Part:
         if self.every == 1 and len(self.shards) >= parts:
             return replace(self, shards=self.shards[rank::parts])
         return replace(self, first=self.first + self.every * rank, every=self.every * parts)
-
-
-def torch_worker() -> tuple[int, int]:
-    """Which worker of a PyTorch ``DataLoader`` this process is, of how many; ``(0, 1)`` where it is none."""
-    data = sys.modules.get("torch.utils.data")
-    worker = None if data is None else data.get_worker_info()
-    return (0, 1) if worker is None else (worker.id, worker.num_workers)
-
-
-def make_known_to_torch(dataset: type) -> None:
-    """Tell PyTorch, where it is loaded, that a dataset is iterated: a ``DataLoader`` asks by isinstance.
-
-    By registering, not by a base class: torch takes seconds to import and is no dependency.
-    """
-    iterable = _iterable_dataset()
-    if iterable is not None and not issubclass(dataset, iterable):
-        iterable.register(dataset)
-
-
-def torch_hint(dataset: type) -> str:
-    """What to say to somebody who gave PyTorch a dataset that was made before PyTorch was loaded; else nothing."""
-    iterable = _iterable_dataset()
-    known = iterable is None or issubclass(dataset, iterable)
-    return "" if known else "; for a DataLoader, import torch before the dataset is made"
-
-
-def _iterable_dataset() -> Any:  # noqa: ANN401 - torch is optional, and None while it is being imported
-    return getattr(sys.modules.get("torch.utils.data"), "IterableDataset", None)
 
 
 # --- reading -------------------------------------------------------------------------------------------------
