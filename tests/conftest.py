@@ -20,12 +20,17 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import trustme
+from hypothesis import settings
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+# How long an example takes depends on the machine; what must be fast has a test that says how fast.
+settings.register_profile("catalog", deadline=None)
+settings.load_profile("catalog")
 
 NETWORK = Path(__file__).parent / "network"
 START_SECONDS = 60  # it takes one or two; a machine that runs five suites at once takes longer
