@@ -8,8 +8,8 @@ made in memory where the system has a place for that: a disk's moods are no part
 samples 1,000 are stored, and listed twenty times.
 
 Before anything is timed, every value is read by both and compared. The memory beside the times is what a process
-allocated more while it iterated, at its most, and its peak with interpreter, imports and file pages. Exit code 1 when
-ours is slower at any size, in any way.
+allocated more while it iterated, at its most, and its peak with interpreter, imports (webdataset loads PyTorch where it
+is there) and file pages. Exit code 1 when ours is slower at any size, in any way.
 """
 
 from __future__ import annotations

@@ -296,7 +296,7 @@ def test_samples_go_through_a_lens_or_the_shortest_path_of_a_network(folder: Pat
     assert judged_.sample_type == sample_type(Verdict)
     assert list(tiles_.as_type(Sum, through=network).as_type(Verdict, through=network)) == list(judged_)
     assert list(pickle.loads(pickle.dumps(judged_))) == list(judged_)  # noqa: S301 - our own
-    with pytest.raises(LensError, match="from Tile 1.0.0 to Sum"):
+    with pytest.raises(LensError, match=r"from Tile 1\.0\.0 to Sum"):
         tiles_.as_type(Sum, through=LensNetwork([JUDGED]))
     with pytest.raises(LensError, match="makes Sum, not Verdict"):
         tiles_.as_type(Verdict, through=cast("Lens[Any, Verdict]", SUMMED))

@@ -269,7 +269,7 @@ class Dataset(Generic[T]):
         """``batch_size`` samples at a time, their arrays stacked: see :class:`~catalog.samples.batches.Batch`.
 
         The last batch may be smaller; ``drop_last`` leaves it out. Each worker of a ``DataLoader`` makes batches of its
-        own samples, so that there may be one such batch a worker.
+        own samples: there may be one such batch a worker, and ``len``, which knows no workers, counts one in all.
         """
         if batch_size < 1:
             raise ValueError("a batch holds at least one sample")
