@@ -107,6 +107,12 @@ def test_nodes_and_workers_together_see_every_sample_once(
     assert all(seen), "no node is idle"
 
 
+@pytest.mark.parametrize("nodes", [2, 6])
+def test_nodes_need_not_have_the_same_number_of_workers(dataset: Dataset[Item], nodes: int) -> None:
+    seen = [numbers(loader(dataset.split_by_node(rank, nodes), rank % 3)) for rank in range(nodes)]
+    assert sorted(chain(*seen)) == list(range(COUNT))
+
+
 def test_workers_that_are_spawned_get_the_dataset_with_its_class_and_steps(dataset: Dataset[Item]) -> None:
     made = class_from(sample_type(Item))
     runtime = Dataset.from_shards(dataset.shards, made)
