@@ -1,28 +1,34 @@
-"""The data plane: typed samples, their bytes, shards of them, and datasets made of shards.
+"""The data plane: typed samples, their bytes, shards of them, datasets made of shards, and lenses between them.
 
 ::
 
-    arrays        ndarray ⇄ bytes (.npy; the compact form is read too)
-    formats       sparse, structured, arrow tensor, safetensors ⇄ bytes, through optional libraries
-    annotations   the annotations of a class ⇄ the fields of a sample type
-    fitting       whether a value fits its field, and the errors that say which doesn't
-    views         large byte strings of a msgpack map without copying them
-    layouts       the quick way to read: what to do with a map of certain names
-    packing       a sample ⇄ a msgpack map: pack, unpack, unpacker
-    packable      a class ⇄ a sample type: PackableSample, packable, class_from
-    preview       a sample for a person to look at
-    tar           the tar format: members read, members written
-    storage       where a shard's bytes come from: files, https, s3; cache and checksums
-    shards        tars of samples: opened safely, checked, written deterministically
-    batches       some samples as one, their arrays stacked
-    published     the records of datasets and schemas, from their accounts' own PDSes
-    dataset       shards as one iterable of typed samples, from URLs or from an at:// URI
-    lens          a sample of one type as one of another, and back
-    lenscode      the code of a published lens: fetched and run on request
-    publishing    what publishing from code needs of a client
+    values    arrays        ndarray ⇄ bytes: .npy, and the compact form when reading
+              formats       the optional forms: sparse, structured, Arrow, safetensors
+    samples   packable      a class with typed fields ⇄ a sample type
+              annotations   what its annotations say, as a plan
+              packing       sample ⇄ msgpack bytes; quick where layouts repeat (layouts), large values uncopied (views)
+              fitting       whether a value fits its field, and the error when not
+              preview       a sample for people
+    shards    shards        tars of samples; written, and read
+              tar           the format
+              storage       where the bytes are: files, the cache, checksums
+              remote, s3    downloads that go on where they broke off; buckets
+    datasets  dataset       shards as one iterable of typed samples, from URLs or from an at:// URI
+              iterating     dealt out, shuffled, unpacked, changed
+              batches       samples as one, arrays stacked
+              pytorch       workers of a DataLoader
+              retyping      the way to another class
+              published     records read from their accounts' own PDS
+              publishing    what publishing from code needs of a client
+    lenses    lens          @lens, networks of lenses
+              lenstype      one lens, and one after another
+              lenslaws      the laws, tried on samples
+              recasting     the same sample as another class of its type
+              lenscode      the code of a published lens: shown, and run on request
 
 Terminology
 -----------
 *Sample*: one item of a dataset, a flat map of field name → value. *Key*: its name inside its shard. *Wire name*: the
-name of a field in the map, any text; its *attribute* is the Python name it goes by. *Shard*: one tar.
+name of a field in the map, any text; its *attribute* is the Python name it goes by. *Shard*: one tar. *Lens*: a getter
+from one type of sample to another, and a putter back.
 """
