@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import math
+from typing import Any, get_args
 
+import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, ScalarKind
+from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, ScalarKind, Unknown
 
 # Any text a record can hold: everything but lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -43,3 +47,43 @@ def sample_types(draw: st.DrawFn) -> SampleType:
     return SampleType(
         name=draw(texts.filter(bool)), version="1.0.0", fields=fields, description=draw(st.none() | texts)
     )
+
+
+# --- samples -------------------------------------------------------------------------------------------------
+
+
+def values(type_: FieldType) -> st.SearchStrategy[Any]:
+    """Values of a type, for a field that is there."""
+    match type_:
+        case Scalar():
+            return {
+                "str": st.text(st.characters(exclude_categories=["Cs"])), "int": st.integers(-(2**63), 2**64 - 1),
+                "float": st.floats(allow_nan=False), "bool": st.booleans(), "bytes": st.binary(),
+            }[type_.kind]  # fmt: skip
+        case List():
+            return st.lists(values(type_.item), max_size=3)
+        case Unknown():
+            return st.integers(0, 9) | texts
+        case Array():
+            lengths = (st.integers(0, 3) if dim is None else st.just(dim) for dim in type_.shape or ())
+            dtypes = st.sampled_from(["uint8", "float32", "int64"]) if type_.dtype is None else st.just(type_.dtype)
+            return st.tuples(dtypes, st.tuples(*lengths)).flatmap(lambda it: hnp.arrays(np.dtype(it[0]), it[1]))
+
+
+@st.composite
+def typed_samples(draw: st.DrawFn) -> tuple[SampleType, dict[str, Any]]:
+    """A sample type, and the values of a sample of it by wire name; None for an optional field that is absent."""
+    wanted = draw(sample_types())
+    assume(all(_is_small(field.type) for field in wanted.fields))
+    drawn = {
+        field.name: draw(st.none() | values(field.type) if field.optional else values(field.type))
+        for field in wanted.fields
+    }
+    return wanted, drawn
+
+
+def _is_small(type_: FieldType) -> bool:
+    """Whether an array of the type fits into a test: some generated shapes would need exabytes."""
+    if isinstance(type_, List):
+        return _is_small(type_.item)
+    return not isinstance(type_, Array) or math.prod(dim or 3 for dim in type_.shape or ()) <= 1_000
