@@ -10,11 +10,11 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, assert_type
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
 
@@ -23,7 +23,6 @@ from catalog.errors import InvalidSample, LensError
 from catalog.records import CodeReference
 from catalog.samples.lens import LENSES, Lens, LensNetwork, default_network, lens
 from catalog.samples.packable import class_from, sample_type
-from catalog.samples.publishing import Publisher
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -192,6 +191,10 @@ def _answers_flat(flat: Flat, digit: Digit) -> Flat:  # noqa: ARG001 - what is t
     return flat
 
 
+def _puts_into_flat(flat: Flat, other: Flat) -> Digit:  # noqa: ARG001 - what is tested
+    return digit(flat.label)
+
+
 def _takes_one(flat: Flat) -> Digit:
     return Digit(image=flat.pixels.reshape(2, 2), label=1)
 
@@ -201,6 +204,7 @@ def _takes_one(flat: Flat) -> Digit:
     [
         (_swapped, r"is \(Digit 1.0.0, Flat 1.0.0\) -> Digit 1.0.0 \(it should be \(Flat 1.0.0, Digit 1.0.0\)"),
         (_answers_flat, r"-> Flat 1.0.0 \(it should be"),
+        (_puts_into_flat, r"is \(Flat 1.0.0, Flat 1.0.0\)"),
         (_takes_one, "too many positional arguments"),
         (_no_annotations, "too many positional"),
     ],
@@ -333,6 +337,17 @@ def test_lenses_are_equal_by_classes_functions_and_name() -> None:
     assert len({Lens(_only_label), Lens(_only_label), flatten}) == 2
 
 
+def test_static_types_follow_the_annotations() -> None:
+    # The type checker reads this; the ignores elsewhere in this file are its negative cases, as unused ones are errors.
+    assert_type(flatten, Lens[Digit, Flat])
+    assert_type(labelled, Lens[Flat, Label])
+    assert_type(flatten(digit(1)), Flat)
+    assert_type(flatten.put(flatten(digit(1)), digit(1)), Digit)
+    assert_type(flatten >> labelled, Lens[Digit, Label])
+    assert_type(Lens.identity(Digit), Lens[Digit, Digit])
+    assert_type(LensNetwork([flatten]).path(Digit, Flat), Lens[Digit, Flat])
+
+
 # --- to other processes --------------------------------------------------------------------------------------
 
 
@@ -365,6 +380,29 @@ def test_lenses_of_a_module_are_themselves_in_another_process(tmp_path: Path) ->
         [sys.executable, "-c", read], input=raw, check=True, capture_output=True, env=environment
     ).stdout
     assert out.split() == [b"True", b"True"]
+
+
+def test_lenses_of_a_script_travel_by_value_where_cloudpickle_takes_them(tmp_path: Path) -> None:
+    """Ray's workers, for one, have another ``__main__``."""
+    pytest.importorskip("cloudpickle")
+    script = (
+        "import cloudpickle, pickle, sys\n"
+        "from catalog import PackableSample, lens\n"
+        "class A(PackableSample):\n    x: int\n"
+        "class B(PackableSample):\n    y: int\n"
+        "@lens\ndef go(a: A) -> B:\n    return B(y=a.x + 1)\n"
+        "@go.putter\ndef _(b: B, a: A) -> A:\n    return A(x=b.y - 1)\n"
+        "assert pickle.loads(pickle.dumps(go)) is go\n"
+        "sys.stdout.buffer.write(cloudpickle.dumps((go, A(x=1))))\n"
+    )
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    raw = subprocess.run(command, check=True, capture_output=True, env=environment).stdout
+    read = "import pickle, sys; go, a = pickle.load(sys.stdin.buffer); print(go(a).y, go.put(go(a), a).x)"
+    command = [sys.executable, "-c", read]
+    out = subprocess.run(command, input=raw, check=True, capture_output=True, env=environment).stdout
+    assert out.split() == [b"2", b"1"]
 
 
 def test_a_lens_that_is_no_name_of_a_module_travels_by_its_functions() -> None:
@@ -413,17 +451,24 @@ def _shortest(edges: list[tuple[int, int]], start: int, end: int) -> list[list[i
 
 
 @given(_EDGES, st.integers(0, 6), st.integers(0, 6))
+@example([(0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 4)], 0, 4)  # the long way stands first
+@example([(0, 5), (5, 4), (0, 1), (1, 2), (2, 3), (3, 4)], 0, 4)
+@example([(1, 4), (2, 4), (0, 2), (0, 1)], 0, 4)  # of two short ones, the one whose first step is older
+@example([(0, 0), (0, 1), (1, 0), (1, 2), (2, 1)], 0, 2)  # cycles
 def test_a_path_is_the_first_of_the_shortest_ways(edges: list[tuple[int, int]], start: int, end: int) -> None:
     unique = list(dict.fromkeys(edges))
     network = LensNetwork(_edge(*edge) for edge in unique)
     ways = _shortest(unique, start, end)
     if ways:
-        path = network.path(PLACES[start], PLACES[end])
+        path: Lens[Any, Any] = network.path(PLACES[start], PLACES[end])
         # Lexicographically first by the order in which they were added: each step takes the oldest that is left.
         assert [network.lenses.index(part) for part in path.parts] == min(ways)
         assert all(one.target is other.source for one, other in pairwise(path.parts))
         assert (path.source, path.target) == (PLACES[start], PLACES[end])
-        assert (PLACES[start] in network.sources(PLACES[end])) == (start != end)
+        sources = network.sources(PLACES[end])
+        assert (PLACES[start] in sources) == (start != end)
+        lengths = [len(network.path(source, PLACES[end]).parts) for source in sources]
+        assert lengths == sorted(lengths)
     else:
         with pytest.raises(LensError, match=rf"no lens leads from Place{start} 1\.0\.0 to Place{end} 1\.0\.0"):
             network.path(PLACES[start], PLACES[end])
@@ -459,13 +504,16 @@ def test_classes_of_one_sample_type_are_one_place() -> None:
     theirs = class_from(replace(sample_type(Digit), description="A record's words."))
     network = LensNetwork([flatten])
     path = network.path(theirs, Flat)
-    sample = theirs.from_bytes(digit(3).packed)
+    sample = theirs.from_bytes(digit(3).packed, key="k")
+    assert network.path(theirs, Digit)(sample).__key__ == "k"
     assert path(sample) == flatten(digit(3))
     assert type(path.put(flatten(digit(5)), sample)) is theirs
     same = network.path(theirs, Digit)
     assert same.parts == ()
     assert same(sample) == digit(3)
     assert _again(path) == path
+    described = [replace(field, description="A record's words.") for field in sample_type(Digit).fields]
+    assert network.path(class_from(replace(sample_type(Digit), fields=tuple(described))), Digit).parts == ()
     other = class_from(replace(sample_type(Digit), version="2.0.0"))
     with pytest.raises(LensError, match=r"Digit 2\.0\.0 to Flat"):  # the control: another version is another place
         network.path(other, Flat)
@@ -536,11 +584,14 @@ def test_a_dataset_with_lenses_travels(digits: Dataset[Digit]) -> None:
 # --- published -----------------------------------------------------------------------------------------------
 
 
-class _Recorder(Publisher):
-    """A publisher that notes what it is told of a lens."""
+class _Recorder:
+    """A publisher of lenses that notes what it is told."""
 
     def __init__(self) -> None:
         self.told: dict[str, Any] = {}
+
+    publish_schema: Any = None
+    publish_dataset: Any = None
 
     def publish_lens(self, **told: Any) -> AtUri:  # noqa: ANN401 - as the Protocol's
         self.told = told

@@ -136,6 +136,18 @@ def test_a_fault_that_only_single_fields_show_is_found() -> None:
     assert laws(report) == {"PutGet"}
 
 
+def test_a_putter_that_does_not_take_out_what_was_taken_out_is_found() -> None:
+    # Every scan has a note: only leaving it out shows that the putter can't.
+    lens: Lens[Scan, Scan] = Lens(
+        lambda scan: scan,
+        lambda new, old: replace(new, note=old.note if new.note is None else new.note),
+        source=Scan,
+        target=Scan,
+    )
+    report = check_lens(lens, SCANS)
+    assert ("PutGet", "note", "None") in {(one.law, one.field, one.expected) for one in report.counterexamples}
+
+
 def test_a_lens_that_raises_is_a_counterexample() -> None:
     def fragile(scan: Scan) -> Row:
         if scan.label == 3:
@@ -149,7 +161,9 @@ def test_a_lens_that_raises_is_a_counterexample() -> None:
     assert report.counterexamples[0].expected == "Row 1.0.0"
     assert len(report.counterexamples[0].found) < 100
     assert "ValueError" in report.counterexamples[0].found
-    assert laws(check(putter=lambda _row, _scan: scan(1 // 0))) == {"Raises"}
+    report = check(putter=lambda _row, _scan: scan(1 // 0))
+    assert laws(report) == {"Raises"}
+    assert [one.sample for one in report.counterexamples] == [0, 1, 2, 3, 4]  # each once, however often it was tried
 
 
 def test_a_lens_that_never_ends_its_recursion_is_a_counterexample() -> None:
@@ -224,6 +238,46 @@ def test_counterexamples_are_few_and_the_others_counted() -> None:
     assert lines[0].endswith(f"{report.left_out + len(report.counterexamples)} counterexamples")
     assert lines[-1] == f"  … and {report.left_out} more"
     assert len(lines) == len(report.counterexamples) + 2
+    assert len(set(lines)) == len(lines)  # what many tries show of one sample is told once
+
+
+class Odd(PackableSample):
+    """Anything, and any array."""
+
+    thing: Any
+    array: NDArray[Any]
+
+
+class _Unequal:
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = None  # type: ignore[assignment] # not needed
+
+
+@pytest.mark.parametrize(
+    "value", [_Unequal(), (number for number in range(3)), sys, np.array([_Unequal()]), np.array([[], [1]], object)]
+)
+def test_values_that_can_not_be_stored_are_counterexamples_whatever_they_do(value: object) -> None:
+    numbers = np.arange(3)
+    for odd in (Odd(thing=value, array=numbers), Odd(thing=1, array=value)):  # type: ignore[arg-type] # what is tested
+        lens: Lens[Odd, Odd] = Lens(lambda _, odd=odd: odd, lambda new, _: new, source=Odd, target=Odd)  # type: ignore[misc] # a default
+        assert laws(check_lens(lens, [Odd(thing=1, array=numbers)])) == {"Type"}
+    assert check_lens(Lens.identity(Odd), [Odd(thing=[1, {"a": b"x"}], array=numbers)]).ok  # the control
+
+
+def test_a_target_that_is_a_kind_of_its_source_is_compared_with_all_its_fields() -> None:
+    class More(Scan):
+        extra: int
+
+    lens: Lens[Scan, More] = Lens(
+        lambda scan: More(image=scan.image, label=scan.label, note=scan.note, extra=scan.label),
+        lambda more, scan: replace(scan, image=more.image, label=more.label, note=more.note),
+        source=Scan,
+        target=More,
+    )
+    report = check_lens(lens, SCANS)
+    assert {(one.law, one.field) for one in report.counterexamples} == {("PutGet", "extra")}
 
 
 # --- samples -------------------------------------------------------------------------------------------------
@@ -310,3 +364,29 @@ def test_arrays_and_numbers_are_compared_by_one_measure(one: float, other: float
     with np.errstate(all="ignore"):
         arrays = _agree(np.array([one]), np.array([other]), 0.25)
     assert _agree(one, other, 0.25) == arrays
+
+
+_RECORD = np.dtype([("a", "f4"), ("b", "i2", (2,)), ("t", "M8[s]")])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        (np.array([(np.nan, [1, 2], "NaT")], _RECORD), np.array([(np.nan, [1, 2], "NaT")], _RECORD), True),
+        (np.array([(1.0, [1, 2], "NaT")], _RECORD), np.array([(1.0, [1, 3], "NaT")], _RECORD), False),
+        (np.zeros(0, _RECORD), np.zeros(0, _RECORD), True),
+        (np.zeros((2, 0)), np.zeros((0, 2)), False),
+        (np.array(np.nan), np.array(np.nan), True),
+        (np.array(["a"]), np.array(["b"]), False),
+        (np.array([1], "i4"), np.array([1], "i8"), False),
+        (np.float32(1), 1.0, True),
+        ((1, 2), [1, 2], True),
+        (True, 1, False),
+        (b"a", "a", False),
+        ({"a": np.arange(2)}, {"a": np.arange(2)}, True),
+        ({"a": np.arange(2)}, {"a": np.arange(3)}, False),
+    ],
+)
+def test_what_agrees(one: object, other: object, agree: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert _agree(one, other, 0.0) is agree
+    assert _agree(other, one, 0.0) is agree

@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVa
 
 import numpy as np
 
-from catalog.errors import LensError
+from catalog.errors import InvalidSample, LensError
 from catalog.samples.annotations import plan_of
 from catalog.samples.fitting import fits_array, fits_scalar
+from catalog.samples.packing import pack
 from catalog.samples.recasting import recast, shown_class
 from catalog.sampletype import Array, List, Scalar, type_text
 
@@ -44,6 +45,7 @@ __all__ = ["Counterexample", "Law", "LensReport", "check_lens"]
 
 S = TypeVar("S")
 T = TypeVar("T")
+V = TypeVar("V")
 
 Law = Literal["GetPut", "PutGet", "PutPut", "Raises", "Type", "Mutates"]
 
@@ -107,7 +109,7 @@ class Counterexample:
 class LensReport:
     """What checking a lens showed. ``checked`` is the number of samples.
 
-    ``left_out`` counts the counterexamples beyond the few that are kept for each law. Of a ``read_only`` lens there
+    ``left_out`` counts the tries that failed beyond the few that are kept for each law. Of a ``read_only`` lens there
     are no laws to check, only that it gets what it promises.
     """
 
@@ -178,18 +180,18 @@ class _Trial(Generic[S, T]):
 
     def laws(self, place: str | int, sample: S, own: T, others: list[T], turn: int) -> None:
         """All three laws for one sample."""
-        self._same("GetPut", place, sample, self.put(place, own, sample))
-        for target in (own, *others, *self._variations(own, others, turn)):
-            new = self.put(place, target, sample)
+        source, target = self.lens.source, self.lens.target
+        self._same("GetPut", place, source, sample, self.put(place, own, sample))
+        for changed in (own, *others, *self._variations(own, others, turn)):
+            new = self.put(place, changed, sample)
             if new is not None:
-                self._same("PutGet", place, target, self.get(place, new))
-        first = others[:2] or [own]
-        for one in first:
+                self._same("PutGet", place, target, changed, self.get(place, new))
+        for one in others[:2] or [own]:
             between = self.put(place, one, sample)
             if between is not None:
                 for last in (own, *others[-1:]):
                     once = self.put(place, last, sample)
-                    self._same("PutPut", place, once, self.put(place, last, between))
+                    self._same("PutPut", place, source, once, self.put(place, last, between))
 
     def get(self, place: str | int, sample: S) -> T | None:
         """What the lens gets; ``None`` where that is no target."""
@@ -199,7 +201,7 @@ class _Trial(Generic[S, T]):
         except Exception as error:  # noqa: BLE001 - a lens is anybody's code, and this is its trial
             self._failed(place, error, self.lens.target)
             return None
-        self._same("Mutates", place, sample, given)
+        self._same("Mutates", place, self.lens.source, sample, given)
         return made if self._fits(place, made, self.lens.target) else None
 
     def put(self, place: str | int, changed: T, sample: S) -> S | None:
@@ -210,8 +212,8 @@ class _Trial(Generic[S, T]):
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(place, error, self.lens.source)
             return None
-        self._same("Mutates", place, sample, before)
-        self._same("Mutates", place, changed, given)
+        self._same("Mutates", place, self.lens.source, sample, before)
+        self._same("Mutates", place, self.lens.target, changed, given)
         return made if self._fits(place, made, self.lens.source) else None
 
     def _variations(self, own: T, others: list[T], turn: int) -> Iterator[T]:
@@ -244,11 +246,10 @@ class _Trial(Generic[S, T]):
                 self._note("Type", place, entry.field.name, wanted, _kind(value))
         return right
 
-    def _same(self, law: Law, place: str | int, expected: object, found: object) -> None:
+    def _same(self, law: Law, place: str | int, cls: type[V], expected: V | None, found: V | None) -> None:
         """Compare two samples of one class field by field; one that couldn't be made was noted before."""
         if expected is None or found is None:
             return
-        cls = next(cls for cls in (self.lens.source, self.lens.target) if isinstance(expected, cls))
         for entry in plan_of(cls).entries:
             one, other = (getattr(sample, entry.attribute, dataclasses.MISSING) for sample in (expected, found))
             if not _agree(one, other, 0.0 if law == "Mutates" else self.rtol):
@@ -275,11 +276,20 @@ def _fits(type_: FieldType, value: Any, entry: Entry) -> bool:  # noqa: ANN401 -
     value = value.item() if isinstance(value, np.generic) else value
     match type_:
         case Array():
-            return isinstance(value, bytes) if entry.as_bytes else fits_array(type_, value)
+            objects = getattr(getattr(value, "dtype", None), "hasobject", False)
+            return isinstance(value, bytes) if entry.as_bytes else fits_array(type_, value) and not objects
         case List():
             return isinstance(value, list | tuple) and all(_fits(type_.item, item, entry) for item in value)
         case Scalar():
             return fits_scalar(type_.kind, value)
+    return _is_storable(value)
+
+
+def _is_storable(value: object) -> bool:
+    try:
+        pack({"": value})
+    except InvalidSample:
+        return False
     return True
 
 
@@ -310,6 +320,12 @@ def _agree_plainly(one: Any, other: Any, rtol: float) -> bool:  # noqa: ANN401 -
 
 def _differ(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], rtol: float) -> Any:  # noqa: ANN401 - numpy's own
     """Where two arrays of one shape and dtype differ."""
+    if one.dtype.names is not None:
+        fields = [np.asarray(_differ(one[name], other[name], rtol)) for name in one.dtype.names]
+        found = [field.any(axis=tuple(range(one.ndim, field.ndim))) for field in fields]  # a field may be an array
+        return np.logical_or.reduce(found) if found else np.zeros(one.shape, np.bool_)
+    if one.dtype.kind in "mM":
+        return (one != other) & ~(np.isnat(one) & np.isnat(other))
     if one.dtype.kind not in "fc":
         return one != other
     with np.errstate(all="ignore"):

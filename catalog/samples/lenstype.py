@@ -20,7 +20,7 @@ from catalog.errors import InvalidSchema, LensError
 from catalog.samples.recasting import alike, bare_type, keep_key, recast, shown_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from catalog.samples.publishing import Publisher
     from catalog.sampletype import SampleType
@@ -80,12 +80,11 @@ class Lens(Generic[S, T]):
         if self._put is not None:
             raise LensError(f"lens {self.name} has a putter already")
         if self._check_putter:
-            wanted = (self.target, self.source, self.source)
-            found = _annotated(function, 2)
-            fits = [alike(_packable(one, function), other) for one, other in zip(found, wanted, strict=True)]
-            if not all(fits):
-                what = f"the putter of lens {self.name} is {_signature(found)}"
-                raise LensError(what, where=_where(function), hint=f"it should be {_signature(wanted)}")
+            changed, before, answered = _annotated(function, 2)
+            if not (_is(self.target, changed) and _is(self.source, before) and _is(answered, self.source)):
+                hint = f"it should be {_signature(self.target, self.source, self.source)}"
+                what = f"the putter of lens {self.name} is {_signature(changed, before, answered)}"
+                raise LensError(what, where=_where(function), hint=hint)
         self._put = function
         return function
 
@@ -202,7 +201,7 @@ class Lens(Generic[S, T]):
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         qualified = getattr(self, "__qualname__", "")
-        if _named(self.__module__, qualified) is self:
+        if _named(self.__module__, qualified) is self and not (self.__module__ == "__main__" and _goes_by_value()):
             return cast("str", qualified)  # pickle finds it by that name in its __module__
         return _rebuilt, (self.getter, self._put, self.source, self.target, self.name)
 
@@ -300,9 +299,10 @@ def _annotated(function: Callable[..., Any], count: int) -> tuple[Any, ...]:
 def _packable(cls: Any, function: object) -> Any:  # noqa: ANN401 - whatever stood in the annotation
     try:
         bare_type(cls)
-    except (InvalidSchema, TypeError, AttributeError) as error:
-        what = f"{shown_class(cls)} is not a packable class"
-        raise LensError(what, where=_where(function), hint="lenses lead between classes with a sample type") from error
+    except InvalidSchema as error:
+        raise LensError(str(error), where=_where(function)) from error
+    except (TypeError, AttributeError) as error:  # a union, a list of classes, …
+        raise LensError(f"{cls!r:.80} is not a packable class", where=_where(function)) from error
     return cls
 
 
@@ -310,7 +310,11 @@ def _where(function: object) -> str | None:
     return getattr(function, "__qualname__", None)
 
 
-def _signature(classes: Iterable[Any]) -> str:
+def _is(one: Any, other: Any) -> bool:  # noqa: ANN401 - whatever stood in the annotation
+    return isinstance(one, type) and isinstance(other, type) and issubclass(one, other)
+
+
+def _signature(*classes: object) -> str:
     *taken, answered = map(shown_class, classes)
     return f"({', '.join(taken)}) -> {answered}"
 
@@ -320,6 +324,12 @@ def _result(made: Any, wanted: type[V], function: object) -> V:  # noqa: ANN401 
         return recast(made, wanted)
     except LensError as error:
         raise error.within(_where(function) or "lens") from None
+
+
+def _goes_by_value() -> bool:
+    """Whether it is cloudpickle that asks: what stands in ``__main__`` isn't there where its pickles are read."""
+    frame = sys._getframe(2)  # noqa: SLF001 - pickle hands a reducer nothing that would tell
+    return "cloudpickle" in frame.f_globals.get("__name__", "")
 
 
 def _named(module: str, qualified: str) -> object:
