@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, InvalidRecord
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, Schema, read_record, write_record
 from catalog.samples.dataset import Dataset
 from catalog.samples.packable import PackableSample, class_from, sample_type
@@ -99,6 +99,20 @@ def test_an_inherited_class_comes_back_from_the_network(network: Network, accoun
     assert [field.name for field in there.fields] == ["source", "weight", "tags", "score"]
     again = unpack(class_from(there), pack(Derived(weight=1.0, score=2.0)))
     assert unpack(Derived, pack(again)) == Derived(source="unknown", weight=1.0, score=2.0)
+
+
+def test_a_name_that_no_pds_takes_is_told_before_one_is_asked(network: Network, account: Account) -> None:
+    """The reference PDS refuses one key; what it does with others that look special is the control."""
+    fields = [
+        (Field(name=name, type=Scalar(kind="int")),) for name in ("__proto__", "constructor", "$type", "$link", "")
+    ]
+    refused, *taken = (SampleType(name="x", version="1.0.0", fields=one) for one in fields)
+    with pytest.raises(InvalidRecord, match="another name") as caught:
+        over(network, account, refused)
+    assert [fault.where for fault in caught.value.faults] == ["schema.properties.__proto__"]
+    with pytest.raises(AssertionError, match="Invalid key"):
+        network.create_record(account, SCHEMA, {"$type": SCHEMA, "schema": {"__proto__": 1}})
+    assert [over(network, account, one) for one in taken] == taken
 
 
 @given(typed_samples(), st.sampled_from(["flattened", "nested", "envelope", "both"]))

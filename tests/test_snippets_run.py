@@ -242,9 +242,12 @@ def test_the_strict_type_checker_has_nothing_to_say_about_any_python(pages: Page
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     files[0].write_text(files[0].read_text("utf-8") + "\nnothing.at_all\n", encoding="utf-8")  # the control
-    assert "nothing" in subprocess.run(
-        [*command, files[0]], cwd=tmp_path, env=pages.environment, capture_output=True, text=True, check=False
-    ).stdout
+    assert (
+        "nothing"
+        in subprocess.run(
+            [*command, files[0]], cwd=tmp_path, env=pages.environment, capture_output=True, text=True, check=False
+        ).stdout
+    )
 
 
 def test_hostile_fields_are_all_in_the_types(pages: Pages) -> None:

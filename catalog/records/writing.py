@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -38,7 +39,7 @@ from catalog.records.kinds import (
 from catalog.sampletype import write_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from catalog.datamodel import Json
 
@@ -71,10 +72,21 @@ def write_record(record: Record) -> dict[str, Json]:
                 "description": record.description,
             }
     written = _present({"$type": collection, **value, "createdAt": str(record.created_at)})
-    faults = Lexicons.load().validate(collection, written)
+    faults = (*Lexicons.load().validate(collection, written), *islice(_refused_keys(written, ""), 1))
     if faults:
         raise InvalidRecord(faults)
     return written
+
+
+def _refused_keys(value: Json, path: str) -> Iterator[Fault]:
+    """Keys that no lexicon forbids, but the reference PDS (``Invalid key``)."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        place = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
+        if key == "__proto__":
+            yield Fault(where=place, message="a PDS refuses the name '__proto__'", hint="give it another name")
+        elif isinstance(item, dict | list):
+            yield from _refused_keys(item, place)
 
 
 def _present(value: Mapping[str, Json]) -> dict[str, Json]:
