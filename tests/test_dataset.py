@@ -24,6 +24,7 @@ from catalog import Array, Dataset, DictSample, PackableSample, write_shards
 from catalog.client import Client
 from catalog.config import NetworkSettings
 from catalog.errors import DataError, InvalidSample, InvalidSyntax, LensError, PublishError, RefusedUrl, RequestFailed
+from catalog.network.identity import Identity
 from catalog.records import (
     DATASET,
     LABEL,
@@ -50,7 +51,7 @@ from catalog.samples.packable import class_from, sample_type
 from catalog.samples.published import Published, shards_of
 from catalog.samples.publishing import PublishedShard
 from catalog.samples.shards import Shard
-from catalog.syntax import AtUri, Datetime, Did
+from catalog.syntax import AtUri, Cid, Datetime, Did
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -500,8 +501,8 @@ def stored(storage: Storage) -> tuple[Shard, ...]:
     """Where the shards of a record with that storage lie."""
     uri = AtUri.parse(f"at://did:plc:{'a' * 24}/{SCHEMA}/x")
     record = DatasetRecord(name="x", schema_ref=uri, storage=storage, created_at=NOW)
-    did = Did.parse("did:plc:" + "a" * 24)
-    return shards_of(Published(record=record, uri=uri, cid="", did=did, pds="https://pds.example"))
+    account = Identity(did=Did.parse("did:plc:" + "a" * 24), handle=None, pds="https://pds.example")
+    return shards_of(Published(record=record, uri=uri, cid=Cid.of_block(b""), account=account))
 
 
 @pytest.mark.parametrize("url", ["pipe:touch MARK", "/etc/passwd", "file:///etc/passwd", "data.tar", "ftp://b/k"])

@@ -18,6 +18,7 @@ from catalog.network import http
 from catalog.network.identity import Resolver
 from catalog.network.session import Session
 from catalog.publish import publish_drafts
+from catalog.samples.published import Reader
 from catalog.samples.publishing import Place
 from catalog.sampletype import SampleType
 from catalog.syntax import AtUri
@@ -53,7 +54,7 @@ class Client:
         self.settings = settings or NetworkSettings.from_environment()
         self.http = http.Client(self.settings)
         self.resolver = Resolver(self.http, self.settings)
-        self.records = Records(self.http, self.resolver)
+        self.records = Records(Reader(self.http, self.settings))
         self._session: Session | None = None
 
     @classmethod

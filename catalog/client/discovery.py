@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from catalog.client.reading import Finding, Records, publisher_of
-from catalog.crawl.repositories import check_record
 from catalog.errors import (
     CatalogError,
     Fault,
@@ -123,8 +122,8 @@ class Search:
             if number >= _MAX_RECORDS:
                 raise RequestFailed(f"more than {_MAX_RECORDS:,} records of {self._collection}", where=str(did))
             try:
-                found = check_record(listed, did, self._collection)
-                record = read_record(self._collection, found.value, checked=True)
+                found = wire.checked(listed, did, self._collection)
+                record = read_record(self._collection, found.value)
             except CatalogError as error:
                 self._pass_over(listed.uri or f"at://{did}/{self._collection}", error)
                 continue

@@ -5,23 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from catalog.crawl.repositories import check_record
 from catalog.errors import CatalogError, InvalidSyntax
 from catalog.graph import Publisher
-from catalog.network import repo as wire
-from catalog.records import SCHEMA, Record, Schema, read_record
+from catalog.records import SCHEMA, Record, Schema
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
-    from catalog.network.http import Client
-    from catalog.network.identity import Identity, Resolver
+    from catalog.network.identity import Identity
+    from catalog.samples.published import Reader
 
 __all__ = ["Finding", "Records", "publisher_of"]
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 _REMEMBERED: Final = 10_000
-"""Accounts, and schemas, that are kept; beyond that all are forgotten, and looked up again."""
+"""Schemas that are kept; beyond that all are forgotten, and read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +35,11 @@ class Finding(Generic[R_co]):
 class Records:
     """Reads records. Methods may raise a :class:`~catalog.errors.NetworkError` and what their record is wrong about."""
 
-    def __init__(self, http: Client, resolver: Resolver) -> None:
-        self.http = http
-        self._resolver = resolver
-        self._accounts: dict[str, Identity] = {}
+    def __init__(self, reader: Reader) -> None:
+        self.http = reader.http
+        self.account = reader.account
+        self._reader = reader
         self._schemas: dict[AtUri, Finding[Schema] | CatalogError] = {}
-
-    def account(self, text: str) -> Identity:
-        """The account of a handle or DID. Raises :class:`~catalog.errors.UnknownIdentity`."""
-        known = self._accounts.get(text)
-        if known is None:
-            if len(self._accounts) >= _REMEMBERED:
-                self._accounts.clear()
-            known = self._accounts[text] = self._resolver.resolve(text)
-        return known
 
     def by_did(self, uri: AtUri) -> AtUri:
         """The same address with its account's DID, which outlives its handle."""
@@ -60,18 +49,8 @@ class Records:
 
     def get(self, uri: AtUri) -> Finding[Record]:
         """The record at an address, by DID or handle."""
-        if uri.collection is None or uri.rkey is None:
-            raise InvalidSyntax("not the address of a record", where=str(uri), hint="at://…/collection/key")
-        identity = self.account(str(uri.authority))
-        try:
-            listed = wire.get_record(self.http, identity.pds, identity.did, uri.collection, uri.rkey)
-            found = check_record(listed, identity.did, uri.collection)
-            record = read_record(uri.collection, found.value, checked=True)
-        except CatalogError as error:
-            if error.where is None:
-                error.within(str(uri))
-            raise
-        return Finding(uri=found.uri, cid=found.cid, publisher=publisher_of(identity), record=record)
+        found = self._reader.record(uri)
+        return Finding(uri=found.uri, cid=found.cid, publisher=publisher_of(found.account), record=found.record)
 
     def schema(self, uri: AtUri) -> Finding[Schema]:
         """The schema at an address, read once; a failure counts as read, too."""

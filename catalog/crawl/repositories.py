@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from catalog.crawl.report import one_line
-from catalog.datamodel import check_record_size, encode
 from catalog.errors import CatalogError, NetworkError, RequestFailed, UnknownIdentity
 from catalog.network import repo as wire
 from catalog.network.identity import Identity, Resolver, same_server
 from catalog.records import COLLECTIONS, read_record
 from catalog.store import Found, Refused, Repo
-from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +21,9 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.network.http import Client
     from catalog.store import Store
+    from catalog.syntax import AtUri, Did
 
-__all__ = ["Crawler", "check_record"]
+__all__ = ["Crawler"]
 
 HANDLE_AGE: Final = timedelta(days=1)
 """How long a handle is believed without being checked again."""
@@ -178,33 +177,15 @@ class Crawler:
 
     def _take(self, listed: wire.ListedRecord, repo: Repo, collection: str, reading: _Reading) -> None:
         try:
-            found = check_record(listed, repo.did, collection)
+            checked = wire.checked(listed, repo.did, collection)
+            read_record(collection, checked.value)
         except CatalogError as error:
             reason = one_line("; ".join(str(error).splitlines()), 2000)
             uri = one_line(listed.uri) or f"at://{repo.did}/{collection}/?"
             reading.refused[Refused(uri=uri, reason=reason, source=repo.source)] = None
             return
+        found = Found(uri=checked.uri, cid=checked.cid, value=checked.value)
         reading.found.setdefault(found.uri, found)
-
-
-def check_record(listed: wire.ListedRecord, did: Did, collection: str) -> Found:
-    """A listed record that is what it says it is: of this collection, with this CID, and right by its lexicon.
-
-    Raises :class:`~catalog.errors.CatalogError` saying what is wrong with it.
-    """
-    uri = AtUri.parse(listed.uri)
-    if uri.authority != did or uri.collection != collection or uri.rkey is None:
-        raise RequestFailed(f"not a record of {did}/{collection}")
-    raw = encode(listed.value)
-    check_record_size(raw)
-    cid = Cid.of_block(raw)
-    if cid != listed.cid:
-        raise RequestFailed(f"its content has the CID {cid}, it was listed with {one_line(listed.cid, 100)}")
-    named = listed.value.get("$type") if isinstance(listed.value, dict) else None
-    if named != collection:
-        raise RequestFailed(f"its $type is {one_line(str(named), 100)!r}, not {collection!r}")
-    read_record(collection, listed.value)
-    return Found(uri=uri, cid=cid, value=listed.value)
 
 
 def _unchanged(known: Repo | None, pds: str, rev: str) -> bool:

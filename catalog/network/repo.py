@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from catalog.datamodel import check_record_size, encode
 from catalog.errors import InvalidSyntax, RequestFailed
-from catalog.syntax import Cid, Did, Tid
+from catalog.syntax import AtUri, Cid, Did, Tid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GONE",
+    "CheckedRecord",
     "Commit",
     "ListedRecord",
     "RepoState",
+    "checked",
     "describe_repo",
     "get_record",
     "latest_commit",
@@ -62,6 +65,15 @@ class ListedRecord:
 
     uri: str
     cid: str
+    value: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedRecord:
+    """A record that is what it was listed as. Its lexicon is another matter."""
+
+    uri: AtUri
+    cid: Cid
     value: Json
 
 
@@ -107,9 +119,33 @@ def get_record(client: Client, pds: str, did: Did, collection: str, rkey: str) -
     return _listed(query(client, pds, "com.atproto.repo.getRecord", parameters))
 
 
+def checked(listed: ListedRecord, did: Did, collection: str) -> CheckedRecord:
+    """A listed record, if it is of this account and collection, has the CID it was listed with, and its ``$type``.
+
+    Raises :class:`RequestFailed`, :class:`InvalidSyntax`, or :class:`~catalog.errors.InvalidData` for a value that is
+    outside the data model or too large.
+    """
+    uri = AtUri.parse(listed.uri)
+    if uri.authority != did or uri.collection != collection or uri.rkey is None:
+        raise RequestFailed(f"not a record of {did}/{collection}")
+    raw = encode(listed.value)
+    check_record_size(raw)
+    cid = Cid.of_block(raw)
+    if cid != listed.cid:
+        raise RequestFailed(f"its content has the CID {cid}, it was listed with {_shown(listed.cid)}")
+    named = listed.value.get("$type") if isinstance(listed.value, dict) else None
+    if named != collection:
+        raise RequestFailed(f"its $type is {_shown(str(named))!r}, not {collection!r}")
+    return CheckedRecord(uri=uri, cid=cid, value=listed.value)
+
+
 def query(client: Client, pds: str, method: str, parameters: Mapping[str, str], *, max_bytes: int = 5_000_000) -> Json:
     """The answer of an XRPC query. Raises a ``NetworkError``."""
     return client.get_json(f"{pds}/xrpc/{method}", params=parameters, max_bytes=max_bytes)
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else "�" for char in text[:100])
 
 
 def _listed(line: Json) -> ListedRecord:

@@ -43,13 +43,17 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
-    from catalog.records import BlobShard, Checksum, Storage
+    from catalog.network.identity import Identity
+    from catalog.records import BlobShard, Checksum, Record, Storage
     from catalog.sampletype import SampleType
-    from catalog.syntax import Did
+    from catalog.syntax import Cid, Did
 
 __all__ = ["Connection", "Published", "Reader", "require_fit", "schema_to_publish", "shards_of", "shards_to_publish"]
 
 R = TypeVar("R")
+
+_REMEMBERED: Final = 10_000
+"""Accounts that are kept; beyond that all are forgotten, and looked up again."""
 
 _MAX_LABELS: Final = 1
 """A label leads to a dataset, never to another label."""
@@ -71,17 +75,16 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Generic[R]):
-    """A record, and where it was found. ``cid`` is what the PDS says it is; empty when it says nothing."""
+    """A record, and where it was found. ``uri`` names the account by its DID; ``cid`` is that of what was read."""
 
     record: R
     uri: AtUri
-    cid: str
-    did: Did
-    pds: str
+    cid: Cid
+    account: Identity
 
 
 class Reader:
-    """Reads records from their accounts' own PDS.
+    """Reads records from their accounts' own PDS; each account is looked up once.
 
     Every method takes an ``at://`` URI, whose authority may be a handle, and raises
     :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
@@ -91,8 +94,36 @@ class Reader:
     def __init__(self, client: Client, settings: NetworkSettings) -> None:
         from catalog.network.identity import Resolver
 
-        self._client = client
+        self.http = client
         self._resolver = Resolver(client, settings)
+        self._accounts: dict[str, Identity] = {}
+
+    def account(self, text: str) -> Identity:
+        """The account of a handle or DID. Raises :class:`~catalog.errors.UnknownIdentity`."""
+        known = self._accounts.get(text)
+        if known is None:
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.clear()
+            known = self._accounts[text] = self._resolver.resolve(text)
+        return known
+
+    def record(self, uri: AtUri | str) -> Published[Record]:
+        """Any record of ours: it is what was asked for, has the CID that the PDS says, and is right by its lexicon."""
+        from catalog.network.repo import checked, get_record
+
+        asked = AtUri.parse(str(uri))
+        if asked.collection is None or asked.rkey is None:
+            raise DataError("not the address of a record", where=str(uri), hint="at://…/collection/key")
+        identity = self.account(str(asked.authority))
+        try:
+            listed = get_record(self.http, identity.pds, identity.did, asked.collection, asked.rkey)
+            found = checked(listed, identity.did, asked.collection)
+            record = read_record(asked.collection, found.value)
+        except CatalogError as error:
+            if error.where is None:
+                error.within(str(uri))
+            raise
+        return Published(record=record, uri=found.uri, cid=found.cid, account=identity)
 
     def dataset(self, uri: AtUri | str) -> Published[DatasetRecord]:
         """A dataset; a label is followed to the dataset it names."""
@@ -100,7 +131,7 @@ class Reader:
         for _ in range(_MAX_LABELS + 1):
             if asked.collection not in (DATASET, LABEL):
                 raise DataError("not the address of a dataset", where=str(uri), hint=f"at://…/{DATASET}/…")
-            found = self._read(asked)
+            found: Published[Any] = self.record(asked)
             if not isinstance(found.record, Label):
                 return found
             asked = found.record.dataset
@@ -118,21 +149,7 @@ class Reader:
         asked = AtUri.parse(str(uri))
         if asked.collection != collection:
             raise DataError(f"not the address of {what}", where=str(uri), hint=f"at://…/{collection}/…")
-        return self._read(asked)
-
-    def _read(self, uri: AtUri) -> Published[Any]:
-        from catalog.network.repo import get_record
-
-        if uri.collection is None or uri.rkey is None:
-            raise DataError("not the address of a record", where=str(uri))
-        identity = self._resolver.resolve(str(uri.authority))
-        found = get_record(self._client, identity.pds, identity.did, uri.collection, uri.rkey)
-        try:
-            record = read_record(str(uri.collection), found.value)
-        except CatalogError as error:
-            raise error.within(str(uri)) from None
-        own = AtUri.of(identity.did, uri.collection, uri.rkey)
-        return Published(record=record, uri=own, cid=found.cid, did=identity.did, pds=identity.pds)
+        return self.record(asked)
 
 
 def require_fit(own: type, published: SampleType) -> None:
@@ -161,7 +178,7 @@ def shards_of(found: Published[DatasetRecord]) -> tuple[Shard, ...]:
 
     Raises :class:`RefusedUrl` for a storage or a scheme that isn't opened.
     """
-    shards = _shards(found.record.storage, found.did, found.pds)
+    shards = _shards(found.record.storage, found.account.did, found.account.pds)
     for shard in shards:
         if shard.path is not None:
             raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https, http and s3 are opened")
