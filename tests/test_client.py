@@ -492,7 +492,7 @@ def test_an_account_that_nobody_has_is_told(network: Network) -> None:
         Client(NetworkSettings.from_environment()).records.by_did(AtUri.parse("at//x"))
 
 
-def test_classes_datasets_and_lenses_publish_themselves(
+def test_classes_and_datasets_publish_themselves(
     network: Network, account: Account, shards: HttpsServer, tmp_path: Path
 ) -> None:
     """``publish_to_atproto`` of a class, and of a dataset whose shards are at their addresses."""
