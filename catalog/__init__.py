@@ -17,22 +17,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from catalog.client import Client
+    from catalog.samples.batches import Batch
     from catalog.samples.dataset import Dataset
+    from catalog.samples.lens import Lens, LensNetwork, check_lens, lens
+    from catalog.samples.lenscode import fetch_lens
     from catalog.samples.packable import DictSample, PackableSample, packable, wire
-    from catalog.samples.shards import write_shards
+    from catalog.samples.shards import Shard, write_shards
     from catalog.sampletype import Array
 
     __version__: str
 
 __all__ = [
-    "Array", "Dataset", "DictSample", "PackableSample", "__version__", "packable", "wire", "write_shards",
-]  # fmt: skip
+    "Array",
+    "Batch",
+    "Client",
+    "Dataset",
+    "DictSample",
+    "Lens",
+    "LensNetwork",
+    "PackableSample",
+    "Shard",
+    "__version__",
+    "check_lens",
+    "fetch_lens",
+    "lens",
+    "packable",
+    "wire",
+    "write_shards",
+]
 
 _HOMES: Final = {
     "Array": "catalog.sampletype",
+    "Batch": "catalog.samples.batches",
+    "Client": "catalog.client",
     "Dataset": "catalog.samples.dataset",
     "DictSample": "catalog.samples.packable",
+    "Lens": "catalog.samples.lens",
+    "LensNetwork": "catalog.samples.lens",
     "PackableSample": "catalog.samples.packable",
+    "Shard": "catalog.samples.shards",
+    "check_lens": "catalog.samples.lens",
+    "fetch_lens": "catalog.samples.lenscode",
+    "lens": "catalog.samples.lens",
     "packable": "catalog.samples.packable",
     "wire": "catalog.samples.packable",
     "write_shards": "catalog.samples.shards",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-__all__ = ["DEADLINE", "GuardedTransport", "is_global", "is_loopback_name"]
+__all__ = ["DEADLINE", "GuardedTransport", "checked_addresses", "is_global", "is_loopback_name"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -59,7 +59,7 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def _checked(host: str, port: int, *, allow_loopback: bool) -> list[str]:
+def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
     """The addresses of a host, all checked. Raises :class:`RefusedAddress`, or ``ConnectError`` when it has none."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -129,7 +129,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in _checked(host, port, allow_loopback=self._allow_loopback):
+        for address in checked_addresses(host, port, allow_loopback=self._allow_loopback):
             left = _left(timeout, httpcore.ConnectTimeout)
             try:
                 return _Stream(self._inner.connect_tcp(address, port, left, local_address, socket_options))

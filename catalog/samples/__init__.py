@@ -24,7 +24,8 @@
               lenstype      one lens, and one after another
               lenslaws      the laws, tried on samples
               recasting     the same sample as another class of its type
-              lenscode      the code of a published lens: shown, and run on request
+              lenscode      the code of a published lens: shown, and run on request (checkout: one commit as a folder)
+              codereference a function as repository, commit, file and name
 
 Terminology
 -----------

@@ -168,7 +168,7 @@ class Lens(Generic[S, T]):
         there yet. Raises :class:`LensError` for a lens that has no putter or is a path (a record refers to functions),
         or whose code can't be referred to, and what :class:`~catalog.samples.publishing.Publisher` says.
         """
-        from catalog.samples.lenscode import code_reference
+        from catalog.samples.codereference import code_reference
         from catalog.samples.published import schema_to_publish
         from catalog.samples.publishing import Place
 

@@ -1,0 +1,187 @@
+"""The code of published lenses: shown to you, and run only when you say which.
+
+::
+
+    found = fetch_lens("at://…/science.alt.dataset.lens/…")    the record; nothing is fetched or run
+    print(found)                                               where its code is: repository, commit, function
+    flatten = found.load(repository="https://…", commit="…")   fetches that commit, imports it, makes a Lens
+
+To load a lens is to run somebody's code with your rights. That is why repository and commit are said again by whoever
+loads: a record that is changed later can't make an old program run something new. Crawler and site never come here.
+
+Tricky bits
+-----------
+- A reference is ``file.py:function``, from the root of the repository, or ``module:function``, where the module lies at
+  the root or in ``src``. The function may be a :class:`~catalog.samples.lens.Lens`, decorated: then it is that one's.
+- A repository is a package of a private name, so that its modules don't get in the way of yours; they may import each
+  other relatively. What else they import must be installed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+import types
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.errors import LensError
+from catalog.samples.checkout import checkout
+from catalog.samples.lens import Lens
+from catalog.samples.packable import sample_type
+from catalog.sampletype import check_fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from catalog.config import NetworkSettings
+    from catalog.records import CodeReference
+    from catalog.samples.published import Connection
+    from catalog.sampletype import SampleType
+    from catalog.syntax import AtUri
+
+__all__ = ["PublishedLens", "fetch_lens"]
+
+_PRIVATE: Final = "_catalog_lens_"
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedLens:
+    """A lens as its record describes it. Its code was neither fetched nor run."""
+
+    uri: AtUri
+    name: str
+    description: str | None
+    source: SampleType
+    target: SampleType
+    getter: CodeReference
+    putter: CodeReference
+    _settings: NetworkSettings
+
+    def __str__(self) -> str:
+        """What it does and where its code is, for whoever decides whether to run it."""
+        lines = [
+            f"{self.name} ({self.uri})",
+            f"  from    {self.source.name} {self.source.version}",
+            f"  to      {self.target.name} {self.target.version}",
+            *(
+                f"  {what}  {code.repository} at {code.commit}, {code.path}"
+                for what, code in (("getter", self.getter), ("putter", self.putter))
+            ),
+        ]
+        return "\n".join(line if line.isprintable() else ascii(line)[1:-1] for line in lines)
+
+    def load(
+        self,
+        *,
+        repository: str | None = None,
+        commit: str | None = None,
+        putter_repository: str | None = None,
+        putter_commit: str | None = None,
+    ) -> Lens[Any, Any]:
+        """Fetch the code at ``commit`` of ``repository`` and import it: this runs it, with your rights.
+
+        Both must be those of the record, said again by you. The putter's own are only needed where it lies elsewhere.
+        Raises :class:`LensError` when they aren't the record's (it shows them), when the code can't be fetched, isn't
+        Python, fails on import, has no such function, or is written for classes that don't fit the lens's schemas.
+        """
+        given = ((repository, commit), (putter_repository or repository, putter_commit or commit))
+        if [(code.repository, code.commit) for code in (self.getter, self.putter)] != list(given):
+            raise LensError(
+                f"to run this code, name its repository and commit:\n{self}", hint="it runs with your rights"
+            )
+        getter, putter = (self._function(code, first=code is self.getter) for code in (self.getter, self.putter))
+        lens: Lens[Any, Any] = Lens(getter, putter, name=self.name)
+        for what, cls, wanted in (("source", lens.source, self.source), ("target", lens.target, self.target)):
+            own = sample_type(cls)
+            reasons = [str(change) for change in (*check_fit(own, wanted), *check_fit(wanted, own))]
+            if reasons:
+                told = f"its {what} {cls.__name__} is not what the schema {wanted.name} says: {'; '.join(reasons)}"
+                raise LensError(told, where=str(self.uri))
+        return lens
+
+    def _function(self, code: CodeReference, *, first: bool) -> Callable[..., Any]:
+        where = f"{code.repository} at {code.commit}, {code.path}"
+        if code.language not in (None, "python"):
+            raise LensError(f"its code is {code.language!a}; only Python can be loaded here", where=where)
+        place, _, name = code.path.rpartition(":")
+        if not _NAME.fullmatch(name):
+            raise LensError("it names no function", where=where, hint="lenses/digits.py:flatten")
+        folder = checkout(code.repository, code.commit, self._settings)
+        found = getattr(_imported(folder, _module_parts(folder, place, where), where), name, None)
+        if isinstance(found, Lens):
+            found = found.getter if first else found.put_function
+        if not inspect.isfunction(found):
+            raise LensError(f"there is no function {name!a} in it", where=where)
+        return found
+
+
+def fetch_lens(uri: str, *, client: Connection | None = None, settings: NetworkSettings | None = None) -> PublishedLens:
+    """The record of a lens and its schemas, read from their accounts' own PDSes. No code is fetched or run.
+
+    Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
+    :class:`~catalog.errors.InvalidRecord`, or :class:`~catalog.errors.DataError` for the address of something else.
+    """
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.samples.published import Reader
+
+    if settings is None:
+        settings = NetworkSettings.from_environment() if client is None else client.settings
+    with Client(settings) if client is None else nullcontext(client.http) as http:
+        reader = Reader(http, settings)
+        found = reader.lens(uri)
+        source, target = (reader.schema(schema).record for schema in (found.record.source, found.record.target))
+    return PublishedLens(
+        uri=found.uri,
+        name=found.record.name,
+        description=found.record.description,
+        source=source.sample_type,
+        target=target.sample_type,
+        getter=found.record.getter,
+        putter=found.record.putter,
+        _settings=settings,
+    )
+
+
+# --- importing -----------------------------------------------------------------------------------------------
+
+
+def _module_parts(folder: Path, place: str, where: str) -> tuple[str, ...]:
+    """The way from the root of a repository to a module, as names. Raises :class:`LensError`."""
+    if place.endswith(".py"):
+        parts = tuple(place.removesuffix(".py").split("/"))
+        choices = [parts]
+    else:
+        parts = tuple(place.split("."))
+        choices = [parts, ("src", *parts)]
+    plain = all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in parts)
+    if not plain:
+        hint = "a file.py in the repository, or a module: names of letters, digits, _ and -"
+        raise LensError("the place of its code is not a plain one", where=where, hint=hint)
+    root = folder.resolve()
+    for choice in choices:
+        file = root.joinpath(*choice)
+        for candidate in (file.with_name(f"{file.name}.py"), file / "__init__.py"):
+            if candidate.is_file() and candidate.resolve().is_relative_to(root):
+                return choice
+    raise LensError("there is no such file in the repository", where=where)
+
+
+def _imported(folder: Path, parts: tuple[str, ...], where: str) -> types.ModuleType:
+    """The module, run once for each repository and commit. Raises :class:`LensError` for what it raises."""
+    package = _PRIVATE + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    if package not in sys.modules:
+        root = types.ModuleType(package, "A repository, at one commit.")
+        root.__path__ = [str(folder.resolve())]
+        sys.modules[package] = root
+    try:
+        return importlib.import_module(".".join((package, *parts)))
+    except Exception as error:
+        raise LensError(f"its code can't be imported: {type(error).__name__}: {error}", where=where) from error
