@@ -603,7 +603,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> _Recorder:
     def reference(function: Any, **where: Any) -> CodeReference:  # noqa: ANN401 - a stand-in for git
         return CodeReference(path=f"lenses.py:{function.__name__}", language="python", **where)
 
-    monkeypatch.setitem(sys.modules, "catalog.samples.lenscode", SimpleNamespace(code_reference=reference))
+    monkeypatch.setitem(sys.modules, "catalog.samples.codereference", SimpleNamespace(code_reference=reference))
     return _Recorder()
 
 
