@@ -10,7 +10,7 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from queue import Empty, Queue
@@ -22,6 +22,8 @@ import pytest
 import trustme
 from hypothesis import settings
 from playwright.sync_api import sync_playwright
+
+from tests.fakes import QuietServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -185,16 +187,15 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def _start(directory: Path, context: ssl.SSLContext | None = None) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory)))
-    server.daemon_threads = True
+def _start(directory: Path, context: ssl.SSLContext | None = None) -> QuietServer:
+    server = QuietServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory)))
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server
 
 
-def _stop(servers: list[ThreadingHTTPServer]) -> None:
+def _stop(servers: list[QuietServer]) -> None:
     for server in servers:
         server.shutdown()
         server.server_close()
@@ -203,7 +204,7 @@ def _stop(servers: list[ThreadingHTTPServer]) -> None:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Path], str]]:
     """``serve(directory)`` serves it by HTTP on a free loopback port; answers the base URL, with a slash."""
-    servers: list[ThreadingHTTPServer] = []
+    servers: list[QuietServer] = []
 
     def start(directory: Path) -> str:
         servers.append(_start(directory))
@@ -224,7 +225,7 @@ class HttpsServer:
 @pytest.fixture
 def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], HttpsServer]]:
     """``https_server(directory)`` serves it by HTTPS; only who trusts ``authority`` can read it."""
-    servers: list[ThreadingHTTPServer] = []
+    servers: list[QuietServer] = []
     signer = trustme.CA()
     authority = tmp_path_factory.mktemp("authority") / "authority.pem"
     signer.cert_pem.write_to_path(str(authority))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Asked", "Fake", "answer", "fake_server"]
+__all__ = ["Asked", "Fake", "QuietServer", "answer", "fake_server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,17 @@ def answer(handler: BaseHTTPRequestHandler, value: object, status: int = 200, **
     handler.wfile.write(body)
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A client that hangs up is what some tests are about, and nothing to print."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a broken connection, and everything of a fault of the fake."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # socketserver's own types
+
+
 @contextmanager
 def fake_server(routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None]]) -> Iterator[Fake]:
     """Serve ``routes`` by path on a free loopback port; every other path is a 404."""
@@ -84,8 +96,7 @@ def fake_server(routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = QuietServer(("127.0.0.1", 0), Handler)
     fake.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:

@@ -18,7 +18,7 @@ import tarfile
 import threading
 from dataclasses import dataclass
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ import yaml
 
 from catalog.records import DATASET, SCHEMA
 from catalog.samples.shards import Shard, read_shard
+from tests.fakes import QuietServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -218,13 +219,12 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def _https(folder: Path, authority: Path) -> ThreadingHTTPServer:
+def _https(folder: Path, authority: Path) -> QuietServer:
     signer = trustme.CA()
     signer.cert_pem.write_to_path(str(authority))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     signer.issue_cert("localhost", "127.0.0.1").configure_cert(context)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(folder)))
-    server.daemon_threads = True
+    server = QuietServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(folder)))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server
