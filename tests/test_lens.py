@@ -21,7 +21,7 @@ from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at r
 from catalog import Array, Dataset, DictSample, PackableSample, packable, write_shards
 from catalog.errors import InvalidSample, LensError
 from catalog.records import CodeReference
-from catalog.samples.lens import LENSES, Lens, LensNetwork, default_network, lens
+from catalog.samples.lens import LENSES, Lens, LensNetwork, lens
 from catalog.samples.packable import class_from, sample_type
 from catalog.syntax import AtUri
 
@@ -538,7 +538,6 @@ def test_adding_a_lens_twice_or_made_again_leaves_one() -> None:
 
 
 def test_decorated_lenses_are_in_the_network_of_all_unless_told_otherwise() -> None:
-    assert default_network() is LENSES
     assert flatten in LENSES.lenses
     assert labelled not in LENSES.lenses
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from catalog.sampletype import SampleType
 
 __all__ = [
-    "LENSES", "Counterexample", "Lens", "LensNetwork", "LensReport", "check_lens", "default_network", "lens",
+    "LENSES", "Counterexample", "Lens", "LensNetwork", "LensReport", "check_lens", "lens",
 ]  # fmt: skip
 
 S = TypeVar("S")
@@ -175,8 +175,3 @@ def _listed(reached: list[str]) -> str:
 
 LENSES: Final = LensNetwork()
 """The network of all lenses defined by :func:`lens`."""
-
-
-def default_network() -> LensNetwork:
-    """The network of all lenses defined by :func:`lens`."""
-    return LENSES

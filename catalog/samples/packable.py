@@ -144,7 +144,7 @@ class PackableSample:
     ) -> AtUri:
         """Publish the class as a schema record of the client's account, and answer its address.
 
-        A version that is there with the same fields stays as it is. Raises what
+        A version that is there and the same stays as it is; one that says anything else is refused. Raises what
         :meth:`~catalog.samples.publishing.Publisher.publish_schema` does.
         """
         from catalog.samples.publishing import Place

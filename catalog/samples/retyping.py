@@ -32,7 +32,7 @@ def way_to(
     A lens from ``now`` comes first, then none at all, then the nearest from a class that they can be read as. Raises
     :class:`LensError` when none leads there.
     """
-    from catalog.samples.lens import Lens, default_network
+    from catalog.samples.lens import LENSES, Lens
 
     if isinstance(through, Lens):
         if not issubclass(through.target, target):
@@ -44,7 +44,7 @@ def way_to(
         )
     if issubclass(now, target) or (is_like(now, target) and readable(target)):
         return None
-    network = default_network() if through is None else through
+    network = LENSES if through is None else through
     try:
         return network.path(now, target)
     except LensError:
