@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.codegen import load_snippets
-from catalog.codegen.snippets import MAX_URLS, Snippet
+from catalog.codegen.snippets import MAX_FIELDS, MAX_URLS, Snippet
 from catalog.manifest import load
 from catalog.sampletype import Array, Field, SampleType
 from tests.test_codegen import HOSTILE, hostile_type, is_tame
@@ -55,6 +55,18 @@ def test_the_snippet_of_a_draft_loads_the_local_shards(tmp_path: Path) -> None:
 def test_without_a_schema_samples_are_shown_as_dicts(tmp_path: Path) -> None:
     snippet, _ = load_snippets("Iris", None, None, ["examples/shards/iris-000000.tar"])
     assert run(snippet, tmp_path).startswith("{'sepal_length': 5.1, 'sepal_width': 3.5,")
+
+
+def test_a_type_of_very_many_fields_is_not_written_out() -> None:
+    """One record must not make a page of megabytes; just below the limit it is written out."""
+    fields = tuple(Field(name=f"f{n}", type=Array()) for n in range(MAX_FIELDS + 1))
+    large = load_snippets(
+        "x", None, SampleType(name="L", version="1.0.0", fields=fields), ["https://data.example/a.tar"]
+    )
+    without = load_snippets("x", None, None, ["https://data.example/a.tar"])
+    assert large == without
+    small = SampleType(name="L", version="1.0.0", fields=fields[:-1])
+    assert all("f299" in snippet.code for snippet in load_snippets("x", None, small, ["https://data.example/a.tar"]))
 
 
 def test_the_snippet_of_a_record_names_its_address_and_the_others_those_of_its_shards() -> None:
