@@ -14,6 +14,7 @@ from dataclasses import field, replace
 from types import ModuleType
 from typing import Any
 
+import cloudpickle  # what Ray sends the classes of a script or notebook with
 import msgpack
 import numpy as np
 import pytest
@@ -163,7 +164,6 @@ def test_classes_that_travel_by_value_work_where_they_arrive(
     monkeypatch: pytest.MonkeyPatch,
     quoted: bool,  # noqa: FBT001
 ) -> None:
-    cloudpickle = pytest.importorskip("cloudpickle")  # what Ray sends the classes of a script or notebook with
     notebook: Any = ModuleType("notebook")
     monkeypatch.setitem(sys.modules, "notebook", notebook)
     notebook.__dict__.update(PackableSample=PackableSample, NDArray=NDArray, np=np, field=field)

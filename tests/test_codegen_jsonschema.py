@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import pytest
 from hypothesis import given
 
@@ -25,12 +26,10 @@ def test_a_json_schema_reads_back_as_the_type_it_was_made_from(wanted: SampleTyp
 
 @pytest.mark.parametrize("wanted", [*MADE[:20], *map(hostile_type, HOSTILE)], ids=lambda made: ascii(made.name)[:30])
 def test_a_json_schema_is_one(wanted: SampleType) -> None:
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     jsonschema.Draft7Validator.check_schema(json.loads(generate(wanted, "jsonschema", uri="x")))
 
 
 def test_ordinary_tools_check_samples_by_a_json_schema() -> None:
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     fields = (
         Field(name="image", type=List(item=Array(dtype="uint8"))),
         Field(name="sparse", type=Array(format="sparseBytes")),

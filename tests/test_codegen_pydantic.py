@@ -10,6 +10,7 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import pydantic
 import pytest
 
 from catalog.codegen import Source, generate, package
@@ -44,7 +45,6 @@ def test_the_formatter_and_the_linter_have_nothing_to_say_of_python(language: st
 
 
 def test_the_strict_type_checker_has_nothing_to_say_of_python(tmp_path: Path) -> None:
-    pytest.importorskip("pydantic", reason="pydantic is not installed")
     some = [Source(sample_type=made) for made in MADE[:20]]
     for language in ("python", "pydantic"):
         sources = [*example_sources(), *hostile_sources()[:25], *some]
@@ -95,7 +95,6 @@ def same(one: object, other: object) -> bool:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: ascii(sample.wanted.name))
 def test_a_pydantic_model_reads_and_writes_our_bytes(sample: Packed) -> None:
-    pytest.importorskip("pydantic", reason="pydantic is not installed")
     model = model_from(sample.wanted)
     read = model.from_bytes(sample.raw)
     aliases = {name if field.alias is None else field.alias: name for name, field in model.model_fields.items()}
@@ -117,7 +116,6 @@ def test_a_class_of_this_library_reads_and_writes_our_bytes(sample: Packed) -> N
 
 
 def test_a_pydantic_model_refuses_what_is_not_promised() -> None:
-    pytest.importorskip("pydantic", reason="pydantic is not installed")
     image = Array(dtype="uint8", shape=(2, None))
     fields = (Field(name="image", type=image), Field(name="label", type=Scalar(kind="int")))
     model = model_from(SampleType(name="A", version="1.0.0", fields=fields))
@@ -151,7 +149,6 @@ def test_a_pydantic_model_refuses_what_is_not_promised() -> None:
 
 
 def test_the_names_that_pydantic_keeps_for_itself_are_all_known() -> None:
-    pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed")
     names = [name for name in dir(pydantic.BaseModel) if not name.startswith("_")]
     wanted = SampleType(
         name="A", version="1.0.0", fields=tuple(Field(name=name, type=Scalar(kind="int")) for name in names)

@@ -38,7 +38,7 @@ def tool(name: str) -> Path:
     """A command of tests/typescript."""
     path = TYPESCRIPT / "node_modules" / ".bin" / name
     if shutil.which("node") is None or not path.exists():
-        pytest.skip("Node.js or tests/typescript/node_modules is missing: make test installs it")
+        pytest.fail("Node.js or tests/typescript/node_modules is missing: make test installs it", pytrace=False)
     return path
 
 

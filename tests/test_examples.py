@@ -87,7 +87,6 @@ def test_the_shards_are_small() -> None:
 
 
 def test_the_script_makes_the_same_bytes_again(tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
     root = str(EXAMPLES.parent)
     script = [sys.executable, str(EXAMPLES / "make_shards.py"), str(tmp_path)]
     subprocess.run(script, check=True, capture_output=True, env={"PYTHONPATH": root})

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
+from scipy import sparse
 
 from catalog import Array, PackableSample
 from catalog.errors import InvalidArray, InvalidSample, MissingExtra
@@ -23,10 +24,6 @@ from catalog.samples.arrays import encode_array
 from catalog.samples.formats import MAX_UNPACKED, decode, encode
 from catalog.samples.packable import class_from, sample_type
 from catalog.sampletype import ArrayFormat, Field, List, SampleType
-
-sparse = pytest.importorskip("scipy.sparse")
-arrow = pytest.importorskip("pyarrow")
-tensors = pytest.importorskip("safetensors.numpy")
 
 SPARSE, ARROW, SAFE = (Array(format=form) for form in ("sparseBytes", "arrowTensor", "safetensors"))
 NUMBERS = hnp.integer_dtypes(endianness="<") | hnp.floating_dtypes(endianness="<", sizes=(32, 64))
