@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
-import catalog
 from catalog import Array, Dataset, PackableSample, write_shards
 from catalog.client import Client
 from catalog.config import NetworkSettings
@@ -381,4 +380,3 @@ def test_classes_and_datasets_publish_themselves(
         assert dataset.publish_to_atproto(client, name="digits", description="A few.", tags=["small"]) == uri
         assert network.latest_rev(account.did) == rev
         assert str(tmp_path) not in str(network.get_record(account.did, DATASET, str(uri.rkey)))
-    assert catalog.__all__

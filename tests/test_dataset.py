@@ -19,10 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
-import catalog
 from catalog import Array, Dataset, DictSample, PackableSample, write_shards
 from catalog.client import Client
-from catalog.config import NetworkSettings
 from catalog.errors import DataError, InvalidSample, InvalidSyntax, LensError, PublishError, RefusedUrl, RequestFailed
 from catalog.network.identity import Identity
 from catalog.records import (
@@ -651,10 +649,3 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, catalog; print([name for name in ({heavy}) if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_every_public_name_is_there() -> None:
-    assert [name for name in catalog.__all__ if getattr(catalog, name, None) is None] == []
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = catalog.nothing
-    assert NetworkSettings().allow_loopback is False
