@@ -413,6 +413,19 @@ def test_without_git_the_error_says_so(repository: Repository, commit: str, monk
         checkout(repository.url, commit, LOOPBACK)
 
 
+def test_a_git_that_would_pass_over_the_checked_addresses_is_refused(
+    repository: Repository, commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked; the newest old one, and something that is no git at all."""
+    for said in ("git version 2.36.9", "hello"):
+        (tmp_path / "git").write_text(f"#!/bin/sh\necho {said}\n")
+        (tmp_path / "git").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(LensError, match="too old"):
+            checkout(repository.url, commit, LOOPBACK)
+    assert repository.asked == []
+
+
 # --- references ----------------------------------------------------------------------------------------------
 
 

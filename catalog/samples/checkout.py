@@ -38,6 +38,7 @@ MAX_SECONDS: Final = 300.0
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _POLL: Final = 0.1
+_OLDEST: Final = (2, 37)
 _NO_GIT: Final = "install git, and put it on the PATH"
 _HARDENED: Final = (
     "core.hooksPath=/dev/null",
@@ -113,7 +114,16 @@ def checkout(repository: str, commit: str, settings: NetworkSettings) -> Path:
     return place
 
 
+def _check_git() -> None:
+    """Raises :class:`LensError` for a git that is missing, or so old that it passes over the checked addresses."""
+    said = git("version", cwd=Path.cwd())
+    found = re.search(r"([0-9]{1,3})\.([0-9]{1,3})", said)
+    if found is None or (int(found[1]), int(found[2])) < _OLDEST:
+        raise LensError(f"this git is too old: {said[:80]}", hint="2.37 and later can be told where to connect")
+
+
 def _fetch(url: str, commit: str, temporary: Path, settings: NetworkSettings) -> None:
+    _check_git()
     tree, home = temporary / "tree", temporary / "home"
     home.mkdir()
     tree.mkdir()
