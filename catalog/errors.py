@@ -14,6 +14,7 @@
     │   ├── RefusedAddress   the address guard said no
     │   ├── ResponseTooLarge more bytes than the cap
     │   ├── UnknownIdentity  a DID or handle doesn't resolve
+    │   ├── InvalidProof     blocks that don't prove what they should
     │   └── SessionError     login refused, or no credentials
     ├── StoreError           the store can't be opened, or is not ours
     ├── DataError            samples and shards
@@ -45,6 +46,7 @@ __all__ = [
     "InvalidConfig",
     "InvalidData",
     "InvalidManifest",
+    "InvalidProof",
     "InvalidRecord",
     "InvalidSample",
     "InvalidSchema",
@@ -168,6 +170,10 @@ class ResponseTooLarge(NetworkError):
 
 class UnknownIdentity(NetworkError):
     """A DID or handle that doesn't resolve to an account."""
+
+
+class InvalidProof(NetworkError):
+    """A CAR, tree, commit or frame that is broken, or doesn't prove what it should."""
 
 
 class SessionError(NetworkError):
