@@ -11,7 +11,7 @@ import pytest
 
 from catalog.datamodel import record_cid
 from catalog.errors import StoreError
-from catalog.store import Changes, Found, Refused, Repo, Store
+from catalog.store import Changes, Found, PastCrawl, Refused, Repo, Store
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
@@ -135,3 +135,79 @@ def test_files_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
         with pytest.raises(StoreError):
             Store.open(path)
         assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_what_is_kept_stays_and_what_is_proven_is_marked(store: Store) -> None:
+    """Kept records and refusals stay as they are; a refused record's CID is known like any other's."""
+    wrong = Refused(uri=f"at://{DID}/{COLLECTION}/x", reason="bad", source="repo:a", cid="bafy1")
+    store.replace(REPO, [_found("a", "1"), _found("b", "1")], [wrong], moment=NOW)
+    known = store.known(DID)
+    assert known == {_found("a", "1").uri: _found("a", "1").cid, _found("b", "1").uri: _found("b", "1").cid} | {
+        wrong.uri: "bafy1"
+    }
+    kept = [_found("a", "1").uri, wrong.uri]
+    changes = store.replace(
+        replace(REPO, rev="r2"), [_found("c", "1")], [], moment=NOW, kept=kept, proven=True, tree=b"nodes"
+    )
+    assert changes == Changes(new=1, removed=1)
+    assert {record.rkey: record.verified for record in store.records()} == {"a": True, "c": True}
+    assert list(store.refused()) == [wrong]
+    assert store.tree(DID) == b"nodes"
+    store.replace(REPO, [], [], moment=NOW)
+    assert (list(store.refused()), store.tree(DID), store.holds(DID)) == ([], None, False)
+
+
+def test_an_account_is_shown_as_long_as_one_source_lists_it(store: Store) -> None:
+    """Two sources may have it; the one that read it need not be the last that lists it."""
+    store.replace(REPO, [_found("a", "1")], [], moment=NOW)
+    store.list_repo("repo:b", DID)
+    assert store.hide_missing("repo:a", set()) == 1
+    assert len(list(store.records())) == 1
+    store.unlist("repo:b", DID)
+    assert list(store.records()) == []
+
+
+def test_one_crawl_at_a_time(store: Store, tmp_path: Path) -> None:
+    """The second is told so at once, also through another connection; after the first it may go."""
+    with Store.open(tmp_path / "deep" / "store.sqlite") as other:
+        with (
+            store.crawling(),
+            pytest.raises(StoreError, match="another crawl is at work"),
+            other.crawling(),
+        ):
+            pytest.fail("both crawl")
+        with other.crawling():
+            pass
+
+
+def test_a_store_of_version_1_is_brought_forward(tmp_path: Path) -> None:
+    """Its records, history and visibility stay; its repositories are read again, as nothing of it was proven."""
+    path = tmp_path / "old.sqlite"
+    with Store.open(path) as store:
+        store.configure(["repo:a"], [])
+        store.replace(REPO, [_found("a", "1")], [Refused(uri="at://x", reason="bad", source="repo:a")], moment=NOW)
+    with sqlite3.connect(path) as db:
+        for table in ("listings", "trees", "cursors", "crawls"):
+            db.execute(f"DROP TABLE {table}")
+        for table, column in (("repos", "signing_key"), ("repos", "root"), ("refused", "cid")):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with Store.open(path) as store:
+        assert [record.rkey for record in store.records()] == ["a"]
+        assert [item.uri for item in store.refused()] == ["at://x"]
+        assert len(store.history(_found("a", "1").uri)) == 1
+        repo = store.repo(DID)
+        assert repo is not None
+        assert repo.rev is None
+
+
+def test_cursors_and_past_crawls_are_kept(store: Store) -> None:
+    """The newest crawl first, and only so many."""
+    assert store.cursor("firehose:a") is None
+    store.put_cursor("firehose:a", 2**53)
+    assert store.cursor("firehose:a") == 2**53
+    for number in range(40):
+        store.put_crawl(PastCrawl(ended=NOW + timedelta(hours=number), report={"number": number}))
+    past = store.crawls()
+    assert (len(past), past[0]) == (30, PastCrawl(ended=NOW + timedelta(hours=39), report={"number": 39}))

@@ -1,0 +1,375 @@
+"""The embedded store: one SQLite file with every record the crawls found, and how each came to be as it is.
+
+::
+
+    listings ─did─▶ repos ──did──▶ records ──uri──▶ versions      refused      trees, cursors    crawls
+    which source    rev, handle    what it is now   what it was   and why      to go on from     what they did
+
+A catalog is one writer and many readers; the crawl of one repository is one transaction, so that readers see it whole
+or not at all. *Visible* is a record of an active, not denied account that a configured source lists.
+
+Tricky bits
+-----------
+- A record that is deleted by its owner is gone from here too, with all its versions.
+- ``application_id`` keeps us from writing into somebody else's SQLite file, ``user_version`` from misreading our own.
+- Times are UTC in ISO 8601 with microseconds, so that their text sorts as they do.
+- Crawls lock a file beside the store (:meth:`Store.crawling`): the lock ends with the process, however that ends.
+- One connection serves all threads of a crawl, one at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Final, Self
+
+import filelock
+
+from catalog.errors import StoreError
+from catalog.store.rows import (
+    REPO_COLUMNS,
+    Changes,
+    Found,
+    PastCrawl,
+    Refused,
+    Repo,
+    StoredRecord,
+    Version,
+    moment_text,
+    repo_of,
+    row_of,
+)
+from catalog.store.tables import REFUSED, VISIBLE, check_or_create
+from catalog.syntax import AtUri, Cid, Did
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from types import TracebackType
+
+    from catalog.datamodel import Json
+
+__all__ = ["Changes", "Found", "PastCrawl", "Refused", "Repo", "Store", "StoredRecord", "Version"]
+
+_BUSY_SECONDS: Final = 10.0
+_CRAWLS_KEPT: Final = 30
+
+
+class Store:
+    """An open store; a context manager. Every method may raise :class:`StoreError`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self._path = path
+        self._lock = RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the store at ``path``, making it and its directory where there is none.
+
+        Raises :class:`StoreError` when the file is not ours, is of a newer version, or can't be opened.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        except (OSError, ValueError, sqlite3.Error) as error:
+            raise StoreError(f"can't be opened: {error}", where=str(path)) from None
+        store = cls(connection, path)
+        try:
+            store._prepare()
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def records(self) -> Iterator[StoredRecord]:
+        """The visible records, in the order of their URIs. Don't write while reading."""
+        with self._translated():
+            columns = "uri, did, cid, value, records.source, records.draft, verified, local, first_seen, updated"
+            for row in self._db.execute(f"SELECT {columns} {VISIBLE} ORDER BY uri"):
+                uri = AtUri(row[0])
+                yield StoredRecord(
+                    uri=uri,
+                    did=Did(row[1]),
+                    cid=Cid(row[2]),
+                    collection=str(uri.collection),
+                    rkey=str(uri.rkey),
+                    value=json.loads(row[3]),
+                    source=row[4],
+                    draft=bool(row[5]),
+                    verified=bool(row[6]),
+                    local=() if row[7] == "[]" else tuple(Path(text) for text in json.loads(row[7])),
+                    first_seen=datetime.fromisoformat(row[8]),
+                    updated=datetime.fromisoformat(row[9]),
+                )
+
+    def repos(self) -> Iterator[Repo]:
+        """Every repository a crawl has met, visible or not."""
+        with self._guard():
+            rows = self._db.execute(f"SELECT {REPO_COLUMNS} FROM repos ORDER BY did").fetchall()
+        return map(repo_of, rows)
+
+    def repo(self, did: str) -> Repo | None:
+        """One repository."""
+        with self._guard():
+            row = self._db.execute(f"SELECT {REPO_COLUMNS} FROM repos WHERE did = ?", (did,)).fetchone()
+        return None if row is None else repo_of(row)
+
+    def refused(self) -> Iterator[Refused]:
+        """The records kept out, of accounts and sources that are shown."""
+        with self._guard():
+            rows = self._db.execute(
+                f"SELECT uri, reason, refused.source, cid {REFUSED} ORDER BY uri, reason"
+            ).fetchall()
+        for uri, reason, source, cid in rows:
+            yield Refused(uri=uri, reason=reason, source=source, cid=cid)
+
+    def history(self, uri: str) -> list[Version]:
+        """The versions of a record that crawls have seen, the newest first; the first is the present one."""
+        with self._guard():
+            rows = self._db.execute(
+                "SELECT cid, rev, seen, value FROM versions WHERE uri = ? ORDER BY number DESC", (uri,)
+            ).fetchall()
+        return [
+            Version(cid=Cid(cid), rev=rev, seen=datetime.fromisoformat(seen), value=json.loads(value))
+            for cid, rev, seen, value in rows
+        ]
+
+    def histories(self) -> dict[str, tuple[Version, ...]]:
+        """By URI the histories of the records that have changed since they were first seen; each as :meth:`history`."""
+        with self._guard():
+            rows = self._db.execute("SELECT DISTINCT uri FROM versions WHERE number > 1").fetchall()
+        return {uri: tuple(self.history(uri)) for (uri,) in rows}
+
+    def known(self, did: str) -> dict[str, str]:
+        """By URI the CID of every record of this account that was read, whether it was taken or refused."""
+        with self._guard():
+            query = (
+                "SELECT uri, cid FROM records WHERE did = ? AND NOT draft"
+                " UNION ALL SELECT uri, cid FROM refused WHERE did = ? AND cid IS NOT NULL"
+            )
+            return dict(self._db.execute(query, (did, did)).fetchall())
+
+    def holds(self, did: str) -> bool:
+        """Whether there is anything of this account: records, or refused ones."""
+        with self._guard():
+            query = "SELECT 1 FROM records WHERE did = ? UNION ALL SELECT 1 FROM refused WHERE did = ?"
+            return self._db.execute(query, (did, did)).fetchone() is not None
+
+    def holders(self) -> set[str]:
+        """The accounts, visible or not, that there is anything of; drafts aside."""
+        with self._guard():
+            query = "SELECT DISTINCT did FROM records WHERE NOT draft UNION SELECT did FROM refused"
+            return {did for (did,) in self._db.execute(query).fetchall()}
+
+    def tree(self, did: str) -> bytes | None:
+        """The nodes of the account's tree that the last proof needed, as a CAR."""
+        with self._guard():
+            row = self._db.execute("SELECT nodes FROM trees WHERE did = ?", (did,)).fetchone()
+        return None if row is None else row[0]
+
+    def cursor(self, source: str) -> int | None:
+        """How far a stream was followed."""
+        with self._guard():
+            row = self._db.execute("SELECT cursor FROM cursors WHERE source = ?", (source,)).fetchone()
+        return None if row is None else row[0]
+
+    def crawls(self) -> list[PastCrawl]:
+        """The last crawls, the newest first."""
+        with self._guard():
+            rows = self._db.execute("SELECT ended, report FROM crawls ORDER BY number DESC").fetchall()
+        return [PastCrawl(ended=datetime.fromisoformat(ended), report=json.loads(report)) for ended, report in rows]
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def crawling(self) -> Iterator[None]:
+        """Be the only crawl of this store. Raises :class:`StoreError` at once when another one is at work."""
+        lock = filelock.FileLock(f"{self._path}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            hint = "wait until it is done; a crawl with --follow goes on until it is stopped"
+            raise StoreError("another crawl is at work on this store", where=str(self._path), hint=hint) from None
+        except OSError as error:
+            raise StoreError(f"can't be locked: {error}", where=str(self._path)) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def configure(self, sources: Sequence[str], deny: Sequence[str]) -> None:
+        """Say what is to be shown: these sources without these accounts. Holds until it is said again."""
+        with self._transaction():
+            self._db.execute("DELETE FROM sources")
+            self._db.execute("DELETE FROM denied")
+            self._db.executemany("INSERT OR IGNORE INTO sources VALUES (?)", [(str(source),) for source in sources])
+            self._db.executemany("INSERT OR IGNORE INTO denied VALUES (?)", [(str(did),) for did in deny])
+
+    def replace(
+        self,
+        repo: Repo,
+        found: Iterable[Found],
+        refused: Iterable[Refused],
+        *,
+        moment: datetime,
+        kept: Collection[str] = (),
+        proven: bool = False,
+        tree: bytes | None = None,
+    ) -> Changes:
+        """Make ``found`` and ``refused`` all that there is of a repository (of a draft's: all that its source has).
+
+        One transaction. ``kept`` are URIs that stay as they were, ``proven`` if that was just shown; what is neither is
+        removed with its history. ``moment`` is when it was seen; ``tree`` replaces what :meth:`tree` gives.
+        """
+        keep = frozenset(kept)
+        with self._transaction():
+            self._put_repo(repo)
+            scope, bound = "did = ?", [str(repo.did)]
+            if repo.draft:
+                scope, bound = "did = ? AND source = ?", [str(repo.did), repo.source]
+            query = f"SELECT uri, cid FROM records WHERE {scope}"
+            before: dict[str, str] = dict(self._db.execute(query, bound).fetchall())
+            stale = [row for row in self._refused_of(scope, bound) if row[0] not in keep]
+            self._db.executemany("DELETE FROM refused WHERE did = ? AND uri = ? AND reason = ?", [
+                (str(repo.did), uri, reason) for uri, reason in stale
+            ])  # fmt: skip
+            self._db.executemany(
+                "INSERT OR IGNORE INTO refused (uri, reason, did, source, cid) VALUES (?, ?, ?, ?, ?)",
+                [(item.uri, item.reason, str(repo.did), item.source, item.cid) for item in refused],
+            )
+            new = updated = 0
+            for record in found:
+                known = before.pop(str(record.uri), None)
+                new += known is None
+                updated += known is not None and known != record.cid
+                self._put_record(repo, record, moment, known)
+            gone = [(uri,) for uri in before if uri not in keep]
+            self._db.executemany("DELETE FROM records WHERE uri = ?", gone)
+            self._db.executemany("DELETE FROM versions WHERE uri = ?", gone)
+            if proven:
+                self._db.execute("UPDATE records SET verified = 1 WHERE did = ?", (str(repo.did),))
+            self._db.execute("DELETE FROM trees WHERE did = ?", (str(repo.did),))
+            if tree is not None:
+                self._db.execute("INSERT INTO trees VALUES (?, ?)", (str(repo.did), tree))
+        return Changes(new=new, updated=updated, removed=len(gone))
+
+    def put_repo(self, repo: Repo) -> None:
+        """Note a repository whose records haven't changed."""
+        with self._transaction():
+            self._put_repo(repo)
+
+    def list_repo(self, source: str, did: str) -> None:
+        """Note that a source has this account too."""
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO listings VALUES (?, ?)", (source, did))
+
+    def unlist(self, source: str, did: str) -> None:
+        """Note that a source has this account no more."""
+        with self._transaction():
+            self._db.execute("DELETE FROM listings WHERE source = ? AND did = ?", (source, did))
+
+    def hide_missing(self, source: str, listed: Collection[str]) -> int:
+        """Forget the repositories of a source that it doesn't list any more; how many there were."""
+        with self._transaction():
+            rows = self._db.execute("SELECT did FROM listings WHERE source = ?", (source,)).fetchall()
+            gone = [(source, did) for (did,) in rows if did not in listed]
+            self._db.executemany("DELETE FROM listings WHERE source = ? AND did = ?", gone)
+        return len(gone)
+
+    def put_cursor(self, source: str, cursor: int) -> None:
+        """Note how far a stream was followed."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, cursor))
+
+    def put_crawl(self, crawl: PastCrawl) -> None:
+        """Note what a crawl did; the oldest of many is forgotten."""
+        with self._transaction():
+            row = (moment_text(crawl.ended), _json(crawl.report))
+            self._db.execute("INSERT INTO crawls (ended, report) VALUES (?, ?)", row)
+            self._db.execute("DELETE FROM crawls WHERE number <= (SELECT max(number) FROM crawls) - ?", (_CRAWLS_KEPT,))
+
+    def _refused_of(self, scope: str, bound: list[str]) -> list[tuple[str, str]]:
+        return self._db.execute(f"SELECT uri, reason FROM refused WHERE {scope}", bound).fetchall()
+
+    def _put_repo(self, repo: Repo) -> None:
+        marks = ", ".join("?" * len(row_of(repo)))
+        self._db.execute(f"INSERT OR REPLACE INTO repos ({REPO_COLUMNS}) VALUES ({marks})", row_of(repo))
+        self._db.execute("INSERT OR IGNORE INTO listings VALUES (?, ?)", (repo.source, str(repo.did)))
+
+    def _put_record(self, repo: Repo, record: Found, moment: datetime, known: str | None) -> None:
+        uri, value, seen = str(record.uri), _json(record.value), moment_text(moment)
+        local = _json([str(path) for path in record.local])
+        common = (str(record.cid), value, repo.source, repo.draft, record.verified, local)
+        if known is None:
+            row = (uri, str(repo.did), *common, seen, seen)
+            self._db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        else:
+            changes = "cid = ?, value = ?, source = ?, draft = ?, verified = ?, local = ?"
+            self._db.execute(f"UPDATE records SET {changes} WHERE uri = ?", (*common, uri))
+        if known != record.cid:
+            self._db.execute("UPDATE records SET updated = ? WHERE uri = ?", (seen, uri))
+            self._db.execute(
+                "INSERT INTO versions SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM versions WHERE uri = ?",
+                (uri, str(record.cid), repo.rev, seen, value, uri),
+            )
+
+    # --- the file --------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Check that the file is ours, and make the tables in a new one."""
+        with self._guard():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                check_or_create(self._db, str(self._path))
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._guard():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        with self._lock, self._translated():
+            yield
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            hint = "is another crawl running?" if "locked" in str(error) else None
+            raise StoreError(f"SQLite says: {error}", where=str(self._path), hint=hint) from error
+
+
+def _json(value: Json | list[str]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
