@@ -1,0 +1,152 @@
+"""What the store takes and gives, as typed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from catalog.syntax import Did, Handle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalog.datamodel import Json
+    from catalog.syntax import AtUri, Cid
+
+__all__ = ["Changes", "Found", "PastCrawl", "Refused", "Repo", "StoredRecord", "Version"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repo:
+    """An account's repository as the last crawl left it.
+
+    ``source`` is the one it was last read through; ``identified`` is when handle, PDS and key (did:key's text) were
+    last looked up. ``rev`` and ``root`` are the commit that its records were read at, ``root`` the CID of that commit's
+    tree where it was proven. None as ``rev`` means that it must be read again.
+    """
+
+    did: Did
+    source: str
+    handle: Handle | None = None
+    pds: str | None = None
+    key: str | None = None
+    rev: str | None = None
+    root: str | None = None
+    active: bool = True
+    status: str | None = None
+    draft: bool = False
+    identified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A record that a crawl found and checked. ``local`` are copies of its shards on this machine (drafts only)."""
+
+    uri: AtUri
+    cid: Cid
+    value: Json
+    local: tuple[Path, ...] = ()
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A visible record. ``verified`` means proven against its repository's signed commit."""
+
+    uri: AtUri
+    cid: Cid
+    collection: str
+    did: Did
+    rkey: str
+    value: Json
+    source: str
+    draft: bool
+    verified: bool
+    local: tuple[Path, ...]
+    first_seen: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A record as it once was; ``rev`` is its repository's when we saw it, None for a draft."""
+
+    cid: Cid
+    rev: str | None
+    seen: datetime
+    value: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A record that is kept out, and why. Its URI is as it was listed: it may not even be one. ``cid`` if known."""
+
+    uri: str
+    reason: str
+    source: str
+    cid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a crawl of one repository changed, in records."""
+
+    new: int = 0
+    updated: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastCrawl:
+    """A crawl that ended, with its report as JSON."""
+
+    ended: datetime
+    report: Json
+
+
+RepoRow: TypeAlias = tuple[
+    str, str | None, str | None, str | None, str | None, str | None, int, str | None, str, int, str | None
+]
+REPO_COLUMNS: Final = "did, handle, pds, signing_key, rev, root, active, status, source, draft, identified"
+
+
+def repo_of(row: RepoRow) -> Repo:
+    """A repository from its row."""
+    did, handle, pds, key, rev, root, active, status, source, draft, identified = row
+    return Repo(
+        did=Did(did),
+        handle=None if handle is None else Handle(handle),
+        pds=pds,
+        key=key,
+        rev=rev,
+        root=root,
+        active=bool(active),
+        status=status,
+        source=source,
+        draft=bool(draft),
+        identified=None if identified is None else datetime.fromisoformat(identified),
+    )
+
+
+def row_of(repo: Repo) -> RepoRow:
+    """The row of a repository."""
+    identified = None if repo.identified is None else moment_text(repo.identified)
+    return (
+        str(repo.did),
+        repo.handle,
+        repo.pds,
+        repo.key,
+        repo.rev,
+        repo.root,
+        repo.active,
+        repo.status,
+        repo.source,
+        repo.draft,
+        identified,
+    )
+
+
+def moment_text(moment: datetime) -> str:
+    """A time as text that sorts as times do."""
+    return moment.isoformat(timespec="microseconds")
