@@ -145,8 +145,8 @@ def _header(raw: bytes, where: str) -> tuple[tuple[bytes, ...], int]:
     if header["version"] != 1:
         raise InvalidProof("is a CAR of another version than 1", where=where)
     roots = header.get("roots")
-    if not isinstance(roots, list) or not roots or not all(map(is_cid, roots)):
-        raise InvalidProof("its header names no root, or one that is not the CID of a DAG-CBOR block", where=where)
+    if not isinstance(roots, list) or not all(map(is_cid, roots)):  # getBlocks answers without a root
+        raise InvalidProof("its header names a root that is not the CID of a DAG-CBOR block", where=where)
     return tuple(roots), start + length
 
 
