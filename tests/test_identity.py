@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+import coincurve
 import dns.resolver
+import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, SessionError, UnknownIdentity
-from catalog.network.http import Client
-from catalog.network.identity import Identity, Resolver, same_server
+from catalog.network import identity as identity_module
+from catalog.network.car import Blocks
+from catalog.network.commit import check_commit, read_commit
+from catalog.network.http import Client, Response
+from catalog.network.identity import Identity, Resolver, identity_of, same_server
+from catalog.network.keys import PublicKey, _base58
 from catalog.network.session import Session, Write, batches
 from catalog.syntax import Did, Handle
 from tests.fakes import Fake, answer, fake_server
@@ -26,6 +38,20 @@ if TYPE_CHECKING:
 DID = Did.parse("did:plc:" + "a" * 24)
 OTHER = Did.parse("did:plc:" + "b" * 24)
 RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
+
+K_POINT = coincurve.PrivateKey(b"\x07" * 32).public_key
+P_POINT = ec.derive_private_key(7**80, ec.SECP256R1()).public_key()
+K_SHORT, K_LONG = K_POINT.format(), K_POINT.format(compressed=False)
+P_SHORT = P_POINT.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+P_LONG = P_POINT.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+K_TEXT, P_TEXT = "z" + _base58(b"\xe7\x01" + K_SHORT), "z" + _base58(b"\x80\x24" + P_SHORT)
+K_KEY, P_KEY = PublicKey.parse(K_TEXT), PublicKey.parse(P_TEXT)
+K_OLD, P_OLD = "EcdsaSecp256k1VerificationKey2019", "EcdsaSecp256r1VerificationKey2019"
+
+
+def _method(text: object = K_TEXT, *, kind: object = "Multikey", name: object = "#atproto", by: object = DID) -> object:
+    """A verification method of a DID document."""
+    return {"id": name, "type": kind, "controller": by, "publicKeyMultibase": text}
 
 
 def _document(did: str = DID, handle: str = "alice.test", pds: object = "https://pds.example.org") -> dict[str, object]:
@@ -75,11 +101,11 @@ def test_a_handle_that_does_not_point_back_is_not_shown(resolver: Resolver, dire
     """Neither one that leads to somebody else nor one that leads nowhere; nor is it a way in."""
     for handles in ({"alice.test": str(OTHER)}, {}):
         directory.handles = handles
-        assert resolver.resolve(DID).handle is None
+        assert resolver.resolve(DID, fresh=True).handle is None
     directory.publish(_document(OTHER, handle="bob.test"), OTHER)
     directory.handles = {"alice.test": str(OTHER)}
     with pytest.raises(UnknownIdentity, match="call itself"):
-        resolver.resolve("alice.test")
+        resolver.resolve("alice.test", fresh=True)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +205,306 @@ def test_dns_names_one_did_or_none(
             resolver.did_of(Handle.parse("alice.test"))
 
 
+@pytest.mark.parametrize(
+    ("methods", "key"),
+    [
+        ([_method()], K_KEY),
+        ([_method(P_TEXT)], P_KEY),
+        ([_method(name=f"{DID}#atproto")], K_KEY),
+        ([_method("z" + _base58(K_LONG), kind=K_OLD)], K_KEY),
+        ([_method("z" + _base58(K_SHORT), kind=K_OLD)], K_KEY),
+        ([_method("z" + _base58(P_LONG), kind=P_OLD)], P_KEY),
+        ([_method(K_TEXT, name="#atproto_old"), _method(K_TEXT, name="#atproto_label"), _method(P_TEXT)], P_KEY),
+        ([None, 7, {}, _method(None), _method("z"), _method(kind="x"), _method(by=OTHER), _method(P_TEXT)], P_KEY),
+        ([_method(K_TEXT), _method(P_TEXT)], K_KEY),
+        ([_method(P_TEXT), _method(K_TEXT)], P_KEY),
+        (None, None), ([], None), ("x", None), ({"#atproto": _method()}, None),
+        ([_method(name=f"{OTHER}#atproto")], None),
+        ([_method(name="atproto")], None),
+        ([_method(by=None)], None),
+        ([_method(by=OTHER)], None),
+        ([_method(kind=None)], None),
+        ([_method(kind=["Multikey"])], None),
+        ([_method(kind=K_OLD)], None),  # with a multicodec it is no bare point
+        ([_method("z" + _base58(K_LONG), kind=P_OLD)], None),  # of the other curve
+        ([_method("z" + _base58(K_LONG))], None),
+        ([_method("z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK")], None),  # Ed25519
+        ([_method(K_TEXT[:-1])], None),
+        ([_method(K_TEXT * 100_000)], None),
+        ([_method("x")] * 100_000 + [_method()], None),
+    ],
+)  # fmt: skip
+def test_the_signing_key_is_the_one_named_atproto(methods: object, key: PublicKey | None) -> None:
+    """The first that can be used and is the account's own, in today's form or an older one; else there is none."""
+    document: Any = {**_document(), "verificationMethod": methods}
+    assert identity_of(document, DID) == Identity(did=DID, handle=None, pds="https://pds.example.org", key=key)
+
+
+def test_a_document_at_hand_vouches_for_no_handle() -> None:
+    """And it must be the account's, with a server."""
+    document: Any = {**_document(), "verificationMethod": [_method()]}
+    assert identity_of(document, DID).handle is None
+    others: list[tuple[Any, Did]] = [(document, OTHER), ({"id": DID}, DID), ([], DID), (None, DID), ({}, DID)]
+    for bad, did in others:
+        with pytest.raises(UnknownIdentity):
+            identity_of(bad, did)
+
+
+_ODD = st.recursive(
+    st.none() | st.integers() | st.sampled_from([DID, "#atproto", "Multikey", K_OLD, K_TEXT, "#atproto_pds", "z", "at://"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["id", "type", "controller", "publicKeyMultibase", "serviceEndpoint"]), inner),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.fixed_dictionaries({"id": st.just(str(DID)), "service": _ODD, "verificationMethod": _ODD}) | _ODD)
+def test_any_document_is_an_account_or_unknown(document: Any) -> None:  # noqa: ANN401 — somebody else's JSON
+    """Whatever stands in its place."""
+    with suppress(UnknownIdentity):
+        identity_of(document, DID)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def timed(directory: Directory, clock: Clock) -> Iterator[Resolver]:
+    """A resolver whose time is the test's."""
+    settings = NetworkSettings(plc_url=directory.fake.url, handle_resolver=directory.fake.url, allow_loopback=True)
+    with Client(settings, sleep=lambda _: None) as client:
+        yield Resolver(client, settings, lifetime=100, clock=clock)
+
+
+def test_an_account_is_asked_for_once_in_a_lifetime(timed: Resolver, directory: Directory, clock: Clock) -> None:
+    """Under either name; then everything is asked for again."""
+    for name in (DID, DID, "alice.test", "ALICE.test", DID):
+        timed.resolve(name)
+    assert sorted(directory.fake.paths()) == [f"/{DID}", RESOLVE]
+    clock.now += 99
+    timed.resolve(DID)
+    assert len(directory.fake.asked) == 2
+    clock.now += 1
+    timed.resolve(DID)
+    assert sorted(directory.fake.paths()[2:]) == [f"/{DID}", RESOLVE]
+
+
+def test_fresh_asks_for_all_of_it_again(timed: Resolver, directory: Directory) -> None:
+    """A new key, server and handle are not seen before, and are remembered after; by either name."""
+    old = timed.resolve(DID)
+    moved = _document(handle="bob.test", pds="https://other.example.org")
+    directory.publish({**moved, "verificationMethod": [_method()]})
+    directory.handles = {"bob.test": DID}
+    assert timed.resolve(DID) == old
+    new = timed.resolve(DID, fresh=True)
+    assert new == Identity(did=DID, handle=Handle("bob.test"), pds="https://other.example.org", key=K_KEY)
+    assert timed.resolve(DID) == new
+    directory.publish({**moved, "verificationMethod": [_method(P_TEXT)]})
+    assert timed.resolve("bob.test").key == K_KEY
+    assert timed.resolve("bob.test", fresh=True).key == P_KEY
+    directory.handles = {}
+    assert timed.resolve(DID).handle == "bob.test"
+    assert timed.resolve(DID, fresh=True).handle is None
+
+
+def test_an_unknown_account_is_unknown_for_a_minute(timed: Resolver, directory: Directory, clock: Clock) -> None:
+    """It is asked for once; an hour's lifetime is not for what may be an outage. Fresh doesn't wait."""
+    for name in (OTHER, OTHER, "bob.test", "bob.test"):
+        with pytest.raises(UnknownIdentity):
+            timed.resolve(name)
+    assert directory.fake.paths() == [f"/{OTHER}", RESOLVE]
+    directory.publish(_document(OTHER, handle="bob.test"), OTHER)
+    directory.handles["bob.test"] = OTHER
+    clock.now += 59
+    with pytest.raises(UnknownIdentity):
+        timed.resolve("bob.test")
+    clock.now += 1
+    assert timed.resolve("bob.test").did == OTHER
+    directory.fake.routes.pop(f"/{OTHER}")
+    with pytest.raises(UnknownIdentity):
+        timed.resolve(OTHER, fresh=True)
+    directory.publish(_document(OTHER, handle="bob.test"), OTHER)
+    assert timed.resolve(OTHER, fresh=True).handle == "bob.test"
+
+
+def test_a_remembered_error_is_a_new_one_each_time(timed: Resolver) -> None:
+    """What one caller adds to it is not told to the next."""
+    texts = []
+    for _ in range(3):
+        with pytest.raises(UnknownIdentity) as caught:
+            timed.resolve(OTHER)
+        texts.append(str(caught.value))
+        caught.value.within("a source")
+    assert len(set(texts)) == 1
+    assert OTHER in texts[0]
+
+
+def test_many_threads_make_one_request(timed: Resolver, directory: Directory) -> None:
+    """For an account that is there, and for one that isn't; others don't wait for it."""
+    barrier = threading.Barrier(8)
+
+    def slow(value: object, status: int) -> object:
+        def route(handler: Any, _: object) -> None:  # noqa: ANN401 — http.server's
+            time.sleep(0.3)
+            answer(handler, value, status)
+
+        return route
+
+    directory.fake.routes[f"/{DID}"] = slow(_document(), 200)  # type: ignore[assignment]
+    directory.fake.routes[f"/{OTHER}"] = slow({"error": "NotFound"}, 404)  # type: ignore[assignment]
+
+    def ask(number: int) -> str | None:
+        barrier.wait(timeout=30)
+        try:
+            return timed.resolve(DID if number % 2 else OTHER).handle
+        except UnknownIdentity:
+            return "unknown"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == ["unknown", "alice.test"] * 4
+    assert sorted(directory.fake.paths()) == sorted([f"/{DID}", f"/{OTHER}", RESOLVE])
+
+
+def test_fresh_does_not_take_an_answer_that_is_on_its_way(timed: Resolver, directory: Directory) -> None:
+    """It may be from before the change that was the reason to ask."""
+    asked, go = threading.Event(), threading.Event()
+
+    def held(handler: Any, _: object) -> None:  # noqa: ANN401 — http.server's
+        asked.set()
+        go.wait(30)
+        answer(handler, _document(pds="https://old.example.org"))
+
+    directory.fake.routes[f"/{DID}"] = held
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(timed.resolve, DID)
+        assert asked.wait(30)
+        directory.publish(_document(pds="https://new.example.org"))
+        called = timed._documents._number
+        fresh = [pool.submit(timed.resolve, DID, fresh=True) for _ in range(4)]
+        deadline = time.monotonic() + 30
+        while timed._documents._number < called + 4 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        go.set()
+        assert first.result().pds == "https://old.example.org"
+        assert {future.result().pds for future in fresh} == {"https://new.example.org"}
+    assert directory.fake.paths().count(f"/{DID}") == 2
+
+
+def test_a_fault_of_ours_is_not_remembered() -> None:
+    """Only "unknown" is an answer: after anything else the old one stands, and none is none."""
+    says: list[RuntimeError | str] = [RuntimeError(), "first", RuntimeError(), "second"]
+
+    def ask(_: str) -> str:
+        said = says.pop(0)
+        if isinstance(said, RuntimeError):
+            raise said
+        return said
+
+    cache = identity_module._Cache(ask, 10.0, Clock())
+    with pytest.raises(RuntimeError):
+        cache.get("a", fresh=False)
+    assert cache.get("a", fresh=False) == "first"
+    with pytest.raises(RuntimeError):
+        cache.get("a", fresh=True)
+    assert cache.get("a", fresh=False) == "first"
+    assert cache.get("a", fresh=True) == "second"
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first: a firehose names accounts without end."""
+    monkeypatch.setattr(identity_module, "_KEPT", 3)
+    asked: list[int] = []
+
+    def ask(number: int) -> int:
+        asked.append(number)
+        return number
+
+    cache = identity_module._Cache(ask, 10.0, Clock())
+    for number in range(10):
+        assert cache.get(number, fresh=False) == number
+        assert len(cache._entries) <= 3
+    for number in (9, 8, 7, 0):
+        cache.get(number, fresh=False)
+    assert asked == [*range(10), 0]
+
+
+@pytest.mark.parametrize(
+    ("did", "url"),
+    [
+        ("did:web:example.org", "https://example.org/.well-known/did.json"),
+        ("did:web:Data.Example.ORG", "https://data.example.org/.well-known/did.json"),
+        ("did:web:example.org%3A8443", "https://example.org:8443/.well-known/did.json"),
+        ("did:web:localhost%3A2583", "https://localhost:2583/.well-known/did.json"),
+        (str(DID), f"https://plc.example.org/{DID}"),
+        ("did:web:example.org:user", None), ("did:web:example.org%2Fuser", None), ("did:web:user%40example.org", None),
+        ("did:web:example.org%3A", None), ("did:web:", None), ("did:web:example.org\n", None),
+        ("did:plc:aaaa", None), ("did:key:zQ3sh", None),
+    ],
+)  # fmt: skip
+def test_where_a_did_document_lies(did: str, url: str | None) -> None:
+    """In the directory of the settings, or on the host itself: by https, and never at a path of somebody's choice."""
+    settings = NetworkSettings(plc_url="https://plc.example.org")
+    with Client(settings) as client:
+        resolver = Resolver(client, settings)
+        if url is not None:
+            assert resolver._document_url(Did(did)) == url
+        else:
+            with pytest.raises(UnknownIdentity, match="looked up"):
+                resolver._document_url(Did(did))
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (DID.encode(), DID), (b"  " + DID.encode() + b"\r\n", DID), (b"did=" + DID.encode(), None), (b"", None),
+        (b"\xff\xfe", None), (b"<html>", None), (DID.encode() + b"\n" + OTHER.encode(), None),
+    ],
+)  # fmt: skip
+def test_without_dns_the_handles_own_host_says_the_did(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, found: Did | None
+) -> None:
+    """By https, in a small file with nothing else in it. With DNS nobody asks the host."""
+    records: list[_Record] = []
+    asked: list[str] = []
+
+    def dns_says(*_: object, **__: object) -> list[_Record]:
+        if records:
+            return records
+        raise dns.resolver.NXDOMAIN
+
+    def get(_: Client, url: str, **limits: object) -> Response:
+        asked.append(url)
+        assert limits["max_bytes"] == 4096
+        return Response(status=200, headers={}, body=body)
+
+    monkeypatch.setattr(dns.resolver, "resolve", dns_says)
+    monkeypatch.setattr(Client, "get", get)
+    settings = NetworkSettings()
+    with Client(settings) as client:
+        resolver = Resolver(client, settings)
+        if found is None:
+            with pytest.raises(UnknownIdentity, match="points to no DID"):
+                resolver.did_of(Handle.parse("Alice.example.org"))
+        else:
+            assert resolver.did_of(Handle.parse("Alice.example.org")) == found
+        assert asked == ["https://alice.example.org/.well-known/atproto-did"]
+        records.append(_Record(b"did=" + OTHER.encode()))
+        assert resolver.did_of(Handle.parse("alice.example.org"), fresh=True) == OTHER
+        assert len(asked) == 1
+
+
 def test_servers_are_the_same_by_what_they_mean() -> None:
     """Default ports, case, and all spellings of this machine."""
     assert same_server("https://PDS.example.org", "https://pds.example.org:443/")
@@ -197,6 +523,13 @@ def test_the_reference_network_agrees(network: Network) -> None:
         assert found == resolver.resolve(account.did)
         assert (found.did, found.handle) == (account.did, account.handle)
         assert same_server(found.pds, network.pds_url)
+        assert found.key is not None
+        network.create_record(account, "org.example.note", {"$type": "org.example.note"})
+        asked = {"did": account.did}
+        answered = httpx.get(f"{network.pds_url}/xrpc/com.atproto.sync.getRepo", params=asked).raise_for_status()
+        (root,), blocks = Blocks.of_car(answered.content)
+        commit = read_commit(blocks.get(root) or b"")
+        check_commit(commit, did=found.did, key=found.key)
         with pytest.raises(SessionError) as caught:
             Session.login(client, resolver, account.handle, "hunter2")
         assert "hunter2" not in str(caught.value)

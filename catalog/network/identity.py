@@ -6,30 +6,45 @@
              ▲                                          │
              └────────── the same handle? ◀─alsoKnownAs─┘
 
-A DID document's claim to a handle is worth nothing until the handle points back. Specifications:
-https://atproto.com/specs/did and https://atproto.com/specs/handle
+*Tricky bits.*
+
+- A DID document's claim to a handle is worth nothing until the handle points back.
+- The key is the ``#atproto`` one, whichever stands first: documents name other keys too, and old ones.
+- What was found is good for an hour, so a key may be an old one: when a signature fails, ask again (``fresh``).
+
+Specifications: https://atproto.com/specs/did and https://atproto.com/specs/handle
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import dns.exception
 import dns.resolver
 
-from catalog.errors import CatalogError, InvalidSyntax, NetworkError, UnknownIdentity
+from catalog.errors import CatalogError, InvalidSyntax, UnknownIdentity
 from catalog.network.guard import is_loopback_name
+from catalog.network.keys import Curve, PublicKey
 from catalog.syntax import AtIdentifier, Did, Handle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from catalog.config import NetworkSettings
     from catalog.datamodel import Json
     from catalog.network.http import Client
 
-__all__ = ["Identity", "Resolver", "same_server"]
+__all__ = ["Identity", "Resolver", "identity_of", "same_server"]
+
+LIFETIME: Final = 3600.0
+"""Seconds that an answer is good for."""
+NEGATIVE_LIFETIME: Final = 60.0
+"""Seconds that an account counts as unknown, once it was not found or its directory did not answer."""
 
 _PLC: Final = re.compile(r"did:plc:[a-z2-7]{24}")
 _WEB: Final = re.compile(r"did:web:(?P<host>[A-Za-z0-9.-]{1,253})(?:%3A(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
@@ -38,26 +53,61 @@ _NEVER: Final = frozenset({"alt", "arpa", "example", "internal", "invalid", "loc
 _MAX_DOCUMENT: Final = 500_000
 _DNS_SECONDS: Final = 5.0
 _KNOWN_AS: Final = 20
+_METHODS: Final = 50
+"""Verification methods and services of a document that are looked at."""
+_KEPT: Final = 50_000
+"""Answers a cache holds, each of about 1 kB."""
+_CURVES: Final = {
+    "EcdsaSecp256k1VerificationKey2019": Curve.K256,
+    "EcdsaSecp256r1VerificationKey2019": Curve.P256,
+}
+"""The older types of verification methods; a directory may still write them."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """An account: its DID, its server, and its handle when that points back to the DID."""
+    """An account: its DID, its server, and its handle when that points back to the DID.
+
+    ``key`` is the one that signs its commits; None when the document names none that can be used.
+    """
 
     did: Did
     handle: Handle | None
     pds: str
+    key: PublicKey | None = None
+
+
+class _Document(NamedTuple):
+    """What a DID document says: the account, still without a handle, and the handle that it claims."""
+
+    identity: Identity
+    claimed: Handle | None
 
 
 class Resolver:
-    """Looks accounts up. Every lookup may raise a :class:`~catalog.errors.NetworkError`."""
+    """Looks accounts up, and remembers them for ``lifetime`` seconds. Many threads may ask at once.
 
-    def __init__(self, client: Client, settings: NetworkSettings) -> None:
+    Threads that ask for the same account wait for one request. ``clock`` counts seconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: NetworkSettings,
+        *,
+        lifetime: float = LIFETIME,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._settings = settings
+        self._documents: _Cache[Did, _Document] = _Cache(self._document, lifetime, clock)
+        self._handles: _Cache[Handle, Did] = _Cache(self._pointed_to, lifetime, clock)
 
-    def resolve(self, account: str) -> Identity:
-        """The account of a DID or a handle.
+    def resolve(self, account: str, *, fresh: bool = False) -> Identity:
+        """The account of a DID or a handle; ``fresh`` asks for all of it again.
 
         Raises :class:`UnknownIdentity` when it is neither, doesn't resolve, or has no PDS; a handle that its DID
         doesn't claim back is none of that account's.
@@ -66,20 +116,20 @@ class Resolver:
             asked = AtIdentifier.parse(account.removeprefix("@")).value
         except InvalidSyntax as error:
             raise UnknownIdentity(error.what, hint=error.hint) from None
-        did = asked if isinstance(asked, Did) else self.did_of(asked)
-        document = self._document(did)
-        pds = self._pds(document, did)
-        claimed = _claimed(document)
+        did = asked if isinstance(asked, Did) else self.did_of(asked, fresh=fresh)
+        identity, claimed = self._documents.get(did, fresh=fresh)
         if isinstance(asked, Handle):
             if claimed is None or claimed != asked.normalised:
                 hint = "use the DID, or the new handle"
                 raise UnknownIdentity(f"{did} doesn't call itself so", where=asked, hint=hint)
-            return Identity(did=did, handle=claimed, pds=pds)
-        return Identity(did=did, handle=self._confirmed(claimed, did), pds=pds)
+            return replace(identity, handle=claimed)
+        return replace(identity, handle=self._confirmed(claimed, did, fresh=fresh))
 
-    def did_of(self, handle: Handle) -> Did:
+    def did_of(self, handle: Handle, *, fresh: bool = False) -> Did:
         """The DID that a handle points to. Raises :class:`UnknownIdentity`."""
-        name = handle.normalised
+        return self._handles.get(handle.normalised, fresh=fresh)
+
+    def _pointed_to(self, name: Handle) -> Did:
         server = self._settings.handle_resolver
         if server is not None:
             return self._asked(server, name)
@@ -92,7 +142,7 @@ class Resolver:
         try:
             answer = self._client.get_json(url, params={"handle": handle}, max_bytes=_MAX_DOCUMENT)
             return Did.parse(_text(answer, "did"))
-        except (NetworkError, InvalidSyntax) as error:
+        except CatalogError as error:
             raise UnknownIdentity(f"{server} doesn't resolve it: {error.what}", where=handle) from None
 
     def _by_dns(self, handle: Handle) -> Did | None:
@@ -119,14 +169,13 @@ class Resolver:
             hint = "it needs a DNS TXT record at _atproto, or a file /.well-known/atproto-did"
             raise UnknownIdentity(f"the handle points to no DID ({reason})", where=handle, hint=hint) from None
 
-    def _document(self, did: Did) -> dict[str, Json]:
+    def _document(self, did: Did) -> _Document:
+        url = self._document_url(did)
         try:
-            document = self._client.get_json(self._document_url(did), max_bytes=_MAX_DOCUMENT)
-        except NetworkError as error:
+            document = self._client.get_json(url, max_bytes=_MAX_DOCUMENT)
+        except CatalogError as error:
             raise UnknownIdentity(f"its DID document can't be read: {error}", where=did) from None
-        if not isinstance(document, dict) or document.get("id") != str(did):
-            raise UnknownIdentity("its DID document is somebody else's", where=did)
-        return document
+        return _Document(identity_of(document, did), _claimed(document))
 
     def _document_url(self, did: Did) -> str:
         if _PLC.fullmatch(did):
@@ -139,31 +188,123 @@ class Resolver:
             return f"{scheme}://{unquote(host)}{port}/.well-known/did.json"
         raise UnknownIdentity("not a DID that can be looked up", where=did, hint="did:plc:… or did:web:host")
 
-    def _pds(self, document: dict[str, Json], did: Did) -> str:
-        services = document.get("service")
-        for service in services if isinstance(services, list) else ():
-            if _text(service, "id") in ("#atproto_pds", f"{did}#atproto_pds"):
-                if _text(service, "type") != "AtprotoPersonalDataServer":
-                    continue
-                endpoint = _text(service, "serviceEndpoint").rstrip("/")
-                if not _is_server(endpoint):
-                    raise UnknownIdentity(f"its PDS is not the URL of a server: {endpoint[:100]!r}", where=did)
-                return endpoint
-        raise UnknownIdentity("its DID document names no PDS", where=did)
-
-    def _confirmed(self, handle: Handle | None, did: Did) -> Handle | None:
+    def _confirmed(self, handle: Handle | None, did: Did, *, fresh: bool) -> Handle | None:
         if handle is None:
             return None
         try:
-            return handle if self.did_of(handle) == did else None
+            return handle if self.did_of(handle, fresh=fresh) == did else None
         except UnknownIdentity:
             return None
 
 
-def _claimed(document: dict[str, Json]) -> Handle | None:
+class _Refusal(NamedTuple):
+    """An :class:`UnknownIdentity` to be raised again: errors themselves change as they are raised."""
+
+    what: str
+    where: str | None
+    hint: str | None
+
+    def error(self) -> UnknownIdentity:
+        return UnknownIdentity(self.what, where=self.where, hint=self.hint)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry(Generic[V]):
+    """An answer; its lock is held while it is asked for."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    found: V | _Refusal | None = None
+    expires: float = 0.0
+    began: int = -1
+
+
+class _Cache(Generic[K, V]):
+    """Answers for a while, also that there is none. One key is asked for by one thread at a time.
+
+    Calls and questions are numbered in one row. Whoever wants a fresh answer takes only one whose question is younger
+    than the call: an answer that is already on its way may be older than the reason to ask.
+    """
+
+    def __init__(self, ask: Callable[[K], V], lifetime: float, clock: Callable[[], float]) -> None:
+        self._ask, self._lifetime, self._clock = ask, lifetime, clock
+        self._lock = threading.Lock()
+        self._entries: dict[K, _Entry[V]] = {}
+        self._number = 0
+
+    def get(self, key: K, *, fresh: bool) -> V:
+        with self._lock:
+            called = self._next()
+            entry = self._entries.setdefault(key, _Entry())
+            while len(self._entries) > _KEPT:
+                del self._entries[next(iter(self._entries))]
+        with entry.lock:
+            found = entry.found
+            if found is None or self._clock() >= entry.expires or (fresh and entry.began < called):
+                found = self._again(key, entry)
+        if isinstance(found, _Refusal):
+            raise found.error()
+        return found
+
+    def _again(self, key: K, entry: _Entry[V]) -> V | _Refusal:
+        """Ask. Any other error than "unknown" leaves the entry as it was."""
+        with self._lock:
+            began = self._next()
+        found: V | _Refusal
+        try:
+            found, lifetime = self._ask(key), self._lifetime
+        except UnknownIdentity as error:
+            found, lifetime = _Refusal(error.what, error.where, error.hint), min(NEGATIVE_LIFETIME, self._lifetime)
+        entry.found, entry.began, entry.expires = found, began, self._clock() + lifetime
+        return found
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+
+def identity_of(document: Json, did: Did) -> Identity:
+    """The account of a DID document, for those who have one at hand. Nobody is asked.
+
+    So its handle is None, whatever the document claims. Raises :class:`UnknownIdentity` for a document that is
+    somebody else's or names no PDS.
+    """
+    if not isinstance(document, dict) or document.get("id") != str(did):
+        raise UnknownIdentity("its DID document is somebody else's", where=did)
+    return Identity(did=did, handle=None, pds=_pds(document, did), key=_key(document, did))
+
+
+def _pds(document: Json, did: Did) -> str:
+    for service in _entries(document, "service", _METHODS):
+        if _text(service, "id") in ("#atproto_pds", f"{did}#atproto_pds"):
+            if _text(service, "type") != "AtprotoPersonalDataServer":
+                continue
+            endpoint = _text(service, "serviceEndpoint").rstrip("/")
+            if not _is_server(endpoint):
+                raise UnknownIdentity(f"its PDS is not the URL of a server: {endpoint[:100]!r}", where=did)
+            return endpoint
+    raise UnknownIdentity("its DID document names no PDS", where=did)
+
+
+def _key(document: Json, did: Did) -> PublicKey | None:
+    """The first key that can be used, is named ``#atproto``, and is the account's own."""
+    for method in _entries(document, "verificationMethod", _METHODS):
+        named = _text(method, "id") in ("#atproto", f"{did}#atproto")
+        if not named or _text(method, "controller") != did:
+            continue
+        kind, text = _text(method, "type"), _text(method, "publicKeyMultibase")
+        try:
+            if kind == "Multikey":
+                return PublicKey.parse(text)
+            if kind in _CURVES:
+                return PublicKey.parse_bare(text, _CURVES[kind])
+        except InvalidSyntax:
+            continue
+    return None
+
+
+def _claimed(document: Json) -> Handle | None:
     """The first handle a DID document claims, in lower case."""
-    names = document.get("alsoKnownAs")
-    for name in names[:_KNOWN_AS] if isinstance(names, list) else ():
+    for name in _entries(document, "alsoKnownAs", _KNOWN_AS):
         if isinstance(name, str) and name.startswith("at://"):
             try:
                 return Handle.parse(name.removeprefix("at://")).normalised
@@ -192,6 +333,11 @@ def _server(url: str) -> tuple[str, str, int | None]:
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, "localhost" if is_loopback_name(host) else host, port
+
+
+def _entries(document: Json, name: str, most: int) -> list[Json]:
+    found = document.get(name) if isinstance(document, dict) else None
+    return found[:most] if isinstance(found, list) else []
 
 
 def _text(value: Json, key: str) -> str:
