@@ -128,7 +128,8 @@ def test_only_the_one_signature_of_the_message_passes(curve: Curve) -> None:
     good = _compact(r, s)
     assert key.verifies(good, MESSAGE)
     assert not key.verifies(_compact(r, order - s), MESSAGE)
-    for bad in (b"", good[:-1], good + b"\0", b"\0" + good, good[32:] + good[:32], bytes(64), b"\xff" * 64):
+    padded = good[:32] + b"\0" + good[32:]  # the same two numbers
+    for bad in (b"", good[:-1], good + b"\0", b"\0" + good, padded, good[32:] + good[:32], bytes(64), b"\xff" * 64):
         assert not key.verifies(bad, MESSAGE)
     for pair in ((0, s), (r, 0), (order, s), (r, order), (1, 1), (order - 1, order >> 1)):
         assert not key.verifies(_compact(*pair), MESSAGE)
@@ -185,6 +186,14 @@ def test_what_is_no_key_is_refused(text: str) -> None:
     """By its letters, its kind, its length, or because it is not on the curve; however long it is, at once."""
     with pytest.raises(InvalidSyntax):
         PublicKey.parse(text)
+
+
+def test_a_text_too_long_for_a_key_is_not_even_read() -> None:
+    """A million characters of base58 would take minutes; the reason is the length, not what they say."""
+    for text in ("z" * 101, "z" + "1" * 100, "z" * 1_000_000, "did:key:z" + "0" * 1_000_000):
+        with pytest.raises(InvalidSyntax) as caught:
+            PublicKey.parse(text)
+        assert caught.value.what == "not a key"
 
 
 @pytest.mark.parametrize(
