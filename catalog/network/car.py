@@ -24,7 +24,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import libipld
 
@@ -51,6 +51,11 @@ _MORE: Final = 0x80
 _LENGTH_BITS: Final = 22
 """A section's length fits in them; its place in the file stands above them."""
 _LENGTH: Final = (1 << _LENGTH_BITS) - 1
+_LARGE: Final = 4096
+"""A block of more bytes is kept once it is hashed: a tree may name one large record many thousand times."""
+
+_Found: TypeAlias = int | bytes | tuple[bytes]
+"""Place and length in the file, or a block to be hashed, or in a tuple one that was."""
 
 
 @contextmanager
@@ -77,8 +82,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._raw = b""
-        # Place and length in the file, or the bytes: in a tuple while they aren't hashed, bare when they are.
-        self._found: dict[bytes, int | tuple[bytes] | bytes] = {}
+        self._found: dict[bytes, _Found] = {}
 
     @classmethod
     def of_car(cls, raw: bytes, *, where: str = "CAR") -> tuple[tuple[bytes, ...], Self]:
@@ -92,22 +96,22 @@ class Blocks:
     def get(self, cid: bytes) -> bytes | None:
         """The block with this CID; None when there is none. Raises :class:`InvalidProof` when it is another block."""
         found = self._found.get(cid)
-        if found is None or isinstance(found, bytes):
-            return found
-        if isinstance(found, int):
-            end = (found >> _LENGTH_BITS) + (found & _LENGTH)
-            found = (self._raw[end - (found & _LENGTH) + CID_BYTES : end],)
-        block = found[0]
-        if not cid.startswith(_KINDS):
+        if type(found) is int:
+            start = found >> _LENGTH_BITS
+            block = self._raw[start + CID_BYTES : start + (found & _LENGTH)]
+        elif isinstance(found, bytes):
+            block = found
+        else:
+            return found[0] if isinstance(found, tuple) else None
+        if CBOR_CID + sha256(block).digest() != cid and not _is_raw(block, cid):
             return None
-        if cid[4:] != sha256(block).digest():
-            raise InvalidProof("a block has the wrong CID: its bytes hash to another", where=str(Cid.of_binary(cid)))
-        self._found[cid] = block
+        if len(block) > _LARGE:
+            self._found[cid] = (block,)
         return block
 
     def put(self, cid: bytes, block: bytes) -> None:
         """Add one block, to be hashed when it is used. A block that is there already stays."""
-        self._found.setdefault(cid, (block,))
+        self._found.setdefault(cid, block)
 
     def add(self, other: Blocks) -> None:
         """Add the blocks of another CAR. Blocks that are there already stay."""
@@ -116,8 +120,8 @@ class Blocks:
             if cid in mine:
                 continue
             if isinstance(found, int):
-                end = (found >> _LENGTH_BITS) + (found & _LENGTH)
-                mine[cid] = (raw[end - (found & _LENGTH) + CID_BYTES : end],)
+                start = found >> _LENGTH_BITS
+                mine[cid] = raw[start + CID_BYTES : start + (found & _LENGTH)]
             else:
                 mine[cid] = found
 
@@ -127,6 +131,15 @@ class Blocks:
     def __len__(self) -> int:
         """How many there are, sections with a CID of another kind included."""
         return len(self._found)
+
+
+def _is_raw(block: bytes, cid: bytes) -> bool:
+    """What is left when a block is not the DAG-CBOR block of a CID: raw bytes, or an odd kind of CID, or a lie."""
+    if not cid.startswith(_KINDS):
+        return False
+    if cid[4:] != sha256(block).digest():
+        raise InvalidProof("a block has the wrong CID: its bytes hash to another", where=str(Cid.of_binary(cid)))
+    return True
 
 
 def _header(raw: bytes, where: str) -> tuple[tuple[bytes, ...], int]:
@@ -150,23 +163,23 @@ def _header(raw: bytes, where: str) -> tuple[tuple[bytes, ...], int]:
     return tuple(roots), start + length
 
 
-def _sections(raw: bytes, start: int, where: str) -> dict[bytes, int | tuple[bytes] | bytes]:
-    """Where each block lies. A quarter of a microsecond a section: nothing but the lengths is looked at."""
-    found: dict[bytes, int | tuple[bytes] | bytes] = {}
+def _sections(raw: bytes, start: int, where: str) -> dict[bytes, _Found]:
+    """Where each block lies. Nothing but the lengths is looked at: half a microsecond a section."""
+    found: dict[bytes, _Found] = {}
     here, end = start, len(raw)
-    longest = MAX_BLOCK + CID_BYTES
     try:
         while here < end:
             length = raw[here]
-            if length < 128:
-                here += 1
-            elif 0 < (high := raw[here + 1]) < 128:
-                length = length & 127 | high << 7
+            if length > 127 and 0 < (high := raw[here + 1]) < 128:
+                length += (high - 1) * 128
                 here += 2
             else:
                 length, here = _varint(raw, here, where)
-            if not CID_BYTES <= length <= longest:
-                raise _odd_section(length, where)
+                if length > MAX_BLOCK + CID_BYTES:
+                    what = f"a block of {length - CID_BYTES:,} bytes; the most is {MAX_BLOCK:,}"
+                    raise InvalidProof(what, where=where)
+            if length < CID_BYTES:
+                raise InvalidProof(f"a section of {length} bytes is too short for a CID", where=where)
             found[raw[here : here + CID_BYTES]] = here << _LENGTH_BITS | length
             here += length
     except IndexError:
@@ -174,12 +187,6 @@ def _sections(raw: bytes, start: int, where: str) -> dict[bytes, int | tuple[byt
     if here > end:
         raise InvalidProof("is cut off inside a block", where=where)
     return found
-
-
-def _odd_section(length: int, where: str) -> InvalidProof:
-    if length < CID_BYTES:
-        return InvalidProof(f"a section of {length} bytes is too short for a CID", where=where)
-    return InvalidProof(f"a block of {length - CID_BYTES:,} bytes; the most is {MAX_BLOCK:,}", where=where)
 
 
 def _varint(raw: bytes, here: int, where: str) -> tuple[int, int]:

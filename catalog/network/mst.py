@@ -23,39 +23,26 @@ Specification: https://atproto.com/specs/repository#mst-structure
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-import libipld
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from catalog.errors import InvalidProof
-from catalog.network.car import CBOR_CID, CID_BYTES, is_cid, no_garbage_collection
+from catalog.network.car import CBOR_CID, is_cid, no_garbage_collection
+from catalog.network.nodes import HIGHEST, PATH_BYTES, UNKNOWN, Node, check_key, layer_of, open_node, write_node
 from catalog.syntax import Cid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from catalog.network.car import Blocks
 
-__all__ = ["MAX_ENTRIES", "MAX_KEY", "UNKNOWN", "Node", "Slice", "check_key", "layer_of", "open_node", "read"]
+__all__ = ["MAX_ENTRIES", "Op", "Slice", "invert", "layer_of", "read"]
 
-MAX_KEY: Final = 1024
-"""Bytes of a path: an NSID has at most 317, a record key 512."""
 MAX_ENTRIES: Final = 5_000_000
 """More records than any repository has; a tree with more is not read on."""
 
-_HIGHEST: Final = b"\xff"
-"""Above every path, as paths are ASCII."""
-_PATH_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-"
-_LAYERS: Final = 128
-UNKNOWN: Final = _LAYERS
-"""A layer that no key is in: it stands for that of a root, which its keys tell."""
-
-# A digest is of layer n when it is at least _FLOORS[n] and below _CEILINGS[n]: two zero bits more for each layer.
-_FLOORS: Final = tuple((1 << (254 - 2 * layer)).to_bytes(32) for layer in range(_LAYERS))
-_CEILINGS: Final = (b"\xff" * 33, *_FLOORS)
-
-Node: TypeAlias = tuple[int, list[bytes], list[bytes], list[bytes | None] | None]
-"""Layer, keys, values, and the subtrees before, between and after the keys (None when there are none at all)."""
 _Step: TypeAlias = tuple[bytes, bytes, bytes, int] | tuple[bytes, bytes]
 """A node to be read (CID, the two keys around it, layer), or an entry to be told (key, value)."""
 
@@ -74,11 +61,6 @@ class Slice:
     """The layer of the root; -1 for an empty tree or a missing root. Of n keys a tree has about log₄ n layers."""
 
 
-def layer_of(key: bytes) -> int:
-    """The layer of a key in every tree: the leading zero bits of its SHA-256, halved."""
-    return (256 - int.from_bytes(sha256(key).digest()).bit_length()) // 2
-
-
 def read(blocks: Blocks, root: bytes, low: bytes = b"", high: bytes | None = None) -> Slice:
     """The entries of a tree from ``low`` (included) to ``high`` (not), every step of the way checked.
 
@@ -86,7 +68,7 @@ def read(blocks: Blocks, root: bytes, low: bytes = b"", high: bytes | None = Non
     a tree of the wrong shape.
     """
     with no_garbage_collection():
-        return _read(blocks, root, low, _HIGHEST if high is None else high)
+        return _read(blocks, root, low, HIGHEST if high is None else high)
 
 
 def _read(blocks: Blocks, root: bytes, low: bytes, high: bytes) -> Slice:
@@ -97,7 +79,7 @@ def _read(blocks: Blocks, root: bytes, low: bytes, high: bytes) -> Slice:
     seen: set[bytes] = set()
     top = -1
     # What is still to do, the next at the end: nodes, and the entries that come between them.
-    pending: list[_Step] = [(root, b"", _HIGHEST, UNKNOWN)]
+    pending: list[_Step] = [(root, b"", HIGHEST, UNKNOWN)]
     while pending:
         step = pending.pop()
         if len(step) == 2:
@@ -130,132 +112,218 @@ def _steps(node: Node, between: tuple[bytes, bytes], wanted: tuple[bytes, bytes]
     """The entries and subtrees of a node that are wanted, the last first."""
     layer, keys, values, trees = node
     low, high = wanted
+    if trees is None:
+        return [(key, value) for key, value in zip(reversed(keys), reversed(values), strict=True) if low <= key < high]
     steps: list[_Step] = []
-    bounds = (between[0], *keys, between[1])
-    for place in range(len(keys), -1, -1):
-        lower, upper = bounds[place : place + 2]
-        if trees is not None and (tree := trees[place]) is not None and low < upper and lower < high:
-            steps.append((tree, lower, upper, layer - 1))
-        if place and low <= lower < high:
-            steps.append((lower, values[place - 1]))
+    before, below = between[0], layer - 1
+    for tree, key, value in zip(trees, keys, values, strict=False):  # one more tree follows the last key
+        if tree is not None and low < key and before < high:
+            steps.append((tree, before, key, below))
+        if low <= key < high:
+            steps.append((key, value))
+        before = key
+    if (tree := trees[-1]) is not None and low < between[1] and before < high:
+        steps.append((tree, before, between[1], below))
+    steps.reverse()
     return steps
 
 
-def open_node(block: bytes, lower: bytes, upper: bytes, layer: int) -> Node:
-    """A node: its layer, its keys, its values, and the subtrees around its keys (None when there are none at all).
-
-    Its keys must lie between ``lower`` and ``upper`` and be of the layer. The layer of a root is :data:`UNKNOWN`: it is
-    that of its first key (-1 for an empty tree). Raises :class:`InvalidProof`.
-    """
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    try:
-        node = libipld.decode_dag_cbor(block)
-        entries, left = node["e"], node["l"]
-        if layer == UNKNOWN:
-            layer = layer_of(entries[0]["k"]) if entries else -1
-        floor, ceiling = _FLOORS[layer], _CEILINGS[layer]
-        trees: list[bytes | None] = [left]
-        before, last = b"", lower
-        for entry in entries:
-            prefix, value, tree = entry["p"], entry["v"], entry["t"]
-            key = before[:prefix] + entry["k"]
-            if not (
-                last < key
-                and len(key) <= MAX_KEY
-                and floor <= sha256(key).digest() < ceiling
-                and type(prefix) is int
-                and 0 <= prefix <= len(before)
-                and len(value) == CID_BYTES
-                and value.startswith(CBOR_CID)
-                and len(entry) == 4
-            ):
-                raise _fault(entry, before, lower if not keys else None, layer)
-            keys.append(key)
-            values.append(value)
-            trees.append(tree)
-            before = last = key
-        if len(node) != 2 or type(entries) is not list:
-            raise _not_a_node()
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError) as error:
-        raise _not_a_node() from error
-    if keys and last >= upper:
-        raise _out_of_range(last)
-    leaf = trees.count(None) == len(trees)
-    _check_shape(trees, layer, empty=not keys, leaf=leaf)
-    return layer, keys, values, None if leaf else trees
-
-
-def _check_shape(trees: list[bytes | None], layer: int, *, empty: bool, leaf: bool) -> None:
-    """What is below a node has a layer to be in, and there is something in it or below it."""
-    if leaf:
-        if empty and layer >= 0:
-            raise InvalidProof("a node of the tree is empty")
-        return
-    if layer < 0:
-        raise InvalidProof("the root of the tree holds no key, but another tree")
-    if layer == 0:
-        raise InvalidProof("there is a tree below layer 0")
-    if not all(tree is None or is_cid(tree) for tree in trees):
-        raise InvalidProof("a link to a subtree is not the CID of a DAG-CBOR block")
-
-
-def _fault(entry: dict[str, Any], before: bytes, lower: bytes | None, layer: int) -> InvalidProof:
-    """Why an entry was refused; ``lower`` is what its node's first key must be above."""
-    prefix, value = entry["p"], entry["v"]
-    if len(entry) != 4 or type(prefix) is not int:
-        return _not_a_node()
-    key = before[: max(prefix, 0)] + entry["k"]
-    if not 0 <= prefix <= len(before):
-        what = "a key shares more with the key before than that one has"
-    elif not is_cid(value):
-        what = "a value is not the CID of a record"
-    elif lower is not None and key <= lower:
-        return _out_of_range(key)
-    elif key == before:
-        what = "a key is there twice"
-    elif key < before:
-        what = "the keys are not in ascending order"
-    else:
-        check_key(key)
-        what = f"a key of layer {layer_of(key)} is in layer {layer}"
-    return InvalidProof(what, where=_shown(key))
-
-
-def _not_a_node() -> InvalidProof:
-    return InvalidProof("a block is not a node of the tree")
-
-
-def _out_of_range(key: bytes) -> InvalidProof:
-    return InvalidProof("a key is outside its node's range", where=_shown(key))
-
-
-def _shown(key: bytes) -> str:
-    return key[:200].decode("ascii", "backslashreplace")
-
-
-def check_key(key: bytes) -> None:
-    """Raises :class:`InvalidProof` for what is not a path: ``collection/rkey``, in the letters that those may have."""
-    if len(key) > MAX_KEY:
-        raise InvalidProof(f"a key has {len(key):,} bytes; the most is {MAX_KEY:,}", where=_shown(key))
-    if key.translate(None, _PATH_BYTES) != b"/" or key.startswith(b"/") or key.endswith(b"/"):
-        raise InvalidProof("a key is not a path: collection/rkey", where=_shown(key))
-
-
 def _paths(keys: list[bytes], values: list[bytes]) -> dict[str, bytes]:
-    """The entries by path. All keys are checked at once, which is ten times as fast as one by one."""
+    """The entries by path. All keys are checked at once, which is much faster than one by one."""
     if not keys:
         return {}
     lines = b"\n".join(keys)
     good = (
-        lines.translate(None, _PATH_BYTES) == b"/\n" * (len(keys) - 1) + b"/"
+        lines.translate(None, PATH_BYTES) == b"/\n" * (len(keys) - 1) + b"/"
         and not lines.startswith(b"/")
         and not lines.endswith(b"/")
         and b"\n/" not in lines
         and b"/\n" not in lines
-        and len(max(keys, key=len)) <= MAX_KEY
     )
     if not good:
         for key in keys:
             check_key(key)
     return dict(zip(lines.decode("ascii").split("\n"), values, strict=True))
+
+
+# --- inversion -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """What a commit did to a path: ``prev`` is the record's CID before it (None: it was created), ``cid`` the one
+    after it (None: it was deleted).
+    """
+
+    path: str
+    cid: bytes | None
+    prev: bytes | None
+
+
+def invert(blocks: Blocks, root: bytes, ops: Sequence[Op]) -> bytes:
+    """The root of the tree as it was before these operations: what the commit before must have signed.
+
+    Only the nodes that the operations touch are needed, as the firehose brings them. Raises :class:`InvalidProof` when
+    one of those is missing or of the wrong shape, and when the tree isn't as the operations leave it.
+    """
+    tree = _Tree.opened(blocks, root, UNKNOWN)
+    keys = [_checked(op) for op in ops]
+    if len(set(keys)) < len(keys):
+        raise InvalidProof("two operations are on one path")
+    # What was deleted comes back first: then a tree never shrinks for a while to one whose nodes aren't there.
+    for key, op in sorted(zip(keys, ops, strict=True), key=lambda pair: (pair[1].prev is None, pair[0])):
+        if op.prev is None:
+            tree.take(blocks, key, op.cid)
+        elif op.cid is None:
+            tree = tree.with_entry(blocks, key, op.prev)
+        else:
+            tree.replace(blocks, key, op.cid, op.prev)
+    return tree.trimmed(blocks)
+
+
+def _checked(op: Op) -> bytes:
+    """The key of an operation that can be one."""
+    key = op.path.encode("utf-8", "surrogatepass")
+    check_key(key)
+    if op.cid is None and op.prev is None:
+        raise InvalidProof("an operation tells no record, neither before nor after", where=op.path)
+    if not all(cid is None or is_cid(cid) for cid in (op.cid, op.prev)):
+        raise InvalidProof("an operation's CID is not that of a record", where=op.path)
+    return key
+
+
+@dataclass(slots=True)
+class _Tree:
+    """A node that may change. Around its keys are trees: opened, or only named, or none."""
+
+    layer: int
+    keys: list[bytes]
+    values: list[bytes]
+    trees: list[_Tree | bytes | None]
+
+    @classmethod
+    def opened(cls, blocks: Blocks, cid: bytes, layer: int) -> Self:
+        """The node with this CID."""
+        block = blocks.get(cid)
+        if block is None:
+            raise InvalidProof("a node of the tree that the operations touch is missing", where=str(Cid.of_binary(cid)))
+        layer, keys, values, trees = open_node(block, b"", HIGHEST, layer)
+        around = [None] * (len(keys) + 1) if trees is None else trees
+        if write_node(keys, values, around) != block:
+            raise InvalidProof("a node of the tree is not written in its only form", where=str(Cid.of_binary(cid)))
+        return cls(layer, keys, values, list(around))
+
+    @property
+    def is_empty(self) -> bool:
+        return self.trees == [None]
+
+    def below(self, blocks: Blocks, place: int) -> _Tree | None:
+        """The tree at a place, opened."""
+        tree = self.trees[place]
+        if isinstance(tree, bytes):
+            tree = self.trees[place] = _Tree.opened(blocks, tree, self.layer - 1)
+        return tree
+
+    def found(self, blocks: Blocks, key: bytes, value: bytes | None) -> list[tuple[_Tree, int]]:
+        """The way down to an entry: nodes, and places in them."""
+        way, node, layer = [], self, layer_of(key)
+        while True:
+            place = bisect_left(node.keys, key)
+            way.append((node, place))
+            if node.layer <= layer:
+                break
+            child = node.below(blocks, place)
+            if child is None:
+                break
+            node = child
+        if node.keys[place : place + 1] != [key]:
+            raise InvalidProof("a record that was written is not in the tree", where=key.decode())
+        if node.values[place] != value:
+            raise InvalidProof("a record in the tree is not the one that was written", where=key.decode())
+        return way
+
+    def replace(self, blocks: Blocks, key: bytes, value: bytes, other: bytes) -> None:
+        """Give an entry another value."""
+        node, place = self.found(blocks, key, value)[-1]
+        node.values[place] = other
+
+    def take(self, blocks: Blocks, key: bytes, value: bytes | None) -> None:
+        """Take an entry out: the trees on its two sides become one."""
+        way = self.found(blocks, key, value)
+        node, place = way[-1]
+        del node.keys[place], node.values[place]
+        node.trees[place : place + 2] = [_merged(blocks, node.trees[place], node.trees[place + 1], node.layer - 1)]
+        for (child, _), (parent, above) in zip(reversed(way), reversed(way[:-1]), strict=False):
+            if child.is_empty:
+                parent.trees[above] = None
+
+    def with_entry(self, blocks: Blocks, key: bytes, value: bytes) -> _Tree:
+        """The tree with one more entry; it may have a new root."""
+        layer = layer_of(key)
+        if layer > self.layer:
+            halves = _split(blocks, None if self.is_empty else self, key, self.layer)
+            return _Tree(layer, [key], [value], [_raised(half, self.layer, layer - 1) for half in halves])
+        node = self
+        while node.layer > layer:
+            place = bisect_left(node.keys, key)
+            child = node.below(blocks, place)
+            if child is None:
+                child = node.trees[place] = _Tree(node.layer - 1, [], [], [None])
+            node = child
+        place = bisect_left(node.keys, key)
+        if node.keys[place : place + 1] == [key]:
+            raise InvalidProof("a record that was deleted is still in the tree", where=key.decode())
+        node.trees[place : place + 1] = _split(blocks, node.trees[place], key, layer - 1)
+        node.keys.insert(place, key)
+        node.values.insert(place, value)
+        return self
+
+    def trimmed(self, blocks: Blocks) -> bytes:
+        """The CID of the tree, without the nodes at its top that hold no key."""
+        top: _Tree | bytes | None = self
+        while isinstance(top, _Tree) and not top.keys and not top.is_empty:
+            below = top.layer - 1
+            top = top.trees[0]
+            if isinstance(top, bytes) and top in blocks:
+                top = _Tree.opened(blocks, top, below)
+        return top.written() if isinstance(top, _Tree) else top or b""
+
+    def written(self) -> bytes:
+        """The CID of the node, once those below it are written."""
+        trees = [tree.written() if isinstance(tree, _Tree) else tree for tree in self.trees]
+        return CBOR_CID + sha256(write_node(self.keys, self.values, trees)).digest()
+
+
+def _split(blocks: Blocks, tree: _Tree | bytes | None, key: bytes, layer: int) -> list[_Tree | bytes | None]:
+    """A tree of a layer as two: what is before a key, and what is after it."""
+    if tree is None:
+        return [None, None]
+    node = _Tree.opened(blocks, tree, layer) if isinstance(tree, bytes) else tree
+    place = bisect_left(node.keys, key)
+    left, right = _split(blocks, node.trees[place], key, layer - 1)
+    halves = (
+        _Tree(layer, node.keys[:place], node.values[:place], [*node.trees[:place], left]),
+        _Tree(layer, node.keys[place:], node.values[place:], [right, *node.trees[place + 1 :]]),
+    )
+    return [None if half.is_empty else half for half in halves]
+
+
+def _merged(
+    blocks: Blocks, left: _Tree | bytes | None, right: _Tree | bytes | None, layer: int
+) -> _Tree | bytes | None:
+    """Two neighbours of a layer as one tree."""
+    if left is None or right is None:
+        return right if left is None else left
+    one = _Tree.opened(blocks, left, layer) if isinstance(left, bytes) else left
+    two = _Tree.opened(blocks, right, layer) if isinstance(right, bytes) else right
+    between = _merged(blocks, one.trees[-1], two.trees[0], layer - 1)
+    return _Tree(layer, one.keys + two.keys, one.values + two.values, [*one.trees[:-1], between, *two.trees[1:]])
+
+
+def _raised(tree: _Tree | bytes | None, layer: int, wanted: int) -> _Tree | bytes | None:
+    """A tree of a layer under nodes without keys, up to another layer."""
+    if tree is None:
+        return None
+    for above in range(layer + 1, wanted + 1):
+        tree = _Tree(above, [], [], [tree])
+    return tree
