@@ -10,6 +10,10 @@
             - manifests: manifests
             - repo: alice.example.org
             - pds: https://pds.example.org
+            - relay: https://relay.example.org
+            - car: exports/*.car
+            - firehose: wss://pds.example.org
+            - jetstream: wss://jetstream.example.org
           deny: [did:plc:…]
 
 Nothing else of ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
@@ -33,7 +37,7 @@ from catalog.syntax import AtIdentifier, Did
 __all__ = ["SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "Source", "load_settings", "read_settings"]
 
 SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
-"""The kinds of source that the configuration knows; a crawl says which of them it can read."""
+"""The kinds of source."""
 
 _KEYS: Final = ("store", "sources", "deny", "contact", "crawl", "search")
 """Those of the block; the last two are the plugin's own and read there."""
@@ -158,8 +162,10 @@ def _source(item: object, where: str) -> Source:
     if kind not in SOURCE_KINDS:
         raise InvalidConfig(f"unknown source {kind!r}", where=where, hint=f"known: {', '.join(SOURCE_KINDS)}")
     text = _text(value, f"{where}.{kind}")
-    if kind == "pds":
-        text = _base_url(text, f"{where}.pds")
+    if kind in ("pds", "relay"):
+        text = _base_url(text, f"{where}.{kind}")
+    elif kind in ("firehose", "jetstream"):
+        text = _base_url(text, f"{where}.{kind}", schemes=("wss", "ws"))
     elif kind == "repo":
         try:
             text = str(AtIdentifier.parse(text.removeprefix("@")))
@@ -184,15 +190,15 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _base_url(text: str, where: str) -> str:
+def _base_url(text: str, where: str, *, schemes: tuple[str, ...] = ("https", "http")) -> str:
     """A server's address without a path: ``https://pds.example.org``."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise InvalidConfig(f"{text[:200]!r} is not the URL of a server", where=where, hint="https://host")
+    if parts.scheme not in schemes or not parts.hostname or parts.username is not None:
+        raise InvalidConfig(f"{text[:200]!r} is not the URL of a server", where=where, hint=f"{schemes[0]}://host")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise InvalidConfig("must be a server without a path", where=where, hint=f"{parts.scheme}://{parts.hostname}")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

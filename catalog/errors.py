@@ -17,6 +17,7 @@
     │   ├── InvalidProof     blocks that don't prove what they should
     │   └── SessionError     login refused, or no credentials
     ├── StoreError           the store can't be opened, or is not ours
+    │   └── StoreBusy        another crawl is at work on it
     ├── DataError            samples and shards
     │   ├── InvalidArray     array bytes can't be read safely
     │   ├── InvalidSample    a sample doesn't fit its type
@@ -61,6 +62,7 @@ __all__ = [
     "RequestFailed",
     "ResponseTooLarge",
     "SessionError",
+    "StoreBusy",
     "StoreError",
     "UnknownIdentity",
 ]
@@ -182,6 +184,10 @@ class SessionError(NetworkError):
 
 class StoreError(CatalogError):
     """The store can't be opened, is locked, or is not ours."""
+
+
+class StoreBusy(StoreError):
+    """Another crawl is at work on the store; reading it is fine meanwhile."""
 
 
 class DataError(CatalogError):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.datamodel import Json
-    from catalog.store import Refused, Store, StoredRecord, Version
+    from catalog.store import PastCrawl, Refused, Store, StoredRecord, Version
     from catalog.syntax import AtUri
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Publisher",
     "SchemaNode",
     "VerificationNode",
+    "changes",
 ]
 
 R = TypeVar("R", bound=Record)
@@ -132,6 +133,8 @@ class Graph:
     lenses: tuple[LensNode, ...]
     publishers: Mapping[str, Publisher]
     refused: tuple[Refused, ...]
+    crawls: tuple[PastCrawl, ...] = ()
+    """What the crawls did that it comes from, the newest first."""
 
     @classmethod
     def from_store(cls, store: Store) -> Graph:
@@ -141,12 +144,25 @@ class Graph:
         with _no_garbage_collection():
             for stored in store.records():
                 builder.add(stored)
-            return builder.finish(tuple(store.refused()))
+            return builder.finish(tuple(store.refused()), tuple(store.crawls()))
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """All of them: datasets, then schemas, then lenses."""
         return (*self.datasets, *self.schemas, *self.lenses)
+
+
+def changes(history: tuple[Version, ...]) -> tuple[tuple[Version, tuple[str, ...]], ...]:
+    """Each version with the fields, of the outermost level, that differ from the version before it."""
+    older = (*history[1:], None)
+    return tuple((version, _differing(version, before)) for version, before in zip(history, older, strict=True))
+
+
+def _differing(version: Version, before: Version | None) -> tuple[str, ...]:
+    if before is None or not isinstance(version.value, dict) or not isinstance(before.value, dict):
+        return ()
+    new, old = version.value, before.value
+    return tuple(sorted(key for key in {*new, *old} if new.get(key) != old.get(key)))
 
 
 class _Facts(TypedDict):
@@ -212,7 +228,7 @@ class _Builder:
             "history": self.histories.get(stored.uri, ()),
         }
 
-    def finish(self, refused: tuple[Refused, ...]) -> Graph:
+    def finish(self, refused: tuple[Refused, ...], crawls: tuple[PastCrawl, ...]) -> Graph:
         self._link()
         self._versions()
         self._related()
@@ -222,6 +238,7 @@ class _Builder:
             lenses=_newest_first(self.lenses.values()),
             publishers=self.publishers,
             refused=refused,
+            crawls=crawls,
         )
 
     def _link(self) -> None:

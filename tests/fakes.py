@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.parse import parse_qsl, urlsplit
+from urllib.request import Request, urlopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Asked", "Fake", "QuietServer", "answer", "fake_server"]
+__all__ = ["Asked", "Fake", "QuietServer", "answer", "fake_server", "forward"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +65,22 @@ class QuietServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type] # socketserver's own types
 
 
+def forward(handler: BaseHTTPRequestHandler, upstream: str) -> tuple[int, str, bytes]:
+    """What the real server answers to this GET: status, content type, body."""
+    request = Request(upstream + handler.path, headers={"Accept": handler.headers.get("Accept", "*/*")})  # noqa: S310 - loopback
+    try:
+        with urlopen(request, timeout=30) as answered:  # noqa: S310
+            return answered.status, answered.headers.get("Content-Type", ""), answered.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.headers.get("Content-Type", ""), error.read()
+
+
 @contextmanager
-def fake_server(routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None]]) -> Iterator[Fake]:
-    """Serve ``routes`` by path on a free loopback port; every other path is a 404."""
+def fake_server(
+    routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None]], *, upstream: str | None = None
+) -> Iterator[Fake]:
+    """Serve ``routes`` by path on a free loopback port; every other path is ``upstream``'s, or a 404."""
     fake = Fake(url="", routes=routes)
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,7 +99,10 @@ def fake_server(routes: dict[str, Callable[[BaseHTTPRequestHandler, Asked], None
             fake.asked.append(asked)
             route = fake.routes.get(parts.path)
             try:
-                if route is None:
+                if route is None and upstream is not None:
+                    status, kind, body = forward(self, upstream)
+                    answer(self, body, status, Content_Type=kind)
+                elif route is None:
                     answer(self, {"error": "NotFound", "message": "no such route"}, 404)
                 else:
                     route(self, asked)

@@ -13,7 +13,6 @@ from catalog.config import CatalogSettings, NetworkSettings, Source
 from catalog.crawl import DRAFT_DID, CrawlReport, crawl
 from catalog.crawl import repositories as crawling
 from catalog.datamodel import record_cid
-from catalog.errors import InvalidConfig
 from catalog.records import LABEL, SCHEMA
 from catalog.store import Store
 from catalog.syntax import Did
@@ -179,13 +178,6 @@ def test_a_source_that_fails_keeps_what_it_had(network: Network, account: Accoun
     assert any("did:plc" in line for line in report.lines())
     assert len(_names(store)) == 2
     assert network.latest_rev(account.did)
-
-
-@pytest.mark.parametrize("kind", ["car", "relay", "firehose", "jetstream"])
-def test_sources_of_later_issues_are_refused_before_anything_happens(store: Store, kind: str) -> None:
-    """With words that say so."""
-    with pytest.raises(InvalidConfig, match="not supported yet"):
-        crawl(_settings(("repo", "alice.test"), (kind, "https://example.org")), store)
 
 
 class LyingPds:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalog.datamodel import record_cid
-from catalog.errors import StoreError
+from catalog.errors import StoreBusy, StoreError
 from catalog.store import Changes, Found, PastCrawl, Refused, Repo, Store
 from catalog.syntax import AtUri, Cid, Did
 
@@ -172,7 +172,7 @@ def test_one_crawl_at_a_time(store: Store, tmp_path: Path) -> None:
     with Store.open(tmp_path / "deep" / "store.sqlite") as other:
         with (
             store.crawling(),
-            pytest.raises(StoreError, match="another crawl is at work"),
+            pytest.raises(StoreBusy, match="another crawl is at work"),
             other.crawling(),
         ):
             pytest.fail("both crawl")

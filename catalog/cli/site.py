@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,28 +38,26 @@ def crawl(config_file: Path, *, as_json: bool) -> None:
 
     Example: catalog crawl
     """
-    _crawl(_settings(config_file), as_json=as_json)
+    from catalog.cli.progress import Progress
+    from catalog.crawl import crawl as run
+    from catalog.store import Store
+
+    settings = _settings(config_file)
+    with Store.open(settings.store) as store, Progress() as progress:
+        report = run(settings, store, progress=progress.say, watch=progress.watch)
+    if as_json:
+        click.echo(json.dumps(report.json()))
+    else:
+        for line in report.lines():
+            click.echo(line, err=True)
+    if report.failed:
+        sys.exit(1)
 
 
 def _settings(config_file: Path) -> CatalogSettings:
     from catalog.config import load_settings
 
     return load_settings(config_file)
-
-
-def _crawl(settings: CatalogSettings, *, as_json: bool) -> None:
-    from catalog.crawl import crawl as run
-    from catalog.store import Store
-
-    with Store.open(settings.store) as store:
-        report = run(settings, store, progress=say)
-    if as_json:
-        click.echo(json.dumps(asdict(report), default=str))
-    else:
-        for line in report.lines():
-            click.echo(line, err=True)
-    if report.failed:
-        sys.exit(1)
 
 
 @click.command()

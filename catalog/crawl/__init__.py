@@ -2,9 +2,12 @@
 
 ::
 
-    manifests: ─▶ drafts ───────────────────────────────┐
-    repo: ──────▶ rev changed? ─┐                        ├─▶ store (one transaction a repository)
-    pds: ─▶ list ▶ rev changed? ─┴▶ collections ▶ records ┘
+    manifests: ─▶ drafts ──────────────────────────────────────────┐
+    repo: ──────────────────────┐                                  │
+    relay: ─▶ listReposByColl. ─┼─▶ rev changed? ─▶ proven part ─▶ ┼─▶ store (one transaction a repository)
+    pds: ─▶ listRepos ──────────┘      (catalog.network.proof)     │
+    car: ─▶ files ─────────────────────────────────▶ proven part ──┤
+    firehose: jetstream: ─▶ events (catalog.crawl.live) ───────────┘
 
 Tricky bits
 -----------
@@ -12,8 +15,10 @@ Tricky bits
   own DID document must name it.
 - A record that is broken is kept out and reported; it never ends a crawl. A repository that can't be read whole keeps
   the records it had, and its old rev, so that the next crawl tries again.
-- A record's CID is computed from what we got and compared with what was listed. That shows damage, not who wrote it:
-  ``verified`` stays false until the commit is proven.
+- ``verified`` means proven against the account's signed commit. A server that offers no proofs, or a DID document
+  without a key, makes records that are shown as unverified; a proof that is wrong makes none.
+- Sources are crawled side by side, hosts each at their own pace (:mod:`catalog.crawl.schedule`). Exports come last, as
+  they may be older than what the network says.
 """
 
 from __future__ import annotations
@@ -22,67 +27,55 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from catalog.crawl.drafts import DRAFT_DID, crawl_manifests
-from catalog.crawl.report import CrawlReport, SourceReport, Tally, one_line
+from catalog.crawl import sources as kinds
+from catalog.crawl.drafts import DRAFT_DID
+from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
 from catalog.crawl.repositories import Crawler
-from catalog.errors import CatalogError, InvalidConfig, StoreError
+from catalog.crawl.schedule import Schedule
 from catalog.network.http import Client
+from catalog.store import PastCrawl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from catalog.config import CatalogSettings, Source
+    from catalog.config import CatalogSettings
     from catalog.store import Store
 
-__all__ = ["DRAFT_DID", "CrawlReport", "SourceReport", "crawl"]
+__all__ = ["DRAFT_DID", "CrawlReport", "HostReport", "SourceReport", "Tally", "crawl"]
 
-_READ: Final = ("manifests", "repo", "pds")
+STREAMS: Final = ("firehose", "jetstream")
 
 
-def crawl(settings: CatalogSettings, store: Store, *, progress: Callable[[str], object] | None = None) -> CrawlReport:
-    """Bring the store up to date with the sources, one after the other.
+def crawl(
+    settings: CatalogSettings,
+    store: Store,
+    *,
+    progress: Callable[[str], object] | None = None,
+    watch: Callable[[Sequence[Tally]], object] | None = None,
+) -> CrawlReport:
+    """Bring the store up to date with the sources.
 
     What is wrong out there (a source that doesn't answer, a manifest with mistakes, a broken record) is in the report.
-    Raises :class:`InvalidConfig` for a kind of source that isn't read yet, before anything is done, and
-    :class:`StoreError`.
+    ``watch`` is handed the counts at the beginning, which go on counting. Raises :class:`StoreError`, also when
+    another crawl is at work on the store.
     """
-    for source in settings.sources:
-        if source.kind not in _READ:
-            hint = f"read so far: {', '.join(_READ)}"
-            message = f"sources of the kind '{source.kind}:' are not supported yet"
-            raise InvalidConfig(message, where=str(source), hint=hint)
+    begun = time.monotonic()
     say = progress or (lambda _text: None)
-    store.configure([str(source) for source in settings.sources], settings.deny)
-    reports: list[SourceReport] = []
-    with Client(settings.network) as client:
-        crawler = Crawler(client, settings.network, store, deny=frozenset(settings.deny), moment=datetime.now(UTC))
-        for source in settings.sources:
-            say(f"crawling {source}")
-            reports.append(_one(source, settings, store, crawler))
-    return CrawlReport(sources=tuple(reports))
-
-
-def _one(source: Source, settings: CatalogSettings, store: Store, crawler: Crawler) -> SourceReport:
-    """Crawl one source; whatever is wrong with it ends only this source."""
-    tally = Tally()
-    client = crawler.client
-    begun, requests, received = time.monotonic(), client.requests, client.bytes
-    error: str | None = None
-    try:
-        if source.kind == "manifests":
-            crawl_manifests(source, settings.base, store, tally)
-        elif source.kind == "repo":
-            crawler.crawl_repo(source, tally)
-        else:
-            crawler.crawl_pds(source, tally)
-    except StoreError:
-        raise
-    except CatalogError as failure:
-        error = "\n".join(one_line(line) for line in str(failure).splitlines())
-    return tally.report(
-        str(source),
-        error=error,
-        requests=client.requests - requests,
-        received=client.bytes - received,
-        seconds=time.monotonic() - begun,
-    )
+    tallies = [Tally(source=str(source)) for source in settings.sources]
+    with store.crawling(), Client(settings.network) as client, Schedule() as schedule:
+        store.configure([str(source) for source in settings.sources], settings.deny)
+        deny = frozenset(settings.deny)
+        crawler = Crawler(client, settings.network, store, schedule, deny=deny)
+        if watch is not None:
+            watch(tallies)
+        for last in (False, True):
+            for source, tally in zip(settings.sources, tallies, strict=True):
+                if (source.kind == "car") is last:
+                    say(f"crawling {source}")
+                    kinds.begin(source, settings.base, crawler, tally)
+            schedule.wait()
+        report = CrawlReport(
+            sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - begun, 3)
+        )
+        store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
+    return report

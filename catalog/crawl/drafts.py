@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.store import Store
 
-__all__ = ["DRAFT_DID", "crawl_manifests"]
+__all__ = ["DRAFT_DID", "crawl_manifests", "paths_of"]
 
 DRAFT_DID: Final = Did.parse("did:web:draft.invalid")
 """Nobody's: ``.invalid`` is reserved for names that never exist (RFC 2606)."""
@@ -33,7 +33,7 @@ _DEFAULT_EPOCH: Final = 946_684_800
 
 def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> None:
     """Replace a source's drafts by what its manifests say now. Raises :class:`InvalidManifest`, with all mistakes."""
-    drafts = load(_paths(base, source.value))
+    drafts = load(paths_of(base, source))
     rkeys = {key: _rkey(key) for key in _keys(drafts)}
     moment = _moment()
     made = drafts.records(
@@ -54,19 +54,20 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
     repo = Repo(did=DRAFT_DID, source=str(source), draft=True)
     changes = store.replace(repo, found, [], moment=moment)
     changed = bool(changes.new or changes.updated or changes.removed)
-    tally.counts.update({"seen": 1, "changed": int(changed), "unchanged": int(not changed)})
-    tally.add(changes, [])
+    tally.count("manifests", "seen", "changed" if changed else "unchanged")
+    tally.add("manifests", changes, [])
 
 
-def _paths(base: Path, value: str) -> list[Path]:
+def paths_of(base: Path, source: Source) -> list[Path]:
     """The file or directory that is named, or all that a pattern finds, relative to the configuration."""
+    value = source.value
     path = base / value
     if path.exists() or Path(value).is_absolute() or not any(char in value for char in "*?["):
         return [path]
     try:
         return sorted(base.glob(value)) or [path]
     except (ValueError, NotImplementedError) as error:
-        raise InvalidConfig(f"not a pattern: {error}", where=f"manifests:{value}") from None
+        raise InvalidConfig(f"not a pattern: {error}", where=str(source)) from None
 
 
 def _keys(drafts: ManifestSet) -> list[DraftKey]:

@@ -1,20 +1,52 @@
-"""What a crawl did, as numbers and as lines for people."""
+"""What a crawl did: as numbers, as a table for people, as JSON for programs and for the site's status page."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+import time
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.network.hosts import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from catalog.errors import CatalogError
+    from catalog.network.http import Client
     from catalog.store import Changes, Refused
 
-__all__ = ["CrawlReport", "SourceReport", "Tally", "one_line"]
+__all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "counted", "one_line", "size"]
 
 _SHOWN: Final = 20
 """Refused records and problems that are told one by one; the rest is a number."""
+_KEPT: Final = 200
+"""Those that are kept for the status page."""
+COUNTS: Final = ("seen", "changed", "unchanged", "new", "updated", "removed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReport:
+    """What came of one host within a source: repositories, records (``refused`` too), requests, bytes, seconds.
+
+    ``seconds`` are those of its answers; of several at a time each counts. ``ways`` tells how often a repository was
+    read in which way (:data:`catalog.network.proof.WAYS`).
+    """
+
+    host: str
+    seen: int
+    changed: int
+    unchanged: int
+    new: int
+    updated: int
+    removed: int
+    refused: int
+    ways: dict[str, int]
+    requests: int
+    bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +67,19 @@ class SourceReport:
     refused: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
     error: str | None
+    ways: dict[str, int]
     requests: int
     bytes: int
     seconds: float
+    hosts: tuple[HostReport, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlReport:
-    """What came of a crawl."""
+    """What came of a crawl; ``seconds`` from its beginning to its end."""
 
     sources: tuple[SourceReport, ...]
+    seconds: float = 0.0
 
     @property
     def failed(self) -> bool:
@@ -52,60 +87,206 @@ class CrawlReport:
         return any(source.error is not None for source in self.sources)
 
     def lines(self) -> list[str]:
-        """What went wrong, then one closing line for each source."""
-        return [line for source in self.sources for line in _lines(source)]
+        """What went wrong, then the table, then one line in closing."""
+        return [
+            *(line for source in self.sources for line in _faults(source)),
+            *_table(self.sources),
+            self._closing(),
+        ]
+
+    def json(self) -> dict[str, Any]:
+        """All of it, as the store keeps it; long lists are cut."""
+        whole = asdict(self)
+        for source, report in zip(whole["sources"], self.sources, strict=True):
+            source["seconds"] = round(report.seconds, 3)
+            source["refusals"] = len(report.refused)
+            source["refused"] = report.refused[:_KEPT]
+            source["problems"] = report.problems[:_KEPT]
+        return whole
+
+    def _closing(self) -> str:
+        total = Counter[str]()
+        for source in self.sources:
+            total.update({name: getattr(source, name) for name in (*COUNTS, "requests", "bytes")})
+            total["refused"] += len(source.refused)
+            total["failed"] += source.error is not None
+            total["problems"] += len(source.problems)
+        trouble = f"; {_many(total['failed'], 'source')} failed, their old records stay" if total["failed"] else ""
+        trouble += f"; {_many(total['problems'], 'repository', 'repositories')} couldn't be read" * bool(
+            total["problems"]
+        )
+        return (
+            f"{_many(total['seen'], 'repository', 'repositories')}, {total['changed']:,} changed; records: "
+            f"{total['new']:,} new, {total['updated']:,} updated, {total['removed']:,} removed, "
+            f"{total['refused']:,} refused; {_many(total['requests'], 'request')}, {size(total['bytes'])}, "
+            f"{self.seconds:.1f} s{trouble}"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """A source's report in the making."""
+    """A source's report in the making. Many threads count in it."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    source: str
+    meter: Meter = field(default_factory=Meter)
+    error: str | None = None
+    begun: float = field(default_factory=time.monotonic)
+    ended: float = field(default_factory=time.monotonic)
+    hosts: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     refused: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
 
-    def add(self, changes: Changes, refused: list[Refused]) -> None:
+    def count(self, host: str, *names: str) -> None:
+        """Count repositories by what was found of them."""
+        with self.lock:
+            self.hosts[host].update(names)
+
+    def add(self, host: str, changes: Changes, refused: Iterable[Refused], way: str | None = None) -> None:
         """Count the changes of one repository."""
-        self.counts.update(new=changes.new, updated=changes.updated, removed=changes.removed)
-        self.refused += [(item.uri, item.reason) for item in refused]
+        told = [(item.uri, item.reason) for item in refused]
+        with self.lock:
+            counts = self.hosts[host]
+            counts.update(new=changes.new, updated=changes.updated, removed=changes.removed, refused=len(told))
+            if way is not None:
+                counts[f"way {way}"] += 1
+            self.refused += told
 
-    def report(self, source: str, *, error: str | None, requests: int, received: int, seconds: float) -> SourceReport:
+    def problem(self, text: str) -> None:
+        """Note a repository that couldn't be read."""
+        with self.lock:
+            self.problems.append(one_line(text))
+
+    def total(self, name: str) -> int:
+        """How many there are so far."""
+        with self.lock:
+            return sum(counts[name] for counts in self.hosts.values())
+
+    def once(self, text: str) -> None:
+        """Note a problem of many repositories once."""
+        with self.lock:
+            if text not in self.problems:
+                self.problems.append(text)
+
+    def fail(self, failure: CatalogError | str) -> None:
+        """Note why the source ended early; the first reason counts."""
+        with self.lock:
+            if self.error is None:
+                self.error = "\n".join(one_line(line) for line in str(failure).splitlines())
+
+    @contextmanager
+    def metered(self, client: Client) -> Iterator[None]:
+        """Count what the client does meanwhile as this source's."""
+        try:
+            with client.metered(self.meter):
+                yield
+        finally:
+            self.ended = time.monotonic()
+
+    def report(self) -> SourceReport:
         """The finished report."""
-        return SourceReport(
-            source=source,
-            seen=self.counts["seen"],
-            changed=self.counts["changed"],
-            unchanged=self.counts["unchanged"],
-            new=self.counts["new"],
-            updated=self.counts["updated"],
-            removed=self.counts["removed"],
-            refused=tuple(self.refused),
-            problems=tuple(self.problems),
-            error=error,
-            requests=requests,
-            bytes=received,
-            seconds=seconds,
+        with self.lock:
+            names = sorted({*self.hosts, *self.meter.hosts})
+            hosts = tuple(self._host(name) for name in names)
+            ways = Counter[str]()
+            for host in hosts:
+                ways.update(host.ways)
+            return SourceReport(
+                source=self.source,
+                **{name: sum(getattr(host, name) for host in hosts) for name in COUNTS},
+                refused=tuple(self.refused),
+                problems=tuple(self.problems),
+                error=self.error,
+                ways=dict(ways),
+                requests=sum(host.requests for host in hosts),
+                bytes=sum(host.bytes for host in hosts),
+                seconds=self.ended - self.begun,
+                hosts=hosts,
+            )
+
+    def _host(self, name: str) -> HostReport:
+        counts = self.hosts.get(name, Counter[str]())
+        traffic = self.meter.hosts.get(name)
+        return HostReport(
+            host=name,
+            **{count: counts[count] for count in (*COUNTS, "refused")},
+            ways={key.removeprefix("way "): number for key, number in sorted(counts.items()) if key.startswith("way ")},
+            requests=0 if traffic is None else traffic.requests,
+            bytes=0 if traffic is None else traffic.bytes,
+            seconds=0.0 if traffic is None else round(traffic.seconds, 3),
         )
 
 
-def _lines(report: SourceReport) -> Iterator[str]:
+def counted(tallies: Iterable[Tally]) -> str:
+    """How far a crawl has come, in one line."""
+    total = Counter[str]()
+    for tally in tallies:
+        with tally.lock:
+            for counts in tally.hosts.values():
+                total.update(counts)
+            total["problems"] += len(tally.problems)
+        for traffic in list(tally.meter.hosts.values()):
+            total["requests"] += traffic.requests
+            total["bytes"] += traffic.bytes
+    records = total["new"] + total["updated"] + total["removed"]
+    trouble = f", {_many(total['problems'], 'problem')}" if total["problems"] else ""
+    return (
+        f"{_many(total['seen'], 'repository', 'repositories')}, {total['changed']:,} changed, "
+        f"{_many(records, 'record')}, {_many(total['requests'], 'request')}, {size(total['bytes'])}{trouble}"
+    )
+
+
+_HEAD: Final = (
+    "source", "repos", "changed", "new", "updated", "removed", "refused", "requests", "bytes", "s", "read by",
+)  # fmt: skip
+
+
+def _table(sources: Iterable[SourceReport]) -> list[str]:
+    """A line for each source, and under it one for each host where there are several."""
+    rows: list[tuple[str, ...]] = [_HEAD]
+    for source in sources:
+        rows.append(_row(source.source, source, len(source.refused), source.seconds))
+        if len(source.hosts) > 1 or any(host.host not in source.source for host in source.hosts):
+            rows += [_row(f"  {host.host}", host, host.refused, host.seconds) for host in source.hosts[:_SHOWN]]
+            if len(source.hosts) > _SHOWN:
+                rows.append((f"  … and {len(source.hosts) - _SHOWN:,} more hosts", *("" for _ in _HEAD[1:])))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = []
+    for row in rows:
+        middle = (cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True))
+        lines.append("  ".join((row[0].ljust(widths[0]), *middle, row[-1])).rstrip())
+    return lines
+
+
+def _row(name: str, of: SourceReport | HostReport, refused: int, seconds: float) -> tuple[str, ...]:
+    counts = (of.seen, of.changed, of.new, of.updated, of.removed, refused, of.requests)
+    ways = ", ".join(f"{way} {number:,}" for way, number in of.ways.items())
+    return (one_line(name, 60), *(f"{count:,}" for count in counts), size(of.bytes), f"{seconds:.1f}", ways)
+
+
+def _faults(report: SourceReport) -> Iterator[str]:
     yield from _some([f"refused {uri}: {reason}" for uri, reason in report.refused], "refused records")
     yield from _some(list(report.problems), "problems")
     if report.error is not None:
-        yield from report.error.splitlines()
-    state = "" if report.error is None else "failed; its old records stay. "
-    repos = "1 repo" if report.seen == 1 else f"{report.seen} repos"
-    yield (
-        f"{report.source}: {state}{repos} ({report.changed} changed, {report.unchanged} unchanged); "
-        f"records: {report.new} new, {report.updated} updated, {report.removed} removed, "
-        f"{len(report.refused)} refused; {report.requests} requests, {report.bytes:,} bytes, {report.seconds:.1f} s"
-    )
+        for line in report.error.splitlines():
+            yield f"{report.source} failed: {line}"
 
 
 def _some(lines: list[str], what: str) -> Iterator[str]:
     yield from lines[:_SHOWN]
     if len(lines) > _SHOWN:
         yield f"… and {len(lines) - _SHOWN} more {what}"
+
+
+def _many(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(number: int) -> str:
+    """Bytes as people read them."""
+    if number < 1000:
+        return f"{number} B"
+    return f"{number / 1000:.1f} kB" if number < 1_000_000 else f"{number / 1_000_000:.1f} MB"
 
 
 def one_line(text: str, most: int = 500) -> str:

@@ -1,199 +1,376 @@
-"""Repositories as sources: one by its name, or all of a PDS."""
+"""One account after the other: is it there, has it changed, what does it say, is it proven; then into the store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from catalog.crawl.report import one_line
-from catalog.errors import CatalogError, NetworkError, RequestFailed, UnknownIdentity
+from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed, StoreError, UnknownIdentity
 from catalog.network import repo as wire
 from catalog.network.identity import Identity, Resolver, same_server
+from catalog.network.keys import PublicKey
+from catalog.network.proof import Account, Part, Reader, Reading
 from catalog.records import COLLECTIONS, read_record
 from catalog.store import Found, Refused, Repo
+from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import Callable, Iterator
 
-    from catalog.config import NetworkSettings, Source
+    from catalog.config import NetworkSettings
     from catalog.crawl.report import Tally
+    from catalog.crawl.schedule import Schedule
     from catalog.network.http import Client
+    from catalog.network.repo import CheckedRecord
     from catalog.store import Store
-    from catalog.syntax import AtUri, Did
 
-__all__ = ["Crawler"]
+__all__ = ["PART", "Crawler", "host_of", "paths_in"]
 
+PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)
-"""How long a handle is believed without being checked again."""
+"""How long a handle, a key and a PDS are believed without being looked up again."""
 _PARKED_AFTER: Final = 5
 """Repositories of one host in a row that couldn't be read, after which the host is left alone."""
-_MAX_RECORDS: Final = 100_000
-"""Records of one repository; beyond that it is not read."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Reading:
-    found: dict[AtUri, Found]
-    refused: dict[Refused, None]
-    """As a set that keeps its order: a page that comes twice tells nothing new."""
+class _DidLock:
+    """A lock that may be referred to weakly."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
 
 
 class Crawler:
-    """Brings repositories to the store. Each is read at most once in its life, which is one crawl."""
+    """Brings repositories to the store. Each is read at most once in its life, which is one crawl; for many threads."""
 
     def __init__(
-        self, client: Client, settings: NetworkSettings, store: Store, *, deny: frozenset[Did], moment: datetime
+        self,
+        client: Client,
+        settings: NetworkSettings,
+        store: Store,
+        schedule: Schedule,
+        *,
+        deny: frozenset[Did],
     ) -> None:
         self.client = client
-        self._resolver = Resolver(client, settings)
-        self._store = store
+        self.store = store
+        self.schedule = schedule
+        self.resolver = Resolver(client, settings)
+        self._plc = host_of(settings.plc_url)
+        self._reader = Reader(client, PART)
         self._deny = deny
-        self._moment = moment
-        self._done: set[Did] = set()
+        self._lock = Lock()
+        self._locks: WeakValueDictionary[str, _DidLock] = WeakValueDictionary()
+        self._claimed: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        """By host, in a row."""
 
-    # --- repo: ---------------------------------------------------------------------------------------------------
+    def claim(self, did: Did, source: str) -> bool:
+        """Whether this account is yet to be visited, and may be; then it is the caller's."""
+        if not self.allows(did):
+            return False
+        with self._lock:
+            if did not in self._claimed:
+                self._claimed.add(did)
+                return True
+        self.store.list_repo(source, did)
+        return False
 
-    def crawl_repo(self, source: Source, tally: Tally) -> None:
-        """One account, by handle or DID, at its own PDS. Raises a ``NetworkError``."""
-        identity = self._resolver.resolve(source.value)
-        if identity.did in self._deny or identity.did in self._done:
+    @staticmethod
+    def moment() -> datetime:
+        """Now."""
+        return datetime.now(UTC)
+
+    def allows(self, did: str) -> bool:
+        """Whether the account isn't denied."""
+        return did not in self._deny
+
+    def new_round(self) -> None:
+        """Every account may be visited once more."""
+        with self._lock:
+            self._claimed.clear()
+            self._failures.clear()
+
+    @contextmanager
+    def alone_with(self, did: Did) -> Iterator[None]:
+        """Be the only thread that reads or writes this account: else what was read first might be stored last."""
+        with self._lock:
+            lock = self._locks.setdefault(did, _DidLock())
+        with lock.lock:
+            yield
+
+    # --- visits ----------------------------------------------------------------------------------------------------
+
+    def arrange(self, tally: Tally, did: Did) -> None:
+        """Have an account visited at its own PDS, wherever that is."""
+        if not self.claim(did, tally.source):
             return
-        tally.counts["seen"] += 1
-        known = self._store.repo(identity.did)
-        fresh = self._fresh(identity, source, None)
+        known = self.store.repo(did)
+        identity = self.remembered(known)
+        if identity is None:
+            self.arrange_work(tally, self._directory(did), did, partial(self._identify, tally, did))
+        else:
+            self._arrange_at(tally, identity)
+
+    def arrange_listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
+        """Have an account visited that a PDS lists as changed."""
+        self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state))
+
+    def arrange_work(self, tally: Tally, host: str, did: Did, work: Callable[[], None]) -> None:
+        """Have something done at a host; what goes wrong is the account's problem."""
+        self.schedule.add(host, partial(self._guarded, tally, host, did, work))
+
+    def _guarded(self, tally: Tally, host: str, did: Did, work: Callable[[], None]) -> bool:
+        if self._failures[host] >= _PARKED_AFTER:
+            message = f"{host}: {_PARKED_AFTER} repositories in a row could not be read; the rest is left for later"
+            if tally.source.endswith(f"//{host}"):
+                tally.fail(message)
+            else:
+                tally.once(message)
+            return False
+        with tally.metered(self.client):
+            try:
+                work()
+            except StoreError:
+                raise
+            except CatalogError as error:
+                tally.problem(f"{did} could not be read: {error}")
+                if not isinstance(error, UnknownIdentity | InvalidProof):
+                    self._failures[host] += 1
+                return False
+        self._failures[host] = 0
+        return True
+
+    def _identify(self, tally: Tally, did: Did) -> None:
+        self._arrange_at(tally, self.resolver.resolve(did))
+
+    def _arrange_at(self, tally: Tally, identity: Identity) -> None:
+        work = partial(self.visit, tally, identity)
+        self.arrange_work(tally, host_of(identity.pds), identity.did, work)
+
+    def look_at(self, tally: Tally, did: Did, *, after: Callable[[], None], fresh: bool = False) -> None:
+        """Have an account visited because of an event, visited before or not; ``after`` is called in the end.
+
+        Where that fails it is noted as unread, for :meth:`look_again`. ``fresh`` looks the account up anew.
+        """
+        known = self.store.repo(did)
+        host = self._directory(did) if known is None or known.pds is None else host_of(known.pds)
+
+        def work() -> None:
+            try:
+                known = self.store.repo(did)
+                identity = None if fresh else self.remembered(known)
+                self.visit(tally, identity or self.resolver.resolve(did, fresh=fresh))
+            except NetworkError:
+                with self.alone_with(did):
+                    known = self.store.repo(did)
+                    unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
+                    self.store.put_repo(unread)
+                raise
+            finally:
+                after()
+
+        if self.allows(did):
+            self.arrange_work(tally, host, did, work)
+        else:
+            after()
+
+    def look_again(self, tally: Tally) -> None:
+        """Have those of a stream's accounts visited that couldn't be read before."""
+        for did in self.store.unread(tally.source):
+            self.arrange(tally, Did(did))
+
+    def visit(self, tally: Tally, identity: Identity) -> None:
+        """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
+        with self.alone_with(identity.did):
+            self._visit(tally, identity)
+
+    def _visit(self, tally: Tally, identity: Identity) -> None:
+        host = host_of(identity.pds)
+        known = self.store.repo(identity.did)
+        fresh = self._fresh(identity, tally, known)
         try:
-            rev = wire.latest_commit(self.client, identity.pds, identity.did).rev
+            rev = str(wire.latest_commit(self.client, identity.pds, identity.did).rev)
+            tally.count(host, "seen")
+            if known is not None and _unchanged(known, identity.pds, rev):
+                self.store.put_repo(replace(fresh, rev=rev, root=known.root))
+                tally.count(host, "unchanged")
+            else:
+                self._read(tally, fresh, known, rev)
         except RequestFailed as error:
             if error.name not in wire.GONE:
                 raise
-            self._store.put_repo(replace(fresh, active=False, status=error.name))
-            tally.counts["changed"] += 1
-            self._done.add(identity.did)
-            return
-        if _unchanged(known, identity.pds, rev):
-            self._store.put_repo(replace(fresh, rev=rev))
-            tally.counts["unchanged"] += 1
-        else:
-            collections = wire.describe_repo(self.client, identity.pds, identity.did)
-            self._read(replace(fresh, rev=rev), collections, tally)
-        self._done.add(identity.did)
+            tally.count(host, "seen", "changed" if known is None or known.active else "unchanged")
+            self.store.put_repo(replace(fresh, active=False, status=error.name, rev=None))
 
-    # --- pds: ----------------------------------------------------------------------------------------------------
+    def _listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
+        """An account that a PDS lists, with a rev that we don't know."""
+        with self.alone_with(state.did):
+            self._listed_alone(tally, pds, state)
 
-    def crawl_pds(self, source: Source, tally: Tally) -> None:
-        """Every repository of a PDS. Raises a ``NetworkError`` when its list breaks off, or it stops answering."""
-        pds = source.value
-        listed: set[str] = set()
-        failures = 0
-        for state in wire.list_repos(self.client, pds):
-            if state.did in listed:
-                continue
-            listed.add(state.did)
-            tally.counts["seen"] += 1
-            if state.did in self._deny or state.did in self._done:
-                continue
-            try:
-                self._listed(source, state, tally)
-            except NetworkError as error:
-                tally.problems.append(f"{state.did} could not be read: {one_line(str(error))}")
-                failures += 0 if isinstance(error, UnknownIdentity) else 1
-                if failures == _PARKED_AFTER:
-                    message = f"{failures} repositories in a row could not be read; the rest is left for the next crawl"
-                    raise RequestFailed(message, where=pds) from None
-                continue
-            failures = 0
-        tally.counts["changed"] += self._store.hide_missing(str(source), listed)
+    def _listed_alone(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
+        known = self.store.repo(state.did)
+        ours = known is not None and known.pds is not None and same_server(known.pds, pds)
+        if not self.store.holds(state.did) and (known is None or ours):
+            collections = wire.describe_repo(self.client, pds, state.did)
+            if collections.isdisjoint(COLLECTIONS):
+                # Nothing of ours, and nothing it could take away: not worth finding out whose word it is.
+                self.store.put_repo(Repo(did=state.did, source=tally.source, pds=pds, rev=str(state.rev)))
+                tally.count(host_of(pds), "changed")
+                return
+        identity = self.remembered(known) or self.resolver.resolve(state.did)
+        if not same_server(identity.pds, pds):
+            identity = self.resolver.resolve(state.did, fresh=True)
+        if not same_server(identity.pds, pds):
+            self.store.unlist(tally.source, state.did)
+            raise UnknownIdentity(f"{pds} lists it, but the account is at {identity.pds}", where=state.did)
+        self._read(tally, self._fresh(identity, tally, known), known, str(state.rev))
 
-    def _listed(self, source: Source, state: wire.RepoState, tally: Tally) -> None:
-        known = self._store.repo(state.did)
-        ours = known is not None and known.pds is not None and same_server(known.pds, source.value)
+    def settled(self, tally: Tally, pds: str, state: wire.RepoState) -> bool:
+        """Whether a line of a PDS's list says all there is to know; then it is noted."""
+        known = self.store.repo(state.did)
+        ours = known is not None and known.pds is not None and same_server(known.pds, pds)
         if not state.active:
             if known is not None and ours:
-                self._store.put_repo(replace(known, active=False, status=state.status, rev=None, source=str(source)))
-                self._done.add(state.did)
-                tally.counts["changed" if known.active else "unchanged"] += 1
-            return
-        if known is not None and _unchanged(known, source.value, state.rev):
-            self._keep(known, source)
-            tally.counts["unchanged"] += 1
-            self._done.add(state.did)
-            return
-        collections = wire.describe_repo(self.client, source.value, state.did)
-        if collections.isdisjoint(COLLECTIONS) and (known is None or (ours and not self._store.holds(state.did))):
-            # Nothing of ours, and nothing it could take away: not worth finding out whose word it is.
-            self._store.put_repo(Repo(did=state.did, source=str(source), pds=source.value, rev=state.rev))
-            tally.counts["changed"] += 1
-            self._done.add(state.did)
-            return
-        identity = self._resolver.resolve(state.did)
-        if not same_server(identity.pds, source.value):
-            raise UnknownIdentity(f"{source.value} lists it, but the account is at {identity.pds}", where=state.did)
-        self._read(self._fresh(identity, source, state.rev), collections, tally)
-        self._done.add(state.did)
+                gone = replace(known, active=False, status=state.status, rev=None, source=tally.source)
+                if gone != known:
+                    self.store.put_repo(gone)
+            changed = known is not None and ours and known.active
+            tally.count(host_of(pds), "changed" if changed else "unchanged")
+            return True
+        if known is None or not _unchanged(known, pds, str(state.rev)):
+            return False
+        if known.source != tally.source:
+            self.store.list_repo(tally.source, known.did)
+        tally.count(host_of(pds), "unchanged")
+        if known.identified is not None and self.moment() - known.identified > HANDLE_AGE:
+            work = partial(self._identify_again, tally, known)
+            self.arrange_work(tally, self._directory(known.did), known.did, work)
+        return True
 
-    def _keep(self, known: Repo, source: Source) -> None:
-        """Note that nothing changed; look at the handle again when that was long ago. Only of accounts with records."""
-        kept = replace(known, source=str(source))
-        if known.identified is not None and self._moment - known.identified > HANDLE_AGE:
-            try:
-                handle = self._resolver.resolve(known.did).handle
-            except NetworkError:
-                handle = None  # what can't be confirmed isn't shown
-            kept = replace(kept, handle=handle, identified=self._moment)
-        if kept != known:
-            self._store.put_repo(kept)
+    def _identify_again(self, tally: Tally, known: Repo) -> None:
+        """Look at an unchanged account's handle again, when that was long ago. Only of accounts with records."""
+        try:
+            identity = self.resolver.resolve(known.did, fresh=True)
+        except NetworkError:
+            # What can't be confirmed isn't shown; the key is looked up before it is used again.
+            self.store.put_repo(replace(known, handle=None, identified=self.moment()))
+            return
+        kept = self._fresh(identity, tally, known)
+        rev = known.rev if known.pds is not None and same_server(identity.pds, known.pds) else None
+        self.store.put_repo(replace(kept, rev=rev, root=known.root))
 
-    # --- both ----------------------------------------------------------------------------------------------------
+    # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _fresh(self, identity: Identity, source: Source, rev: str | None) -> Repo:
+    def remembered(self, known: Repo | None) -> Identity | None:
+        """What was looked up not long ago."""
+        if known is None or known.identified is None or known.pds is None or known.draft:
+            return None
+        if self.moment() - known.identified > HANDLE_AGE:
+            return None
+        key = None if known.key is None else PublicKey.parse(known.key)
+        return Identity(did=known.did, handle=known.handle, pds=known.pds, key=key)
+
+    def _fresh(self, identity: Identity, tally: Tally, known: Repo | None) -> Repo:
+        remembered = known is not None and self.remembered(known) == identity
         return Repo(
             did=identity.did,
-            source=str(source),
+            source=tally.source,
             handle=identity.handle,
             pds=identity.pds,
-            rev=rev,
-            identified=self._moment,
+            key=None if identity.key is None else str(identity.key),
+            identified=known.identified if known is not None and remembered else self.moment(),
         )
 
-    def _read(self, repo: Repo, collections: Iterable[str], tally: Tally) -> None:
-        """Read all dataset records of a repository, then store them. A ``NetworkError`` leaves the store as it was."""
-        present = frozenset(collections)
-        reading = _Reading(found={}, refused={})
-        total = 0
-        for collection in COLLECTIONS:
-            if collection not in present:
-                continue
-            for listed in wire.list_records(self.client, repo.pds or "", repo.did, collection):
-                total += 1
-                if total > _MAX_RECORDS:
-                    raise RequestFailed(f"more than {_MAX_RECORDS:,} dataset records", where=repo.did)
-                self._take(listed, repo, collection, reading)
-        refused = list(reading.refused)
-        changes = self._store.replace(repo, list(reading.found.values()), refused, moment=self._moment)
-        tally.counts["changed"] += 1
-        tally.add(changes, refused)
-
-    def _take(self, listed: wire.ListedRecord, repo: Repo, collection: str, reading: _Reading) -> None:
+    def _read(self, tally: Tally, fresh: Repo, known: Repo | None, rev: str) -> None:
+        """Read what changed in a repository, then store it. A ``NetworkError`` leaves the store as it was."""
+        account = Account(
+            did=fresh.did,
+            pds=fresh.pds or "",
+            key=None if fresh.key is None else PublicKey.parse(fresh.key),
+            known=paths_in(self.store.known(fresh.did)),
+            tree=self.store.tree(fresh.did),
+            rev=known.rev if known is not None and known.root is not None else None,
+        )
         try:
-            checked = wire.checked(listed, repo.did, collection)
-            read_record(collection, checked.value)
+            reading = self._reader.read(account)
+        except InvalidProof:
+            identity = self.resolver.resolve(fresh.did, fresh=True)
+            if (identity.key, identity.pds) == (account.key, account.pds):
+                raise
+            fresh = replace(self._fresh(identity, tally, None), identified=self.moment())
+            reading = self._reader.read(replace(account, pds=identity.pds, key=identity.key))
+        self.keep(tally, fresh, reading, rev)
+
+    def keep(self, tally: Tally, fresh: Repo, reading: Reading, rev: str, *, host: str | None = None) -> None:
+        """Store what was read of a repository. ``rev`` is what its server said, for what isn't proven."""
+        found, refused = _sorted_out(reading, fresh)
+        if reading.commit is not None:
+            fresh = replace(fresh, rev=str(reading.commit.rev), root=str(Cid.of_binary(reading.commit.data)))
+        else:
+            fresh = replace(fresh, rev=rev)
+        changes = self.store.replace(
+            fresh,
+            found,
+            refused,
+            moment=self.moment(),
+            kept=[f"at://{fresh.did}/{path}" for path in reading.kept],
+            proven=reading.way in ("tree", "car") and reading.commit is not None,
+            tree=reading.tree,
+        )
+        host = host_of(fresh.pds or "") if host is None else host
+        tally.count(host, "changed")
+        tally.add(host, changes, refused, reading.way)
+
+    def _directory(self, did: Did) -> str:
+        """The host that knows an account's document."""
+        return self._plc if did.startswith("did:plc:") else did.split(":")[2].partition("%3A")[0]
+
+
+def _sorted_out(reading: Reading, repo: Repo) -> tuple[list[Found], list[Refused]]:
+    """What was read, as records that can be shown and as those that can't, with why."""
+    found: dict[AtUri, Found] = {}
+    refused: dict[Refused, None] = {}
+    for item in reading.unread:
+        refused[_refused(item.uri, item.reason, item.cid, repo)] = None
+    for record in reading.records:
+        try:
+            read_record(str(record.uri.collection), record.value)
         except CatalogError as error:
-            reason = one_line("; ".join(str(error).splitlines()), 2000)
-            uri = one_line(listed.uri) or f"at://{repo.did}/{collection}/?"
-            reading.refused[Refused(uri=uri, reason=reason, source=repo.source)] = None
-            return
-        found = Found(uri=checked.uri, cid=checked.cid, value=checked.value)
-        reading.found.setdefault(found.uri, found)
+            refused[_refused(str(record.uri), str(error), record.cid, repo)] = None
+        else:
+            found[record.uri] = _found(record, verified=reading.commit is not None)
+    return list(found.values()), list(refused)
 
 
-def _unchanged(known: Repo | None, pds: str, rev: str) -> bool:
+def _found(record: CheckedRecord, *, verified: bool) -> Found:
+    return Found(uri=record.uri, cid=record.cid, value=record.value, verified=verified)
+
+
+def _refused(uri: str, reason: str, cid: Cid | None, repo: Repo) -> Refused:
+    clean = one_line("; ".join(reason.splitlines()), 2000)
+    shown = one_line(uri) or f"at://{repo.did}/?"
+    return Refused(uri=shown, reason=clean, source=repo.source, cid=None if cid is None else str(cid))
+
+
+def paths_in(known: dict[str, str]) -> dict[str, str]:
+    """By path in the repository what the store has by URI."""
+    return {uri.split("/", 3)[3]: cid for uri, cid in known.items() if uri.count("/") >= 4}
+
+
+def host_of(url: str) -> str:
+    """The host of a server's address, with its port."""
+    return urlsplit(url).netloc
+
+
+def _unchanged(known: Repo, pds: str, rev: str) -> bool:
     """Whether what the store has is still all there is. Another server's revs say nothing about this one's."""
-    return (
-        known is not None
-        and known.active
-        and known.rev == rev
-        and known.pds is not None
-        and same_server(known.pds, pds)
-    )
+    return known.active and known.rev == rev and known.pds is not None and same_server(known.pds, pds)

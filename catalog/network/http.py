@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -21,6 +22,7 @@ import httpx
 
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name
+from catalog.network.hosts import METER, Host, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
@@ -40,6 +42,8 @@ READ_SECONDS: Final = 20.0
 WHOLE_SECONDS: Final = 60.0
 """From the request to the last byte of an answer that isn't streamed; a retry starts anew."""
 STREAM_SECONDS: Final = 3600.0
+PATIENCE: Final = 300.0
+"""Seconds that a request waits, all in all, where a host wants pauses."""
 MAX_WAIT: Final = 30.0
 """The longest pause before a retry, whatever Retry-After says."""
 
@@ -80,17 +84,41 @@ class _TryError(Exception):
         self.error, self.sent, self.wait = error, sent, wait
 
 
+class _BusyError(Exception):
+    """A 429: the host has been told to pause, and can't have acted on the request."""
+
+    def __init__(self, error: RequestFailed) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Client:
-    """A guarded HTTP client; a context manager. ``requests`` and ``bytes`` count what it did.
+    """A guarded HTTP client; a context manager, for many threads. ``requests`` and ``bytes`` count what it did.
+
+    ``patience`` is how many seconds a request waits, all in all, where a host asks for pauses; ``parks`` leaves hosts
+    alone that fail again and again (:mod:`catalog.network.hosts`).
 
     Every method may raise :class:`RequestFailed` (an error answer, or none), :class:`RefusedAddress`,
     :class:`RefusedUrl` and :class:`ResponseTooLarge`.
     """
 
-    def __init__(self, settings: NetworkSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
+        parks: bool = False,
+    ) -> None:
         agent = "atdata-catalog/0.1" + (f" (+{settings.contact})" if settings.contact else "")
         self._allow_loopback = settings.allow_loopback
         self._sleep = sleep
+        self._clock = clock
+        self._patience = patience
+        self._parks = parks
+        self._lock = Lock()
+        self._hosts: dict[str, Host] = {}
         self._http = httpx.Client(
             transport=GuardedTransport(allow_loopback=settings.allow_loopback),
             headers={"User-Agent": agent, "Accept-Encoding": "identity"},
@@ -113,6 +141,25 @@ class Client:
         """Close the connections."""
         self._http.close()
 
+    def host(self, url: str) -> Host:
+        """What is known of the host of a URL."""
+        name = urlsplit(url).netloc.rpartition("@")[2].lower()
+        with self._lock:
+            found = self._hosts.get(name)
+            if found is None:
+                found = Host(name, sleep=self._sleep, clock=self._clock, parks=self._parks)
+                self._hosts[name] = found
+            return found
+
+    @contextmanager
+    def metered(self, meter: Meter) -> Iterator[None]:
+        """Count what this thread asks for meanwhile in ``meter`` too."""
+        token = METER.set(meter)
+        try:
+            yield
+        finally:
+            METER.reset(token)
+
     def get(
         self,
         url: str,
@@ -126,7 +173,8 @@ class Client:
         self._check(url)
         full = str(httpx.URL(url, params=dict(params))) if params else url
         return self._retried(
-            lambda: self._whole("GET", full, headers, max_bytes=max_bytes, seconds=seconds), again=True
+            lambda patience: self._whole("GET", full, headers, max_bytes=max_bytes, seconds=seconds, patience=patience),
+            again=True,
         )
 
     def get_json(
@@ -152,7 +200,10 @@ class Client:
         kind = {"Content-Type": "application/json"} if raw else {}
         sent = {"Accept": "application/json", **kind, **(headers or {})}
         answer = self._retried(
-            lambda: self._whole("POST", url, sent, raw, max_bytes=max_bytes, seconds=WHOLE_SECONDS), again=False
+            lambda patience: self._whole(
+                "POST", url, sent, raw, max_bytes=max_bytes, seconds=WHOLE_SECONDS, patience=patience
+            ),
+            again=False,
         )
         return _json(answer.body, url) if answer.body else None
 
@@ -171,13 +222,13 @@ class Client:
         Opening is retried; reading is not, as only the caller knows where to go on (with a Range header). Statuses in
         ``answers`` are the caller's to judge: they are neither errors nor followed, whatever they say.
         """
-        deadline = time.monotonic() + seconds
 
-        def open_() -> httpx.Response:  # a day may be allowed for the body; a server that drips headers gets a minute
-            headers_due = min(deadline, time.monotonic() + WHOLE_SECONDS)
-            return self._open("GET", url, headers, None, headers_due, answers=answers)
+        def open_(patience: float) -> httpx.Response:  # a day may be allowed for the body, a minute for the headers
+            due = min(seconds, WHOLE_SECONDS)
+            return self._open("GET", url, headers, None, seconds=due, patience=patience, answers=answers)[0]
 
         opened = self._retried(open_, again=True)
+        deadline = time.monotonic() + seconds
         try:
             yield Stream(
                 status=opened.status_code,
@@ -187,17 +238,25 @@ class Client:
         finally:
             opened.close()
 
-    def _retried(self, attempt: Callable[[], T], *, again: bool) -> T:
-        """Try a few times, with full jitter; ``again`` allows it also when the server may have acted on a try."""
-        for number in range(TRIES):
+    def _retried(self, attempt: Callable[[float], T], *, again: bool) -> T:
+        """Try a few times, with full jitter; ``again`` allows it also when the server may have acted on a try.
+
+        A 429 is no try: the host says when to come back, and patience is what ends.
+        """
+        patience = self._clock() + self._patience
+        number = 0
+        while True:
             try:
-                return attempt()
+                return attempt(patience)
+            except _BusyError as busy:
+                if self._clock() >= patience:
+                    raise busy.error from None
             except _TryError as failed:
-                if number + 1 == TRIES or (failed.sent and not again):
+                number += 1
+                if number == TRIES or (failed.sent and not again):
                     raise failed.error from None
-                jitter = random.uniform(0, min(MAX_WAIT, 0.5 * 2**number))  # noqa: S311 — spreads load, hides nothing
+                jitter = random.uniform(0, min(MAX_WAIT, 0.25 * 2**number))  # noqa: S311 — spreads load, hides nothing
                 self._sleep(jitter if failed.wait is None else min(MAX_WAIT, failed.wait + jitter))
-        raise AssertionError
 
     def _whole(
         self,
@@ -208,9 +267,9 @@ class Client:
         *,
         max_bytes: int,
         seconds: float,
+        patience: float,
     ) -> Response:
-        deadline = time.monotonic() + seconds
-        opened = self._open(method, url, headers, body, deadline)
+        opened, deadline = self._open(method, url, headers, body, seconds=seconds, patience=patience)
         try:
             whole = b"".join(self._chunks(opened, max_bytes, deadline))
         finally:
@@ -223,20 +282,24 @@ class Client:
         url: str,
         headers: Mapping[str, str] | None,
         body: bytes | None,
-        deadline: float,
         *,
+        seconds: float,
+        patience: float,
         answers: Container[int] = (),
-    ) -> httpx.Response:
-        """An answer with a good status or one of ``answers``, its body unread; redirects followed, except a POST's."""
+    ) -> tuple[httpx.Response, float]:
+        """An answer with a good status or one of ``answers``, its body unread, and when that is due.
+
+        Redirects are followed, except a POST's.
+        """
         sent = dict(headers or {})
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url)
-            opened = self._send(method, url, sent, body, deadline)
+            opened, deadline = self._send(method, url, sent, body, seconds, patience)
             if opened.status_code in answers:
-                return opened
+                return opened, deadline
             if opened.status_code not in _MOVED:
                 if opened.status_code < 400:
-                    return opened
+                    return opened, deadline
                 raise self._refused(opened, url, deadline)
             target = urljoin(url, opened.headers.get("location", ""))
             opened.close()
@@ -262,25 +325,53 @@ class Client:
         if parts.scheme == "http" and not (self._allow_loopback and is_loopback_name(parts.hostname)):
             raise RefusedAddress("plain http is not opened", where=_place(url), hint="use https")
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, deadline: float
-    ) -> httpx.Response:
+    def _send(  # noqa: PLR0917 — as _open has them
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
+        patience: float,
+    ) -> tuple[httpx.Response, float]:
         request = self._http.build_request(method, url, headers=dict(headers), content=body)
-        token = DEADLINE.set(deadline)
-        self.requests += 1
-        self.bytes += len(body or b"")
-        try:
-            return self._http.send(request, stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _TryError(_no_answer("can't be reached", error, url), sent=False) from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
-            raise _TryError(_no_answer("didn't answer", error, url), sent=True) from None
-        finally:
-            DEADLINE.reset(token)
+        host = self.host(url)
+        with host.turn(patience):
+            begun = time.monotonic()
+            deadline = begun + seconds
+            token = DEADLINE.set(deadline)
+            self._count(host, requests=1, received=len(body or b""))
+            try:
+                opened = self._http.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+                host.failed()
+                raise _TryError(_no_answer("can't be reached", error, url), sent=False) from None
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
+                host.failed()
+                raise _TryError(_no_answer("didn't answer", error, url), sent=True) from None
+            finally:
+                DEADLINE.reset(token)
+                self._count(host, seconds=time.monotonic() - begun)
+            if opened.status_code == 429:
+                host.busy(_retry_after(opened.headers), opened.headers)
+            elif opened.status_code in _RETRIED:
+                host.failed()
+            else:
+                host.answered(time.monotonic() - begun, opened.headers)
+        return opened, deadline
+
+    def _count(self, host: Host, *, requests: int = 0, received: int = 0, seconds: float = 0.0) -> None:
+        with self._lock:
+            self.requests += requests
+            self.bytes += received
+        meter = METER.get()
+        if meter is not None:
+            meter.count(host.name, requests=requests, received=received, seconds=seconds)
 
     def _chunks(self, opened: httpx.Response, max_bytes: int | None, deadline: float) -> Iterator[bytes]:
         url = str(opened.url)
-        taken = 0
+        host = self.host(url)
+        taken, begun = 0, time.monotonic()
         stated = opened.headers.get("content-length", "")
         if max_bytes is not None and stated.isascii() and stated.isdigit() and int(stated[:20]) > max_bytes:
             raise ResponseTooLarge(f"{int(stated[:20]):,} bytes; the most is {max_bytes:,}", where=_place(url))
@@ -288,14 +379,17 @@ class Client:
         try:
             while (chunk := _next(pieces, deadline)) is not None:
                 taken += len(chunk)
-                self.bytes += len(chunk)
                 if max_bytes is not None and taken > max_bytes:
                     raise ResponseTooLarge(f"more than {max_bytes:,} bytes", where=_place(url))
                 if time.monotonic() > deadline:
                     raise RequestFailed("the whole answer took too long", where=_place(url))
                 yield chunk
         except (httpx.HTTPError, httpx.StreamError) as error:
+            host.failed()
             raise _TryError(_no_answer("broke off", error, url), sent=True) from None
+        finally:
+            self._count(host, received=taken, seconds=time.monotonic() - begun)
+        host.received(taken, time.monotonic() - begun)
 
     def _refused(self, opened: httpx.Response, url: str, deadline: float) -> Exception:
         """The error for a status of 400 and more, with the name and message of XRPC when there are any."""
@@ -311,8 +405,10 @@ class Client:
         status = opened.status_code
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
         error = RequestFailed(what, status=status, name=name, where=_place(url))
+        if status == 429:
+            return _BusyError(error)
         if status in _RETRIED:
-            return _TryError(error, sent=status != 429, wait=_retry_after(opened.headers))
+            return _TryError(error, sent=True, wait=_retry_after(opened.headers))
         return error
 
 

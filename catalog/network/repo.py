@@ -25,12 +25,14 @@ __all__ = [
     "Commit",
     "ListedRecord",
     "RepoState",
+    "check_type",
     "checked",
     "describe_repo",
     "get_record",
     "latest_commit",
     "list_records",
     "list_repos",
+    "list_repos_by_collection",
 ]
 
 GONE: Final = frozenset({"RepoNotFound", "RepoTakendown", "RepoSuspended", "RepoDeactivated"})
@@ -88,6 +90,16 @@ def list_repos(client: Client, pds: str) -> Iterator[RepoState]:
         yield RepoState(did=did, rev=rev, active=active, status=_text(line, "status")[:50] or None)
 
 
+def list_repos_by_collection(client: Client, relay: str, collection: str) -> Iterator[Did]:
+    """The accounts that a relay knows to have such records: a hint. Raises a ``NetworkError``."""
+    parameters = {"collection": collection, "limit": "1000"}
+    for line in _pages(client, relay, "com.atproto.sync.listReposByCollection", parameters, "repos"):
+        try:
+            yield Did.parse(_text(line, "did"))
+        except InvalidSyntax:
+            continue
+
+
 def latest_commit(client: Client, pds: str, did: Did) -> Commit:
     """The newest commit. Raises :class:`RequestFailed` (its ``name`` one of :data:`GONE` for an inactive account)."""
     answer = query(client, pds, "com.atproto.sync.getLatestCommit", {"did": did})
@@ -133,10 +145,15 @@ def checked(listed: ListedRecord, did: Did, collection: str) -> CheckedRecord:
     cid = Cid.of_block(raw)
     if cid != listed.cid:
         raise RequestFailed(f"its content has the CID {cid}, it was listed with {_shown(listed.cid)}")
-    named = listed.value.get("$type") if isinstance(listed.value, dict) else None
+    check_type(listed.value, collection)
+    return CheckedRecord(uri=uri, cid=cid, value=listed.value)
+
+
+def check_type(value: Json, collection: str) -> None:
+    """Raises :class:`RequestFailed` for a value whose ``$type`` is not its collection's."""
+    named = value.get("$type") if isinstance(value, dict) else None
     if named != collection:
         raise RequestFailed(f"its $type is {_shown(str(named))!r}, not {collection!r}")
-    return CheckedRecord(uri=uri, cid=cid, value=listed.value)
 
 
 def query(client: Client, pds: str, method: str, parameters: Mapping[str, str], *, max_bytes: int = 5_000_000) -> Json:

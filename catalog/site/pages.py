@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from catalog import resources
 from catalog.codegen import load_snippets, python_class
 from catalog.errors import CatalogError
+from catalog.graph import changes
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.sampletype import Array, List, type_text
 from catalog.site import addresses, figures, licences, markup, pieces
@@ -216,7 +217,7 @@ class Pages:
         if template == "publishers":
             for node in self._graph.nodes:
                 counts[node.publisher.did] += 1
-        return self._render(template, address, graph=self._graph, counts=counts)
+        return self._render(template, address, graph=self._graph, crawls=self._graph.crawls, counts=counts)
 
     def _render(self, template: str, address: str, **context: object) -> str:
         return self._templates[template].render(root="../" * address.count("/"), **context)
@@ -247,6 +248,7 @@ def _environment() -> Environment:
     env.filters |= {
         "address": lambda node: addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
         "publisher_address": lambda publisher: addresses.of_publisher(publisher.did),
+        "changes": changes,
         "kind": kind_of,
         "name": name_of,
         "summary": _summary,

@@ -18,7 +18,7 @@ from mkdocs.utils import get_relative_url
 
 from catalog import resources
 from catalog.config import read_settings
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, StoreBusy
 from catalog.graph import Graph
 from catalog.site import build, search
 from catalog.site.pages import Pages
@@ -175,7 +175,12 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 def _crawl(settings: CatalogSettings, store: Store) -> None:
     from catalog.crawl import crawl
 
-    report: Any = crawl(settings, store, progress=log.info)
+    try:
+        report: Any = crawl(settings, store, progress=log.info)
+    except StoreBusy as error:  # what it has is whole all the same
+        log.warning("catalog: %s; the site is built from what it has so far", error.what)
+        store.configure([str(source) for source in settings.sources], settings.deny)
+        return
     for line in report.lines():
         log.info("Catalog: %s", line)
     if report.failed:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import filelock
 
-from catalog.errors import StoreError
+from catalog.errors import StoreBusy, StoreError
 from catalog.store.rows import (
     REPO_COLUMNS,
     Changes,
@@ -179,6 +179,20 @@ class Store:
             query = "SELECT DISTINCT did FROM records WHERE NOT draft UNION SELECT did FROM refused"
             return {did for (did,) in self._db.execute(query).fetchall()}
 
+    def listed(self, source: str) -> set[str]:
+        """The accounts of a source."""
+        with self._guard():
+            rows = self._db.execute("SELECT did FROM listings WHERE source = ?", (source,)).fetchall()
+        return {did for (did,) in rows}
+
+    def unread(self, source: str) -> list[str]:
+        """The accounts of a source that are to be read again."""
+        with self._guard():
+            query = (
+                "SELECT did FROM repos JOIN listings USING (did) WHERE listings.source = ? AND active AND rev IS NULL"
+            )
+            return [did for (did,) in self._db.execute(query, (source,)).fetchall()]
+
     def tree(self, did: str) -> bytes | None:
         """The nodes of the account's tree that the last proof needed, as a CAR."""
         with self._guard():
@@ -201,13 +215,13 @@ class Store:
 
     @contextmanager
     def crawling(self) -> Iterator[None]:
-        """Be the only crawl of this store. Raises :class:`StoreError` at once when another one is at work."""
+        """Be the only crawl of this store. Raises :class:`StoreBusy` at once when another one is at work."""
         lock = filelock.FileLock(f"{self._path}.lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             hint = "wait until it is done; a crawl with --follow goes on until it is stopped"
-            raise StoreError("another crawl is at work on this store", where=str(self._path), hint=hint) from None
+            raise StoreBusy("another crawl is at work on this store", where=str(self._path), hint=hint) from None
         except OSError as error:
             raise StoreError(f"can't be locked: {error}", where=str(self._path)) from None
         try:
@@ -302,7 +316,7 @@ class Store:
     def put_crawl(self, crawl: PastCrawl) -> None:
         """Note what a crawl did; the oldest of many is forgotten."""
         with self._transaction():
-            row = (moment_text(crawl.ended), _json(crawl.report))
+            row = (moment_text(crawl.ended), json.dumps(crawl.report))
             self._db.execute("INSERT INTO crawls (ended, report) VALUES (?, ?)", row)
             self._db.execute("DELETE FROM crawls WHERE number <= (SELECT max(number) FROM crawls) - ?", (_CRAWLS_KEPT,))
 

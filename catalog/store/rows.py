@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catalog.syntax import Did, Handle
 
@@ -102,7 +102,7 @@ class PastCrawl:
     """A crawl that ended, with its report as JSON."""
 
     ended: datetime
-    report: Json
+    report: dict[str, Any]
 
 
 RepoRow: TypeAlias = tuple[

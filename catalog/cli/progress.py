@@ -1,0 +1,71 @@
+"""How a crawl is seen while it runs: one line that changes on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final, Self
+
+from catalog.crawl.report import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import TextIO
+
+    from catalog.crawl.report import Tally
+
+__all__ = ["Progress"]
+
+_TERMINAL_SECONDS: Final = 0.2
+_LOG_SECONDS: Final = 15.0
+
+
+class Progress:
+    """Shows the counts of a crawl on standard error until it ends; a context manager."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = sys.stderr if out is None else out
+        self._terminal = self._out.isatty()
+        self._tallies: Sequence[Tally] = ()
+        self._begun = time.monotonic()
+        self._over = Event()
+        self._thread = Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._clear()
+
+    def watch(self, tallies: Sequence[Tally]) -> None:
+        """Show these from now on."""
+        self._tallies = tallies
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._clear()
+        self._out.write(f"{text}\n")
+        self._out.flush()
+
+    def _run(self) -> None:
+        while not self._over.wait(_TERMINAL_SECONDS if self._terminal else _LOG_SECONDS):
+            line = f"{counted(self._tallies)}, {time.monotonic() - self._begun:.0f} s"
+            if self._terminal:
+                width = max(20, shutil.get_terminal_size().columns - 1)
+                self._out.write(f"\r\x1b[K{line[:width]}")
+            else:
+                self._out.write(f"{line}\n")
+            self._out.flush()
+
+    def _clear(self) -> None:
+        if self._terminal:
+            self._out.write("\r\x1b[K")
+            self._out.flush()

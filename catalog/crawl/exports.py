@@ -1,0 +1,120 @@
+"""Exports of repositories as a source: CAR files, with DID documents beside them.
+
+::
+
+    exports/alice.car         what com.atproto.sync.getRepo answered once
+    exports/alice.did.json    the account's DID document: with it, the export is checked offline
+
+Without a document beside it the account is looked up; where that fails its records are unverified. An export never
+takes back what is known of a later commit.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from catalog.crawl.drafts import paths_of
+from catalog.crawl.repositories import PART, paths_in
+from catalog.errors import CatalogError, InvalidConfig, InvalidProof, StoreError, UnknownIdentity
+from catalog.network.car import Blocks
+from catalog.network.commit import read_commit
+from catalog.network.identity import Identity, identity_of
+from catalog.network.proof import MAX_REPO, Account, read_blocks
+from catalog.store import Repo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalog.config import Source
+    from catalog.crawl.report import Tally
+    from catalog.crawl.repositories import Crawler
+    from catalog.syntax import Did
+
+__all__ = ["crawl_exports"]
+
+_HOST = "exports"
+"""Stands for the host in reports."""
+_MAX_DOCUMENT = 500_000
+
+
+def crawl_exports(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
+    """Read all the files that a source names; what one of them lacks is its own problem. Raises InvalidConfig."""
+    named = paths_of(base, source)
+    files = [file for path in named for file in (sorted(path.glob("*.car")) if path.is_dir() else [path])]
+    if not files:
+        raise InvalidConfig("no CAR file there", where=str(source), hint="name files, or a pattern: exports/*.car")
+    found: set[str] = set()
+    for path in files:
+        try:
+            found.add(_one(path, crawler, tally))
+        except StoreError:
+            raise
+        except (CatalogError, OSError) as error:
+            tally.problem(f"{path.name} could not be read: {error}")
+    if len(found) == len(files):  # what couldn't be read may still be there
+        crawler.store.hide_missing(tally.source, found)
+
+
+def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
+    """Bring one export to the store; whose it is."""
+    if path.stat().st_size > MAX_REPO:
+        raise InvalidProof(f"more than {MAX_REPO:,} bytes")
+    roots, blocks = Blocks.of_car(path.read_bytes(), where=path.name)
+    raw = blocks.get(roots[0]) if roots else None
+    if raw is None:
+        raise InvalidProof("it has no commit")
+    claimed = read_commit(raw)
+    did = claimed.did
+    tally.count(_HOST, "seen")
+    known = crawler.store.repo(did)
+    identity = _identity(path, did, crawler)
+    if known is not None and known.rev is not None and _is_known(known, str(claimed.rev), identity):
+        crawler.store.list_repo(tally.source, did)
+        tally.count(_HOST, "unchanged")
+        return did
+    account = Account(
+        did=did, pds="", key=None if identity is None else identity.key, known=paths_in(crawler.store.known(did))
+    )
+    reading = read_blocks(roots, blocks, account, PART)
+    repo = Repo(did=did, source=tally.source) if known is None else known
+    crawler.keep(tally, _of_export(repo, tally.source, identity), reading, str(claimed.rev), host=_HOST)
+    return did
+
+
+def _is_known(known: Repo, rev: str, identity: Identity | None) -> bool:
+    """Whether the store has this commit or a later one; what can't be proven doesn't replace what was."""
+    proven = known.root is not None
+    if identity is None or identity.key is None:
+        return proven or (known.rev or "") >= rev
+    return proven and (known.rev or "") >= rev
+
+
+def _of_export(repo: Repo, source: str, identity: Identity | None) -> Repo:
+    """The account's row. It counts as never looked up, so that a live source looks itself."""
+    return Repo(
+        did=repo.did,
+        source=source,
+        handle=repo.handle if identity is None else repo.handle or identity.handle,
+        pds=repo.pds if identity is None else identity.pds,
+        key=None if identity is None or identity.key is None else str(identity.key),
+        active=repo.active,
+        status=repo.status,
+    )
+
+
+def _identity(path: Path, did: Did, crawler: Crawler) -> Identity | None:
+    """Whose key signs: from the document beside the file, else looked up; None when neither is to be had."""
+    beside = path.with_suffix(".did.json")
+    if not beside.exists():
+        try:
+            return crawler.resolver.resolve(did)
+        except UnknownIdentity:
+            return None
+    if beside.stat().st_size > _MAX_DOCUMENT:
+        raise InvalidProof(f"{beside.name} is too large to be a DID document")
+    try:
+        document = json.loads(beside.read_bytes())
+    except (ValueError, RecursionError):
+        raise InvalidProof(f"{beside.name} is not JSON") from None
+    return identity_of(document, did)

@@ -1,0 +1,93 @@
+"""The kinds of source: how each finds the accounts that are to be visited.
+
+What a relay or a stream says is a hint: it makes us look at an account's own PDS, and never removes anything. What a
+PDS lists is its word, about its own accounts only. A source that isn't listed to its end hides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalog.crawl.drafts import crawl_manifests
+from catalog.crawl.exports import crawl_exports
+from catalog.crawl.repositories import host_of
+from catalog.errors import CatalogError, StoreError
+from catalog.network import repo as wire
+from catalog.records import COLLECTIONS
+from catalog.syntax import Did
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from catalog.config import Source
+    from catalog.crawl.report import Tally
+    from catalog.crawl.repositories import Crawler
+
+__all__ = ["begin"]
+
+
+def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
+    """Have a source crawled. Whatever is wrong with it ends only this source."""
+    match source.kind:
+        case "manifests":
+            _at(crawler, tally, "manifests", lambda: crawl_manifests(source, base, crawler.store, tally))
+        case "car":
+            _at(crawler, tally, "exports", lambda: crawl_exports(source, base, crawler, tally))
+        case "repo":
+            _at(crawler, tally, f"the name {source.value}", lambda: _repo(source, crawler, tally))
+        case "pds":
+            _at(crawler, tally, host_of(source.value), lambda: list_pds(source.value, crawler, tally))
+        case "relay":
+            _at(crawler, tally, host_of(source.value), lambda: list_relay(source.value, crawler, tally))
+        case _:
+            raise AssertionError(source.kind)  # the streams are catalog.crawl.live's
+
+
+def _at(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None]) -> None:
+    def guarded() -> bool:
+        with tally.metered(crawler.client):
+            try:
+                work()
+            except StoreError:
+                raise
+            except CatalogError as failure:
+                tally.fail(failure)
+                return False
+        return True
+
+    crawler.schedule.add(host, guarded)
+
+
+def _repo(source: Source, crawler: Crawler, tally: Tally) -> None:
+    """One account, by handle or DID, at its own PDS."""
+    identity = crawler.resolver.resolve(source.value)
+    if crawler.claim(identity.did, tally.source):
+        crawler.visit(tally, identity)
+
+
+def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
+    """Every repository of a PDS: those that changed are visited."""
+    host = host_of(pds)
+    listed: set[str] = set()
+    for state in wire.list_repos(crawler.client, pds):
+        if state.did in listed:
+            continue
+        listed.add(state.did)
+        tally.count(host, "seen")
+        if crawler.claim(state.did, tally.source) and not crawler.settled(tally, pds, state):
+            crawler.arrange_listed(tally, pds, state)
+    gone = crawler.store.hide_missing(tally.source, listed)
+    with tally.lock:
+        tally.hosts[host]["changed"] += gone
+
+
+def list_relay(relay: str, crawler: Crawler, tally: Tally) -> None:
+    """The accounts that a relay knows to have dataset records, and those it once knew."""
+    found = {Did(did) for did in crawler.store.listed(tally.source)}
+    try:
+        for collection in COLLECTIONS:
+            found.update(wire.list_repos_by_collection(crawler.client, relay, collection))
+    finally:
+        for did in sorted(found):
+            crawler.arrange(tally, did)

@@ -1,0 +1,192 @@
+"""Manners towards hosts: few requests at a time, pauses when they are asked for, and leaving a bad host alone.
+
+::
+
+    request ─▶ parked? ─▶ paused? ─▶ a free turn? ─▶ the host ─▶ 200   latency measured, more turns at a time
+                 │          ▲                                 ─▶ 429   everybody who wants this host pauses
+                 ▼          └──── RateLimit-Remaining: 0      ─▶ 5xx, no answer: five in a row park the host
+               fails at once
+
+*Tricky bits.*
+
+- A 429 is no failure: it says when to come back, or, from some proxies, nothing at all. Then pauses grow while 429s go
+  on, with full jitter.
+- A pause is the host's, not the request's: a thousand requests that each wait on their own would all come back.
+- A host has one turn until it has answered well once, so that a thousand dead hosts take a thousand requests, not four
+  thousand.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import Condition, Lock
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import RequestFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["METER", "Host", "Meter", "Traffic"]
+
+TURNS: Final = 4
+"""Requests in flight to one host, until their headers are there."""
+PARKED_AFTER: Final = 5
+"""Failures in a row."""
+PARKED_SECONDS: Final = 60.0
+MOST_PARKED_SECONDS: Final = 3600.0
+LONGEST_PAUSE: Final = 60.0
+"""The most that a 429 without a word makes everybody wait."""
+_MOST_PAUSE: Final = 3600.0
+"""The most that is believed of a pause that a host asks for."""
+_SMOOTHING: Final = 0.2
+"""What a new measurement counts against those before it."""
+_WORTH_MEASURING: Final = 16_384
+"""Bytes of a body below which its time says nothing of the throughput."""
+_EPOCH: Final = 1_000_000_000
+"""A RateLimit-Reset above it is a time, below it a number of seconds."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What was exchanged with one host: requests, bytes of bodies, seconds that answers took."""
+
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Traffic by host, counted by many threads."""
+
+    hosts: dict[str, Traffic] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def count(self, host: str, *, requests: int = 0, received: int = 0, seconds: float = 0.0) -> None:
+        """Add to a host's traffic."""
+        with self.lock:
+            traffic = self.hosts.setdefault(host, Traffic())
+            traffic.requests += requests
+            traffic.bytes += received
+            traffic.seconds += seconds
+
+
+METER: ContextVar[Meter | None] = ContextVar("METER", default=None)
+"""Where the requests of this thread are counted too."""
+
+
+class Host:
+    """One host, as its requests have found it. ``latency`` (s) and ``throughput`` (bytes/s) are None until measured."""
+
+    def __init__(self, name: str, *, sleep: Callable[[float], None], clock: Callable[[], float], parks: bool) -> None:
+        self.name = name
+        self.latency: float | None = None
+        self.throughput: float | None = None
+        self._sleep, self._clock, self._parks = sleep, clock, parks
+        self._changed = Condition()
+        self._in_flight = 0
+        self._width = 1
+        self._resumes = 0.0
+        """When the pause ends that the host asked for."""
+        self._storm = 0
+        """429s in a row that said nothing."""
+        self._failures = 0
+        self._parked_until = 0.0
+        self._parked_for = PARKED_SECONDS
+
+    @contextmanager
+    def turn(self, patience: float) -> Iterator[None]:
+        """Wait for a turn, and have it. ``patience`` is when (on the clock) waiting makes no sense any more.
+
+        Raises :class:`RequestFailed`: ``HostParked`` at once for a host that is left alone, ``RateLimited`` when its
+        pause is longer than our patience.
+        """
+        self._wait(patience)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify()
+
+    def _wait(self, patience: float) -> None:
+        served = 0.0
+        while True:
+            with self._changed:
+                now = self._clock()
+                if self._parked_until > now:
+                    left = self._parked_until - now
+                    message = f"left alone for {left:.0f} s more, after {self._failures} failures in a row"
+                    raise RequestFailed(message, name="HostParked", where=self.name)
+                resumes = self._resumes
+                pause = resumes - now if resumes != served else 0.0
+                if pause <= 0:
+                    if self._in_flight < self._width:
+                        self._in_flight += 1
+                        return
+                    self._changed.wait(1.0)
+                    continue
+            if resumes > patience:
+                message = f"it wants no request for {pause:.0f} s"
+                raise RequestFailed(message, status=429, name="RateLimited", where=self.name)
+            self._sleep(pause)
+            served = resumes  # whoever sleeps by another clock has slept
+
+    # --- what answers tell -----------------------------------------------------------------------------------------
+
+    def answered(self, seconds: float, headers: Mapping[str, str]) -> None:
+        """A good answer, or one that is the request's own fault."""
+        with self._changed:
+            self.latency = _smoothed(self.latency, seconds)
+            self._failures = self._storm = 0
+            self._parked_for = PARKED_SECONDS
+            if self._width < TURNS:
+                self._width = TURNS
+                self._changed.notify_all()
+            remaining = _number(headers.get("ratelimit-remaining"))
+            if remaining is not None and remaining < TURNS:
+                reset = _number(headers.get("ratelimit-reset"))
+                if reset is not None:
+                    self._pause(reset - time.time() if reset > _EPOCH else reset)
+
+    def busy(self, wait: float | None, headers: Mapping[str, str]) -> None:
+        """A 429: ``wait`` seconds if it said so."""
+        with self._changed:
+            if wait is None:
+                reset = _number(headers.get("ratelimit-reset"))
+                wait = None if reset is None else reset - time.time() if reset > _EPOCH else reset
+            if wait is None:
+                self._storm += 1
+                wait = random.uniform(0, min(LONGEST_PAUSE, 2.0**self._storm))  # noqa: S311 — spreads load, hides nothing
+            self._pause(wait + random.uniform(0, 0.5))  # noqa: S311
+
+    def failed(self) -> None:
+        """No answer, or a 5xx."""
+        with self._changed:
+            self._failures += 1
+            if self._parks and self._failures % PARKED_AFTER == 0:
+                self._parked_until = self._clock() + self._parked_for
+                self._parked_for = min(MOST_PARKED_SECONDS, 2 * self._parked_for)
+
+    def received(self, size: int, seconds: float) -> None:
+        """A body of some size took some time."""
+        if size >= _WORTH_MEASURING and seconds > 0:
+            with self._changed:
+                self.throughput = _smoothed(self.throughput, size / seconds)
+
+    def _pause(self, seconds: float) -> None:
+        self._resumes = max(self._resumes, self._clock() + min(_MOST_PAUSE, max(0.0, seconds)))
+
+
+def _smoothed(before: float | None, new: float) -> float:
+    return new if before is None else before + _SMOOTHING * (new - before)
+
+
+def _number(text: str | None) -> float | None:
+    """A count of a header; None for anything else."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 12 else None

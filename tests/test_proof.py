@@ -1,0 +1,257 @@
+"""A part of a repository, proven: against the real PDS, and one that lies in front of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from catalog.config import NetworkSettings
+from catalog.errors import InvalidProof, NetworkError, RequestFailed
+from catalog.network.http import Client
+from catalog.network.identity import Resolver
+from catalog.network.proof import Account, Part, Reader, Reading
+from catalog.records import COLLECTIONS, DATASET, LABEL
+from catalog.syntax import Did
+from tests.fakes import Asked, Fake, answer, fake_server, forward
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from http.server import BaseHTTPRequestHandler
+
+    from catalog.datamodel import Json
+    from tests import conftest
+    from tests.conftest import Network
+
+TIME = "2026-01-02T03:04:05.000Z"
+POST = "app.bsky.feed.post"
+LABELS = 30
+POSTS = 800
+"""Enough that the whole isn't cheaper than the part."""
+
+
+def _label(did: str, name: str) -> dict[str, Json]:
+    uri = f"at://{did}/{DATASET}/3kaaaaaaaaaa2"
+    return {"$type": LABEL, "name": name, "datasetUri": uri, "createdAt": TIME}
+
+
+@dataclass(slots=True, kw_only=True)
+class Repository:
+    """An account of the real PDS with labels among posts, read through a server that may lie."""
+
+    network: Network
+    client: Client
+    fake: Fake
+    owner: conftest.Account
+    account: Account
+    known: dict[str, str] = field(default_factory=dict)
+
+    def read(self, reader: Reader | None = None) -> Reading:
+        """Read it with what is known, and know it from then on."""
+        reading = (reader or Reader(self.client, Part(COLLECTIONS))).read(replace(self.account, known=self.known))
+        read = {f"{record.uri.collection}/{record.uri.rkey}": str(record.cid) for record in reading.records}
+        self.known = {path: self.known[path] for path in reading.kept} | read
+        rev = None if reading.commit is None else str(reading.commit.rev)
+        self.account = replace(self.account, tree=reading.tree, rev=rev)
+        return reading
+
+    def listed(self) -> dict[str, str]:
+        """What the PDS itself says there is."""
+        found: dict[str, str] = {}
+        cursor: dict[str, str] = {}
+        while True:
+            asked = {"repo": self.owner.did, "collection": LABEL, "limit": "100", **cursor}
+            page = self.network.get("com.atproto.repo.listRecords", asked)
+            if not page["records"]:
+                return found
+            found |= {f"{LABEL}/{item['uri'].rpartition('/')[2]}": item["cid"] for item in page["records"]}
+            cursor = {"cursor": page["cursor"]}
+
+    def write(self, collection: str, count: int) -> None:
+        value = _label(self.owner.did, "x") if collection == LABEL else {"$type": POST, "text": "x", "createdAt": TIME}
+        writes = [
+            {"$type": "com.atproto.repo.applyWrites#create", "collection": collection, "value": value}
+            for _ in range(count)
+        ]
+        self.network.post("com.atproto.repo.applyWrites", {"repo": self.owner.did, "writes": writes}, self.owner)
+
+    def lacks(self, *methods: str) -> None:
+        """The server doesn't know these methods."""
+        for method in methods:
+            self.fake.routes[f"/xrpc/{method}"] = lambda handler, _: answer(
+                handler, {"error": "MethodNotImplemented"}, 501
+            )
+
+    def garbles(self, method: str, change: Callable[[bytes], bytes]) -> None:
+        """What the server answers to a method is changed on its way."""
+
+        def route(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+            status, kind, body = forward(handler, self.network.pds_url)
+            answer(handler, change(body), status, Content_Type=kind)
+
+        self.fake.routes[f"/xrpc/{method}"] = route
+
+
+@pytest.fixture
+def repository(network: Network) -> Iterator[Repository]:
+    owner = network.account("proven")
+    settings = NetworkSettings.from_environment()
+    with fake_server({}, upstream=network.pds_url) as fake, Client(settings) as client:
+        identity = Resolver(client, settings).resolve(owner.did)
+        account = Account(did=Did(owner.did), pds=fake.url, key=identity.key, known={})
+        made = Repository(network=network, client=client, fake=fake, owner=owner, account=account)
+        for _ in range(POSTS // 200):
+            made.write(POST, 200)
+        made.write(LABEL, LABELS)
+        yield made
+
+
+def test_only_what_changed_is_read(repository: Repository) -> None:
+    """And what was read is what there is: new, changed, deleted; posts are none of our business."""
+    first = repository.read()
+    assert (first.way, len(first.records)) == ("tree", LABELS)
+    assert first.commit is not None
+    assert repository.known == repository.listed()
+
+    repository.fake.asked.clear()
+    assert repository.read().records == []
+    repository.write(POST, 3)
+    assert len(repository.read().kept) == LABELS
+    assert len(repository.fake.asked) == 2, "posts change the way to the part, not the part"
+
+    repository.write(LABEL, 2)
+    gone = sorted(repository.known)[3]
+    repository.network.delete_record(repository.owner, LABEL, gone.rpartition("/")[2])
+    changed = sorted(repository.known)[7].rpartition("/")[2]
+    repository.network.put_record(repository.owner, LABEL, changed, _label(repository.owner.did, "changed"))
+    again = repository.read()
+    assert (again.way, len(again.records), len(again.kept)) == ("tree", 3, LABELS - 2)
+    assert repository.known == repository.listed()
+
+
+@pytest.mark.parametrize(
+    ("lacking", "way"),
+    [
+        (["com.atproto.sync.getBlocks"], "proofs"),
+        (["com.atproto.sync.getRecord"], "car"),
+        (["com.atproto.sync.getRecord", "com.atproto.sync.getRepo"], "listed"),
+    ],
+)
+def test_a_server_that_lacks_a_method_is_read_in_another_way(
+    repository: Repository, lacking: list[str], way: str
+) -> None:
+    """With the same result; without any proof there is no commit in it. It is asked once for what it lacks."""
+    repository.lacks(*lacking)
+    reader = Reader(repository.client, Part(COLLECTIONS))
+    reading = repository.read(reader)
+    assert (reading.way, len(reading.records)) == (way, LABELS)
+    assert (reading.commit is None) == (way == "listed")
+    repository.write(LABEL, 1)
+    repository.network.delete_record(repository.owner, LABEL, min(repository.known).rpartition("/")[2])
+    repository.read(reader)
+    assert repository.known == repository.listed()
+    for method in lacking:
+        assert repository.fake.paths().count(f"/xrpc/{method}") == 1
+
+
+def test_many_changes_are_not_proven_one_by_one(repository: Repository) -> None:
+    """Then the whole repository is cheaper, where the tree can't be had."""
+    repository.write(LABEL, 40)
+    repository.lacks("com.atproto.sync.getBlocks")
+    assert repository.read().way == "car"
+    assert repository.known == repository.listed()
+
+
+def test_an_account_without_a_key_is_listed(repository: Repository) -> None:
+    """There is nothing to prove it with."""
+    repository.account = replace(repository.account, key=None)
+    reading = repository.read()
+    assert (reading.way, reading.commit, len(reading.records)) == ("listed", None, LABELS)
+
+
+def test_a_small_repository_that_is_all_ours_is_read_whole(network: Network, repository: Repository) -> None:
+    """One request more than the first, where the tree would need several."""
+    owner = network.account("small")
+    settings = NetworkSettings.from_environment()
+    key = Resolver(repository.client, settings).resolve(owner.did).key
+    small = replace(repository, owner=owner, known={}, account=replace(repository.account, did=Did(owner.did), key=key))
+    small.write(LABEL, 40)
+    reading = small.read()
+    assert (reading.way, len(reading.records)) == ("car", 40)
+    assert small.known == small.listed()
+
+
+def _flip(at: int) -> Callable[[bytes], bytes]:
+    def change(body: bytes) -> bytes:
+        place = at % len(body)
+        return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+
+    return change
+
+
+@pytest.mark.parametrize("methods", [["getRecord"], ["getBlocks", "getRepo"]], ids=lambda names: names[0])
+@pytest.mark.parametrize("change", [_flip(-1), _flip(-100), lambda body: body[:-1], lambda _: b"", lambda _: b"<html>"])
+def test_a_proof_that_is_damaged_proves_nothing(
+    repository: Repository, methods: list[str], change: Callable[[bytes], bytes]
+) -> None:
+    """Whatever was changed: nothing is taken, not even on the server's word."""
+    for name in methods:
+        repository.garbles(f"com.atproto.sync.{name}", change)
+    with pytest.raises(InvalidProof):
+        repository.read()
+    assert not any("listRecords" in path for path in repository.fake.paths())
+
+
+def test_another_accounts_repository_is_no_proof(repository: Repository) -> None:
+    """Nor one that somebody else signed, nor an older one than is known."""
+    reader = Reader(repository.client, Part(COLLECTIONS))
+    other = repository.network.account("other")
+    settings = NetworkSettings.from_environment()
+    wrong = Resolver(repository.client, settings).resolve(other.did).key
+    with pytest.raises(InvalidProof, match="not signed"):
+        reader.read(replace(repository.account, key=wrong))
+    with pytest.raises(InvalidProof, match="went back"):
+        reader.read(replace(repository.account, rev="3zzzzzzzzzzzz"))
+
+    def others(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        query = {**asked.query, "did": other.did}
+        url = f"{repository.network.pds_url}/xrpc/com.atproto.sync.getRecord"
+        answer(handler, httpx.get(url, params=query).content)
+
+    repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = others
+    with pytest.raises(InvalidProof, match="another account"):
+        reader.read(repository.account)
+
+
+def test_a_repository_that_changes_while_it_is_read_is_read_anew(repository: Repository) -> None:
+    """The nodes of the older commit are gone at once."""
+    changes = iter(range(2))
+
+    def route(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        if next(changes, None) is not None:
+            repository.write(LABEL, 1)
+            repository.write(POST, 30)
+        status, kind, body = forward(handler, repository.network.pds_url)
+        answer(handler, body, status, Content_Type=kind)
+
+    repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
+    reading = repository.read()
+    assert len(reading.records) == LABELS + 2
+    assert repository.known == repository.listed()
+
+
+def test_a_closed_account_is_told_as_such(repository: Repository) -> None:
+    """It is no missing method."""
+    repository.network.post("com.atproto.server.deactivateAccount", {}, repository.owner)
+    with pytest.raises(RequestFailed) as caught:
+        repository.read()
+    assert caught.value.name == "RepoDeactivated"
+
+
+def test_a_server_that_fails_is_not_one_that_lacks_something(repository: Repository) -> None:
+    """Its records stay as they were, rather than become unproven."""
+    repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = lambda handler, _: answer(handler, {}, 403)
+    with pytest.raises(NetworkError):
+        repository.read()
