@@ -5,16 +5,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from itertools import groupby, takewhile
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import coincurve
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from catalog.datamodel import bytes_json, encode
-from catalog.syntax import Cid
+from catalog.errors import InvalidProof
+from catalog.network.car import Blocks
+from catalog.network.commit import check_commit, read_commit
+from catalog.network.keys import PublicKey
+from catalog.network.mst import read
+from catalog.syntax import Cid, Did
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,10 +110,38 @@ def repo_of(records: Mapping[str, bytes], *, did: str, key: SigningKey, rev: str
     return Repo(commit=cid_of(commit), data=data, blocks=blocks, paths=values)
 
 
-def signed_commit(data: bytes, *, did: str, key: SigningKey, rev: str = REV, **more: Json) -> bytes:
+def signed_commit(root: bytes, *, did: str, key: SigningKey, rev: str = REV, **more: Json) -> bytes:
     """A commit's block; ``more`` are fields to add to it, or to have otherwise."""
-    commit: dict[str, Json] = {"did": did, "version": 3, "data": link(data), "rev": rev, "prev": None, **more}
+    commit: dict[str, Json] = {"did": did, "version": 3, "data": link(root), "rev": rev, "prev": None, **more}
     return encode({**commit, "sig": bytes_json(key.sign(encode(commit)))})
+
+
+def proven(raw: bytes, *, did: str, key: str, after: str | None = None, now: float | None = None) -> dict[str, bytes]:
+    """The records of a CAR by path, each step proven. Raises InvalidProof."""
+    roots, blocks = Blocks.of_car(raw)
+    commit = read_commit(needed(blocks, roots[0], "the commit"))
+    check_commit(commit, did=Did.parse(did), key=PublicKey.parse(key), after=after, now=now)
+    found = read(blocks, commit.data)
+    if found.missing:
+        raise InvalidProof("a node of the tree is missing")
+    return {path: needed(blocks, cid, "a record") for path, cid in found.entries.items()}
+
+
+def refusal(raw: bytes, *, did: str, key: str, after: str | None = None, now: float | None = None) -> str:
+    """Why a CAR proves nothing, told in a bounded time."""
+    start = monotonic()
+    with pytest.raises(InvalidProof) as caught:
+        proven(raw, did=did, key=key, after=after, now=now)
+    assert monotonic() - start < 5
+    assert len(str(caught.value)) < 1000
+    return caught.value.what
+
+
+def needed(blocks: Blocks, cid: bytes, what: str) -> bytes:
+    block = blocks.get(cid)
+    if block is None:
+        raise InvalidProof(f"{what} is missing")
+    return block
 
 
 # --- trees ---------------------------------------------------------------------------------------------------

@@ -109,6 +109,11 @@ class Blocks:
             self._found[cid] = (block,)
         return block
 
+    @staticmethod
+    def cid_of(block: bytes) -> bytes:
+        """The CID of a DAG-CBOR block."""
+        return CBOR_CID + sha256(block).digest()
+
     def put(self, cid: bytes, block: bytes) -> None:
         """Add one block, to be hashed when it is used. A block that is there already stays."""
         self._found.setdefault(cid, block)
@@ -151,7 +156,7 @@ def _header(raw: bytes, where: str) -> tuple[tuple[bytes, ...], int]:
         raise InvalidProof("is cut off inside its header", where=where)
     try:
         header = libipld.decode_dag_cbor(raw[start : start + length])
-    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
         raise InvalidProof("its header is not DAG-CBOR", where=where) from error
     if not isinstance(header, dict) or type(header.get("version")) is not int:
         raise InvalidProof("its header is not the header of a CAR", where=where)

@@ -279,7 +279,11 @@ class _Tree:
         return self
 
     def trimmed(self, blocks: Blocks) -> bytes:
-        """The CID of the tree, without the nodes at its top that hold no key."""
+        """The CID of the tree, without the nodes at its top that hold no key.
+
+        Where the node below the last of them isn't there, it is taken for one that holds some: else its CID is simply
+        not the one that is expected.
+        """
         top: _Tree | bytes | None = self
         while isinstance(top, _Tree) and not top.keys and not top.is_empty:
             below = top.layer - 1

@@ -43,6 +43,11 @@ UNKNOWN: Final = _LAYERS
 _FLOORS: Final = tuple((1 << (254 - 2 * layer)).to_bytes(32) for layer in range(_LAYERS))
 _CEILINGS: Final = (b"\xff" * 33, *_FLOORS)
 
+_BROKEN: Final = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError,
+)  # fmt: skip
+"""What libipld raises, and what comes of taking a value for a node that is none."""
+
 Node: TypeAlias = tuple[int, list[bytes], list[bytes], list[bytes | None] | None]
 """Layer, keys, values, and the subtrees before, between and after the keys (None when there are none at all)."""
 
@@ -86,7 +91,7 @@ def open_node(block: bytes, lower: bytes, upper: bytes, layer: int) -> Node:
             before = last = key
         if len(node) != 2 or type(entries) is not list:
             raise _not_a_node()
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError) as error:
+    except _BROKEN as error:
         raise _not_a_node() from error
     if keys and last >= upper:
         raise _out_of_range(last)
@@ -136,6 +141,7 @@ def _not_a_node() -> InvalidProof:
 
 
 def _out_of_range(key: bytes) -> InvalidProof:
+    check_key(key)
     return InvalidProof("a key is outside its node's range", where=_shown(key))
 
 
