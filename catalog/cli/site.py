@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -13,7 +16,7 @@ import click
 from catalog.cli.common import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from catalog.config import CatalogSettings
 
@@ -32,19 +35,34 @@ CONFIG = click.option(
 
 @click.command()
 @CONFIG
+@click.option("--follow", is_flag=True, help="Stay on the streams, and look at the other sources again and again.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.01),
+    default=15.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="With --follow: how often the sources that are no streams are looked at.",
+)
 @JSON
-def crawl(config_file: Path, *, as_json: bool) -> None:
+def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> None:
     """Bring the store up to date with the sources.
 
-    Example: catalog crawl
+    Example: catalog crawl --follow --every 30
     """
     from catalog.cli.progress import Progress
     from catalog.crawl import crawl as run
+    from catalog.crawl import follow as run_on
     from catalog.store import Store
 
     settings = _settings(config_file)
     with Store.open(settings.store) as store, Progress() as progress:
-        report = run(settings, store, progress=progress.say, watch=progress.watch)
+        if follow:
+            with _stoppable() as stop:
+                say, watch = progress.say, progress.watch
+                report = run_on(settings, store, stop=stop, every=every * 60, progress=say, watch=watch)
+        else:
+            report = run(settings, store, progress=progress.say, watch=progress.watch)
     if as_json:
         click.echo(json.dumps(report.json()))
     else:
@@ -52,6 +70,18 @@ def crawl(config_file: Path, *, as_json: bool) -> None:
             click.echo(line, err=True)
     if report.failed:
         sys.exit(1)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Event]:
+    """An event that Ctrl-C and a polite kill set, so that a crawl ends with its cursor stored."""
+    stop = Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _settings(config_file: Path) -> CatalogSettings:

@@ -25,23 +25,27 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import partial
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from catalog.crawl import sources as kinds
 from catalog.crawl.drafts import DRAFT_DID
+from catalog.crawl.live import Follower
 from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
 from catalog.crawl.repositories import Crawler
 from catalog.crawl.schedule import Schedule
+from catalog.errors import CatalogError, StoreError
 from catalog.network.http import Client
 from catalog.store import PastCrawl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from catalog.config import CatalogSettings
+    from catalog.config import CatalogSettings, Source
     from catalog.store import Store
 
-__all__ = ["DRAFT_DID", "CrawlReport", "HostReport", "SourceReport", "Tally", "crawl"]
+__all__ = ["DRAFT_DID", "CrawlReport", "HostReport", "SourceReport", "Tally", "crawl", "follow"]
 
 STREAMS: Final = ("firehose", "jetstream")
 
@@ -53,29 +57,112 @@ def crawl(
     progress: Callable[[str], object] | None = None,
     watch: Callable[[Sequence[Tally]], object] | None = None,
 ) -> CrawlReport:
-    """Bring the store up to date with the sources.
+    """Bring the store up to date with the sources; streams are followed until nothing that was missed is left.
 
     What is wrong out there (a source that doesn't answer, a manifest with mistakes, a broken record) is in the report.
-    ``watch`` is handed the counts at the beginning, which go on counting. Raises :class:`StoreError`, also when
-    another crawl is at work on the store.
+    ``watch`` is handed the counts at the beginning, which go on counting. Raises
+    :class:`~catalog.errors.StoreBusy` when another crawl is at work on the store, and :class:`StoreError`.
     """
-    begun = time.monotonic()
+    with store.crawling(), Client(settings.network, parks=True) as client:
+        return _round(settings, store, client, settings.sources, progress, watch)
+
+
+def follow(
+    settings: CatalogSettings,
+    store: Store,
+    *,
+    stop: Event,
+    every: float = 900.0,
+    progress: Callable[[str], object] | None = None,
+    watch: Callable[[Sequence[Tally]], object] | None = None,
+) -> CrawlReport:
+    """Crawl, then stay on the streams until ``stop``; the other sources are crawled ``every`` so many seconds.
+
+    A stream that can't be followed any more ends; the others go on. The report is of all that was done since the
+    beginning. Raises as :func:`crawl` does.
+    """
     say = progress or (lambda _text: None)
-    tallies = [Tally(source=str(source)) for source in settings.sources]
-    with store.crawling(), Client(settings.network) as client, Schedule() as schedule:
-        store.configure([str(source) for source in settings.sources], settings.deny)
-        deny = frozenset(settings.deny)
-        crawler = Crawler(client, settings.network, store, schedule, deny=deny)
+    begun = time.monotonic()
+    streams = [source for source in settings.sources if source.kind in STREAMS]
+    others = [source for source in settings.sources if source.kind not in STREAMS]
+    with store.crawling(), Client(settings.network, parks=True) as client, Schedule() as schedule:
+        first = _round(settings, store, client, settings.sources, progress, watch)
+        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny))
+        tallies = [Tally(source=str(source)) for source in streams]
+        followers = [
+            Follower(source, crawler, tally, settings.network) for source, tally in zip(streams, tallies, strict=True)
+        ]
         if watch is not None:
             watch(tallies)
+        threads = [Thread(target=_follow, args=(follower, crawler, tally, stop, say), name=str(source), daemon=True)
+                   for source, follower, tally in zip(streams, followers, tallies, strict=True)]  # fmt: skip
+        for thread in threads:
+            thread.start()
+        last, due = first, time.monotonic() + every
+        while not stop.wait(0.5):
+            if schedule.broken:
+                stop.set()
+            elif others and time.monotonic() >= due:
+                last, due = _round(settings, store, client, others, progress, None), time.monotonic() + every
+        for thread in threads:
+            thread.join()
+        schedule.stop()
+        schedule.wait()
+        for follower in followers:
+            follower.keep_cursor()
+        seconds = round(time.monotonic() - begun, 3)
+        sources = {report.source: report for report in (*first.sources, *last.sources)}
+        sources |= {tally.source: tally.report() for tally in tallies}
+        report = CrawlReport(sources=tuple(sources.values()), seconds=seconds)
+        store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
+    return report
+
+
+def _follow(follower: Follower, crawler: Crawler, tally: Tally, stop: Event, say: Callable[[str], object]) -> None:
+    say(f"following {tally.source}")
+    try:
+        with tally.metered(crawler.client):
+            follower.follow(stop)
+    except StoreError as error:  # our own broken state: everything stops, and says so
+        tally.fail(error)
+        stop.set()
+    except CatalogError as error:
+        tally.fail(error)
+        say(f"{tally.source} failed: {error}")
+
+
+def _round(  # noqa: PLR0917 — as its callers got them
+    settings: CatalogSettings,
+    store: Store,
+    client: Client,
+    sources: Sequence[Source],
+    progress: Callable[[str], object] | None,
+    watch: Callable[[Sequence[Tally]], object] | None,
+) -> CrawlReport:
+    """Crawl these sources once. Exports come last: they may be older than what the network says."""
+    begun = time.monotonic()
+    tallies = [Tally(source=str(source)) for source in sources]
+    with Schedule() as schedule:
+        store.configure([str(source) for source in settings.sources], settings.deny)
+        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny))
+        if watch is not None:
+            watch(tallies)
+        followers = []
         for last in (False, True):
-            for source, tally in zip(settings.sources, tallies, strict=True):
-                if (source.kind == "car") is last:
-                    say(f"crawling {source}")
+            for source, tally in zip(sources, tallies, strict=True):
+                if (source.kind == "car") is not last:
+                    continue
+                if progress is not None:
+                    progress(f"crawling {source}")
+                if source.kind in STREAMS:
+                    follower = Follower(source, crawler, tally, settings.network)
+                    followers.append(follower)
+                    kinds.guarded(crawler, tally, str(source), partial(follower.catch_up, Event()))
+                else:
                     kinds.begin(source, settings.base, crawler, tally)
             schedule.wait()
-        report = CrawlReport(
-            sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - begun, 3)
-        )
-        store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
+        for follower in followers:
+            follower.keep_cursor()
+    report = CrawlReport(sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - begun, 3))
+    store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
     return report

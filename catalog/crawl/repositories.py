@@ -186,7 +186,7 @@ class Crawler:
     def look_again(self, tally: Tally) -> None:
         """Have those of a stream's accounts visited that couldn't be read before."""
         for did in self.store.unread(tally.source):
-            self.arrange(tally, Did(did))
+            self.look_at(tally, Did(did), after=_nothing)
 
     def visit(self, tally: Tally, identity: Identity) -> None:
         """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
@@ -323,7 +323,7 @@ class Crawler:
             refused,
             moment=self.moment(),
             kept=[f"at://{fresh.did}/{path}" for path in reading.kept],
-            proven=reading.way in ("tree", "car") and reading.commit is not None,
+            proven=reading.way in ("tree", "car", "firehose") and reading.commit is not None,
             tree=reading.tree,
         )
         host = host_of(fresh.pds or "") if host is None else host
@@ -333,6 +333,10 @@ class Crawler:
     def _directory(self, did: Did) -> str:
         """The host that knows an account's document."""
         return self._plc if did.startswith("did:plc:") else did.split(":")[2].partition("%3A")[0]
+
+
+def _nothing() -> None:
+    """What there is to do after a visit that no event asked for."""
 
 
 def _sorted_out(reading: Reading, repo: Repo) -> tuple[list[Found], list[Refused]]:

@@ -80,6 +80,17 @@ class Schedule:
             if self._error is not None:
                 raise self._error
 
+    @property
+    def broken(self) -> bool:
+        """Whether a piece of work raised something: nothing is begun any more."""
+        return self._error is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do, or being done."""
+        with self._changed:
+            return self._open > 0
+
     def stop(self) -> None:
         """Begin nothing more; what is being done is done to its end."""
         with self._changed:

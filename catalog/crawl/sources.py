@@ -24,28 +24,30 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.crawl.repositories import Crawler
 
-__all__ = ["begin"]
+__all__ = ["begin", "guarded", "list_pds", "list_relay"]
 
 
 def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
     """Have a source crawled. Whatever is wrong with it ends only this source."""
     match source.kind:
         case "manifests":
-            _at(crawler, tally, "manifests", lambda: crawl_manifests(source, base, crawler.store, tally))
+            guarded(crawler, tally, "manifests", lambda: crawl_manifests(source, base, crawler.store, tally))
         case "car":
-            _at(crawler, tally, "exports", lambda: crawl_exports(source, base, crawler, tally))
+            guarded(crawler, tally, "exports", lambda: crawl_exports(source, base, crawler, tally))
         case "repo":
-            _at(crawler, tally, f"the name {source.value}", lambda: _repo(source, crawler, tally))
+            guarded(crawler, tally, f"the name {source.value}", lambda: _repo(source, crawler, tally))
         case "pds":
-            _at(crawler, tally, host_of(source.value), lambda: list_pds(source.value, crawler, tally))
+            guarded(crawler, tally, host_of(source.value), lambda: list_pds(source.value, crawler, tally))
         case "relay":
-            _at(crawler, tally, host_of(source.value), lambda: list_relay(source.value, crawler, tally))
+            guarded(crawler, tally, host_of(source.value), lambda: list_relay(source.value, crawler, tally))
         case _:
             raise AssertionError(source.kind)  # the streams are catalog.crawl.live's
 
 
-def _at(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None]) -> None:
-    def guarded() -> bool:
+def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None]) -> None:
+    """Have something done for a source; whatever is wrong with it ends only this source."""
+
+    def done() -> bool:
         with tally.metered(crawler.client):
             try:
                 work()
@@ -56,7 +58,7 @@ def _at(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None]) -> 
                 return False
         return True
 
-    crawler.schedule.add(host, guarded)
+    crawler.schedule.add(host, done)
 
 
 def _repo(source: Source, crawler: Crawler, tally: Tally) -> None:

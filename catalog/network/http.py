@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.datamodel import Json
 
-__all__ = ["Client", "Response", "Stream"]
+__all__ = ["Client", "Response", "Stream", "user_agent"]
 
 MAX_BYTES: Final = 5_000_000
 """Bytes of an answer that isn't streamed, unless the caller says otherwise."""
@@ -76,6 +76,11 @@ class Stream:
         return self.chunks
 
 
+def user_agent(settings: NetworkSettings) -> str:
+    """Who asks, and whom to tell if it bothers."""
+    return "atdata-catalog/0.1" + (f" (+{settings.contact})" if settings.contact else "")
+
+
 class _TryError(Exception):
     """A try that failed in a way that another may not. ``sent`` tells whether the server may have acted on it."""
 
@@ -111,7 +116,6 @@ class Client:
         patience: float = PATIENCE,
         parks: bool = False,
     ) -> None:
-        agent = "atdata-catalog/0.1" + (f" (+{settings.contact})" if settings.contact else "")
         self._allow_loopback = settings.allow_loopback
         self._sleep = sleep
         self._clock = clock
@@ -121,7 +125,7 @@ class Client:
         self._hosts: dict[str, Host] = {}
         self._http = httpx.Client(
             transport=GuardedTransport(allow_loopback=settings.allow_loopback),
-            headers={"User-Agent": agent, "Accept-Encoding": "identity"},
+            headers={"User-Agent": user_agent(settings), "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
             trust_env=False,

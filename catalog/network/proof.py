@@ -78,6 +78,11 @@ class Part:
         """The first key after the part; ``0`` follows ``/``."""
         return f"{max(self.collections)}0".encode()
 
+    @property
+    def prefix(self) -> bytes:
+        """How all keys of the part begin."""
+        return f"{min(self.collections).rpartition('.')[0]}.".encode()
+
     def has(self, path: str) -> bool:
         """Whether a key is of one of the collections."""
         return path.partition("/")[0] in self.collections

@@ -1,0 +1,348 @@
+"""Streams as sources: a firehose, whose commits carry their proofs, and a Jetstream, whose events are only hints.
+
+::
+
+    first time   position ─▶ every account (as relay: or pds:) ─▶ from the position on
+    later        from the stored cursor on
+    an event     chain unbroken? ─▶ proven from the event itself ─▶ store
+                 else ────────────▶ the account is visited at its own PDS
+
+*Terminology.* A commit's *chain* is unbroken when the tree before it (``prevData``) is the one that the store proved.
+
+*Tricky bits.*
+
+- The stored cursor is the newest event before which everything is in the store. Visits take their time, and events
+  after theirs may be done before them: then the cursor waits.
+- Events come twice after a reconnect; a rev that isn't above the known one is passed over.
+- An event may hide an account at once, but only its own PDS brings it back.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from catalog.crawl.repositories import PART, host_of, paths_in
+from catalog.crawl.sources import list_pds, list_relay
+from catalog.errors import CatalogError, InvalidProof, RequestFailed
+from catalog.network import jetstream, mst, stream
+from catalog.network.car import Blocks
+from catalog.network.proof import Reading, Unread, as_car, take
+from catalog.network.repo import list_repos_by_collection
+from catalog.network.stream import AccountEvent, CommitEvent, IdentityEvent, Notice, SyncEvent
+from catalog.syntax import Cid
+
+if TYPE_CHECKING:
+    from threading import Event as Stop
+
+    from catalog.config import NetworkSettings, Source
+    from catalog.crawl.report import Tally
+    from catalog.crawl.repositories import Crawler
+    from catalog.store import Repo
+    from catalog.syntax import Did
+
+__all__ = ["Follower"]
+
+FIREHOSE: Final = "/xrpc/com.atproto.sync.subscribeRepos"
+IDLE_SECONDS: Final = 3.0
+"""A stream that is silent for so long has told everything, where only what was missed is wanted."""
+CATCH_UP_SECONDS: Final = 900.0
+"""The most that catching up may take; the rest is for the next crawl."""
+RETRY_SECONDS: Final = 120.0
+"""How often accounts are visited again that couldn't be read."""
+_STORE_SECONDS: Final = 2.0
+"""How often the cursor is stored."""
+
+
+class _Cursor:
+    """How far a stream is done: the newest event before which nothing is under way."""
+
+    def __init__(self, start: int | None) -> None:
+        self._done = start
+        self._under_way: dict[int, int] = {}
+        self._lock = Lock()
+
+    def begin(self, number: int) -> None:
+        """An event's work begins; it may take several :meth:`end` to be over, one for each begin."""
+        with self._lock:
+            self._under_way[number] = self._under_way.get(number, 0) + 1
+
+    def end(self, number: int) -> None:
+        """An event's work is over."""
+        with self._lock:
+            self._under_way[number] -= 1
+            if not self._under_way[number]:
+                del self._under_way[number]
+
+    def passed(self, number: int) -> None:
+        """Everything up to this event was looked at."""
+        with self._lock:
+            self._done = number if self._done is None else max(self._done, number)
+
+    @property
+    def value(self) -> int | None:
+        """The cursor to go on from."""
+        with self._lock:
+            if self._under_way:
+                first = min(self._under_way) - 1
+                return first if self._done is None else min(first, self._done)
+            return self._done
+
+
+class Follower:
+    """Follows one stream into the store. What goes wrong with an event is its account's problem, not the stream's."""
+
+    def __init__(self, source: Source, crawler: Crawler, tally: Tally, settings: NetworkSettings) -> None:
+        self._source = source
+        self._host = host_of(source.value)
+        self._crawler = crawler
+        self._tally = tally
+        self._settings = settings
+        self._seen = crawler.store.cursor(str(source))
+        """The newest event that came; connecting anew goes on from it, as what is under way stays so."""
+        self._cursor = _Cursor(self._seen)
+        self._wanted = stream.Filter(PART.prefix, crawler.store.holders())
+        self._visits: dict[Did, list[int]] = {}
+        """The accounts that are visited, with the events that came meanwhile: these mean one visit more."""
+        self._lock = Lock()
+        self._unsettled = False
+        """Whether every account is being looked at: until that is over, no cursor says what is in the store."""
+        self._passed: bytes | None = None
+        """The newest frame that didn't concern us; its seq is looked for only when the cursor is stored."""
+
+    # --- running ---------------------------------------------------------------------------------------------------
+
+    def catch_up(self, stop: Stop) -> None:
+        """Deal with what was missed, or, the first time, with every account. Raises a ``NetworkError``."""
+        self._follow(stop, until=time.time())
+
+    def follow(self, stop: Stop) -> None:
+        """Go on until ``stop``. Raises a ``NetworkError`` that connecting anew can't mend."""
+        self._follow(stop, until=None)
+
+    def keep_cursor(self) -> None:
+        """Store how far everything is done."""
+        if self._passed is not None:
+            number = stream.sequence_of(self._passed)
+            self._passed = None
+            if number is not None:
+                self._saw(number)
+        if self._unsettled:
+            if self._crawler.schedule.busy:
+                return
+            self._unsettled = False
+        value = self._cursor.value
+        if value is not None and value != self._crawler.store.cursor(self._tally.source):
+            self._crawler.store.put_cursor(self._tally.source, value)
+
+    def _follow(self, stop: Stop, *, until: float | None) -> None:
+        begun = kept = looked = time.monotonic()
+        if self._seen is not None:
+            self._crawler.look_again(self._tally)
+        firehose = self._source.kind == "firehose"
+        told = stream.messages(
+            self._source.value,
+            FIREHOSE if firehose else jetstream.PATH,
+            self._settings,
+            parameters=self._parameters,
+            stop=stop,
+            opened=self._opened,
+            idle=None if until is None else IDLE_SECONDS,
+        )
+        for message in told:
+            if message is not None:
+                self._message(message, firehose=firehose)
+            now = time.monotonic()
+            if now - kept > _STORE_SECONDS:
+                kept = now
+                if until is None:
+                    self.keep_cursor()
+                    if now - looked > RETRY_SECONDS:
+                        looked = now
+                        self._crawler.look_again(self._tally)
+                elif now - begun > CATCH_UP_SECONDS or (message is not None and _is_past(message, until)):
+                    return
+
+    def _message(self, message: bytes | str, *, firehose: bool) -> None:
+        self._tally.meter.count(self._host, received=len(message))
+        try:
+            if firehose and isinstance(message, bytes):
+                self._frame(message)
+            elif not firehose and isinstance(message, str):
+                self._hint(message)
+        except InvalidProof as error:
+            self._tally.problem(f"{self._source}: {error}")
+
+    def _parameters(self) -> list[tuple[str, str]]:
+        if self._passed is not None:
+            self._saw(stream.sequence_of(self._passed) or 0)
+        if self._source.kind == "firehose":
+            return [] if self._seen is None else [("cursor", str(self._seen))]
+        wanted = ("wantedCollections", f"{PART.prefix.decode()}*")
+        return [wanted] if self._seen is None else [wanted, ("cursor", str(self._seen - jetstream.REWIND))]
+
+    def _opened(self) -> None:
+        self._tally.meter.count(self._host, requests=1)
+        if self._seen is None and not self._unsettled:
+            self._every_account()
+
+    def _saw(self, number: int) -> None:
+        self._seen = number if self._seen is None else max(self._seen, number)
+        self._cursor.passed(number)
+
+    def _every_account(self) -> None:
+        """Look at all accounts, as a relay or else as a PDS lists them."""
+        self._unsettled = True
+        server = self._source.value.replace("ws", "http", 1)
+        if self._source.kind == "jetstream":
+            return  # it lists nobody; the catalog begins with what comes
+        try:
+            next(list_repos_by_collection(self._crawler.client, server, PART.collections[0]), None)
+        except RequestFailed as error:
+            if error.status not in (400, 401, 404, 405, 501):
+                raise
+            list_pds(server, self._crawler, self._tally)
+        else:
+            list_relay(server, self._crawler, self._tally)
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def _frame(self, raw: bytes) -> None:
+        event = stream.read_frame(raw, self._wanted)
+        if event is None:
+            self._passed = raw
+            return
+        self._passed = None
+        match event:
+            case Notice():
+                self._notice(event)
+                return
+            case CommitEvent():
+                self._commit(event)
+            case SyncEvent() | IdentityEvent():
+                self._visit(event.did, event.seq, fresh=True)
+            case AccountEvent():
+                if not event.active:
+                    self._hide(event.did, event.status)
+                self._visit(event.did, event.seq, fresh=True)
+        self._saw(event.seq)
+
+    def _hint(self, text: str) -> None:
+        hint = jetstream.read_hint(text)
+        if hint is None:
+            return
+        if not hint.identity:
+            self._wanted.track(hint.did)
+            self._visit(hint.did, hint.time_us)
+        elif self._wanted.tracks(hint.did.encode()):
+            if not hint.active:
+                self._hide(hint.did, hint.status)
+            self._visit(hint.did, hint.time_us, fresh=True)
+        self._saw(hint.time_us)
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.name == "FutureCursor":
+            message = f"the stored cursor {self._seen} is ahead of the server: it isn't the one that it was"
+            hint = "look whether the address is right; a server that began anew needs a new store, or another address"
+            raise RequestFailed(message, name=notice.name, where=self._source.value, hint=hint)
+        if notice.name == "OutdatedCursor":
+            self._tally.once(f"{self._source}: what was missed is gone from it; every account is looked at instead")
+            self._crawler.new_round()
+            self._every_account()
+        else:
+            self._tally.once(f"{self._source} says {notice.name}: {notice.message}")
+
+    def _commit(self, event: CommitEvent) -> None:
+        crawler = self._crawler
+        if not crawler.allows(event.did):
+            return
+        self._wanted.track(event.did)
+        with crawler.alone_with(event.did):
+            known = crawler.store.repo(event.did)
+            if known is not None and known.rev is not None and event.rev <= known.rev:
+                return
+            identity = crawler.remembered(known)
+            if known is None or identity is None or identity.key is None or not _is_next(known, event):
+                self._visit(event.did, event.seq)
+                return
+            try:
+                proven = stream.check_commit_event(event, self._wanted, key=identity.key)
+            except InvalidProof as error:
+                # The key may be a new one, or the stream lies: the account's own PDS knows.
+                self._tally.problem(f"{self._source}: event {event.seq} of {event.did}: {error}")
+                self._visit(event.did, event.seq, fresh=True)
+                return
+            self._tally.count(host_of(identity.pds), "seen")
+            crawler.keep(
+                self._tally, replace(known, source=self._tally.source), self._reading(known, proven), event.rev
+            )
+
+    def _reading(self, known: Repo, proven: stream.Proven) -> Reading:
+        """The change as a reading: all that was known stays but what the operations touch."""
+        store = self._crawler.store
+        reading = Reading(way="firehose", commit=proven.commit)
+        for path, raw in proven.records.items():
+            if raw is None or not PART.has(path):
+                continue
+            cid = Cid.of_block(raw)
+            try:
+                reading.records.append(take(known.did, path, cid.binary, raw))
+            except CatalogError as error:
+                uri = f"at://{known.did}/{path}"
+                reading.unread[Unread(uri=uri, cid=cid, reason=str(error))] = None
+        reading.kept = [path for path in paths_in(store.known(known.did)) if path not in proven.records]
+        held, blocks = store.tree(known.did), proven.blocks
+        if held is not None:
+            blocks.add(Blocks.of_car(held)[1])
+        nodes = mst.read(blocks, proven.commit.data, PART.low, PART.high).nodes
+        reading.tree = as_car(nodes, blocks)
+        return reading
+
+    def _hide(self, did: Did, status: str | None) -> None:
+        with self._crawler.alone_with(did):
+            known = self._crawler.store.repo(did)
+            if known is not None and known.active:
+                self._crawler.store.put_repo(replace(known, active=False, status=status, rev=None))
+
+    # --- visits ----------------------------------------------------------------------------------------------------
+
+    def _visit(self, did: Did, number: int, *, fresh: bool = False) -> None:
+        """Have an account visited; of several events that come while it is, one visit more."""
+        self._cursor.begin(number)
+        with self._lock:
+            waiting = self._visits.get(did)
+            if waiting is not None:
+                waiting.append(number)
+                return
+            self._visits[did] = []
+        self._crawler.look_at(self._tally, did, fresh=fresh, after=partial(self._visited, did, number))
+
+    def _visited(self, did: Did, number: int) -> None:
+        with self._lock:
+            waiting = self._visits.pop(did)
+        if waiting:
+            self._visit(did, waiting[-1], fresh=True)
+        for later in waiting:
+            self._cursor.end(later)
+        self._cursor.end(number)
+
+
+def _is_next(known: Repo, event: CommitEvent) -> bool:
+    """Whether the tree before an event is the one that the store has proven."""
+    if known.root is None or known.rev is None or not known.active or event.prev_data is None:
+        return False
+    return Cid(known.root).binary == event.prev_data
+
+
+def _is_past(message: bytes | str, moment: float) -> bool:
+    """Whether a message is of a time after this one."""
+    try:
+        if isinstance(message, bytes):
+            return stream.time_of(message) >= moment
+        hint = jetstream.read_hint(message)
+        return hint is not None and hint.time_us / 1e6 >= moment
+    except InvalidProof:
+        return False

@@ -1,0 +1,416 @@
+"""The firehose: what servers tell as it happens. https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
+
+::
+
+    frame    header {t: "#commit", op: 1} │ body {ops, rev, seq, repo, since, blocks, commit, prevData, …}
+             filter: bytes ─▶ decode ─▶ op paths ─▶ event
+             proof:  blocks ─▶ signed commit ─▶ tree ─▶ operations undone ─▶ prevData
+
+*Terminology.* **seq** numbers a server's events; the **cursor** is the last one that was dealt with. **prevData** is
+the root of the tree before the commit: undoing the commit's operations must lead to it.
+
+*Tricky bits.*
+
+- Of a thousand frames ten concern us. Whether one may, its bytes tell before anything is decoded: the path of an
+  operation stands in a frame as it is, and so does the account's DID.
+- Whoever writes such bytes into a post makes us decode a frame in vain. Whoever writes them so that an account isn't
+  recognised does that to his own.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlencode, urlsplit
+
+import libipld
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
+from websockets.sync.client import connect
+
+from catalog.errors import InvalidProof, InvalidSyntax, NetworkError, RequestFailed
+from catalog.network import mst
+from catalog.network.car import Blocks, is_cid
+from catalog.network.commit import SignedCommit, check_commit, read_commit
+from catalog.network.guard import open_socket
+from catalog.network.http import user_agent
+from catalog.syntax import Did, Tid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from threading import Event as Stop
+
+    from websockets.sync.client import ClientConnection
+
+    from catalog.config import NetworkSettings
+    from catalog.network.keys import PublicKey
+
+__all__ = [
+    "AccountEvent",
+    "CommitEvent",
+    "Event",
+    "Filter",
+    "IdentityEvent",
+    "Notice",
+    "Proven",
+    "SyncEvent",
+    "check_commit_event",
+    "messages",
+    "read_frame",
+    "sequence_of",
+    "time_of",
+]
+
+MAX_FRAME: Final = 5_000_000
+MAX_MESSAGE: Final = 16_000_000
+"""Bytes after which a connection is closed. What is between is passed over: a closed one would bring it again."""
+MAX_BLOCKS: Final = 2_000_000
+MAX_OPS: Final = 200
+MAX_SEQ: Final = 2**53 - 1
+OPEN_SECONDS: Final = 20.0
+LONGEST_WAIT: Final = 60.0
+TRIES: Final = 4
+"""Connections in a row that may fail, when only what was missed is wanted."""
+_POLL_SECONDS: Final = 0.5
+_HEAD: Final = 32
+"""Bytes in which a frame's header has told what it is."""
+_EMPTY_TREE: Final = Blocks.cid_of(libipld.encode_dag_cbor({"e": [], "l": None}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitEvent:
+    """A commit, unproven. ``commit`` and ``prev_data`` are CIDs in binary, ``blocks`` a CAR."""
+
+    seq: int
+    did: Did
+    rev: Tid
+    since: str | None
+    commit: bytes
+    prev_data: bytes | None
+    ops: tuple[mst.Op, ...]
+    blocks: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncEvent:
+    """An account's repository is another now; what happened is not told."""
+
+    seq: int
+    did: Did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityEvent:
+    """An account's handle, key or PDS may have changed."""
+
+    seq: int
+    did: Did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEvent:
+    """An account is active at the server that says so, or isn't, and why."""
+
+    seq: int
+    did: Did
+    active: bool
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """The server's own words: ``OutdatedCursor``, ``FutureCursor``, ``ConsumerTooSlow``."""
+
+    name: str
+    message: str
+
+
+Event: TypeAlias = CommitEvent | SyncEvent | IdentityEvent | AccountEvent | Notice
+
+
+class Filter:
+    """What concerns us: operations on paths that begin so, and the accounts that are tracked."""
+
+    __slots__ = ("_dids", "prefix")
+
+    def __init__(self, prefix: bytes, dids: Iterator[str] | Sequence[str] | set[str] = ()) -> None:
+        self.prefix = prefix
+        self._dids = {did.encode() for did in dids}
+
+    def track(self, did: str) -> None:
+        """Have all commits of an account from now on."""
+        self._dids.add(did.encode())
+
+    def tracks(self, did: bytes) -> bool:
+        """Whether an account is tracked."""
+        return did in self._dids
+
+
+def read_frame(raw: bytes, wanted: Filter) -> Event | None:
+    """What a frame tells; None when it doesn't concern us. Raises :class:`InvalidProof` for one that is broken."""
+    if len(raw) > MAX_FRAME:
+        raise InvalidProof(f"a frame of {len(raw):,} bytes; the most is {MAX_FRAME:,}")
+    head = raw[:_HEAD]
+    if b"#commit" in head:
+        if wanted.prefix not in raw and not wanted.tracks(_repo(raw)):
+            return None
+        return _commit(_body(raw), wanted)
+    if b"#account" in head or b"#identity" in head or b"#sync" in head:
+        return _about_account(raw, head, wanted)
+    if b"#info" in head or b"bop " in head:  # op: -1, an error
+        return _notice(raw)
+    return None
+
+
+def sequence_of(raw: bytes) -> int | None:
+    """The seq of a frame that was passed over; None where it has none."""
+    try:
+        body = _body(raw)
+        return _seq(body)
+    except InvalidProof:
+        return None
+
+
+def time_of(raw: bytes) -> float:
+    """When a frame's server says that it was sent, in seconds since 1970. Raises :class:`InvalidProof`."""
+    try:
+        return datetime.fromisoformat(str(_body(raw).get("time"))).timestamp()
+    except (ValueError, OverflowError):
+        raise InvalidProof("a frame without a time") from None
+
+
+def _repo(raw: bytes) -> bytes:
+    """The account of a commit: the text after the first key ``repo``, which stands before everything that is long."""
+    at = raw.find(b"\x64repo", 24) + 5
+    if at < 5 or at + 2 >= len(raw):
+        return b""
+    kind = raw[at]
+    if kind == 0x78:
+        return raw[at + 2 : at + 2 + raw[at + 1]]
+    return raw[at + 1 : at + 1 + (kind & 0x1F)]
+
+
+def _body(raw: bytes) -> dict[str, Any]:
+    try:
+        parts = libipld.decode_dag_cbor_multi(raw)
+    except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
+        raise InvalidProof("a frame is not two DAG-CBOR values") from None
+    if len(parts) != 2 or not isinstance(parts[0], dict) or not isinstance(parts[1], dict):
+        raise InvalidProof("a frame is not a header and a body")
+    return parts[1]
+
+
+def _commit(body: dict[str, Any], wanted: Filter) -> CommitEvent | None:
+    ops = body.get("ops")
+    if not isinstance(ops, list) or len(ops) > MAX_OPS:
+        raise InvalidProof(f"a commit without a list of at most {MAX_OPS} operations")
+    read = tuple(map(_op, ops))
+    did = _did(body.get("repo"))
+    prefix = wanted.prefix.decode()
+    if not wanted.tracks(did.encode()) and not any(op.path.startswith(prefix) for op in read):
+        return None
+    blocks, commit, previous = body.get("blocks"), body.get("commit"), body.get("prevData")
+    since = body.get("since")
+    if not isinstance(blocks, bytes) or len(blocks) > MAX_BLOCKS:
+        raise InvalidProof(f"a commit without blocks of at most {MAX_BLOCKS:,} bytes", where=did)
+    if not is_cid(commit) or not (previous is None or is_cid(previous)):
+        raise InvalidProof("a commit whose CIDs are none", where=did)
+    return CommitEvent(
+        seq=_seq(body),
+        did=did,
+        rev=_rev(body.get("rev")),
+        since=since if isinstance(since, str) else None,
+        commit=commit,  # type: ignore[arg-type] # is_cid has looked
+        prev_data=previous,
+        ops=read,
+        blocks=blocks,
+    )
+
+
+def _op(value: object) -> mst.Op:
+    if isinstance(value, dict):
+        action, path, cid, prev = (value.get(name) for name in ("action", "path", "cid", "prev"))
+        whole = {"create": (True, False), "update": (True, True), "delete": (False, True)}.get(str(action))
+        if (
+            whole is not None
+            and isinstance(path, str)
+            and (cid is None or is_cid(cid))
+            and (prev is None or is_cid(prev))
+            and whole[0] == (cid is not None)
+            and whole[1] >= (prev is not None)
+        ):
+            return mst.Op(path=path, cid=cid, prev=prev)
+    raise InvalidProof("a commit with an operation that is none")
+
+
+def _about_account(raw: bytes, head: bytes, wanted: Filter) -> Event | None:
+    body = _body(raw)
+    did = _did(body.get("did"))
+    if not wanted.tracks(did.encode()):
+        return None
+    seq = _seq(body)
+    if b"#sync" in head:
+        return SyncEvent(seq=seq, did=did)
+    if b"#identity" in head:
+        return IdentityEvent(seq=seq, did=did)
+    status = body.get("status")
+    return AccountEvent(
+        seq=seq, did=did, active=body.get("active") is True, status=status[:50] if isinstance(status, str) else None
+    )
+
+
+def _notice(raw: bytes) -> Notice:
+    body = _body(raw)
+    name, message = body.get("name") or body.get("error"), body.get("message")
+    return Notice(name=_line(name) or "unnamed", message=_line(message))
+
+
+def _seq(body: dict[str, Any]) -> int:
+    seq = body.get("seq")
+    if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
+        raise InvalidProof("a frame without a seq")
+    return seq
+
+
+def _did(value: object) -> Did:
+    try:
+        return Did.parse(value if isinstance(value, str) else "")
+    except InvalidSyntax:
+        raise InvalidProof("a frame about no account") from None
+
+
+def _rev(value: object) -> Tid:
+    try:
+        return Tid.parse(value if isinstance(value, str) else "")
+    except InvalidSyntax:
+        raise InvalidProof("a commit whose rev is no TID") from None
+
+
+def _line(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    return "".join(char if char.isprintable() else " " for char in text[:200])
+
+
+# --- proofs --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A commit event that was proven. ``records`` are blocks by path, None for what was deleted."""
+
+    commit: SignedCommit
+    records: dict[str, bytes | None]
+    blocks: Blocks
+
+
+def check_commit_event(event: CommitEvent, wanted: Filter, *, key: PublicKey, now: float | None = None) -> Proven:
+    """Prove an event: signed by the account, and its operations are all that changed since ``prevData``.
+
+    ``records`` are of the operations on wanted paths. Raises :class:`InvalidProof`.
+    """
+    roots, blocks = Blocks.of_car(event.blocks, where=f"the blocks of {event.did}'s commit {event.rev}")
+    raw = blocks.get(event.commit)
+    if raw is None or roots != (event.commit,):
+        raise InvalidProof("the event's blocks are not those of its commit", where=event.did)
+    commit = read_commit(raw)
+    check_commit(commit, did=event.did, key=key, now=now)
+    if commit.rev != event.rev:
+        raise InvalidProof(f"the event has the rev {event.rev}, its commit {commit.rev}", where=event.did)
+    before = event.prev_data
+    if before is None:
+        if event.since is not None:
+            raise InvalidProof("the event has no prevData", where=event.did)
+        before = _EMPTY_TREE
+    if mst.invert(blocks, commit.data, event.ops) != before:
+        raise InvalidProof("its operations don't lead back to prevData", where=event.did)
+    prefix = wanted.prefix.decode()
+    records: dict[str, bytes | None] = {}
+    for op in event.ops:
+        if op.path.startswith(prefix):
+            block = None if op.cid is None else blocks.get(op.cid)
+            if block is None and op.cid is not None:
+                raise InvalidProof("the event lacks the block of a record", where=f"at://{event.did}/{op.path}")
+            records[op.path] = block
+    return Proven(commit=commit, records=records, blocks=blocks)
+
+
+# --- the connection ------------------------------------------------------------------------------------------------
+
+
+def messages(
+    url: str,
+    path: str,
+    settings: NetworkSettings,
+    *,
+    parameters: Callable[[], Sequence[tuple[str, str]]],
+    stop: Stop,
+    opened: Callable[[], None],
+    idle: float | None = None,
+) -> Iterator[bytes | str | None]:
+    """What a server sends on ``path``, until ``stop``; None now and then while it is silent.
+
+    Connected anew whenever the connection ends. ``parameters`` are asked for at each connection: the cursor is one of
+    them; ``opened`` is called when it stands. With ``idle`` it is over after so many seconds of silence, and
+    :class:`RequestFailed` is raised when the server can't be reached a few times in a row.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            with _connected(f"{url}{path}?{urlencode(parameters())}", settings) as connection:
+                opened()
+                heard = time.monotonic()
+                while not stop.is_set():
+                    message = _next(connection)
+                    if message is not None:
+                        heard, failures = time.monotonic(), 0
+                        yield message
+                    elif idle is not None and time.monotonic() - heard > idle:
+                        return
+                    else:
+                        yield None
+        except NetworkError as error:
+            failures += 1
+            if idle is not None and failures >= TRIES:
+                raise error from None
+        yield None
+        stop.wait(random.uniform(0.1, min(LONGEST_WAIT, 2.0**failures)))  # noqa: S311 — spreads load, hides nothing
+
+
+def _next(connection: ClientConnection) -> bytes | str | None:
+    """The next message; None when there was none for a moment."""
+    try:
+        return connection.recv(timeout=_POLL_SECONDS)
+    except TimeoutError:
+        return None
+
+
+@contextmanager
+def _connected(url: str, settings: NetworkSettings) -> Iterator[ClientConnection]:
+    """A websocket at an address that was checked. Raises :class:`RequestFailed` for whatever goes wrong with it."""
+    place = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
+    connection = open_socket(url, allow_loopback=settings.allow_loopback, seconds=OPEN_SECONDS)
+    try:
+        opened = connect(
+            "ws" + url.removeprefix("wss").removeprefix("ws"),  # TLS is done
+            sock=connection,
+            compression=None,
+            open_timeout=OPEN_SECONDS,
+            close_timeout=2,
+            max_size=MAX_MESSAGE,
+            user_agent_header=user_agent(settings),
+            proxy=None,
+        )
+    except (InvalidHandshake, WebSocketException, OSError, EOFError) as error:
+        connection.close()
+        raise RequestFailed(f"opens no stream: {_line(str(error))}", where=place) from None
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        with opened:
+            yield opened
+    except ConnectionClosed as error:
+        raise RequestFailed(f"closed the stream: {_line(str(error))}", where=place) from None
