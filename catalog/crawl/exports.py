@@ -41,6 +41,7 @@ _MAX_DOCUMENT = 500_000
 def crawl_exports(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
     """Read all the files that a source names; what one of them lacks is its own problem. Raises InvalidConfig."""
     named = paths_of(base, source)
+    named = [path for path in named if path.exists()]
     files = [file for path in named for file in (sorted(path.glob("*.car")) if path.is_dir() else [path])]
     if not files:
         raise InvalidConfig("no CAR file there", where=str(source), hint="name files, or a pattern: exports/*.car")

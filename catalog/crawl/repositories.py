@@ -271,13 +271,12 @@ class Crawler:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def remembered(self, known: Repo | None) -> Identity | None:
-        """What was looked up not long ago."""
-        if known is None or known.identified is None or known.pds is None or known.draft:
+        """What was looked up not long ago; nothing of an account without a key, as only its document vouches for it."""
+        if known is None or known.identified is None or known.pds is None or known.key is None or known.draft:
             return None
         if self.moment() - known.identified > HANDLE_AGE:
             return None
-        key = None if known.key is None else PublicKey.parse(known.key)
-        return Identity(did=known.did, handle=known.handle, pds=known.pds, key=key)
+        return Identity(did=known.did, handle=known.handle, pds=known.pds, key=PublicKey.parse(known.key))
 
     def _fresh(self, identity: Identity, tally: Tally, known: Repo | None) -> Repo:
         remembered = known is not None and self.remembered(known) == identity
