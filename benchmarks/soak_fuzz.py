@@ -168,7 +168,7 @@ def check_unsigned(raw: bytes, subject: Subject, chance: random.Random) -> str:
     try:
         low, high = sorted(f"app.example.post/{chance.randrange(400):05}" for _ in range(2))
         roots, blocks = Blocks.of_car(raw)
-        commit = read_commit(blocks.get(roots[0]) or b"")
+        commit = read_commit((blocks.get(roots[0]) if roots else None) or b"")
         check_commit(commit, did=Did(DID), key=PublicKey.parse(subject.key.did_key))
         found = read(blocks, commit.data, low.encode(), high.encode())
         got = {path: blocks.get(cid) for path, cid in found.entries.items()}

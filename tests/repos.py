@@ -119,6 +119,8 @@ def signed_commit(root: bytes, *, did: str, key: SigningKey, rev: str = REV, **m
 def proven(raw: bytes, *, did: str, key: str, after: str | None = None, now: float | None = None) -> dict[str, bytes]:
     """The records of a CAR by path, each step proven. Raises InvalidProof."""
     roots, blocks = Blocks.of_car(raw)
+    if not roots:
+        raise InvalidProof("no commit is named")
     commit = read_commit(needed(blocks, roots[0], "the commit"))
     check_commit(commit, did=Did.parse(did), key=PublicKey.parse(key), after=after, now=now)
     found = read(blocks, commit.data)

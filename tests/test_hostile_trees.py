@@ -179,6 +179,11 @@ def _a_value_of_raw_bytes(_: Trees) -> bytes:
     return leaf(ZERO[0])[:-36] + b"\x01\x55" + leaf(ZERO[0])[-34:]
 
 
+@refused("a value is not the CID of a record")
+def _a_value_of_bytes_that_only_begin_like_a_cid(_: Trees) -> bytes:
+    return raw_node(None, {"k": bytes_json(ZERO[0]), "p": 0, "t": None, "v": bytes_json(VALUE + b"x")})
+
+
 @refused("a link to a subtree is not the CID of a DAG-CBOR block")
 def _a_tree_of_raw_bytes(_: Trees) -> bytes:
     return node(b"\x01\x55\x12\x20" + bytes(32), [(ONE[0], VALUE, None)])

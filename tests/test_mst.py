@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import libipld
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from catalog.syntax import Cid
 from tests.repos import build_tree, cid_of, entry, layer, node, shared_length
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "interop"
 
@@ -54,6 +55,29 @@ def test_a_slice_has_the_entries_between_two_keys(entries: dict[str, bytes], low
     found = read(blocks, root, low.encode(), high.encode())
     assert list(found.entries.items()) == sorted((k, v) for k, v in entries.items() if low <= k < high)
     assert set(found.nodes) <= set(read(blocks, root).nodes)
+
+
+def spans(blocks: Blocks, cid: bytes, lower: bytes, upper: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Every node from the root on, with the keys on its two sides."""
+    yield cid, lower, upper
+    found: Any = libipld.decode_dag_cbor(blocks.get(cid) or b"")
+    before, tree = lower, found["l"]
+    key = b""
+    for part in [*found["e"], None]:
+        key = upper if part is None else key[: part["p"]] + part["k"]
+        if tree is not None:
+            yield from spans(blocks, tree, before, key)
+        before, tree = key, part and part["t"]
+
+
+def test_the_nodes_that_are_read_are_those_that_may_hold_a_key_of_the_slice() -> None:
+    root, blocks = tree_of({f"app.example.post/{n}": cid_of(b"") for n in range(150)})
+    every = list(spans(blocks, root, b"", b"\xff"))
+    keys = [path.encode() for path in read(blocks, root).entries]
+    for low in keys:
+        for high in filter(layer, keys):  # such keys have trees beside them
+            nearby = [cid for cid, lower, upper in every if low < upper and lower < high]
+            assert list(read(blocks, root, low, high).nodes) == nearby
 
 
 @settings(max_examples=50)

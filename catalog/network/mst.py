@@ -122,7 +122,7 @@ def _steps(node: Node, between: tuple[bytes, bytes], wanted: tuple[bytes, bytes]
         if low <= key < high:
             steps.append((key, value))
         before = key
-    if (tree := trees[-1]) is not None and low < between[1] and before < high:
+    if (tree := trees[-1]) is not None and before < high:
         steps.append((tree, before, between[1], below))
     steps.reverse()
     return steps
@@ -170,8 +170,7 @@ def invert(blocks: Blocks, root: bytes, ops: Sequence[Op]) -> bytes:
     keys = [_checked(op) for op in ops]
     if len(set(keys)) < len(keys):
         raise InvalidProof("two operations are on one path")
-    # What was deleted comes back first: then a tree never shrinks for a while to one whose nodes aren't there.
-    for key, op in sorted(zip(keys, ops, strict=True), key=lambda pair: (pair[1].prev is None, pair[0])):
+    for key, op in zip(keys, ops, strict=True):
         if op.prev is None:
             tree.take(blocks, key, op.cid)
         elif op.cid is None:
