@@ -154,6 +154,19 @@ def test_a_broken_file_is_refused_with_its_reason(raw: bytes, reason: str) -> No
     assert refusal(raw).startswith(f"a.car: {reason}")
 
 
+def test_a_file_of_more_blocks_than_any_repository_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalog.network.car.MAX_BLOCKS", 3)
+    blocks = [(cid_of(b"%d" % n), b"%d" % n) for n in range(4)]
+    assert len(Blocks.of_car(car([ROOT], blocks[:3]))[1]) == 3
+    assert refusal(car([ROOT], blocks)) == "a.car: has more than 3 blocks"
+
+
+def test_a_block_that_was_put_in_under_half_a_cid_cannot_be_asked_for() -> None:
+    blocks = Blocks()
+    blocks.put(ROOT[:30], b"x")
+    assert blocks.get(ROOT[:30]) is None
+
+
 @given(raw=st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: HEAD + tail))
 def test_any_bytes_are_a_car_or_refused(raw: bytes) -> None:
     try:

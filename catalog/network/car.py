@@ -24,6 +24,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import repeat
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import libipld
@@ -34,10 +35,12 @@ from catalog.syntax import Cid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CBOR_CID", "CID_BYTES", "MAX_BLOCK", "Blocks", "is_cid", "no_garbage_collection"]
+__all__ = ["CBOR_CID", "CID_BYTES", "MAX_BLOCK", "MAX_BLOCKS", "Blocks", "is_cid", "no_garbage_collection"]
 
 MAX_BLOCK: Final = 2 * 2**20
 """The most bytes of a block: a record has at most 1 MiB, a frame of the firehose 2 MB of blocks."""
+MAX_BLOCKS: Final = 3_000_000
+"""The most blocks of a file: finding one again takes some 200 bytes, which may be more than it has itself."""
 CID_BYTES: Final = 36
 CBOR_CID: Final = b"\x01\x71\x12\x20"
 """How the CID of a record, tree node or commit begins: version 1, DAG-CBOR, SHA-256, 32 bytes."""
@@ -140,7 +143,7 @@ class Blocks:
 
 def _is_raw(block: bytes, cid: bytes) -> bool:
     """What is left when a block is not the DAG-CBOR block of a CID: raw bytes, or an odd kind of CID, or a lie."""
-    if not cid.startswith(_KINDS):
+    if not cid.startswith(_KINDS) or len(cid) != CID_BYTES:
         return False
     if cid[4:] != sha256(block).digest():
         raise InvalidProof("a block has the wrong CID: its bytes hash to another", where=str(Cid.of_binary(cid)))
@@ -173,7 +176,9 @@ def _sections(raw: bytes, start: int, where: str) -> dict[bytes, _Found]:
     found: dict[bytes, _Found] = {}
     here, end = start, len(raw)
     try:
-        while here < end:
+        for _ in repeat(None, MAX_BLOCKS):
+            if here >= end:
+                break
             length = raw[here]
             if length > 127 and 0 < (high := raw[here + 1]) < 128:
                 length += (high - 1) * 128
@@ -189,6 +194,8 @@ def _sections(raw: bytes, start: int, where: str) -> dict[bytes, _Found]:
             here += length
     except IndexError:
         here = end + 1
+    if here < end:
+        raise InvalidProof(f"has more than {MAX_BLOCKS:,} blocks", where=where)
     if here > end:
         raise InvalidProof("is cut off inside a block", where=where)
     return found
