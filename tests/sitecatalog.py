@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from catalog import datamodel
+from catalog.crawl import CrawlReport, HostReport, SourceReport
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
-from catalog.store import Found, Refused, Repo, Store
+from catalog.store import Found, PastCrawl, Refused, Repo, Store
 from catalog.syntax import AtUri, Did, Handle
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ DID = Did.parse("did:plc:ewvi7nxzyoun6zhxrhs64oiz")
 SEEN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOURCE = "pds:https://pds.example"
 COMMIT = "b" * 40
+CHANGED = "3kaaaaaaaaa2a"
+"""The first dataset: it was another one the day before."""
+UNPROVEN = "3kaaaaaaaaaba"
+"""The second dataset."""
 
 
 def uri(collection: str, rkey: str, did: Did = DID) -> AtUri:
@@ -93,14 +99,36 @@ def records(datasets: int) -> list[tuple[str, str, dict[str, Json]]]:
 def fill(path: Path, *, datasets: int = 4, extra: list[tuple[str, str, dict[str, Json]]] | None = None) -> None:
     """A store with one account's records: two schema versions, a lens, a label, a verification, and datasets."""
     found = [
-        Found(uri=uri(collection, rkey), cid=datamodel.record_cid(value), value=value, verified=True)
+        Found(uri=uri(collection, rkey), cid=datamodel.record_cid(value), value=value, verified=rkey != UNPROVEN)
         for collection, rkey, value in (*records(datasets), *(extra or []))
     ]
+    before = dataset(0, description="As it was.", tags=[])
+    old = Found(uri=uri(DATASET, CHANGED), cid=datamodel.record_cid(before), value=before)
     refused = [Refused(uri=str(uri(DATASET, "3kbroken")), reason="name: <b>is missing</b>", source=SOURCE)]
     repo = Repo(did=DID, source=SOURCE, handle=Handle.parse("waves.example.org"), rev="3kaaaaaaaaa2z")
     with Store.open(path) as store:
         store.configure([SOURCE], [])
+        store.replace(replace(repo, rev="3kaaaaaaaaa22"), [old], [], moment=SEEN - timedelta(days=1))
         store.replace(repo, found, refused, moment=SEEN)
+        store.put_crawl(PastCrawl(ended=SEEN, report=crawl_report(new=len(found)).json()))
+        store.put_crawl(PastCrawl(ended=SEEN, report=crawl_report(new=0, problems=("did:plc:x: <b>gone</b>",)).json()))
+
+
+def crawl_report(*, new: int, problems: tuple[str, ...] = ()) -> CrawlReport:
+    """Of a crawl of two hosts, one of which failed."""
+    hosts = tuple(
+        HostReport(
+            host=name, seen=1, changed=1, unchanged=0, new=new if name.startswith("pds") else 0, updated=0, removed=0,
+            refused=1, ways={"tree": 1}, requests=1234, bytes=5_678_901, seconds=2.5,
+        )
+        for name in ("pds.example", "plc.example")
+    )  # fmt: skip
+    source = SourceReport(
+        source=SOURCE, seen=2, changed=2, unchanged=0, new=new, updated=0, removed=0, ways={"tree": 2, "car": 1},
+        refused=(("at://x", "y"),), problems=problems, error="can't <i>be</i> reached" if problems else None,
+        requests=2468, bytes=11_357_802, seconds=3.0, hosts=hosts,
+    )  # fmt: skip
+    return CrawlReport(sources=(source,), seconds=3.25)
 
 
 MKDOCS = """\

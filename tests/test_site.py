@@ -11,14 +11,14 @@ import pytest
 from catalog.site.build import HIDDEN_FOLDER
 from catalog.site.parallel import in_parallel
 from catalog.site.shell import BODY, DESCRIPTION, TITLE
-from tests.sitecatalog import DID, MKDOCS, build, fill, mkdocs
+from tests.sitecatalog import CHANGED, DID, MKDOCS, UNPROVEN, build, fill, mkdocs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 HOME = "did-plc-ewvi7nxzyoun6zhxrhs64oiz"
-FIRST = f"datasets/{HOME}/3kaaaaaaaaa2a"
+FIRST = f"datasets/{HOME}/{CHANGED}"
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,31 @@ def test_the_status_page_names_what_was_refused_and_why(site: Path) -> None:
     text = _text(site, "status")
     assert "3kbroken" in text
     assert "name: &lt;b&gt;is missing&lt;/b&gt;" in text
+
+
+def test_the_status_page_tells_what_the_last_crawl_did(site: Path) -> None:
+    """By source and host, with what couldn't be read; what others wrote is text."""
+    text = _text(site, "status")
+    for words in ("2026-11-20 12:00 UTC", "plc.example", "2,468", "11.4 MB", "tree&nbsp;2", "Crawls before it"):
+        assert words in text
+    assert "can&#39;t &lt;i&gt;be&lt;/i&gt; reached" in text
+    assert "did:plc:x: &lt;b&gt;gone&lt;/b&gt;" in text
+
+
+def test_what_is_not_proven_is_shown_so(site: Path) -> None:
+    """A mark at the name and words among the facts; what is proven has none."""
+    for address, proven in ((FIRST, True), (f"datasets/{HOME}/{UNPROVEN}", False)):
+        text = _text(site, address)
+        assert (">unverified</span>" in text) is not proven
+        assert ("proven against its repository’s signed commit" in text) is proven
+
+
+def test_history_tells_what_changed_and_when(site: Path) -> None:
+    """The fields that differ from the version before, with the rev of each version."""
+    text = _text(site, f"datasets/{HOME}/{CHANGED}")
+    assert "2 versions seen" in text
+    assert "3kaaaaaaaaa2z" in text
+    assert "changed description, tags" in text
 
 
 def test_the_columns_of_the_browse_page_are_equally_long_and_met_by_the_text_index(site: Path) -> None:
