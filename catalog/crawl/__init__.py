@@ -33,7 +33,7 @@ from catalog.crawl import sources as kinds
 from catalog.crawl.drafts import DRAFT_DID
 from catalog.crawl.live import Follower
 from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
-from catalog.crawl.repositories import Crawler
+from catalog.crawl.repositories import Crawler, Locks
 from catalog.crawl.schedule import Schedule
 from catalog.errors import CatalogError, StoreError
 from catalog.network.http import Client
@@ -64,7 +64,7 @@ def crawl(
     :class:`~catalog.errors.StoreBusy` when another crawl is at work on the store, and :class:`StoreError`.
     """
     with store.crawling(), Client(settings.network, parks=True) as client:
-        return _round(settings, store, client, settings.sources, progress, watch)
+        return _round(settings, store, client, Locks(), settings.sources, progress, watch)
 
 
 def follow(
@@ -86,8 +86,9 @@ def follow(
     streams = [source for source in settings.sources if source.kind in STREAMS]
     others = [source for source in settings.sources if source.kind not in STREAMS]
     with store.crawling(), Client(settings.network, parks=True) as client, Schedule() as schedule:
-        first = _round(settings, store, client, settings.sources, progress, watch)
-        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny))
+        locks = Locks()
+        first = _round(settings, store, client, locks, settings.sources, progress, watch)
+        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny), locks=locks)
         tallies = [Tally(source=str(source)) for source in streams]
         followers = [
             Follower(source, crawler, tally, settings.network) for source, tally in zip(streams, tallies, strict=True)
@@ -103,7 +104,7 @@ def follow(
             if schedule.broken:
                 stop.set()
             elif others and time.monotonic() >= due:
-                last, due = _round(settings, store, client, others, progress, None), time.monotonic() + every
+                last, due = _round(settings, store, client, locks, others, progress, None), time.monotonic() + every
         for thread in threads:
             thread.join()
         schedule.stop()
@@ -135,6 +136,7 @@ def _round(  # noqa: PLR0917 — as its callers got them
     settings: CatalogSettings,
     store: Store,
     client: Client,
+    locks: Locks,
     sources: Sequence[Source],
     progress: Callable[[str], object] | None,
     watch: Callable[[Sequence[Tally]], object] | None,
@@ -144,7 +146,7 @@ def _round(  # noqa: PLR0917 — as its callers got them
     tallies = [Tally(source=str(source)) for source in sources]
     with Schedule() as schedule:
         store.configure([str(source) for source in settings.sources], settings.deny)
-        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny))
+        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny), locks=locks)
         if watch is not None:
             watch(tallies)
         followers = []

@@ -260,7 +260,10 @@ class Follower:
         if not crawler.allows(event.did):
             return
         self._wanted.track(event.did)
-        with crawler.alone_with(event.did):
+        with crawler.locks.alone_with(event.did, wait=False) as alone:
+            if not alone:  # it is being visited, which may take its time; the stream doesn't wait
+                self._visit(event.did, event.seq)
+                return
             known = crawler.store.repo(event.did)
             if known is not None and known.rev is not None and event.rev <= known.rev:
                 return
@@ -302,8 +305,8 @@ class Follower:
         return reading
 
     def _hide(self, did: Did, status: str | None) -> None:
-        with self._crawler.alone_with(did):
-            known = self._crawler.store.repo(did)
+        with self._crawler.locks.alone_with(did, wait=False) as alone:
+            known = self._crawler.store.repo(did) if alone else None  # who is visiting it finds out by himself
             if known is not None and known.active:
                 self._crawler.store.put_repo(replace(known, active=False, status=status, rev=None))
 

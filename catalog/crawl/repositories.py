@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from catalog.network.repo import CheckedRecord
     from catalog.store import Store
 
-__all__ = ["PART", "Crawler", "host_of", "paths_in"]
+__all__ = ["PART", "Crawler", "Locks", "host_of", "paths_in"]
 
 PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)
@@ -48,6 +48,26 @@ class _DidLock:
         self.lock = Lock()
 
 
+class Locks:
+    """A lock for each account, for all that write into one store: else what was read first might be stored last."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._locks: WeakValueDictionary[str, _DidLock] = WeakValueDictionary()
+
+    @contextmanager
+    def alone_with(self, did: str, *, wait: bool = True) -> Iterator[bool]:
+        """Be the only thread that reads or writes this account. Without ``wait``: whether it is."""
+        with self._lock:
+            found = self._locks.setdefault(did, _DidLock())
+        held = found.lock.acquire(blocking=wait)
+        try:
+            yield held
+        finally:
+            if held:
+                found.lock.release()
+
+
 class Crawler:
     """Brings repositories to the store. Each is read at most once in its life, which is one crawl; for many threads."""
 
@@ -59,16 +79,17 @@ class Crawler:
         schedule: Schedule,
         *,
         deny: frozenset[Did],
+        locks: Locks,
     ) -> None:
         self.client = client
         self.store = store
         self.schedule = schedule
+        self.locks = locks
         self.resolver = Resolver(client, settings)
         self._plc = host_of(settings.plc_url)
         self._reader = Reader(client, PART)
         self._deny = deny
         self._lock = Lock()
-        self._locks: WeakValueDictionary[str, _DidLock] = WeakValueDictionary()
         self._claimed: set[str] = set()
         self._failures: Counter[str] = Counter()
         """By host, in a row."""
@@ -98,14 +119,6 @@ class Crawler:
         with self._lock:
             self._claimed.clear()
             self._failures.clear()
-
-    @contextmanager
-    def alone_with(self, did: Did) -> Iterator[None]:
-        """Be the only thread that reads or writes this account: else what was read first might be stored last."""
-        with self._lock:
-            lock = self._locks.setdefault(did, _DidLock())
-        with lock.lock:
-            yield
 
     # --- visits ----------------------------------------------------------------------------------------------------
 
@@ -170,7 +183,7 @@ class Crawler:
                 identity = None if fresh else self.remembered(known)
                 self.visit(tally, identity or self.resolver.resolve(did, fresh=fresh))
             except NetworkError:
-                with self.alone_with(did):
+                with self.locks.alone_with(did):
                     known = self.store.repo(did)
                     unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
                     self.store.put_repo(unread)
@@ -190,7 +203,7 @@ class Crawler:
 
     def visit(self, tally: Tally, identity: Identity) -> None:
         """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
-        with self.alone_with(identity.did):
+        with self.locks.alone_with(identity.did):
             self._visit(tally, identity)
 
     def _visit(self, tally: Tally, identity: Identity) -> None:
@@ -213,7 +226,7 @@ class Crawler:
 
     def _listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
         """An account that a PDS lists, with a rev that we don't know."""
-        with self.alone_with(state.did):
+        with self.locks.alone_with(state.did):
             self._listed_alone(tally, pds, state)
 
     def _listed_alone(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
