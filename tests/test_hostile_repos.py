@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import subprocess
+import sys
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -228,3 +231,11 @@ def test_whatever_is_done_to_a_file_only_its_own_records_pass_for_proven(changes
     except InvalidProof:
         return
     assert records == ENCODED
+
+
+def test_the_soak_finds_nothing_in_two_seconds() -> None:
+    """The long run is ``benchmarks/soak_fuzz.py`` by hand; here, that it still runs."""
+    script = Path(__file__).resolve().parents[1] / "benchmarks" / "soak_fuzz.py"
+    done = subprocess.run([sys.executable, str(script), "2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "none wrong" in done.stdout
