@@ -10,12 +10,15 @@ import pytest
 
 from catalog.config import NetworkSettings
 from catalog.errors import InvalidProof, NetworkError, RequestFailed
+from catalog.network.car import Blocks
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
-from catalog.network.proof import Account, Part, Reader, Reading
+from catalog.network.keys import PublicKey
+from catalog.network.proof import Account, Part, Reader, Reading, read_blocks
 from catalog.records import COLLECTIONS, DATASET, LABEL
 from catalog.syntax import Did
 from tests.fakes import Asked, Fake, answer, fake_server, forward
+from tests.repos import SigningKey, build_repo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -255,3 +258,14 @@ def test_a_server_that_fails_is_not_one_that_lacks_something(repository: Reposit
     repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = lambda handler, _: answer(handler, {}, 403)
     with pytest.raises(NetworkError):
         repository.read()
+
+
+def test_one_large_block_under_many_paths_is_not_read_many_times() -> None:
+    """A small file could mean a hundred gigabytes of records."""
+    did, key = "did:plc:" + "a" * 24, SigningKey()
+    value: Json = {"$type": LABEL, "name": "x" * 900_000}
+    raw = build_repo({f"{LABEL}/{number}": value for number in range(400)}, did=did, key=key)
+    roots, blocks = Blocks.of_car(raw)
+    account = Account(did=Did(did), pds="", key=PublicKey.parse(key.did_key), known={})
+    with pytest.raises(RequestFailed, match="dataset records of more than"):
+        read_blocks(roots, blocks, account, Part(COLLECTIONS))

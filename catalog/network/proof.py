@@ -47,6 +47,8 @@ MAX_REPO: Final = 512 * 2**20
 """Bytes of a repository that is read whole."""
 MAX_RECORDS: Final = 100_000
 """Records of the part; beyond that the repository is not read."""
+MAX_BYTES: Final = 256 * 2**20
+"""Bytes of records that are read at a time; the same."""
 _CIDS: Final = 100
 """CIDs in one getBlocks: a URL of 6.5 kB, where servers take 8."""
 _MAX_BLOCKS: Final = 120_000_000
@@ -111,6 +113,16 @@ class Reading:
     unread: dict[Unread, None] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     tree: bytes | None = None
+    size: int = 0
+
+    def add(self, record: CheckedRecord) -> None:
+        """Add a record. Raises :class:`RequestFailed` when there are too many bytes of them: a tree may name one large
+        block a hundred thousand times.
+        """
+        self.size += record.size
+        if self.size > MAX_BYTES:
+            raise RequestFailed(f"dataset records of more than {MAX_BYTES:,} bytes", where=record.uri.authority)
+        self.records.append(record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +270,7 @@ class Reader:
         for entry in self._list(account, reading):
             if entry.uri not in seen:
                 seen.add(entry.uri)
-                reading.records.append(entry)
+                reading.add(entry)
         return reading
 
     def _list(self, account: Account, reading: Reading) -> Iterator[CheckedRecord]:
@@ -335,10 +347,12 @@ def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at 
         if raw is None:
             raise InvalidProof("the block of a record is missing", where=f"at://{did}/{path}")
         try:
-            reading.records.append(take(did, path, cid, raw))
+            record = take(did, path, cid, raw)
         except CatalogError as error:
-            name = Cid.of_binary(cid)
-            reading.unread[Unread(uri=f"at://{did}/{path}", cid=name, reason=str(error))] = None
+            uri = f"at://{did}/{path}"
+            reading.unread[Unread(uri=uri, cid=Cid.of_binary(cid), reason=str(error))] = None
+        else:
+            reading.add(record)
 
 
 def take(did: Did, path: str, cid: bytes, raw: bytes) -> CheckedRecord:
@@ -347,7 +361,7 @@ def take(did: Did, path: str, cid: bytes, raw: bytes) -> CheckedRecord:
     uri = AtUri.parse(f"at://{did}/{path}")
     value = decode(raw)
     check_type(value, str(uri.collection))
-    return CheckedRecord(uri=uri, cid=Cid.of_binary(cid), value=value)
+    return CheckedRecord(uri=uri, cid=Cid.of_binary(cid), value=value, size=len(raw))
 
 
 def _commit(account: Account, roots: Sequence[bytes], blocks: Blocks) -> SignedCommit:

@@ -77,6 +77,8 @@ class CheckedRecord:
     uri: AtUri
     cid: Cid
     value: Json
+    size: int
+    """Bytes of its block."""
 
 
 def list_repos(client: Client, pds: str) -> Iterator[RepoState]:
@@ -146,7 +148,7 @@ def checked(listed: ListedRecord, did: Did, collection: str) -> CheckedRecord:
     if cid != listed.cid:
         raise RequestFailed(f"its content has the CID {cid}, it was listed with {_shown(listed.cid)}")
     check_type(listed.value, collection)
-    return CheckedRecord(uri=uri, cid=cid, value=listed.value)
+    return CheckedRecord(uri=uri, cid=cid, value=listed.value, size=len(raw))
 
 
 def check_type(value: Json, collection: str) -> None:
