@@ -200,10 +200,10 @@ def _is_missing(value: object) -> bool:
 
 
 def _unaliased(hint: Any) -> Any:  # noqa: ANN401 - a type form
-    """What ``type X = …`` stands for, which numpy's ``NDArray`` may be."""
-    if hasattr(hint, "__value__"):
+    """What ``type X = …`` stands for, which numpy's ``NDArray`` may be, and what a name for that one stands for."""
+    while hasattr(hint, "__value__"):
         origin = get_origin(hint)
-        return hint.__value__ if origin is None else origin.__value__[get_args(hint)]
+        hint = hint.__value__ if origin is None else origin.__value__[get_args(hint)]
     return hint
 
 
