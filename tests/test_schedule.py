@@ -49,22 +49,27 @@ def test_a_slow_host_holds_up_nobody_else() -> None:
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_host_gets_more_at_a_time_once_it_has_answered(*, answers: bool) -> None:
     """Until then one; never more than its share."""
-    lock, running, most = threading.Lock(), [0], [0]
+    changed, running, most = threading.Condition(), [0], [0]
 
     def work() -> bool:
-        with lock:
+        with changed:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        time.sleep(0.002)
-        with lock:
+            changed.notify_all()
+            if answers and len(done) > 0:  # as many as may come do come
+                changed.wait_for(lambda: most[0] >= 3, timeout=10)
+            else:
+                changed.wait(0.01)
             running[0] -= 1
+            done.append(1)
         return answers
 
+    done: list[int] = []
     with Schedule(threads=10, per_host=3) as schedule:
-        for _ in range(40):
+        for _ in range(20):
             schedule.add("host", work)
         schedule.wait()
-    assert most[0] == (3 if answers else 1)
+    assert (most[0], len(done)) == (3 if answers else 1, 20)
 
 
 def test_work_may_add_work_and_all_of_it_is_waited_for() -> None:

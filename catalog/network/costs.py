@@ -1,14 +1,12 @@
 """What it costs to read a part of a repository, and the whole of it: estimated from the first look at its tree.
 
 Random as they are, trees tell their size: of n keys about a quarter is of layer 1 and above, a sixteenth of layer 2 and
-above, and so on. Two estimates are made, and the larger one counts, as reading a large whole for a small part is the
-costlier mistake.
+above, and so on. That is a rough guess, so that what a wrong one may cost is bounded too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Final
 
 import libipld
@@ -16,20 +14,21 @@ import libipld
 from catalog.network.mst import layer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from catalog.network.car import Blocks
     from catalog.network.mst import Slice
 
-__all__ = ["Speed", "keys_in_all", "whole_is_cheaper"]
+__all__ = ["Speed", "worth_of_whole"]
 
 # Bytes, measured on repositories of posts and of datasets.
 _RECORD_BYTES: Final = 850
 """A dataset record with its share of the tree."""
 _KEY_BYTES: Final = 430
 """A record of a network of posts with its share of the tree."""
-_SLACK_BYTES: Final = 100_000
-"""A whole may weigh this much more than twice the part, for the requests that it saves."""
+_SLACK_BYTES: Final = 60_000
+"""A whole may weigh this much more than the part, for the requests that it saves."""
+_NEAR: Final = 2
+"""The highest layer of a missing node that something can be said of: below it are about 64 keys, or a few. Of higher
+ones the next level is looked at first."""
 _CIDS: Final = 100
 """Blocks in a request."""
 
@@ -42,27 +41,30 @@ class Speed:
     throughput: float = 2_000_000.0
 
 
-def keys_in_all(path: Iterable[bytes], layer: int) -> int:
-    """About how many keys a tree has: from its root's layer, and from the nodes on one way down."""
-    widths: list[int] = [len(libipld.decode_dag_cbor(block)["e"]) + 1 for block in path]
-    if not widths:
-        return 0
-    return max(widths[0] << 2 * max(layer, 0), prod(widths))
+def worth_of_whole(part: Slice, blocks: Blocks, *, root: bytes, anew: bool, speed: Speed) -> int:
+    """How many bytes the whole may have at most to be cheaper than the rest of the part; 0 when it seems to have more.
 
-
-def whole_is_cheaper(part: Slice, blocks: Blocks, *, keys_in_all: int, anew: bool, speed: Speed) -> bool:
-    """Whether the rest of a part would cost more than the whole, in time; never much more than that in bytes.
-
-    ``anew`` says that nothing of the part is known yet: then all its records are still to come.
+    In time it must be cheaper, in bytes it may weigh a little more. The caller stops reading at that many bytes: so a
+    wrong guess costs about what the part does, and no more. ``anew`` says that nothing of the part is known yet: then
+    all its records are still to come.
     """
     layers = _missing_layers(part, blocks)
+    if max(layers) > _NEAR:
+        return 0
     keys = len(part.entries) + sum(4 << 2 * layer for layer in layers) if anew else sum(layers) + len(layers)
     part_bytes = keys * _RECORD_BYTES
-    whole_bytes = max(keys_in_all, keys) * _KEY_BYTES
+    whole_bytes = max(_keys_in_all(blocks.get(root) or b"", part.layer), keys) * _KEY_BYTES
     requests = max(layers) + 2 + keys / _CIDS
     part_seconds = requests * speed.latency + part_bytes / speed.throughput
     whole_seconds = speed.latency + whole_bytes / speed.throughput
-    return whole_seconds < part_seconds and whole_bytes <= 2 * part_bytes + _SLACK_BYTES
+    most = part_bytes + _SLACK_BYTES
+    return most if whole_seconds < part_seconds and whole_bytes <= most else 0
+
+
+def _keys_in_all(root: bytes, layer: int) -> int:
+    """About how many keys a tree has: each of its root's stands for as many as its layer makes rare."""
+    entries: list[object] = libipld.decode_dag_cbor(root)["e"]
+    return len(entries) << 2 * max(layer, 0)
 
 
 def _missing_layers(part: Slice, blocks: Blocks) -> list[int]:

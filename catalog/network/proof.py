@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
@@ -29,7 +30,7 @@ from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFail
 from catalog.network import mst
 from catalog.network.car import Blocks
 from catalog.network.commit import SignedCommit, check_commit, read_commit
-from catalog.network.costs import Speed, keys_in_all, whole_is_cheaper
+from catalog.network.costs import Speed, worth_of_whole
 from catalog.network.repo import CheckedRecord, check_type, checked, describe_repo, list_records
 from catalog.syntax import AtUri, Cid
 
@@ -172,22 +173,22 @@ class Reader:
         # What is written most, posts, lies just before the part: the way to its edge is what most often changed.
         roots, blocks = self._proof_of(account, f"{min(self._part.collections)}/0")
         commit = _commit(account, roots, blocks)
-        first = mst.read(blocks, commit.data, self._part.low, self._part.high)
-        keys, speed = (
-            keys_in_all((blocks.get(cid) or b"" for cid in first.nodes), first.layer),
-            self._speed(account.pds),
-        )
         if account.tree is not None:
             blocks.add(Blocks.of_car(account.tree)[1])
+        whole = not self._lacks(account.pds, _REPO)
         for _ in range(_ROUNDS):
             part = mst.read(blocks, commit.data, self._part.low, self._part.high)
             if len(part.entries) > MAX_RECORDS:
                 raise RequestFailed(f"more than {MAX_RECORDS:,} dataset records", where=account.did)
             if not part.missing:
                 break
-            whole = not self._lacks(account.pds, _REPO)
-            if whole and whole_is_cheaper(part, blocks, keys_in_all=keys, anew=not known, speed=speed):
-                return self._by_car(account)
+            if whole:
+                speed = self._speed(account.pds)
+                most = worth_of_whole(part, blocks, root=commit.data, anew=not known, speed=speed)
+                if most:
+                    whole = False  # tried once; where it is too large, it goes on as it began
+                    with suppress(_LackingError):
+                        return self._by_car(account, most)
             blocks.add(self._blocks(account, part.missing))
         else:
             raise InvalidProof(f"a tree of more than {_ROUNDS} levels", where=account.did)
@@ -232,10 +233,10 @@ class Reader:
 
     # --- the other ways --------------------------------------------------------------------------------------------
 
-    def _by_car(self, account: Account) -> Reading:
+    def _by_car(self, account: Account, most: int = MAX_REPO) -> Reading:
         try:
             parameters = [("did", str(account.did))]
-            raw = self._ask(account, _REPO, parameters, max_bytes=MAX_REPO, seconds=900)
+            raw = self._ask(account, _REPO, parameters, max_bytes=most, seconds=900)
         except ResponseTooLarge:
             raise _LackingError from None
         roots, blocks = Blocks.of_car(raw, where=f"{account.pds} getRepo {account.did}")
