@@ -22,14 +22,14 @@ def _choice(ours: int, others: int, speed: Speed, *, known: bool = False, name: 
     keys += [f"app.bsky.feed.post/{name}{number}" for number in range(others)]
     nodes: dict[bytes, bytes] = {}
     root = build_tree({key.encode(): cid_of(key.encode()) for key in keys}, nodes)
+    here = Blocks()
     if known:  # all nodes are held but those on the way to one key, which changed
         everything = Blocks()
         _bring(everything, nodes, tuple(nodes))
-        changed = sorted(keys)[-1].encode()
+        changed = max(keys).encode()
         way_there = mst.read(everything, root, changed, changed + b"\0").nodes
         _bring(here, nodes, tuple(cid for cid in nodes if cid not in way_there))
     edge = f"{min(COLLECTIONS)}/0".encode()
-    here = Blocks()
     _bring(here, nodes, (root,))
     while (way := mst.read(here, root, edge, edge + b"\0")).missing:
         _bring(here, nodes, way.missing)
