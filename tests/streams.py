@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PATH = "/xrpc/com.atproto.sync.subscribeRepos"
 TIME = "2026-01-02T03:04:05.678Z"
+DID = "did:plc:" + "a" * 24
 
 
 def frame(kind: str, body: Json) -> bytes:
@@ -76,7 +77,9 @@ def activate(account: Account) -> None:
 def recording(network: Network, *, silence: float = 1.0) -> Iterator[list[bytes]]:
     """The frames that the PDS sends for what happens meanwhile; the list is filled at the end."""
     frames: list[bytes] = []
-    with connect(network.pds_url.replace("http", "ws", 1) + PATH, max_size=None, proxy=None) as stream:
+    url = network.pds_url.replace("http", "ws", 1) + PATH
+    # Nobody reads meanwhile: everything is queued, and no ping waits for an answer behind it.
+    with connect(url, max_size=None, max_queue=None, ping_interval=None, proxy=None) as stream:
         yield frames
         try:
             while True:

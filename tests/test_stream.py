@@ -386,7 +386,7 @@ LIES: dict[str, tuple[Callable[[CommitEvent], CommitEvent], str]] = {
     "a deletion of what is there": (lambda e: replace(e, ops=(replace(e.ops[0], cid=None),)), "still in the tree"),
     "a change told as new": (lambda e: replace(e, ops=(replace(e.ops[0], prev=None),)), "don't lead back to prevData"),
     "an operation twice": (lambda e: replace(e, ops=e.ops * 2), "two operations are on one path"),
-    "a path that is none": (lambda e: replace(e, ops=(replace(e.ops[0], path="nowhere"),)), "nowhere"),
+    "a path that is none": (lambda e: replace(e, ops=(replace(e.ops[0], path="nowhere"),)), "is not a path"),
     "another account": (lambda e: replace(e, did=Did(DID)), "of another account"),
     "another rev": (lambda e: replace(e, rev=Tid(REV)), "the event has the rev"),
     "another commit": (lambda e: replace(e, commit=SOME_CID), "not those of its commit"),
