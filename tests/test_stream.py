@@ -327,6 +327,36 @@ def test_every_recorded_commit_proves_its_records(recorded: Recorded, network: N
     assert len(have) == 10
 
 
+def test_a_commit_of_many_operations_is_proven(network: Network) -> None:
+    """As applyWrites makes them: some created, some changed, some deleted, in no order; until nothing is left."""
+    account = network.account("many")
+
+    def write(kind: str, number: int, **more: object) -> dict[str, object]:
+        return {"$type": f"com.atproto.repo.applyWrites#{kind}", "collection": LABEL, "rkey": f"r{number}", **more}
+
+    rounds = [
+        [write("create", n, value=_record(f"n{n}")) for n in range(150)],
+        [write("delete", n) for n in range(0, 60, 2)]
+        + [write("update", n, value=_record("new")) for n in range(61, 120, 3)]
+        + [write("create", n, value=_record(f"n{n}")) for n in range(199, 149, -1)],
+        [write("delete", n) for n in (*range(1, 60, 2), *range(60, 199))],
+        [write("create", n, value=_record(f"n{n}")) for n in (0, 2)] + [write("delete", 199)],
+        [write("delete", n) for n in (0, 2)],
+    ]
+    with recording(network) as frames:
+        for writes in rounds:
+            network.post("com.atproto.repo.applyWrites", {"repo": account.did, "writes": writes}, account)
+    key, before = signing_key(network, account.did), None
+    events = [event for raw in frames if isinstance(event := read_frame(raw, NOBODY), CommitEvent)]
+    assert [len(event.ops) for event in events] == [len(writes) for writes in rounds]
+    for event, writes in zip(events, rounds, strict=True):
+        proven = check_commit_event(event, NOBODY, key=key)
+        assert before is None or event.prev_data == before
+        before = proven.commit.data
+        deleted = {f"{LABEL}/{write['rkey']}" for write in writes if str(write["$type"]).endswith("delete")}
+        assert {path for path, raw in proven.records.items() if raw is None} == deleted
+
+
 def _an_update(recorded: Recorded) -> CommitEvent:
     return next(event for event in recorded.commits(of=recorded.author) if event.ops and event.ops[0].prev)
 

@@ -25,12 +25,14 @@ _MAX_TIME: Final = 2**53
 class Hint:
     """Something happened to an account. ``time_us`` (µs since 1970) is the cursor.
 
+    ``collection`` is that of the record that a commit is said to have changed; None where none is told.
     ``active`` is False where the account is said to be gone, and ``status`` why; ``identity`` says that its handle, key
     or PDS may have changed.
     """
 
     did: Did
     time_us: int
+    collection: str | None = None
     identity: bool = False
     active: bool = True
     status: str | None = None
@@ -64,6 +66,10 @@ def read_hint(text: str | bytes) -> Hint | None:
             active=active,
             status=status[:50] if isinstance(status, str) else None,
         )
-    if kind in ("commit", "identity"):
-        return Hint(did=did, time_us=moment, identity=kind == "identity")
+    if kind == "identity":
+        return Hint(did=did, time_us=moment, identity=True)
+    if kind == "commit":
+        told = message.get("commit")
+        collection = told.get("collection") if isinstance(told, dict) else None
+        return Hint(did=did, time_us=moment, collection=collection if isinstance(collection, str) else None)
     return None
