@@ -111,39 +111,39 @@ class Filled:
             list(pool.map(lambda account: self._write(account, self._posts(account, each)), chosen))
 
     def change(self, share: float) -> tuple[int, int, int]:
-        """Change, create and delete a share of the dataset entries, a few in each account chosen; how many of each."""
-        chance = random.Random(self.seed)  # noqa: S311 — the same changes every time
-        total = sum(map(len, self.records.values()))
-        count = round(total * share)
-        updated = created = deleted = 0
-        while updated + created + deleted < count:
+        """Update, create and delete a share of the dataset entries, a few in each account chosen; how many of each."""
+        chance = random.Random(f"{self.seed} {self._micros}")  # noqa: S311 — the same changes every time
+        left = round(sum(map(len, self.records.values())) * share)
+        counts = [0, 0, 0]
+        while left > 0:
             account = chance.choice(self.accounts)
             keys = self.records[account.did]
-            writes: list[dict[str, Json]] = []
-            for _ in range(min(5, count - updated - created - deleted)):
-                kind = chance.random()
-                if kind < 0.6:
-                    writes.append(
-                        _write("update", DATASET, keys[-1 - updated % 20], self._dataset(account.did, chance))
-                    )
-                    updated += 1
-                    keys.insert(0, keys.pop())  # another one the next time
-                elif kind < 0.9:
+            chosen = chance.sample(keys, min(5, left, len(keys)))
+            left -= max(1, len(chosen))
+            writes = []
+            for key in chosen:
+                kind = chance.choices((0, 1, 2), (6, 3, 1))[0]
+                counts[kind] += 1
+                value = self._dataset(account.did, chance)
+                if kind == 0:
+                    writes.append(_write("update", DATASET, key, value))
+                elif kind == 1:
                     keys.append(self._key())
-                    writes.append(_write("create", DATASET, keys[-1], self._dataset(account.did, chance)))
-                    created += 1
+                    writes.append(_write("create", DATASET, keys[-1], value))
                 else:
-                    writes.append(_write("delete", DATASET, keys.pop(0)))
-                    deleted += 1
-            merged = {str(write["rkey"]): write for write in writes}
-            updated -= len(writes) - len(merged)
-            self._write(account, list(merged.values()))
-        return updated, created, deleted
+                    keys.remove(key)
+                    writes.append(_write("delete", DATASET, key))
+            self._write(account, writes)
+        return counts[0], counts[1], counts[2]
 
     def listed(self) -> dict[str, str]:
         """What the PDS says there is, by URI the CID: asked page by page, account by account."""
+        return self.listed_of(self.accounts)
+
+    def listed_of(self, accounts: list[Account]) -> dict[str, str]:
+        """The same of some accounts only."""
         found: dict[str, str] = {}
-        for account in self.accounts:
+        for account in accounts:
             for collection in (SCHEMA, DATASET, LABEL):
                 cursor: dict[str, str] = {}
                 while True:

@@ -254,6 +254,33 @@ def test_a_repository_that_changes_while_it_is_read_is_read_anew(repository: Rep
     assert repository.known == repository.listed()
 
 
+def test_a_record_that_its_server_has_lost_takes_no_other_with_it(repository: Repository) -> None:
+    """It is told as unread, and found as soon as it is there again; whatever way it is read in."""
+    repository.lacks("com.atproto.sync.getRepo")
+    lost = repository.listed()
+    path, cid = min(lost.items())
+    # All labels are alike, and a tree names a block as often as it is used; so one is made another.
+    repository.network.put_record(
+        repository.owner, LABEL, path.rpartition("/")[2], _label(repository.owner.did, "lost")
+    )
+    cid = repository.listed()[path]
+
+    def route(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        if cid in handler.path:
+            answer(handler, {"error": "InvalidRequest", "message": f"Could not find cids: {cid}"}, 400)
+            return
+        status, kind, body = forward(handler, repository.network.pds_url)
+        answer(handler, body, status, Content_Type=kind)
+
+    repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
+    reading = repository.read()
+    assert (reading.way, len(reading.records), len(reading.unread)) == ("tree", LABELS - 1, 1)
+    assert [(item.uri.endswith(path), item.cid) for item in reading.unread] == [(True, None)]
+    del repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"]
+    assert [str(record.cid) for record in repository.read().records] == [cid]
+    assert repository.known == repository.listed()
+
+
 def test_a_closed_account_is_told_as_such(repository: Repository) -> None:
     """It is no missing method."""
     repository.network.post("com.atproto.server.deactivateAccount", {}, repository.owner)

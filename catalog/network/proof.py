@@ -160,15 +160,16 @@ class Reader:
     # --- tree ------------------------------------------------------------------------------------------------------
 
     def _by_tree(self, account: Account) -> Reading:
+        before: bytes | None = None
         for _ in range(_RESTARTS):
             try:
-                return self._tree_once(account)
-            except _MovedOnError:
-                continue
-        self._lacking.add((urlsplit(account.pds).netloc, _BLOCKS))  # it may, but never had the blocks it just named
-        raise _LackingError
+                return self._tree_once(account, before)
+            except _MovedOnError as error:
+                before = error.commit
+        raise _LackingError  # it has never had the nodes that it just named
 
-    def _tree_once(self, account: Account) -> Reading:
+    def _tree_once(self, account: Account, before: bytes | None) -> Reading:
+        """Read it once. ``before`` is the commit at which blocks were missing the last time."""
         known = _binary(account.known)
         # What is written most, posts, lies just before the part: the way to its edge is what most often changed.
         roots, blocks = self._proof_of(account, f"{min(self._part.collections)}/0")
@@ -189,14 +190,14 @@ class Reader:
                     whole = False  # tried once; where it is too large, it goes on as it began
                     with suppress(_LackingError):
                         return self._by_car(account, most)
-            blocks.add(self._blocks(account, part.missing))
+            blocks.add(self._blocks(account, part.missing, commit))
         else:
             raise InvalidProof(f"a tree of more than {_ROUNDS} levels", where=account.did)
         reading = Reading(way="tree", commit=commit, tree=as_car(part.nodes, blocks))
         wanted = [cid for path, cid in part.entries.items() if known.get(path) != cid and self._part.has(path)]
         for at in range(0, len(wanted), _CIDS):
-            brought = self._blocks(account, list(dict.fromkeys(wanted[at : at + _CIDS])))
-            blocks.add(brought)
+            some = list(dict.fromkeys(wanted[at : at + _CIDS]))
+            blocks.add(self._records(account, some, commit, lost=before == commit.cid))
         _take_all(account.did, self._part, part.entries, blocks, reading, known)
         return reading
 
@@ -206,7 +207,21 @@ class Reader:
         raw = self._ask(account, _RECORD, parameters, max_bytes=_MAX_PROOF)
         return Blocks.of_car(raw, where=f"{account.pds} getRecord {account.did}")
 
-    def _blocks(self, account: Account, cids: Sequence[bytes]) -> Blocks:
+    def _records(self, account: Account, cids: Sequence[bytes], commit: SignedCommit, *, lost: bool) -> Blocks:
+        """The blocks of records. Servers lose some; where that is known (``lost``) all the others are found."""
+        try:
+            return self._blocks(account, cids, commit)
+        except _MovedOnError:
+            if not lost:
+                raise
+        if len(cids) == 1:
+            return Blocks()
+        middle = len(cids) // 2
+        brought = self._records(account, cids[:middle], commit, lost=True)
+        brought.add(self._records(account, cids[middle:], commit, lost=True))
+        return brought
+
+    def _blocks(self, account: Account, cids: Sequence[bytes], commit: SignedCommit) -> Blocks:
         """These blocks. Raises _MovedOnError when the server doesn't have one of them any more."""
         brought = Blocks()
         for at in range(0, len(cids), _CIDS):
@@ -216,11 +231,11 @@ class Reader:
                 raw = self._ask(account, _BLOCKS, parameters, max_bytes=_MAX_BLOCKS)
             except RequestFailed as error:
                 if error.status == 400 and error.name in ("InvalidRequest", "BlockNotFound", ""):
-                    raise _MovedOnError from None
+                    raise _MovedOnError(commit.cid) from None
                 raise
             brought.add(Blocks.of_car(raw, where=f"{account.pds} getBlocks {account.did}")[1])
             if any(cid not in brought for cid in some):
-                raise _MovedOnError
+                raise _MovedOnError(commit.cid)
         return brought
 
     def _speed(self, pds: str) -> Speed:
@@ -345,8 +360,10 @@ def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at 
             reading.kept.append(path)
             continue
         raw = blocks.get(cid)
-        if raw is None:
-            raise InvalidProof("the block of a record is missing", where=f"at://{did}/{path}")
+        if raw is None:  # its CID is not noted, so that it is looked for again
+            reason = f"its server has lost its block {Cid.of_binary(cid)}"
+            reading.unread[Unread(uri=f"at://{did}/{path}", cid=None, reason=reason)] = None
+            continue
         try:
             record = take(did, path, cid, raw)
         except CatalogError as error:
@@ -412,7 +429,11 @@ def _varint(number: int) -> bytes:
 
 
 class _MovedOnError(Exception):
-    """The server doesn't have the blocks of this commit any more."""
+    """The server doesn't have the blocks of this commit (any more)."""
+
+    def __init__(self, commit: bytes) -> None:
+        super().__init__("blocks are missing")
+        self.commit = commit
 
 
 class _LackingError(NetworkError):
