@@ -13,6 +13,8 @@ that the store doesn't have are ``None`` here; the pages show them as an address
 from __future__ import annotations
 
 import gc
+import json
+import zlib
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,12 +72,18 @@ class _Node(Generic[R]):
     rkey: str
     created: datetime
     updated: datetime
-    value: Json
+    packed: bytes
+    """The record's JSON, compressed: a hundred thousand of them as objects would take half a gigabyte."""
     draft: bool
     verified: bool
     record: R
     history: tuple[Version, ...] = ()
     """What it was, newest first, with what it is; empty when it never changed."""
+
+    @property
+    def value(self) -> Json:
+        """The record as it came."""
+        return json.loads(zlib.decompress(self.packed))  # type: ignore[no-any-return]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -174,7 +182,7 @@ class _Facts(TypedDict):
     rkey: str
     created: datetime
     updated: datetime
-    value: Json
+    packed: bytes
     draft: bool
     verified: bool
     history: tuple[Version, ...]
@@ -222,7 +230,7 @@ class _Builder:
             "rkey": str(stored.rkey),
             "created": record.created_at.moment,
             "updated": stored.updated,
-            "value": stored.value,
+            "packed": zlib.compress(json.dumps(stored.value).encode(), 1),
             "draft": stored.draft,
             "verified": stored.verified,
             "history": self.histories.get(stored.uri, ()),

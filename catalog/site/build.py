@@ -4,7 +4,7 @@
 
     datasets/index.html            in place: the theme's page, its body filled in
     datasets/page/2/index.html     stamped on the listing's shell
-    datasets/<did>/<rkey>/         index.html stamped on the record's shell, record.json beside it
+    datasets/<did>/<rkey>/         index.html stamped on the record's shell, what lies beside it
     publishers/<did>/index.html    stamped on the publisher's shell
     browse/ publishers/ status/    in place
     catalog/facets.json            the browse page's columns
@@ -22,15 +22,21 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError
 from catalog.site import addresses, facets
-from catalog.site.pages import Page, Pages
+from catalog.site.pages.dataset import dataset_page
+from catalog.site.pages.lens import lens_page
+from catalog.site.pages.listings import listing, page_count, publisher_page
+from catalog.site.pages.schema import schema_page
+from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel
 from catalog.site.shell import Shell, archetype
+from catalog.site.templates import Page, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from catalog.graph import Graph, Node
+    from catalog.site.settings import SiteSettings
 
 __all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "sources"]
 
@@ -88,19 +94,18 @@ def _description(description: str) -> tuple[str, str]:
 
 
 def build_pages(
-    graph: Graph, site_dir: Path, *, own: frozenset[str] = frozenset(), base: Path | None = None
+    graph: Graph, site_dir: Path, *, settings: SiteSettings, own: frozenset[str] = frozenset()
 ) -> tuple[str, ...]:
     """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
 
-    ``own`` are sections whose page the site's owner wrote; they stay. ``base`` is the folder that drafts name their
-    local shards from. Returns the addresses of the stamped pages, sorted. Raises :class:`BuildError` when the theme
-    lost a token.
+    ``own`` are sections whose page the site's owner wrote; they stay. Returns the addresses of the stamped
+    pages, sorted. Raises :class:`BuildError` when the theme lost a token.
     """
     shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
-    pages = Pages(graph, base=base)
+    templates = Templates(graph, settings)
     jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
-    jobs += [partial(_fill, site_dir, pages, graph, section) for section in IN_PLACE if section not in own]
-    jobs += [partial(_stamp, site_dir, shells[kind], make) for kind, make in _stamped(pages, graph)]
+    jobs += [partial(_fill, site_dir, templates, section) for section in IN_PLACE if section not in own]
+    jobs += [partial(_stamp, site_dir, shells[kind], make) for kind, make in _stamped(templates)]
     written = in_parallel(lambda job: job(), jobs)
     for shape in ARCHETYPES.values():
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
@@ -116,7 +121,9 @@ def _facets(site_dir: Path, graph: Graph) -> None:
 
 def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
     page = make()
-    html = shell.stamp(body=page.body, title=page.title, description=page.description, address=page.address)
+    html = shell.stamp(
+        body=page.body, title=page.title, description=page.description, address=page.address, head=page.head
+    )
     folder = f"{site_dir}/{page.address}"
     try:
         os.mkdir(folder)  # noqa: PTH102 - pathlib costs as much as writing the page
@@ -125,8 +132,8 @@ def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
     except FileNotFoundError:  # the account's first page
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     _put(f"{folder}index.html", html)
-    if page.record is not None:
-        _put(f"{folder}record.json", page.record)
+    for name, text in page.files:
+        _put(folder + name, text)
     return page.address
 
 
@@ -136,41 +143,42 @@ def _put(file: str, text: str) -> None:
         out.write(text.encode("utf-8"))
 
 
-def _stamped(pages: Pages, graph: Graph) -> Iterator[tuple[str, Callable[[], Page]]]:
+def _stamped(templates: Templates) -> Iterator[tuple[str, Callable[[], Page]]]:
     """The kind of shell, and what makes the page."""
+    graph = templates.graph
     for dataset in graph.datasets:
-        yield "dataset", partial(pages.dataset, dataset)
+        yield "dataset", partial(dataset_page, templates, dataset)
     for schema in graph.schemas:
-        yield "schema", partial(pages.schema, schema)
+        yield "schema", partial(schema_page, templates, schema)
     for lens in graph.lenses:
-        yield "lens", partial(pages.lens, lens)
+        yield "lens", partial(lens_page, templates, lens)
     by_publisher: defaultdict[str, list[Node]] = defaultdict(list)
-    for node in facets.rows(graph):
+    for node in graph.nodes:
         by_publisher[node.publisher.did].append(node)
     for did, nodes in by_publisher.items():
-        yield "publisher", partial(pages.publisher, graph.publishers[did], nodes)
+        yield "publisher", partial(publisher_page, templates, graph.publishers[did], nodes)
     for kind, found in _kinds(graph):
-        for number in range(2, pages.count(found) + 1):
-            yield "listing", partial(pages.listing, kind, found, number)
+        for number in range(2, page_count(found) + 1):
+            yield "listing", partial(listing, templates, kind, found, number)
 
 
 def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
     return ("dataset", graph.datasets), ("schema", graph.schemas), ("lens", graph.lenses)
 
 
-def _section_body(pages: Pages, graph: Graph, section: str) -> str:
-    for kind, nodes in _kinds(graph):
+def _section_body(templates: Templates, section: str) -> str:
+    for kind, nodes in _kinds(templates.graph):
         if addresses.SECTIONS[kind] == section:
-            return pages.listing(kind, nodes, 1).body
-    return pages.section(section, f"{section}/")
+            return listing(templates, kind, nodes, 1).body
+    return section_body(templates, section, f"{section}/")
 
 
 def _shell(site_dir: Path, shape: Archetype) -> Shell:
     return Shell.cut(_rendered(site_dir, shape.address), address=shape.address)
 
 
-def _fill(site_dir: Path, pages: Pages, graph: Graph, section: str) -> None:
-    address, body = f"{section}/", _section_body(pages, graph, section)
+def _fill(site_dir: Path, templates: Templates, section: str) -> None:
+    address, body = f"{section}/", _section_body(templates, section)
     _write(site_dir / address / "index.html", Shell.cut(_rendered(site_dir, address)).stamp(body=body))
 
 

@@ -21,7 +21,7 @@ from catalog.errors import BuildError
 from catalog.site import addresses
 from catalog.site.licences import spdx_id
 from catalog.site.markup import shown
-from catalog.site.pages import kind_of, name_of
+from catalog.site.nodes import kind_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

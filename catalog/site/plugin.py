@@ -21,8 +21,10 @@ from catalog.config import read_settings
 from catalog.errors import CatalogError, StoreBusy
 from catalog.graph import Graph
 from catalog.site import build, search
-from catalog.site.pages import Pages
+from catalog.site.pages.sections import section_body
+from catalog.site.settings import SiteSettings
 from catalog.site.sitemap import write_sitemap
+from catalog.site.templates import Templates
 from catalog.store import Store
 
 if TYPE_CHECKING:
@@ -89,8 +91,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         return bool(self.config.search)
 
     def _read(self, config: MkDocsConfig) -> Graph:
-        base = Path(config.config_file_path or "mkdocs.yml").resolve().parent
-        settings = read_settings(dict(self.config), base)
+        settings = read_settings(dict(self.config), _folder(config))
         crawls = self.config.crawl and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
         with Store.open(settings.store) as store:
             if crawls:
@@ -121,9 +122,10 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
         """Put what is new where a page asks for it; keep hand-written pages for the index."""
-        del config, files
+        del files
         if HOME_MARK in html:
-            html = html.replace(HOME_MARK, Pages(self._loaded).section("home", page.url.removeprefix("./")))
+            templates = Templates(self._loaded, _site_settings(config))
+            html = html.replace(HOME_MARK, section_body(templates, "home", page.url.removeprefix("./")))
         elif page.file.generated_by is None:
             self._written[page.url.removeprefix("./")] = search.hand_written(str(page.title or ""), html)
         return html
@@ -146,8 +148,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         """Stamp the pages and build the index."""
         site_dir = Path(config.site_dir)
         try:
-            base = Path(config.config_file_path or "mkdocs.yml").resolve().parent
-            pages = build.build_pages(self._loaded, site_dir, own=self._own, base=base)
+            pages = build.build_pages(self._loaded, site_dir, settings=_site_settings(config), own=self._own)
             if config.site_url:
                 entries = self._addresses(site_dir, set(pages))
                 write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)
@@ -170,6 +171,15 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         if self._graph is None:
             raise PluginError("catalog: the store hasn't been read")
         return self._graph
+
+
+def _folder(config: MkDocsConfig) -> Path:
+    return Path(config.config_file_path or "mkdocs.yml").resolve().parent
+
+
+def _site_settings(config: MkDocsConfig) -> SiteSettings:
+    url = config.site_url.rstrip("/") + "/" if config.site_url else None
+    return SiteSettings(name=config.site_name, description=config.site_description or "", url=url, base=_folder(config))
 
 
 def _crawl(settings: CatalogSettings, store: Store) -> None:

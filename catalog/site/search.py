@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.errors import BuildError
 from catalog.site import addresses, facets
 from catalog.site.markup import plain, shown
-from catalog.site.pages import description_of, kind_of, name_of
+from catalog.site.nodes import description_of, kind_of, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,9 +2,9 @@
 
 ::
 
-    …<title>TITLE - My catalog</title>…<link rel="canonical" href="https://…/ADDRESS/">…<h1>BODY</h1>…
-            │                                                            │               │
-            └── text, escaped                     path, quoted ──────────┘               └── HTML, from our templates
+    …<title>TITLE - My catalog</title>…<link rel="canonical" href="https://…/ADDRESS/">…⟨head⟩</head>…<h1>BODY</h1>…
+            │                                                            │             │               │
+            └── text, escaped                     path, quoted ──────────┘             └─── HTML ──────┘
 
 It doesn't matter who rendered it, MkDocs or another generator that reads the same configuration.
 
@@ -35,6 +35,7 @@ DESCRIPTION: Final = "CatalogShellDescriptionToken"
 BODY: Final = "CatalogShellBodyToken"
 
 _BODY_PLACE: Final = re.compile(rf"<h1\b[^>]*>\s*{BODY}\b.*?</h1>", re.DOTALL | re.IGNORECASE)
+_HEAD_END: Final = r"(?=</head>)"
 _SCRIPT: Final = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNORECASE)
 _UNQUOTED: Final = re.compile(r"<[a-zA-Z][^<>]*\s[\w:-]+=\Z")
 """What stands before the value of an attribute without quotes. (``endpos`` of a search is where ``\\Z`` matches.)"""
@@ -81,7 +82,7 @@ class Shell:
     def _cut(cls, html: str, address: str | None) -> Shell:
         tokens = [_BODY_PLACE.pattern]
         if address is not None:
-            tokens += [TITLE, DESCRIPTION, re.escape(address)]
+            tokens += [TITLE, DESCRIPTION, re.escape(address), _HEAD_END]
         scripts = [match.span() for match in _SCRIPT.finditer(html)]
         pieces: list[str] = []
         fillers: list[Filler] = []
@@ -89,16 +90,16 @@ class Shell:
         for match in re.finditer("|".join(f"(?:{token})" for token in tokens), html, re.DOTALL):
             start = match.start()
             in_script = any(low < start < high for low, high in scripts)
-            key = {TITLE: "title", DESCRIPTION: "description", address: "address"}.get(match[0], "body")
+            key = {TITLE: "title", DESCRIPTION: "description", address: "address", "": "head"}.get(match[0], "body")
             bare = not in_script and bool(_UNQUOTED.search(html, max(0, start - 300), start))
             pieces.append(html[end:start])
             fillers.append(_filler(key, in_script=in_script, bare=bare))
             end = match.end()
         return cls(pieces=(*pieces, html[end:]), fillers=tuple(fillers))
 
-    def stamp(self, *, body: str, title: str = "", description: str = "", address: str = "") -> str:
-        """One page. ``body`` is HTML; the others are plain text, escaped here."""
-        values = {"body": body, "title": title, "description": description, "address": address}
+    def stamp(self, *, body: str, title: str = "", description: str = "", address: str = "", head: str = "") -> str:
+        """One page. ``body`` and ``head`` are HTML; the others are plain text, escaped here."""
+        values = {"body": body, "title": title, "description": description, "address": address, "head": head}
         parts = [self.pieces[0]]
         for filler, piece in zip(self.fillers, self.pieces[1:], strict=True):
             parts.append(filler(values))
@@ -107,8 +108,8 @@ class Shell:
 
 
 def _filler(key: str, *, in_script: bool, bare: bool) -> Filler:
-    if key == "body":
-        return lambda values: values["body"]
+    if key in {"body", "head"}:
+        return lambda values: values[key]
     if key == "address":
         return lambda values: quote(values["address"], safe="/~")
     if in_script:  # inside a string literal

@@ -1,0 +1,49 @@
+"""What every page asks of a record's node, whatever its kind."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from catalog.graph import DatasetNode, SchemaNode
+from catalog.site.markup import plain
+
+if TYPE_CHECKING:
+    from catalog.graph import Node
+
+__all__ = ["description_of", "kind_of", "name_of", "schema_of", "summary_of"]
+
+
+def kind_of(node: Node) -> str:
+    """``dataset``, ``schema`` or ``lens``."""
+    if isinstance(node, DatasetNode):
+        return "dataset"
+    return "schema" if isinstance(node, SchemaNode) else "lens"
+
+
+def name_of(node: Node) -> str:
+    """What a page calls the record."""
+    return node.record.sample_type.name if isinstance(node, SchemaNode) else node.record.name
+
+
+def description_of(node: Node) -> str | None:
+    """The record's own description, Markdown."""
+    return node.record.sample_type.description if isinstance(node, SchemaNode) else node.record.description
+
+
+def schema_of(node: Node) -> SchemaNode | None:
+    """The schema that a record is about: a dataset's, or itself."""
+    if isinstance(node, SchemaNode):
+        return node
+    return node.schema if isinstance(node, DatasetNode) else None
+
+
+def summary_of(node: Node) -> str:
+    """The description's first words as a line of plain text, at most 160 characters; empty where there is none."""
+    words = description_of(node)
+    return "" if words is None else _plain(words)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str:
+    return plain(text, longest=160)

@@ -1,0 +1,119 @@
+"""A dataset's page: what it is, how to load it, what its samples hold, where its shards lie."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.codegen import load_snippets
+from catalog.errors import CatalogError
+from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
+from catalog.site import markup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from catalog.datamodel import Json
+    from catalog.graph import DatasetNode
+    from catalog.records import Checksum, Storage
+    from catalog.site.templates import Page, Templates
+
+__all__ = ["ShardRow", "dataset_page", "shard_rows"]
+
+_MOST_SHARDS: Final = 500
+"""Rows of the storage table; the record beside the page has them all."""
+_FEW: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRow:
+    """One line of the storage table. ``size`` in bytes."""
+
+    place: str
+    checksum: str | None = None
+    size: int | None = None
+
+
+def dataset_page(templates: Templates, node: DatasetNode) -> Page:
+    """The page of one dataset."""
+    record = node.record
+    shards = shard_rows(node)
+    sample_type = node.schema.record.sample_type if node.schema is not None else None
+    local, urls = _local(node, templates.settings.base), _addresses(record.storage, shards)
+    # A draft has no address on the network: its snippet opens the shards themselves.
+    uri = None if node.draft else str(node.uri)
+    snippets = load_snippets(record.name, uri, sample_type, urls, local=local) if local or urls or uri else ()
+    return templates.record_page(
+        node,
+        fields=templates.fields(node.schema) if node.schema is not None else None,
+        shards=shards[:_MOST_SHARDS],
+        shard_total=len(shards),
+        many=len(shards) > _FEW,
+        storage=type(record.storage).__name__,
+        snippets=snippets,
+        metadata=_readable(record.metadata),
+        content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
+        related=node.related,
+    )
+
+
+def _local(node: DatasetNode, base: Path | None) -> tuple[str, ...]:
+    """A draft's shards as seen from the catalog's folder; a page doesn't tell where that folder lies."""
+    if base is None or not node.draft:
+        return ()
+    return tuple(path.relative_to(base).as_posix() for path in node.local if path.is_relative_to(base))
+
+
+def shard_rows(node: DatasetNode) -> list[ShardRow]:
+    """Where the shards of a dataset lie, whatever its storage."""
+    storage = node.record.storage
+    match storage:
+        case HttpStorage():
+            return [ShardRow(place=s.url, checksum=_checksum(s.checksum)) for s in storage.shards]
+        case S3Storage():
+            base = f"s3://{storage.bucket}/"
+            return [ShardRow(place=base + s.key, checksum=_checksum(s.checksum)) for s in storage.shards]
+        case BlobStorage():
+            return [
+                ShardRow(place=str(blob.cid), checksum=_checksum(blob.checksum), size=blob.size)
+                for blob in storage.blobs
+            ]
+        case ExternalStorage():
+            return [ShardRow(place=url) for url in storage.urls]
+        case _:
+            return []
+
+
+def _addresses(storage: Storage, shards: list[ShardRow]) -> tuple[str, ...]:
+    """Where programs other than this library may look for the shards: web addresses, and keys of buckets."""
+    places = _expanded(storage.urls) if isinstance(storage, ExternalStorage) else tuple(row.place for row in shards)
+    return tuple(place for place in places if place.startswith("s3://") or markup.is_web(place))
+
+
+def _expanded(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The deprecated storage has patterns. One that stands for too many shards is no address."""
+    from catalog.samples.shards import expand
+
+    try:
+        return tuple(url for pattern in patterns for url in expand(pattern))
+    except CatalogError:
+        return ()
+
+
+def _checksum(checksum: Checksum | None) -> str | None:
+    return None if checksum is None else f"{checksum.algorithm}:{checksum.digest}"
+
+
+def _readable(metadata: Mapping[str, object] | dict[str, Json]) -> tuple[tuple[str, str], ...]:
+    """Metadata as pairs of words: text as it is, lists of words as such, everything else as JSON."""
+    return tuple((key, _words(value)) for key, value in metadata.items())
+
+
+def _words(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(item, str) and "," not in item for item in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str)

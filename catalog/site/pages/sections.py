@@ -1,0 +1,20 @@
+"""The catalog as a whole: ``browse``, ``publishers``, ``status``, ``home``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from catalog.site.templates import Templates
+
+__all__ = ["section_body"]
+
+
+def section_body(templates: Templates, template: str, address: str) -> str:
+    """The body of a page that the theme renders in place."""
+    graph = templates.graph
+    counts = dict.fromkeys(graph.publishers, 0)
+    if template == "publishers":
+        for node in graph.nodes:
+            counts[node.publisher.did] += 1
+    return templates.render(template, address, graph=graph, crawls=graph.crawls, counts=counts)

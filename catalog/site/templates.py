@@ -1,0 +1,180 @@
+"""The page templates of ``site_templates``, and what pages made from them share.
+
+The words of a page and their order live in the templates; a value that a template can't work out is handed to it by
+the module of its page (:mod:`catalog.site.pages`).
+
+Tricky bits
+-----------
+- Every value that reaches HTML goes through :func:`catalog.site.markup.shown`, then through escaping.
+- A card stands on its record's listing, its publisher's page and those of its relatives: it is rendered once, with a
+  mark where the way to the site's root differs from page to page.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from catalog import resources
+from catalog.graph import changes
+from catalog.sampletype import Array, List, type_text
+from catalog.site import addresses, figures, licences, markup, pieces
+from catalog.site.highlight import highlight
+from catalog.site.nodes import description_of, kind_of, name_of, summary_of
+
+if TYPE_CHECKING:
+    from catalog.graph import Graph, Node, SchemaNode
+    from catalog.sampletype import FieldType, SampleType
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["Page", "Templates"]
+
+_ROOT: Final = "\0"
+"""Stands for the way to the root. No text can hold it: ``shown`` has made it visible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page before it is stamped. ``address`` ends in ``/``; ``files`` are names and texts to lie beside it."""
+
+    address: str
+    title: str
+    description: str
+    body: str
+    head: str = ""
+    """HTML for the end of the page's head."""
+    files: tuple[tuple[str, str], ...] = ()
+
+
+class Templates:
+    """The templates with what is rendered once: cards, rows and tables of fields.
+
+    ``graph`` is what the pages are about, ``settings`` what the site says of itself.
+    """
+
+    def __init__(self, graph: Graph, settings: SiteSettings) -> None:
+        self.graph = graph
+        self.settings = settings
+        self._env = _environment()
+        self._env.filters |= {"card": partial(self._once, "card"), "row": partial(self._once, "row")}
+        self._tables: dict[int, Markup] = {}
+        self._cards: dict[tuple[str, int], str] = {}
+
+    def render(self, template: str, address: str, **context: object) -> str:
+        """The HTML of a template for a page at ``address``."""
+        return self._env.get_template(f"{template}.html").render(root="../" * address.count("/"), **context)
+
+    def record_page(self, node: Node, *, files: tuple[tuple[str, str], ...] = (), **context: object) -> Page:
+        """A record's page, from the template of its kind, with the record beside it."""
+        kind = kind_of(node)
+        address = addresses.of_record(kind, node.publisher.did, node.rkey)
+        body = self.render(
+            kind,
+            address,
+            node=node,
+            record=node.record,
+            name=name_of(node),
+            description=description_of(node),
+            **context,
+        )
+        summary = summary_of(node) or f"A {kind} published by {node.publisher.shown}"
+        return Page(
+            address=address,
+            title=markup.shown(name_of(node)),
+            description=summary,
+            body=body,
+            files=(("record.json", _record_json(node)), *files),
+        )
+
+    def fields(self, schema: SchemaNode) -> Markup:
+        """The table of a schema's fields, the same on every page that shows it."""
+        known = self._tables.get(id(schema))
+        if known is None:
+            table = self._env.get_template("fields.html").render(fields=_field_rows(schema.record.sample_type))
+            known = self._tables[id(schema)] = Markup(table)  # noqa: S704 - rendered by an escaping template
+        return known
+
+    def _once(self, template: str, node: Node, root: str) -> Markup:
+        key = (template, id(node))
+        known = self._cards.get(key)
+        if known is None:
+            known = self._env.get_template(f"{template}.html").render(node=node, root=Markup(_ROOT))  # noqa: S704
+            self._cards[key] = known
+        return Markup(known.replace(_ROOT, root))  # noqa: S704 - rendered by an escaping template
+
+
+def _record_json(node: Node) -> str:
+    """The record as it came, with its address and CID."""
+    whole = {"uri": str(node.uri), "cid": node.cid, "value": node.value}
+    # Compact: indenting isn't done in C, and took a fifth of a page's time.
+    return json.dumps(whole, separators=(",", ":")) + "\n"
+
+
+def _environment() -> Environment:
+    def visible(value: object) -> object:
+        if isinstance(value, Markup):
+            return value
+        return markup.shown(value) if isinstance(value, str) else value
+
+    env = Environment(
+        loader=FileSystemLoader(resources.templates()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    env.filters |= {
+        "address": lambda node: addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
+        "publisher_address": lambda publisher: addresses.of_publisher(publisher.did),
+        "changes": changes,
+        "kind": kind_of,
+        "name": name_of,
+        "summary": summary_of,
+        "markdown": markup.markdown,
+        "link": markup.link,
+        "size": figures.byte_size,
+        "count": figures.count,
+        "counted": figures.counted,
+        "day": figures.day,
+        "moment": figures.moment,
+        "highlight": highlight,
+        "visible_lines": lambda text: Markup(escape(markup.shown(text, lines=True))),  # noqa: S704 - escaped
+        "spdx": licences.spdx_id,
+    }
+    env.globals |= {"spdx_names": licences.NAMES, "sections": addresses.SECTIONS}
+    env.globals |= {name: getattr(pieces, name) for name in pieces.__all__}
+    return env
+
+
+def _field_rows(sample_type: SampleType) -> list[dict[str, object]]:
+    return [
+        {
+            "name": field.name,
+            "type": type_text(field.type),
+            "optional": field.optional,
+            "description": field.description,
+            **_array_facts(field.type),
+        }
+        for field in sample_type.fields
+    ]
+
+
+def _array_facts(type_: FieldType) -> dict[str, object]:
+    while isinstance(type_, List):
+        type_ = type_.item
+    if not isinstance(type_, Array):
+        return {"dtype": None, "shape": None}
+    if type_.shape is None:
+        return {"dtype": type_.dtype, "shape": " × ".join(type_.dimensions) if type_.dimensions else None}
+    lengths = ["any" if length is None else str(length) for length in type_.shape]
+    if type_.dimensions is not None and len(type_.dimensions) == len(lengths):
+        lengths = [f"{name} {length}" for name, length in zip(type_.dimensions, lengths, strict=True)]
+    return {"dtype": type_.dtype, "shape": " × ".join(lengths)}
