@@ -1,0 +1,380 @@
+"""Faults in the middle of a crawl and of a stream: nothing is lost, nothing is doubled, nobody else is held up.
+
+The real PDS stands behind a forwarder that can be taken away, or is itself stopped and started again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from catalog.config import CatalogSettings, NetworkSettings, Source
+from catalog.crawl import CrawlReport, crawl
+from catalog.crawl import live as following
+from catalog.network import hosts, http, websocket
+from catalog.records import DATASET, LABEL
+from catalog.store import Store
+from tests.conftest import NETWORK, Account, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from catalog.crawl import SourceReport
+    from catalog.datamodel import Json
+    from catalog.store import Changes
+
+TIME = "2026-01-02T03:04:05.000Z"
+SECONDS = 30.0
+"""How long something may take that takes a moment."""
+POST = "app.bsky.feed.post"
+
+
+class Forwarder:
+    """Stands in front of a server on a port of its own. ``passed`` counts the bytes that the server has answered."""
+
+    def __init__(self, port: int, target: int) -> None:
+        self.passed = 0
+        self.cuts: Iterator[int] | None = None
+        """After how many bytes of answers the next connections break."""
+        self._address, self._target = ("127.0.0.1", port), ("127.0.0.1", target)
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self._left: int | None = None
+
+    def up(self) -> None:
+        """Be there, for as long as nobody says otherwise."""
+        with self._lock:
+            self._left = None
+            if self._listener is None:
+                self._listener = socket.create_server(self._address)
+                threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def down(self, *, after: int = 0) -> None:
+        """Be gone, with all connections; or only after so many bytes more."""
+        with self._lock:
+            if after:
+                self._left = after
+                return
+            listener, self._listener, gone, self._open = self._listener, None, self._open, set()
+        if listener is not None:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for end in gone:
+            _hang_up(end)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client = listener.accept()[0]
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            with self._lock:
+                there = self._listener is listener
+                self._open |= {client, server} if there else set()
+                budget = None if self.cuts is None else next(self.cuts)
+            if not there:
+                client.close()
+                server.close()
+                continue
+            threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client, budget), daemon=True).start()
+
+    @staticmethod
+    def _ask(client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(65_536):
+                server.sendall(data)
+        _hang_up(server)
+
+    def _answer(self, server: socket.socket, client: socket.socket, budget: int | None) -> None:
+        with suppress(OSError):
+            while data := server.recv(65_536):
+                with self._lock:
+                    most = min(len(data), *(left for left in (self._left, budget) if left is not None), len(data))
+                    self.passed += most
+                    self._left = None if self._left is None else self._left - most
+                    budget = None if budget is None else budget - most
+                    over = self._left == 0
+                client.sendall(data[:most])
+                if over:
+                    self.down()
+                if over or budget == 0:
+                    break
+        for end in (server, client):
+            _hang_up(end)
+            with self._lock:
+                self._open.discard(end)
+            end.close()
+
+
+def _hang_up(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(slots=True, kw_only=True)
+class Pds:
+    """A real PDS that can go: behind a forwarder, and with a switch of its own. ``network`` speaks past the former."""
+
+    network: Network
+    url: str
+    front: Forwarder
+    process: subprocess.Popen[str]
+    running: bool = True
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """What leads our code to it; handles are looked up past the forwarder."""
+        return NetworkSettings(
+            plc_url=self.network.plc_url, allow_loopback=True, handle_resolver=self.network.pds_url
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Stop it for real."""
+        self._command("stop")
+        self.running = False
+
+    def start(self, **settings: object) -> None:
+        """Start it again, on the same data."""
+        self._command(f"start {json.dumps(settings)}")
+        self.running = True
+
+    def _command(self, line: str) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == f"{line.split(maxsplit=1)[0]} done"
+
+    def write(self, account: Account, *writes: tuple[str, str | None]) -> None:
+        """Write labels in one commit: by record key the name, None for what is to go; a key with ``+`` is new."""
+        body = [_write(account.did, key, name) for key, name in writes]
+        self.network.post("com.atproto.repo.applyWrites", {"repo": account.did, "writes": body}, account)
+
+    def filled(self, accounts: int, records: int) -> list[Account]:
+        """New accounts with labels ``r0``, ``r1``, … and a post."""
+        made = [self.network.account("faulty") for _ in range(accounts)]
+        for account in made:
+            self.write(account, *((f"+r{number}", f"{number} of {account.did}") for number in range(records)))
+            post = {"$type": POST, "text": "x", "createdAt": TIME}
+            self.network.create_record(account, POST, post)
+        return made
+
+    def listed(self, accounts: list[Account]) -> dict[str, str]:
+        """What it says it has of them: by URI the CID."""
+        pages = [
+            self.network.get("com.atproto.repo.listRecords", {"repo": one.did, "collection": LABEL, "limit": "100"})
+            for one in accounts
+        ]
+        return {item["uri"]: item["cid"] for page in pages for item in page["records"]}
+
+
+def _label(did: str, name: str) -> dict[str, Json]:
+    uri = f"at://{did}/{DATASET}/3kaaaaaaaaaa2"
+    return {"$type": LABEL, "name": name, "datasetUri": uri, "createdAt": TIME}
+
+
+def _write(did: str, key: str, name: str | None) -> dict[str, Json]:
+    action = "delete" if name is None else "create" if key.startswith("+") else "update"
+    body: dict[str, Json] = {"$type": f"com.atproto.repo.applyWrites#{action}", "collection": LABEL}
+    body["rkey"] = key.removeprefix("+")
+    return body if name is None else {**body, "value": _label(did, name)}
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Pds]:
+    with subprocess.Popen(
+        ["node", "server.mjs", "--behind"], cwd=NETWORK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        urls = json.loads(process.stdout.readline())
+        ports = [urlsplit(urls[name]).port for name in ("pds", "behind")]
+        assert ports[0] is not None
+        assert ports[1] is not None
+        network = Network(pds_url=urls["behind"], plc_url=urls["plc"])
+        front = Forwarder(ports[0], ports[1])
+        yield Pds(network=network, url=urls["pds"], front=front, process=process)
+        front.down()
+        process.stdin.close()
+        process.wait(timeout=20)
+
+
+@pytest.fixture
+def pds(started: Pds) -> Pds:
+    """There, whatever the test before has left."""
+    if not started.running:
+        started.start()
+    started.front.cuts = None
+    started.front.up()
+    return started
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are short: a PDS on this machine is back soon."""
+    monkeypatch.setattr(http, "MAX_WAIT", 0.05)
+    monkeypatch.setattr(hosts, "PARKED_SECONDS", 0.5)
+    monkeypatch.setattr(hosts, "MOST_PARKED_SECONDS", 0.5)
+    monkeypatch.setattr(websocket, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(following, "IDLE_SECONDS", 0.7)
+    monkeypatch.setattr(following, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(following, "_STORE_SECONDS", 0.1)
+
+
+def _settings(pds: Pds, *sources: Source) -> CatalogSettings:
+    return CatalogSettings(store=Path("nowhere"), sources=sources, network=pds.settings)
+
+
+def _contents(store: Store) -> dict[str, tuple[str, object, bool]]:
+    return {str(record.uri): (str(record.cid), record.value, record.verified) for record in store.records()}
+
+
+def _cids(store: Store) -> dict[str, str]:
+    return {str(record.uri): str(record.cid) for record in store.records()}
+
+
+def _only(contents: dict[str, Any], accounts: list[Account]) -> dict[str, Any]:
+    dids = {account.did for account in accounts}
+    return {uri: found for uri, found in contents.items() if uri.split("/")[2] in dids}
+
+
+def _until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+# --- crawls --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Changed:
+    """A store as it was before every account changed, and what an undisturbed crawl makes of it."""
+
+    pds: Pds
+    settings: CatalogSettings
+    accounts: list[Account]
+    path: Path
+    before: dict[str, tuple[str, object, bool]] = field(default_factory=dict)
+    after: dict[str, tuple[str, object, bool]] = field(default_factory=dict)
+    answered: int = 0
+    """Bytes that the undisturbed crawl took."""
+
+    def disturbed(self, name: str) -> Path:
+        """The store of before once more, to be disturbed."""
+        return Path(shutil.copy(self.path, self.path.with_name(name)))
+
+    def check(self, report: SourceReport, store: Store) -> int:
+        """No account by halves, and each that isn't up to date is told of; how many there are."""
+        found, late = _contents(store), 0
+        for account in self.accounts:
+            old, new, now = (_only(state, [account]) for state in (self.before, self.after, found))
+            assert now in (old, new)
+            if now == old:
+                late += 1
+                assert report.error is not None or any(account.did in problem for problem in report.problems)
+        assert (report.new, report.updated, report.removed) == (len(self.accounts) - late,) * 3
+        return late
+
+    def mended(self, store: Store) -> None:
+        """The next crawl completes, and each version is in the history once."""
+        report = crawl(self.settings, store)
+        assert not report.failed, report.lines()
+        assert not report.sources[0].problems
+        assert _only(_contents(store), self.accounts) == self.after
+        for account in self.accounts:
+            for key, versions in (("r0", 2), ("r1", 0), ("r2", 1), ("new", 1)):
+                history = store.history(f"at://{account.did}/{LABEL}/{key}")
+                assert len(history) == len({version.cid for version in history}) == versions
+
+
+@pytest.fixture(scope="module")
+def changed(started: Pds, tmp_path_factory: pytest.TempPathFactory) -> Changed:
+    pds, path = started, tmp_path_factory.mktemp("changed") / "before.sqlite"
+    pds.front.up()
+    accounts = pds.filled(10, 6)
+    settings = _settings(pds, Source(kind="pds", value=pds.url))
+    made = Changed(pds=pds, settings=settings, accounts=accounts, path=path)
+    with Store.open(made.path) as store:
+        assert not crawl(settings, store).failed
+        made.before = _only(_contents(store), accounts)
+    assert len(made.before) == 60
+    for account in accounts:
+        pds.write(account, ("r0", "changed"), ("r1", None), ("+new", "new"))
+    with Store.open(made.disturbed("undisturbed.sqlite")) as store:
+        passed = pds.front.passed
+        assert not crawl(settings, store).failed
+        made.answered = pds.front.passed - passed
+        made.after = _only(_contents(store), accounts)
+    assert {uri: cid for uri, (cid, _, _) in made.after.items()} == pds.listed(accounts)
+    assert {verified for _, _, verified in made.after.values()} == {True}
+    return made
+
+
+@pytest.mark.usefixtures("pds")
+def test_a_pds_that_is_cut_off_in_the_middle_of_a_crawl_costs_nothing(changed: Changed) -> None:
+    """At any byte: the report says what failed, nothing is removed, and the next crawl brings the rest."""
+    late = []
+    for part in range(1, 10):
+        with Store.open(changed.disturbed(f"{part}.sqlite")) as store:
+            changed.pds.front.down(after=changed.answered * part // 10)
+            report = crawl(changed.settings, store)
+            late.append(changed.check(report.sources[0], store))
+            changed.pds.front.up()
+            changed.mended(store)
+    assert any(0 < number < len(changed.accounts) for number in late), "the control: some were cut off in the middle"
+    assert late[0] == len(changed.accounts), "the list was cut"
+
+
+@pytest.mark.usefixtures("pds")
+def test_a_pds_that_is_stopped_in_the_middle_of_a_crawl_costs_nothing(
+    changed: Changed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server itself, on the same data afterwards; into a store that had something, and into an empty one."""
+    for name in ("stopped.sqlite", "empty.sqlite"):
+        path = changed.disturbed(name)
+        if name == "empty.sqlite":
+            path.unlink()
+        with Store.open(path) as store:
+            report = _stopped_at_the_third(changed, store, monkeypatch)
+            assert any("could not be read" in line for line in report.lines())
+            if name == "stopped.sqlite":
+                assert 0 < changed.check(report.sources[0], store) < len(changed.accounts)
+            else:
+                assert 0 < len(_only(_contents(store), changed.accounts)) < len(changed.after)
+            changed.pds.start()
+            assert not crawl(changed.settings, store).failed
+            assert _only(_contents(store), changed.accounts) == changed.after
+
+
+def _stopped_at_the_third(changed: Changed, store: Store, monkeypatch: pytest.MonkeyPatch) -> CrawlReport:
+    replace, numbers = store.replace, iter(range(1, 1000))
+
+    def replaced(*repository: Any, **more: Any) -> Changes:  # noqa: ANN401 — handed through
+        if next(numbers) == 3:
+            changed.pds.stop()
+        return replace(*repository, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "replace", replaced)
+        return crawl(changed.settings, store)
