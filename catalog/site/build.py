@@ -28,8 +28,10 @@ from catalog.site.pages.listings import listing, page_count, publisher_page
 from catalog.site.pages.schema import schema_page
 from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel
+from catalog.site.search import with_box
 from catalog.site.shell import Shell, archetype
 from catalog.site.templates import Page, Templates
+from catalog.site.tidy import ASSETS, root_of, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +103,7 @@ def build_pages(
     ``own`` are sections whose page the site's owner wrote; they stay. Returns the addresses of the stamped
     pages, sorted. Raises :class:`BuildError` when the theme lost a token.
     """
+    _make_ready(site_dir, searches=settings.search)
     shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
     templates = Templates(graph, settings)
     jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
@@ -113,6 +116,18 @@ def build_pages(
         if hidden.name == HIDDEN_FOLDER and hidden.is_dir() and not any(hidden.iterdir()):
             hidden.rmdir()
     return tuple(sorted(address for address in written if address is not None))
+
+
+def _make_ready(site_dir: Path, *, searches: bool) -> None:
+    """Give every rendered page its search box, and take out what it needn't carry."""
+    scripts: dict[str, str] = {}
+    for file in sorted(site_dir.rglob("*.html")):
+        html = file.read_text(encoding="utf-8")
+        root = root_of(html)
+        if root is not None:
+            file.write_text(tidy(with_box(html, root) if searches else html, root, scripts), encoding="utf-8")
+    for name, source in scripts.items():
+        _write(site_dir / ASSETS / name, source)
 
 
 def _facets(site_dir: Path, graph: Graph) -> None:

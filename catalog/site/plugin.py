@@ -12,9 +12,10 @@ from mkdocs.config import config_options as options
 from mkdocs.config.base import Config
 from mkdocs.config.config_options import ExtraScriptValue
 from mkdocs.exceptions import PluginError
-from mkdocs.plugins import BasePlugin, event_priority
+from mkdocs.plugins import BasePlugin
 from mkdocs.structure.files import File, InclusionLevel
-from mkdocs.utils import get_relative_url
+from mkdocs.structure.nav import Section
+from mkdocs.structure.pages import Page
 
 from catalog import resources
 from catalog.config import read_settings
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure import StructureItem
     from mkdocs.structure.files import Files
-    from mkdocs.structure.pages import Page
+    from mkdocs.structure.nav import Navigation
 
     from catalog.config import CatalogSettings
 
@@ -42,6 +44,7 @@ log = logging.getLogger("mkdocs.plugins.catalog")
 
 HOME_MARK: Final = "<!-- catalog:home -->"
 _ASSETS: Final = "assets/catalog"
+_SECTION_FILES: Final = {f"{section}/index.md": place for place, section in enumerate(build.IN_PLACE)}
 _HOME: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{HOME_MARK}\n"
 
 
@@ -120,6 +123,13 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
                 files.append(File.generated(config, uri, abs_src_path=str(asset)))
         return files
 
+    def on_nav(self, nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:
+        """Where nobody wrote a navigation, each section is a link, not a folder with one page in it."""
+        del files
+        if config.nav is None:
+            nav.items = sorted(map(_unfolded, nav.items), key=_place)
+        return nav
+
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
         """Put what is new where a page asks for it; keep hand-written pages for the index."""
         del files
@@ -129,20 +139,6 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         elif page.file.generated_by is None:
             self._written[page.url.removeprefix("./")] = search.hand_written(str(page.title or ""), html)
         return html
-
-    @event_priority(-100)  # after plugins that rewrite the whole page
-    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
-        """Add the search box to the header."""
-        del config
-        return search.with_box(output, get_relative_url("browse/", page.url)) if self._searches else output
-
-    def on_post_template(self, output_content: str, *, template_name: str, config: MkDocsConfig) -> str:
-        """The error page has a header too; its addresses are absolute."""
-        if template_name == "404.html" and self._searches:
-            from urllib.parse import urlsplit
-
-            return search.with_box(output_content, (urlsplit(config.site_url or "/").path or "/") + "browse/")
-        return output_content
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Stamp the pages and build the index."""
@@ -173,13 +169,36 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         return self._graph
 
 
+def _unfolded(item: StructureItem) -> StructureItem:
+    if not isinstance(item, Section) or len(item.children) != 1:
+        return item
+    only = item.children[0]
+    if not isinstance(only, Page) or only.file.src_uri not in _SECTION_FILES:
+        return item
+    only.parent = None
+    return only
+
+
+def _place(item: StructureItem) -> int:
+    """The home page, our sections in their order, then what else there is."""
+    if not isinstance(item, Page):
+        return len(_SECTION_FILES) + 1
+    return 0 if item.is_homepage else _SECTION_FILES.get(item.file.src_uri, len(_SECTION_FILES)) + 1
+
+
 def _folder(config: MkDocsConfig) -> Path:
     return Path(config.config_file_path or "mkdocs.yml").resolve().parent
 
 
 def _site_settings(config: MkDocsConfig) -> SiteSettings:
     url = config.site_url.rstrip("/") + "/" if config.site_url else None
-    return SiteSettings(name=config.site_name, description=config.site_description or "", url=url, base=_folder(config))
+    return SiteSettings(
+        name=config.site_name,
+        description=config.site_description or "",
+        url=url,
+        base=_folder(config),
+        search=bool(config.plugins["catalog"].config.search),
+    )
 
 
 def _crawl(settings: CatalogSettings, store: Store) -> None:

@@ -52,12 +52,12 @@ autocapitalize="off" spellcheck="false" maxlength="200"><kbd class="cat-search__
 """
 
 
-def with_box(html: str, browse: str) -> str:
+def with_box(html: str, root: str) -> str:
     """A rendered page with the search box at the end of its header; as it was, where the theme has no such header.
 
-    ``browse`` is the browse page's address as seen from this page: without JavaScript the form leads there.
+    ``root`` is the way from this page to the site's root: without JavaScript the form leads to the browse page.
     """
-    box = _BOX.format(browse=escape(browse))
+    box = _BOX.format(browse=escape(root + "browse/"))
     return _HEADER_END.sub(lambda match: match[1] + box + match[2], html, count=1)
 
 

@@ -16,13 +16,14 @@ class SiteSettings:
     """The site's own settings.
 
     ``url`` is where it will be served from, with a closing slash; None where nobody said. ``base`` is the folder that
-    drafts name their local shards from.
+    drafts name their local shards from. ``search`` gives the pages a search box.
     """
 
     name: str
     description: str = ""
     url: str | None = None
     base: Path | None = None
+    search: bool = True
 
     def absolute(self, address: str) -> str | None:
         """The whole address of a page of this site; None where the site doesn't know its own."""
