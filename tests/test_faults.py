@@ -6,12 +6,13 @@ The real PDS stands behind a forwarder that can be taken away, or is itself stop
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import socket
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from catalog.config import CatalogSettings, NetworkSettings, Source
-from catalog.crawl import CrawlReport, crawl
+from catalog.crawl import CrawlReport, crawl, follow
 from catalog.crawl import live as following
 from catalog.network import hosts, http, websocket
 from catalog.records import DATASET, LABEL
@@ -378,3 +379,135 @@ def _stopped_at_the_third(changed: Changed, store: Store, monkeypatch: pytest.Mo
     with monkeypatch.context() as patched:
         patched.setattr(store, "replace", replaced)
         return crawl(changed.settings, store)
+
+
+# --- streams -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _followed(settings: CatalogSettings, store: Store) -> Iterator[list[CrawlReport]]:
+    """The sources are followed meanwhile; the report is in the list afterwards."""
+    stop, told, reports = threading.Event(), list[str](), list[CrawlReport]()
+    thread = threading.Thread(target=lambda: reports.append(follow(settings, store, stop=stop, progress=told.append)))
+    thread.start()
+    try:
+        _until(lambda: any(line.startswith("following") for line in told), "the stream is followed")
+        yield reports
+    finally:
+        stop.set()
+        thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert reports
+
+
+def _stream(url: str) -> Source:
+    return Source(kind="firehose", value=url.replace("http", "ws", 1))
+
+
+class Writer:
+    """Writes to accounts by chance, and remembers by URI the versions that there were, also before a deletion."""
+
+    def __init__(self, pds: Pds, accounts: list[Account], seed: int) -> None:
+        self.pds, self.accounts = pds, accounts
+        self.chance = random.Random(seed)  # noqa: S311 — the same writes every time
+        self.present = pds.listed(accounts)
+        self.versions = {uri: [cid] for uri, cid in self.present.items()}
+        self.number = 0
+
+    def write(self, times: int) -> None:
+        """Create, change or delete a label, or write a post, so many times."""
+        for self.number in range(self.number + 1, self.number + 1 + times):
+            account, key = self.chance.choice(self.accounts), f"r{self.chance.randrange(6)}"
+            uri = f"at://{account.did}/{LABEL}/{key}"
+            what = self.chance.random()
+            if what < 0.15:
+                post = {"$type": POST, "text": "x", "createdAt": TIME}
+                self.pds.network.create_record(account, POST, post)
+            elif what < 0.35 and uri in self.present:
+                self.pds.network.delete_record(account, LABEL, key)
+                del self.present[uri]
+            else:
+                written = self.pds.network.put_record(account, LABEL, key, _label(account.did, f"n{self.number}"))
+                self.present[uri] = written["cid"]
+                self.versions.setdefault(uri, []).append(written["cid"])
+
+    def caught_up(self, store: Store) -> bool:
+        """Whether the store has what was written last, and nothing else."""
+        return _only(_cids(store), self.accounts) == self.present
+
+    def check(self, store: Store) -> None:
+        """The store has what the PDS says; in each history the versions are in order, once, and the present one last."""
+        assert _only(_cids(store), self.accounts) == self.present == self.pds.listed(self.accounts)
+        for uri, cid in self.present.items():
+            told = [str(version.cid) for version in reversed(store.history(uri))]
+            places = [self.versions[uri].index(version) for version in told]
+            assert places == sorted(set(places))
+            assert told[-1] == cid
+
+
+def test_a_stream_that_is_cut_again_and_again_is_followed_all_the_same(pds: Pds, tmp_path: Path) -> None:
+    """At any byte of any frame, and with the PDS gone for a while; what happened meanwhile is caught up."""
+    accounts = pds.filled(4, 3)
+    writer = Writer(pds, accounts, 1)
+    settings = _settings(pds, _stream(pds.url))
+    chance = random.Random(2)  # noqa: S311
+    with Store.open(tmp_path / "store.sqlite") as store:
+        with _followed(settings, store) as reports:
+            _until(lambda: writer.caught_up(store), "the first crawl")
+            pds.front.cuts = (chance.randint(1, 9000) for _ in iter(int, 1))
+            pds.front.down()
+            pds.front.up()
+            writer.write(60)
+            pds.front.down()
+            writer.write(20)
+            assert not writer.caught_up(store), "the control: what was written while it was gone isn't known"
+            pds.front.up()
+            writer.write(20)
+            pds.front.cuts = None
+            _until(lambda: writer.caught_up(store), "all that was written")
+        writer.check(store)
+        (report,) = reports[0].sources
+        assert report.error is None
+        assert report.ways["firehose"] > 20
+        assert report.requests > 5, "the control: it was connected anew"
+        again = crawl(settings, store).sources[0]
+        assert (again.new, again.updated, again.removed, again.error) == (0, 0, 0, None)
+
+
+def test_a_pds_that_is_stopped_while_it_is_followed_is_followed_afterwards(pds: Pds, tmp_path: Path) -> None:
+    """The server itself, in the middle of its writes, twice."""
+    writer = Writer(pds, pds.filled(3, 3), 3)
+    settings = _settings(pds, _stream(pds.url))
+    with Store.open(tmp_path / "store.sqlite") as store:
+        with _followed(settings, store) as reports:
+            for _ in range(2):
+                writer.write(20)
+                pds.stop()
+                pds.start()
+                writer.write(20)
+            _until(lambda: writer.caught_up(store), "all that was written")
+        writer.check(store)
+        assert reports[0].sources[0].error is None
+
+
+def test_accounts_whose_pds_is_gone_are_read_when_it_is_back(pds: Pds, tmp_path: Path) -> None:
+    """A relay tells of them meanwhile, of more than are tried in a row; its cursor waits for none of them for ever."""
+    relay = _stream(pds.network.pds_url)
+    with Store.open(tmp_path / "store.sqlite") as store:
+        store.put_cursor(str(relay), 0)
+        with _followed(_settings(pds, relay), store) as reports:
+            pds.front.down()
+            accounts = pds.filled(9, 2)
+            writer = Writer(pds, accounts, 4)
+            writer.write(20)
+            _until(lambda: len(store.listed(str(relay)) & {one.did for one in accounts}) == 9, "all were tried")
+            assert not _only(_cids(store), accounts), "the control: none could be read"
+            pds.front.up()
+            _until(lambda: writer.caught_up(store), "all accounts")
+            before = store.cursor(str(relay))
+            writer.write(20)
+            _until(lambda: writer.caught_up(store), "what was written afterwards")
+            _until(lambda: store.cursor(str(relay)) != before, "the cursor goes on")
+        writer.check(store)
+        assert reports[0].sources[0].error is None
+        assert any("could not be read" in problem for problem in reports[0].sources[0].problems)

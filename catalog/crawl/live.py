@@ -110,6 +110,8 @@ class Follower:
         self._lock = Lock()
         self._unsettled = False
         """Whether every account is being looked at: until that is over, no cursor says what is in the store."""
+        self._kept = self._looked = time.monotonic()
+        """When the cursor was stored, and accounts were visited again that couldn't be read."""
         self._passed: bytes | None = None
         """The newest frame that didn't concern us; its seq is looked for only when the cursor is stored."""
 
@@ -139,7 +141,7 @@ class Follower:
             self._crawler.store.put_cursor(self._tally.source, value)
 
     def _follow(self, stop: Stop, *, until: float | None) -> None:
-        begun = kept = looked = time.monotonic()
+        begun = looked = time.monotonic()
         if self._seen is not None:
             self._crawler.look_again(self._tally)
         firehose = self._source.kind == "firehose"
@@ -151,20 +153,26 @@ class Follower:
             stop=stop,
             opened=self._opened,
             idle=None if until is None else IDLE_SECONDS,
+            silent=self._look_after if until is None else lambda: None,
         )
         for message in told:
-            if message is not None:
-                self._message(message, firehose=firehose)
-            now = time.monotonic()
-            if now - kept > _STORE_SECONDS:
-                kept = now
-                if until is None:
-                    self.keep_cursor()
-                    if now - looked > RETRY_SECONDS:
-                        looked = now
-                        self._crawler.look_again(self._tally)
-                elif now - begun > CATCH_UP_SECONDS or (message is not None and _is_past(message, until)):
+            self._message(message, firehose=firehose)
+            if until is None:
+                self._look_after()
+            elif time.monotonic() - looked > _STORE_SECONDS:
+                looked = time.monotonic()
+                if looked - begun > CATCH_UP_SECONDS or _is_past(message, until):
                     return
+
+    def _look_after(self) -> None:
+        """What is to be done now and then, also while the stream is silent: store the cursor, try what failed again."""
+        now = time.monotonic()
+        if now - self._kept > _STORE_SECONDS:
+            self._kept = now
+            self.keep_cursor()
+        if now - self._looked > RETRY_SECONDS:
+            self._looked = now
+            self._crawler.look_again(self._tally)
 
     def _message(self, message: bytes | str, *, firehose: bool) -> None:
         self._tally.meter.count(self._host, received=len(message))

@@ -137,17 +137,25 @@ class Crawler:
         """Have an account visited that a PDS lists as changed."""
         self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state))
 
-    def arrange_work(self, tally: Tally, host: str, did: Did, work: Callable[[], None]) -> None:
-        """Have something done at a host; what goes wrong is the account's problem."""
-        self.schedule.add(host, partial(self._guarded, tally, host, did, work))
+    def arrange_work(
+        self,
+        tally: Tally,
+        host: str,
+        did: Did,
+        work: Callable[[], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Have something done at a host; what goes wrong is the account's problem, and ``failed`` is called."""
+        self.schedule.add(host, partial(self._guarded, tally, host, did, work, failed))
 
-    def _guarded(self, tally: Tally, host: str, did: Did, work: Callable[[], None]) -> bool:
+    def _guarded(self, tally: Tally, host: str, did: Did, work: Callable[[], None], failed: Callable[[], None]) -> bool:
         if self._failures[host] >= _PARKED_AFTER:
             message = f"{host}: {_PARKED_AFTER} repositories in a row could not be read; the rest is left for later"
             if tally.source.endswith(f"//{host}"):
                 tally.fail(message)
             else:
                 tally.once(message)
+            failed()
             return False
         with tally.metered(self.client):
             try:
@@ -158,6 +166,7 @@ class Crawler:
                 tally.problem(f"{did} could not be read: {error}")
                 if not isinstance(error, UnknownIdentity | InvalidProof):
                     self._failures[host] += 1
+                failed()
                 return False
         self._failures[host] = 0
         return True
@@ -172,34 +181,42 @@ class Crawler:
     def look_at(self, tally: Tally, did: Did, *, after: Callable[[], None], fresh: bool = False) -> None:
         """Have an account visited because of an event, visited before or not; ``after`` is called in the end.
 
-        Where that fails it is noted as unread, for :meth:`look_again`. ``fresh`` looks the account up anew.
+        Where that fails, or its host is left alone, it is noted as unread, for :meth:`look_again`. ``fresh`` looks the
+        account up anew.
         """
-        known = self.store.repo(did)
-        host = self._directory(did) if known is None or known.pds is None else host_of(known.pds)
 
-        def work() -> None:
-            try:
+        def failed() -> None:
+            with self.locks.alone_with(did):
                 known = self.store.repo(did)
-                identity = None if fresh else self.remembered(known)
-                self.visit(tally, identity or self.resolver.resolve(did, fresh=fresh))
-            except NetworkError:
-                with self.locks.alone_with(did):
-                    known = self.store.repo(did)
-                    unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
-                    self.store.put_repo(unread)
-                raise
-            finally:
-                after()
-
-        if self.allows(did):
-            self.arrange_work(tally, host, did, work)
-        else:
+                unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
+                self.store.put_repo(unread)
             after()
 
+        def visit(identity: Identity) -> None:
+            self.visit(tally, identity)
+            after()
+
+        def identify() -> None:  # the directory's work; the visit is its PDS's, which may be slow
+            arrange_visit(self.resolver.resolve(did, fresh=fresh))
+
+        def arrange_visit(identity: Identity) -> None:
+            self.arrange_work(tally, host_of(identity.pds), did, partial(visit, identity), failed)
+
+        if not self.allows(did):
+            after()
+            return
+        identity = None if fresh else self.remembered(self.store.repo(did))
+        if identity is None:
+            self.arrange_work(tally, self._directory(did), did, identify, failed)
+        else:
+            arrange_visit(identity)
+
     def look_again(self, tally: Tally) -> None:
-        """Have those of a stream's accounts visited that couldn't be read before."""
+        """Have those of a stream's accounts visited that couldn't be read before; each host gets another chance."""
+        with self._lock:
+            self._failures.clear()
         for did in self.store.unread(tally.source):
-            self.look_at(tally, Did(did), after=_nothing)
+            self.look_at(tally, Did(did), after=lambda: None)
 
     def visit(self, tally: Tally, identity: Identity) -> None:
         """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
@@ -345,10 +362,6 @@ class Crawler:
     def _directory(self, did: Did) -> str:
         """The host that knows an account's document."""
         return self._plc if did.startswith("did:plc:") else did.split(":")[2].partition("%3A")[0]
-
-
-def _nothing() -> None:
-    """What there is to do after a visit that no event asked for."""
 
 
 def _sorted_out(reading: Reading, repo: Repo) -> tuple[list[Found], list[Refused]]:

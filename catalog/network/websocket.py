@@ -53,13 +53,14 @@ def messages(
     opened: Callable[[], None],
     idle: float | None = None,
     troubled: Callable[[RequestFailed], None] = lambda _: None,
+    silent: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes | str]:
     """What a server sends on ``path``, until ``stop``; connected anew whenever the connection ends.
 
     ``parameters`` are asked for at each connection: the cursor is one of them; ``opened`` is called when it stands,
-    ``troubled`` with the reason whenever there is none or it ended. With ``idle`` all is over after so many seconds of
-    silence, and :class:`RequestFailed` is raised when a few connections in a row bring nothing. Raises
-    :class:`RefusedAddress`.
+    ``troubled`` with the reason whenever there is none or it ended, ``silent`` now and then while nothing comes. With
+    ``idle`` all is over after so many seconds of silence, and :class:`RequestFailed` is raised when a few connections
+    in a row bring nothing. Raises :class:`RefusedAddress`.
     """
     barren = short = 0
     while not stop.is_set():
@@ -74,7 +75,9 @@ def messages(
                         barren = 0
                         yield message
                         heard = time.monotonic()
-                    elif idle is not None and time.monotonic() - heard > idle:
+                        continue
+                    silent()
+                    if idle is not None and time.monotonic() - heard > idle:
                         return
         except RequestFailed as error:
             troubled(error)
@@ -82,6 +85,7 @@ def messages(
             if idle is not None and barren >= TRIES:
                 raise
         # Also one that brings something and is closed at once, again and again, is to be left alone for longer.
+        silent()
         short = 0 if time.monotonic() - begun > STEADY_SECONDS else min(short + 1, _DOUBLINGS)
         stop.wait(random.uniform(0, min(LONGEST_WAIT, 2.0**short)))  # noqa: S311 — spreads load, hides nothing
 
