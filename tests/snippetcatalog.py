@@ -6,7 +6,6 @@ compact form; and samples whose schema the catalog doesn't have.
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import os
@@ -30,6 +29,7 @@ import yaml
 from catalog.records import DATASET, SCHEMA
 from catalog.samples.shards import Shard, read_shard
 from tests.fakes import QuietServer
+from tests.pagesnippets import page_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -293,16 +293,11 @@ def _shown(pages: list[Path], samples: Mapping[str, tuple[dict[str, Any], ...]])
     assert len(pages) == len(samples)
     for page in pages:
         name = json.loads((page.parent / "record.json").read_text("utf-8"))["value"]["name"]
-        blocks = re.findall(
-            r'<section class="cat-tab" data-tab="([^"]+)">.*?<code data-copy-source data-language="(\w+)">(.*?)</code>',
-            page.read_text("utf-8"),
-            re.DOTALL,
-        )
-        for label, language, block in blocks:
+        for label, language, code in page_programs(page):
             yield Shown(
                 dataset="unkind" if name == NASTY else name,
                 label=label,
                 language=language,
-                code=html.unescape(re.sub(r"<[^>]+>", "", block)),
+                code=code,
                 samples=samples[name],
             )

@@ -14,6 +14,7 @@ import pytest
 
 from catalog import datamodel
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from tests.pagesnippets import page_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,12 +182,19 @@ def test_every_generated_snippet_still_parses(hostile_site: tuple[Path, dict[str
     """Whatever the names and descriptions say, what the pages offer as Python is Python, and hides no characters."""
     site, _ = hostile_site
     snippets = 0
-    for path in [*site.glob("datasets/*/*/index.html"), *site.glob("schemas/*/*/index.html")]:
-        for block in re.findall(
-            r'<code[^>]*data-language="python"[^>]*>(.*?)</code>', path.read_text("utf-8"), re.DOTALL
-        ):
-            source = html.unescape(re.sub(r"<[^>]+>", "", block))
+    blocks = {path: _python_blocks(path) for path in site.glob("schemas/*/*/index.html")}
+    blocks |= {
+        path: [code for _, language, code in page_programs(path) if language == "python"]
+        for path in site.glob("datasets/*/*/index.html")
+    }
+    for path, sources in blocks.items():
+        for source in sources:
             ast.parse(source)
             assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u0000-\u0008]", source), path
             snippets += 1
     assert snippets >= 3 * len(PAYLOADS)
+
+
+def _python_blocks(path: Path) -> list[str]:
+    blocks = re.findall(r'<code[^>]*data-language="python"[^>]*>(.*?)</code>', path.read_text("utf-8"), re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]+>", "", block)) for block in blocks]

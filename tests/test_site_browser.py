@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.pagesnippets import page_programs
 from tests.sitecatalog import build
 
 if TYPE_CHECKING:
@@ -74,10 +75,12 @@ def test_the_choice_of_tab_is_remembered_and_arrows_move_it(base: str, site: Pat
     page.goto(f"{base}{first}/")
     page.get_by_role("tab", selected=True).focus()
     page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="WebDataset")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("tabpanel")).to_contain_text("wds.WebDataset")
     page.goto(f"{base}{second}/")
     expect(page.get_by_role("tab", name="WebDataset")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tabpanel")).to_contain_text("wds.WebDataset")
 
 
 def test_the_copy_button_copies_the_snippet(base: str, site: Path, page: Page) -> None:
@@ -87,24 +90,38 @@ def test_the_copy_button_copies_the_snippet(base: str, site: Path, page: Page) -
     assert "Dataset.from_atproto(" in page.evaluate("navigator.clipboard.readText()")
 
 
-def test_each_of_the_six_programs_is_shown_and_copied_alone(base: str, site: Path, page: Page) -> None:
+def test_each_of_the_programs_is_shown_and_copied_alone(base: str, site: Path, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(f"{base}{next(site.glob(f'datasets/{HOME}/*')).relative_to(site)}/")
+    folder = next(site.glob(f"datasets/{HOME}/*"))
+    page.goto(f"{base}{folder.relative_to(site)}/")
     tabs = page.get_by_role("tab")
-    assert tabs.all_inner_texts() == ["Python", "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript"]
+    programs = page_programs(folder / "index.html")
+    assert tabs.all_inner_texts() == [label for label, _, _ in programs]
+    assert [label for label, _, _ in programs] == [
+        "Python", "Typed Python", "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript",
+    ]  # fmt: skip
     tabs.first.focus()
     page.keyboard.press("End")
     expect(tabs.last).to_be_focused()
-    for tab in tabs.all():
+    for tab, (_, _, code) in zip(tabs.all(), programs, strict=True):
         tab.click()
         panel = page.get_by_role("tabpanel")
         expect(panel).to_have_count(1)
         panel.get_by_role("button", name="Copy").click()
         expect(panel.get_by_role("button", name="Copied")).to_be_visible()
         copied = page.evaluate("navigator.clipboard.readText()")
-        assert copied == panel.locator("pre code").text_content()
+        assert copied == panel.locator("pre code").text_content() == code
         assert "install" not in copied
         assert re.search(r"^(from|import|//) ", copied), "nothing but the code"
+
+
+def test_a_program_that_does_not_arrive_is_told_and_led_to_as_text(base: str, site: Path, page: Page) -> None:
+    page.route("**/load.json", lambda route: route.fulfill(body="not JSON"))
+    page.goto(f"{base}{next(site.glob(f'datasets/{HOME}/*')).relative_to(site)}/")
+    page.get_by_role("tab", name="PyTorch").click()
+    expect(page.get_by_role("tabpanel")).to_contain_text("It could not be loaded.")
+    page.get_by_role("link", name="As text").click()
+    expect(page.locator("body")).to_contain_text("=== PyTorch: pip install atdata-catalog torch")
 
 
 def test_the_record_is_shown_when_asked_for(base: str, site: Path, page: Page) -> None:
@@ -149,7 +166,9 @@ def test_without_scripts_the_pages_read_and_the_lists_are_reached(base: str, sit
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(f"{base}{next(site.glob(f'datasets/{HOME}/*')).relative_to(site)}/")
-    expect(plain.get_by_text("wds.WebDataset")).to_be_visible()
+    expect(plain.locator("pre")).to_contain_text("Dataset.from_atproto(")
+    plain.get_by_role("link", name="Hugging Face").click()
+    expect(plain.locator("body")).to_contain_text("wds.WebDataset")
     plain.goto(base + "browse/")
     plain.locator("noscript a, .cat-note a").first.click()
     expect(plain.locator("h1")).to_contain_text("Datasets")

@@ -41,7 +41,9 @@ def run(snippet: Snippet, folder: Path, **environment: str) -> str:
 
 
 def test_the_snippet_of_a_draft_loads_the_local_shards(tmp_path: Path) -> None:
-    snippet, torch = load_snippets("Digits", None, digit(), DIGITS)
+    short, snippet, torch = load_snippets("Digits", None, digit(), DIGITS)
+    assert 'Dataset.from_urls("examples/shards/digits-{000000..000001}.tar")' in short.code
+    assert run(short, tmp_path).count("'label': ") == 3
     assert 'Dataset.from_urls("examples/shards/digits-{000000..000001}.tar", DigitSample)' in snippet.code
     shown = run(snippet, tmp_path)
     assert shown.count("DigitSample(image=array([[") == 3
@@ -66,28 +68,32 @@ def test_a_type_of_very_many_fields_is_not_written_out() -> None:
     without = load_snippets("x", None, None, ["https://data.example/a.tar"])
     assert large == without
     small = SampleType(name="L", version="1.0.0", fields=fields[:-1])
-    assert all("f299" in snippet.code for snippet in load_snippets("x", None, small, ["https://data.example/a.tar"]))
+    written = load_snippets("x", None, small, ["https://data.example/a.tar"])
+    assert all("f299" in snippet.code for snippet in written[1:])
+    assert "f299" not in written[0].code
 
 
 def test_the_snippet_of_a_record_names_its_address_and_the_others_those_of_its_shards() -> None:
     uri = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/science.alt.dataset.entry/3jzfcijpj2z2a"
     snippets = load_snippets("Digits", uri, digit(), ["https://data.example/a.tar"], cid="bafy")
     assert [snippet.label for snippet in snippets] == [
-        "Python", "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript",
+        "Python", "Typed Python", "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript",
     ]  # fmt: skip
     for snippet in snippets:
-        ours = snippet.label in {"Python", "PyTorch"}
+        ours = snippet.label in {"Python", "Typed Python", "PyTorch"}
         assert (uri in snippet.code) == ours
         assert ("from catalog import" in snippet.code) == ours
         assert ("https://data.example/a.tar" in snippet.code) == (not ours)
-        assert "Grey levels from 0 (paper)" in snippet.code, "the generated type is there"
+        typed = snippet.label != "Python"
+        assert ("Grey levels from 0 (paper)" in snippet.code) == typed, "the generated type is there"
         assert " record bafy\n" in snippet.code
-    assert f'Dataset.from_atproto(\n    "{uri}",\n    DigitSample,\n)' in snippets[0].code
+    assert f'Dataset.from_atproto(\n    "{uri}",\n)' in snippets[0].code
+    assert f'Dataset.from_atproto(\n    "{uri}",\n    DigitSample,\n)' in snippets[1].code
 
 
 def test_a_draft_opens_its_local_copies_here_and_its_addresses_elsewhere() -> None:
     snippets = load_snippets("Digits", None, digit(), ["https://data.example/a.tar"], local=["shards/a.tar"])
-    assert len(snippets) == 6
+    assert len(snippets) == 7
     for snippet in snippets:
         assert ("shards/a.tar" in snippet.code) != ("https://data.example/a.tar" in snippet.code)
 
@@ -95,8 +101,8 @@ def test_a_draft_opens_its_local_copies_here_and_its_addresses_elsewhere() -> No
 def test_what_only_this_library_opens_has_its_snippets_alone_and_names_the_extra() -> None:
     uri = "at://did:plc:aaaaaaaaaaaaaaaaaaaaaaaa/science.alt.dataset.entry/3jzfcijpj2z2a"
     sparse = SampleType(name="S", version="1.0.0", fields=(Field(name="m", type=Array(format="sparseBytes")),))
-    assert [s.label for s in load_snippets("blobs", uri, digit(), ())] == ["Python", "PyTorch"]
-    bucket, torch = load_snippets("s3", uri, sparse, ["s3://bucket/a.tar"])
+    assert [s.label for s in load_snippets("blobs", uri, digit(), ())] == ["Python", "Typed Python", "PyTorch"]
+    bucket, _, torch = load_snippets("s3", uri, sparse, ["s3://bucket/a.tar"])
     assert bucket.install == 'pip install "atdata-catalog[sparse,s3]"'
     assert torch.install == 'pip install "atdata-catalog[sparse,s3]" torch'
 
@@ -174,3 +180,13 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     for snippet in load_snippets("x", None, None, urls):
         assert snippet.code.count("https://data.example/") == MAX_URLS
         assert " the first 20 of 1000 shards\n" in snippet.code
+
+
+def test_all_parts_but_one_are_the_same_for_every_dataset_of_a_schema() -> None:
+    first, other = (
+        load_snippets(name, f"at://did:web:{name}.example/science.alt.dataset.entry/a", digit(), urls)
+        for name, urls in (("one", ["https://data.example/a.tar"]), ("two", ["https://x.example/b"] * (MAX_URLS + 1)))
+    )
+    for mine, theirs in zip(first, other, strict=True):
+        differing = [n for n, (a, b) in enumerate(zip(mine.parts, theirs.parts, strict=True)) if a != b]
+        assert differing == [mine.own] == [theirs.own]

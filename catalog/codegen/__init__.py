@@ -17,6 +17,19 @@ from __future__ import annotations
 
 from catalog.codegen.generation import LANGUAGES, Source, generate, package
 from catalog.codegen.python import python_class
-from catalog.codegen.snippets import INSTALL, Snippet, load_snippets
+from catalog.codegen.snippets import INSTALL, MAX_FIELDS, MAX_URLS, Snippet, about, load_snippets, plain_urls
 
-__all__ = ["INSTALL", "LANGUAGES", "Snippet", "Source", "generate", "load_snippets", "package", "python_class"]
+__all__ = [
+    "INSTALL",
+    "LANGUAGES",
+    "MAX_FIELDS",
+    "MAX_URLS",
+    "Snippet",
+    "Source",
+    "about",
+    "generate",
+    "load_snippets",
+    "package",
+    "plain_urls",
+    "python_class",
+]

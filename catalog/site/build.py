@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError
-from catalog.site import addresses, facets
+from catalog.site import addresses, facets, load
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
 from catalog.site.pages.listings import listing, page_count, publisher_page
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from catalog.graph import Graph, Node
+    from catalog.graph import Graph, Node, SchemaNode
+    from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
 __all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "sources"]
@@ -96,7 +97,12 @@ def _description(description: str) -> tuple[str, str]:
 
 
 def build_pages(
-    graph: Graph, site_dir: Path, *, settings: SiteSettings, own: frozenset[str] = frozenset()
+    graph: Graph,
+    site_dir: Path,
+    *,
+    settings: SiteSettings,
+    own: frozenset[str] = frozenset(),
+    previews: Previews | None = None,
 ) -> tuple[str, ...]:
     """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
 
@@ -105,9 +111,10 @@ def build_pages(
     """
     _make_ready(site_dir, searches=settings.search)
     shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
-    templates = Templates(graph, settings)
+    templates = Templates(graph, settings, previews)
     jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
     jobs += [partial(_fill, site_dir, templates, section) for section in IN_PLACE if section not in own]
+    jobs += [partial(_programs, site_dir, None), *(partial(_programs, site_dir, schema) for schema in graph.schemas)]
     jobs += [partial(_stamp, site_dir, shells[kind], make) for kind, make in _stamped(templates)]
     written = in_parallel(lambda job: job(), jobs)
     for shape in ARCHETYPES.values():
@@ -128,6 +135,13 @@ def _make_ready(site_dir: Path, *, searches: bool) -> None:
             file.write_text(tidy(with_box(html, root) if searches else html, root, scripts), encoding="utf-8")
     for name, source in scripts.items():
         _write(site_dir / ASSETS / name, source)
+
+
+def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
+    """The programs that load datasets of a schema."""
+    folder = site_dir / load.folder_of(schema)
+    for name, text in load.program_files(None if schema is None else schema.record.sample_type):
+        _write(folder / name, text)
 
 
 def _facets(site_dir: Path, graph: Graph) -> None:
@@ -152,10 +166,10 @@ def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
     return page.address
 
 
-def _put(file: str, text: str) -> None:
+def _put(file: str, text: str | bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
     with open(descriptor, "wb", buffering=0) as out:  # noqa: PTH123 - a descriptor, not a path
-        out.write(text.encode("utf-8"))
+        out.write(text if isinstance(text, bytes) else text.encode("utf-8"))
 
 
 def _stamped(templates: Templates) -> Iterator[tuple[str, Callable[[], Page]]]:

@@ -1,10 +1,12 @@
 // What every page needs: tabs, copying, the search box. The browse page loads its own part.
 
+import { startPrograms } from "./load.js";
 import { startSearch } from "./search.js";
 
 const CHOICE = "catalog.tab.";
 
-/** Turn stacked sections into tabs: arrow keys move, the choice is remembered for all pages. */
+/** Turn stacked sections into tabs: arrow keys move, the choice is remembered for all pages. A panel is told when it is
+    shown, by the event "catalog:shown". */
 function startTabs(box) {
   const panels = [...box.querySelectorAll(":scope > .cat-tab")];
   if (box.classList.contains("is-live") || panels.length < 2) return;
@@ -30,6 +32,7 @@ function startTabs(box) {
       tab.tabIndex = number === chosen ? 0 : -1;
       panels[number].hidden = number !== chosen;
     });
+    panels[chosen].dispatchEvent(new CustomEvent("catalog:shown"));
     if (focus) tabs[chosen].focus();
   };
   const keep = (number) => {
@@ -91,6 +94,7 @@ function startRecord(details) {
 }
 
 function start() {
+  document.querySelectorAll("[data-programs]").forEach((box) => startPrograms(box, startCopying));
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);
   document.querySelectorAll("[data-record]").forEach(startRecord);

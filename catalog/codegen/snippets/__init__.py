@@ -1,7 +1,8 @@
 """Snippets: whole programs that load a dataset and show its first samples, for the page of the dataset.
 
 ==================  =======================================================================  ====================
-Python              this library                                                             every kind of storage
+Python              this library, in a few lines                                             every kind of storage
+Typed Python        this library, with the class of the samples                              every kind of storage
 WebDataset          plain WebDataset, msgpack and numpy: nothing of this project             web addresses
 PyTorch             a ``DataLoader`` over this library's dataset                             every kind of storage
 Ray Data            for more than one machine; nothing of this project                       web addresses
@@ -23,14 +24,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.snippets import ours, plain, typescript
-from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, comment, plain_url
+from catalog.codegen.snippets.snippet import MAX_URLS, Listing, Snippet, about, plain_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from catalog.sampletype import SampleType
 
-__all__ = ["INSTALL", "MAX_URLS", "Snippet", "load_snippets"]
+__all__ = ["INSTALL", "MAX_URLS", "Listing", "Snippet", "about", "load_snippets", "plain_urls"]
 
 INSTALL = ours.INSTALL
 
@@ -56,19 +57,24 @@ def load_snippets(
     """
     if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
         sample_type = None
-    opened = tuple(local) or tuple(urls)
-    mine = ours.Source(name=name, uri=uri, urls=opened, cid=cid)
-    web = [plain_url(url) for url in urls if re.match(r"https?://", url)]
-    first, torch = ours.python(mine, sample_type), ours.pytorch(mine, sample_type)
+    mine = ours.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
+    typed = () if sample_type is None else (ours.typed_python(mine, sample_type),)
+    torch = ours.pytorch(mine, sample_type)
+    web = plain_urls(urls)
     if not web:
-        return (first, torch)
-    listed = tuple(web[:MAX_URLS])
-    about = comment(name, cid, len(web))
+        return (ours.python(mine, sample_type), *typed, torch)
+    lines, listed = about(name, cid, len(web)), web[:MAX_URLS]
     return (
-        first,
-        plain.webdataset(about, listed, sample_type),
+        ours.python(mine, sample_type),
+        *typed,
+        plain.webdataset(lines, listed, sample_type),
         torch,
-        plain.ray_data(about, listed, sample_type),
-        plain.hugging_face(about, listed, sample_type),
-        typescript.typescript(comment(name, cid, len(web), mark="//"), listed, sample_type),
+        plain.ray_data(lines, listed, sample_type),
+        plain.hugging_face(lines, listed, sample_type),
+        typescript.typescript(lines, listed, sample_type),
     )
+
+
+def plain_urls(urls: Sequence[str]) -> tuple[str, ...]:
+    """Those of the addresses that are on the web, fit to stand between quotes in any language."""
+    return tuple(plain_url(url) for url in urls if re.match(r"https?://", url))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import Group, laid_out
 from catalog.codegen.python import python_class
-from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, comment
+from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about
 from catalog.codegen.text import literal, parts
 from catalog.identifiers import class_name
 from catalog.sampletype import Array
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from catalog.sampletype import Field, SampleType
 
-__all__ = ["INSTALL", "Source", "python", "pytorch"]
+__all__ = ["INSTALL", "Source", "python", "pytorch", "typed_python"]
 
 INSTALL: Final = "pip install atdata-catalog"
 _EXTRAS: Final = {"arrowTensor": "arrow", "safetensors": "safetensors", "sparseBytes": "sparse"}
@@ -70,18 +70,24 @@ class Source:
             call = Group("Dataset.from_atproto(", (literal(self.uri), *more), ")")
         else:
             call = Group("Dataset.from_urls(", (_urls(self.urls), *more), ")")
-        about = comment(self.name, self.cid, 0 if self.uri is not None else len(self.urls), mark=f"{indent}#")
-        return f"{about}{laid_out(call, prefix='dataset = ', suffix=suffix, indent=indent)}\n"
+        lines = about(self.name, self.cid, 0 if self.uri is not None else len(self.urls))
+        comments = "".join(f"{indent}# {line}\n" for line in lines)
+        return f"{comments}{laid_out(call, prefix='dataset = ', suffix=suffix, indent=indent)}\n"
 
 
 def python(source: Source, sample_type: SampleType | None) -> Snippet:
-    """Our library, by itself."""
-    install = _install(source, sample_type)
-    if sample_type is None:
-        return _snippet("Python", install, "from catalog import Dataset\n\n", source.opened(None), _SHOW)
+    """Our library in as few lines as can be: a record's own schema says what its samples hold."""
+    return _snippet(
+        "Python", _install(source, sample_type), "from catalog import Dataset\n\n", source.opened(None), _SHOW
+    )
+
+
+def typed_python(source: Source, sample_type: SampleType) -> Snippet:
+    """Our library with the class of the samples written out, for editors and type checkers."""
     imports, body = _class(sample_type)
     opened = source.opened(class_name(sample_type.name))
-    return _snippet("Python", install, imports, f"\n\n{body}\n\n", opened, _SHOW)
+    install = _install(source, sample_type)
+    return _snippet("Typed Python", install, imports, f"\n\n{body}\n\n", opened, _SHOW, own=2)
 
 
 def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
@@ -93,15 +99,15 @@ def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
         name, columns = ("DictSample", _OF_DICTS) if source.uri is None else ("PackableSample", _OF_OBJECTS)
         imports = _with_torch(f"from catalog import Batch, Dataset, {name}\n") + "\n\n"
         opened = source.opened(None, suffix=suffix, indent="    ")
-        return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER)
+        return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER, own=3)
     imports, body = _class(sample_type, also=("Batch", "Dataset"))
     opened = source.opened(class_name(sample_type.name), suffix=suffix, indent="    ")
     code = (_with_torch(imports), f"\n\n{body}\n\n", _columns(sample_type), main, opened, _LOADER)
-    return _snippet("PyTorch", install, *code)
+    return _snippet("PyTorch", install, *code, own=4)
 
 
-def _snippet(label: str, install: str, *parts_: str) -> Snippet:
-    return Snippet(label=label, language="python", parts=parts_, install=install)
+def _snippet(label: str, install: str, *parts_: str, own: int = 1) -> Snippet:
+    return Snippet(label=label, language="python", parts=parts_, install=install, own=own)
 
 
 def _install(source: Source, sample_type: SampleType | None) -> str:

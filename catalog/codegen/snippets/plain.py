@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import WIDTH
 from catalog.codegen.python import NUMPY
-from catalog.codegen.snippets.snippet import Snippet, listed
+from catalog.codegen.snippets.snippet import Listing, Snippet
 from catalog.codegen.text import first_paragraph, literal, notes, one_line, parts, wrapped
 from catalog.identifiers import class_name
 from catalog.sampletype import Array, List, SampleType, Scalar, Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from catalog.sampletype import Field, FieldType
 
 __all__ = ["hugging_face", "ray_data", "webdataset"]
+
+_LISTING: Final = Listing(mark="#", opening="urls = [\n", indent="    ", closing="]\n\n\n")
 
 _USED: Final = frozenset({
     "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "itemgetter", "itertools", "ray", "read_shard",
@@ -132,19 +136,20 @@ class Typed:
     nested: bool
 
 
-def webdataset(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """WebDataset itself."""
     typed = _typed(sample_type)
     imports = _imports(typed, ("itertools", "operator"), ("import webdataset as wds",))
     return Snippet(
         label="WebDataset",
         language="python",
-        parts=(imports, _listed(about, urls), *typed.code, _WEBDATASET),
+        parts=(imports, _LISTING.text(lines, urls), *typed.code, _WEBDATASET),
         install="pip install webdataset msgpack numpy",
+        listing=_LISTING,
     )
 
 
-def ray_data(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+def ray_data(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """Ray Data, for more than one machine."""
     typed = _typed(sample_type)
     imports = _FUTURE + _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("import ray.data",))
@@ -152,12 +157,13 @@ def ray_data(about: str, urls: tuple[str, ...], sample_type: SampleType | None) 
     return Snippet(
         label="Ray Data",
         language="python",
-        parts=(imports, _listed(about, urls), *typed.code, *_read_shard(typed), end),
+        parts=(imports, _LISTING.text(lines, urls), *typed.code, *_read_shard(typed), end),
         install='pip install "ray[data]" msgpack numpy',
+        listing=_LISTING,
     )
 
 
-def hugging_face(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+def hugging_face(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """Hugging Face ``datasets``, streaming."""
     typed = _typed(sample_type)
     imports = _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("from datasets import IterableDataset",))
@@ -165,18 +171,15 @@ def hugging_face(about: str, urls: tuple[str, ...], sample_type: SampleType | No
     return Snippet(
         label="Hugging Face",
         language="python",
-        parts=(imports, _listed(about, urls), *typed.code, *_read_shard(typed), *every, _STREAMED),
+        parts=(imports, _LISTING.text(lines, urls), *typed.code, *_read_shard(typed), *every, _STREAMED),
         install="pip install datasets msgpack numpy",
+        listing=_LISTING,
     )
 
 
 def _read_shard(typed: Typed) -> tuple[str, str]:
     """The function in two parts: only its first line differs from type to type."""
     return f"def read_shard(url: str) -> Iterator[{typed.name}]:\n", _READ_SHARD
-
-
-def _listed(about: str, urls: tuple[str, ...]) -> str:
-    return about + listed([f'"{url}"' for url in urls], opening="urls = [", closing="]\n\n", indent="    ")
 
 
 @lru_cache(maxsize=512)

@@ -11,7 +11,7 @@ from catalog.codegen.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_URLS", "Snippet", "comment", "plain_url"]
+__all__ = ["MAX_URLS", "Listing", "Snippet", "about", "plain_url"]
 
 MAX_URLS: Final = 20
 """URLs listed in a snippet; a dataset may have ten thousand."""
@@ -20,16 +20,34 @@ _URL_CHARACTERS: Final = "~:/?#@&()*+,;=%-._"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """How a language writes a comment and a list of addresses: the part of a program that is about its dataset."""
+
+    mark: str
+    opening: str
+    indent: str
+    closing: str
+
+    def text(self, lines: Sequence[str], urls: Sequence[str]) -> str:
+        """The ``lines`` as comments, and the list of ``urls``, which have to be plain."""
+        comments = "".join(f"{self.mark} {line}\n" for line in lines)
+        return comments + self.opening + "".join(f'{self.indent}"{url}",\n' for url in urls) + self.closing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
     """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before.
 
-    ``parts`` make up the code. Each is whole lines, and most are the same from dataset to dataset.
+    ``parts`` make up the code. Each is whole lines. The one numbered ``own`` is about the dataset, by ``listing`` where
+    it lists the shards' addresses; all others are the same for all datasets of a schema.
     """
 
     label: str
     language: str
     parts: tuple[str, ...]
     install: str
+    own: int = 1
+    listing: Listing | None = None
 
     @property
     def code(self) -> str:
@@ -37,19 +55,14 @@ class Snippet:
         return "".join(self.parts)
 
 
-def comment(name: str, cid: str | None, count: int, *, mark: str = "#") -> str:
-    """Which dataset this is, and whether all of its ``count`` shards are listed."""
+def about(name: str, cid: str | None, count: int) -> tuple[str, ...]:
+    """Lines that say which dataset this is, and whether all of its ``count`` shards are listed."""
     lines = [one_line(name)]
     lines += [f"record {one_line(cid)}"] if cid is not None else []
     lines += [f"the first {MAX_URLS} of {count} shards"] if count > MAX_URLS else []
-    return "".join(f"{mark} {line}\n" for line in lines)
+    return tuple(lines)
 
 
 def plain_url(url: str) -> str:
     """The URL with everything escaped that isn't plain: older WebDatasets put it into a shell command."""
     return quote(url, safe=_URL_CHARACTERS, errors="replace")
-
-
-def listed(literals: Sequence[str], *, opening: str, closing: str, indent: str) -> str:
-    """A list of addresses, one a line: ``opening``, the literals, ``closing``."""
-    return f"{opening}\n" + "".join(f"{indent}{text},\n" for text in literals) + f"{closing}\n"

@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog import resources
-from catalog.codegen.snippets.snippet import Snippet, listed
+from catalog.codegen.snippets.snippet import Listing, Snippet
 from catalog.codegen.templates import rendered
 from catalog.codegen.typescript import type_name, typescript_module
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from catalog.sampletype import SampleType
 
 __all__ = ["typescript"]
@@ -61,6 +63,8 @@ for await (const sample of samples()) {
 }
 """
 
+_LISTING: Final = Listing(mark="//", opening="const urls = [\n", indent="  ", closing="];\n\n")
+
 _USED: Final = frozenset({
     "AsyncGenerator", "InstanceType", "NdArray", "Readable", "Reader", "buffer", "decode", "extract", "pipeline",
 })  # fmt: skip
@@ -78,11 +82,14 @@ class UntypedView:
     arrays: bool = True
 
 
-def typescript(about: str, urls: tuple[str, ...], sample_type: SampleType | None) -> Snippet:
+def typescript(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """A whole program for Node."""
-    listed_ = about + listed([f'"{url}"' for url in urls], opening="const urls = [", closing="];\n", indent="  ")
     return Snippet(
-        label="TypeScript", language="typescript", parts=(_IMPORTS, listed_, *_typed(sample_type)), install=_INSTALL
+        label="TypeScript",
+        language="typescript",
+        parts=(_IMPORTS, _LISTING.text(lines, urls), *_typed(sample_type)),
+        install=_INSTALL,
+        listing=_LISTING,
     )
 
 

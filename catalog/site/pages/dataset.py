@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from markupsafe import Markup
+
 from catalog.codegen import load_snippets
 from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.site import markup
+from catalog.site import load, markup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,14 +47,19 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     # A draft has no address on the network: its snippet opens the shards themselves.
     uri = None if node.draft else str(node.uri)
     snippets = load_snippets(record.name, uri, sample_type, urls, local=local) if local or urls or uri else ()
+    preview = None if templates.previews is None else templates.previews.of(node)
     return templates.record_page(
         node,
+        files=() if preview is None or isinstance(preview, str) else preview.files,
+        preview=preview,
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),
         many=len(shards) > _FEW,
         storage=type(record.storage).__name__,
-        snippets=snippets,
+        snippet=snippets[0] if snippets else None,
+        programs=load.folder_of(node.schema),
+        own_parts=Markup(load.own_parts(snippets, record.name, urls)) if snippets else "",  # noqa: S704 - JSON
         metadata=_readable(record.metadata),
         content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
         related=node.related,
