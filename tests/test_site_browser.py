@@ -166,7 +166,7 @@ def test_without_scripts_the_pages_read_and_the_lists_are_reached(base: str, sit
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(f"{base}{next(site.glob(f'datasets/{HOME}/*')).relative_to(site)}/")
-    expect(plain.locator("pre")).to_contain_text("Dataset.from_atproto(")
+    expect(plain.get_by_text("Dataset.from_atproto(")).to_be_visible()
     plain.get_by_role("link", name="Hugging Face").click()
     expect(plain.locator("body")).to_contain_text("wds.WebDataset")
     plain.goto(base + "browse/")

@@ -95,7 +95,8 @@ def test_every_page_has_them_all(pages: Pages) -> None:
     datasets = dict.fromkeys(one.dataset for one in pages.shown)
     assert len(datasets) == 6
     for dataset in datasets:
-        assert [one.label for one in pages.shown if one.dataset == dataset] == LABELS
+        labels = [one.label for one in pages.shown if one.dataset == dataset]
+        assert labels == [label for label in LABELS if label != "Typed Python" or dataset != "Unknown to the catalog"]
 
 
 def python(shown: Shown, pages: Pages, folder: Path, code: str) -> subprocess.CompletedProcess[str]:
