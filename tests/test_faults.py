@@ -6,30 +6,46 @@ The real PDS stands behind a forwarder that can be taken away, or is itself stop
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import shutil
+import signal
 import socket
+import sqlite3
 import subprocess
+import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection, serve
 
 from catalog.config import CatalogSettings, NetworkSettings, Source
 from catalog.crawl import CrawlReport, crawl, follow
 from catalog.crawl import live as following
+from catalog.datamodel import record_cid
 from catalog.network import hosts, http, websocket
 from catalog.records import DATASET, LABEL
-from catalog.store import Store
+from catalog.store import Found, Repo, Store
+from catalog.syntax import AtUri, Did
 from tests.conftest import NETWORK, Account, Network
+from tests.fakes import answer, fake_server
+from tests.streams import DID, frame, recording
+from tests.test_crawl import LyingPds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from http.server import BaseHTTPRequestHandler
 
     from catalog.crawl import SourceReport
     from catalog.datamodel import Json
@@ -234,6 +250,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are short: a PDS on this machine is back soon."""
     monkeypatch.setattr(http, "MAX_WAIT", 0.05)
     monkeypatch.setattr(hosts, "PARKED_SECONDS", 0.5)
+    monkeypatch.setattr(hosts, "LONGEST_PAUSE", 0.2)
     monkeypatch.setattr(hosts, "MOST_PARKED_SECONDS", 0.5)
     monkeypatch.setattr(websocket, "LONGEST_WAIT", 0.1)
     monkeypatch.setattr(following, "IDLE_SECONDS", 0.7)
@@ -313,13 +330,13 @@ class Changed:
 def changed(started: Pds, tmp_path_factory: pytest.TempPathFactory) -> Changed:
     pds, path = started, tmp_path_factory.mktemp("changed") / "before.sqlite"
     pds.front.up()
-    accounts = pds.filled(10, 6)
+    accounts = pds.filled(9, 6)
     settings = _settings(pds, Source(kind="pds", value=pds.url))
     made = Changed(pds=pds, settings=settings, accounts=accounts, path=path)
     with Store.open(made.path) as store:
         assert not crawl(settings, store).failed
         made.before = _only(_contents(store), accounts)
-    assert len(made.before) == 60
+    assert len(made.before) == 54
     for account in accounts:
         pds.write(account, ("r0", "changed"), ("r1", None), ("+new", "new"))
     with Store.open(made.disturbed("undisturbed.sqlite")) as store:
@@ -336,9 +353,9 @@ def changed(started: Pds, tmp_path_factory: pytest.TempPathFactory) -> Changed:
 def test_a_pds_that_is_cut_off_in_the_middle_of_a_crawl_costs_nothing(changed: Changed) -> None:
     """At any byte: the report says what failed, nothing is removed, and the next crawl brings the rest."""
     late = []
-    for part in range(1, 10):
+    for part in range(1, 8):
         with Store.open(changed.disturbed(f"{part}.sqlite")) as store:
-            changed.pds.front.down(after=changed.answered * part // 10)
+            changed.pds.front.down(after=changed.answered * part // 8)
             report = crawl(changed.settings, store)
             late.append(changed.check(report.sources[0], store))
             changed.pds.front.up()
@@ -369,16 +386,144 @@ def test_a_pds_that_is_stopped_in_the_middle_of_a_crawl_costs_nothing(
 
 
 def _stopped_at_the_third(changed: Changed, store: Store, monkeypatch: pytest.MonkeyPatch) -> CrawlReport:
-    replace, numbers = store.replace, iter(range(1, 1000))
+    replace, numbers, lock = store.replace, iter(range(1, 1000)), threading.Lock()
 
     def replaced(*repository: Any, **more: Any) -> Changes:  # noqa: ANN401 — handed through
-        if next(numbers) == 3:
-            changed.pds.stop()
+        with lock:  # whoever reads an account meanwhile waits
+            if next(numbers) == 3:
+                changed.pds.stop()
         return replace(*repository, **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(store, "replace", replaced)
         return crawl(changed.settings, store)
+
+
+# --- bad servers beside a good one ---------------------------------------------------------------------------------
+
+
+Play: TypeAlias = "Callable[[BaseHTTPRequestHandler], None]"
+
+
+def _storm(released: threading.Event) -> Play:
+    """429 without a word; once released, with a long pause."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        answer(handler, {}, 429, **({"Retry_After": "7200"} if released.is_set() else {}))
+
+    return play
+
+
+def _loris(released: threading.Event) -> Play:
+    """A byte of a header now and then, until it is released."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+        while not released.wait(0.05):
+            handler.wfile.write(b"x")
+        handler.close_connection = True
+
+    return play
+
+
+def _moved(target: str) -> Play:
+    return lambda handler: answer(handler, b"", 302, Location=target)
+
+
+def _silent_tls() -> socket.socket:
+    """A server that answers a TLS handshake with something else."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                client.sendall(b"HTTP/1.1 400 this is no TLS\r\n\r\n")
+                client.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+def test_bad_servers_hold_up_no_good_one(pds: Pds, tmp_path: Path) -> None:
+    """They are in the report with their reasons, and keep what they had; the good one is done before they give up."""
+    accounts, released = pds.filled(3, 3), threading.Event()
+    plays: dict[str, Play] = {
+        "wants no request": _storm(released),
+        "didn't answer": _loris(released),
+        "503": lambda handler: answer(handler, {}, 503),
+        "not a public one": _moved("https://10.0.0.1/"),
+        "plain http is not opened": _moved("http://169.254.169.254/latest/meta-data/"),
+    }
+    with ExitStack() as stack, Store.open(tmp_path / "store.sqlite") as store:
+        bad = {reason: LyingPds(stack.enter_context(fake_server({}))) for reason in plays}
+        port = stack.enter_context(_silent_tls()).getsockname()[1]
+        sources = [Source(kind="pds", value=liar.fake.url) for liar in bad.values()]
+        tls = Source(kind="pds", value=f"https://localhost:{port}")
+        good = Source(kind="pds", value=pds.url)
+        settings = _settings(pds, *sources, tls, good)
+        for liar in bad.values():
+            liar.records = [liar.record("kept")]
+        crawl(settings, store)
+        kept = _known_before(store, f"did:web:localhost%3A{port}", tls)
+        assert len(kept) == len(bad) + 1
+
+        for reason, liar in bad.items():
+            for path in liar.fake.routes:
+                liar.fake.routes[path] = lambda handler, _asked, play=plays[reason]: play(handler)  # type: ignore[misc]
+        for account in accounts:
+            pds.write(account, ("r0", "changed"), ("r1", None), ("+new", "new"))
+        reports: list[CrawlReport] = []
+        crawling = threading.Thread(target=lambda: reports.append(crawl(settings, store)))
+        crawling.start()
+        try:
+            _until(lambda: _only(_cids(store), accounts) == pds.listed(accounts), "the good one's records")
+            assert crawling.is_alive(), "the control: the bad ones are at it"
+        finally:
+            released.set()
+            crawling.join(SECONDS)
+        assert not crawling.is_alive()
+        told = {source.source: source.error or "" for source in reports[0].sources}
+        for reason, liar in bad.items():
+            assert reason in told[f"pds:{liar.fake.url}"]
+        assert "can't be reached" in told[str(tls)]
+        assert told[str(good)] == ""
+        assert kept.items() <= _cids(store).items()
+
+
+def _known_before(store: Store, did: str, source: Source) -> dict[str, str]:
+    """A record of one more account goes into the store; all that are there of such accounts."""
+    value = _label(did, "kept")
+    found = Found(uri=AtUri.parse(f"at://{did}/{LABEL}/kept"), cid=record_cid(value), value=value)
+    repo = Repo(did=Did.parse(did), source=str(source), pds=source.value, rev="3kaaaaaaaaaa2")
+    store.replace(repo, [found], [], moment=datetime.now(UTC))
+    return {uri: cid for uri, cid in _cids(store).items() if uri.startswith("at://did:web:")}
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_pds_that_lists_others_accounts_keeps_nobody_from_reading_them(
+    pds: Pds, tmp_path: Path, *, active: bool
+) -> None:
+    """Though it is asked first, and says that they have changed, or that they are gone."""
+    accounts = pds.filled(3, 2)
+    good = Source(kind="pds", value=pds.url)
+    with fake_server({}) as fake, Store.open(tmp_path / "store.sqlite") as store:
+        liar = LyingPds(fake)
+        crawl(_settings(pds, good), store)
+        for account in accounts:
+            pds.write(account, ("r0", "changed"), ("r1", None), ("+new", "new"))
+        accounts += pds.filled(1, 2)
+        repos = [{"did": account.did, "rev": "3zzzzzzzzzzzz", "active": active} for account in accounts]
+        repos.append({"did": liar.did, "rev": liar.rev, "active": True})
+        fake.routes["/xrpc/com.atproto.sync.listRepos"] = lambda handler, _: answer(handler, {"repos": repos})
+
+        def progress(line: str) -> None:
+            if line.endswith(str(good)):
+                _until(lambda: "/xrpc/com.atproto.repo.describeRepo" in fake.paths(), "the liar is at work")
+
+        report = crawl(_settings(pds, Source(kind="pds", value=fake.url), good), store, progress=progress)
+        assert report.sources[1].error is None
+        assert _only(_cids(store), accounts) == pds.listed(accounts)
 
 
 # --- streams -------------------------------------------------------------------------------------------------------
@@ -416,7 +561,8 @@ class Writer:
 
     def write(self, times: int) -> None:
         """Create, change or delete a label, or write a post, so many times."""
-        for self.number in range(self.number + 1, self.number + 1 + times):
+        for _ in range(times):
+            self.number += 1
             account, key = self.chance.choice(self.accounts), f"r{self.chance.randrange(6)}"
             uri = f"at://{account.did}/{LABEL}/{key}"
             what = self.chance.random()
@@ -436,7 +582,7 @@ class Writer:
         return _only(_cids(store), self.accounts) == self.present
 
     def check(self, store: Store) -> None:
-        """The store has what the PDS says; in each history the versions are in order, once, and the present one last."""
+        """The store has what the PDS says; in each history versions are there once, in order, the present one last."""
         assert _only(_cids(store), self.accounts) == self.present == self.pds.listed(self.accounts)
         for uri, cid in self.present.items():
             told = [str(version.cid) for version in reversed(store.history(uri))]
@@ -457,7 +603,7 @@ def test_a_stream_that_is_cut_again_and_again_is_followed_all_the_same(pds: Pds,
             pds.front.cuts = (chance.randint(1, 9000) for _ in iter(int, 1))
             pds.front.down()
             pds.front.up()
-            writer.write(60)
+            writer.write(40)
             pds.front.down()
             writer.write(20)
             assert not writer.caught_up(store), "the control: what was written while it was gone isn't known"
@@ -468,7 +614,7 @@ def test_a_stream_that_is_cut_again_and_again_is_followed_all_the_same(pds: Pds,
         writer.check(store)
         (report,) = reports[0].sources
         assert report.error is None
-        assert report.ways["firehose"] > 20
+        assert report.ways["firehose"] > 10
         assert report.requests > 5, "the control: it was connected anew"
         again = crawl(settings, store).sources[0]
         assert (again.new, again.updated, again.removed, again.error) == (0, 0, 0, None)
@@ -481,10 +627,10 @@ def test_a_pds_that_is_stopped_while_it_is_followed_is_followed_afterwards(pds: 
     with Store.open(tmp_path / "store.sqlite") as store:
         with _followed(settings, store) as reports:
             for _ in range(2):
-                writer.write(20)
+                writer.write(10)
                 pds.stop()
                 pds.start()
-                writer.write(20)
+                writer.write(10)
             _until(lambda: writer.caught_up(store), "all that was written")
         writer.check(store)
         assert reports[0].sources[0].error is None
@@ -511,3 +657,241 @@ def test_accounts_whose_pds_is_gone_are_read_when_it_is_back(pds: Pds, tmp_path:
         writer.check(store)
         assert reports[0].sources[0].error is None
         assert any("could not be read" in problem for problem in reports[0].sources[0].problems)
+
+
+class Relay:
+    """Plays a stream to one connection after the other, and lists accounts, except the next ``broken`` times."""
+
+    def __init__(self, accounts: list[Account], play: Callable[[int, ServerConnection], object]) -> None:
+        self.broken, self.listed, self.connected = 0, 0, 0
+        self.over = threading.Event()
+        self._accounts, self._play = accounts, play
+        self._server = serve(self._stream, "127.0.0.1", 0, process_request=self._list)
+        self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}"
+
+    def _stream(self, connection: ServerConnection) -> None:
+        self.connected += 1
+        with suppress(ConnectionClosed):
+            self._play(self.connected, connection)
+
+    def _list(self, _connection: ServerConnection, asked: Request) -> Response | None:
+        if "listRepos" not in asked.path:
+            return None
+        broken, self.broken = self.broken > 0, max(0, self.broken - 1)
+        self.listed += not broken
+        body = json.dumps({"repos": [{"did": account.did} for account in self._accounts]}).encode()
+        headers = Headers({"Content-Length": str(len(body)), "Connection": "close"})
+        return Response(503 if broken else 200, "", headers, body)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self._server.shutdown()
+
+
+def test_accounts_that_could_not_be_listed_are_listed_again(pds: Pds, tmp_path: Path) -> None:
+    """The first time, when everything is to be looked at: also by a server whose stream stands meanwhile."""
+    accounts = pds.filled(2, 2)
+    with Relay(accounts, lambda _, __: relay.over.wait(SECONDS)) as relay, Store.open(tmp_path / "a.sqlite") as store:
+        relay.broken = http.TRIES
+        report = crawl(_settings(pds, _stream(relay.url)), store).sources[0]
+        assert report.error is None
+        assert _cids(store) == pds.listed(accounts)
+        relay.broken = 1000
+        with Store.open(tmp_path / "b.sqlite") as other:
+            assert crawl(_settings(pds, _stream(relay.url)), other).sources[0].error is not None, "the control"
+
+
+def test_what_happened_between_two_connections_without_a_cursor_is_found(pds: Pds, tmp_path: Path) -> None:
+    """A stream that has said nothing yet has no cursor to go on from: every account is looked at once more."""
+    accounts, cut = pds.filled(2, 2), threading.Event()
+
+    def play(number: int, _: ServerConnection) -> None:
+        (cut if number == 2 else relay.over).wait(SECONDS)
+
+    with Relay(accounts, play) as relay, Store.open(tmp_path / "store.sqlite") as store:
+        with _followed(_settings(pds, _stream(relay.url)), store):
+            _until(lambda: relay.connected == 2 and _cids(store) == pds.listed(accounts), "the first look")
+            pds.write(accounts[0], ("r0", "changed"), ("r1", None))
+            assert _cids(store) != pds.listed(accounts), "the control: nobody has told"
+            cut.set()
+            _until(lambda: _cids(store) == pds.listed(accounts), "the second look")
+        assert store.cursor(str(_stream(relay.url))) is None
+
+
+def test_an_outdated_cursor_is_no_end_though_nobody_can_be_listed_at_first(pds: Pds, tmp_path: Path) -> None:
+    """Every account is looked at as soon as it can be; until then the cursor stays the old one."""
+    accounts = pds.filled(2, 2)
+    outdated = frame("#info", {"name": "OutdatedCursor", "message": "too long ago"})
+    passing = frame("#identity", {"seq": 900, "did": DID, "time": TIME})
+
+    def play(number: int, connection: ServerConnection) -> None:
+        relay.broken = 2 * http.TRIES if number == 2 else 0
+        connection.send(outdated)
+        connection.send(passing)
+        relay.over.wait(SECONDS)
+
+    with Relay(accounts, play) as relay, Store.open(tmp_path / "store.sqlite") as store:
+        source = str(_stream(relay.url))
+        store.put_cursor(source, 7)
+        with _followed(_settings(pds, _stream(relay.url)), store) as reports:
+            _until(lambda: relay.connected == 2 and relay.broken < 2 * http.TRIES, "the list that fails")
+            pds.write(accounts[0], ("r0", "changed"), ("r1", None))
+            _until(lambda: _cids(store) == pds.listed(accounts), "all accounts")
+            assert relay.connected == 2
+        (report,) = reports[0].sources
+        assert report.error is None
+        assert any("could not be listed" in problem for problem in report.problems)
+        assert store.cursor(source) == 900
+
+
+def test_frames_that_come_twice_and_in_any_order_change_nothing(pds: Pds, tmp_path: Path) -> None:
+    """Each version is in the history once; in the end the store has what the PDS has."""
+    accounts = pds.filled(3, 3)
+    writer, chance = Writer(pds, accounts, 5), random.Random(6)  # noqa: S311
+    with Store.open(tmp_path / "store.sqlite") as store:
+        crawl(_settings(pds, *(Source(kind="repo", value=account.did) for account in accounts)), store)
+        with recording(pds.network) as frames:
+            writer.write(40)
+        jumbled = [*frames, *frames]
+        chance.shuffle(jumbled)
+
+        def play(_: int, connection: ServerConnection) -> None:
+            for message in [*frames[:20], *jumbled]:
+                connection.send(message)
+            relay.over.wait(SECONDS)
+
+        with Relay(accounts, play) as relay:
+            store.put_cursor(str(_stream(relay.url)), 1)
+            report = crawl(_settings(pds, _stream(relay.url)), store).sources[0]
+        assert report.error is None
+        assert report.ways["firehose"] >= 10
+        writer.check(store)
+
+
+def test_a_cursor_that_a_real_pds_finds_too_old_or_too_new_loses_nothing(pds: Pds, tmp_path: Path) -> None:
+    """Too old: every account is looked at. Too new: the source ends and says why, as it isn't the server it was."""
+    accounts = pds.filled(2, 2)
+    settings = _settings(pds, _stream(pds.url))
+    with Store.open(tmp_path / "store.sqlite") as store:
+        crawl(_settings(pds, _stream(pds.url)), store)
+        for account in accounts:
+            pds.write(account, ("r0", "changed"), ("r1", None), ("+new", "new"))
+        pds.stop()
+        pds.start(repoBackfillLimitMs=1)
+        store.put_cursor(str(settings.sources[0]), 1)
+        report = crawl(settings, store).sources[0]
+        assert report.error is None
+        assert any("what was missed is gone" in problem for problem in report.problems)
+        assert _only(_cids(store), accounts) == pds.listed(accounts)
+        pds.stop()
+        pds.start()
+        store.put_cursor(str(settings.sources[0]), 2**40)
+        report = crawl(settings, store).sources[0]
+        assert "ahead of the server" in str(report.error)
+        assert _only(_cids(store), accounts) == pds.listed(accounts)
+        assert store.cursor(str(settings.sources[0])) == 2**40
+
+
+def test_a_slow_pds_holds_up_no_account_of_another_that_a_stream_tells_of(pds: Pds, tmp_path: Path) -> None:
+    """Accounts that weren't known before, and are looked up in one directory."""
+    (account,) = pds.filled(1, 2)
+    slow = [f"did:plc:{letter * 24}" for letter in "abcdefgh"]
+    released = threading.Event()
+    with ExitStack() as stack:
+        loris = stack.enter_context(fake_server({}))
+        stack.callback(released.set)
+        for method in ("com.atproto.sync.getLatestCommit", "com.atproto.repo.describeRepo"):
+            loris.routes[f"/xrpc/{method}"] = lambda handler, _: _loris(released)(handler)
+        plc = stack.enter_context(fake_server({}, upstream=pds.network.plc_url))
+        service = {"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": loris.url}
+        for did in slow:
+            plc.routes[f"/{did}"] = lambda handler, _, did=did: answer(handler, {"id": did, "service": [service]})  # type: ignore[misc]
+        hints = [
+            json.dumps({"did": did, "time_us": number, "kind": "commit", "commit": {"collection": LABEL}})
+            for number, did in enumerate([*slow, account.did], 1)
+        ]
+
+        def play(_: int, connection: ServerConnection) -> None:
+            for hint in hints:
+                connection.send(hint)
+            relay.over.wait(SECONDS)
+
+        relay = stack.enter_context(Relay([], play))
+        store = stack.enter_context(Store.open(tmp_path / "store.sqlite"))
+        source = Source(kind="jetstream", value=relay.url.replace("http", "ws", 1))
+        settings = _settings(pds, source)
+        settings = replace(settings, network=replace(settings.network, plc_url=plc.url))
+        crawling = threading.Thread(target=crawl, args=(settings, store))
+        crawling.start()
+        try:
+            _until(lambda: _cids(store) == pds.listed([account]), "the good one's account")
+            assert crawling.is_alive()
+            assert len(loris.asked) >= 1, "the control: the slow one is being asked"
+        finally:
+            released.set()
+            crawling.join(SECONDS)
+        assert not crawling.is_alive()
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+MKDOCS = """\
+site_name: Followed
+theme: {{name: material}}
+plugins:
+  - catalog: {{store: store.sqlite, sources: [pds: "{pds}", firehose: "{stream}"]}}
+"""
+
+
+@contextmanager
+def _command(pds: Pds, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """``catalog crawl`` as a process, which doesn't outlive the test."""
+    leads = {
+        "CATALOG_PLC_URL": pds.network.plc_url,
+        "CATALOG_ALLOW_LOOPBACK": "1",
+        "CATALOG_HANDLE_RESOLVER": pds.network.pds_url,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "catalog", "crawl", *arguments], cwd=folder, env={**os.environ, **leads},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_crawl_that_follows_ends_when_it_is_told_to(pds: Pds, tmp_path: Path) -> None:
+    """With its summary, exit code 0 and its cursor stored; until then the store is its own, which a second one says."""
+    accounts = pds.filled(2, 2)
+    text = MKDOCS.format(pds=pds.url, stream=pds.url.replace("http", "ws", 1))
+    (tmp_path / "mkdocs.yml").write_text(text, encoding="utf-8")
+    with _command(pds, tmp_path, "--follow") as process:
+        assert process.stderr is not None
+        assert any(line.startswith("following firehose:") for line in process.stderr)
+        pds.write(accounts[0], ("r0", "changed"), ("r1", None))
+        with Store.open(tmp_path / "store.sqlite") as store:
+            _until(lambda: _only(_cids(store), accounts) == pds.listed(accounts), "what was written meanwhile")
+        with _command(pds, tmp_path) as second:
+            output, words = second.communicate(timeout=SECONDS)
+            assert (second.returncode, output) == (1, "")
+            assert "another crawl is at work on this store" in words
+            assert "a crawl with --follow goes on until it is stopped" in words
+            assert "Traceback" not in words
+        pds.write(accounts[1], ("r0", "changed"))
+        process.send_signal(signal.SIGINT)
+        output, words = process.communicate(timeout=SECONDS)
+    assert (process.returncode, output) == (0, "")
+    assert re.search(r"repositories, .* changed; records: .* new, .* updated, .* removed, ", words.splitlines()[-1])
+    assert "Traceback" not in words
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with Store.open(tmp_path / "store.sqlite") as store:
+        assert store.cursor(str(_stream(pds.url))) is not None
+        assert not crawl(_settings(pds, Source(kind="pds", value=pds.url)), store).failed
+        assert _only(_cids(store), accounts) == pds.listed(accounts)

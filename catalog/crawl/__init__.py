@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Final
 from catalog.crawl import sources as kinds
 from catalog.crawl.drafts import DRAFT_DID
 from catalog.crawl.live import Follower
+from catalog.crawl.locks import Locks
 from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
-from catalog.crawl.repositories import Crawler, Locks
+from catalog.crawl.repositories import Crawler
 from catalog.crawl.schedule import Schedule
 from catalog.errors import CatalogError, StoreError
 from catalog.network.http import Client

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.crawl.repositories import PART, host_of, paths_in
 from catalog.crawl.sources import list_pds, list_relay
-from catalog.errors import CatalogError, InvalidProof, RequestFailed
+from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed
 from catalog.network import jetstream, mst, stream
 from catalog.network.car import Blocks
 from catalog.network.proof import Reading, Unread, as_car, take
@@ -110,6 +110,10 @@ class Follower:
         self._lock = Lock()
         self._unsettled = False
         """Whether every account is being looked at: until that is over, no cursor says what is in the store."""
+        self._due = self._asked = False
+        """Whether every account is yet to be listed, as that failed; whether it was tried before."""
+        self._patient = False
+        """Whether what fails now may be done later."""
         self._kept = self._looked = time.monotonic()
         """When the cursor was stored, and accounts were visited again that couldn't be read."""
         self._passed: bytes | None = None
@@ -133,7 +137,7 @@ class Follower:
             if number is not None:
                 self._saw(number)
         if self._unsettled:
-            if self._crawler.schedule.busy:
+            if self._due or self._crawler.schedule.busy:
                 return
             self._unsettled = False
         value = self._cursor.value
@@ -142,6 +146,7 @@ class Follower:
 
     def _follow(self, stop: Stop, *, until: float | None) -> None:
         begun = looked = time.monotonic()
+        self._patient = until is None
         if self._seen is not None:
             self._crawler.look_again(self._tally)
         firehose = self._source.kind == "firehose"
@@ -173,6 +178,8 @@ class Follower:
         if now - self._looked > RETRY_SECONDS:
             self._looked = now
             self._crawler.look_again(self._tally)
+            if self._due:
+                self._every_account()
 
     def _message(self, message: bytes | str, *, firehose: bool) -> None:
         self._tally.meter.count(self._host, received=len(message))
@@ -194,7 +201,7 @@ class Follower:
 
     def _opened(self) -> None:
         self._tally.meter.count(self._host, requests=1)
-        if self._seen is None and not self._unsettled:
+        if self._seen is None or self._due:  # without a cursor, what happened since the last connection is unknown
             self._every_account()
 
     def _saw(self, number: int) -> None:
@@ -202,8 +209,21 @@ class Follower:
         self._cursor.passed(number)
 
     def _every_account(self) -> None:
-        """Look at all accounts, as a relay or else as a PDS lists them."""
-        self._unsettled = True
+        """Look at all accounts; where they can't be listed, later. Raises a ``NetworkError`` if there is no later."""
+        if self._asked:
+            self._crawler.new_round()  # what was visited then may have changed since
+        self._asked = self._unsettled = self._due = True
+        try:
+            self._list()
+        except NetworkError as error:
+            if not self._patient:
+                raise
+            self._tally.problem(f"{self._source}: its accounts could not be listed: {error}")
+        else:
+            self._due = False
+
+    def _list(self) -> None:
+        """Have all accounts visited, as a relay or else as a PDS lists them."""
         server = self._source.value.replace("ws", "http", 1)
         if self._source.kind == "jetstream":
             return  # it lists nobody; the catalog begins with what comes
@@ -258,7 +278,7 @@ class Follower:
             raise RequestFailed(message, name=notice.name, where=self._source.value, hint=hint)
         if notice.name == "OutdatedCursor":
             self._tally.once(f"{self._source}: what was missed is gone from it; every account is looked at instead")
-            self._crawler.new_round()
+            self._asked = True  # others may have visited some before
             self._every_account()
         else:
             self._tally.once(f"{self._source} says {notice.name}: {notice.message}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 from catalog.crawl.report import one_line
 from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed, StoreError, UnknownIdentity
@@ -23,49 +21,23 @@ from catalog.store import Found, Refused, Repo
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from catalog.config import NetworkSettings
+    from catalog.crawl.locks import Locks
     from catalog.crawl.report import Tally
     from catalog.crawl.schedule import Schedule
     from catalog.network.http import Client
     from catalog.network.repo import CheckedRecord
     from catalog.store import Store
 
-__all__ = ["PART", "Crawler", "Locks", "host_of", "paths_in"]
+__all__ = ["PART", "Crawler", "host_of", "paths_in"]
 
 PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)
 """How long a handle, a key and a PDS are believed without being looked up again."""
 _PARKED_AFTER: Final = 5
 """Repositories of one host in a row that couldn't be read, after which the host is left alone."""
-
-
-class _DidLock:
-    """A lock that may be referred to weakly."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-
-
-class Locks:
-    """A lock for each account, for all that write into one store: else what was read first might be stored last."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._locks: WeakValueDictionary[str, _DidLock] = WeakValueDictionary()
-
-    @contextmanager
-    def alone_with(self, did: str, *, wait: bool = True) -> Iterator[bool]:
-        """Be the only thread that reads or writes this account. Without ``wait``: whether it is."""
-        with self._lock:
-            found = self._locks.setdefault(did, _DidLock())
-        held = found.lock.acquire(blocking=wait)
-        try:
-            yield held
-        finally:
-            if held:
-                found.lock.release()
 
 
 class Crawler:
@@ -90,20 +62,32 @@ class Crawler:
         self._reader = Reader(client, PART)
         self._deny = deny
         self._lock = Lock()
-        self._claimed: set[str] = set()
+        self._claimed: dict[str, list[Callable[[], None]]] = {}
+        """The accounts that are somebody's to visit, with what others do if he gives them up."""
         self._failures: Counter[str] = Counter()
         """By host, in a row."""
 
-    def claim(self, did: Did, source: str) -> bool:
-        """Whether this account is yet to be visited, and may be; then it is the caller's."""
+    def claim(self, did: Did, source: str, otherwise: Callable[[], None]) -> bool:
+        """Whether this account is yet to be visited, and may be; then it is the caller's.
+
+        Else ``otherwise`` is called if whoever has it gives it up.
+        """
         if not self.allows(did):
             return False
         with self._lock:
             if did not in self._claimed:
-                self._claimed.add(did)
+                self._claimed[did] = []
                 return True
+            self._claimed[did].append(otherwise)
         self.store.list_repo(source, did)
         return False
+
+    def give_up(self, did: Did) -> None:
+        """Leave an account to the others who wanted it: a PDS that listed it had nothing to say about it."""
+        with self._lock:
+            others = self._claimed.pop(did, [])
+        for other in others:
+            other()
 
     @staticmethod
     def moment() -> datetime:
@@ -124,7 +108,7 @@ class Crawler:
 
     def arrange(self, tally: Tally, did: Did) -> None:
         """Have an account visited at its own PDS, wherever that is."""
-        if not self.claim(did, tally.source):
+        if not self.claim(did, tally.source, partial(self.arrange, tally, did)):
             return
         known = self.store.repo(did)
         identity = self.remembered(known)
@@ -134,8 +118,11 @@ class Crawler:
             self._arrange_at(tally, identity)
 
     def arrange_listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
-        """Have an account visited that a PDS lists as changed."""
-        self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state))
+        """Have an account visited that a PDS lists, if it has changed. What can't be read may be others' to read."""
+        if self.claim(state.did, tally.source, partial(self.arrange_listed, tally, pds, state)):
+            failed = partial(self.give_up, state.did)
+            if not self._settled(tally, pds, state):
+                self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state), failed)
 
     def arrange_work(
         self,
@@ -264,7 +251,7 @@ class Crawler:
             raise UnknownIdentity(f"{pds} lists it, but the account is at {identity.pds}", where=state.did)
         self._read(tally, self._fresh(identity, tally, known), known, str(state.rev))
 
-    def settled(self, tally: Tally, pds: str, state: wire.RepoState) -> bool:
+    def _settled(self, tally: Tally, pds: str, state: wire.RepoState) -> bool:
         """Whether a line of a PDS's list says all there is to know; then it is noted."""
         known = self.store.repo(state.did)
         ours = known is not None and known.pds is not None and same_server(known.pds, pds)
@@ -273,6 +260,8 @@ class Crawler:
                 gone = replace(known, active=False, status=state.status, rev=None, source=tally.source)
                 if gone != known:
                     self.store.put_repo(gone)
+            else:
+                self.give_up(state.did)
             changed = known is not None and ours and known.active
             tally.count(host_of(pds), "changed" if changed else "unchanged")
             return True

@@ -6,6 +6,7 @@ PDS lists is its word, about its own accounts only. A source that isn't listed t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from catalog.crawl.drafts import crawl_manifests
@@ -64,7 +65,7 @@ def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None])
 def _repo(source: Source, crawler: Crawler, tally: Tally) -> None:
     """One account, by handle or DID, at its own PDS."""
     identity = crawler.resolver.resolve(source.value)
-    if crawler.claim(identity.did, tally.source):
+    if crawler.claim(identity.did, tally.source, partial(crawler.arrange, tally, identity.did)):
         crawler.visit(tally, identity)
 
 
@@ -77,8 +78,7 @@ def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
             continue
         listed.add(state.did)
         tally.count(host, "seen")
-        if crawler.claim(state.did, tally.source) and not crawler.settled(tally, pds, state):
-            crawler.arrange_listed(tally, pds, state)
+        crawler.arrange_listed(tally, pds, state)
     gone = crawler.store.hide_missing(tally.source, listed)
     with tally.lock:
         tally.hosts[host]["changed"] += gone
