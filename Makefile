@@ -5,6 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 NETWORK := tests/network/node_modules/.installed
 BROWSER := .venv/.browser
+JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
 TYPESCRIPT := tests/typescript/node_modules/.installed
 TORCH := torch==2.13.0
@@ -26,7 +27,7 @@ site: $(INSTALLED) ## crawl the example sources and build site/
 serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 	$(BIN)/catalog serve
 
-test: lint $(NETWORK) $(BROWSER) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
+test: lint $(NETWORK) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
 	$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## style, types, and the floors of the house
@@ -50,7 +51,7 @@ lock: $(INSTALLED) ## bring both locks up to date with pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --group dev --constraint requirements-frameworks.lock --output-file requirements.lock
 
 clean: ## remove what was built and installed
-	rm -rf .venv site dist tests/network/node_modules tests/typescript/node_modules
+	rm -rf .venv site dist tests/*/node_modules
 
 # Stamp files are the targets, each made last: an installation that broke is not taken for done.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -66,6 +67,11 @@ $(NETWORK): tests/network/package.json tests/network/package-lock.json
 
 $(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json
 	cd tests/typescript && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# No scripts of theirs: axe-core, html-validate and Lighthouse need none, and Puppeteer's would fetch a browser.
+$(JUDGES): tests/browser/package.json tests/browser/package-lock.json
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # pip for PyTorch: where a machine has wheels of its own for it, only pip is told of them.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
+    from tests.sitevariety import BuiltSite
+
 # How long an example takes depends on the machine; what must be fast has a test that says how fast.
 settings.register_profile("catalog", deadline=None)
 settings.load_profile("catalog")
@@ -292,3 +294,24 @@ def page(browser: Browser, watch: Watch) -> Iterator[Page]:
     context.on("weberror", lambda error: watch.errors.append(str(error.error)))
     yield context.new_page()
     context.close()
+
+
+class Sites:
+    """Built sites by name, each built when first asked for: ``varied``, ``example``, ``plain``; nobody changes them."""
+
+    def __init__(self, folder: Callable[[str], Path]) -> None:
+        self._folder = folder
+        self._built: dict[str, BuiltSite] = {}
+
+    def __getitem__(self, name: str) -> BuiltSite:
+        from tests import sitevariety
+
+        if name not in self._built:
+            self._built[name] = getattr(sitevariety, f"build_{name}")(self._folder(name))
+        return self._built[name]
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    """The sites that pages are judged by; see ``tests/sitevariety.py``."""
+    return Sites(tmp_path_factory.mktemp)

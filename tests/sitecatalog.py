@@ -154,9 +154,16 @@ def mkdocs(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def build(folder: Path, *, datasets: int = 4, search: bool = True, config: str = "") -> Path:
+def build(
+    folder: Path,
+    *,
+    datasets: int = 4,
+    search: bool = True,
+    config: str = "",
+    extra: list[tuple[str, str, dict[str, Json]]] | None = None,
+) -> Path:
     """Build the catalog in ``folder``; the site's path."""
-    fill(folder / "store.sqlite", datasets=datasets)
+    fill(folder / "store.sqlite", datasets=datasets, extra=extra)
     (folder / "mkdocs.yml").write_text(MKDOCS % str(search).lower() + config, encoding="utf-8")
     (folder / "docs").mkdir(exist_ok=True)
     (folder / "docs" / "guide.md").write_text(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError
 from catalog.site import addresses, facets, load
+from catalog.site.mended import mended
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
 from catalog.site.pages.listings import listing, page_count, publisher_page
@@ -132,7 +133,8 @@ def _make_ready(site_dir: Path, *, searches: bool) -> None:
         html = file.read_text(encoding="utf-8")
         root = root_of(html)
         if root is not None:
-            file.write_text(tidy(with_box(html, root) if searches else html, root, scripts), encoding="utf-8")
+            html = mended(with_box(html, root) if searches else html)
+            file.write_text(tidy(html, root, scripts), encoding="utf-8")
     for name, source in scripts.items():
         _write(site_dir / ASSETS / name, source)
 

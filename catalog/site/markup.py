@@ -31,6 +31,8 @@ _HIDDEN_IN_LINES: Final = re.compile(f"[{_INVISIBLE}]")
 
 _PLAINLY_WEB: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]*)?([/?#][!#-;=?-Z^_a-z{|}~]*)?")
 """What nearly every address looks like: an ASCII host, a path without anything that needs a second look."""
+_UNFIT: Final = re.compile("[{}|^`]")
+"""What addresses bear, and a valid one holds only by number: the braces of a pattern of shards, most of all."""
 _REL: Final = "nofollow noopener ugc"
 _MAILTO: Final = re.compile(r"mailto:[^\s<>\"]{1,300}", re.IGNORECASE)
 _LONGEST_URL: Final = 4000
@@ -70,7 +72,12 @@ def link(url: str, text: str | None = None) -> Markup:
     if not is_web(url):
         return words
     # Here and in `pieces` f-strings of escaped parts: Markup.format takes five times as long.
-    return Markup(f'<a href="{escape(url)}" rel="{_REL}">{words}</a>')  # noqa: S704 - escaped
+    address = escape(_UNFIT.sub(_percent, url))
+    return Markup(f'<a href="{address}" rel="{_REL}">{words}</a>')  # noqa: S704 - escaped
+
+
+def _percent(match: re.Match[str]) -> str:
+    return f"%{ord(match[0]):02X}"
 
 
 def markdown(text: str) -> Markup:
@@ -84,9 +91,21 @@ def _markdown(text: str) -> Markup:
         return Markup(f"<pre>{escape(text)}</pre>")  # noqa: S704 - escaped
     # All raw HTML is escaped, so every tag here is the renderer's own, and its attributes hold neither < nor ".
     html = comrak.render_markdown(text, _EXTENSIONS, None, _RENDERING)
-    html = _HEADING.sub(lambda match: f"<{match[1]}h{min(_LOWEST, int(match[2]) + _SHIFT)}>", html)
-    html = _IMAGE.sub(_image_as_link, _LINK.sub(_checked_link, html))
+    html = _IMAGE.sub(_image_as_link, _LINK.sub(_checked_link, _levelled(html)))
     return Markup(_CLEANER.clean(html))  # noqa: S704 - this is the cleaner's output
+
+
+def _levelled(html: str) -> str:
+    """Headings below the page's own, none skipping a level: ``# a`` and ``##### b`` become h3 and h4."""
+    last = _SHIFT
+
+    def moved(match: re.Match[str]) -> str:
+        nonlocal last
+        if not match[1]:
+            last = min(_LOWEST, int(match[2]) + _SHIFT, last + 1)
+        return f"<{match[1]}h{last}>"
+
+    return _HEADING.sub(moved, html)
 
 
 def plain(text: str, *, longest: int = 200) -> str:

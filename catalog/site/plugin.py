@@ -81,7 +81,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
             gc.freeze()  # the graph lives as long as the process: not to be searched for garbage again and again
-        config.extra_css.append(f"{_ASSETS}/catalog.css")
+        config.extra_css.insert(0, f"{_ASSETS}/catalog.css")  # the owner's own come after it
         script = ExtraScriptValue(f"{_ASSETS}/catalog.js")
         script.load_dict({"path": f"{_ASSETS}/catalog.js", "type": "module"})
         config.extra_javascript.append(script)

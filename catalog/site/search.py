@@ -41,7 +41,8 @@ _BOX: Final = """\
 <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h\
 .79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9"/></svg></button>
 <form class="cat-search__form" action="{browse}" method="get">
-<input class="cat-search__input" type="search" name="q" placeholder="Search" aria-label="Search the catalog" \
+<input class="cat-search__input" type="text" inputmode="search" enterkeyhint="search" name="q" \
+placeholder="Search" aria-label="Search the catalog" \
 role="combobox" aria-expanded="false" aria-controls="cat-search-results" aria-autocomplete="list" autocomplete="off" \
 autocapitalize="off" spellcheck="false" maxlength="200"><kbd class="cat-search__key" aria-hidden="true">/</kbd>
 <button class="cat-search__close" type="button" aria-label="Close search" data-search-close>×</button>

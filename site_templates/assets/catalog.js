@@ -93,7 +93,28 @@ function startRecord(details) {
   });
 }
 
+/** The theme's script makes a landmark of each code block's buttons, and tables that scroll but can't be focused. */
+function mendTheme() {
+  const wide = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }));
+  const mend = () => {
+    for (const nav of document.querySelectorAll("nav.md-code__nav")) {
+      const box = document.createElement("div");
+      box.className = nav.className;
+      box.append(...nav.childNodes);
+      nav.replaceWith(box);
+    }
+    document.querySelectorAll(".md-typeset__scrollwrap").forEach((wrap) => wide.observe(wrap));
+  };
+  mend();
+  const content = document.querySelector(".md-content");
+  if (content) new MutationObserver(mend).observe(content, { childList: true, subtree: true });
+}
+
 function start() {
+  mendTheme();
   document.querySelectorAll("[data-programs]").forEach((box) => startPrograms(box, startCopying));
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);

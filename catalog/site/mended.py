@@ -1,0 +1,25 @@
+"""What the theme's HTML gets wrong, put right in the rendered page; its colours are put right in ``catalog.css``.
+
+Material for MkDocs 9.8: ``autocomplete`` on checkboxes, which HTML doesn't allow; a search dialogue without a name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["mended"]
+
+_INPUT: Final = re.compile(r"<input\b[^>]*>", re.IGNORECASE)
+_TICKED: Final = re.compile(r"""\stype=["']?(?:checkbox|radio)\b""", re.IGNORECASE)
+_AUTOCOMPLETE: Final = re.compile(r"""\sautocomplete=(?:"[^"]*"|'[^']*'|[^\s>]*)""", re.IGNORECASE)
+_NAMELESS: Final = re.compile(r"""<(?![^>]*\saria-label)([a-z]+)(?=\s[^>]*\brole=["']?dialog\b)""", re.IGNORECASE)
+
+
+def mended(html: str) -> str:
+    """A page as the theme should have rendered it. Mending again changes nothing."""
+    return _INPUT.sub(_without_autocomplete, _NAMELESS.sub(r'<\1 aria-label="Search"', html))
+
+
+def _without_autocomplete(match: re.Match[str]) -> str:
+    return _AUTOCOMPLETE.sub("", match[0]) if _TICKED.search(match[0]) else match[0]

@@ -1,0 +1,147 @@
+"""Sites to judge pages by: the example catalog, one with every kind of record and part, one of Material's defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from catalog import datamodel
+from catalog.records import DATASET, LENS, SCHEMA
+from tests.sitecatalog import COMMIT, build, dataset, fill, mkdocs, schema, uri
+
+if TYPE_CHECKING:
+    from catalog.datamodel import Json
+
+ROOT = Path(__file__).parents[1]
+
+PLAIN = """\
+site_name: Plain
+theme: material
+plugins:
+  - catalog: {store: store.sqlite, sources: [pds: "https://pds.example"], crawl: false}
+"""
+"""What somebody writes who sets nothing: neither a palette nor an address."""
+
+_DESCRIPTION = """\
+What a description may hold: *emphasis*, **strength**, `code`, [a link](https://waves.example) and
+
+# A heading
+
+- a list
+- of two
+
+1. numbered
+
+> quoted words
+
+| port | tides |
+|---|---|
+| Leith | 2 |
+
+```
+some code, as wide as a line of code may become when nobody breaks it at all, on and on and on and on and on and on
+```
+"""
+
+
+def variety() -> list[tuple[str, str, dict[str, Json]]]:
+    """Records that bring out what a page shows only sometimes: each storage, long lists, metadata, what is missing."""
+    metadata = {
+        "homepage": "https://waves.example/tides", "creators": ["Ada Example", "Grace Example"],
+        "citation": "@misc{tides,\n  title = {Tides}\n}", "note": "word " * 200, "nested": {"a": [1, 2, {"b": None}]},
+    }  # fmt: skip
+    checksum: Json = {"algorithm": "sha256", "digest": "cd" * 32}
+    blob: Json = {"$type": "blob", "mimeType": "application/x-tar", "size": 1024,
+            "ref": {"$link": str(datamodel.record_cid({}))}}  # fmt: skip
+    storages: dict[str, Json] = {
+        "s3": {"$type": "science.alt.dataset.storageS3", "bucket": "tides", "region": "eu-north-1",
+               "endpoint": "https://s3.example", "shards": [{"key": "a-000000.tar", "checksum": checksum}]},
+        "blobs": {"$type": "science.alt.dataset.storageBlobs", "blobs": [{"blob": blob, "checksum": checksum}]},
+        "external": {"$type": "science.alt.dataset.storageExternal",
+                     "urls": ["https://data.example/t-{000000..000002}.tar"]},
+        "unknown": {"$type": "org.example.storageTape", "shelf": 4},
+    }  # fmt: skip
+    found = [
+        (DATASET, f"3kstorage{name}", dataset(1, name=f"Tides on {name}", storage=storage))
+        for name, storage in storages.items()
+    ]
+    many: Json = {
+        "$type": "science.alt.dataset.storageHttp",
+        "shards": [{"url": f"https://data.example/many-{i:06d}.tar", "checksum": checksum} for i in range(400)],
+    }
+    code: Json = {
+        "repository": "https://git.example/waves", "commit": COMMIT, "path": "waves/lens.py:loud", "branch": "main",
+        "language": "python",
+    }  # fmt: skip
+    nowhere = str(uri(SCHEMA, "Nowhere:1.0.0"))
+    return [
+        *found,
+        (DATASET, "3kmany", dataset(2, name="Tides in many shards", storage=many)),
+        (DATASET, "3kfull", dataset(
+            3, name="Tides with everything told", description=_DESCRIPTION,
+            tags=["audio", "ocean", "a tag of several words", "ünïcödé", "50%/?&#"],
+            metadata=datamodel.bytes_json(msgpack.packb(metadata)), contentMetadata={"instrument": "hydrophone"},
+        )),
+        (DATASET, "3kbare", {
+            key: value for key, value in dataset(4, name="Tides with little told", schemaRef=nowhere).items()
+            if key not in {"description", "license", "tags", "size"}
+        }),
+        (SCHEMA, "Wave:2.0.0", schema(version="2.0.0", description=_DESCRIPTION)),
+        (SCHEMA, "Other:1.0.0", schema(name="Other")),
+        (LENS, "3klensaway", {
+            "$type": LENS, "name": "to elsewhere", "sourceSchema": str(uri(SCHEMA, "Other:1.0.0")),
+            "targetSchema": nowhere, "getterCode": code, "putterCode": code, "createdAt": "2026-11-03T12:00:00.000Z",
+        }),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltSite:
+    """A site as a host serves it: ``folder`` has its files, at ``path`` (``catalog/`` or empty) of ``host``."""
+
+    host: Path
+    path: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return self.host / self.path
+
+
+def build_varied(work: Path) -> BuiltSite:
+    """A catalog with published records of every kind, more datasets than a listing's page holds; under a sub-path."""
+    build(work, datasets=105, extra=variety())
+    return _under(work, "catalog/")
+
+
+def build_plain(work: Path) -> BuiltSite:
+    """The same records in a site that sets nothing but the theme, at its host's root."""
+    fill(work / "store.sqlite", datasets=4, extra=variety())
+    _make(work, PLAIN)
+    return BuiltSite(host=work / "site")
+
+
+def build_example(work: Path) -> BuiltSite:
+    """The catalog of this repository, with a store of its own; under a sub-path."""
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    here = f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: {ROOT / 'docs'}\nsite_url: https://tides.example/example/\n"
+    store = settings.replace("store: .catalog/catalog.sqlite", f"store: {work / 'store.sqlite'}")
+    assert store != settings, "mkdocs.yml names its store"
+    plugins = store[store.index("plugins:") :].split("\n\n")[0]
+    _make(work, here + plugins.replace("examples/manifests", str(ROOT / "examples/manifests")) + "\n")
+    return _under(work, "example/")
+
+
+def _make(work: Path, settings: str) -> None:
+    (work / "mkdocs.yml").write_text(settings, encoding="utf-8")
+    (work / "docs").mkdir(exist_ok=True)
+    done = mkdocs(work)
+    assert done.returncode == 0, done.stderr
+
+
+def _under(work: Path, path: str) -> BuiltSite:
+    (work / "host").mkdir()
+    (work / "site").rename(work / "host" / path.rstrip("/"))
+    return BuiltSite(host=work / "host", path=path)

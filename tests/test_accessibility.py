@@ -1,0 +1,158 @@
+"""axe-core finds no fault on any kind of page, in either scheme, on a telephone or a desk, with what opens opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import sitekinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from tests.conftest import Sites
+
+AXE = Path(__file__).parent / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+PHONE, DESK = 390, 1280
+OPENED = """() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const panel of document.querySelectorAll("[role=tabpanel]")) panel.hidden = false;
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    if not AXE.is_file():
+        pytest.fail("axe-core is not installed: run `make test`, or `npm ci` in tests/browser", pytrace=False)
+    return AXE.read_text(encoding="utf-8")
+
+
+def faults(page: Page, axe: str) -> list[str]:
+    """What axe-core has against the page as it stands: a line a rule, with the first element it is about."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    found: dict[str, Any] = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [
+        f"{fault['id']} ×{len(fault['nodes'])}: {' '.join(fault['nodes'][0]['html'].split())[:160]}"
+        f" ({' '.join(fault['nodes'][0]['failureSummary'].split())[:240]})"
+        for fault in found["violations"]
+    ]
+
+
+def none(found: Mapping[str, list[str]]) -> None:
+    """Fail with each fault once, and where it is."""
+    places: dict[str, list[str]] = {}
+    for place, words in found.items():
+        for fault in words:
+            places.setdefault(fault, []).append(place or "home")
+    if places:
+        lines = [f"{fault}\n    on {', '.join(where[:3])}" for fault, where in places.items()]
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+def turn(page: Page, scheme: str) -> None:
+    """To a colour scheme by the theme's own switch; the browser remembers it for the pages that come."""
+    body = page.locator("body")
+    if body.get_attribute("data-md-color-scheme") != scheme:
+        page.locator("[data-md-component=palette] label:visible").click()
+    expect(body).to_have_attribute("data-md-color-scheme", scheme)
+
+
+def _alone(context: BrowserContext) -> None:
+    context.set_default_timeout(15_000)
+    # Without `font: false` the theme asks another host for fonts.
+    context.route(
+        "**/*", lambda route: route.continue_() if route.request.url.startswith("http://127.") else route.abort()
+    )
+
+
+@pytest.fixture
+def quiet(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport={"width": request.param, "height": 900}, reduced_motion="reduce", color_scheme="light"
+    )
+    _alone(context)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["default", "slate"])
+@pytest.mark.parametrize("quiet", [PHONE, DESK], indirect=True)
+@pytest.mark.parametrize("name", ["varied", "example"])
+def test_no_page_has_a_fault(
+    sites: Sites, serve: Callable[[Path], str], quiet: Page, axe: str, name: str, scheme: str
+) -> None:
+    """Of every kind of page, with everything that unfolds unfolded."""
+    site = sites[name]
+    base = serve(site.host) + site.path
+    quiet.goto(base)
+    turn(quiet, scheme)
+    found = {}
+    for address in sitekinds.chosen(site.folder, most=3):
+        quiet.goto(base + address)
+        expect(quiet.locator("body")).to_have_attribute("data-md-color-scheme", scheme)
+        quiet.evaluate(OPENED)
+        if address == "browse/":
+            expect(quiet.locator("[data-rows] a").first).to_be_visible()
+        found[address] = faults(quiet, axe)
+    assert len(found) > 10
+    none(found)
+
+
+@pytest.mark.parametrize("quiet", [PHONE, DESK], indirect=True)
+def test_a_site_that_sets_nothing_has_no_fault(
+    sites: Sites, serve: Callable[[Path], str], quiet: Page, axe: str
+) -> None:
+    """What Material gets wrong of itself is mended without a line of the owner's settings."""
+    site = sites["plain"]
+    base = serve(site.host)
+    found = {}
+    for address in sitekinds.chosen(site.folder, most=1):
+        quiet.goto(base + address)
+        quiet.evaluate(OPENED)
+        found[address] = faults(quiet, axe)
+    none(found)
+
+
+@pytest.mark.parametrize("scheme", ["default", "slate"])
+@pytest.mark.parametrize("quiet", [PHONE, DESK], indirect=True)
+def test_what_opens_has_no_fault(
+    sites: Sites, serve: Callable[[Path], str], quiet: Page, axe: str, scheme: str
+) -> None:
+    """The search with results and without, the browse page with filters set, and the drawer of a telephone."""
+    base = serve(sites["varied"].host) + sites["varied"].path
+    quiet.goto(base)
+    turn(quiet, scheme)
+    found = {}
+    quiet.keyboard.press("/")
+    quiet.keyboard.type("harbour")
+    expect(quiet.get_by_role("option").first).to_be_visible()
+    quiet.keyboard.press("ArrowDown")
+    found["search"] = faults(quiet, axe)
+    quiet.get_by_role("combobox").fill("zzzzqqqq")
+    expect(quiet.get_by_text("Nothing found.")).to_be_visible()
+    found["search for nothing"] = faults(quiet, axe)
+    quiet.goto(base + "browse/?kind=dataset&licence=MIT&q=harbour&sort=size")
+    expect(quiet.locator("[data-rows] a").first).to_be_visible()
+    quiet.evaluate(OPENED)
+    found["browse"] = faults(quiet, axe)
+    if quiet.evaluate("innerWidth") == PHONE:
+        quiet.goto(base)
+        quiet.locator("label.md-header__button[for=__drawer]").click()
+        expect(quiet.locator("nav.md-nav--primary .md-nav__link").first).to_be_visible()
+        quiet.wait_for_timeout(400)  # it slides
+        found["drawer"] = faults(quiet, axe)
+    none(found)
+
+
+def test_axe_notices(page: Page, axe: str) -> None:
+    """The control: a page with faults is told of them."""
+    page.set_content("<html lang=en><title>x</title><main><h1>x</h1><img src=data:,><p style='color:#ccc'>words</main>")
+    words = " ".join(faults(page, axe))
+    assert "image-alt" in words
+    assert "color-contrast" in words

@@ -1,0 +1,33 @@
+"""The theme's faults are mended, and nothing else is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from catalog.site.mended import mended
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ('<input type="checkbox" id="__drawer" autocomplete="off">', '<input type="checkbox" id="__drawer">'),
+        ("<input autocomplete=off type=radio>", "<input type=radio>"),
+        ('<div class="md-search" role="dialog">', '<div aria-label="Search" class="md-search" role="dialog">'),
+    ],
+)
+def test_a_fault_is_mended_once(wrong: str, right: str) -> None:
+    assert mended(wrong) == right
+    assert mended(right) == right
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        '<input type="search" name="q" autocomplete="off">',
+        '<div role="dialog" aria-label="Mine">',
+        "<p>type=checkbox autocomplete=off</p>",
+        "",
+    ],
+)
+def test_what_is_right_stays(fine: str) -> None:
+    assert mended(fine) == fine
