@@ -15,6 +15,7 @@
             - firehose: wss://pds.example.org
             - jetstream: wss://jetstream.example.org
           deny: [did:plc:…]
+          previews: {samples: 8}      # or just true
 
 Nothing else of ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
 """
@@ -34,12 +35,14 @@ import yaml
 from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
 
-__all__ = ["SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "Source", "load_settings", "read_settings"]
+__all__ = [
+    "SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source", "load_settings", "read_settings",
+]  # fmt: skip
 
 SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
 """The kinds of source."""
 
-_KEYS: Final = ("store", "sources", "deny", "contact", "crawl", "search")
+_KEYS: Final = ("store", "sources", "deny", "contact", "previews", "crawl", "search")
 """Those of the block; the last two are the plugin's own and read there."""
 _DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
 
@@ -95,13 +98,45 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewSettings:
+    """How much may be fetched to show the first samples of datasets.
+
+    ``samples`` are shown of each dataset, from at most ``shard_bytes`` bytes of its first shard. All together take at
+    most ``total_bytes`` bytes and ``seconds`` seconds in one build, for the ``datasets`` newest. What was fetched is
+    kept beside the store, in at most ``cache_bytes`` bytes.
+    """
+
+    samples: int = 8
+    shard_bytes: int = 2_000_000
+    total_bytes: int = 500_000_000
+    seconds: int = 300
+    datasets: int = 1000
+    cache_bytes: int = 500_000_000
+
+
+_PREVIEW_LIMITS: Final = {
+    "samples": (1, 50),
+    "shard_bytes": (10_000, 100_000_000),
+    "total_bytes": (0, 10**12),
+    "seconds": (0, 86_400),
+    "datasets": (0, 1_000_000),
+    "cache_bytes": (0, 10**12),
+}
+"""Setting → the least and the most it may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogSettings:
-    """The catalog's settings. ``base`` is the directory that relative paths in sources start from."""
+    """The catalog's settings. ``base`` is the directory that relative paths in sources start from.
+
+    ``previews`` is ``None`` where nobody asked for them.
+    """
 
     store: Path
     sources: tuple[Source, ...] = ()
     deny: tuple[Did, ...] = ()
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    previews: PreviewSettings | None = None
     base: Path = Path()
 
 
@@ -140,6 +175,7 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
         sources=_sources(mapping.get("sources")),
         deny=_deny(mapping.get("deny")),
         network=NetworkSettings.from_environment(contact=None if contact is None else _text(contact, "contact")),
+        previews=_previews(mapping.get("previews")),
         base=base,
     )
 
@@ -182,6 +218,24 @@ def _deny(value: object) -> tuple[Did, ...]:
         return tuple(Did.parse(item) for item in items)
     except InvalidSyntax as error:
         raise InvalidConfig(error.what, where="deny", hint="handles change hands; deny takes DIDs") from None
+
+
+def _previews(value: object) -> PreviewSettings | None:
+    if value is None or value is False:
+        return None
+    caps = {} if value is True else value
+    if not isinstance(caps, Mapping):
+        raise InvalidConfig("must be true, false, or a map of caps", where="previews", hint="for example {samples: 8}")
+    for name, number in caps.items():
+        where = f"previews.{name}"
+        if name not in _PREVIEW_LIMITS:
+            near = get_close_matches(str(name), _PREVIEW_LIMITS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_PREVIEW_LIMITS)}"
+            raise InvalidConfig("unknown setting", where=where[:100], hint=hint)
+        least, most = _PREVIEW_LIMITS[name]
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
+    return PreviewSettings(**{str(name): number for name, number in caps.items()})
 
 
 def _text(value: object, where: str) -> str:

@@ -89,10 +89,11 @@ class Source(Protocol):
 # --- reading -------------------------------------------------------------------------------------------------
 
 
-def members(source: Source, where: str) -> Iterator[tuple[str, memoryview]]:
+def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[tuple[str, memoryview]]:
     """(name, data) of the regular files of a tar. Folders, links, devices and the like are passed over.
 
-    The data can't be written to. Raises :class:`InvalidShard` for what is cut, damaged, too large, sparse, or no tar.
+    The data can't be written to. Raises :class:`InvalidShard` for what is cut, damaged, sparse, or no tar, and for a
+    member of more than ``most`` bytes that isn't in memory already.
     """
     source, block = _begun(source, where)
     at, end = 0, len(block)
@@ -122,6 +123,8 @@ def members(source: Source, where: str) -> Iterator[tuple[str, memoryview]]:
             size = extra.size
         padded = size + (-size & 511)
         if end - data < padded:
+            if size > most:
+                raise InvalidShard(f"a member of {size} bytes; the most is {most}", where=where)
             block = _more(source, block[data:], padded, where)
             data, end = 0, len(block)
         at = data + padded

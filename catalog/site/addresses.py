@@ -3,6 +3,7 @@
 ::
 
     datasets/did-plc-abc/3kabc/     schemas/did-plc-abc/digitsample-1.0.0~5f0c…/     publishers/did-plc-abc/
+    tags/vision/                      licences/cc-by-4.0~9be1…/
 
 They are built from the DID and the record key, because handles change. What can't stand as it is becomes a slug
 with a hash; the ``~`` before the hash never occurs in a plain name, so the two never meet.
@@ -15,7 +16,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["SECTIONS", "of_publisher", "of_record", "safe", "safe_did"]
+__all__ = ["SECTIONS", "of_licence", "of_publisher", "of_record", "of_tag", "safe", "safe_did"]
 
 SECTIONS: Final = {"dataset": "datasets", "schema": "schemas", "lens": "lenses"}
 """Kind of record → the folder its pages live in."""
@@ -59,3 +60,13 @@ def of_record(kind: str, did: str, rkey: str) -> str:
 def of_publisher(did: str) -> str:
     """The address of an account's page."""
     return f"publishers/{safe_did(did)}/"
+
+
+def of_tag(tag: str) -> str:
+    """The address of the page of what bears a tag."""
+    return f"tags/{safe(tag)}/"
+
+
+def of_licence(name: str) -> str:
+    """The address of the page of what is under a licence."""
+    return f"licences/{safe(name)}/"

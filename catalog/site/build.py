@@ -3,10 +3,10 @@
 ::
 
     datasets/index.html            in place: the theme's page, its body filled in
-    datasets/page/2/index.html     stamped on the listing's shell
-    datasets/<did>/<rkey>/         index.html stamped on the record's shell, what lies beside it
-    publishers/<did>/index.html    stamped on the publisher's shell
-    browse/ publishers/ status/    in place
+    datasets/page/2/index.html     stamped on the shell of its section and depth
+    datasets/<did>/<rkey>/         index.html stamped, what lies beside it
+    publishers/<did>/, tags/<tag>/, licences/<id>/
+    browse/ publishers/ tags/ …    in place
     catalog/facets.json            the browse page's columns
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,16 @@ from catalog.site import addresses, facets, load
 from catalog.site.mended import mended
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
-from catalog.site.pages.listings import listing, page_count, publisher_page
+from catalog.site.pages.listings import (
+    GROUPS,
+    GROUPS_PER_PAGE,
+    group_listing,
+    group_page,
+    groups_of,
+    listing,
+    page_count,
+    publisher_page,
+)
 from catalog.site.pages.schema import schema_page
 from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel
@@ -35,14 +43,14 @@ from catalog.site.templates import Page, Templates
 from catalog.site.tidy import ASSETS, root_of, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from catalog.graph import Graph, Node, SchemaNode
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
-__all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "sources"]
+__all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "ready", "sources"]
 
 Job = Callable[[], str | None]
 """Writes one file; the address of the page where it is a stamped one."""
@@ -62,13 +70,12 @@ class Archetype:
         return self.address.rstrip("/") + ".md"
 
 
-ARCHETYPES: Final = {
-    "dataset": Archetype(address=f"datasets/{HIDDEN_FOLDER}/dataset/"),
-    "schema": Archetype(address=f"schemas/{HIDDEN_FOLDER}/schema/"),
-    "lens": Archetype(address=f"lenses/{HIDDEN_FOLDER}/lens/"),
-    "listing": Archetype(address=f"datasets/{HIDDEN_FOLDER}/listing/"),
-    "publisher": Archetype(address=f"publishers/{HIDDEN_FOLDER}/"),
-}
+ARCHETYPES: Final = tuple(
+    Archetype(address=f"{section}/{folder}")
+    for section in (*addresses.SECTIONS.values(), *GROUPS)
+    for folder in (f"{HIDDEN_FOLDER}/", f"{HIDDEN_FOLDER}/page/")
+)
+"""In each section one for each depth that pages lie at: links are relative."""
 
 IN_PLACE: Final = {
     "browse": ("Browse", "Filter and sort everything in this catalog."),
@@ -76,6 +83,8 @@ IN_PLACE: Final = {
     "schemas": ("Schemas", "The sample types that datasets of this catalog use."),
     "lenses": ("Lenses", "Transformations between schemas."),
     "publishers": ("Publishers", "Who publishes in this catalog."),
+    "tags": ("Tags", "What the records of this catalog are about."),
+    "licences": ("Licences", "What may be done with the datasets of this catalog."),
     "status": ("Status", "What this catalog was built from, and what it left out."),
 }
 """Section → title and description of its page."""
@@ -83,7 +92,7 @@ IN_PLACE: Final = {
 
 def sources() -> Iterator[tuple[str, str, bool]]:
     """The Markdown sources to be rendered by the theme: path, text, and whether it may stand in the navigation."""
-    for shape in ARCHETYPES.values():
+    for shape in ARCHETYPES:
         yield shape.source, archetype(), False
     for section, (title, description) in IN_PLACE.items():
         yield f"{section}/index.md", archetype().replace(*_title(title)).replace(*_description(description)), True
@@ -111,32 +120,35 @@ def build_pages(
     pages, sorted. Raises :class:`BuildError` when the theme lost a token.
     """
     _make_ready(site_dir, searches=settings.search)
-    shells = {kind: _shell(site_dir, shape) for kind, shape in ARCHETYPES.items()}
+    shells = {_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES}
     templates = Templates(graph, settings, previews)
     jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
     jobs += [partial(_fill, site_dir, templates, section) for section in IN_PLACE if section not in own]
     jobs += [partial(_programs, site_dir, None), *(partial(_programs, site_dir, schema) for schema in graph.schemas)]
-    jobs += [partial(_stamp, site_dir, shells[kind], make) for kind, make in _stamped(templates)]
+    jobs += [partial(_stamp, site_dir, shells, make) for make in _stamped(templates)]
     written = in_parallel(lambda job: job(), jobs)
-    for shape in ARCHETYPES.values():
+    for shape in ARCHETYPES:
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
-        hidden = (site_dir / shape.address).parent
-        if hidden.name == HIDDEN_FOLDER and hidden.is_dir() and not any(hidden.iterdir()):
-            hidden.rmdir()
     return tuple(sorted(address for address in written if address is not None))
 
 
 def _make_ready(site_dir: Path, *, searches: bool) -> None:
-    """Give every rendered page its search box, and take out what it needn't carry."""
     scripts: dict[str, str] = {}
     for file in sorted(site_dir.rglob("*.html")):
-        html = file.read_text(encoding="utf-8")
-        root = root_of(html)
-        if root is not None:
-            html = mended(with_box(html, root) if searches else html)
-            file.write_text(tidy(html, root, scripts), encoding="utf-8")
+        file.write_text(ready(file.read_text(encoding="utf-8"), scripts, searches=searches), encoding="utf-8")
     for name, source in scripts.items():
         _write(site_dir / ASSETS / name, source)
+
+
+def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
+    """A page as the theme rendered it, with its search box, mended, and without what it needn't carry.
+
+    ``scripts`` takes the inline ones: file name → source. A page that doesn't have the catalog's style stays as it is.
+    """
+    root = root_of(html)
+    if root is None:
+        return html
+    return tidy(mended(with_box(html, root) if searches else html), root, scripts)
 
 
 def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
@@ -150,9 +162,9 @@ def _facets(site_dir: Path, graph: Graph) -> None:
     _write(site_dir / "catalog" / "facets.json", facets.dump(facets.columns(graph)))
 
 
-def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
+def _stamp(site_dir: Path, shells: Mapping[tuple[str, int], Shell], make: Callable[[], Page]) -> str:
     page = make()
-    html = shell.stamp(
+    html = shells[_place(page.address)].stamp(
         body=page.body, title=page.title, description=page.description, address=page.address, head=page.head
     )
     folder = f"{site_dir}/{page.address}"
@@ -168,29 +180,33 @@ def _stamp(site_dir: Path, shell: Shell, make: Callable[[], Page]) -> str:
     return page.address
 
 
+def _place(address: str) -> tuple[str, int]:
+    """What decides which shell a page is stamped on: its section and its depth."""
+    return address.partition("/")[0], address.count("/")
+
+
 def _put(file: str, text: str | bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
     with open(descriptor, "wb", buffering=0) as out:  # noqa: PTH123 - a descriptor, not a path
         out.write(text if isinstance(text, bytes) else text.encode("utf-8"))
 
 
-def _stamped(templates: Templates) -> Iterator[tuple[str, Callable[[], Page]]]:
-    """The kind of shell, and what makes the page."""
-    graph = templates.graph
-    for dataset in graph.datasets:
-        yield "dataset", partial(dataset_page, templates, dataset)
-    for schema in graph.schemas:
-        yield "schema", partial(schema_page, templates, schema)
-    for lens in graph.lenses:
-        yield "lens", partial(lens_page, templates, lens)
-    by_publisher: defaultdict[str, list[Node]] = defaultdict(list)
-    for node in graph.nodes:
-        by_publisher[node.publisher.did].append(node)
-    for did, nodes in by_publisher.items():
-        yield "publisher", partial(publisher_page, templates, graph.publishers[did], nodes)
+def _stamped(templates: Templates) -> Iterator[Callable[[], Page]]:
+    """What makes each of the pages that are stamped."""
+    graph, groups = templates.graph, templates.groups
+    yield from (partial(dataset_page, templates, dataset) for dataset in graph.datasets)
+    yield from (partial(schema_page, templates, schema) for schema in graph.schemas)
+    yield from (partial(lens_page, templates, lens) for lens in graph.lenses)
+    for did, group in groups.publishers.items():
+        yield partial(publisher_page, templates, graph.publishers[did], group)
+    yield from (partial(group_page, templates, "tags", group) for group in groups.tags.values())
+    yield from (partial(group_page, templates, "licences", group) for group in groups.licences.values())
     for kind, found in _kinds(graph):
         for number in range(2, page_count(found) + 1):
-            yield "listing", partial(listing, templates, kind, found, number)
+            yield partial(listing, templates, kind, found, number)
+    for section in GROUPS:
+        for number in range(2, page_count(groups_of(templates, section), GROUPS_PER_PAGE) + 1):
+            yield partial(group_listing, templates, section, number)
 
 
 def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
@@ -201,6 +217,8 @@ def _section_body(templates: Templates, section: str) -> str:
     for kind, nodes in _kinds(templates.graph):
         if addresses.SECTIONS[kind] == section:
             return listing(templates, kind, nodes, 1).body
+    if section in GROUPS:
+        return group_listing(templates, section, 1).body
     return section_body(templates, section, f"{section}/")
 
 

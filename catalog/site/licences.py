@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["NAMES", "spdx_id"]
+__all__ = ["NAMES", "TEXTS", "spdx_id"]
 
 NAMES: Final = {
     "0BSD": "BSD Zero Clause License",
@@ -38,6 +38,9 @@ NAMES: Final = {
     "PDDL-1.0": "Open Data Commons Public Domain Dedication & License 1.0",
     "Unlicense": "The Unlicense",
 }
+
+TEXTS: Final = "https://spdx.org/licenses/"
+"""Where the texts lie, each under its identifier with ``.html``."""
 
 _BY_FOLDED: Final = {name.casefold(): name for name in NAMES}
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from catalog.site import addresses, figures, licences
+from catalog.site import addresses, figures
 from catalog.site.highlight import highlight
 from catalog.site.markup import link, shown
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from catalog.codegen import Snippet
     from catalog.graph import Publisher, SchemaNode
 
-__all__ = ["coloured", "licence", "publisher", "schema_link", "shard_row", "tags", "user", "when"]
+__all__ = ["coloured", "publisher", "schema_link", "shard_row", "user", "when"]
 
 
 @lru_cache(maxsize=8192)
@@ -46,22 +45,6 @@ def publisher(who: Publisher, root: str) -> Markup:
 
 
 @lru_cache(maxsize=4096)
-def tags(words: tuple[str, ...], root: str) -> Markup:
-    """Tags, each a link to what else has it."""
-    if not words:
-        return Markup("")
-    items = "".join(_tag(word, root) for word in words)
-    return Markup(f'<ul class="cat-tags" aria-label="Tags">\n{items}</ul>\n')
-
-
-@lru_cache(maxsize=8192)
-def _tag(word: str, root: str) -> Markup:
-    # The browse page knows tags as they are shown.
-    query = quote(shown(word), safe="")
-    return Markup(f'<li><a href="{root}browse/?tag={query}">{user(word)}</a></li>\n')
-
-
-@lru_cache(maxsize=4096)
 def schema_link(schema: SchemaNode, root: str) -> Markup:
     """A schema's name as a link, and its version."""
     sample_type = schema.record.sample_type
@@ -71,16 +54,6 @@ def schema_link(schema: SchemaNode, root: str) -> Markup:
         f'<a class="cat-type" href="{root}{escape(address)}">{user(sample_type.name)}</a> '
         f'<span class="cat-version">{version}</span>'
     )
-
-
-@lru_cache(maxsize=1024)
-def licence(text: str) -> Markup:
-    """A licence with its full name and text where SPDX knows it, else what the record says."""
-    known = licences.spdx_id(text)
-    if known is None:
-        return link(text)
-    title = escape(licences.NAMES[known])
-    return Markup(f'<a href="https://spdx.org/licenses/{known}.html" rel="noopener" title="{title}">{known}</a>')
 
 
 def shard_row(place: str, checksum: str | None, size: int | None) -> Markup:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.nav import Navigation
 
     from catalog.config import CatalogSettings
+    from catalog.site.previews import Previews
 
 __all__ = ["CatalogConfig", "CatalogPlugin"]
 
@@ -55,6 +56,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     sources = options.Type(list, default=[])
     deny = options.Type(list, default=[])
     contact = options.Optional(options.Type(str))
+    previews = options.Type((bool, dict), default=False)
     crawl = options.Type(bool, default=True)
     search = options.Type(bool, default=True)
 
@@ -144,7 +146,10 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         """Stamp the pages and build the index."""
         site_dir = Path(config.site_dir)
         try:
-            pages = build.build_pages(self._loaded, site_dir, settings=_site_settings(config), own=self._own)
+            previews = self._previews(config)
+            pages = build.build_pages(
+                self._loaded, site_dir, settings=_site_settings(config), own=self._own, previews=previews
+            )
             if config.site_url:
                 entries = self._addresses(site_dir, set(pages))
                 write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)
@@ -153,6 +158,15 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         except CatalogError as error:
             raise PluginError(f"catalog: {error}") from error
         log.info("Catalog: %d pages", len(pages))
+
+    def _previews(self, config: MkDocsConfig) -> Previews | None:
+        """The first samples of datasets, where they are asked for."""
+        settings = read_settings(dict(self.config), _folder(config))
+        if settings.previews is None:
+            return None
+        from catalog.site.previews import gather
+
+        return gather(self._loaded, settings, progress=log.info)
 
     def _addresses(self, site_dir: Path, stamped: set[str]) -> list[tuple[str, datetime | None]]:
         from catalog.site.facets import address_of, rows

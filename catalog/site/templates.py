@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -24,12 +25,14 @@ from catalog import resources
 from catalog.graph import changes
 from catalog.sampletype import Array, List, type_text
 from catalog.site import addresses, figures, licences, markup, pieces
+from catalog.site.groups import Groups, licence_name
 from catalog.site.highlight import highlight
 from catalog.site.nodes import description_of, kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
     from catalog.graph import Graph, Node, SchemaNode
     from catalog.sampletype import FieldType, SampleType
+    from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
 __all__ = ["Page", "Templates"]
@@ -48,7 +51,7 @@ class Page:
     body: str
     head: str = ""
     """HTML for the end of the page's head."""
-    files: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str | bytes], ...] = ()
 
 
 class Templates:
@@ -57,19 +60,23 @@ class Templates:
     ``graph`` is what the pages are about, ``settings`` what the site says of itself.
     """
 
-    def __init__(self, graph: Graph, settings: SiteSettings) -> None:
+    def __init__(self, graph: Graph, settings: SiteSettings, previews: Previews | None = None) -> None:
         self.graph = graph
         self.settings = settings
+        self.previews = previews
         self._env = _environment()
         self._env.filters |= {"card": partial(self._once, "card"), "row": partial(self._once, "row")}
+        self.groups = Groups.of(graph)
+        self._env.globals |= {"tags": self._tags, "licence": self._licence}
         self._tables: dict[int, Markup] = {}
         self._cards: dict[tuple[str, int], str] = {}
+        self._links: dict[str, str] = {}
 
     def render(self, template: str, address: str, **context: object) -> str:
         """The HTML of a template for a page at ``address``."""
         return self._env.get_template(f"{template}.html").render(root="../" * address.count("/"), **context)
 
-    def record_page(self, node: Node, *, files: tuple[tuple[str, str], ...] = (), **context: object) -> Page:
+    def record_page(self, node: Node, *, files: tuple[tuple[str, str | bytes], ...] = (), **context: object) -> Page:
         """A record's page, from the template of its kind, with the record beside it."""
         kind = kind_of(node)
         address = addresses.of_record(kind, node.publisher.did, node.rkey)
@@ -98,6 +105,37 @@ class Templates:
             table = self._env.get_template("fields.html").render(fields=_field_rows(schema.record.sample_type))
             known = self._tables[id(schema)] = Markup(table)  # noqa: S704 - rendered by an escaping template
         return known
+
+    def _tags(self, words: tuple[str, ...], root: str) -> Markup:
+        """Tags, each a link to what else has it."""
+        if not words:
+            return Markup("")
+        items = "".join(self._tag(word) for word in dict.fromkeys(words))
+        return Markup(f'<ul class="cat-tags" aria-label="Tags">\n{items}</ul>\n'.replace(_ROOT, root))  # noqa: S704
+
+    def _tag(self, word: str) -> str:
+        known = self._links.get(word)
+        if known is None:
+            name = markup.shown(word)
+            group = self.groups.tags.get(name)
+            # The browse page knows tags as they are shown.
+            address = group.address if group is not None else f"browse/?tag={quote(name, safe='')}"
+            known = self._links[word] = f'<li><a href="{_ROOT}{escape(address)}">{pieces.user(word)}</a></li>\n'
+        return known
+
+    def _licence(self, text: str, root: str) -> Markup:
+        """A licence with its full name where SPDX knows it, and a link to what else is under it."""
+        name = licence_name(text)
+        group = self.groups.licences.get(name)
+        if group is None:
+            return markup.link(text)
+        html = f'<a href="{root}{escape(group.address)}">{pieces.user(name)}</a>'
+        full = licences.NAMES.get(name)
+        if full is not None:
+            html += f' <a class="cat-quiet" href="{licences.TEXTS}{name}.html" rel="noopener">{escape(full)}</a>'
+        elif markup.is_web(text):
+            html += f" {markup.link(text, 'text')}"
+        return Markup(html)  # noqa: S704
 
     def _once(self, template: str, node: Node, root: str) -> Markup:
         key = (template, id(node))
@@ -140,6 +178,7 @@ def _environment() -> Environment:
         "summary": summary_of,
         "markdown": markup.markdown,
         "link": markup.link,
+        "web": markup.is_web,
         "size": figures.byte_size,
         "count": figures.count,
         "counted": figures.counted,

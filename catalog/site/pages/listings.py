@@ -1,47 +1,108 @@
-"""Pages of many records: the sections page by page, and what an account publishes."""
+"""Pages of many records: the sections page by page, what has a tag, a licence or a publisher in common."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, markup
+from catalog.site import addresses, figures, licences
 from catalog.site.nodes import kind_of
 from catalog.site.templates import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence, Sized
 
-    from catalog.graph import Node, Publisher
+    from catalog.graph import DatasetNode, Node, Publisher
+    from catalog.site.groups import Group
     from catalog.site.templates import Templates
 
-__all__ = ["PER_PAGE", "listing", "page_count", "publisher_page"]
+__all__ = [
+    "GROUPS",
+    "GROUPS_PER_PAGE",
+    "PER_PAGE",
+    "group_listing",
+    "group_page",
+    "groups_of",
+    "listing",
+    "page_count",
+    "publisher_page",
+]
 
-PER_PAGE: Final = 100
+PER_PAGE: Final = 60
 """Records on one page of a listing."""
+GROUPS_PER_PAGE: Final = 300
+GROUPS: Final = {"publishers": "publisher", "tags": "tag", "licences": "licence"}
+"""Section → what one of its groups is called, in addresses of the browse page too."""
 
 
-def page_count(nodes: Sequence[Node]) -> int:
+def page_count(things: Sized, each: int = PER_PAGE) -> int:
     """How many pages their listing has: at least one."""
-    return max(1, -(-len(nodes) // PER_PAGE))
+    return max(1, -(-len(things) // each))
 
 
 def listing(templates: Templates, kind: str, nodes: Sequence[Node], number: int) -> Page:
     """One page of a section, newest records first; page 1 lies at the section's own address."""
     section, last = addresses.SECTIONS[kind], page_count(nodes)
-    address = f"{section}/" if number == 1 else f"{section}/page/{number}/"
+    address = _numbered(section, number)
     part = nodes[(number - 1) * PER_PAGE : number * PER_PAGE]
     body = templates.render(
         "listing", address, kind=kind, section=section, nodes=part, total=len(nodes), number=number, last=last
     )
-    title = section.capitalize() if number == 1 else f"{section.capitalize()}, page {number}"
-    return Page(address=address, title=title, description=f"{len(nodes)} {section}", body=body)
+    words = f"{figures.counted(len(nodes), kind)}, newest first"
+    return Page(address=address, title=_title(section, number), description=words, body=body)
 
 
-def publisher_page(templates: Templates, publisher: Publisher, nodes: Sequence[Node]) -> Page:
+def groups_of(templates: Templates, section: str) -> Mapping[str, Group]:
+    """The groups of ``publishers``, ``tags`` or ``licences``."""
+    groups = templates.groups
+    return {"publishers": groups.publishers, "tags": groups.tags, "licences": groups.licences}[section]
+
+
+def group_listing(templates: Templates, section: str, number: int) -> Page:
+    """One page of the list of all publishers, tags or licences, the largest first."""
+    groups = list(groups_of(templates, section).items())
+    last = page_count(groups, GROUPS_PER_PAGE)
+    address = _numbered(section, number)
+    part = groups[(number - 1) * GROUPS_PER_PAGE : number * GROUPS_PER_PAGE]
+    body = templates.render(
+        "groups", address, section=section, groups=part, total=len(groups), number=number, last=last,
+        licence_names=licences.NAMES,
+    )  # fmt: skip
+    words = f"{figures.counted(len(groups), GROUPS[section])}, those with most records first"
+    return Page(address=address, title=_title(section, number), description=words, body=body)
+
+
+def group_page(templates: Templates, section: str, group: Group) -> Page:
+    """What has a tag, or is under a licence: the newest records of each kind."""
+    kind = GROUPS[section]
+    body = templates.render(
+        "group", group.address, kind=kind, section=section, group=group, groups=_by_kind(group.nodes), most=PER_PAGE,
+        full_name=licences.NAMES.get(group.name) if kind == "licence" else None, texts=licences.TEXTS,
+    )  # fmt: skip
+    words = "tagged" if kind == "tag" else "licensed under"
+    description = f"{figures.counted(len(group.nodes), 'record')} {words} {group.name}"
+    return Page(address=group.address, title=f"{group.name} ({kind})", description=description, body=body)
+
+
+def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> Page:
     """An account and the newest of what it publishes."""
+    datasets: Sequence[DatasetNode] = [node for node in group.nodes if kind_of(node) == "dataset"]  # type: ignore[misc]
+    sizes = [node.record.size for node in datasets if node.record.size is not None]
+    body = templates.render(
+        "publisher", group.address, publisher=publisher, groups=_by_kind(group.nodes), most=PER_PAGE,
+        samples=sum(size.samples or 0 for size in sizes), weight=sum(size.bytes or 0 for size in sizes),
+    )  # fmt: skip
+    words = f"{figures.counted(len(group.nodes), 'record')} published by {group.name}"
+    return Page(address=group.address, title=group.name, description=words, body=body)
+
+
+def _by_kind(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
     groups = [(kind, [node for node in nodes if kind_of(node) == kind]) for kind in addresses.SECTIONS]
-    groups = [(kind, found) for kind, found in groups if found]
-    address = addresses.of_publisher(publisher.did)
-    body = templates.render("publisher", address, publisher=publisher, groups=groups, most=PER_PAGE)
-    words = f"{len(nodes)} records published by {publisher.shown}"
-    return Page(address=address, title=markup.shown(publisher.shown), description=words, body=body)
+    return [(kind, found) for kind, found in groups if found]
+
+
+def _numbered(section: str, number: int) -> str:
+    return f"{section}/" if number == 1 else f"{section}/page/{number}/"
+
+
+def _title(section: str, number: int) -> str:
+    return section.capitalize() if number == 1 else f"{section.capitalize()}, page {number}"

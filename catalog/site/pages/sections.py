@@ -1,4 +1,4 @@
-"""The catalog as a whole: ``browse``, ``publishers``, ``status``, ``home``."""
+"""The catalog as a whole: ``browse``, ``status``, ``home``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,4 @@ __all__ = ["section_body"]
 def section_body(templates: Templates, template: str, address: str) -> str:
     """The body of a page that the theme renders in place."""
     graph = templates.graph
-    counts = dict.fromkeys(graph.publishers, 0)
-    if template == "publishers":
-        for node in graph.nodes:
-            counts[node.publisher.did] += 1
-    return templates.render(template, address, graph=graph, crawls=graph.crawls, counts=counts)
+    return templates.render(template, address, graph=graph, groups=templates.groups, crawls=graph.crawls)

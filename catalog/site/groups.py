@@ -1,0 +1,82 @@
+"""What a catalog can be walked by, beside its kinds: publishers, tags, licences, each with its records.
+
+A tag or licence is what a page shows of it, so that two texts that look the same are one. Anybody can make up tags:
+only the most used have a page, the others lead to the browse page.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.site import addresses, licences
+from catalog.site.markup import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from catalog.graph import Graph, Node
+
+__all__ = ["MOST_PAGES", "Group", "Groups", "licence_name"]
+
+MOST_PAGES: Final = 5000
+"""Tags, and licences, that have a page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Records that have something in common: the ``name`` of it, and the ``address`` of its page."""
+
+    name: str
+    address: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """All groups with a page, by name (publishers by DID), the largest first."""
+
+    publishers: Mapping[str, Group]
+    tags: Mapping[str, Group]
+    licences: Mapping[str, Group]
+
+    @classmethod
+    def of(cls, graph: Graph) -> Groups:
+        """The groups of a catalog. Nodes keep the graph's order: datasets, schemas, lenses, each newest first."""
+        publishers: defaultdict[str, list[Node]] = defaultdict(list)
+        tags: defaultdict[str, list[Node]] = defaultdict(list)
+        names: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in graph.nodes:
+            publishers[node.publisher.did].append(node)
+            for tag in {shown(tag) for tag in getattr(node.record, "tags", ())}:
+                tags[tag].append(node)
+            licence = getattr(node.record, "license", None)
+            if licence:
+                names[licence_name(licence)].append(node)
+        return cls(
+            publishers={
+                did: Group(
+                    name=shown(graph.publishers[did].shown), address=addresses.of_publisher(did), nodes=tuple(nodes)
+                )
+                for did, nodes in _largest(publishers.items())
+            },
+            tags=_groups(tags, addresses.of_tag),
+            licences=_groups(names, addresses.of_licence),
+        )
+
+
+def licence_name(text: str) -> str:
+    """The SPDX identifier where there is one, else the text as it is shown."""
+    return licences.spdx_id(text) or shown(text)
+
+
+def _groups(found: Mapping[str, list[Node]], address: Callable[[str], str]) -> dict[str, Group]:
+    return {
+        name: Group(name=name, address=address(name), nodes=tuple(nodes))
+        for name, nodes in _largest(found.items())[:MOST_PAGES]
+    }
+
+
+def _largest(found: Iterable[tuple[str, list[Node]]]) -> list[tuple[str, list[Node]]]:
+    return sorted(found, key=lambda pair: (-len(pair[1]), pair[0]))

@@ -1,0 +1,132 @@
+r"""What was made or tried before, one file an entry, beside the store.
+
+::
+
+    .catalog/previews/<sha256 of the key>.preview       {"checked": …, "etag": …, "failed": …}\n  then the preview
+
+Files appear whole or not at all. Whatever can't be read is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import InvalidData
+from catalog.site.previews.model import Preview
+from catalog.site.previews.reading import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+__all__ = ["Cache", "Entry"]
+
+FORMAT: Final = 1
+"""Goes up when previews are made in another way: then all are made anew."""
+
+_SUFFIX: Final = ".preview"
+_MOST_HEAD: Final = 4000
+_REASON: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is known of one shard. ``failed`` says why there is no preview; else ``raw`` is it.
+
+    ``checked`` is in seconds since 1970, ``mark`` by what the shard is known again.
+    """
+
+    checked: float
+    mark: Mark
+    failed: str | None = None
+    raw: bytes = b""
+
+
+class Cache:
+    """The folder of entries, of at most ``most`` bytes all together after :meth:`trim`. For many threads."""
+
+    def __init__(self, folder: Path, *, most: int) -> None:
+        self.folder = folder
+        self.most = most
+
+    def path(self, *key: str) -> Path:
+        """Where the entry of a key is."""
+        named = json.dumps([FORMAT, *key]).encode()
+        return self.folder / (hashlib.sha256(named).hexdigest() + _SUFFIX)
+
+    @staticmethod
+    def read(path: Path) -> Entry | None:
+        """The entry; ``None`` where there is none that can be read."""
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return None
+        head = raw[:_MOST_HEAD].partition(b"\n")[0]
+        try:
+            facts = json.loads(head)
+            failed = facts["failed"]
+            return Entry(
+                checked=float(facts["checked"]),
+                mark=Mark(etag=str(facts["etag"]), size=str(facts["size"]), modified=str(facts["modified"])),
+                failed=None if failed is None else str(failed)[:_REASON],
+                raw=raw[len(head) + 1 :] if failed is None else b"",
+            )
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+
+    def write(self, path: Path, entry: Entry) -> None:
+        """Keep an entry, in place of the one there was. Raises OSError."""
+        mark = entry.mark
+        facts = {
+            "checked": entry.checked, "etag": mark.etag, "size": mark.size, "modified": mark.modified,
+            "failed": entry.failed,
+        }  # fmt: skip
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            part.write_bytes(json.dumps(facts).encode() + b"\n" + entry.raw)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def preview(cls, path: Path) -> Preview | None:
+        """The preview of an entry; ``None`` where there is none, or it can't be read."""
+        entry = cls.read(path)
+        if entry is None or entry.failed is not None:
+            return None
+        try:
+            return Preview.load(entry.raw)
+        except InvalidData:
+            return None
+
+    @staticmethod
+    def used(path: Path, now: float) -> None:
+        """Say that an entry is in use: those longest unused go first."""
+        try:
+            os.utime(path, (now, now))
+        except OSError:  # it is gone, or not ours to touch; nothing depends on it
+            return
+
+    def trim(self, kept: Collection[Path]) -> int:
+        """Remove the entries longest unused until the rest is small enough, ``kept`` apart; how many are gone."""
+        entries = []
+        for path in self.folder.glob(f"*{_SUFFIX}") if self.folder.is_dir() else ():
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            entries.append((status.st_mtime, path.name, status.st_size, path))
+        total, gone, needed = sum(entry[2] for entry in entries), 0, set(kept)
+        for _, _, size, path in sorted(entries):
+            if total <= self.most:
+                break
+            if path not in needed:
+                path.unlink(missing_ok=True)
+                total, gone = total - size, gone + 1
+        return gone

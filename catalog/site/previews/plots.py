@@ -1,0 +1,135 @@
+"""Plots as the paths of SVG: lines, bars, histograms, in whole numbers, so that they are short and always the same.
+
+Terminology
+-----------
+*Series*: a 1-D array, or each row of a 2-D one that has few rows (channel × time).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["PLOT_HEIGHT", "PLOT_WIDTH", "bars", "histogram", "line", "series", "span"]
+
+PLOT_WIDTH: Final = 240
+PLOT_HEIGHT: Final = 60
+"""The box of every plot; the page stretches it."""
+
+MAX_CHANNELS: Final = 8
+"""Rows of a 2-D array that are plotted; more make a picture, or facts."""
+_LONGER: Final = 4
+"""How many times as long as it has rows a 2-D array is to be plotted."""
+_TIME_NAMES: Final = frozenset({"t", "time", "times", "timestep", "step", "steps", "sample", "samples"})
+
+_BINS: Final = 12
+_MOST_WHOLE: Final = 20
+"""Whole numbers with so few between the least and the greatest have a bar each."""
+
+
+def series(array: NDArray[Any], names: Sequence[str] = ()) -> NDArray[np.float64] | None:
+    """The array as series, one a row, what is no number or infinite as NaN; ``None`` where it isn't one."""
+    if array.dtype.kind not in "buif" or array.size == 0 or array.ndim not in (1, 2):
+        return None
+    rows = array[None, :] if array.ndim == 1 else array
+    if array.ndim == 2:
+        if len(names) == 2 and names[0].lower() in _TIME_NAMES and names[1].lower() not in _TIME_NAMES:
+            rows = rows.T
+        if rows.shape[0] > MAX_CHANNELS or rows.shape[1] < _LONGER * rows.shape[0]:
+            return None
+    with np.errstate(all="ignore"):
+        values = rows.astype(np.float64)
+        values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def span(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """The least and the greatest of all that are numbers; 0 and 0 where none is."""
+    known = [one[~np.isnan(one)] for one in values]
+    lows = [float(one.min()) for one in known if one.size]
+    highs = [float(one.max()) for one in known if one.size]
+    return min(lows, default=0.0), max(highs, default=0.0)
+
+
+def line(values: NDArray[np.float64], limits: tuple[float, float], *, points: int) -> str:
+    """A path through one series. Of more than ``points`` values the least and greatest of each stretch are drawn."""
+    count = values.size
+    if count > points:
+        stretches = max(1, points // 2)
+        starts = np.linspace(0, count, stretches, endpoint=False).astype(np.int64)
+        least, greatest = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
+        heights = np.stack((least, greatest), axis=1)
+        heights[1::2] = heights[1::2, ::-1]  # there and back, so that the line doesn't jump at each stretch
+        values = heights.reshape(-1)
+        count = values.size
+    across = np.rint(np.linspace(0, PLOT_WIDTH, count)) if count > 1 else np.array([PLOT_WIDTH / 2])
+    parts: list[str] = []
+    pen_down = False
+    for x, y in zip(across.astype(int).tolist(), _heights(values, limits), strict=True):
+        if y is None:
+            pen_down = False
+            continue
+        parts.append(f"{' ' if pen_down else 'M'}{x} {y}")  # what follows an M is a line, too
+        pen_down = True
+    return "".join(parts)
+
+
+def _heights(values: NDArray[np.float64], limits: tuple[float, float]) -> list[int | None]:
+    """Where each value is, from the top; ``None`` for what is no number."""
+    low, high = limits
+    with np.errstate(all="ignore"):
+        # Halves, because the difference of two finite numbers may not be finite.
+        half = high / 2 - low / 2
+        share = (values / 2 - low / 2) / half if half else np.where(np.isnan(values), np.nan, 0.5)
+    return [None if y != y else round(float((1 - y) * PLOT_HEIGHT)) for y in np.clip(share, 0, 1)]  # noqa: PLR0124 - NaN
+
+
+def bars(values: NDArray[np.float64], limits: tuple[float, float]) -> str:
+    """A path of one bar a value, from zero up or down."""
+    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
+    zero = _heights(np.array([0.0]), (low, high))[0] if low < high else PLOT_HEIGHT
+    tops = _heights(values, (low, high)) if low < high else [PLOT_HEIGHT] * values.size
+    return _boxes([None if top is None else (min(top, zero or 0), max(top, zero or 0)) for top in tops])
+
+
+def _boxes(spans: Sequence[tuple[int, int] | None]) -> str:
+    """Boxes side by side, each from a top to a bottom; one of no height is a thin line."""
+    step = PLOT_WIDTH / len(spans)
+    gap = 1 if step >= 4 else 0
+    parts = []
+    for number, place in enumerate(spans):
+        if place is None:
+            continue
+        left, right = round(number * step) + gap, round((number + 1) * step) - gap
+        top, bottom = place
+        top = min(top, bottom - 1) if top > 0 else top
+        parts.append(f"M{left} {top}H{max(right, left + 1)}V{max(bottom, top + 1)}H{left}z")
+    return "".join(parts)
+
+
+def histogram(values: Sequence[float]) -> tuple[str, float, float]:
+    """A path of how often values are how large, with the least and the greatest. There is at least one value."""
+    low, high = min(values), max(values)
+    if all(value == int(value) for value in values) and high - low < _MOST_WHOLE:
+        bins = int(high - low) + 1
+        places = [int(value - low) for value in values]
+    else:
+        bins = _BINS
+        half = high / 2 - low / 2
+        places = [min(bins - 1, int((value / 2 - low / 2) / half * bins)) if half else 0 for value in values]
+    counts = [0] * bins
+    for place in places:
+        counts[place] += 1
+    most = max(counts)
+    tops = [round((1 - count / most) * PLOT_HEIGHT) for count in counts]
+    shown = [
+        None if count == 0 else (min(top, PLOT_HEIGHT - 2), PLOT_HEIGHT)
+        for count, top in zip(counts, tops, strict=True)
+    ]
+    return _boxes(shown), low, high
