@@ -1,4 +1,4 @@
-"""Sites to judge pages by: the example catalog, one with every kind of record and part, one of Material's defaults."""
+"""Sites to judge pages by: the example catalog, one of every kind of record and part, a plain one, a hostile one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import msgpack
 
 from catalog import datamodel
 from catalog.records import DATASET, LENS, SCHEMA
-from tests.sitecatalog import COMMIT, build, dataset, fill, mkdocs, schema, uri
+from catalog.store import Found, Repo, Store
+from catalog.syntax import Did
+from tests.hostilerecords import PAYLOADS, hostile_records
+from tests.sitecatalog import COMMIT, SEEN, SOURCE, build, dataset, fill, mkdocs, schema, uri
 
 if TYPE_CHECKING:
     from catalog.datamodel import Json
@@ -132,6 +135,22 @@ def build_example(work: Path) -> BuiltSite:
     plugins = store[store.index("plugins:") :].split("\n\n")[0]
     _make(work, here + plugins.replace("examples/manifests", str(ROOT / "examples/manifests")) + "\n")
     return _under(work, "example/")
+
+
+def build_hostile(work: Path) -> BuiltSite:
+    """One account for each kind of hostile text, with every kind of record; at its host's root."""
+    with Store.open(work / "store.sqlite") as store:
+        store.configure([SOURCE], [])
+        for letter, text in zip("abcdefghijklmnopqrstuvwxyz", PAYLOADS.values(), strict=False):
+            did = Did.parse("did:plc:" + letter * 24)
+            found = [
+                Found(uri=uri(collection, rkey, did), cid=datamodel.record_cid(value), value=value)
+                for collection, rkey, bare in hostile_records(str(did), text)
+                for value in [{"$type": collection, **bare}]
+            ]
+            store.replace(Repo(did=did, source=SOURCE, rev="3kaaaaaaaaa2z"), found, [], moment=SEEN)
+    _make(work, PLAIN)
+    return BuiltSite(host=work / "site")
 
 
 def _make(work: Path, settings: str) -> None:
