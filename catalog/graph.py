@@ -115,6 +115,17 @@ class DatasetNode(_Node[Dataset]):
     local: tuple[Path, ...] = ()
     related: tuple[DatasetNode, ...] = ()
 
+    def kinship(self, other: DatasetNode) -> str:
+        """Why another dataset is among the related ones."""
+        if self.schema is not None and other.schema is self.schema:
+            return "same schema"
+        if self.schema is not None and other.schema is not None:
+            here = (lens.target for lens in self.schema.lenses_from), (lens.source for lens in self.schema.lenses_to)
+            if any(schema is other.schema for side in here for schema in side):
+                return "through a lens"
+        shared = [tag for tag in self.record.tags if tag in other.record.tags]
+        return "same tag" if len(shared) == 1 else f"{len(shared)} tags in common"
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LensNode(_Node[Lens]):

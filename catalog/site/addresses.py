@@ -3,7 +3,7 @@
 ::
 
     datasets/did-plc-abc/3kabc/     schemas/did-plc-abc/digitsample-1.0.0~5f0c…/     publishers/did-plc-abc/
-    tags/vision/                      licences/cc-by-4.0~9be1…/
+    tags/vision/                      licences/cc-by-4.0/
 
 They are built from the DID and the record key, because handles change. What can't stand as it is becomes a slug
 with a hash; the ``~`` before the hash never occurs in a plain name, so the two never meet.
@@ -15,6 +15,8 @@ import hashlib
 import re
 from functools import lru_cache
 from typing import Final
+
+from catalog.site.licences import NAMES
 
 __all__ = ["SECTIONS", "of_licence", "of_publisher", "of_record", "of_tag", "safe", "safe_did"]
 
@@ -69,4 +71,4 @@ def of_tag(tag: str) -> str:
 
 def of_licence(name: str) -> str:
     """The address of the page of what is under a licence."""
-    return f"licences/{safe(name)}/"
+    return f"licences/{safe(name.lower() if name in NAMES else name)}/"

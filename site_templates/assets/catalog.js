@@ -113,7 +113,33 @@ function mendTheme() {
   if (content) new MutationObserver(mend).observe(content, { childList: true, subtree: true });
 }
 
+/** All shards of a dataset, from the record beside the page. */
+function startShards(note) {
+  const link = note.querySelector("a");
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "cat-button", textContent: `Show all ${Number(note.dataset.shards).toLocaleString("en")}` });
+  link.after(" ", button);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const { storage } = (await (await fetch(link.href)).json()).record;
+      const all = storage.shards ?? storage.blobs ?? storage.urls ?? [];
+      const body = note.parentElement.querySelector(".cat-shards tbody");
+      const shown = body.rows.length;
+      for (const shard of all.slice(shown)) {
+        const row = body.insertRow();
+        row.insertCell().textContent = typeof shard === "string" ? shard
+          : shard.url ?? (shard.key ? `s3://${storage.bucket}/${shard.key}` : shard.blob?.ref?.$link ?? "");
+        row.insertCell().append(Object.assign(document.createElement("code"), { textContent: shard.checksum ? `${shard.checksum.algorithm}:${shard.checksum.digest}` : "none" }));
+      }
+      note.remove();
+      body.rows[shown]?.scrollIntoView({ block: "nearest" });
+    } catch { button.disabled = false; /* the link to the file stays */ }
+  });
+}
+
 function start() {
+  document.querySelectorAll("[data-shards]").forEach((note) => note.querySelector("button") ?? startShards(note));
   mendTheme();
   document.querySelectorAll("[data-programs]").forEach((box) => startPrograms(box, startCopying));
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from catalog.codegen import load_snippets
 from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.site import load, markup
+from catalog.site import addresses, load, markup
+from catalog.site.citation import citation, own_citation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ShardRow", "dataset_page", "shard_rows"]
 
-_MOST_SHARDS: Final = 500
-"""Rows of the storage table; the record beside the page has them all."""
-_FEW: Final = 12
+_MOST_SHARDS: Final = 6
+"""Rows of the storage table; a script adds those of the record beside the page, when somebody asks for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,8 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     uri = None if node.draft else str(node.uri)
     snippets = load_snippets(record.name, uri, sample_type, urls, local=local) if local or urls or uri else ()
     preview = None if templates.previews is None else templates.previews.of(node)
+    cited = own_citation(record.metadata) is not None
+    page_url = templates.settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     return templates.record_page(
         node,
         files=() if preview is None or isinstance(preview, str) else preview.files,
@@ -55,12 +57,12 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),
-        many=len(shards) > _FEW,
         storage=type(record.storage).__name__,
         snippet=snippets[0] if snippets else None,
         programs=load.folder_of(node.schema),
         own_parts=Markup(load.own_parts(snippets, record.name, urls)) if snippets else "",  # noqa: S704 - JSON
-        metadata=_readable(record.metadata),
+        cite=citation(node, page_url) if cited or not node.draft else None,
+        metadata=_readable({key: value for key, value in record.metadata.items() if not (cited and key == "citation")}),
         content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
         related=node.related,
     )
