@@ -22,7 +22,9 @@ from catalog.errors import CatalogError, InvalidArray, InvalidSample
 from catalog.samples.arrays import decode_array
 from catalog.samples.packing import DictSample, unpack
 from catalog.site.previews import pictures, plots
-from catalog.site.previews.model import Cell, CellKind, Column, Preview, Row, Spread
+from catalog.site.previews.model import Cell, CellKind, Column, Preview, Row
+from catalog.site.previews.spreads import Fault, spread_of
+from catalog.site.previews.wording import SHORT, cut, facts, is_word, number, shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,13 +43,9 @@ _BARS: Final = 32
 """Up to so many values are bars, more a line."""
 _PRINTED: Final = 4
 """So many values of an array or a list are simply printed."""
-_SHORT: Final = 40
-"""Characters of a word that is counted, not read."""
 _TEXTS: Final = 9000
 """Characters of all texts of a preview, more or less."""
 _LONGEST_NAME: Final = 80
-_WORDS: Final = 4
-"""Different words that are counted by name."""
 _UNLIKE: Final = 50
 """How many times the usual value at its place the greatest is, where each place has a unit of its own."""
 _OURS: Final = frozenset({"ndarrayBytes", "structuredBytes"})
@@ -85,14 +83,14 @@ def paint(hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, s
     rows = read[:shown]
     budget = _Budget(
         points=max(_FEWEST_POINTS, min(_MOST_POINTS, MAX_POINTS // max(1, len(rows) * _lines(names, rows)))),
-        text=max(_SHORT, min(600, _TEXTS // max(1, len(rows) * len(names)))),
+        text=max(SHORT, min(600, _TEXTS // max(1, len(rows) * len(names)))),
     )
-    for number, hint in enumerate(names):
+    for column, hint in enumerate(names):
         values = [_value(hint, sample) for _, sample in read]
-        cells, note = _cells(hint, number, values, len(rows), budget)
+        cells, note = _cells(hint, column, values, len(rows), budget)
         kinds = Counter(cell.kind for cell in cells if cell.kind != "none")
         kind: CellKind = kinds.most_common(1)[0][0] if kinds else "none"
-        columns.append(Column(name=hint.name[:_LONGEST_NAME], kind=kind, note=note, spread=_spread(values)))
+        columns.append(Column(name=hint.name[:_LONGEST_NAME], kind=kind, note=note, spread=spread_of(values)))
         grid.append(cells)
     return Preview(
         columns=tuple(columns),
@@ -128,22 +126,16 @@ def _lines(hints: Sequence[FieldHint], rows: Sequence[tuple[str, DictSample]]) -
     return count
 
 
-class _Fault(str):
-    """Why a value can't be shown."""
-
-    __slots__ = ()
-
-
 def _value(hint: FieldHint, sample: DictSample) -> object:
-    """A field's value: arrays as such, whatever form they have; a :class:`_Fault` for one that can't be read."""
+    """A field's value: arrays as such, whatever form they have; a :class:`Fault` for one that can't be read."""
     value = sample.get(hint.name)
     if hint.form and isinstance(value, bytes):
         if hint.form not in _OURS:
-            return _Fault(f"{hint.form}, {len(value):,} bytes")
+            return Fault(f"{hint.form}, {len(value):,} bytes")
         try:
             return decode_array(value)
         except CatalogError as error:
-            return _Fault(f"can’t be read: {error.what}"[:120])
+            return Fault(f"can’t be read: {error.what}"[:120])
     if isinstance(value, list) and len(value) > _PRINTED and all(type(item) in (int, float) for item in value):
         try:
             return np.asarray(value, dtype=np.float64)
@@ -169,7 +161,7 @@ class _Look:
     places: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
 
-def _cells(hint: FieldHint, number: int, values: list[object], shown: int, budget: _Budget) -> tuple[list[Cell], str]:
+def _cells(hint: FieldHint, column: int, values: list[object], shown: int, budget: _Budget) -> tuple[list[Cell], str]:
     """A field's cells of the samples that are shown, and what a reader of them should know."""
     arrays = [value for value in values if isinstance(value, np.ndarray)]
     visible = [value for value in values[:shown] if isinstance(value, np.ndarray)]
@@ -179,7 +171,7 @@ def _cells(hint: FieldHint, number: int, values: list[object], shown: int, budge
     rows = [found for array in visible if (found := plots.series(array, hint.dimensions)) is not None]
     look = _Look(
         hint=hint,
-        stem=hint.name if _PLAIN_NAME.fullmatch(hint.name) else f"field_{number}",
+        stem=hint.name if _PLAIN_NAME.fullmatch(hint.name) else f"field_{column}",
         scale=pictures.scale_of(flat) if same else None,
         limits=plots.span(rows),
         places=_places(arrays),
@@ -212,7 +204,8 @@ def _places(arrays: list[NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np
 
 def _aligned(cells: list[Cell], values: list[object]) -> list[Cell]:
     """Fractions one below the other with as many digits, as far as four digits tell them apart."""
-    if not all(isinstance(value, float) and 1e-4 < abs(value) < 1e5 for value in values[: len(cells)] if value):
+    numbers = [value for value in values[: len(cells)] if value is not None]
+    if not all(isinstance(value, float) and (value == 0 or 1e-4 < abs(value) < 1e5) for value in numbers):
         return cells
     digits = max((len(cell.text.partition(".")[2]) for cell in cells), default=0)
     return [
@@ -235,7 +228,7 @@ def _cell(value: object, look: _Look, row: int, budget: _Budget) -> Cell:
         how = pictures.arrangement(value, look.hint.dimensions)
         if how is not None and _is_picture(value, look.hint) and budget.pictures > 0:
             picture = pictures.from_array(value, how, look.scale or pictures.scale_of([value]))
-            return _picture_cell(picture, file, budget, f"{value.dtype.name}, {_shape(value)}")
+            return _picture_cell(picture, file, budget, f"{value.dtype.name}, {shape(value)}")
         return _plot_cell(value, look, budget)
     return _bytes_cell(value, file, budget) if isinstance(value, bytes) else _plain_cell(value, budget)
 
@@ -243,19 +236,19 @@ def _cell(value: object, look: _Look, row: int, budget: _Budget) -> Cell:
 def _plot_cell(array: NDArray[Any], look: _Look, budget: _Budget) -> Cell:
     rows = plots.series(array, look.hint.dimensions)
     if rows is None:
-        return Cell(kind="facts", text=_facts(array))
+        return Cell(kind="facts", text=facts(array))
     if rows.size <= _PRINTED:
-        return Cell(kind="number", text=" · ".join(_number(item) for item in array.reshape(-1).tolist()))
+        return Cell(kind="number", text=" · ".join(number(item) for item in array.reshape(-1).tolist()))
     if rows.shape[1] > _BARS:
         paths = tuple(plots.line(row, look.limits, points=budget.points) for row in rows)
-        return Cell(kind="line", text=_facts(array), paths=paths)
+        return Cell(kind="line", text=facts(array), paths=paths)
     limits = look.limits
     if look.places is not None:
         low, high = look.places
         with np.errstate(all="ignore"):
             rows = np.where(high > low, (rows - low) / (high - low), 0.5)
         limits = (0.0, 1.0)
-    return Cell(kind="bars", text=_facts(array), paths=tuple(plots.bars(row, limits) for row in rows))
+    return Cell(kind="bars", text=facts(array), paths=tuple(plots.bars(row, limits) for row in rows))
 
 
 def _bytes_cell(value: bytes, file: str, budget: _Budget) -> Cell:
@@ -286,20 +279,20 @@ def _plain_cell(value: object, budget: _Budget) -> Cell:  # noqa: PLR0911 - one 
     match value:
         case None:
             return Cell(kind="none")
-        case _Fault():
+        case Fault():
             return Cell(kind="fault", text=str(value))
         case bool():
             return Cell(kind="word", text="true" if value else "false")
         case int() | float():
-            return Cell(kind="number", text=_number(value))
+            return Cell(kind="number", text=number(value))
         case str():
-            return Cell(kind="word" if _is_word(value) else "text", text=_cut(value, budget.text))
+            return Cell(kind="word" if is_word(value) else "text", text=cut(value, budget.text))
         case list() if value and len(value) <= _PRINTED and all(type(item) in (int, float) for item in value):
-            return Cell(kind="number", text=" · ".join(_number(item) for item in value))
+            return Cell(kind="number", text=" · ".join(number(item) for item in value))
         case list() if value and all(isinstance(item, str) for item in value[:100]):
-            return Cell(kind="text", text=_cut(", ".join(value[:100]), budget.text))
+            return Cell(kind="text", text=cut(", ".join(value[:100]), budget.text))
         case list() | dict():
-            return Cell(kind="text", text=_cut(json.dumps(_outlined(value), ensure_ascii=False), budget.text))
+            return Cell(kind="text", text=cut(json.dumps(_outlined(value), ensure_ascii=False), budget.text))
     return Cell(kind="facts", text=type(value).__name__)
 
 
@@ -307,110 +300,17 @@ def _outlined(value: object, depth: int = 0) -> object:  # noqa: PLR0911 - one f
     """A nested value as JSON: a few items of each, arrays and bytes as what they are like."""
     match value:
         case np.ndarray():
-            return _facts(value)
+            return facts(value)
         case bytes():
             return f"{len(value):,} bytes"
         case list() if depth < 3:
             return [_outlined(item, depth + 1) for item in value[:8]] + (["…"] if len(value) > 8 else [])
         case dict() if depth < 3:
-            return {str(name)[:_SHORT]: _outlined(item, depth + 1) for name, item in list(value.items())[:8]}
+            return {str(name)[:SHORT]: _outlined(item, depth + 1) for name, item in list(value.items())[:8]}
         case str():
-            return _cut(value, 200)
+            return cut(value, 200)
         case None | bool() | int():
             return value
         case float():
             return value if math.isfinite(value) else str(value)
     return "…"
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
-
-
-def _is_word(text: str) -> bool:
-    return len(text) <= _SHORT and "\n" not in text
-
-
-def _number(value: float) -> str:
-    """Four digits of a number are enough to see what it is; whole ones are exact."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 1e15):
-        whole = int(value)
-        return f"{whole:,}".replace("-", "−") if abs(whole) >= 10_000 else str(whole).replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
-
-
-def _shape(array: NDArray[Any]) -> str:
-    return " × ".join(f"{side:,}" for side in array.shape) if array.ndim else "a single value"
-
-
-def _facts(array: NDArray[Any]) -> str:
-    """``float32, 3 × 40; 0.1 … 9.4, mean 3.2``."""
-    dtype = array.dtype.name if array.dtype.names is None else "records of " + ", ".join(array.dtype.names)[:100]
-    text = f"{dtype}, {_shape(array)}"
-    if array.size == 0:
-        return f"{text}; empty"
-    if array.dtype.kind == "c" or array.dtype.kind not in "buif":
-        return f"{text}; {str(array.item())[:60]}" if array.size == 1 and array.dtype.names is None else text
-    if array.dtype.kind == "b":
-        return f"{text}; {int(array.sum()):,} true"
-    with np.errstate(all="ignore"):
-        known = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-        if known.size == 0:
-            return f"{text}; no finite number"
-        low, high, mean = known.min().item(), known.max().item(), float(known.mean(dtype=np.float64))
-    strange = f", {array.size - known.size:,} not finite" if known.size < array.size else ""
-    if array.size == 1:
-        return f"{text}; {_number(low)}"
-    return f"{text}; {_number(low)} … {_number(high)}, mean {_number(mean)}{strange}"
-
-
-# --- over all samples ----------------------------------------------------------------------------------------
-
-
-def _spread(values: list[object]) -> Spread | None:
-    """What the values of a field of numbers, words or truth values are like; ``None`` for all other fields."""
-    scalars = [_scalar(value) for value in values]
-    known = [value for value in scalars if value is not None]
-    if len(known) < 3 or any(
-        scalar is None and value is not None for scalar, value in zip(scalars, values, strict=True)
-    ):
-        return None
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
-        return _numbers([float(value) for value in known if _is_finite(value)])
-    if not all(isinstance(value, str | bool) for value in known):
-        return None
-    counts = Counter(value if isinstance(value, str) else "true" if value else "false" for value in known)
-    if len(counts) > len(known) // 2 and len(counts) > _WORDS:
-        return None  # nearly each is another: names, not kinds
-    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    listed = ranked[:_WORDS]
-    rest = sum(number for _, number in ranked[_WORDS:])
-    words = tuple(listed) + ((("…", rest),) if rest else ())
-    return Spread(text=f"{len(counts)} different" if len(counts) > 1 else "all the same", counts=words)
-
-
-def _scalar(value: object) -> str | float | None:
-    """A value that can be counted."""
-    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "buif":
-        value = value.item()
-    if isinstance(value, str) and not isinstance(value, _Fault):
-        return value if _is_word(value) else None
-    return value if isinstance(value, bool | int | float) else None
-
-
-def _is_finite(value: object) -> bool:
-    try:
-        return math.isfinite(float(value))  # type: ignore[arg-type] # it is a number
-    except OverflowError:
-        return False
-
-
-def _numbers(values: list[float]) -> Spread | None:
-    if not values:
-        return None
-    path, low, high = plots.histogram(values)
-    mean = math.fsum(value / len(values) for value in values)
-    text = f"from {_number(low)} to {_number(high)}, mean {_number(mean)}"
-    return Spread(text=text, path=path, low=_number(low), high=_number(high))

@@ -70,13 +70,15 @@ def line(values: NDArray[np.float64], limits: tuple[float, float], *, points: in
         count = values.size
     across = np.rint(np.linspace(0, PLOT_WIDTH, count)) if count > 1 else np.array([PLOT_WIDTH / 2])
     parts: list[str] = []
-    pen_down = False
-    for x, y in zip(across.astype(int).tolist(), _heights(values, limits), strict=True):
-        if y is None:
-            pen_down = False
+    run = 0
+    for x, y in zip([*across.astype(int).tolist(), 0], [*_heights(values, limits), None], strict=True):
+        if y is not None:
+            parts.append(f"{' ' if run else 'M'}{x} {y}")  # what follows an M is a line, too
+            run += 1
             continue
-        parts.append(f"{' ' if pen_down else 'M'}{x} {y}")  # what follows an M is a line, too
-        pen_down = True
+        if run == 1:
+            parts.append("h0")  # a dot
+        run = 0
     return "".join(parts)
 
 

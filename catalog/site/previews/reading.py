@@ -254,4 +254,6 @@ def reason(error: CatalogError) -> str:
         return "its first shard isn’t public"
     if status in (404, 410):
         return "its first shard isn’t there"
+    if isinstance(error, RequestFailed):
+        return f"its host answers HTTP {status}" if status else "its host didn’t answer in time"
     return " ".join(error.what.split())[:160]
