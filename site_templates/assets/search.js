@@ -83,7 +83,7 @@ export function startSearch(box) {
   box.querySelector("[data-search-open]").addEventListener("click", () => { open(); input.focus(); });
   box.querySelector("[data-search-close]").addEventListener("click", () => { input.value = ""; close(); box.querySelector("[data-search-open]").focus(); });
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    const typing = event.target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     open();
