@@ -756,17 +756,21 @@ def test_frames_that_come_twice_and_in_any_order_change_nothing(pds: Pds, tmp_pa
         crawl(_settings(pds, *(Source(kind="repo", value=account.did) for account in accounts)), store)
         with recording(pds.network) as frames:
             writer.write(40)
+            pds.write(accounts[0], ("+gone", "gone"))
+            pds.write(accounts[0], ("gone", None))
         jumbled = [*frames, *frames]
         chance.shuffle(jumbled)
 
-        def play(_: int, connection: ServerConnection) -> None:
-            for message in [*frames[:20], *jumbled]:
+        def play(number: int, connection: ServerConnection) -> None:
+            # In the end what was created and is gone again: the tree is the one that it was made in.
+            for message in [*frames[:20], *jumbled] if number == 1 else [frames[-2]]:
                 connection.send(message)
             relay.over.wait(SECONDS)
 
         with Relay(accounts, play) as relay:
             store.put_cursor(str(_stream(relay.url)), 1)
             report = crawl(_settings(pds, _stream(relay.url)), store).sources[0]
+            assert crawl(_settings(pds, _stream(relay.url)), store).sources[0].error is None
         assert report.error is None
         assert report.ways["firehose"] >= 10
         writer.check(store)
