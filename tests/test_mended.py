@@ -12,6 +12,10 @@ from catalog.site.mended import mended
     [
         ('<input type="checkbox" id="__drawer" autocomplete="off">', '<input type="checkbox" id="__drawer">'),
         ("<input autocomplete=off type=radio>", "<input type=radio>"),
+        (
+            '<label class="md-header__button md-icon" for="__drawer">',
+            '<label tabindex="0" class="md-header__button md-icon" for="__drawer"><span class="cat-hidden">Menu</span>',
+        ),
         ('<div class="md-search" role="dialog">', '<div aria-label="Search" class="md-search" role="dialog">'),
     ],
 )
@@ -25,6 +29,7 @@ def test_a_fault_is_mended_once(wrong: str, right: str) -> None:
     [
         '<input type="search" name="q" autocomplete="off">',
         '<div role="dialog" aria-label="Mine">',
+        '<label class="md-overlay" for="__drawer"></label>',
         "<p>type=checkbox autocomplete=off</p>",
         "",
     ],

@@ -1,6 +1,7 @@
 """What the theme's HTML gets wrong, put right in the rendered page; its colours are put right in ``catalog.css``.
 
-Material for MkDocs 9.8: ``autocomplete`` on checkboxes, which HTML doesn't allow; a search dialogue without a name.
+Material for MkDocs 9.8: ``autocomplete`` on checkboxes, which HTML doesn't allow; a search dialogue without a name; a
+button of the drawer that has no name either, and that no keyboard reaches (its script takes Enter on a label).
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ _INPUT: Final = re.compile(r"<input\b[^>]*>", re.IGNORECASE)
 _TICKED: Final = re.compile(r"""\stype=["']?(?:checkbox|radio)\b""", re.IGNORECASE)
 _AUTOCOMPLETE: Final = re.compile(r"""\sautocomplete=(?:"[^"]*"|'[^']*'|[^\s>]*)""", re.IGNORECASE)
 _NAMELESS: Final = re.compile(r"""<(?![^>]*\saria-label)([a-z]+)(?=\s[^>]*\brole=["']?dialog\b)""", re.IGNORECASE)
+_DRAWER: Final = re.compile(
+    r"""<label(?![^>]*\stabindex)(?=[^>]*\bmd-header__button\b)([^>]*\bfor=["']?__drawer\b[^>]*>)"""
+)
 
 
 def mended(html: str) -> str:
     """A page as the theme should have rendered it. Mending again changes nothing."""
-    return _INPUT.sub(_without_autocomplete, _NAMELESS.sub(r'<\1 aria-label="Search"', html))
+    html = _NAMELESS.sub(r'<\1 aria-label="Search"', html)
+    html = _DRAWER.sub(r'<label tabindex="0"\1<span class="cat-hidden">Menu</span>', html)
+    return _INPUT.sub(_without_autocomplete, html)
 
 
 def _without_autocomplete(match: re.Match[str]) -> str:
