@@ -292,7 +292,7 @@ def _built(work: Path, accounts: list[Account]) -> list[Path]:
 def _shown(pages: list[Path], samples: Mapping[str, tuple[dict[str, Any], ...]]) -> Iterator[Shown]:
     assert len(pages) == len(samples)
     for page in pages:
-        name = json.loads((page.parent / "record.json").read_text("utf-8"))["value"]["name"]
+        name = json.loads((page.parent / "index.json").read_text("utf-8"))["record"]["name"]
         for label, language, code in page_programs(page):
             yield Shown(
                 dataset="unkind" if name == NASTY else name,

@@ -34,9 +34,9 @@ def test_every_record_has_its_page_and_its_json(site: Path) -> None:
     pages = sorted(site.glob(f"*/{HOME}/*/index.html"))
     assert len(pages) == 105 + 2 + 1
     for page in pages:
-        record = json.loads((page.parent / "record.json").read_text(encoding="utf-8"))
+        record = json.loads((page.parent / "index.json").read_text(encoding="utf-8"))
         assert record["uri"].startswith(f"at://{DID}/")
-        assert set(record) == {"uri", "cid", "value"}
+        assert set(record) == {"uri", "cid", "verified", "view", "record"}
     assert (site / "publishers" / HOME / "index.html").exists()
 
 

@@ -21,6 +21,12 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError
 from catalog.site import addresses, facets, load
+from catalog.site.exports import jsonld
+from catalog.site.exports.dcat import dcat_files
+from catalog.site.exports.feeds import FEED, feed, newest
+from catalog.site.exports.heads import ATOM, JSON, alternate
+from catalog.site.exports.index import index_files, robots
+from catalog.site.exports.redirects import redirect_page, redirects
 from catalog.site.mended import mended
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
@@ -120,11 +126,13 @@ def build_pages(
     pages, sorted. Raises :class:`BuildError` when the theme lost a token.
     """
     _make_ready(site_dir, searches=settings.search)
+    _head_of_home(site_dir, graph, settings)
     shells = {_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES}
     templates = Templates(graph, settings, previews)
     jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
     jobs += [partial(_fill, site_dir, templates, section) for section in IN_PLACE if section not in own]
     jobs += [partial(_programs, site_dir, None), *(partial(_programs, site_dir, schema) for schema in graph.schemas)]
+    jobs += [partial(_export, site_dir, name, make) for name, make in _exports(templates)]
     jobs += [partial(_stamp, site_dir, shells, make) for make in _stamped(templates)]
     written = in_parallel(lambda job: job(), jobs)
     for shape in ARCHETYPES:
@@ -151,11 +159,39 @@ def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
     return tidy(mended(with_box(html, root) if searches else html), root, scripts)
 
 
+def _head_of_home(site_dir: Path, graph: Graph, settings: SiteSettings) -> None:
+    """What programs look for in the home page, whoever wrote it."""
+    home = site_dir / "index.html"
+    if home.exists():
+        held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
+        held += "" if settings.url is None else alternate(ATOM, FEED, settings.name)
+        html = home.read_text(encoding="utf-8")
+        home.write_text(html.replace("</head>", f"{held}</head>", 1), encoding="utf-8")
+
+
 def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
     """The programs that load datasets of a schema."""
     folder = site_dir / load.folder_of(schema)
     for name, text in load.program_files(None if schema is None else schema.record.sample_type):
         _write(folder / name, text)
+
+
+def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What lies at the root and beside no page: paths, and what makes each file."""
+    graph, settings = templates.graph, templates.settings
+    yield from index_files(graph, settings)
+    yield "robots.txt", partial(robots, settings)
+    yield from dcat_files(graph, settings)
+    if settings.url is not None:
+        yield FEED, lambda: feed(settings.name, "", newest(graph.nodes), settings)
+    for address, target in redirects(graph):
+        yield f"{address}index.html", partial(redirect_page, target, settings)
+
+
+def _export(site_dir: Path, name: str, make: Callable[[], str]) -> None:
+    """Write it, unless the site's owner has such a file."""
+    if not (site_dir / name).exists():
+        _write(site_dir / name, make())
 
 
 def _facets(site_dir: Path, graph: Graph) -> None:

@@ -12,7 +12,6 @@ Tricky bits
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -25,6 +24,8 @@ from catalog import resources
 from catalog.graph import changes
 from catalog.sampletype import Array, List, type_text
 from catalog.site import addresses, figures, licences, markup, pieces
+from catalog.site.exports.beside import record_json
+from catalog.site.exports.heads import JSON, alternate, opengraph
 from catalog.site.groups import Groups, licence_name
 from catalog.site.highlight import highlight
 from catalog.site.nodes import description_of, kind_of, name_of, summary_of
@@ -76,7 +77,9 @@ class Templates:
         """The HTML of a template for a page at ``address``."""
         return self._env.get_template(f"{template}.html").render(root="../" * address.count("/"), **context)
 
-    def record_page(self, node: Node, *, files: tuple[tuple[str, str | bytes], ...] = (), **context: object) -> Page:
+    def record_page(
+        self, node: Node, *, files: tuple[tuple[str, str | bytes], ...] = (), head: str = "", **context: object
+    ) -> Page:
         """A record's page, from the template of its kind, with the record beside it."""
         kind = kind_of(node)
         address = addresses.of_record(kind, node.publisher.did, node.rkey)
@@ -90,13 +93,26 @@ class Templates:
             **context,
         )
         summary = summary_of(node) or f"A {kind} published by {node.publisher.shown}"
-        return Page(
-            address=address,
-            title=markup.shown(name_of(node)),
-            description=summary,
-            body=body,
-            files=(("record.json", _record_json(node)), *files),
+        return self.page(
+            address, name_of(node), summary, body, files=(("index.json", record_json(node)), *files), head=head
         )
+
+    def page(
+        self,
+        address: str,
+        title: str,
+        description: str,
+        body: str,
+        *,
+        files: tuple[tuple[str, str | bytes], ...] = (),
+        head: str = "",
+    ) -> Page:
+        """A page with what every page's head says."""
+        title = markup.shown(title)
+        heads = opengraph(title, description, address, self.settings)
+        if any(name == "index.json" for name, _ in files):
+            heads += alternate(JSON, "index.json")
+        return Page(address=address, title=title, description=description, body=body, head=heads + head, files=files)
 
     def fields(self, schema: SchemaNode) -> Markup:
         """The table of a schema's fields, the same on every page that shows it."""
@@ -144,13 +160,6 @@ class Templates:
             known = self._env.get_template(f"{template}.html").render(node=node, root=Markup(_ROOT))  # noqa: S704
             self._cards[key] = known
         return Markup(known.replace(_ROOT, root))  # noqa: S704 - rendered by an escaping template
-
-
-def _record_json(node: Node) -> str:
-    """The record as it came, with its address and CID."""
-    whole = {"uri": str(node.uri), "cid": node.cid, "value": node.value}
-    # Compact: indenting isn't done in C, and took a fifth of a page's time.
-    return json.dumps(whole, separators=(",", ":")) + "\n"
 
 
 def _environment() -> Environment:

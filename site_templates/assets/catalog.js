@@ -88,7 +88,7 @@ function startRecord(details) {
     details.dataset.live = "yes";
     try {
       const answer = await fetch(details.dataset.record);
-      if (answer.ok) code.textContent = JSON.stringify(await answer.json(), null, 2);
+      if (answer.ok) code.textContent = JSON.stringify((await answer.json()).record, null, 2);
     } catch { /* the link to the file stays */ }
   });
 }

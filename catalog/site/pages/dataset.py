@@ -13,6 +13,9 @@ from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.site import addresses, load, markup
 from catalog.site.citation import citation, own_citation
+from catalog.site.exports import jsonld
+from catalog.site.exports.croissant import croissant
+from catalog.site.exports.heads import CROISSANT, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +53,15 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     preview = None if templates.previews is None else templates.previews.of(node)
     cited = own_citation(record.metadata) is not None
     page_url = templates.settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
+    cite = citation(node, page_url) if cited or not node.draft else None
+    head = alternate(CROISSANT, "croissant.json") + jsonld.script(jsonld.dataset_jsonld(node, templates.settings))
     return templates.record_page(
         node,
-        files=() if preview is None or isinstance(preview, str) else preview.files,
+        head=head,
+        files=(
+            ("croissant.json", croissant(node, templates.settings, cite)),
+            *(() if preview is None or isinstance(preview, str) else preview.files),
+        ),
         preview=preview,
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
@@ -61,7 +70,7 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         snippet=snippets[0] if snippets else None,
         programs=load.folder_of(node.schema),
         own_parts=Markup(load.own_parts(snippets, record.name, urls)) if snippets else "",  # noqa: S704 - JSON
-        cite=citation(node, page_url) if cited or not node.draft else None,
+        cite=cite,
         metadata=_readable({key: value for key, value in record.metadata.items() if not (cited and key == "citation")}),
         content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
         related=node.related,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catalog.site import addresses, figures, licences
+from catalog.site.exports.beside import group_json
+from catalog.site.exports.feeds import FEED, feed, newest
+from catalog.site.exports.heads import ATOM, alternate
 from catalog.site.nodes import kind_of
-from catalog.site.templates import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Sized
 
     from catalog.graph import DatasetNode, Node, Publisher
     from catalog.site.groups import Group
-    from catalog.site.templates import Templates
+    from catalog.site.templates import Page, Templates
 
 __all__ = [
     "GROUPS",
@@ -48,7 +50,7 @@ def listing(templates: Templates, kind: str, nodes: Sequence[Node], number: int)
         "listing", address, kind=kind, section=section, nodes=part, total=len(nodes), number=number, last=last
     )
     words = f"{figures.counted(len(nodes), kind)}, newest first"
-    return Page(address=address, title=_title(section, number), description=words, body=body)
+    return templates.page(address, _title(section, number), words, body)
 
 
 def groups_of(templates: Templates, section: str) -> Mapping[str, Group]:
@@ -68,7 +70,7 @@ def group_listing(templates: Templates, section: str, number: int) -> Page:
         licence_names=licences.NAMES,
     )  # fmt: skip
     words = f"{figures.counted(len(groups), GROUPS[section])}, those with most records first"
-    return Page(address=address, title=_title(section, number), description=words, body=body)
+    return templates.page(address, _title(section, number), words, body)
 
 
 def group_page(templates: Templates, section: str, group: Group) -> Page:
@@ -80,7 +82,9 @@ def group_page(templates: Templates, section: str, group: Group) -> Page:
     )  # fmt: skip
     words = "tagged" if kind == "tag" else "licensed under"
     description = f"{figures.counted(len(group.nodes), 'record')} {words} {group.name}"
-    return Page(address=group.address, title=f"{group.name} ({kind})", description=description, body=body)
+    return _with_forms(
+        templates, group, title=f"{group.name} ({kind})", words=description, body=body, beside=group_json(kind, group)
+    )
 
 
 def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> Page:
@@ -92,7 +96,21 @@ def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> 
         samples=sum(size.samples or 0 for size in sizes), weight=sum(size.bytes or 0 for size in sizes),
     )  # fmt: skip
     words = f"{figures.counted(len(group.nodes), 'record')} published by {group.name}"
-    return Page(address=group.address, title=group.name, description=words, body=body)
+    beside = group_json("publisher", group, publisher)
+    return _with_forms(templates, group, title=group.name, words=words, body=body, beside=beside)
+
+
+def _with_forms(templates: Templates, group: Group, *, title: str, words: str, body: str, beside: str) -> Page:
+    """The page with its other forms: JSON, and a feed where the site knows its own address."""
+    files: list[tuple[str, str | bytes]] = [("index.json", beside)]
+    head = ""
+    entries = newest(group.nodes)
+    if templates.settings.url is not None and entries:
+        files.append(
+            (FEED, feed(f"{group.name} – {templates.settings.name}", group.address, entries, templates.settings))
+        )
+        head = alternate(ATOM, FEED, group.name)
+    return templates.page(group.address, title, words, body, files=tuple(files), head=head)
 
 
 def _by_kind(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:

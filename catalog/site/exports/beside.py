@@ -1,0 +1,79 @@
+"""``index.json`` beside every page: the record as it came, its CID, and what the page adds to it.
+
+::
+
+    {"uri": "at://…", "cid": "bafy…", "verified": true, "view": {…}, "record": {…}}
+
+``view`` holds what takes other records or the whole catalog to know: whose it is, its schema, labels, neighbours. Pages
+of this site are named by their addresses from its root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catalog.graph import DatasetNode, LensNode, SchemaNode
+from catalog.site import addresses, figures
+from catalog.site.exports.words import compact
+from catalog.site.nodes import kind_of, name_of
+
+if TYPE_CHECKING:
+    from catalog.graph import Node, Publisher
+    from catalog.site.groups import Group
+
+__all__ = ["group_json", "record_json", "reference"]
+
+_MOST: Final = 1000
+
+
+def record_json(node: Node) -> str:
+    """The file beside a record's page."""
+    view: dict[str, object] = {
+        "kind": kind_of(node),
+        "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
+        "publisher": _publisher(node.publisher),
+        **({"draft": True} if node.draft else {"updated": figures.moment(node.updated)}),
+    }
+    match node:
+        case DatasetNode():
+            view["schema"] = None if node.schema is None else reference(node.schema)
+            if node.labels:
+                view["labels"] = [
+                    {"name": label.record.name, "version": label.record.version} for label in node.labels[:_MOST]
+                ]
+        case SchemaNode():
+            view["versions"] = [reference(other) for other in node.versions[:_MOST]]
+            view["datasets"] = len(node.datasets)
+        case LensNode():
+            view["source"] = None if node.source is None else reference(node.source)
+            view["target"] = None if node.target is None else reference(node.target)
+            view["verifications"] = [
+                {"uri": str(found.uri), "method": found.record.method} for found in node.verifications[:_MOST]
+            ]
+    whole = {"uri": str(node.uri), "cid": node.cid, "verified": node.verified, "view": view, "record": node.value}
+    return compact(whole) + "\n"
+
+
+def group_json(kind: str, group: Group, publisher: Publisher | None = None) -> str:
+    """The file beside the page of an account, a tag or a licence: the newest records of each kind."""
+    held: dict[str, object] = {kind: group.name if publisher is None else _publisher(publisher)}
+    held |= {"page": group.address, "records": len(group.nodes)}
+    for section in addresses.SECTIONS:
+        held[addresses.SECTIONS[section]] = [reference(node) for node in group.nodes if kind_of(node) == section][
+            :_MOST
+        ]
+    return compact(held) + "\n"
+
+
+def reference(node: Node) -> dict[str, str]:
+    """Another record: its URI, what it is called, where its page is."""
+    held = {
+        "uri": str(node.uri),
+        "name": name_of(node),
+        "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
+    }
+    return held | {"version": node.record.sample_type.version} if isinstance(node, SchemaNode) else held
+
+
+def _publisher(publisher: Publisher) -> dict[str, str]:
+    return {"did": publisher.did} | ({} if publisher.handle is None else {"handle": publisher.handle})

@@ -1,0 +1,120 @@
+"""The catalog as DCAT 3 in Turtle (https://www.w3.org/TR/vocab-dcat-3/), along DCAT-AP 3.0.1.
+
+::
+
+    catalog.ttl ──dcat:catalog──▶ catalog/dcat-1.ttl  catalog/dcat-2.ttl …   a thousand datasets each
+
+A dataset is named by the address of its page where the site knows its own, else by the record's at:// URI.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from catalog.site import addresses, figures
+from catalog.site.exports import words
+from catalog.site.markup import is_web, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from catalog.graph import DatasetNode, Graph
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["dcat_files"]
+
+_EACH: Final = 1000
+_MOST_SHARDS: Final = 3
+_LONGEST: Final = 300
+_PREFIXES: Final = """\
+@prefix dcat: <http://www.w3.org/ns/dcat#> .
+@prefix dct: <http://purl.org/dc/terms/> .
+@prefix foaf: <http://xmlns.com/foaf/0.1/> .
+@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
+"""
+_TAR: Final = "<https://www.iana.org/assignments/media-types/application/x-tar>"
+_ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_IRI: Final = "!#$%&'()*+,-./:;=?@[]_~"
+"""What may stand in an IRI as it is, besides letters and digits."""
+_SPECIAL: Final = re.compile(r'[\\"\n\r\t]')
+
+
+def dcat_files(graph: Graph, settings: SiteSettings) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Paths from the site's root, and what makes each file."""
+    datasets = [node for node in graph.datasets if not node.draft]
+    parts = [datasets[start : start + _EACH] for start in range(0, len(datasets), _EACH)]
+    yield "catalog.ttl", partial(_root, graph, len(parts), settings)
+    for number, part in enumerate(parts, 1):
+        yield f"catalog/dcat-{number}.ttl", partial(_part, number, part, settings)
+
+
+def _root(graph: Graph, parts: int, settings: SiteSettings) -> str:
+    about = settings.description or f"{figures.counted(len(graph.datasets), 'dataset')} on the AT Protocol"
+    listed = ", ".join(f"<catalog/dcat-{number}.ttl>" for number in range(1, parts + 1))
+    catalogs = f" ;\n  dcat:catalog {listed}" if parts else ""
+    return (
+        f"{_PREFIXES}\n<> a dcat:Catalog ;\n  dct:title {_literal(settings.name)} ;\n"
+        f"  dct:description {_literal(about)} ;\n"
+        f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ]{_page(settings)}{catalogs} .\n"
+    )
+
+
+def _page(settings: SiteSettings) -> str:
+    return "" if settings.url is None else f" ;\n  foaf:homepage {_iri(settings.url)}"
+
+
+def _part(number: int, part: Sequence[DatasetNode], settings: SiteSettings) -> str:
+    named = ",\n    ".join(_name(node, settings) for node in part)
+    head = (
+        f"<> a dcat:Catalog ;\n  dct:title {_literal(f'{settings.name}, part {number}')} ;\n"
+        f"  dct:description {_literal(f'{len(part)} datasets')} ;\n"
+        f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ] ;\n"
+        f"  dct:isPartOf <../catalog.ttl> ;\n  dcat:dataset {named} .\n"
+    )
+    return f"{_PREFIXES}\n{head}{''.join(_dataset(node, settings) for node in part)}"
+
+
+def _dataset(node: DatasetNode, settings: SiteSettings) -> str:
+    record = node.record
+    page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
+    version = words.version(node)
+    shards = list(words.web_shards(node))[:_MOST_SHARDS]
+    pairs = [
+        ("a", "dcat:Dataset"),
+        ("dct:identifier", _literal(str(node.uri))),
+        ("dct:title", _literal(record.name)),
+        ("dct:description", _literal(words.description(node, longest=_LONGEST))),
+        ("dct:publisher", f"[ a foaf:Agent ; foaf:name {_literal(node.publisher.shown)} ]"),
+        ("dct:issued", f'"{figures.day(node.created)}"^^xsd:date'),
+        ("dct:modified", f'"{figures.day(node.updated)}"^^xsd:date'),
+        ("dcat:keyword", ", ".join(_literal(tag) for tag in record.tags)),
+        ("dcat:version", "" if version is None else _literal(version)),
+        ("dcat:landingPage", "" if page is None else _iri(page)),
+        ("dcat:distribution", ", ".join(_distribution(url, record.license) for url, _ in shards)),
+    ]
+    lines = " ;\n  ".join(f"{name} {value}" for name, value in pairs if value)
+    return f"\n{_name(node, settings)} {lines} .\n"
+
+
+def _distribution(url: str, licence: str | None) -> str:
+    text = None if licence is None else words.licence_url(licence)
+    held = f"; dct:license {_iri(text)} " if text is not None and is_web(text) else ""
+    place = f"dcat:accessURL {_iri(url)} ; dcat:downloadURL {_iri(url)}"
+    return f"[ a dcat:Distribution ; {place} ; dcat:mediaType {_TAR} {held}]"
+
+
+def _name(node: DatasetNode, settings: SiteSettings) -> str:
+    address = addresses.of_record("dataset", node.publisher.did, node.rkey)
+    return _iri(settings.absolute(address) or str(node.uri))
+
+
+def _iri(text: str) -> str:
+    """What may not stand in an IRI is percent-encoded."""
+    return f"<{quote(text, safe=_IRI)}>"
+
+
+def _literal(text: str) -> str:
+    return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], shown(text)) + '"'

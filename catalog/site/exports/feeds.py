@@ -1,0 +1,68 @@
+"""Atom feeds (RFC 4287): the newest records of the catalog, of an account, of a tag.
+
+An entry is known by its record's at:// URI, so that a reader doesn't show it twice when the site moves. A feed has to
+name whole addresses: a site that doesn't know its own has none.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from xml.sax.saxutils import escape, quoteattr
+
+from catalog.site import addresses, figures
+from catalog.site.exports import words
+from catalog.site.markup import shown
+from catalog.site.nodes import kind_of, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from catalog.graph import Node
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["FEED", "feed", "newest"]
+
+FEED: Final = "feed.xml"
+MOST: Final = 30
+"""Entries of a feed."""
+_LONGEST: Final = 300
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def newest(nodes: Iterable[Node]) -> list[Node]:
+    """What a feed tells of: what changed last. Drafts aren't published."""
+    ordered = sorted((node for node in nodes if not node.draft), key=lambda node: str(node.uri))
+    return sorted(ordered, key=lambda node: node.updated, reverse=True)[:MOST]
+
+
+def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings) -> str:
+    """The feed that lies at ``address`` (``tags/vision/``, empty for the whole catalog), of these entries.
+
+    Only for a site that knows its own address.
+    """
+    page, own = settings.absolute(address), settings.absolute(f"{address}{FEED}")
+    assert page is not None  # noqa: S101 - the caller asked
+    assert own is not None  # noqa: S101
+    updated = max((node.updated for node in nodes), default=_EPOCH)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n'
+        f"<id>{escape(own)}</id>\n<title>{escape(shown(title))}</title>\n<updated>{figures.moment(updated)}</updated>\n"
+        f"<author><name>{escape(settings.name)}</name></author>\n"
+        f'<link rel="self" type="application/atom+xml" href={quoteattr(own)}/>\n<link href={quoteattr(page)}/>\n'
+        f"{''.join(_entry(node, settings) for node in nodes)}</feed>\n"
+    )
+
+
+def _entry(node: Node, settings: SiteSettings) -> str:
+    kind = kind_of(node)
+    url = settings.absolute(addresses.of_record(kind, node.publisher.did, node.rkey)) or ""
+    tags = "".join(f"<category term={quoteattr(shown(tag))}/>" for tag in getattr(node.record, "tags", ())[:20])
+    return (
+        f"<entry>\n<id>{escape(str(node.uri))}</id>\n<title>{escape(shown(name_of(node)))}</title>\n"
+        f"<updated>{figures.moment(node.updated)}</updated>\n"
+        f"<published>{figures.moment(min(node.created, node.updated))}</published>\n"
+        f"<author><name>{escape(shown(node.publisher.shown))}</name></author>\n<link href={quoteattr(url)}/>\n"
+        f'<category term="{kind}" scheme={quoteattr(settings.url or "")}/>{tags}\n'
+        f"<summary>{escape(words.description(node, longest=_LONGEST))}</summary>\n</entry>\n"
+    )

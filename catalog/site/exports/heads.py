@@ -1,0 +1,36 @@
+"""What a page's head says to those who link to it or look for other forms of it.
+
+Canonical addresses and descriptions are the theme's (it has them wherever the site knows its own address); here is the
+rest. See https://ogp.me/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from markupsafe import escape
+
+from catalog.site.markup import shown
+
+if TYPE_CHECKING:
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["ATOM", "CROISSANT", "JSON", "alternate", "opengraph"]
+
+ATOM: Final = "application/atom+xml"
+JSON: Final = "application/json"
+CROISSANT: Final = 'application/ld+json; profile="http://mlcommons.org/croissant/1.1"'
+
+
+def opengraph(title: str, description: str, address: str, settings: SiteSettings) -> str:
+    """For previews where a page is linked to; ``twitter:`` falls back on it."""
+    pairs = [("title", shown(title)), ("description", description), ("site_name", settings.name), ("type", "website")]
+    url = settings.absolute(address)
+    pairs += [] if url is None else [("url", url)]
+    return "".join(f'<meta property="og:{name}" content="{escape(value)}">' for name, value in pairs)
+
+
+def alternate(kind: str, href: str, title: str | None = None) -> str:
+    """Another form of a page, or a feed."""
+    named = "" if title is None else f' title="{escape(shown(title))}"'
+    return f'<link rel="alternate" type="{escape(kind)}" href="{escape(href)}"{named}>'

@@ -1,0 +1,71 @@
+"""schema.org in the pages: what dataset search engines read (https://schema.org/Dataset).
+
+They want a name, a description of 50 to 5,000 characters, a licence, a creator, where it can be had, and which catalog
+it is in. A record never says that data are free of charge, so neither does this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catalog.site import addresses, figures
+from catalog.site.exports import words
+from catalog.site.markup import shown
+
+if TYPE_CHECKING:
+    from catalog.graph import DatasetNode, Graph
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["catalog_jsonld", "dataset_jsonld", "script"]
+
+_CONTEXT: Final = "https://schema.org/"
+_LONGEST: Final = 600
+"""Of a description, in a page that has the whole of it a second time."""
+_MOST_SHARDS: Final = 3
+
+
+def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, object]:
+    """A dataset as schema.org has it."""
+    record = node.record
+    url = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
+    also = [found for found in (words.doi_url(node), words.homepage(node)) if found is not None]
+    held: dict[str, object | None] = {
+        "@context": _CONTEXT,
+        "@type": "Dataset",
+        "name": shown(record.name),
+        "description": words.description(node, longest=_LONGEST),
+        "url": url,
+        "identifier": None if node.draft else str(node.uri),
+        "sameAs": also or None,
+        "license": None if record.license is None else words.licence_url(record.license),
+        "creator": words.agents(node),
+        "keywords": [shown(tag) for tag in record.tags] or None,
+        "version": words.version(node),
+        "datePublished": None if node.draft else figures.day(node.created),
+        "dateModified": None if node.draft else figures.day(node.updated),
+        "includedInDataCatalog": {"@type": "DataCatalog", "name": settings.name, "url": settings.url},
+        "distribution": [
+            {"@type": "DataDownload", "contentUrl": shown(address), "encodingFormat": "application/x-tar"}
+            for address, _ in list(words.web_shards(node))[:_MOST_SHARDS]
+        ]
+        or None,
+    }
+    return {key: value for key, value in held.items() if value is not None}
+
+
+def catalog_jsonld(graph: Graph, settings: SiteSettings) -> dict[str, object]:
+    """The catalog as schema.org has it."""
+    held = {
+        "@context": _CONTEXT,
+        "@type": "DataCatalog",
+        "name": settings.name,
+        "description": settings.description or f"{figures.counted(len(graph.datasets), 'dataset')} on the AT Protocol",
+        "url": settings.url,
+    }
+    return {key: value for key, value in held.items() if value is not None}
+
+
+def script(held: dict[str, object]) -> str:
+    """It as it stands in a page: no text in it can end the element."""
+    text = words.compact(held).replace("<", "\\u003c")
+    return f'<script type="application/ld+json">{text}</script>'

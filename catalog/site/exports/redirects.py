@@ -1,0 +1,48 @@
+"""``/@handle/name/``: an address that people can remember, leading to the permanent one.
+
+Handles change and names repeat, so these may lead elsewhere after the next build; the newest dataset of a name has it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from markupsafe import escape
+
+from catalog.site import addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.graph import Graph
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["redirect_page", "redirects"]
+
+_GAPS: Final = re.compile(r"[^a-z0-9._]+")
+
+
+def redirects(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Address and permanent address of each dataset of an account with a handle."""
+    taken: set[str] = set()
+    for node in graph.datasets:  # the newest first
+        handle = node.publisher.handle
+        if handle is None or node.draft:
+            continue
+        slug = _GAPS.sub("-", node.record.name.lower()).strip("-.")
+        address = f"@{handle}/{addresses.safe(slug or node.record.name)}/"
+        if address not in taken:
+            taken.add(address)
+            yield address, addresses.of_record("dataset", node.publisher.did, node.rkey)
+
+
+def redirect_page(target: str, settings: SiteSettings) -> str:
+    """The page that leads to ``target``, from two folders down."""
+    href = escape(f"../../{target}")
+    canonical = escape(settings.absolute(target) or href)
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Moved</title>'
+        f'<link rel="canonical" href="{canonical}"><meta http-equiv="refresh" content="0;url={href}">'
+        f'<a href="{href}">Moved</a></html>\n'
+    )
