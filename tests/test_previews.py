@@ -236,16 +236,22 @@ def test_long_text_is_cut_and_many_fields_are_counted() -> None:
     assert len(preview.dump()) < 25_000
 
 
-def test_a_line_goes_through_the_extremes_of_what_it_leaves_out() -> None:
-    values = np.zeros(100_000)
-    values[54_321], values[77_777] = 1, -1
+@pytest.mark.parametrize(("size", "area"), [(2_000, False), (100_000, True)])
+def test_a_line_goes_through_the_extremes_of_what_it_leaves_out(size: int, *, area: bool) -> None:
+    values = np.zeros(size)
+    high, low = size // 2 + 7, size // 4 * 3 + 5
+    values[high], values[low] = 1, -1
     found = plots.series(values)
     assert found is not None
     path = plots.line(found[0], (-1, 1), points=160)
-    points = [tuple(map(int, pair.split(" "))) for pair in _pairs(path)]
+    assert path.endswith("z") == area
+    points = [tuple(map(int, pair.split(" "))) for pair in _pairs(path.rstrip("z"))]
     assert len(points) == 160
-    assert [x for x, y in points if y == 0] == [round(54_321 / 100_000 * 240)]
-    assert [x for x, y in points if y == 60] == [round(77_777 / 100_000 * 240)]
+    for value, place in ((0, high), (60, low)):
+        (x,) = (x for x, y in points if y == value)
+        assert abs(x - place / size * 240) <= 3
+    even = _pairs(plots.line(np.full(size, 0.5), (0, 1), points=160).rstrip("z"))
+    assert [pair.split()[1] for pair in even] == ["30"] * 160
 
 
 def _pairs(path: str) -> list[str]:
@@ -995,7 +1001,7 @@ def test_pages_show_pictures_and_move_nothing_from_other_hosts(
     page.on("request", lambda request: requests.append(request.url))
     page.set_viewport_size({"width": 390, "height": 900})
     page.goto(f"{base}{places['Set 0']}/")
-    preview = page.get_by_role("region", name="First samples")
+    preview = page.get_by_role("region", name="First samples", exact=True)
     tiles = preview.locator("img")
     assert tiles.count() == 8
     for number in range(8):

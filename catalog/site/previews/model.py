@@ -90,8 +90,17 @@ class Preview:
 
     @property
     def is_gallery(self) -> bool:
-        """Whether there is something to look at, so that samples stand as tiles and not as rows of a table."""
-        return any(column.kind in {"picture", "line"} for column in self.columns)
+        """Whether there is something to look at, so that samples stand as tiles and not as rows of a table.
+
+        A line beside texts is most often an embedding: less to look at than they are to read.
+        """
+        kinds = {column.kind for column in self.columns}
+        return "picture" in kinds or ("line" in kinds and "text" not in kinds)
+
+    @property
+    def looks(self) -> int:
+        """How many of the fields are pictures or plots."""
+        return sum(column.kind in {"picture", "line", "bars"} for column in self.columns)
 
     @property
     def is_small(self) -> bool:

@@ -37,7 +37,7 @@ MAX_COLUMNS: Final = 24
 MAX_PICTURES: Final = 48
 MAX_POINTS: Final = 2400
 """Of all lines of a preview: about 15 kB of the page."""
-_MOST_POINTS: Final = 160
+_MOST_POINTS: Final = 240
 _FEWEST_POINTS: Final = 16
 _BARS: Final = 32
 """Up to so many values are bars, more a line."""
@@ -151,13 +151,14 @@ def _value(hint: FieldHint, sample: DictSample) -> object:
 class _Look:
     """What all cells of a field have in common, so that samples beside each other compare.
 
-    ``scale`` is its pictures'; ``limits`` its plots', ``places`` the limits of each bar where they have their own.
+    ``scale`` is its pictures'; ``limits`` are its plots', one a channel, ``places`` those of each bar where they have
+    their own.
     """
 
     hint: FieldHint
     stem: str
     scale: pictures.Scale | None
-    limits: tuple[float, float]
+    limits: tuple[tuple[float, float], ...]
     places: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
 
@@ -173,7 +174,7 @@ def _cells(hint: FieldHint, column: int, values: list[object], shown: int, budge
         hint=hint,
         stem=hint.name if _PLAIN_NAME.fullmatch(hint.name) else f"field_{column}",
         scale=pictures.scale_of(flat) if same else None,
-        limits=plots.span(rows),
+        limits=_limits(rows),
         places=_places(arrays),
     )
     cells = [_cell(value, look, at, budget) for at, value in enumerate(values[:shown])]
@@ -182,7 +183,15 @@ def _cells(hint: FieldHint, column: int, values: list[object], shown: int, budge
         return cells, look.scale.note
     if "bars" in kinds and look.places is not None:
         return cells, "each bar has a scale of its own"
+    if kinds & {"line", "bars"} and len(look.limits) > 1:
+        return cells, "each line has a scale of its own"
     return _aligned(cells, values), ""
+
+
+def _limits(series: list[NDArray[np.float64]]) -> tuple[tuple[float, float], ...]:
+    """The least and greatest value of each channel in all samples."""
+    channels = max((len(one) for one in series), default=0)
+    return tuple(plots.span([one[at] for one in series if at < len(one)]) for at in range(channels))
 
 
 def _places(arrays: list[NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -203,15 +212,23 @@ def _places(arrays: list[NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _aligned(cells: list[Cell], values: list[object]) -> list[Cell]:
-    """Fractions one below the other with as many digits, as far as four digits tell them apart."""
-    numbers = [value for value in values[: len(cells)] if value is not None]
-    if not all(isinstance(value, float) and (value == 0 or 1e-4 < abs(value) < 1e5) for value in numbers):
+    """Fractions one below the other with as many digits, where that tells them apart."""
+    found = [value for value in values[: len(cells)] if value is not None]
+    sizes = [abs(value) for value in found if isinstance(value, float) and math.isfinite(value) and value != 0]
+    if not sizes or not all(isinstance(value, float) for value in found) or max(sizes) >= 1e5:
         return cells
-    digits = max((len(cell.text.partition(".")[2]) for cell in cells), default=0)
+    needed = max(_decimals(cell.text) for cell in cells)
+    digits = min(needed, max(2, _decimals(number(max(sizes)))))
+    if min(sizes) < 10.0 ** (1 - digits) or any("e" in cell.text for cell in cells):
+        return cells
     return [
         replace(cell, text=f"{value:.{digits}f}".replace("-", "−")) if isinstance(value, float) else cell
         for cell, value in zip(cells, values, strict=False)
     ]
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def _is_picture(array: NDArray[Any], hint: FieldHint) -> bool:
@@ -240,15 +257,17 @@ def _plot_cell(array: NDArray[Any], look: _Look, budget: _Budget) -> Cell:
     if rows.size <= _PRINTED:
         return Cell(kind="number", text=" · ".join(number(item) for item in array.reshape(-1).tolist()))
     if rows.shape[1] > _BARS:
-        paths = tuple(plots.line(row, look.limits, points=budget.points) for row in rows)
+        pairs = zip(rows, look.limits, strict=False)
+        paths = tuple(plots.line(row, limits, points=budget.points) for row, limits in pairs)
         return Cell(kind="line", text=facts(array), paths=paths)
     limits = look.limits
     if look.places is not None:
         low, high = look.places
         with np.errstate(all="ignore"):
             rows = np.where(high > low, (rows - low) / (high - low), 0.5)
-        limits = (0.0, 1.0)
-    return Cell(kind="bars", text=facts(array), paths=tuple(plots.bars(row, limits) for row in rows))
+        limits = ((0.0, 1.0),)
+    paths = tuple(plots.bars(row, span) for row, span in zip(rows, limits, strict=False))
+    return Cell(kind="bars", text=facts(array), paths=paths)
 
 
 def _bytes_cell(value: bytes, file: str, budget: _Budget) -> Cell:

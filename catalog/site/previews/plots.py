@@ -28,6 +28,9 @@ _LONGER: Final = 4
 """How many times as long as it has rows a 2-D array is to be plotted."""
 _TIME_NAMES: Final = frozenset({"t", "time", "times", "timestep", "step", "steps", "sample", "samples"})
 
+_LONG: Final = 16
+"""So many values for each point of a line, and it is drawn as an area: it would be up and down all over."""
+
 _BINS: Final = 12
 _MOST_WHOLE: Final = 20
 """Whole numbers with so few between the least and the greatest have a bar each."""
@@ -58,20 +61,20 @@ def span(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
 
 
 def line(values: NDArray[np.float64], limits: tuple[float, float], *, points: int) -> str:
-    """A path through one series. Of more than ``points`` values the least and greatest of each stretch are drawn."""
-    count = values.size
-    if count > points:
-        stretches = max(1, points // 2)
-        starts = np.linspace(0, count, stretches, endpoint=False).astype(np.int64)
-        least, greatest = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
-        heights = np.stack((least, greatest), axis=1)
-        heights[1::2] = heights[1::2, ::-1]  # there and back, so that the line doesn't jump at each stretch
-        values = heights.reshape(-1)
-        count = values.size
-    across = np.rint(np.linspace(0, PLOT_WIDTH, count)) if count > 1 else np.array([PLOT_WIDTH / 2])
+    """A path through one series. Of more than ``points`` values the least and the greatest of each stretch are drawn.
+
+    Where a stretch is long they are joined to an area, as sound is drawn: such a path ends in ``z``.
+    """
+    if values.size > _LONG * points:
+        return _area(values, limits, stretches=max(1, points // 2))
+    if values.size > points:
+        starts = _stretches(values.size, max(1, points // 2))
+        pairs = np.stack((np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)), axis=1)
+        pairs[1::2] = pairs[1::2, ::-1]  # up and down in turn, so that the line doesn't jump between two stretches
+        values = pairs.reshape(-1)
     parts: list[str] = []
     run = 0
-    for x, y in zip([*across.astype(int).tolist(), 0], [*_heights(values, limits), None], strict=True):
+    for x, y in zip([*_across(values.size), 0], [*_heights(values, limits), None], strict=True):
         if y is not None:
             parts.append(f"{' ' if run else 'M'}{x} {y}")  # what follows an M is a line, too
             run += 1
@@ -80,6 +83,34 @@ def line(values: NDArray[np.float64], limits: tuple[float, float], *, points: in
             parts.append("h0")  # a dot
         run = 0
     return "".join(parts)
+
+
+def _area(values: NDArray[np.float64], limits: tuple[float, float], *, stretches: int) -> str:
+    starts = _stretches(values.size, stretches)
+    tops = _heights(np.fmax.reduceat(values, starts), limits)
+    bottoms = _heights(np.fmin.reduceat(values, starts), limits)
+    parts: list[str] = []
+    there: list[str] = []
+    back: list[str] = []
+    for x, top, bottom in zip([*_across(stretches), 0], [*tops, None], [*bottoms, None], strict=True):
+        if top is not None and bottom is not None:
+            there.append(f"{x} {top}")
+            back.append(f"{x} {bottom}")
+        elif there:
+            parts.append("M" + " ".join((*there, *reversed(back))) + "z")
+            there, back = [], []
+    return "".join(parts)
+
+
+def _stretches(size: int, count: int) -> NDArray[np.int64]:
+    """Where each of ``count`` stretches of a series begins."""
+    return np.linspace(0, size, count, endpoint=False).astype(np.int64)
+
+
+def _across(count: int) -> list[int]:
+    """Where each of so many values is, from the left."""
+    places: list[int] = np.rint(np.linspace(0, PLOT_WIDTH, count)).astype(int).tolist()
+    return places if count > 1 else [PLOT_WIDTH // 2]
 
 
 def _heights(values: NDArray[np.float64], limits: tuple[float, float]) -> list[int | None]:

@@ -14,6 +14,8 @@ from catalog.site.previews.wording import is_word, number
 
 __all__ = ["Fault", "spread_of"]
 
+_FEWEST: Final = 12
+"""Of fewer a reader sees as much in the values themselves."""
 _WORDS: Final = 4
 """Different words that are counted by name."""
 
@@ -28,7 +30,7 @@ def spread_of(values: list[object]) -> Spread | None:
     """What the values of a field of numbers, words or truth values are like; ``None`` for all other fields."""
     scalars = [_scalar(value) for value in values]
     known = [value for value in scalars if value is not None]
-    if len(known) < 3 or any(
+    if len(known) < _FEWEST or any(
         scalar is None and value is not None for scalar, value in zip(scalars, values, strict=True)
     ):
         return None
