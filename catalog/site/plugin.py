@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,6 +31,7 @@ from catalog.site.templates import Templates
 from catalog.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from mkdocs.config.defaults import MkDocsConfig
@@ -45,6 +48,8 @@ log = logging.getLogger("mkdocs.plugins.catalog")
 
 HOME_MARK: Final = "<!-- catalog:home -->"
 _ASSETS: Final = "assets/catalog"
+_FELT: Final = 0.1
+"""Seconds."""
 _SECTION_FILES: Final = {f"{section}/index.md": place for place, section in enumerate(build.IN_PLACE)}
 _HOME: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{HOME_MARK}\n"
 
@@ -103,7 +108,8 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
                 _crawl(settings, store)
             else:  # what is denied now is not shown, whenever it was crawled
                 store.configure([str(source) for source in settings.sources], settings.deny)
-            return Graph.from_store(store)
+            with _timed("reading the store"):
+                return Graph.from_store(store)
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
         """Add the archetypes, the sections' pages, the assets, and a home page where there is none."""
@@ -146,15 +152,19 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         """Stamp the pages and build the index."""
         site_dir = Path(config.site_dir)
         try:
-            previews = self._previews(config)
-            pages = build.build_pages(
-                self._loaded, site_dir, settings=_site_settings(config), own=self._own, previews=previews
-            )
+            with _timed("previews"):
+                previews = self._previews(config)
+            with _timed("pages"):
+                pages = build.build_pages(
+                    self._loaded, site_dir, settings=_site_settings(config), own=self._own, previews=previews
+                )
             if config.site_url:
-                entries = self._addresses(site_dir, set(pages))
-                write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)
+                with _timed("sitemap"):
+                    entries = self._addresses(site_dir, set(pages))
+                    write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)
             if self._searches:
-                search.build_index(self._loaded, self._written, site_dir)
+                with _timed("text index"):
+                    search.build_index(self._loaded, self._written, site_dir)
         except CatalogError as error:
             raise PluginError(f"catalog: {error}") from error
         log.info("Catalog: %d pages", len(pages))
@@ -181,6 +191,16 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         if self._graph is None:
             raise PluginError("catalog: the store hasn't been read")
         return self._graph
+
+
+@contextmanager
+def _timed(part: str) -> Iterator[None]:
+    """Tell in the log how long a part of the build took, where it took long enough to be felt."""
+    begun = time.perf_counter()
+    yield
+    seconds = time.perf_counter() - begun
+    if seconds >= _FELT:
+        log.info("Catalog: %s took %.1f s", part, seconds)
 
 
 def _unfolded(item: StructureItem) -> StructureItem:
