@@ -33,6 +33,7 @@ __all__ = [
     "is_loopback_name",
     "open_socket",
     "tls_context",
+    "tls_fault",
 ]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -99,6 +100,17 @@ def tls_context() -> ssl.SSLContext:
     return _tls((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")))
 
 
+def tls_fault(error: BaseException | None) -> str | None:
+    """What TLS had against the other side, if that is at the root of an error."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"TLS: {error.verify_message}"
+        if isinstance(error, ssl.SSLError):
+            return f"TLS: {(error.reason or 'it failed').lower().replace('_', ' ')}"
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def open_socket(url: str, *, allow_loopback: bool, seconds: float) -> socket.socket:
     """A connection to the server of a ``wss:`` URL, at an address that was checked; TLS is done.
 
@@ -129,7 +141,9 @@ def open_socket(url: str, *, allow_loopback: bool, seconds: float) -> socket.soc
                 raise
         raise failure
     except (OSError, ValueError, httpcore.ConnectError) as error:
-        raise RequestFailed(f"can't be reached ({type(error).__name__})", where=f"{parts.scheme}://{host}") from None
+        raise RequestFailed(
+            f"can't be reached ({tls_fault(error) or type(error).__name__})", where=f"{parts.scheme}://{host}"
+        ) from None
 
 
 class _Stream(httpcore.NetworkStream):

@@ -21,7 +21,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
-from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name
+from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name, tls_fault
 from catalog.network.hosts import METER, Host, Meter
 
 if TYPE_CHECKING:
@@ -438,7 +438,7 @@ def _headers(opened: httpx.Response) -> dict[str, str]:
 
 
 def _no_answer(what: str, error: Exception, url: str) -> RequestFailed:
-    return RequestFailed(f"{what} ({type(error).__name__})", where=_place(url))
+    return RequestFailed(f"{what} ({tls_fault(error) or type(error).__name__})", where=_place(url))
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
