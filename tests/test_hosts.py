@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import ssl
 import threading
 import time
@@ -112,7 +113,7 @@ def test_a_lying_limit_never_takes_more_than_the_bound(clock: Clock, reset: str)
 
 
 def test_pauses_grow_while_429s_say_nothing_and_are_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts.random, "uniform", lambda _, most: most)  # the longest that the jitter may be
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)  # the longest that the jitter may be
     host = Host("pds.example", sleep=clock.sleep, clock=clock, parks=False)
     for _ in range(12):
         host.busy(None, {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
 import time
 from contextvars import ContextVar
 from functools import cache
@@ -22,7 +23,6 @@ import httpx
 from catalog.errors import RefusedAddress, RequestFailed
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable
 
 __all__ = [
