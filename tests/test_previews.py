@@ -20,7 +20,7 @@ from PIL import Image
 
 from catalog import datamodel
 from catalog.config import CatalogSettings, NetworkSettings, PreviewSettings, read_settings
-from catalog.errors import CatalogError, DataError, InvalidConfig, InvalidData, InvalidSample, MissingExtra
+from catalog.errors import BuildError, CatalogError, DataError, InvalidConfig, InvalidData, InvalidSample, MissingExtra
 from catalog.graph import Graph
 from catalog.network import http
 from catalog.records import DATASET, SCHEMA
@@ -829,6 +829,58 @@ def test_caps_are_kept_and_what_they_leave_out_is_said(fake: Fake, tmp_path: Pat
     run.caps = PreviewSettings(seconds=0, samples=5)
     assert run(graph).made == {}
     assert any("6 datasets left out: no time left" in line for line in run.lines)
+
+
+def test_bytes_that_came_to_nothing_count_too(fake: Fake, tmp_path: Path, run: Run) -> None:
+    others = tar_of(*((f"{n}.txt", bytes(5000)) for n in range(1000)))
+    fake.routes |= {f"/{number}.tar": Served(others) for number in range(9)}
+    graph = graph_of(tmp_path, *(at(f"{fake.url}/{number}.tar") for number in range(9)))
+    run.caps = PreviewSettings(total_bytes=3_000_000)
+    assert len(run(graph).failed) in {2, 3}
+
+
+def test_a_host_that_is_down_costs_little(tmp_path: Path, run: Run) -> None:
+    graph = graph_of(tmp_path, *(at(f"http://127.0.0.1:1/{number}.tar") for number in range(26)))
+    begun = time.monotonic()
+    previews = run(graph)
+    assert len(previews.failed) == 26
+    assert time.monotonic() - begun < 10
+    assert why(previews, graph) == "its host didn’t answer in time"
+
+
+def test_what_was_seen_is_shown_while_its_host_is_down(fake: Fake, tmp_path: Path, run: Run) -> None:
+    """But not when it says that the shard is gone."""
+    served = fake.routes["/a.tar"] = Served(shard(tmp_path)[0])
+    graph = graph_of(tmp_path, at(f"{fake.url}/a.tar"))
+    preview = preview_of(run(graph), graph)
+    run.now += DAY + 1
+    served.status = 503
+    assert preview_of(run(graph), graph) == preview
+    run.now += DAY + 1
+    served.status = 404
+    assert why(run(graph), graph) == "its first shard isn’t there"
+
+
+def test_a_fault_of_ours_costs_one_preview(
+    fake: Fake, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.routes["/a.tar"] = Served(shard(tmp_path)[0])
+
+    def broken(*_: object, **__: object) -> Preview:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Painter, "paint", broken)
+    graph = graph_of(tmp_path, at(f"{fake.url}/a.tar"))
+    assert why(run(graph), graph) == "reading its first shard failed (ZeroDivisionError)"
+
+
+def test_a_cache_that_cant_be_written_stops_the_build(fake: Fake, tmp_path: Path, run: Run) -> None:
+    fake.routes["/a.tar"] = Served(shard(tmp_path)[0])
+    graph = graph_of(tmp_path, at(f"{fake.url}/a.tar"))
+    (tmp_path / ".catalog").mkdir()
+    (tmp_path / ".catalog" / "previews").write_text("a file", encoding="utf-8")
+    with pytest.raises(BuildError, match="cache of previews"):
+        run(graph)
 
 
 def test_a_host_is_asked_for_two_shards_at_a_time(fake: Fake, tmp_path: Path, run: Run) -> None:

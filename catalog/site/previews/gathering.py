@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import CatalogError, MissingExtra, RequestFailed
+from catalog.errors import BuildError, CatalogError, MissingExtra, RequestFailed
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.sampletype import Array, List
@@ -82,7 +82,7 @@ def gather(
     """The previews of a catalog's newest datasets; none where the settings have none.
 
     ``progress`` is told a line now and then, ``clock`` gives seconds since 1970. Raises
-    :class:`~catalog.errors.MissingExtra` without Pillow.
+    :class:`~catalog.errors.MissingExtra` without Pillow, :class:`BuildError` where the cache can't be written.
     """
     caps = settings.previews
     if caps is None:
@@ -137,7 +137,7 @@ class _Gathering:
         self.made: dict[str, Path] = {}
         self.failed: dict[str, str] = {}
         self.left_out: Counter[str] = Counter()
-        self.bytes = self.done = self.asked = 0
+        self.done = self.asked = 0
         self.lock = Lock()
         self.end = time.monotonic() + caps.seconds
         self.said = time.monotonic()
@@ -181,6 +181,8 @@ class _Gathering:
             if entry is None or not self._is_fresh(entry, place):
                 return _Job(node=node, schema=schema, place=place, path=path, known=entry)
             self._settle(node, path, entry)
+        except BuildError:
+            raise
         except CatalogError as error:
             self._fail(node, error)
         return None
@@ -223,38 +225,46 @@ class _Gathering:
                     self.left_out[why] += 1
             self._tell()
 
+    @property
+    def _no_time(self) -> str:
+        return f"no time left after {self.caps.seconds:,} seconds"
+
     def _is_over(self) -> str | None:
         if time.monotonic() > self.end:
-            return f"no time left after {self.caps.seconds:,} seconds"
-        if self.bytes >= self.caps.total_bytes:
+            return self._no_time
+        if self.client.bytes >= self.caps.total_bytes:
             return f"{self.caps.total_bytes:,} bytes were fetched"
         return None
 
     def _fetch(self, job: _Job) -> None:
-        known = job.known
-        had = known if known is not None and known.failed is None else None
-        entry = None
+        had = job.known if job.known is not None and job.known.failed is None else None
+        mark = None if had is None else had.mark
         try:
-            mark, samples, received = fetched(
-                self.client, self.resolver, job.place, self.appetite,
-                known=None if had is None else had.mark, due=self.end,
-            )  # fmt: skip
-            with self.lock:
-                self.bytes += received
+            mark, samples = fetched(self.client, self.resolver, job.place, self.appetite, known=mark, due=self.end)
             if samples is None and had is not None:
                 entry = dataclasses.replace(had, checked=self.clock())
-            elif samples is not None:
-                entry = Entry(checked=self.clock(), mark=mark, raw=self._painted(job.schema, samples).dump())
+            else:
+                entry = Entry(checked=self.clock(), mark=mark, raw=self._painted(job.schema, samples or []).dump())
         except CatalogError as error:
             if time.monotonic() > self.end and isinstance(error, RequestFailed):
                 with self.lock:  # our own end, not the host's fault: the next build tries again
-                    self.left_out[f"no time left after {self.caps.seconds:,} seconds"] += 1
+                    self.left_out[self._no_time] += 1
                 return
             self.progress(f"Previews: none of {job.node.uri}: {error}")
-            entry = Entry(checked=self.clock(), mark=Mark(), failed=reason(error))
-        if entry is not None:
-            self._keep(job.path, entry)
-            self._settle(job.node, job.path, entry)
+            entry = self._failed(had, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours with somebody's shard is no end of the build
+            self.progress(f"Previews: none of {job.node.uri}: {error!r}")
+            why = f"reading its first shard failed ({type(error).__name__})"
+            entry = Entry(checked=self.clock(), mark=Mark(), failed=why)
+        self._keep(job.path, entry)
+        self._settle(job.node, job.path, entry)
+
+    def _failed(self, had: Entry | None, error: CatalogError) -> Entry:
+        """What is remembered of a failure: that it was; of a host that is down for a while, what there was before."""
+        down = isinstance(error, RequestFailed) and error.status not in {401, 403, 404, 410}
+        if had is not None and down:
+            return dataclasses.replace(had, checked=self.clock())
+        return Entry(checked=self.clock(), mark=Mark(), failed=reason(error))
 
     def _painted(self, schema: SampleType, samples: list[tuple[str, bytes]]) -> Preview:
         return self.painter.paint(_hints(schema), samples, shown=self.caps.samples)
@@ -263,9 +273,9 @@ class _Gathering:
         try:
             self.cache.write(path, entry)
         except OSError as error:
-            raise CatalogError(
-                f"the cache of previews can't be written: {error.strerror}", where=str(path.parent)
-            ) from None
+            hint = "give the store a folder that can be written"
+            what = f"the cache of previews can't be written: {error.strerror}"
+            raise BuildError(what, where=str(path.parent), hint=hint) from None
 
     def _settle(self, node: DatasetNode, path: Path, entry: Entry) -> None:
         with self.lock:
@@ -286,14 +296,14 @@ class _Gathering:
             if due:
                 self.said = time.monotonic()
         if due:
-            self.progress(f"Previews: {self.done:,} of {self.asked:,} datasets, {self.bytes:,} bytes")
+            self.progress(f"Previews: {self.done:,} of {self.asked:,} datasets, {self.client.bytes:,} bytes")
 
     def _finish(self) -> None:
         for why, number in sorted(self.left_out.items()):
             self.progress(f"Previews: {number:,} datasets left out: {why}")
         self.cache.trim(set(self.made.values()))
         self.progress(
-            f"Previews: {len(self.made):,} datasets, {self.bytes:,} bytes fetched, {len(self.failed):,} without"
+            f"Previews: {len(self.made):,} datasets, {self.client.bytes:,} bytes fetched, {len(self.failed):,} without"
         )
 
 

@@ -198,8 +198,8 @@ def local_samples(path: str, appetite: Appetite) -> list[tuple[str, bytes]]:
 
 def fetched(
     client: Client, resolver: Resolver, place: Place, appetite: Appetite, *, known: Mark | None, due: float
-) -> tuple[Mark, list[tuple[str, bytes]] | None, int]:
-    """The first samples of a remote shard, by what it will be known again, and how many bytes came.
+) -> tuple[Mark, list[tuple[str, bytes]] | None]:
+    """The first samples of a remote shard, and by what it will be known again.
 
     ``None`` instead of samples when it is still what is ``known``. ``due`` is on the monotonic clock. Raises a
     :class:`~catalog.errors.NetworkError` or :class:`DataError`.
@@ -210,12 +210,12 @@ def fetched(
         headers["If-None-Match"] = known.etag
     with _answer(client, resolver, place, headers, due) as answer:
         if answer.status == 304 and known is not None:
-            return known, None, 0
+            return known, None
         mark = _mark(answer.headers)
         if known is not None and known.is_same(mark):
-            return known, None, 0
+            return known, None
         source = _Capped(_Pieces(answer.chunks).readinto, appetite.most, due)
-        return mark, first_samples(source, shown(place.url), appetite, due=due), source.taken
+        return mark, first_samples(source, shown(place.url), appetite, due=due)
 
 
 @contextmanager
