@@ -36,10 +36,13 @@ REV = "3l3qo2vuowo2b"
 
 
 class SigningKey:
-    """A new private key: secp256k1, or P-256. ``did_key`` and ``multibase`` are its public half."""
+    """A private key: secp256k1, or P-256. ``did_key`` and ``multibase`` are its public half.
 
-    def __init__(self, *, p256: bool = False) -> None:
-        self._k256 = None if p256 else coincurve.PrivateKey()
+    A new one, unless the secret (32 bytes, of secp256k1) is given.
+    """
+
+    def __init__(self, *, p256: bool = False, secret: bytes | None = None) -> None:
+        self._k256 = None if p256 else coincurve.PrivateKey(secret)
         self._p256 = ec.generate_private_key(ec.SECP256R1())
         if self._k256 is not None:
             point = b"\xe7\x01" + self._k256.public_key.format(compressed=True)
