@@ -33,6 +33,8 @@ from catalog.site.previews.painter import Painter
 from catalog.site.previews.painting import FieldHint, paint
 from catalog.site.previews.reading import Mark
 from catalog.store import Found, Repo, Store
+from catalog.syntax import Cid
+from catalog.syntax.cid import RAW
 from tests.fakes import Asked, Fake, answer, fake_server
 from tests.sitecatalog import DID, SEEN, mkdocs, uri
 from tests.test_tar import tar_of
@@ -332,6 +334,16 @@ def test_a_large_picture_is_made_small_and_stays_what_it_shows() -> None:
     assert found[200, 40].max() < 12
 
 
+def test_pictures_take_only_so_many_bytes() -> None:
+    noise = RNG.integers(0, 256, (320, 320, 3), dtype=np.uint8)
+    hints = [FieldHint(name=f"f{number}") for number in range(6)]
+    preview = paint(hints, packed(*({hint.name: noise for hint in hints} for _ in range(8))), shown=8)
+    kinds = [cell.kind for row in preview.rows for cell in row.cells]
+    assert set(kinds) == {"picture", "facts"}
+    assert len(preview.files) == kinds.count("picture") > 4
+    assert sum(len(data) for _, data in preview.files) <= 500_000
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few bytes that claims any size."""
     import struct
@@ -590,12 +602,13 @@ class Run:
     now: float = 1_800_000_000.0
     lines: list[str] = field(default_factory=list)
     loopback: bool = True
+    plc: str = "https://plc.example"
 
     def __call__(self, graph: Graph) -> Previews:
         self.lines.clear()
         chosen = CatalogSettings(
             store=self.folder / ".catalog" / "store.sqlite",
-            network=NetworkSettings(allow_loopback=self.loopback),
+            network=NetworkSettings(allow_loopback=self.loopback, plc_url=self.plc),
             previews=self.caps,
         )
         found = gather(graph, chosen, progress=self.lines.append, clock=lambda: self.now)
@@ -797,6 +810,24 @@ def test_a_bucket_is_asked_without_a_signature_whatever_credentials_there_are(
     assert len(preview_of(previews, graph, 0).rows) == 8
     assert why(previews, graph, 1) == "its first shard isn’t public"
     assert [headers for headers in private.asked if "authorization" in headers] == []
+
+
+def test_a_blob_is_asked_of_its_publishers_own_server(fake: Fake, tmp_path: Path, run: Run) -> None:
+    """Which one that is says the directory; once it was seen nobody is asked again."""
+    raw, _ = shard(tmp_path)
+    service = {"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": fake.url}
+    cid = str(Cid.of_block(raw, RAW))
+    fake.routes[f"/{DID}"] = lambda handler, _: answer(handler, {"id": str(DID), "service": [service]})
+    fake.routes["/xrpc/com.atproto.sync.getBlob"] = Served(raw)
+    blob: Json = {"$type": "blob", "ref": {"$link": cid}, "mimeType": "application/x-tar", "size": len(raw)}
+    run.plc = fake.url
+    graph = graph_of(tmp_path, {"$type": "science.alt.dataset.storageBlobs", "blobs": [{"blob": blob}]})
+    assert len(preview_of(run(graph), graph).rows) == 8
+    assert fake.paths() == [f"/{DID}", "/xrpc/com.atproto.sync.getBlob"]
+    assert fake.asked[-1].query == {"did": str(DID), "cid": cid}
+    run.now += 400 * DAY
+    run(graph)
+    assert len(fake.asked) == 2
 
 
 def test_a_dataset_without_a_schema_or_shards_says_so(tmp_path: Path, run: Run) -> None:

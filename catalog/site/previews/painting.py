@@ -35,6 +35,8 @@ __all__ = ["FieldHint", "paint"]
 
 MAX_COLUMNS: Final = 24
 MAX_PICTURES: Final = 48
+MAX_BYTES: Final = 500_000
+"""Of all pictures of a preview. Eight photographs take 60 kB, eight times noise, which nothing makes smaller, 280."""
 MAX_POINTS: Final = 2400
 """Of all lines of a preview: about 15 kB of the page."""
 _MOST_POINTS: Final = 240
@@ -69,6 +71,7 @@ class _Budget:
     points: int
     text: int
     pictures: int = MAX_PICTURES
+    room: int = MAX_BYTES
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
 
@@ -281,7 +284,10 @@ def _bytes_cell(value: bytes, file: str, budget: _Budget) -> Cell:
 
 
 def _picture_cell(picture: pictures.Picture, file: str, budget: _Budget, text: str) -> Cell:
+    if len(picture.data) > budget.room:
+        return Cell(kind="facts", text=f"{text}; one picture too many")
     budget.pictures -= 1
+    budget.room -= len(picture.data)
     name = f"{file}.{picture.suffix}"
     budget.files.append((name, picture.data))
     return Cell(
