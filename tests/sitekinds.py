@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 _WORDS = re.compile(
     r'<(\w+)[^>]*?\sclass="([^"]*)"|\s(role|data-[\w-]+|aria-[\w-]+)=|<(h\d|dt|details|table|nav|svg|img)\b'
 )
+_LEADS_ON = 'http-equiv="refresh"'
 _SCRIPTS = re.compile(r"<script\b.*?</script>", re.DOTALL)
 MOST = 4
 """Pages of one kind; what a fifth would add is told by no test's time."""
 
 
-def pages(site: Path) -> list[str]:
-    """The address of every page a visitor may come to, as the server takes it: ``""``, ``browse/``, ``404.html``."""
-    found = (path.relative_to(site).as_posix() for path in site.rglob("*.html"))
-    return sorted(name.removesuffix("index.html") for name in found if not name.startswith("catalog/text/"))
+def pages(site: Path, *, leading_on: bool = False) -> list[str]:
+    """The address of every page a visitor may read, as the server takes it: ``""``, ``browse/``, ``404.html``.
+
+    With ``leading_on`` also those that send the visitor on at once.
+    """
+    found = (path for path in site.rglob("*.html") if "catalog/text/" not in path.as_posix())
+    kept = (path for path in found if leading_on or _LEADS_ON not in path.read_text(encoding="utf-8"))
+    return sorted(path.relative_to(site).as_posix().removesuffix("index.html") for path in kept)
 
 
 def kind(address: str) -> str:
@@ -32,17 +37,17 @@ def kind(address: str) -> str:
     return "/".join([parts[0], *(part if part == "page" else "*" for part in parts[1:])]) or "home"
 
 
-def kinds(site: Path, *, most: int = MOST) -> dict[str, list[str]]:
+def kinds(site: Path, *, most: int = MOST, leading_on: bool = False) -> dict[str, list[str]]:
     """By kind: the addresses of up to ``most`` pages, first the one that has most, then those that add to it."""
     groups: dict[str, list[str]] = {}
-    for address in pages(site):
+    for address in pages(site, leading_on=leading_on):
         groups.setdefault(kind(address), []).append(address)
     return {name: _choice(site, group, most) for name, group in groups.items()}
 
 
-def chosen(site: Path, *, most: int = MOST) -> list[str]:
+def chosen(site: Path, *, most: int = MOST, leading_on: bool = False) -> list[str]:
     """The pages of all kinds in one list."""
-    return [address for group in kinds(site, most=most).values() for address in group]
+    return [address for group in kinds(site, most=most, leading_on=leading_on).values() for address in group]
 
 
 def text(site: Path, address: str) -> str:

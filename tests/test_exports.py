@@ -87,7 +87,7 @@ def test_beside_every_page_lies_its_json(site: Path) -> None:
         for page in pages:
             group = json.loads((page.parent / "index.json").read_text(encoding="utf-8"))
             assert all((site / row["page"] / "index.html").exists() for row in group["datasets"])
-            assert '<link rel="alternate" type="application/json" href="index.json">' in page.read_text("utf-8")
+            assert '<link rel="alternate describedby" type="application/json" href="index.json">' in page.read_text("utf-8")
 
 
 def test_schema_org_has_what_dataset_search_engines_require(site: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_root_says_what_is_here(site: Path) -> None:
 
 def test_a_name_under_a_handle_leads_to_the_permanent_page(site: Path) -> None:
     html = (site / "@waves.example.org" / "tidal-recordings-0" / "index.html").read_text(encoding="utf-8")
-    target = re.search(r'content="0;url=([^"]+)"', html)
+    target = re.search(r'content="0; url=([^"]+)"', html)
     assert target is not None
     assert urljoin("/@waves.example.org/tidal-recordings-0/", target[1]) == f"/datasets/{HOME}/{CHANGED}/"
     assert f'<link rel="canonical" href="{URL}datasets/{HOME}/{CHANGED}/">' in html

@@ -68,7 +68,7 @@ def vnu(files: list[Path]) -> list[str]:
 
 def _files(sites: Sites, name: str) -> list[Path]:
     folder = sites[name].folder
-    pages = (folder / address for address in sitekinds.chosen(folder, most=10))
+    pages = (folder / address for address in sitekinds.chosen(folder, most=10, leading_on=True))
     return [page / "index.html" if page.is_dir() else page for page in pages]
 
 

@@ -80,7 +80,8 @@ def lighthouse(url: str, work: Path, *categories: str) -> tuple[dict[str, int], 
     report = work / "report.json"
     command = [
         "node", str(LIGHTHOUSE), url, "--output=json", f"--output-path={report}", "--quiet",
-        "--disable-full-page-screenshot", f"--only-categories={','.join(categories)}", "--chrome-flags=--headless=new --no-sandbox --disable-gpu",
+        "--disable-full-page-screenshot", f"--only-categories={','.join(categories)}",
+        "--chrome-flags=--headless=new --no-sandbox --disable-gpu",
     ]  # fmt: skip
     done = subprocess.run(
         command, env=os.environ | {"CHROME_PATH": _chromium()}, capture_output=True, text=True, timeout=180, check=False

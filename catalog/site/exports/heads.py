@@ -31,6 +31,13 @@ def opengraph(title: str, description: str, address: str, settings: SiteSettings
 
 
 def alternate(kind: str, href: str, title: str | None = None) -> str:
-    """Another form of a page, or a feed."""
+    """Another form of a page, or a feed.
+
+    Material's script takes each ``link[rel=alternate]`` for a translation of the site, and asks for ``sitemap.xml``
+    beside it: a megabyte, or an error. So forms of a page say ``describedby`` too; feeds, which readers look for by
+    the one word, stand where only those read them that run no scripts.
+    """
     named = "" if title is None else f' title="{escape(shown(title))}"'
-    return f'<link rel="alternate" type="{escape(kind)}" href="{escape(href)}"{named}>'
+    if kind == ATOM:
+        return f'<noscript><link rel="alternate" type="{ATOM}" href="{escape(href)}"{named}></noscript>'
+    return f'<link rel="alternate describedby" type="{escape(kind)}" href="{escape(href)}"{named}>'

@@ -42,7 +42,7 @@ def redirect_page(target: str, settings: SiteSettings) -> str:
     href = escape(f"../../{target}")
     canonical = escape(settings.absolute(target) or href)
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Moved</title>'
-        f'<link rel="canonical" href="{canonical}"><meta http-equiv="refresh" content="0;url={href}">'
-        f'<a href="{href}">Moved</a></html>\n'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Moved</title>'
+        f'<link rel="canonical" href="{canonical}"><meta http-equiv="refresh" content="0; url={href}">'
+        f'</head><body><p><a href="{href}">Moved</a></p></body></html>\n'
     )
