@@ -7,6 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from catalog.codegen import MAX_URLS, plain_urls
+from catalog.site.load import NAME, SHARD, URI
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,36 +19,43 @@ _FIRST = re.compile(
     r'<section class="cat-tab" data-tab="([^"]+)">.*?<code data-copy-source data-language="(\w+)">(.*?)</code>',
     re.DOTALL,
 )
-_OWN = re.compile(r'data-programs="([^"]+)">.*?<script type="application/json">(.*?)</script>', re.DOTALL)
+_WAYS = re.compile(r'data-ways="([^"]*)">.*?<a href="([^"]+)"( data-own)?>', re.DOTALL)
+_NAME = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
 def page_programs(page: Path) -> list[tuple[str, str, str]]:
     """Label, language and code of each, in the order of the tabs."""
     text = page.read_text(encoding="utf-8")
-    first = _FIRST.search(text)
+    first, more, name = _FIRST.search(text), _WAYS.search(text), _NAME.search(text)
     if first is None:
         return []
+    assert more is not None
+    assert name is not None
     label, language, block = first.groups()
-    found = _OWN.search(text)
-    assert found is not None
-    own = json.loads(found[2])
-    shared = json.loads((page.parent / found[1]).read_text(encoding="utf-8"))
-    programs = {program["label"]: program for program in shared["programs"]}
-    rest = [(way, programs[way]["language"], _code(programs[way], shared["parts"], own)) for way in own["ways"]]
-    return [(label, language, _plain(block)), *rest]
+    beside = json.loads((page.parent / "index.json").read_text(encoding="utf-8"))
+    found = [(label, language, html.unescape(re.sub(r"<[^>]+>", "", block)))]
+    programs = _programs((page.parent / more[2]).read_text(encoding="utf-8"))
+    for way in more[1].split(","):
+        code = programs[way] if more[3] else _filled(programs[way], html.unescape(name[1]), beside)
+        found.append((way, "typescript" if way == "TypeScript" else "python", code))
+    return found
 
 
-def _code(program: dict[str, Any], texts: list[str], own: dict[str, Any]) -> str:
-    return "".join(_own(program, own) if part is None else _plain(texts[part]) for part in program["parts"])
+def _programs(text: str) -> dict[str, str]:
+    parts = re.split(r"^=== ", text, flags=re.MULTILINE)[1:]
+    return {part.partition(":")[0]: part.partition("\n")[2][1:].rstrip() + "\n" for part in parts}
 
 
-def _own(program: dict[str, Any], own: dict[str, Any]) -> str:
-    if "listing" not in program:
-        return str(own["own"][program["label"]])
-    mark, opening, indent, closing = map(str, program["listing"])
-    comments = "".join(f"{mark} {line}\n" for line in own["about"])
-    return comments + opening + "".join(f'{indent}"{url}",\n' for url in own["urls"]) + closing
-
-
-def _plain(block: str) -> str:
-    return html.unescape(re.sub(r"<[^>]+>", "", block))
+def _filled(code: str, name: str, beside: dict[str, Any]) -> str:
+    urls = plain_urls([shard["url"] for shard in beside["record"]["storage"]["shards"]])
+    many = len(urls) > MAX_URLS and SHARD in code
+    lines: list[str] = []
+    for line in code.split("\n"):
+        if line.strip() in {f"# {NAME}", f"// {NAME}"}:
+            lines.append(line.replace(NAME, name))
+            lines += [line.replace(NAME, f"the first {MAX_URLS} of {len(urls)} shards")] if many else []
+        elif line.strip() == f'"{SHARD}",':
+            lines += [line.replace(SHARD, url) for url in urls[:MAX_URLS]]
+        else:
+            lines.append(line.replace(URI, beside["uri"]))
+    return "\n".join(lines)

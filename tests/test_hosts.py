@@ -61,13 +61,13 @@ def client(clock: Clock) -> Iterator[Client]:
         yield opened
 
 
-def busy_once(status: int = 429, body: object = b"<html>busy</html>", **headers: str) -> Callable[..., None]:
+def busy_once(**headers: str) -> Callable[[BaseHTTPRequestHandler, Asked], None]:
     """A route that is busy the first time, and fine after."""
     times = iter([True])
 
     def route(handler: BaseHTTPRequestHandler, _: Asked) -> None:
         if next(times, False):
-            answer(handler, body, status, **headers)
+            answer(handler, b"<html>busy</html>", 429, **headers)
         else:
             answer(handler, {"fine": True})
 

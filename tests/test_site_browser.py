@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.conftest import Watch
 
@@ -116,7 +116,13 @@ def test_each_of_the_programs_is_shown_and_copied_alone(base: str, site: Path, p
 
 
 def test_a_program_that_does_not_arrive_is_told_and_led_to_as_text(base: str, site: Path, page: Page) -> None:
-    page.route("**/load.json", lambda route: route.fulfill(body="not JSON"))
+    def broken(route: Route) -> None:
+        if route.request.resource_type == "fetch":
+            route.fulfill(body="not what it was")
+        else:
+            route.continue_()
+
+    page.route("**/load.txt", broken)
     page.goto(f"{base}{next(site.glob(f'datasets/{HOME}/*')).relative_to(site)}/")
     page.get_by_role("tab", name="PyTorch").click()
     expect(page.get_by_role("tabpanel")).to_contain_text("It could not be loaded.")

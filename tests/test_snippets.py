@@ -180,13 +180,3 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     for snippet in load_snippets("x", None, None, urls):
         assert snippet.code.count("https://data.example/") == MAX_URLS
         assert " the first 20 of 1000 shards\n" in snippet.code
-
-
-def test_all_parts_but_one_are_the_same_for_every_dataset_of_a_schema() -> None:
-    first, other = (
-        load_snippets(name, f"at://did:web:{name}.example/science.alt.dataset.entry/a", digit(), urls)
-        for name, urls in (("one", ["https://data.example/a.tar"]), ("two", ["https://x.example/b"] * (MAX_URLS + 1)))
-    )
-    for mine, theirs in zip(first, other, strict=True):
-        differing = [n for n, (a, b) in enumerate(zip(mine.parts, theirs.parts, strict=True)) if a != b]
-        assert differing == [mine.own] == [theirs.own]

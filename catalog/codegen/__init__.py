@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from catalog.codegen.generation import LANGUAGES, Source, generate, package
 from catalog.codegen.python import python_class
-from catalog.codegen.snippets import INSTALL, MAX_FIELDS, MAX_URLS, Snippet, about, load_snippets, plain_urls
+from catalog.codegen.snippets import INSTALL, MAX_FIELDS, MAX_URLS, Snippet, load_snippets, plain_urls, shortest_snippet
 
 __all__ = [
     "INSTALL",
@@ -26,10 +26,10 @@ __all__ = [
     "MAX_URLS",
     "Snippet",
     "Source",
-    "about",
     "generate",
     "load_snippets",
     "package",
     "plain_urls",
     "python_class",
+    "shortest_snippet",
 ]

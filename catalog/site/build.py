@@ -171,9 +171,9 @@ def _head_of_home(site_dir: Path, graph: Graph, settings: SiteSettings) -> None:
 
 def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
     """The programs that load datasets of a schema."""
-    folder = site_dir / load.folder_of(schema)
-    for name, text in load.program_files(None if schema is None else schema.record.sample_type):
-        _write(folder / name, text)
+    found = load.program_file(schema)
+    if found is not None:
+        _write(site_dir / found[0] / load.FILE, found[1])
 
 
 def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -1,87 +1,92 @@
 """How to load a dataset, in seven ways, on a page that holds one of them.
 
-A program is the same for all datasets of a schema but for one part: the address that is opened, or the list of the
-shards. So a dataset's page holds the shortest program and those parts; the others lie beside the schema's page, once,
-and a script puts the two together when somebody chooses a tab. Written out, they would be five sixths of a page.
+A program is the same for all datasets of a schema but for the dataset's name, its address and the list of its shards.
+So a page holds the shortest program; the others lie as one text beside the schema's page, about a dataset that doesn't
+exist, and a script puts this dataset's words in when somebody chooses a tab. Written out, with their colours, they
+would be five sixths of a page.
 
 ::
 
-    schemas/…/load.json    {"parts": [html, …], "programs": [{"label", "language", "install", "parts", "listing"}, …]}
-    schemas/…/load.txt     the same to read without scripts, with a shard that doesn't exist
-    datasets/…/index.html  {"ways": [label, …], "about": [line, …], "urls": [url, …], "own": {label: code}}
-    catalog/load.json      for datasets whose schema isn't known, or has too many fields to be written out
-
-A program's ``parts`` are numbers of texts, null where the dataset's own belongs: three programs share most of theirs.
+    schemas/…/load.txt     === Typed Python: pip install atdata-catalog
+                           …
+                           # The dataset
+                           dataset = Dataset.from_atproto("at://did:plc:example…")
+    catalog/load.txt       for datasets whose schema isn't known, or has too many fields to be written out
+    datasets/…/load.txt    where a script couldn't put the words in: drafts, and shards in buckets, blobs and patterns
 """
 
 from __future__ import annotations
 
-import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from catalog.codegen import MAX_FIELDS, MAX_URLS, about, load_snippets, plain_urls
+from catalog.codegen import MAX_FIELDS, load_snippets, plain_urls
+from catalog.records import HttpStorage
 from catalog.site import addresses
-from catalog.site.highlight import highlight
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from catalog.codegen import Snippet
-    from catalog.graph import SchemaNode
+    from catalog.graph import DatasetNode, SchemaNode
     from catalog.sampletype import SampleType
 
-__all__ = ["FILES", "FOLDER", "folder_of", "own_parts", "program_files"]
+__all__ = ["FILE", "NAME", "SHARD", "URI", "folder_of", "own_file", "program_file", "programs_text", "ways"]
 
-FILES: Final = ("load.json", "load.txt")
-FOLDER: Final = "catalog/"
+FILE: Final = "load.txt"
+NOWHERE: Final = "catalog/"
 """Where the programs without a schema lie."""
 
-_URI: Final = "at://did:web:publisher.example/science.alt.dataset.entry/record"
-_URL: Final = "https://publisher.example/shard-000000.tar"
+# The dataset that doesn't exist: load.js knows these words. The address is as long as most are, so that the lines that
+# hold it are laid out as for a real one.
+NAME: Final = "The dataset"
+URI: Final = "at://did:plc:exampleexampleexample234/science.alt.dataset.entry/3exampleexamp"
+SHARD: Final = "https://shards.example/dataset-000000.tar"
 
 
-def folder_of(schema: SchemaNode | None) -> str:
-    """The folder of the programs for a dataset of this schema, from the site's root."""
+def folder_of(node: DatasetNode) -> str:
+    """The folder of the programs for a dataset, from the site's root."""
+    if own_file(node):
+        return addresses.of_record("dataset", node.publisher.did, node.rkey)
+    return _shared(node.schema)
+
+
+def own_file(node: DatasetNode) -> bool:
+    """Whether a dataset's programs are written out beside its own page."""
+    return node.draft or not isinstance(node.record.storage, HttpStorage)
+
+
+def program_file(schema: SchemaNode | None) -> tuple[str, str] | None:
+    """The folder and the text of the programs for the datasets of a schema; none for one of too many fields."""
+    if schema is not None and _shared(schema) == NOWHERE:
+        return None
+    return _shared(schema), _text(None if schema is None else schema.record.sample_type)
+
+
+def ways(node: DatasetNode) -> tuple[str, ...]:
+    """What the programs are called that lie beside the schema's page, as far as this dataset has what they need."""
+    sample_type = None if node.schema is None or _shared(node.schema) == NOWHERE else node.schema.record.sample_type
+    storage = node.record.storage
+    on_web = isinstance(storage, HttpStorage) and bool(plain_urls([shard.url for shard in storage.shards]))
+    return _ways(sample_type, on_web=on_web)
+
+
+@lru_cache(maxsize=512)
+def _ways(sample_type: SampleType | None, *, on_web: bool) -> tuple[str, ...]:
+    return tuple(s.label for s in load_snippets(NAME, URI, sample_type, [SHARD] if on_web else [])[1:])
+
+
+def programs_text(snippets: Sequence[Snippet]) -> str:
+    """All but the first, each under a line that says what it is and what to install."""
+    return "\n\n".join(f"=== {s.label}: {s.install}\n\n{shown(s.code, lines=True)}" for s in snippets[1:])
+
+
+def _text(sample_type: SampleType | None) -> str:
+    return programs_text(load_snippets(NAME, URI, sample_type, [SHARD]))
+
+
+def _shared(schema: SchemaNode | None) -> str:
     if schema is None or len(schema.record.sample_type.fields) > MAX_FIELDS:
-        return FOLDER
+        return NOWHERE
     return addresses.of_record("schema", schema.publisher.did, schema.rkey)
-
-
-def program_files(sample_type: SampleType | None) -> tuple[tuple[str, str], ...]:
-    """``load.json`` and ``load.txt`` for the datasets of a schema; none for one of too many fields."""
-    if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
-        return ()
-    _, *snippets = load_snippets("The dataset", _URI, sample_type, [_URL])
-    texts: dict[str, int] = {}
-    programs = [_program(snippet, texts) for snippet in snippets]
-    held = json.dumps({"parts": list(texts), "programs": programs}, separators=(",", ":"), ensure_ascii=False)
-    text = "\n\n".join(f"=== {s.label}: {s.install}\n\n{shown(s.code, lines=True)}" for s in snippets)
-    return (("load.json", held), ("load.txt", text))
-
-
-def _program(snippet: Snippet, texts: dict[str, int]) -> dict[str, object]:
-    parts = [
-        None if number == snippet.own else texts.setdefault(str(highlight(part, snippet.language)), len(texts))
-        for number, part in enumerate(snippet.parts)
-    ]
-    listing = snippet.listing
-    return {
-        "label": snippet.label,
-        "language": snippet.language,
-        "install": snippet.install,
-        "parts": parts,
-        **({} if listing is None else {"listing": [listing.mark, listing.opening, listing.indent, listing.closing]}),
-    }
-
-
-def own_parts(snippets: Sequence[Snippet], name: str, urls: Sequence[str]) -> str:
-    """What a dataset's page holds of all its ``snippets`` but the first: JSON, fit to stand in a ``<script>``."""
-    web = plain_urls(urls)
-    own = {s.label: shown(s.parts[s.own], lines=True) for s in snippets[1:] if s.listing is None}
-    held: dict[str, object] = {"ways": [s.label for s in snippets[1:]], "own": own}
-    if web:
-        held |= {"about": [shown(line) for line in about(name, None, len(web))], "urls": web[:MAX_URLS]}
-    if snippets[0].install.endswith('s3]"'):  # the schema's programs can't know of it
-        held["install"] = {s.label: s.install for s in snippets[1:] if s.listing is None}
-    return json.dumps(held, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")

@@ -141,7 +141,7 @@ function startShards(note) {
 function start() {
   document.querySelectorAll("[data-shards]").forEach((note) => note.querySelector("button") ?? startShards(note));
   mendTheme();
-  document.querySelectorAll("[data-programs]").forEach((box) => startPrograms(box, startCopying));
+  document.querySelectorAll("[data-ways]").forEach((box) => startPrograms(box, startCopying));
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);
   document.querySelectorAll("[data-record]").forEach(startRecord);

@@ -24,14 +24,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.snippets import ours, plain, typescript
-from catalog.codegen.snippets.snippet import MAX_URLS, Listing, Snippet, about, plain_url
+from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about, plain_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from catalog.sampletype import SampleType
 
-__all__ = ["INSTALL", "MAX_URLS", "Listing", "Snippet", "about", "load_snippets", "plain_urls"]
+__all__ = ["INSTALL", "MAX_URLS", "Snippet", "load_snippets", "plain_urls", "shortest_snippet"]
 
 INSTALL = ours.INSTALL
 
@@ -57,15 +57,16 @@ def load_snippets(
     """
     if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
         sample_type = None
+    first = shortest_snippet(name, uri, sample_type, urls, local=local, cid=cid)
     mine = ours.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
     typed = () if sample_type is None else (ours.typed_python(mine, sample_type),)
     torch = ours.pytorch(mine, sample_type)
     web = plain_urls(urls)
     if not web:
-        return (ours.python(mine, sample_type), *typed, torch)
+        return (first, *typed, torch)
     lines, listed = about(name, cid, len(web)), web[:MAX_URLS]
     return (
-        ours.python(mine, sample_type),
+        first,
         *typed,
         plain.webdataset(lines, listed, sample_type),
         torch,
@@ -73,6 +74,20 @@ def load_snippets(
         plain.hugging_face(lines, listed, sample_type),
         typescript.typescript(lines, listed, sample_type),
     )
+
+
+def shortest_snippet(
+    name: str,
+    uri: str | None,
+    sample_type: SampleType | None,
+    urls: Sequence[str],
+    *,
+    local: Sequence[str] = (),
+    cid: str | None = None,
+) -> Snippet:
+    """The first of :func:`load_snippets` alone."""
+    mine = ours.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
+    return ours.python(mine, sample_type)
 
 
 def plain_urls(urls: Sequence[str]) -> tuple[str, ...]:

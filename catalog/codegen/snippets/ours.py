@@ -87,7 +87,7 @@ def typed_python(source: Source, sample_type: SampleType) -> Snippet:
     imports, body = _class(sample_type)
     opened = source.opened(class_name(sample_type.name))
     install = _install(source, sample_type)
-    return _snippet("Typed Python", install, imports, f"\n\n{body}\n\n", opened, _SHOW, own=2)
+    return _snippet("Typed Python", install, imports, f"\n\n{body}\n\n", opened, _SHOW)
 
 
 def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
@@ -99,15 +99,15 @@ def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
         name, columns = ("DictSample", _OF_DICTS) if source.uri is None else ("PackableSample", _OF_OBJECTS)
         imports = _with_torch(f"from catalog import Batch, Dataset, {name}\n") + "\n\n"
         opened = source.opened(None, suffix=suffix, indent="    ")
-        return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER, own=3)
+        return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER)
     imports, body = _class(sample_type, also=("Batch", "Dataset"))
     opened = source.opened(class_name(sample_type.name), suffix=suffix, indent="    ")
     code = (_with_torch(imports), f"\n\n{body}\n\n", _columns(sample_type), main, opened, _LOADER)
-    return _snippet("PyTorch", install, *code, own=4)
+    return _snippet("PyTorch", install, *code)
 
 
-def _snippet(label: str, install: str, *parts_: str, own: int = 1) -> Snippet:
-    return Snippet(label=label, language="python", parts=parts_, install=install, own=own)
+def _snippet(label: str, install: str, *parts_: str) -> Snippet:
+    return Snippet(label=label, language="python", parts=parts_, install=install)
 
 
 def _install(source: Source, sample_type: SampleType | None) -> str:

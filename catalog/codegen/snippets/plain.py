@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import WIDTH
 from catalog.codegen.python import NUMPY
-from catalog.codegen.snippets.snippet import Listing, Snippet
+from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.text import first_paragraph, literal, notes, one_line, parts, wrapped
 from catalog.identifiers import class_name
 from catalog.sampletype import Array, List, SampleType, Scalar, Unknown
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from catalog.sampletype import Field, FieldType
 
 __all__ = ["hugging_face", "ray_data", "webdataset"]
-
-_LISTING: Final = Listing(mark="#", opening="urls = [\n", indent="    ", closing="]\n\n\n")
 
 _USED: Final = frozenset({
     "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "itemgetter", "itertools", "ray", "read_shard",
@@ -143,9 +141,8 @@ def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleTyp
     return Snippet(
         label="WebDataset",
         language="python",
-        parts=(imports, _LISTING.text(lines, urls), *typed.code, _WEBDATASET),
+        parts=(imports, _listed(lines, urls), *typed.code, _WEBDATASET),
         install="pip install webdataset msgpack numpy",
-        listing=_LISTING,
     )
 
 
@@ -157,9 +154,8 @@ def ray_data(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType 
     return Snippet(
         label="Ray Data",
         language="python",
-        parts=(imports, _LISTING.text(lines, urls), *typed.code, *_read_shard(typed), end),
+        parts=(imports, _listed(lines, urls), *typed.code, *_read_shard(typed), end),
         install='pip install "ray[data]" msgpack numpy',
-        listing=_LISTING,
     )
 
 
@@ -171,15 +167,18 @@ def hugging_face(lines: Sequence[str], urls: Sequence[str], sample_type: SampleT
     return Snippet(
         label="Hugging Face",
         language="python",
-        parts=(imports, _LISTING.text(lines, urls), *typed.code, *_read_shard(typed), *every, _STREAMED),
+        parts=(imports, _listed(lines, urls), *typed.code, *_read_shard(typed), *every, _STREAMED),
         install="pip install datasets msgpack numpy",
-        listing=_LISTING,
     )
 
 
 def _read_shard(typed: Typed) -> tuple[str, str]:
     """The function in two parts: only its first line differs from type to type."""
     return f"def read_shard(url: str) -> Iterator[{typed.name}]:\n", _READ_SHARD
+
+
+def _listed(lines: Sequence[str], urls: Sequence[str]) -> str:
+    return listed(lines, urls, mark="#", opening="urls = [\n", indent="    ", closing="]\n\n\n")
 
 
 @lru_cache(maxsize=512)

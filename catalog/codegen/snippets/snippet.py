@@ -11,7 +11,7 @@ from catalog.codegen.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_URLS", "Listing", "Snippet", "about", "plain_url"]
+__all__ = ["MAX_URLS", "Snippet", "about", "listed", "plain_url"]
 
 MAX_URLS: Final = 20
 """URLs listed in a snippet; a dataset may have ten thousand."""
@@ -20,34 +20,16 @@ _URL_CHARACTERS: Final = "~:/?#@&()*+,;=%-._"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """How a language writes a comment and a list of addresses: the part of a program that is about its dataset."""
-
-    mark: str
-    opening: str
-    indent: str
-    closing: str
-
-    def text(self, lines: Sequence[str], urls: Sequence[str]) -> str:
-        """The ``lines`` as comments, and the list of ``urls``, which have to be plain."""
-        comments = "".join(f"{self.mark} {line}\n" for line in lines)
-        return comments + self.opening + "".join(f'{self.indent}"{url}",\n' for url in urls) + self.closing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
     """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before.
 
-    ``parts`` make up the code. Each is whole lines. The one numbered ``own`` is about the dataset, by ``listing`` where
-    it lists the shards' addresses; all others are the same for all datasets of a schema.
+    ``parts`` make up the code. Each is whole lines, and most are the same from dataset to dataset.
     """
 
     label: str
     language: str
     parts: tuple[str, ...]
     install: str
-    own: int = 1
-    listing: Listing | None = None
 
     @property
     def code(self) -> str:
@@ -66,3 +48,9 @@ def about(name: str, cid: str | None, count: int) -> tuple[str, ...]:
 def plain_url(url: str) -> str:
     """The URL with everything escaped that isn't plain: older WebDatasets put it into a shell command."""
     return quote(url, safe=_URL_CHARACTERS, errors="replace")
+
+
+def listed(lines: Sequence[str], urls: Sequence[str], *, mark: str, opening: str, indent: str, closing: str) -> str:
+    """Comments, and a list of addresses that are plain, one a line."""
+    comments = "".join(f"{mark} {line}\n" for line in lines)
+    return comments + opening + "".join(f'{indent}"{url}",\n' for url in urls) + closing

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog import resources
-from catalog.codegen.snippets.snippet import Listing, Snippet
+from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.templates import rendered
 from catalog.codegen.typescript import type_name, typescript_module
 
@@ -63,8 +63,6 @@ for await (const sample of samples()) {
 }
 """
 
-_LISTING: Final = Listing(mark="//", opening="const urls = [\n", indent="  ", closing="];\n\n")
-
 _USED: Final = frozenset({
     "AsyncGenerator", "InstanceType", "NdArray", "Readable", "Reader", "buffer", "decode", "extract", "pipeline",
 })  # fmt: skip
@@ -84,12 +82,12 @@ class UntypedView:
 
 def typescript(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """A whole program for Node."""
+    addresses = listed(lines, urls, mark="//", opening="const urls = [\n", indent="  ", closing="];\n\n")
     return Snippet(
         label="TypeScript",
         language="typescript",
-        parts=(_IMPORTS, _LISTING.text(lines, urls), *_typed(sample_type)),
+        parts=(_IMPORTS, addresses, *_typed(sample_type)),
         install=_INSTALL,
-        listing=_LISTING,
     )
 
 

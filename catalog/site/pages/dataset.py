@@ -6,9 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from markupsafe import Markup
-
-from catalog.codegen import load_snippets
+from catalog.codegen import load_snippets, shortest_snippet
 from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.site import addresses, load, markup
@@ -44,32 +42,42 @@ class ShardRow:
 def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     """The page of one dataset."""
     record = node.record
+    files: list[tuple[str, str | bytes]] = []
     shards = shard_rows(node)
     sample_type = node.schema.record.sample_type if node.schema is not None else None
     local, urls = _local(node, templates.settings.base), _addresses(record.storage, shards)
     # A draft has no address on the network: its snippet opens the shards themselves.
     uri = None if node.draft else str(node.uri)
-    snippets = load_snippets(record.name, uri, sample_type, urls, local=local) if local or urls or uri else ()
+    opens = bool(local or urls or uri)
+    snippet = shortest_snippet(record.name, uri, sample_type, urls, local=local) if opens else None
+    own_programs = load.own_file(node)
+    if own_programs and opens:
+        snippets = load_snippets(record.name, uri, sample_type, urls, local=local)
+        ways = tuple(snippet.label for snippet in snippets[1:])
+        files.append((load.FILE, load.programs_text(snippets)))
+    else:
+        ways = load.ways(node)
     preview = None if templates.previews is None else templates.previews.of(node)
     cited = own_citation(record.metadata) is not None
     page_url = templates.settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     cite = citation(node, page_url) if cited or not node.draft else None
     head = alternate(CROISSANT, "croissant.json") + jsonld.script(jsonld.dataset_jsonld(node, templates.settings))
+    files.append(("croissant.json", croissant(node, templates.settings, cite)))
+    if preview is not None and not isinstance(preview, str):
+        files.extend(preview.files)
     return templates.record_page(
         node,
         head=head,
-        files=(
-            ("croissant.json", croissant(node, templates.settings, cite)),
-            *(() if preview is None or isinstance(preview, str) else preview.files),
-        ),
+        files=tuple(files),
         preview=preview,
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),
         storage=type(record.storage).__name__,
-        snippet=snippets[0] if snippets else None,
-        programs=load.folder_of(node.schema),
-        own_parts=Markup(load.own_parts(snippets, record.name, urls)) if snippets else "",  # noqa: S704 - JSON
+        snippet=snippet,
+        programs=load.folder_of(node) + load.FILE,
+        own_programs=own_programs,
+        ways=ways,
         cite=cite,
         metadata=_readable({key: value for key, value in record.metadata.items() if not (cited and key == "citation")}),
         content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
