@@ -28,6 +28,86 @@ plugins:
 """
 """What somebody writes who sets nothing: neither a palette nor an address."""
 
+THEMED = """\
+site_name: Themed
+site_url: https://tides.example/
+theme:
+  name: material
+  font: false
+  features:
+    - announce.dismiss
+    - content.code.annotate
+    - content.code.copy
+    - content.tabs.link
+    - content.tooltips
+    - header.autohide
+    - navigation.footer
+    - navigation.indexes
+    - navigation.path
+    - navigation.sections
+    - navigation.tabs
+    - navigation.tabs.sticky
+    - navigation.top
+    - search.highlight
+    - search.suggest
+    - toc.follow
+  palette:
+    - {media: "(prefers-color-scheme)", toggle: {icon: material/brightness-auto, name: light}}
+    - {media: "(prefers-color-scheme: light)", scheme: default, primary: light green, accent: lime,
+       toggle: {icon: material/brightness-7, name: dark}}
+    - {media: "(prefers-color-scheme: dark)", scheme: slate, primary: black, accent: amber,
+       toggle: {icon: material/brightness-4, name: as the system}}
+extra:
+  social: [{icon: material/email, link: "mailto:tides@tides.example", name: Write to us}]
+copyright: Copyright &copy; the harbours
+markdown_extensions:
+  - admonition
+  - attr_list
+  - footnotes
+  - toc: {permalink: true}
+  - pymdownx.details
+  - pymdownx.superfences
+  - pymdownx.tabbed: {alternate_style: true}
+  - pymdownx.tasklist: {custom_checkbox: true}
+plugins:
+  - search
+  - catalog: {store: store.sqlite, sources: [pds: "https://pds.example"], crawl: false, search: false}
+"""
+"""What somebody writes who sets everything: the theme's own search, its switches and its Markdown."""
+
+GUIDE = """\
+# Guide
+
+See [the datasets](datasets/index.md) and what they hold.[^1]
+
+[^1]: In a footnote.
+
+## How
+
+!!! note "Mind the tide"
+    It waits for nobody.
+
+??? tip "More"
+    There is more.
+
+=== "One"
+    ```python
+    print("one")
+    ```
+
+=== "Two"
+    ```python
+    print("two, in a line that is wider than any telephone and wider than most desks, for it goes on and on and on")
+    ```
+
+- [x] read
+- [ ] understood
+
+| port | tides | and more | of what makes | a table | wider than a telephone |
+|---|---|---|---|---|---|
+| Leith | two a day, unless the moon | is where it never is | in any year | that we know of | at all |
+"""
+
 _DESCRIPTION = """\
 What a description may hold: *emphasis*, **strength**, `code`, [a link](https://waves.example) and
 
@@ -135,6 +215,15 @@ def build_example(work: Path) -> BuiltSite:
     plugins = store[store.index("plugins:") :].split("\n\n")[0]
     _make(work, here + plugins.replace("examples/manifests", str(ROOT / "examples/manifests")) + "\n")
     return _under(work, "example/")
+
+
+def build_themed(work: Path) -> BuiltSite:
+    """A site whose owner has the theme do all it can, its own search included; at its host's root."""
+    fill(work / "store.sqlite", datasets=4, extra=variety())
+    (work / "docs").mkdir()
+    (work / "docs" / "guide.md").write_text(GUIDE, encoding="utf-8")
+    _make(work, THEMED)
+    return BuiltSite(host=work / "site")
 
 
 def build_hostile(work: Path) -> BuiltSite:

@@ -128,6 +128,67 @@ def test_a_site_that_sets_nothing_has_no_fault(
     none(found)
 
 
+@pytest.mark.parametrize("quiet", [PHONE, DESK], indirect=True)
+def test_a_site_that_sets_everything_has_no_fault(
+    sites: Sites, serve: Callable[[Path], str], quiet: Page, axe: str
+) -> None:
+    """Whatever of the theme is switched on, and in hand-written pages."""
+    site = sites["themed"]
+    base = serve(site.host)
+    found = {}
+    for address in ("", "guide/", *sitekinds.kinds(site.folder, most=1)["datasets/*/*"]):
+        for scheme in ("light", "dark"):
+            quiet.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            quiet.goto(base + address)
+            quiet.evaluate(OPENED)
+            quiet.wait_for_timeout(200)  # the theme's script adds buttons to code
+            found[f"{address} {scheme}"] = faults(quiet, axe)
+    none(found)
+
+
+CONTRASTS = """([primary, scheme]) => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const over = (colour, ground) => {
+    canvas.fillStyle = ground; canvas.fillRect(0, 0, 1, 1);
+    canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((c) => c / 255).map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const contrast = (colour, ground) => {
+    const [a, b] = [light(over(colour, ground)), light(over(ground, "#fff"))].sort((x, y) => y - x);
+    return (a + .05) / (b + .05);
+  };
+  document.body.setAttribute("data-md-color-primary", primary);
+  document.body.setAttribute("data-md-color-scheme", scheme);
+  const probe = document.body.appendChild(document.createElement("i"));
+  const of = (name) => { probe.style.color = `var(--md-${name})`; return getComputedStyle(probe).color; };
+  const [page, code] = [of("default-bg-color"), of("code-bg-color")];
+  return {
+    header: contrast(of("primary-bg-color"), of("primary-fg-color")),
+    link: contrast(of("typeset-a-color"), page),
+    "link in code": contrast(of("typeset-a-color"), code),
+    comment: contrast(of("code-hl-comment-color"), code),
+  };
+}"""
+
+
+def test_each_of_the_theme_s_colours_can_be_read(sites: Sites, serve: Callable[[Path], str], page: Page) -> None:
+    """Header, links and code at 4.5:1 in all its palettes, light and dark."""
+    page.goto(serve(sites["varied"].host) + sites["varied"].path)
+    names = "red pink purple deep-purple indigo blue light-blue cyan teal green light-green lime yellow amber orange"
+    faint = {
+        (name, scheme, what): round(ratio, 2)
+        for name in [*names.split(), "deep-orange", "brown", "grey", "blue-grey", "black", "white"]
+        for scheme in ("default", "slate")
+        for what, ratio in page.evaluate(CONTRASTS, [name, scheme]).items()
+        if ratio < 4.5
+    }
+    assert faint == {}
+
+
 @pytest.mark.parametrize("scheme", ["default", "slate"])
 @pytest.mark.parametrize("quiet", [PHONE, DESK], indirect=True)
 def test_what_opens_has_no_fault(

@@ -12,6 +12,8 @@ from catalog.site.mended import mended
     [
         ('<input type="checkbox" id="__drawer" autocomplete="off">', '<input type="checkbox" id="__drawer">'),
         ("<input autocomplete=off type=radio>", "<input type=radio>"),
+        ('<input type="checkbox" disabled checked/>', '<input aria-label="done" type="checkbox" disabled checked/>'),
+        ('<input type="checkbox" disabled/>', '<input aria-label="to do" type="checkbox" disabled/>'),
         (
             '<label class="md-header__button md-icon" for="__drawer">',
             '<label tabindex="0" class="md-header__button md-icon" for="__drawer"><span class="cat-hidden">Menu</span>',

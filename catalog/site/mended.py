@@ -1,7 +1,8 @@
 """What the theme's HTML gets wrong, put right in the rendered page; its colours are put right in ``catalog.css``.
 
 Material for MkDocs 9.8: ``autocomplete`` on checkboxes, which HTML doesn't allow; a search dialogue without a name; a
-button of the drawer that has no name either, and that no keyboard reaches (its script takes Enter on a label).
+button of the drawer that has no name either, and that no keyboard reaches (its script takes Enter on a label); the
+boxes of task lists, nameless too.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ def mended(html: str) -> str:
     """A page as the theme should have rendered it. Mending again changes nothing."""
     html = _NAMELESS.sub(r'<\1 aria-label="Search"', html)
     html = _DRAWER.sub(r'<label tabindex="0"\1<span class="cat-hidden">Menu</span>', html)
-    return _INPUT.sub(_without_autocomplete, html)
+    return _INPUT.sub(_input, html)
 
 
-def _without_autocomplete(match: re.Match[str]) -> str:
-    return _AUTOCOMPLETE.sub("", match[0]) if _TICKED.search(match[0]) else match[0]
+def _input(match: re.Match[str]) -> str:
+    html = match[0]
+    if not _TICKED.search(html):
+        return html
+    if " disabled" in html and " aria-label" not in html:  # a task's: nothing else has a box that can't be ticked
+        html = f'<input aria-label="{"done" if " checked" in html else "to do"}"{html[6:]}'
+    return _AUTOCOMPLETE.sub("", html)
