@@ -142,7 +142,8 @@ def test_croissant_says_what_the_fields_hold_and_where_the_shards_lie(site: Path
     assert isinstance(shard, mlcroissant.FileObject)
     assert (shard.content_url, shard.sha256) == ("https://data.example/tides-0-000000.tar", "ab" * 32)
     assert isinstance(members, mlcroissant.FileSet)
-    signal, heard, gain = metadata.record_sets[0].fields
+    (sample,) = metadata.record_sets[0].fields
+    signal, heard, gain = sample.sub_fields
     assert (signal.name, signal.is_array, signal.array_shape) == ("signal", True, "2,-1")
     assert signal.data_types == [rdflib.URIRef("http://mlcommons.org/croissant/Float32")]
     assert (heard.name, heard.is_array, gain.name) == ("heard", None, "gain")

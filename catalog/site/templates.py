@@ -31,7 +31,7 @@ from catalog.site.highlight import highlight
 from catalog.site.nodes import description_of, kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
-    from catalog.graph import Graph, Node, SchemaNode
+    from catalog.graph import DatasetNode, Graph, Node, SchemaNode
     from catalog.sampletype import FieldType, SampleType
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
@@ -66,7 +66,7 @@ class Templates:
         self.settings = settings
         self.previews = previews
         self._env = _environment()
-        self._env.filters |= {"card": partial(self._once, "card"), "row": partial(self._once, "row")}
+        self._env.filters |= {"card": partial(self._once, "card"), "row": self._row}
         self.groups = Groups.of(graph)
         self._env.globals |= {"tags": self._tags, "licence": self._licence}
         self._tables: dict[int, Markup] = {}
@@ -109,7 +109,7 @@ class Templates:
     ) -> Page:
         """A page with what every page's head says."""
         title = markup.shown(title)
-        heads = opengraph(title, description, address, self.settings)
+        heads = opengraph(title, address, self.settings)
         if any(name == "index.json" for name, _ in files):
             heads += alternate(JSON, "index.json")
         return Page(address=address, title=title, description=description, body=body, head=heads + head, files=files)
@@ -152,6 +152,16 @@ class Templates:
         elif markup.is_web(text):
             html += f" {markup.link(text, 'text')}"
         return Markup(html)  # noqa: S704
+
+    def _row(self, node: DatasetNode, root: str) -> Markup:
+        """A dataset in a line: its name as a link, who publishes it, how many samples it has."""
+        facts = [] if node.publisher.draft else [pieces.user(node.publisher.shown)]
+        size = node.record.size
+        if size is not None and size.samples is not None:
+            facts.append(escape(figures.counted(size.samples, "sample")))
+        address = addresses.of_record("dataset", node.publisher.did, node.rkey)
+        link = f'<a href="{root}{escape(address)}">{pieces.user(node.record.name)}</a>'
+        return Markup(f"{link} <span>{', '.join(facts)}</span>")  # noqa: S704 - escaped
 
     def _once(self, template: str, node: Node, root: str) -> Markup:
         key = (template, id(node))

@@ -14,6 +14,7 @@ Tricky bits
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,11 @@ _OPAQUE: Final = re.compile(
     r"|<(?P<raw>pre|textarea|style|script)\b(?P<attributes>[^>]*)>(?P<inside>.*?)</(?P=raw)\s*>"
     r"""|<[a-zA-Z/!](?:[^>"']|"[^"]*"|'[^']*')*>""",
     re.DOTALL | re.IGNORECASE,
+)
+_CONFIG: Final = re.compile(r'(<script id="?__config"? type="?application/json"?>)(.*?)(</script>)', re.DOTALL)
+_EMPTY_TOC: Final = re.compile(
+    r'<div class="md-sidebar md-sidebar--secondary"[^>]*\shidden>\s*<div class="md-sidebar__scrollwrap">\s*'
+    r'<div class="md-sidebar__inner">\s*<nav class="md-nav md-nav--secondary"[^>]*>\s*</nav>\s*</div>\s*</div>\s*</div>'
 )
 _HEAD: Final = re.compile(r"<head\b.*?</head>", re.DOTALL | re.IGNORECASE)
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
@@ -55,9 +61,23 @@ def tidy(html: str, root: str, scripts: MutableMapping[str, str]) -> str:
     head = _HEAD.search(html)
     if head is None:
         return html
+    html = _CONFIG.sub(_needed_config, _EMPTY_TOC.sub("", html))
     move = _mover(root, scripts)
     tidied = _each(html[head.start() : head.end()], "", move)
     return _each(html[: head.start()].lstrip(), "", move) + tidied + _each(html[head.end() :], " ", move)
+
+
+def _needed_config(match: re.Match[str]) -> str:
+    """The theme's settings for its script, without the words of a search that isn't there."""
+    try:
+        config = json.loads(match[2])
+        words = config["translations"]
+        config["translations"] = {
+            key: value for key, value in words.items() if not key.startswith(("search.", "select."))
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return match[0]
+    return match[1] + json.dumps(config, separators=(",", ":")).replace("<", "\\u003c") + match[3]
 
 
 def _mover(root: str, scripts: MutableMapping[str, str]) -> Callable[[re.Match[str]], str]:

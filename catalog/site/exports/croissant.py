@@ -4,8 +4,8 @@
 
     FileObject   one a shard ──▶ FileSet   *.msgpack in them ──▶ RecordSet   a sample, its fields with their types
 
-A sample is a msgpack map, and Croissant has no words for a key of such a map: the fields say what they hold, and their
-source is the member that holds them all.
+A sample is a msgpack map, and Croissant has no words for a key of such a map. So there is one field, the whole member,
+and the map's are its sub-fields, which say what they hold.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ _DTYPES: Final = {
     **{f"uint{bits}": f"cr:UInt{bits}" for bits in (8, 16, 32, 64)},
     **{f"float{bits}": f"cr:Float{bits}" for bits in (16, 32, 64)},
 }  # fmt: skip
-_MEMBERS: Final = "samples-in-shards"
+_MEMBERS: Final = "members"
 _MOST_FIELDS: Final = 300
+_LONGEST: Final = 1000
+"""Characters of the description."""
 _MOST_SHARDS: Final = 1000
 _UNDATED: Final = "1970-01-01"
 """A draft was published on no day; the standard wants one."""
@@ -72,7 +74,7 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": shown(record.name),
-        "description": words.description(node),
+        "description": words.description(node, longest=_LONGEST),
         "license": None if record.license is None else words.licence_url(record.license),
         "url": page or words.homepage(node) or str(node.uri),
         "identifier": str(node.uri),
@@ -92,7 +94,7 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
 def _file(number: int, url: str, checksum: Checksum | None) -> dict[str, str]:
     held = {
         "@type": "cr:FileObject",
-        "@id": f"shard-{number}",
+        "@id": f"{number}",
         "name": shown(words.file_name(url)),
         "contentUrl": shown(url),
         "encodingFormat": "application/x-tar",
@@ -105,7 +107,7 @@ def _members(count: int) -> dict[str, object]:
     return {
         "@type": "cr:FileSet",
         "@id": _MEMBERS,
-        "containedIn": [{"@id": f"shard-{number}"} for number in range(count)],
+        "containedIn": [{"@id": f"{number}"} for number in range(count)],
         "encodingFormat": "application/vnd.msgpack",
         "includes": "*.msgpack",
     }
@@ -113,22 +115,27 @@ def _members(count: int) -> dict[str, object]:
 
 @lru_cache(maxsize=512)  # the same for all datasets of a schema
 def _record_set(sample_type: SampleType) -> dict[str, object]:
+    whole = {
+        "@type": "cr:Field",
+        "@id": "sample",
+        "name": "sample",
+        "source": {"fileSet": {"@id": _MEMBERS}, "extract": {"fileProperty": "content"}},
+    }
     fields = [_field(number, field) for number, field in enumerate(sample_type.fields[:_MOST_FIELDS])]
     return {
         "@type": "cr:RecordSet",
         "@id": "samples",
         "name": shown(sample_type.name),
         "description": "One sample is one .msgpack member of a shard: a map with these fields.",
-        "field": fields,
+        "field": [whole | {"subField": fields} if fields else whole],
     }
 
 
 def _field(number: int, field: Field) -> dict[str, object]:
-    held: dict[str, object] = {"@type": "cr:Field", "@id": f"samples/{number}", "name": shown(field.name)}
+    held: dict[str, object] = {"@type": "cr:Field", "@id": f"sample/{number}", "name": shown(field.name)}
     if field.description is not None:
         held["description"] = shown(field.description)
-    held |= _typed(field.type)
-    return held | {"source": {"fileSet": {"@id": _MEMBERS}, "extract": {"fileProperty": "content"}}}
+    return held | _typed(field.type)
 
 
 def _typed(type_: FieldType) -> dict[str, object]:

@@ -22,9 +22,9 @@ JSON: Final = "application/json"
 CROISSANT: Final = 'application/ld+json; profile="http://mlcommons.org/croissant/1.1"'
 
 
-def opengraph(title: str, description: str, address: str, settings: SiteSettings) -> str:
-    """For previews where a page is linked to; ``twitter:`` falls back on it."""
-    pairs = [("title", shown(title)), ("description", description), ("site_name", settings.name), ("type", "website")]
+def opengraph(title: str, address: str, settings: SiteSettings) -> str:
+    """For previews where a page is linked to; ``twitter:`` falls back on it, and it on the page's own description."""
+    pairs = [("title", shown(title)), ("type", "website")]
     url = settings.absolute(address)
     pairs += [] if url is None else [("url", url)]
     return "".join(f'<meta property="og:{name}" content="{escape(value)}">' for name, value in pairs)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["catalog_jsonld", "dataset_jsonld", "script"]
 
 _CONTEXT: Final = "https://schema.org/"
-_LONGEST: Final = 600
+_LONGEST: Final = 300
 """Of a description, in a page that has the whole of it a second time."""
-_MOST_SHARDS: Final = 3
+_MOST_SHARDS: Final = 1
 
 
 def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, object]:
