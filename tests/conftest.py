@@ -297,7 +297,7 @@ def page(browser: Browser, watch: Watch) -> Iterator[Page]:
 
 
 class Sites:
-    """Built sites by name, each built when first asked for: ``varied``, ``example``, ``plain``, ``themed``, ``hostile``."""
+    """Built sites, each when first asked for: ``varied``, ``example``, ``plain``, ``themed``, ``hostile``."""
 
     def __init__(self, folder: Callable[[str], Path]) -> None:
         self._folder = folder
