@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from catalog.site.pages.listings import (
     page_count,
     publisher_page,
 )
+from catalog.site.pages.network import network_body, network_json
 from catalog.site.pages.schema import schema_page
 from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel
@@ -56,12 +58,30 @@ if TYPE_CHECKING:
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
-__all__ = ["ARCHETYPES", "HIDDEN_FOLDER", "IN_PLACE", "Archetype", "build_pages", "ready", "sources"]
+__all__ = [
+    "ARCHETYPES",
+    "HIDDEN_FOLDER",
+    "HOME",
+    "HOME_ELEMENT",
+    "HOME_MARK",
+    "IN_PLACE",
+    "Archetype",
+    "build_pages",
+    "ready",
+    "sources",
+]
 
 Job = Callable[[], str | None]
 """Writes one file; the address of the page where it is a stamped one."""
 
 HIDDEN_FOLDER: Final = "catalog-shell"
+HOME_MARK: Final = "<!-- catalog:home -->"
+"""Stands in a page where what is new in the catalog is to be shown."""
+HOME_ELEMENT: Final = "<div data-catalog-home></div>"
+"""The mark as it survives generators and plugins that drop comments."""
+HOME: Final = re.compile(rf"{re.escape(HOME_MARK)}|{HOME_ELEMENT}|<div data-catalog-home=(?:\"\")?></div>")
+_LONG: Final = 20_000
+"""Files from which on a build tells how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +108,7 @@ IN_PLACE: Final = {
     "datasets": ("Datasets", "All datasets of this catalog, newest first."),
     "schemas": ("Schemas", "The sample types that datasets of this catalog use."),
     "lenses": ("Lenses", "Transformations between schemas."),
+    "network": ("Lens network", "Which schemas lenses connect, to be walked by mouse and keyboard."),
     "publishers": ("Publishers", "Who publishes in this catalog."),
     "tags": ("Tags", "What the records of this catalog are about."),
     "licences": ("Licences", "What may be done with the datasets of this catalog."),
@@ -119,25 +140,41 @@ def build_pages(
     settings: SiteSettings,
     own: frozenset[str] = frozenset(),
     previews: Previews | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, ...]:
     """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
 
-    ``own`` are sections whose page the site's owner wrote; they stay. Returns the addresses of the stamped
-    pages, sorted. Raises :class:`BuildError` when the theme lost a token.
+    ``own`` are sections whose page the site's owner wrote; they stay. ``progress`` gets a line now and
+    then in a long build. Returns the addresses of the stamped pages, sorted. Raises :class:`BuildError` when the theme
+    lost a token.
     """
     _make_ready(site_dir, searches=settings.search)
-    _head_of_home(site_dir, graph, settings)
-    shells = {_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES}
     templates = Templates(graph, settings, previews)
+    _home(site_dir, templates)
+    shells = {_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES}
     jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
+    jobs.append(partial(_network, site_dir, graph))
     jobs += [partial(_fill, site_dir, templates, section) for section in IN_PLACE if section not in own]
     jobs += [partial(_programs, site_dir, None), *(partial(_programs, site_dir, schema) for schema in graph.schemas)]
     jobs += [partial(_export, site_dir, name, make) for name, make in _exports(templates)]
     jobs += [partial(_stamp, site_dir, shells, make) for make in _stamped(templates)]
-    written = in_parallel(lambda job: job(), jobs)
+    written = in_parallel(lambda job: job(), jobs, done=_tenths(len(jobs), progress))
     for shape in ARCHETYPES:
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
     return tuple(sorted(address for address in written if address is not None))
+
+
+def _tenths(total: int, progress: Callable[[str], None]) -> Callable[[int], None]:
+    """Tells after each tenth of a long build how far it is."""
+    told = 0
+
+    def done(number: int) -> None:
+        nonlocal told
+        if total >= _LONG and number * 10 // total > told:
+            told = number * 10 // total
+            progress(f"{number:,} of {total:,} files stamped")
+
+    return done
 
 
 def _make_ready(site_dir: Path, *, searches: bool) -> None:
@@ -159,14 +196,21 @@ def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
     return tidy(mended(with_box(html, root) if searches else html), root, scripts)
 
 
-def _head_of_home(site_dir: Path, graph: Graph, settings: SiteSettings) -> None:
-    """What programs look for in the home page, whoever wrote it."""
-    home = site_dir / "index.html"
-    if home.exists():
-        held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
-        held += "" if settings.url is None else alternate(ATOM, FEED, settings.name)
-        html = home.read_text(encoding="utf-8")
-        home.write_text(html.replace("</head>", f"{held}</head>", 1), encoding="utf-8")
+def _home(site_dir: Path, templates: Templates) -> None:
+    """What is new in the catalog where a page asks for it, and what programs look for in the home page."""
+    graph, settings = templates.graph, templates.settings
+    held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
+    held += "" if settings.url is None else alternate(ATOM, FEED, settings.name)
+    for file in sorted(site_dir.rglob("index.html")):
+        html = file.read_text(encoding="utf-8")
+        address = "" if file.parent == site_dir else file.parent.relative_to(site_dir).as_posix() + "/"
+        asks = HOME.search(html)
+        if asks is not None:
+            html = html[: asks.start()] + section_body(templates, "home", address) + html[asks.end() :]
+        if not address:
+            html = html.replace("</head>", f"{held}</head>", 1)
+        if asks is not None or not address:
+            file.write_text(html, encoding="utf-8")
 
 
 def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
@@ -196,6 +240,10 @@ def _export(site_dir: Path, name: str, make: Callable[[], str]) -> None:
 
 def _facets(site_dir: Path, graph: Graph) -> None:
     _write(site_dir / "catalog" / "facets.json", facets.dump(facets.columns(graph)))
+
+
+def _network(site_dir: Path, graph: Graph) -> None:
+    _write(site_dir / "catalog" / "network.json", network_json(graph))
 
 
 def _stamp(site_dir: Path, shells: Mapping[tuple[str, int], Shell], make: Callable[[], Page]) -> str:
@@ -255,6 +303,8 @@ def _section_body(templates: Templates, section: str) -> str:
             return listing(templates, kind, nodes, 1).body
     if section in GROUPS:
         return group_listing(templates, section, 1).body
+    if section == "network":
+        return network_body(templates)
     return section_body(templates, section, f"{section}/")
 
 

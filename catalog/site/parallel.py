@@ -31,10 +31,10 @@ _BLOCK = 100
 _shared: tuple[Callable[[object], object], Sequence[object]] | None = None
 
 
-def in_parallel(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
+def in_parallel(work: Callable[[T], R], things: Sequence[T], *, done: Callable[[int], None] | None = None) -> list[R]:
     """``[work(thing) for thing in things]``, in any order. The results, not the things, must be picklable.
 
-    An exception of ``work`` comes through as it is.
+    ``done`` is told now and then how many are done. An exception of ``work`` comes through as it is.
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
     workers = min(_cores(), 8)
@@ -43,8 +43,12 @@ def in_parallel(work: Callable[[T], R], things: Sequence[T]) -> list[R]:
     _shared = (work, things)  # type: ignore[assignment]
     try:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-            blocks = pool.map(_block, range(0, len(things), _BLOCK))
-            return [result for block in blocks for result in block]  # type: ignore[misc]
+            results: list[R] = []
+            for block in pool.map(_block, range(0, len(things), _BLOCK)):
+                results.extend(block)  # type: ignore[arg-type]
+                if done is not None:
+                    done(len(results))
+            return results
     finally:
         _shared = None
 

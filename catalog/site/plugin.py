@@ -1,14 +1,11 @@
-"""The MkDocs plugin: a thin trigger. It adds archetypes, and hands the rendered site to :mod:`catalog.site.build`."""
+"""The MkDocs plugin: a thin trigger. It adds archetypes, and hands the rendered site to :mod:`catalog.site.finish`."""
 
 from __future__ import annotations
 
 import gc
 import logging
-import os
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from mkdocs.config import config_options as options
 from mkdocs.config.base import Config
@@ -21,37 +18,24 @@ from mkdocs.structure.pages import Page
 
 from catalog import resources
 from catalog.config import read_settings
-from catalog.errors import CatalogError, StoreBusy
-from catalog.graph import Graph
-from catalog.site import build, search
-from catalog.site.pages.sections import section_body
+from catalog.errors import CatalogError
+from catalog.site import build
+from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.settings import SiteSettings
-from catalog.site.sitemap import write_sitemap
-from catalog.site.templates import Templates
-from catalog.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure import StructureItem
     from mkdocs.structure.files import Files
     from mkdocs.structure.nav import Navigation
 
-    from catalog.config import CatalogSettings
-    from catalog.site.previews import Previews
+    from catalog.graph import Graph
 
 __all__ = ["CatalogConfig", "CatalogPlugin"]
 
 log = logging.getLogger("mkdocs.plugins.catalog")
 
-HOME_MARK: Final = "<!-- catalog:home -->"
-_ASSETS: Final = "assets/catalog"
-_FELT: Final = 0.1
-"""Seconds."""
 _SECTION_FILES: Final = {f"{section}/index.md": place for place, section in enumerate(build.IN_PLACE)}
-_HOME: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{HOME_MARK}\n"
 
 
 class CatalogConfig(Config):  # type: ignore[no-untyped-call]
@@ -72,7 +56,6 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._own: frozenset[str] = frozenset()
-        self._written: dict[str, str] = {}
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
         """Being here keeps this object alive between the rebuilds of ``mkdocs serve``."""
@@ -84,32 +67,18 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             raise PluginError("catalog: its pages need directory URLs; remove use_directory_urls: false")
         if self._graph is None:
             try:
-                self._graph = self._read(config)
+                settings = read_settings(dict(self.config), _folder(config))
+                self._graph = read_graph(settings, crawls=bool(self.config.crawl))
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
             gc.freeze()  # the graph lives as long as the process: not to be searched for garbage again and again
-        config.extra_css.insert(0, f"{_ASSETS}/catalog.css")  # the owner's own come after it
-        script = ExtraScriptValue(f"{_ASSETS}/catalog.js")
-        script.load_dict({"path": f"{_ASSETS}/catalog.js", "type": "module"})
+        config.extra_css.insert(0, f"{ASSETS}/catalog.css")  # the owner's own come after it
+        script = ExtraScriptValue(f"{ASSETS}/catalog.js")
+        script.load_dict({"path": f"{ASSETS}/catalog.js", "type": "module"})
         config.extra_javascript.append(script)
-        if self._searches and any(name.split("/")[-1] == "search" for name in config.plugins):
+        if self.config.search and any(name.split("/")[-1] == "search" for name in config.plugins):
             log.warning("the catalog has its own search: remove the plugin 'search', or set catalog's `search: false`")
         return config
-
-    @property
-    def _searches(self) -> bool:
-        return bool(self.config.search)
-
-    def _read(self, config: MkDocsConfig) -> Graph:
-        settings = read_settings(dict(self.config), _folder(config))
-        crawls = self.config.crawl and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
-        with Store.open(settings.store) as store:
-            if crawls:
-                _crawl(settings, store)
-            else:  # what is denied now is not shown, whenever it was crawled
-                store.configure([str(source) for source in settings.sources], settings.deny)
-            with _timed("reading the store"):
-                return Graph.from_store(store)
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
         """Add the archetypes, the sections' pages, the assets, and a home page where there is none."""
@@ -124,9 +93,9 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             files.append(File.generated(config, path, content=text, inclusion=level))
         self._own = frozenset(own)
         if not any(files.get_file_from_path(name) for name in ("index.md", "README.md", "index.html")):
-            files.append(File.generated(config, "index.md", content=_HOME.format(config.site_name)))
+            files.append(File.generated(config, "index.md", content=HOME_PAGE.format(config.site_name)))
         for asset in sorted((resources.templates() / "assets").iterdir()):
-            uri = f"{_ASSETS}/{asset.name}"
+            uri = f"{ASSETS}/{asset.name}"
             if files.get_file_from_path(uri) is None:  # the owner's docs may replace any of them
                 files.append(File.generated(config, uri, abs_src_path=str(asset)))
         return files
@@ -138,69 +107,28 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             nav.items = sorted(map(_unfolded, nav.items), key=_place)
         return nav
 
-    def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-        """Put what is new where a page asks for it; keep hand-written pages for the index."""
-        del files
-        if HOME_MARK in html:
-            templates = Templates(self._loaded, _site_settings(config))
-            html = html.replace(HOME_MARK, section_body(templates, "home", page.url.removeprefix("./")))
-        elif page.file.generated_by is None:
-            self._written[page.url.removeprefix("./")] = search.hand_written(str(page.title or ""), html)
-        return html
+    def on_page_markdown(self, markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+        """The mark for what is new, in a form that no plugin takes for a comment."""
+        del page, config, files
+        return markdown.replace(build.HOME_MARK, build.HOME_ELEMENT)
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Stamp the pages and build the index."""
-        site_dir = Path(config.site_dir)
+        assert self._graph is not None  # noqa: S101 - on_config has read it
         try:
-            with _timed("previews"):
-                previews = self._previews(config)
-            with _timed("pages"):
-                pages = build.build_pages(
-                    self._loaded, site_dir, settings=_site_settings(config), own=self._own, previews=previews
-                )
-            if config.site_url:
-                with _timed("sitemap"):
-                    entries = self._addresses(site_dir, set(pages))
-                    write_sitemap(site_dir, config.site_url.rstrip("/") + "/", entries)
-            if self._searches:
-                with _timed("text index"):
-                    search.build_index(self._loaded, self._written, site_dir)
+            settings = read_settings(dict(self.config), _folder(config))
+            finish_site(self._graph, Path(config.site_dir), settings=settings, site=self._site(config), own=self._own)
         except CatalogError as error:
             raise PluginError(f"catalog: {error}") from error
-        log.info("Catalog: %d pages", len(pages))
 
-    def _previews(self, config: MkDocsConfig) -> Previews | None:
-        """The first samples of datasets, where they are asked for."""
-        settings = read_settings(dict(self.config), _folder(config))
-        if settings.previews is None:
-            return None
-        from catalog.site.previews import gather
-
-        return gather(self._loaded, settings, progress=log.info)
-
-    def _addresses(self, site_dir: Path, stamped: set[str]) -> list[tuple[str, datetime | None]]:
-        from catalog.site.facets import address_of, rows
-
-        changed = {address_of(node): node.updated for node in rows(self._loaded)}
-        ours = [*(f"{section}/" for section in build.IN_PLACE), *stamped]
-        every = {"", *self._written, *ours} if (site_dir / "index.html").exists() else {*self._written, *ours}
-        return [(address, changed.get(address)) for address in sorted(every)]
-
-    @property
-    def _loaded(self) -> Graph:
-        if self._graph is None:
-            raise PluginError("catalog: the store hasn't been read")
-        return self._graph
-
-
-@contextmanager
-def _timed(part: str) -> Iterator[None]:
-    """Tell in the log how long a part of the build took, where it took long enough to be felt."""
-    begun = time.perf_counter()
-    yield
-    seconds = time.perf_counter() - begun
-    if seconds >= _FELT:
-        log.info("Catalog: %s took %.1f s", part, seconds)
+    def _site(self, config: MkDocsConfig) -> SiteSettings:
+        return SiteSettings(
+            name=config.site_name,
+            description=config.site_description or "",
+            url=config.site_url.rstrip("/") + "/" if config.site_url else None,
+            base=_folder(config),
+            search=bool(self.config.search),
+        )
 
 
 def _unfolded(item: StructureItem) -> StructureItem:
@@ -222,29 +150,3 @@ def _place(item: StructureItem) -> int:
 
 def _folder(config: MkDocsConfig) -> Path:
     return Path(config.config_file_path or "mkdocs.yml").resolve().parent
-
-
-def _site_settings(config: MkDocsConfig) -> SiteSettings:
-    url = config.site_url.rstrip("/") + "/" if config.site_url else None
-    return SiteSettings(
-        name=config.site_name,
-        description=config.site_description or "",
-        url=url,
-        base=_folder(config),
-        search=bool(config.plugins["catalog"].config.search),
-    )
-
-
-def _crawl(settings: CatalogSettings, store: Store) -> None:
-    from catalog.crawl import crawl
-
-    try:
-        report: Any = crawl(settings, store, progress=log.info)
-    except StoreBusy as error:  # what it has is whole all the same
-        log.warning("catalog: %s; the site is built from what it has so far", error.what)
-        store.configure([str(source) for source in settings.sources], settings.deny)
-        return
-    for line in report.lines():
-        log.info("Catalog: %s", line)
-    if report.failed:
-        log.warning("the catalog's sources could not all be read; what the store had of them is shown")

@@ -1,0 +1,149 @@
+"""From a site that somebody's generator rendered to the finished catalog: pages, sitemap, text index.
+
+MkDocs calls it through our plugin, Zensical through :mod:`catalog.site.zensical`; what is here knows neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import StoreBusy
+from catalog.graph import Graph
+from catalog.site import build, search
+from catalog.site.facets import address_of, rows
+from catalog.site.sitemap import write_sitemap
+from catalog.site.size import site_size
+from catalog.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from catalog.config import CatalogSettings
+    from catalog.site.previews import Previews
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["ASSETS", "HOME_PAGE", "finish_site", "read_graph"]
+
+log = logging.getLogger("mkdocs.plugins.catalog")
+
+ASSETS: Final = "assets/catalog"
+"""Where the catalog's style and scripts lie in the site."""
+HOME_PAGE: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{build.HOME_MARK}\n"
+"""The home page of a site that has none."""
+_FELT: Final = 0.1
+"""Seconds from which on a part of the build is told of."""
+_CONTENT: Final = re.compile(r'<article class="md-content__inner[^>]*>(.*)</article>', re.DOTALL)
+_TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
+
+
+def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
+    """The catalog, after a crawl where one is wanted. What is denied now is not shown, whenever it was crawled."""
+    crawls = crawls and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
+    with Store.open(settings.store) as store:
+        if crawls:
+            _crawl(settings, store)
+        else:
+            store.configure([str(source) for source in settings.sources], settings.deny)
+        with _timed("reading the store"):
+            return Graph.from_store(store)
+
+
+def finish_site(
+    graph: Graph,
+    site_dir: Path,
+    *,
+    settings: CatalogSettings,
+    site: SiteSettings,
+    own: frozenset[str] = frozenset(),
+) -> None:
+    """Make the catalog of a rendered site. ``own`` are sections whose page the site's owner wrote."""
+    with _timed("previews"):
+        previews = _previews(graph, settings)
+    written = _hand_written(site_dir, own)
+    with _timed("pages"):
+        pages = build.build_pages(
+            graph,
+            site_dir,
+            settings=site,
+            own=own,
+            previews=previews,
+            progress=lambda line: log.info("Catalog: %s", line),
+        )
+    if site.url is not None:
+        with _timed("sitemap"):
+            write_sitemap(site_dir, site.url, _addresses(graph, site_dir, {*pages, *written}))
+    if site.search:
+        with _timed("text index"):
+            search.build_index(graph, written, site_dir)
+    size = site_size(site_dir)
+    log.info("Catalog: %d pages; the site has %s", len(pages), size)
+    warning = size.warning(len(graph.datasets))
+    if warning is not None:
+        log.warning("Catalog: %s", warning)
+
+
+def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, str]:
+    """The owner's own pages for the index, by address, as they were rendered without the frame around them."""
+    ours = {section for section in build.IN_PLACE if section not in own}
+    found = {}
+    for file in sorted(site_dir.rglob("index.html")):
+        address = file.parent.relative_to(site_dir).as_posix() + "/"
+        if address.partition("/")[0] in ours or build.HIDDEN_FOLDER in address:
+            continue
+        content = _CONTENT.search(file.read_text(encoding="utf-8"))
+        if content is not None and not build.HOME.search(content[1]):
+            title = _TITLE.search(content[1])
+            words = re.sub(r"<[^>]+>", "", title[1]).replace("¶", "").strip() if title is not None else address
+            found[address.removeprefix("./")] = search.hand_written(words, content[1])
+    return found
+
+
+def _addresses(graph: Graph, site_dir: Path, made: set[str]) -> list[tuple[str, datetime | None]]:
+    changed = {address_of(node): node.updated for node in rows(graph)}
+    every = {
+        *made,
+        *(f"{section}/" for section in build.IN_PLACE),
+        *([""] if (site_dir / "index.html").exists() else []),
+    }
+    return [(address, changed.get(address)) for address in sorted(every)]
+
+
+def _previews(graph: Graph, settings: CatalogSettings) -> Previews | None:
+    """The first samples of datasets, where they are asked for."""
+    if settings.previews is None:
+        return None
+    from catalog.site.previews import gather
+
+    return gather(graph, settings, progress=log.info)
+
+
+def _crawl(settings: CatalogSettings, store: Store) -> None:
+    from catalog.crawl import crawl
+
+    try:
+        report = crawl(settings, store, progress=log.info)
+    except StoreBusy as error:  # what it has is whole all the same
+        log.warning("catalog: %s; the site is built from what it has so far", error.what)
+        store.configure([str(source) for source in settings.sources], settings.deny)
+        return
+    for line in report.lines():
+        log.info("Catalog: %s", line)
+    if report.failed:
+        log.warning("the catalog's sources could not all be read; what the store had of them is shown")
+
+
+@contextmanager
+def _timed(part: str) -> Iterator[None]:
+    """Tell in the log how long a part of the build took, where it took long enough to be felt."""
+    begun = time.perf_counter()
+    yield
+    seconds = time.perf_counter() - begun
+    if seconds >= _FELT:
+        log.info("Catalog: %s took %.1f s", part, seconds)
