@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
@@ -36,7 +36,8 @@ from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
 
 __all__ = [
-    "SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source", "load_settings", "read_settings",
+    "SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source", "catalog_block", "load_config",
+    "load_settings", "read_settings",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
@@ -140,8 +141,8 @@ class CatalogSettings:
     base: Path = Path()
 
 
-def load_settings(mkdocs_yml: Path) -> CatalogSettings:
-    """The settings of a MkDocs configuration file. Raises :class:`InvalidConfig`."""
+def load_config(mkdocs_yml: Path) -> dict[str, Any]:
+    """A whole MkDocs configuration file; a value under a tag is None. Raises :class:`InvalidConfig`."""
     try:
         config = yaml.load(mkdocs_yml.read_bytes(), Loader=_Loader)  # noqa: S506 — a SafeLoader
     except OSError as error:
@@ -151,7 +152,12 @@ def load_settings(mkdocs_yml: Path) -> CatalogSettings:
         mark = getattr(error, "problem_mark", None)
         where = str(mkdocs_yml) if mark is None else f"{mkdocs_yml}:{mark.line + 1}"
         raise InvalidConfig(f"not YAML: {getattr(error, 'problem', None) or 'unreadable'}", where=where) from None
-    block = _block(config.get("plugins") if isinstance(config, dict) else None)
+    return config if isinstance(config, dict) else {}
+
+
+def load_settings(mkdocs_yml: Path) -> CatalogSettings:
+    """The settings of a MkDocs configuration file. Raises :class:`InvalidConfig`."""
+    block = catalog_block(load_config(mkdocs_yml))
     if block is None:
         raise InvalidConfig("no catalog plugin", where=str(mkdocs_yml), hint="add '- catalog:' under plugins:")
     try:
@@ -263,8 +269,9 @@ def _variable(name: str) -> str | None:
     return os.environ.get(name) or None
 
 
-def _block(plugins: object) -> Mapping[str, object] | None:
+def catalog_block(config: Mapping[str, Any]) -> Mapping[str, object] | None:
     """The options of our plugin, wherever MkDocs lets them stand; None when it isn't there."""
+    plugins = config.get("plugins")
     entries = plugins if isinstance(plugins, list) else [plugins]
     for entry in entries:
         if entry == "catalog":

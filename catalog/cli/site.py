@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -94,11 +95,15 @@ def _settings(config_file: Path) -> CatalogSettings:
 @CONFIG
 @click.option("--no-crawl", is_flag=True, help="Build from the store as it is.")
 @click.option("--strict", is_flag=True, help="Let MkDocs treat its warnings as errors.")
-def build(config_file: Path, *, no_crawl: bool, strict: bool) -> None:
+@click.option("--zensical", is_flag=True, help="Let Zensical render in MkDocs's place.")
+def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool) -> None:
     """Crawl, then build the site with MkDocs.
 
     Example: catalog build --no-crawl
     """
+    if zensical:
+        _zensical(config_file, no_crawl=no_crawl, strict=strict)
+        return
     _mkdocs("build", config_file, no_crawl=no_crawl, extra=["--strict"] if strict else [])
 
 
@@ -112,6 +117,18 @@ def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
     Example: catalog serve -a 127.0.0.1:8080
     """
     _mkdocs("serve", config_file, no_crawl=no_crawl, extra=["--dev-addr", address])
+
+
+def _zensical(config_file: Path, *, no_crawl: bool, strict: bool) -> None:
+    from catalog.site.zensical import build_with_zensical
+
+    if strict:
+        raise click.UsageError("--strict is MkDocs's; Zensical has none that fits")
+    if no_crawl:
+        os.environ["CATALOG_NO_CRAWL"] = "1"
+    logging.basicConfig(level=logging.INFO, format="%(levelname)-7s -  %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    click.echo(f"built {build_with_zensical(config_file)}", err=True)
 
 
 def _mkdocs(command: str, config_file: Path, *, no_crawl: bool, extra: Sequence[str]) -> NoReturn:

@@ -1,0 +1,146 @@
+"""The same site with Zensical in MkDocs's place: it renders the shells, everything else is ours.
+
+Zensical reads ``mkdocs.yml`` and runs no plugin of MkDocs. So a project is laid out for it, beside the owner's: their
+configuration as it is under a few settings of ours, their pages together with the archetypes. What it renders from that
+is finished as a site of MkDocs is.
+
+::
+
+    project/ owner.yml       the owner's mkdocs.yml, as it is
+             mkdocs.yml      INHERIT: owner.yml, and where things are
+             docs/           the owner's, the archetypes, the assets
+             …               links to all else that lies beside the owner's mkdocs.yml
+             site/           what Zensical renders
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog import resources
+from catalog.config import catalog_block, load_config, load_settings
+from catalog.errors import BuildError, MissingExtra
+from catalog.site import build
+from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.settings import SiteSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["build_with_zensical"]
+
+_HOMES: Final = ("index.md", "README.md")
+_SECONDS: Final = 600
+
+
+def build_with_zensical(config_file: Path) -> Path:
+    """Crawl, let Zensical render, and finish the site; where it lies.
+
+    Raises :class:`MissingExtra` where there is no Zensical, :class:`BuildError` with its words when it fails.
+    """
+    if find_spec("zensical") is None:
+        raise MissingExtra("Zensical is not installed", hint='pip install "atdata-catalog[zensical]"')
+    settings = load_settings(config_file)
+    owner = load_config(config_file)
+    base = config_file.resolve().parent
+    block = catalog_block(owner) or {}
+    graph = read_graph(settings, crawls=bool(block.get("crawl", True)))
+    target = base / str(owner.get("site_dir") or "site")
+    with TemporaryDirectory(prefix="catalog-zensical-") as folder:
+        project = Path(folder)
+        own = _lay_out(project, config_file, base, owner)
+        _run(project)
+        url = owner.get("site_url")
+        site = SiteSettings(
+            name=str(owner.get("site_name") or "Catalog"),
+            description=str(owner.get("site_description") or ""),
+            url=str(url).rstrip("/") + "/" if url else None,
+            base=base,
+            search=bool(block.get("search", True)),
+        )
+        finish_site(graph, project / "site", settings=settings, site=site, own=own)
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(project / "site", target)
+    return target
+
+
+def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, Any]) -> frozenset[str]:
+    """The project for Zensical; the sections whose page the owner wrote."""
+    docs = base / str(owner.get("docs_dir") or "docs")
+    places = {docs.resolve(), (base / str(owner.get("site_dir") or "site")).resolve(), config_file.resolve()}
+    for entry in base.iterdir():
+        if entry.resolve() not in places and entry.name not in {"owner.yml", "mkdocs.yml", "docs", "site"}:
+            (project / entry.name).symlink_to(entry.resolve())
+    shutil.copy(config_file, project / "owner.yml")
+    if docs.is_dir():
+        shutil.copytree(docs, project / "docs")
+    else:
+        (project / "docs").mkdir()
+    written = {
+        path.relative_to(project / "docs").as_posix() for path in (project / "docs").rglob("*") if path.is_file()
+    }
+    own = set()
+    for path, text, _ in build.sources():
+        if path in written:
+            own.add(path.removesuffix("/index.md"))
+        else:
+            _write(project / "docs" / path, text)
+    if not written.intersection(_HOMES):
+        _write(project / "docs" / "index.md", HOME_PAGE.format(owner.get("site_name") or "Catalog"))
+    for asset in sorted((resources.templates() / "assets").iterdir()):
+        place = project / "docs" / ASSETS / asset.name
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(asset, place)
+    _write(project / "mkdocs.yml", json.dumps(_overrides(owner, written), default=str))
+    return frozenset(own)
+
+
+def _overrides(owner: Mapping[str, Any], written: set[str]) -> dict[str, object]:
+    """Where things are; JSON is YAML too."""
+    sections = [f"{section}/index.md" for section in build.IN_PLACE if section != "status"]
+    pages = sorted(path for path in written if path.endswith(".md") and path not in {*_HOMES, *sections})
+    home = next((name for name in _HOMES if name in written), "index.md")
+    return {
+        "INHERIT": "owner.yml",
+        "docs_dir": "docs",
+        "site_dir": "site",
+        "use_directory_urls": True,
+        "plugins": [],
+        "extra_css": [f"{ASSETS}/catalog.css", *(owner.get("extra_css") or [])],
+        "extra_javascript": [
+            *(owner.get("extra_javascript") or []),
+            {"path": f"{ASSETS}/catalog.js", "type": "module"},
+        ],
+        # Without one, every archetype would stand in it.
+        "nav": owner.get("nav") or [{"Home": home}, *sections, *pages],
+    }
+
+
+def _run(project: Path) -> None:
+    command = [sys.executable, "-m", "zensical", "build", "--config-file", "mkdocs.yml"]
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            command, cwd=project, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"Zensical took more than {_SECONDS} seconds") from None
+    if done.returncode != 0:
+        words = (done.stdout + done.stderr).strip().splitlines()
+        raise BuildError(f"Zensical failed: {words[-1] if words else f'exit code {done.returncode}'}")
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
