@@ -25,7 +25,7 @@ from catalog.records import Dataset, Label, Lens, LensVerification, Record, Sche
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -104,6 +104,10 @@ class SchemaNode(_Node[Schema]):
     datasets: list[DatasetNode] = field(default_factory=list)
     lenses_from: list[LensNode] = field(default_factory=list)
     lenses_to: list[LensNode] = field(default_factory=list)
+    onward: tuple[LensNode, ...] = ()
+    """Of the lenses from here one to each schema: a vouched one where there is one. Vouched ones first, then by URI."""
+    back: tuple[LensNode, ...] = ()
+    """The same for the lenses that lead here, one from each schema."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -134,6 +138,11 @@ class LensNode(_Node[Lens]):
     source: SchemaNode | None = None
     target: SchemaNode | None = None
     verifications: list[VerificationNode] = field(default_factory=list)
+
+    @property
+    def vouched(self) -> bool:
+        """Whether somebody verified it as its record stands now."""
+        return any(found.record.lens_commit == self.cid for found in self.verifications)
 
 
 Node: TypeAlias = DatasetNode | SchemaNode | LensNode
@@ -272,6 +281,13 @@ class _Builder:
                 lens.source.lenses_from.append(lens)
             if lens.target is not None:
                 lens.target.lenses_to.append(lens)
+        self._link_words()
+        for schema in self.schemas.values():
+            schema.onward = _best(schema.lenses_from, lambda lens: lens.target)
+            schema.back = _best(schema.lenses_to, lambda lens: lens.source)
+
+    def _link_words(self) -> None:
+        """What people say of others' records: labels, verifications."""
         for label in self.labels:
             named = self.datasets.get(str(label.record.dataset))
             # A label is the publisher's own word: others may not name somebody's dataset.
@@ -331,6 +347,16 @@ def _kin(
                 yield 2, by_schema[neighbour]
     for tag in dataset.record.tags:
         yield 1, by_tag[tag]
+
+
+def _best(lenses: list[LensNode], far: Callable[[LensNode], SchemaNode | None]) -> tuple[LensNode, ...]:
+    """One lens for each schema at their far ends, the best first."""
+    found: dict[SchemaNode, LensNode] = {}
+    for lens in sorted(lenses, key=lambda lens: (not lens.vouched, str(lens.uri))):
+        end = far(lens)
+        if end is not None:
+            found.setdefault(end, lens)
+    return tuple(found.values())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ function startTabs(box) {
   const list = document.createElement("div");
   list.className = "cat-tabs__list";
   list.setAttribute("role", "tablist");
-  list.setAttribute("aria-label", "Ways to load it");
+  list.setAttribute("aria-label", box.dataset.label ?? "Ways to load it");
   const tabs = panels.map((panel, number) => {
     const tab = document.createElement("button");
     Object.assign(tab, { type: "button", id: `${group}-tab-${number}`, textContent: panel.dataset.tab });
@@ -144,6 +144,7 @@ function start() {
   document.querySelectorAll("[data-ways]").forEach((box) => startPrograms(box, startCopying));
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);
+  if (document.querySelector("[data-code]")) import("./code.js").then((module) => module.startCode(startCopying));
   document.querySelectorAll("[data-record]").forEach(startRecord);
   document.querySelectorAll("[data-catalog-search]").forEach(startSearch);
   const browse = document.querySelector("[data-catalog-browse]");

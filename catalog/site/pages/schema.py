@@ -1,29 +1,99 @@
-"""A schema's page: its fields, its code, its versions, and what uses it."""
+"""A schema's page: its fields, its code, its versions, what uses it, and where lenses lead from it.
+
+::
+
+    schemas/…/index.html    Python is in the page
+    code.py  code.pydantic.py  code.ts  code.rs  code.schema.json    what ``catalog codegen`` gives
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.codegen import python_class
+from catalog.codegen import MAX_FIELDS, generate
+from catalog.identifiers import class_name, snake_case
+from catalog.site import versions
+from catalog.site.fieldrows import field_rows
 from catalog.site.highlight import highlight
+from catalog.site.pages.network import address_of
+from catalog.site.ways import ways
 
 if TYPE_CHECKING:
     from catalog.graph import SchemaNode
     from catalog.site.templates import Page, Templates
 
-__all__ = ["schema_page"]
+__all__ = ["CODE", "Code", "schema_page"]
 
 _MOST_LISTED: Final = 12
+_MOST_LENSES: Final = 50
+_MOST_VERSIONS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A language: as ``catalog codegen`` and as people call it, and the end of its file's name."""
+
+    language: str
+    label: str
+    suffix: str
+
+    @property
+    def file(self) -> str:
+        """Its file beside the page."""
+        return f"code.{self.suffix}"
+
+
+CODE: Final = (
+    Code(language="python", label="Python", suffix="py"),
+    Code(language="pydantic", label="Pydantic", suffix="pydantic.py"),
+    Code(language="typescript", label="TypeScript", suffix="ts"),
+    Code(language="rust", label="Rust", suffix="rs"),
+    Code(language="jsonschema", label="JSON Schema", suffix="schema.json"),
+)
 
 
 def schema_page(templates: Templates, node: SchemaNode) -> Page:
     """The page of one version of a schema."""
-    code = python_class(node.record.sample_type, uri=None if node.draft else str(node.uri), cid=node.cid)
+    sample_type = node.record.sample_type
+    files = _code(node)
+    before, others = versions.others(node)
+    onward, more_onward = ways(node)
+    back, more_back = ways(node, backwards=True)
     return templates.record_page(
         node,
-        fields=templates.fields(node),
-        code=highlight(code, "python"),
+        files=files,
+        fields=field_rows(sample_type),
+        codes=CODE if files else (),
+        code=highlight(str(files[0][1]), "python") if files else None,
+        stem=snake_case(class_name(sample_type.name)) or "sample",
+        newest=node.versions[0],
+        listed=_listed(node),
+        before=before,
+        others=others,
         datasets=node.datasets[:_MOST_LISTED],
         dataset_total=len(node.datasets),
-        lenses=(*node.lenses_from, *node.lenses_to)[:_MOST_LISTED],
+        lenses_from=node.lenses_from[:_MOST_LENSES],
+        lenses_to=node.lenses_to[:_MOST_LENSES],
+        # A single step is told by the lenses themselves.
+        onward=tuple(way for way in onward if len(way.lenses) > 1),
+        back=tuple(way for way in back if len(way.lenses) > 1),
+        more_onward=more_onward,
+        more_back=more_back,
+        network=address_of(node),
     )
+
+
+def _code(node: SchemaNode) -> tuple[tuple[str, str], ...]:
+    """Each language's file; none for a type of too many fields: it would be megabytes."""
+    if len(node.record.sample_type.fields) > MAX_FIELDS:
+        return ()
+    uri = None if node.draft else str(node.uri)
+    cid = None if node.draft else node.cid
+    return tuple((code.file, generate(node.record.sample_type, code.language, uri=uri, cid=cid)) for code in CODE)
+
+
+def _listed(node: SchemaNode) -> tuple[SchemaNode, ...]:
+    """The newest versions, and this one."""
+    newest = node.versions[:_MOST_VERSIONS]
+    return newest if node in newest else (*newest, node)

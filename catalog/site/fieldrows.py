@@ -1,0 +1,128 @@
+"""A sample type's fields as rows of a table: what stands in which column, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.sampletype import Array, List, type_text
+
+if TYPE_CHECKING:
+    from catalog.sampletype import Field, FieldType, SampleType
+
+__all__ = ["MOST", "FieldRow", "Fields", "PairedRow", "field_row", "field_rows", "paired"]
+
+MOST: Final = 300
+"""Rows of one table. A schema may have 10,000 fields; the record beside the page has them all."""
+
+_FORMATS: Final = {
+    "ndarrayBytes": "array",
+    "sparseBytes": "sparse array",
+    "structuredBytes": "structured array",
+    "arrowTensor": "Arrow tensor",
+    "safetensors": "safetensors",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRow:
+    """A field. ``kind`` is its type without what ``dtype`` and ``shape`` say of an array; ``text`` is all in short."""
+
+    name: str
+    text: str
+    kind: str
+    dtype: str | None
+    shape: str | None
+    optional: bool
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """The rows of a table, and how many fields there are in all."""
+
+    rows: tuple[FieldRow, ...]
+    total: int
+
+    @property
+    def arrays(self) -> bool:
+        """Whether there is an array among them."""
+        return any(row.dtype is not None for row in self.rows)
+
+    @property
+    def described(self) -> bool:
+        """Whether any says what it means."""
+        return any(row.description for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedRow:
+    """A field of either end of a lens. ``fate`` is ``kept``, ``changed``, ``dropped`` or ``new``, by its name."""
+
+    name: str
+    source: FieldRow | None
+    target: FieldRow | None
+    fate: str
+
+
+def field_rows(sample_type: SampleType, most: int = MOST) -> Fields:
+    """The first fields of a sample type."""
+    return Fields(rows=tuple(map(field_row, sample_type.fields[:most])), total=len(sample_type.fields))
+
+
+def field_row(field: Field) -> FieldRow:
+    """One field."""
+    array = _array(field.type)
+    return FieldRow(
+        name=field.name,
+        text=type_text(field.type),
+        kind=_kind(field.type),
+        dtype=None if array is None else array.dtype or "any",
+        shape=None if array is None else _shape(array),
+        optional=field.optional,
+        description=field.description,
+    )
+
+
+def paired(source: SampleType, target: SampleType, most: int = MOST) -> tuple[tuple[PairedRow, ...], int]:
+    """The fields of two sample types matched by their names: the source's in their order, then what is new."""
+    there = {field.name: field for field in target.fields}
+    here = {field.name: field for field in source.fields}
+    names = [*here, *(name for name in there if name not in here)]
+    return tuple(_pair(name, here.get(name), there.get(name)) for name in names[:most]), len(names)
+
+
+def _pair(name: str, source: Field | None, target: Field | None) -> PairedRow:
+    if source is None or target is None:
+        fate = "dropped" if target is None else "new"
+    else:
+        fate = "kept" if (source.type, source.optional) == (target.type, target.optional) else "changed"
+    return PairedRow(
+        name=name,
+        source=None if source is None else field_row(source),
+        target=None if target is None else field_row(target),
+        fate=fate,
+    )
+
+
+def _array(type_: FieldType) -> Array | None:
+    while isinstance(type_, List):
+        type_ = type_.item
+    return type_ if isinstance(type_, Array) else None
+
+
+def _kind(type_: FieldType) -> str:
+    if isinstance(type_, List):
+        return f"list[{_kind(type_.item)}]"
+    return _FORMATS[type_.format] if isinstance(type_, Array) else type_text(type_)
+
+
+def _shape(array: Array) -> str | None:
+    """``y 8 × x any``; the names alone where no length is known."""
+    names = array.dimensions or ()
+    if array.shape is None:
+        return " × ".join(names) if names else None
+    lengths = ["any" if length is None else str(length) for length in array.shape]
+    if len(names) == len(lengths):
+        lengths = [f"{name} {length}" for name, length in zip(names, lengths, strict=True)]
+    return " × ".join(lengths) if lengths else None

@@ -1,0 +1,182 @@
+"""Two versions of a schema side by side: what changed, for whom that matters, and whether the version says so.
+
+The verdicts are those of :mod:`catalog.sampletype.compatibility`, so of ``catalog compat``; here they get the words of
+a page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.sampletype import compare
+from catalog.sampletype.compatibility import Bump, Kind, Verdict
+from catalog.site import addresses
+from catalog.site.fieldrows import FieldRow, field_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.graph import SchemaNode
+    from catalog.sampletype import Change, Comparison, SampleType
+
+__all__ = ["NEIGHBOUR_ROWS", "OTHERS", "OTHER_ROWS", "ChangeRow", "Compared", "compared", "others"]
+
+OTHERS: Final = 20
+"""Versions that one is compared with, the newest; the one before it is always among them."""
+NEIGHBOUR_ROWS: Final = 100
+OTHER_ROWS: Final = 8
+_NAMED: Final = 12
+"""Names of unchanged fields."""
+_COMPARABLE: Final = 2000
+"""Fields of two versions together. Twenty versions with 10,000 fields each would take minutes to compare."""
+
+_BUMPS: Final = {
+    Bump.NONE: "Nothing changed",
+    Bump.PATCH: "These changes need a patch version",
+    Bump.MINOR: "These changes need a minor version",
+    Bump.MAJOR: "These changes need a major version",
+}
+_WHOLE: Final = {
+    Kind.DESCRIBED_TYPE: "The schema is described in other words.",
+    Kind.REORDERED: "The fields stand in another order; samples don’t mind.",
+    Kind.RENAMED_TYPE: "It is another schema by its name.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    """What happened to one field: how it was and is (``None``: not there), in words, and what it means for readers."""
+
+    name: str
+    before: FieldRow | None
+    after: FieldRow | None
+    says: tuple[str, ...]
+    hint: str | None
+    readers_of_old: Verdict
+    readers_of_new: Verdict
+    bump: Bump
+    redescribed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """An older version with a newer one. ``anchor`` is the place on the page of the one that isn't ``other``."""
+
+    old: SchemaNode
+    new: SchemaNode
+    other: SchemaNode
+    anchor: str
+    comparison: Comparison
+    rows: tuple[ChangeRow, ...]
+    row_total: int
+    whole: tuple[str, ...]
+    same: tuple[str, ...]
+    same_total: int
+
+    @property
+    def readings(self) -> tuple[tuple[Verdict, str], ...]:
+        """What code of each version may do with data of the other, in a sentence each."""
+        before, after = self.old.record.sample_type.version, self.new.record.sample_type.version
+        old, new = self.comparison.readers_of_old, self.comparison.readers_of_new
+        return (old, _reading(after, before, old)), (new, _reading(before, after, new))
+
+    @property
+    def needed(self) -> tuple[bool, str]:
+        """Whether the version keeps what it promises, and which one these changes need."""
+        before, after = self.old.record.sample_type.version, self.new.record.sample_type.version
+        complaint = self.comparison.needs(before, after)
+        said = _BUMPS[self.comparison.bump]
+        if complaint is not None:
+            return False, f"{said}: {complaint}."
+        return True, f"{said}." if self.comparison.bump is Bump.NONE else f"{said}, and {after} is one."
+
+
+def _reading(code: str, data: str, verdict: Verdict) -> str:
+    if verdict is Verdict.FINE:
+        return f"Code for {code} reads data written as {data}."
+    if verdict is Verdict.UNSURE:
+        return f"Code for {code} may read data written as {data}, but nobody can tell whether it still means the same."
+    return f"Code for {code} can’t read all data written as {data}."
+
+
+def others(node: SchemaNode) -> tuple[Compared | None, tuple[Compared, ...]]:
+    """A version compared with the one before it, and with the other newest ones, newest first."""
+    here = next(index for index, version in enumerate(node.versions) if version is node)
+    before = node.versions[here + 1] if here + 1 < len(node.versions) else None
+    rest = [version for version in node.versions[:OTHERS] if version is not node and version is not before]
+    taken: set[str] = set()
+    first = None if before is None else compared(node, before, taken, rows=NEIGHBOUR_ROWS)
+    newer = set(map(id, node.versions[:here]))
+    fields = len(node.record.sample_type.fields)
+    found = [
+        compared(node, version, taken, newer=id(version) in newer)
+        for version in rest
+        if fields + len(version.record.sample_type.fields) <= _COMPARABLE
+    ]
+    return first, tuple(found)
+
+
+def compared(
+    node: SchemaNode, other: SchemaNode, taken: set[str], *, newer: bool = False, rows: int = OTHER_ROWS
+) -> Compared:
+    """``node`` with ``other``, which is ``newer`` or older. At most ``rows`` fields; ``taken`` are anchors."""
+    old, new = (node, other) if newer else (other, node)
+    before, after = old.record.sample_type, new.record.sample_type
+    comparison = compare(before, after)
+    changed = list(_rows(comparison, before, after))
+    names = {row.name for row in changed}
+    same = [field.name for field in after.fields if field.name not in names]
+    return Compared(
+        old=old,
+        new=new,
+        other=other,
+        anchor=_anchor(other.record.sample_type.version, taken),
+        comparison=comparison,
+        rows=tuple(changed[:rows]),
+        row_total=len(changed),
+        whole=tuple(_WHOLE[change.kind] for change in comparison.changes if not change.field and change.kind in _WHOLE),
+        same=tuple(same[:_NAMED]),
+        same_total=len(same),
+    )
+
+
+def _anchor(version: str, taken: set[str]) -> str:
+    anchor = base = f"with-{addresses.safe(version)}"
+    number = 1
+    while anchor in taken:
+        number += 1
+        anchor = f"{base}-{number}"
+    taken.add(anchor)
+    return anchor
+
+
+def _rows(comparison: Comparison, old: SampleType, new: SampleType) -> Iterator[ChangeRow]:
+    before = {field.name: field for field in old.fields}
+    after = {field.name: field for field in new.fields}
+    groups: dict[str, list[Change]] = {}
+    for change in comparison.changes:
+        if change.kind not in _WHOLE:
+            groups.setdefault(_root(change.field, {*before, *after} if change.field.endswith("[]") else ()), []).append(
+                change
+            )
+    for name, changes in groups.items():
+        was, is_ = before.get(name), after.get(name)
+        yield ChangeRow(
+            name=name,
+            before=None if was is None else field_row(was),
+            after=None if is_ is None else field_row(is_),
+            says=tuple(change.rule.says for change in changes),
+            hint=next((change.hint for change in changes if change.hint), None),
+            readers_of_old=max(change.rule.readers_of_old for change in changes),
+            readers_of_new=max(change.rule.readers_of_new for change in changes),
+            bump=max(change.rule.bump for change in changes),
+            redescribed=any(change.kind is Kind.DESCRIBED for change in changes),
+        )
+
+
+def _root(path: str, names: set[str] | tuple[()]) -> str:
+    """The field whose items, or items' items, a change is about."""
+    while path.endswith("[]") and path not in names:
+        path = path.removesuffix("[]")
+    return path
