@@ -43,7 +43,8 @@ def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, objec
         "version": words.version(node),
         "datePublished": None if node.draft else figures.day(node.created),
         "dateModified": None if node.draft else figures.day(node.updated),
-        "includedInDataCatalog": {"@type": "DataCatalog", "name": settings.name, "url": settings.url},
+        "includedInDataCatalog": {"@type": "DataCatalog", "name": settings.name}
+        | ({} if settings.url is None else {"url": settings.url}),
         "distribution": [
             {"@type": "DataDownload", "contentUrl": shown(address), "encodingFormat": "application/x-tar"}
             for address, _ in list(words.web_shards(node))[:_MOST_SHARDS]
