@@ -56,7 +56,8 @@ def build_with_zensical(config_file: Path) -> Path:
     target = base / str(owner.get("site_dir") or "site")
     with TemporaryDirectory(prefix="catalog-zensical-") as folder:
         project = Path(folder)
-        own = _lay_out(project, config_file, base, owner)
+        search = bool(block.get("search", True))
+        own = _lay_out(project, config_file, base, owner, search=search)
         _run(project)
         url = owner.get("site_url")
         site = SiteSettings(
@@ -64,7 +65,7 @@ def build_with_zensical(config_file: Path) -> Path:
             description=str(owner.get("site_description") or ""),
             url=str(url).rstrip("/") + "/" if url else None,
             base=base,
-            search=bool(block.get("search", True)),
+            search=search,
         )
         finish_site(graph, project / "site", settings=settings, site=site, own=own)
         if target.exists():
@@ -74,7 +75,7 @@ def build_with_zensical(config_file: Path) -> Path:
     return target
 
 
-def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, Any]) -> frozenset[str]:
+def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, Any], *, search: bool) -> frozenset[str]:
     """The project for Zensical; the sections whose page the owner wrote."""
     docs = base / str(owner.get("docs_dir") or "docs")
     places = {docs.resolve(), (base / str(owner.get("site_dir") or "site")).resolve(), config_file.resolve()}
@@ -102,29 +103,28 @@ def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, A
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(asset, place)
-    _write(project / "mkdocs.yml", json.dumps(_overrides(owner, written), default=str))
+    _write(project / "mkdocs.yml", json.dumps(_overrides(owner, written, search=search)))
     return frozenset(own)
 
 
-def _overrides(owner: Mapping[str, Any], written: set[str]) -> dict[str, object]:
-    """Where things are; JSON is YAML too."""
-    sections = [f"{section}/index.md" for section in build.IN_PLACE if section != "status"]
-    pages = sorted(path for path in written if path.endswith(".md") and path not in {*_HOMES, *sections})
-    home = next((name for name in _HOMES if name in written), "index.md")
-    return {
+def _overrides(owner: Mapping[str, Any], written: set[str], *, search: bool) -> dict[str, object]:
+    """Where things are, as JSON, which is YAML too. Lists are added to the owner's."""
+    held: dict[str, object] = {
         "INHERIT": "owner.yml",
         "docs_dir": "docs",
         "site_dir": "site",
         "use_directory_urls": True,
-        "plugins": [],
-        "extra_css": [f"{ASSETS}/catalog.css", *(owner.get("extra_css") or [])],
-        "extra_javascript": [
-            *(owner.get("extra_javascript") or []),
-            {"path": f"{ASSETS}/catalog.js", "type": "module"},
-        ],
-        # Without one, every archetype would stand in it.
-        "nav": owner.get("nav") or [{"Home": home}, *sections, *pages],
+        "extra_css": [f"{ASSETS}/catalog.css"],
+        "extra_javascript": [{"path": f"{ASSETS}/catalog.js", "type": "module"}],
     }
+    if search:  # one search is enough
+        held["plugins"] = [{"search": {"enabled": False}}]
+    if not owner.get("nav"):  # or every archetype would stand in it
+        sections = [f"{section}/index.md" for section in build.IN_PLACE if section != "status"]
+        pages = sorted(path for path in written if path.endswith(".md") and path not in {*_HOMES, *sections})
+        home = next((name for name in _HOMES if name in written), "index.md")
+        held["nav"] = [{"Home": home}, *sections, *pages]
+    return held
 
 
 def _run(project: Path) -> None:

@@ -1,0 +1,92 @@
+"""The same site through Zensical: its shells, our pages."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.sitecatalog import CHANGED, MKDOCS, fill
+from tests.sitecatalog import build as build_with_mkdocs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+from catalog.cli import main
+
+HOME = "did-plc-ewvi7nxzyoun6zhxrhs64oiz"
+BODY = re.compile(r'<article class="cat-page.*?</article>', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """By Zensical, and by MkDocs."""
+    theirs = build_with_mkdocs(tmp_path_factory.mktemp("mkdocs"))
+    folder = tmp_path_factory.mktemp("zensical")
+    fill(folder / "store.sqlite")
+    (folder / "mkdocs.yml").write_text(MKDOCS % "true", encoding="utf-8")
+    (folder / "docs").mkdir()
+    (folder / "docs" / "guide.md").write_text("# Guide\n\nHow to read it: supercalifragilistic.\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["build", "--zensical", "--no-crawl"]) == 0
+    return folder / "site", theirs
+
+
+def test_every_page_of_ours_is_there_with_the_same_inside(sites: tuple[Path, Path]) -> None:
+    ours, theirs = sites
+    pages = {path.relative_to(theirs) for path in theirs.rglob("index.html")}
+    assert {path.relative_to(ours) for path in ours.rglob("index.html")} == pages
+    compared = 0
+    for page in pages:
+        inside = BODY.findall((theirs / page).read_text(encoding="utf-8"))
+        assert BODY.findall((ours / page).read_text(encoding="utf-8")) == inside, page
+        compared += len(inside)
+    assert compared > 15
+    for name in ("catalog.json", "feed.xml", "sitemap.xml", f"datasets/{HOME}/{CHANGED}/croissant.json"):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+
+
+def test_the_shell_is_zensicals_without_a_trace_of_the_archetypes(sites: tuple[Path, Path]) -> None:
+    ours, _ = sites
+    text = (ours / "datasets" / HOME / CHANGED / "index.html").read_text(encoding="utf-8")
+    assert 'content="zensical-' in text
+    assert "<title>Tidal recordings 0 - Tides</title>" in text
+    assert f'<link rel="canonical" href="https://tides.example/catalog/datasets/{HOME}/{CHANGED}/">' in text
+    assert text.count("<h1") == 1
+    for page in ours.rglob("*.html"):
+        assert "catalog-shell" not in page.read_text(encoding="utf-8").lower()
+        assert "CatalogShell" not in page.read_text(encoding="utf-8")
+    assert json.loads((ours / "catalog.json").read_text(encoding="utf-8"))["counts"]["datasets"] == 4
+
+
+def test_it_is_searched_and_browsed(sites: tuple[Path, Path], serve: Callable[[Path], str], page: Page) -> None:
+    base = serve(sites[0])
+    page.goto(f"{base}datasets/{HOME}/{CHANGED}/")
+    box = page.get_by_role("combobox", name="Search the catalog")
+    expect(box).to_have_count(1)
+    box.fill("supercalifragilistic")
+    expect(page.get_by_role("option").first).to_contain_text("Guide")
+    page.goto(base + "browse/?tag=river")
+    expect(page.locator("[data-rows] li")).not_to_have_count(0)
+    page.get_by_role("tab", name="WebDataset")  # the page's own scripts run beside the theme's
+    page.goto(f"{base}datasets/{HOME}/{CHANGED}/")
+    page.get_by_role("tab", name="WebDataset").click()
+    expect(page.get_by_role("tabpanel")).to_contain_text("wds.WebDataset")
+
+
+def test_without_zensical_the_command_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mkdocs.yml").write_text(MKDOCS % "true", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("catalog.site.zensical.find_spec", lambda _: None)
+    assert main(["build", "--zensical", "--no-crawl"]) == 1
+    assert 'pip install "atdata-catalog[zensical]"' in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
