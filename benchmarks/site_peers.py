@@ -2,11 +2,14 @@
 
 What is equal. The texts: name, publisher, facts, description, a program that loads the dataset, its fields, shards,
 citation, provenance and relatives, taken from the same graph as our pages take them. The frame: Material's own for
-MkDocs; for Hugo the very shell that ours are stamped on, as its one layout. The place: memory, not a disk.
+MkDocs; for Hugo the very shell that ours are stamped on, as its layout. The place: memory, not a disk. Search is off.
 
-What isn't, all in their favour: they make the datasets' pages and nothing else. Ours are also the schemas', lenses',
-publishers', tags' and licences' pages, the programs in other languages, and for each dataset JSON, Croissant, JSON-LD;
-then feeds, DCAT, the facets' columns, the sitemap. Search is off on all sides.
+MkDocs makes the datasets' pages, and nothing else; it is compared by the page. Hugo makes a site like ours, and is
+compared as a whole: the datasets' pages; a page and a feed for each tag, licence and publisher; a sitemap; beside each
+dataset its JSON and Croissant, which it needn't make, but finds in the page's folder and copies.
+
+What isn't equal is in their favour: the schemas' and lenses' pages, the programs in other languages, JSON-LD, DCAT, the
+facets' columns and the redirects are made by us alone.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from catalog.graph import DatasetNode, Graph
 
-__all__ = ["hugo", "layout_of", "mkdocs", "write_hugo", "write_mkdocs"]
+__all__ = ["hugo", "mkdocs", "write_hugo", "write_mkdocs"]
 
 _MKDOCS = """\
 site_name: Benchmark
@@ -44,13 +47,28 @@ markdown_extensions: [tables, pymdownx.highlight, pymdownx.superfences]
 _HUGO = """\
 baseURL = "https://catalog.example.org/"
 title = "Benchmark"
-disableKinds = ["taxonomy", "term", "RSS", "section", "404"]
-[markup.goldmark.renderer]
-unsafe = false
+disableKinds = ["section", "404"]
+rssLimit = 30
+[taxonomies]
+tag = "tags"
+licence = "licences"
+publisher = "publishers"
+[outputs]
+home = ["HTML"]
+taxonomy = ["HTML"]
+term = ["HTML", "RSS"]
 [markup.highlight]
 noClasses = false
 """
 _HOME = '<!doctype html><html lang="en"><title>Benchmark</title><h1>Benchmark</h1></html>\n'
+_LIST = """\
+<h1>{{ .Title }}</h1>
+<ul class="cat-rows">
+{{ range first 30 .Pages }}<li><a href="{{ .RelPermalink }}">{{ .Title }}</a>
+<p>{{ .Description }}</p></li>
+{{ end }}</ul>
+"""
+"""What a page of a tag, licence or publisher shows, beside its frame; of those that have many records, so many."""
 
 
 def markdown(node: DatasetNode) -> str:
@@ -121,38 +139,50 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-def _write(folder: Path, graph: Graph, front: str) -> int:
-    """Each dataset's page where ours has it; how many."""
-    for node in graph.datasets:
-        file = folder / _folder(node) / f"{node.rkey}.md"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        title = json.dumps(node.record.name)
-        about = json.dumps((node.record.description or "")[:160])
-        file.write_text(front.format(title=title, about=about) + markdown(node), encoding="utf-8")
-    return len(graph.datasets)
-
-
 def write_mkdocs(folder: Path, graph: Graph | None) -> int:
     """A site of Markdown for MkDocs; without a graph one that has only a home page. How many datasets."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "docs").mkdir(parents=True)
     (folder / "mkdocs.yml").write_text(_MKDOCS, encoding="utf-8")
     (folder / "docs" / "index.md").write_text("# Benchmark\n", encoding="utf-8")
-    front = "---\ntitle: {title}\ndescription: {about}\nhide: [navigation, toc]\n---\n\n"
-    return 0 if graph is None else _write(folder / "docs" / "datasets", graph, front)
+    for node in () if graph is None else graph.datasets:
+        file = folder / "docs" / "datasets" / _folder(node) / f"{node.rkey}.md"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        front = {"title": node.record.name, "description": _about(node), "hide": ["navigation", "toc"]}
+        file.write_text(f"---\n{json.dumps(front)}\n---\n\n{markdown(node)}", encoding="utf-8")
+    return 0 if graph is None else len(graph.datasets)
 
 
-def write_hugo(folder: Path, graph: Graph, shell: str) -> int:
-    """A site for Hugo; ``shell`` is its one layout. How many datasets."""
+def write_hugo(folder: Path, graph: Graph, ours: Path) -> int:
+    """A site for Hugo, with our shell, and our JSON files to be copied, out of our site ``ours``. How many datasets."""
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "layouts" / "_default").mkdir(parents=True)
+    layouts = folder / "layouts" / "_default"
+    layouts.mkdir(parents=True)
     (folder / "config.toml").write_text(_HUGO, encoding="utf-8")
     (folder / "layouts" / "index.html").write_text(_HOME, encoding="utf-8")
-    (folder / "layouts" / "_default" / "single.html").write_text(shell, encoding="utf-8")
-    return _write(folder / "content" / "datasets", graph, "---\ntitle: {title}\ndescription: {about}\n---\n\n")
+    page = next(ours.glob("datasets/did-*/*/index.html")).read_text(encoding="utf-8")
+    (layouts / "single.html").write_text(layout_of(page, "{{ .Content }}"), encoding="utf-8")
+    (layouts / "list.html").write_text(layout_of(page, _LIST), encoding="utf-8")
+    for node in graph.datasets:
+        record = node.record
+        place = f"datasets/{_folder(node)}/{node.rkey}"
+        target = folder / "content" / place
+        target.mkdir(parents=True)
+        front = {
+            "title": record.name, "description": _about(node), "date": f"{node.created:%Y-%m-%d}", "tags": record.tags,
+            "licences": [record.license] if record.license else [], "publishers": [node.publisher.shown],
+        }  # fmt: skip
+        (target / "index.md").write_text(f"{json.dumps(front)}\n\n{markdown(node)}", encoding="utf-8")
+        for name in "index.json", "croissant.json":
+            shutil.copyfile(ours / place / name, target / name)
+    return len(graph.datasets)
 
 
-def layout_of(page: str) -> str:
+def _about(node: DatasetNode) -> str:
+    return " ".join((node.record.description or "").split())[:160]
+
+
+def layout_of(page: str, content: str) -> str:
     """Hugo's layout from a dataset's page of ours: the same head, header, navigation and foot around the content."""
     page = re.sub(r'<script type="application/ld\+json">.*?</script>', "", page, flags=re.DOTALL)
     page = re.sub(r"<title>.*?</title>", "<title>{{ .Title }} - {{ site.Title }}</title>", page, flags=re.DOTALL)
@@ -166,7 +196,7 @@ def layout_of(page: str) -> str:
     page = re.sub(r'(<meta name="description" content=)"[^"]*"', r'\1"{{ .Description }}"', page)
     begin, end = page.index('<article class="cat-page'), page.rindex("</article>")
     begin_of_end = page.rindex("</article>", 0, end)
-    return page[:begin] + "{{ .Content }}" + page[begin_of_end + len("</article>") :]
+    return page[:begin] + content + page[begin_of_end + len("</article>") :]
 
 
 def mkdocs(folder: Path) -> Ran:
