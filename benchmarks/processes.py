@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Ran", "run"]
 
 _EVERY = 0.2
-"""Seconds between two looks at the memory."""
+_SELDOM = 5.0
+"""Seconds between two looks at the memory, at least and at most."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Ran:
     together: int = 0
     """The process and its forks: the largest sum of what they held at a time (``Pss``)."""
     aside: int = 0
-    """The same of the children that are set apart."""
+    """The children that are set apart: the most that was ever resident of them."""
     lines: list[tuple[float, str]] = field(default_factory=list)
     """What it said, and when."""
 
@@ -75,17 +76,20 @@ def run(
 
 
 def _watch(pid: int, found: Ran, apart: Callable[[str], bool], over: threading.Event) -> None:
-    while not over.wait(_EVERY):
+    pause = _EVERY
+    while not over.wait(pause):
+        begun = time.perf_counter()
         ours = theirs = 0
         for process in [pid, *_below(pid)]:
-            held = _number(f"/proc/{process}/smaps_rollup", "Pss")
             if process != pid and apart(_command(process)):
-                theirs += held
+                theirs += _number(f"/proc/{process}/status", "VmHWM")
             else:
-                ours += held
+                ours += _number(f"/proc/{process}/smaps_rollup", "Pss")
         found.peak = max(found.peak, _number(f"/proc/{pid}/status", "VmHWM"))
         found.together = max(found.together, ours)
         found.aside = max(found.aside, theirs)
+        # To look at a gigabyte takes the system a while; what is measured is to be slowed by no more than a fiftieth.
+        pause = min(_SELDOM, max(_EVERY, 50 * (time.perf_counter() - begun)))
 
 
 def _below(pid: int) -> list[int]:
