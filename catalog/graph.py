@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import zlib
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypedDict, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
 from catalog.errors import CatalogError
 from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, read_record
@@ -45,8 +47,6 @@ __all__ = [
     "changes",
 ]
 
-R = TypeVar("R", bound=Record)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
@@ -63,7 +63,7 @@ class Publisher:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Node(Generic[R]):
+class _Node:
     """A record with where it comes from. Compared by identity: the graph has one node a record."""
 
     uri: AtUri
@@ -76,7 +76,6 @@ class _Node(Generic[R]):
     """The record's JSON, compressed: a hundred thousand of them as objects would take half a gigabyte."""
     draft: bool
     verified: bool
-    record: R
     history: tuple[Version, ...] = ()
     """What it was, newest first, with what it is; empty when it never changed."""
 
@@ -87,18 +86,24 @@ class _Node(Generic[R]):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class LabelNode(_Node[Label]):
+class LabelNode(_Node):
     """A name for a dataset."""
 
+    record: Label
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class VerificationNode(_Node[LensVerification]):
+class VerificationNode(_Node):
     """Somebody's word on a lens."""
 
+    record: LensVerification
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class SchemaNode(_Node[Schema]):
+class SchemaNode(_Node):
     """A sample type with all that uses it. ``versions`` includes itself, newest first."""
+
+    record: Schema
 
     versions: tuple[SchemaNode, ...] = ()
     datasets: list[DatasetNode] = field(default_factory=list)
@@ -111,13 +116,20 @@ class SchemaNode(_Node[Schema]):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class DatasetNode(_Node[Dataset]):
+class DatasetNode(_Node):
     """A dataset. ``local`` are the shard copies on this machine that a draft names."""
 
+    tags: tuple[str, ...] = ()
+    schema_ref: str = ""
     schema: SchemaNode | None = None
     labels: list[LabelNode] = field(default_factory=list)
     local: tuple[Path, ...] = ()
     related: tuple[DatasetNode, ...] = ()
+
+    @property
+    def record(self) -> Dataset:
+        """The record, read anew when it was long ago: there may be a hundred thousand of them."""
+        return _dataset(self)
 
     def kinship(self, other: DatasetNode) -> str:
         """Why another dataset is among the related ones."""
@@ -127,13 +139,15 @@ class DatasetNode(_Node[Dataset]):
             here = (lens.target for lens in self.schema.lenses_from), (lens.source for lens in self.schema.lenses_to)
             if any(schema is other.schema for side in here for schema in side):
                 return "through a lens"
-        shared = [tag for tag in self.record.tags if tag in other.record.tags]
+        shared = [tag for tag in self.tags if tag in other.tags]
         return "same tag" if len(shared) == 1 else f"{len(shared)} tags in common"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class LensNode(_Node[Lens]):
+class LensNode(_Node):
     """A lens between two schemas."""
+
+    record: Lens
 
     source: SchemaNode | None = None
     target: SchemaNode | None = None
@@ -228,7 +242,9 @@ class _Builder:
         uri = str(stored.uri)
         match record:
             case Dataset():
-                self.datasets[uri] = DatasetNode(record=record, local=stored.local, **common)
+                tags = tuple(map(sys.intern, record.tags))
+                schema_ref = sys.intern(str(record.schema_ref))
+                self.datasets[uri] = DatasetNode(local=stored.local, tags=tags, schema_ref=schema_ref, **common)
             case Schema():
                 self.schemas[uri] = SchemaNode(record=record, **common)
             case Lens():
@@ -271,7 +287,7 @@ class _Builder:
 
     def _link(self) -> None:
         for dataset in _newest_first(self.datasets.values()):
-            dataset.schema = self.schemas.get(str(dataset.record.schema_ref))
+            dataset.schema = self.schemas.get(dataset.schema_ref)
             if dataset.schema is not None:
                 dataset.schema.datasets.append(dataset)
         for lens in _newest_first(self.lenses.values()):
@@ -312,7 +328,7 @@ class _Builder:
         by_tag: defaultdict[str, list[DatasetNode]] = defaultdict(list)
         by_schema: defaultdict[SchemaNode, list[DatasetNode]] = defaultdict(list)
         for dataset in ordered:
-            for tag in dataset.record.tags:
+            for tag in dataset.tags:
                 by_tag[tag].append(dataset)
             if dataset.schema is not None:
                 by_schema[dataset.schema].append(dataset)
@@ -345,7 +361,7 @@ def _kin(
         for neighbour in (*(lens.target for lens in schema.lenses_from), *(lens.source for lens in schema.lenses_to)):
             if neighbour is not None and neighbour is not schema and neighbour in by_schema:
                 yield 2, by_schema[neighbour]
-    for tag in dataset.record.tags:
+    for tag in dataset.tags:
         yield 1, by_tag[tag]
 
 
@@ -369,6 +385,13 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+@lru_cache(maxsize=2048)
+def _dataset(node: DatasetNode) -> Dataset:
+    record = read_record(str(node.uri.collection), node.value, checked=True)
+    assert isinstance(record, Dataset)  # noqa: S101 - it was one when the graph was built
+    return record
 
 
 N = TypeVar("N", DatasetNode, SchemaNode, LensNode)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.codegen import load_snippets
+from catalog.codegen import labels, load_snippets
 from catalog.codegen.snippets import MAX_FIELDS, MAX_URLS, Snippet
 from catalog.manifest import load
 from catalog.sampletype import Array, Field, SampleType
@@ -180,3 +180,10 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     for snippet in load_snippets("x", None, None, urls):
         assert snippet.code.count("https://data.example/") == MAX_URLS
         assert " the first 20 of 1000 shards\n" in snippet.code
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("urls", [(), ("https://data.example/a.tar",)])
+def test_the_labels_are_known_without_the_programs(typed: bool, urls: tuple[str, ...]) -> None:  # noqa: FBT001
+    snippets = load_snippets("x", "at://did:web:x.example/a.b.c/d", digit() if typed else None, urls)
+    assert labels(typed=typed, on_web=bool(urls)) == tuple(snippet.label for snippet in snippets)

@@ -17,7 +17,16 @@ from __future__ import annotations
 
 from catalog.codegen.generation import LANGUAGES, Source, generate, package
 from catalog.codegen.python import python_class
-from catalog.codegen.snippets import INSTALL, MAX_FIELDS, MAX_URLS, Snippet, load_snippets, plain_urls, shortest_snippet
+from catalog.codegen.snippets import (
+    INSTALL,
+    MAX_FIELDS,
+    MAX_URLS,
+    Snippet,
+    labels,
+    load_snippets,
+    plain_urls,
+    shortest_snippet,
+)
 
 __all__ = [
     "INSTALL",
@@ -27,6 +36,7 @@ __all__ = [
     "Snippet",
     "Source",
     "generate",
+    "labels",
     "load_snippets",
     "package",
     "plain_urls",

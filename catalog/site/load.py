@@ -17,10 +17,9 @@ would be five sixths of a page.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from catalog.codegen import MAX_FIELDS, load_snippets, plain_urls
+from catalog.codegen import MAX_FIELDS, labels, load_snippets
 from catalog.records import HttpStorage
 from catalog.site import addresses
 from catalog.site.markup import shown
@@ -66,15 +65,11 @@ def program_file(schema: SchemaNode | None) -> tuple[str, str] | None:
 
 def ways(node: DatasetNode) -> tuple[str, ...]:
     """What the programs are called that lie beside the schema's page, as far as this dataset has what they need."""
-    sample_type = None if node.schema is None or _shared(node.schema) == NOWHERE else node.schema.record.sample_type
     storage = node.record.storage
-    on_web = isinstance(storage, HttpStorage) and bool(plain_urls([shard.url for shard in storage.shards]))
-    return _ways(sample_type, on_web=on_web)
-
-
-@lru_cache(maxsize=512)
-def _ways(sample_type: SampleType | None, *, on_web: bool) -> tuple[str, ...]:
-    return tuple(s.label for s in load_snippets(NAME, URI, sample_type, [SHARD] if on_web else [])[1:])
+    on_web = isinstance(storage, HttpStorage) and any(
+        shard.url.startswith(("http://", "https://")) for shard in storage.shards
+    )
+    return labels(typed=_shared(node.schema) != NOWHERE, on_web=on_web)[1:]
 
 
 def programs_text(snippets: Sequence[Snippet]) -> str:

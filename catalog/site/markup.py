@@ -19,7 +19,7 @@ import comrak
 import nh3
 from markupsafe import Markup, escape
 
-__all__ = ["is_web", "link", "markdown", "plain", "shown"]
+__all__ = ["cut", "is_web", "link", "markdown", "plain", "shown"]
 
 _INVISIBLE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
@@ -113,6 +113,11 @@ def plain(text: str, *, longest: int = 200) -> str:
     stripped = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text[: longest * 4])
     bare = re.sub(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^[ ]{0,3}(#+|>+|[-+])(?=\s)", "", stripped, flags=re.MULTILINE)
     line = shown(" ".join(re.sub(r"\|[\s|:-]*", " ", bare).split()))
+    return cut(line, longest)
+
+
+def cut(line: str, longest: int) -> str:
+    """A line of at most so many characters, cut at a word."""
     if len(line) <= longest:
         return line
     return line[: longest - 1].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"

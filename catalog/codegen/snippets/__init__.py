@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from catalog.sampletype import SampleType
 
-__all__ = ["INSTALL", "MAX_URLS", "Snippet", "load_snippets", "plain_urls", "shortest_snippet"]
+__all__ = ["INSTALL", "MAX_URLS", "Snippet", "labels", "load_snippets", "plain_urls", "shortest_snippet"]
 
 INSTALL = ours.INSTALL
 
@@ -74,6 +74,14 @@ def load_snippets(
         plain.hugging_face(lines, listed, sample_type),
         typescript.typescript(lines, listed, sample_type),
     )
+
+
+def labels(*, typed: bool, on_web: bool) -> tuple[str, ...]:
+    """What :func:`load_snippets` calls them: with a sample type or without, for shards on the web or elsewhere."""
+    more = ("Typed Python",) if typed else ()
+    if not on_web:
+        return ("Python", *more, "PyTorch")
+    return ("Python", *more, "WebDataset", "PyTorch", "Ray Data", "Hugging Face", "TypeScript")
 
 
 def shortest_snippet(

@@ -56,8 +56,6 @@ _DTYPES: Final = {
 }  # fmt: skip
 _MEMBERS: Final = "members"
 _MOST_FIELDS: Final = 300
-_LONGEST: Final = 1000
-"""Characters of the description."""
 _MOST_SHARDS: Final = 1000
 _UNDATED: Final = "1970-01-01"
 """A draft was published on no day; the standard wants one."""
@@ -74,7 +72,7 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": shown(record.name),
-        "description": words.description(node, longest=_LONGEST),
+        "description": words.description(node),
         "license": None if record.license is None else words.licence_url(record.license),
         "url": page or words.homepage(node) or str(node.uri),
         "identifier": str(node.uri),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from catalog.records import ExternalStorage, HttpStorage
 from catalog.site import licences
 from catalog.site.citation import creators
-from catalog.site.markup import is_web, plain, shown
+from catalog.site.markup import cut, is_web, plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ __all__ = [
 
 SHORTEST: Final = 50
 """Characters of a description that dataset search engines want at least."""
-LONGEST: Final = 5000
+LONGEST: Final = 1000
+"""Of what they take up to 5,000; the page has the rest."""
 
 
 def compact(value: object) -> str:
@@ -44,15 +44,20 @@ def compact(value: object) -> str:
 
 def description(node: Node, *, longest: int = LONGEST) -> str:
     """The record's description as plain text; a short one is filled up with what is known."""
-    words = plain(description_of(node) or "", longest=longest)
+    words = _plain(description_of(node) or "")
     if len(words) >= SHORTEST:
-        return words
+        return cut(words, longest)
     more = f"{name_of(node)}: a {kind_of(node)} that {node.publisher.shown} publishes on the AT Protocol."
     schema = getattr(node, "schema", None)
     if schema is not None:
         fields = ", ".join(field.name for field in schema.record.sample_type.fields[:8])
         more += f" Each sample is a {schema.record.sample_type.name} with {fields}."
-    return plain(f"{words} {shown(more)}".strip(), longest=longest)
+    return cut(f"{words} {shown(more)}".strip(), longest)
+
+
+@lru_cache(maxsize=64)  # asked for several times for each page
+def _plain(text: str) -> str:
+    return plain(text, longest=LONGEST)
 
 
 @lru_cache(maxsize=1024)
@@ -102,4 +107,4 @@ def web_shards(node: DatasetNode) -> Iterable[tuple[str, Checksum | None]]:
 
 def file_name(url: str) -> str:
     """The last part of an address's path."""
-    return PurePosixPath(urlsplit(url).path).name or "shard"
+    return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2] or "shard"
