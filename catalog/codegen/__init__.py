@@ -27,6 +27,7 @@ from catalog.codegen.snippets import (
     plain_urls,
     shortest_snippet,
 )
+from catalog.codegen.snippets.lens import lens_snippet
 
 __all__ = [
     "INSTALL",
@@ -37,6 +38,7 @@ __all__ = [
     "Source",
     "generate",
     "labels",
+    "lens_snippet",
     "load_snippets",
     "package",
     "plain_urls",

@@ -83,13 +83,22 @@ function startCopying(root) {
 /** The record's own JSON, fetched when somebody wants to see it. */
 function startRecord(details) {
   details.addEventListener("toggle", async () => {
-    const code = details.querySelector("code");
     if (!details.open || details.dataset.live) return;
     details.dataset.live = "yes";
+    const code = document.createElement("code");
+    code.dataset.language = "json";
+    code.textContent = "…";
+    const pre = document.createElement("pre");
+    pre.tabIndex = 0;
+    pre.append(code);
+    const frame = Object.assign(document.createElement("div"), { className: "highlight no-copy" });
+    frame.append(pre);
+    details.append(frame);
     try {
       const answer = await fetch(details.dataset.record);
-      if (answer.ok) code.textContent = JSON.stringify((await answer.json()).record, null, 2);
-    } catch { /* the link to the file stays */ }
+      if (!answer.ok) throw new Error(String(answer.status));
+      code.textContent = JSON.stringify((await answer.json()).record, null, 2);
+    } catch { code.textContent = "It could not be loaded."; }
   });
 }
 
@@ -145,6 +154,8 @@ function start() {
   document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
   startCopying(document);
   if (document.querySelector("[data-code]")) import("./code.js").then((module) => module.startCode(startCopying));
+  const network = document.querySelector("[data-network]");
+  if (network) import("./network.js").then((module) => module.startNetwork(network));
   document.querySelectorAll("[data-record]").forEach(startRecord);
   document.querySelectorAll("[data-catalog-search]").forEach(startSearch);
   const browse = document.querySelector("[data-catalog-browse]");
