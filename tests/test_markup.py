@@ -18,8 +18,8 @@ from catalog.site.markup import is_web, link, markdown, plain, shown
 
 ALLOWED = re.compile(
     r"</?(?:blockquote|br|code|del|em|h[3-6]|hr|li|ol|p|pre|s|strong|table|tbody|td|th|thead|tr|ul)>"
-    r'|<ol start="\d+">|</a>|<a href="(?:https?://|mailto:)[^"<>]*" rel="nofollow noopener ugc">'
-    r'|<a rel="nofollow noopener ugc">'
+    r'|<ol start="\d+">|</a>|<a href="(?:https?://|mailto:)[^"<>]*" rel="nofollow ugc">'
+    r'|<a rel="nofollow ugc">'
 )
 
 
@@ -78,7 +78,7 @@ def test_markdown_does_what_people_use_it_for() -> None:
         "<td>1</td>",
     ):
         assert part in html
-    assert 'rel="nofollow noopener ugc"' in html
+    assert 'rel="nofollow ugc"' in html
 
 
 def test_an_image_becomes_a_link_so_that_its_host_does_not_learn_who_reads() -> None:
@@ -100,7 +100,7 @@ def test_what_is_no_web_address_is_text(url: str) -> None:
 def test_a_web_address_is_a_link() -> None:
     assert link('https://example.org/"', "x") == "x"
     assert link("https://example.org/?a=1&b", "<x>") == (
-        '<a href="https://example.org/?a=1&amp;b" rel="nofollow noopener ugc">&lt;x&gt;</a>'
+        '<a href="https://example.org/?a=1&amp;b" rel="nofollow ugc">&lt;x&gt;</a>'
     )
 
 
@@ -147,7 +147,7 @@ def test_what_may_not_be_linked_to_stays_as_words_with_its_address() -> None:
     html = str(markdown("[the status](../../status/) and ![a cat](cat.png) and [both ![in](https://a.example/i)](x)"))
     assert html == (
         "<p>the status (../../status/) and a cat (cat.png) and both "
-        '<a href="https://a.example/i" rel="nofollow noopener ugc">in</a> (x)</p>\n'
+        '<a href="https://a.example/i" rel="nofollow ugc">in</a> (x)</p>\n'
     )
 
 

@@ -33,7 +33,7 @@ _PLAINLY_WEB: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]*)?([/?#][!#-;=
 """What nearly every address looks like: an ASCII host, a path without anything that needs a second look."""
 _UNFIT: Final = re.compile("[{}|^`]")
 """What addresses bear, and a valid one holds only by number: the braces of a pattern of shards, most of all."""
-_REL: Final = "nofollow noopener ugc"
+_REL: Final = "nofollow ugc"
 _MAILTO: Final = re.compile(r"mailto:[^\s<>\"]{1,300}", re.IGNORECASE)
 _LONGEST_URL: Final = 4000
 _LOWEST = 6

@@ -38,7 +38,7 @@ def user(text: str) -> Markup:
 @lru_cache(maxsize=8192)
 def when(moment: datetime) -> Markup:
     """A day."""
-    return Markup(f'<time datetime="{figures.moment(moment)}">{figures.day(moment)}</time>')
+    return Markup(f"<time>{figures.day(moment)}</time>")
 
 
 @lru_cache(maxsize=4096)

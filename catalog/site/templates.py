@@ -109,7 +109,7 @@ class Templates:
     ) -> Page:
         """A page with what every page's head says."""
         title = markup.shown(title)
-        heads = opengraph(title, address, self.settings)
+        heads = opengraph(title, self.settings)
         if any(name == "index.json" for name, _ in files):
             heads += alternate(JSON, "index.json")
         return Page(address=address, title=title, description=description, body=body, head=heads + head, files=files)

@@ -19,14 +19,12 @@ __all__ = ["ATOM", "CROISSANT", "JSON", "alternate", "opengraph"]
 
 ATOM: Final = "application/atom+xml"
 JSON: Final = "application/json"
-CROISSANT: Final = 'application/ld+json; profile="http://mlcommons.org/croissant/1.1"'
+CROISSANT: Final = "application/ld+json"
 
 
-def opengraph(title: str, address: str, settings: SiteSettings) -> str:
-    """For previews where a page is linked to; ``twitter:`` falls back on it, and it on the page's own description."""
-    pairs = [("title", shown(title)), ("type", "website")]
-    url = settings.absolute(address)
-    pairs += [] if url is None else [("url", url)]
+def opengraph(title: str, settings: SiteSettings) -> str:
+    """For previews where a page is linked to. The rest is the page's own description and canonical address."""
+    pairs = [("title", shown(title)), ("site_name", settings.name)]
     return "".join(f'<meta property="og:{name}" content="{escape(value)}">' for name, value in pairs)
 
 
