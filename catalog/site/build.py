@@ -7,7 +7,7 @@
     datasets/<did>/<rkey>/         index.html stamped, what lies beside it
     publishers/<did>/, tags/<tag>/, licences/<id>/
     browse/ publishers/ tags/ …    in place
-    catalog/facets.json            the browse page's columns
+    catalog/facets.json, columns/, rows/, orders/   what the browse page reads
 """
 
 from __future__ import annotations
@@ -239,7 +239,8 @@ def _export(site_dir: Path, name: str, make: Callable[[], str]) -> None:
 
 
 def _facets(site_dir: Path, graph: Graph) -> None:
-    _write(site_dir / "catalog" / "facets.json", facets.dump(facets.columns(graph)))
+    for name, text in facets.files(graph):
+        _write(site_dir / name, text)
 
 
 def _network(site_dir: Path, graph: Graph) -> None:

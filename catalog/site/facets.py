@@ -1,127 +1,92 @@
-"""The browse page's data: one columnar file, dictionary-encoded, that a browser scans in milliseconds.
+"""The browse page's data: columns that a browser filters and counts in milliseconds, and rows that it shows.
 
 ::
 
-    {"kinds": […], "publishers": [[segment, shown], …], "licences": […], "tags": […], "schemas": [[row, shown], …],
-     "name": […], "kind": […], "publisher": […], "segment": […], "licence": […], "schema": […], "tag": [[…], …],
-     "bytes": […], "samples": […], "day": […]}
+    catalog/facets.json          for each facet its words, how often each is used, and the small columns
+    catalog/columns/<facet>.json the column of a facet with many words, fetched when it is counted or chosen from
+    catalog/rows/<n>.json        what is shown of 32 records; fetched when they are on the screen
+    catalog/orders/<name>.json   the records' order by name, size, samples or last change; fetched when it is chosen
 
-Row *i* of every column is one record; -1 is "none" (of a size: "unknown"). ``day`` counts days since 1970, so
-that the file stays small. The text search knows records by the ids of its fragments; :func:`text_ids` is the column
-that joins the two, in a file of its own, fetched with the first typed word.
+A row is a record's place in the newest-first order, the same in all files. Every file of a build is asked for with
+the ``version`` that ``facets.json`` names, so that a browser's cache never mixes two builds.
+
+Numbers stand as text, which zips to within a few percent of what is in them: :func:`short` where small ones are
+frequent (words are numbered by how often they are used), :func:`digits` where all are as likely.
+
+Sizes, zipped
+-------------
+``facets.json`` has a byte and a half a record; a column a byte, that of the tags three and a half; an order two; a
+chunk of rows two kilobytes.
 """
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import json
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-from catalog.errors import BuildError
+from catalog.sampletype import Array, List
 from catalog.site import addresses
-from catalog.site.licences import spdx_id
+from catalog.site.groups import licence_name
 from catalog.site.markup import shown
-from catalog.site.nodes import kind_of, name_of
+from catalog.site.nodes import kind_of, name_of, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from catalog.graph import Graph, Node
+    from catalog.datamodel import Json
+    from catalog.graph import Graph, Node, SchemaNode
 
-__all__ = ["address_of", "columns", "dump", "rows", "text_ids"]
+__all__ = ["CHUNK", "address_of", "digits", "dump", "files", "rows", "short", "words_of"]
 
+CHUNK: Final = 32
+"""Rows in a file of rows."""
 NONE: Final = -1
+"""A size that nobody told."""
+
+SIZES: Final = (
+    (10**6, "under 1 MB"), (10**7, "1 to 10 MB"), (10**8, "10 to 100 MB"), (10**9, "100 MB to 1 GB"),
+    (10**10, "1 to 10 GB"), (10**11, "10 to 100 GB"), (10**12, "100 GB to 1 TB"), (None, "1 TB and more"),
+)  # fmt: skip
+"""Each bucket's end, in bytes, and its name."""
+UNKNOWN: Final = "unknown"
+FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "size", "state", "updated")
+TAGS: Final = 4
+"""Tags that are shown in a row."""
+STATES: Final = ("verified", "unverified", "draft")
+_FIXED: Final = {
+    "kind": tuple(addresses.SECTIONS),
+    "size": (*(name for _, name in SIZES), UNKNOWN),
+    "state": STATES,
+}
+"""Facets whose words have an order of their own."""
+_MANY: Final = ("tag", "dtype")
+"""Facets of which a record may have several words."""
+APART: Final = ("tag", "publisher", "schema")
+"""Facets with as many words as people like: their columns are files of their own."""
 _DAY: Final = 86_400
-K = TypeVar("K")
-
-
-class _Dictionary(Generic[K]):
-    """Distinct values in the order they are met, and the number of each."""
-
-    def __init__(self) -> None:
-        self.values: list[K] = []
-        self._numbers: dict[K, int] = {}
-
-    def number(self, value: K | None) -> int:
-        if value is None:
-            return NONE
-        known = self._numbers.setdefault(value, len(self.values))
-        if known == len(self.values):
-            self.values.append(value)
-        return known
+_BASE: Final = 91
+_DIGITS: Final = "".join(chr(code) for code in range(35, 127) if chr(code) != "\\")
+"""Those of ASCII that JSON needn't escape."""
+_LAST: Final = 60
+"""In :func:`short` a digit below this one is a number's last."""
+_NUMBER: Final = re.compile(r"([0-9]+)")
 
 
 def rows(graph: Graph) -> tuple[Node, ...]:
-    """The records of the browse page, in the order of the columns."""
-    return graph.nodes
+    """The records of the browse page, newest first; drafts, which have no date yet, last."""
+    return tuple(sorted(graph.nodes, key=lambda node: (node.draft, -_made(node).timestamp(), str(node.uri))))
 
 
-def columns(graph: Graph) -> dict[str, object]:
-    """The whole file as JSON values."""
-    nodes = rows(graph)
-    kinds = list(addresses.SECTIONS)
-    numbers = {id(node): number for number, node in enumerate(nodes)}
-    publishers: _Dictionary[tuple[str, str]] = _Dictionary()
-    licences: _Dictionary[str] = _Dictionary()
-    tags: _Dictionary[str] = _Dictionary()
-    schemas: _Dictionary[tuple[int, str]] = _Dictionary()
-    table: dict[str, list[object]] = {
-        name: []
-        for name in (
-            "name", "kind", "publisher", "segment", "licence", "schema", "tag", "bytes", "samples", "day"
-        )
-    }  # fmt: skip
-    for node in nodes:
-        kind = kind_of(node)
-        size = getattr(node.record, "size", None)
-        schema = getattr(node, "schema", None) if kind == "dataset" else node if kind == "schema" else None
-        licence = getattr(node.record, "license", None)
-        row: dict[str, object] = {
-            "name": shown(name_of(node)),
-            "kind": kinds.index(kind),
-            "publisher": publishers.number((addresses.safe_did(node.publisher.did), shown(node.publisher.shown))),
-            "segment": addresses.safe(node.rkey),
-            "licence": licences.number(None if licence is None else spdx_id(licence) or shown(licence)),
-            "schema": schemas.number(None if schema is None else (numbers[id(schema)], _schema_name(schema))),
-            "tag": [tags.number(shown(tag)) for tag in dict.fromkeys(getattr(node.record, "tags", ()))],
-            "bytes": NONE if size is None or size.bytes is None else size.bytes,
-            "samples": NONE if size is None or size.samples is None else size.samples,
-            # A record names its own date; it can't be later than when we saw it. A draft has none yet.
-            "day": NONE if node.draft else int(min(node.created, node.updated).timestamp()) // _DAY,
-        }
-        for name, value in row.items():
-            table[name].append(value)
-    return {
-        "kinds": [[kind, section] for kind, section in addresses.SECTIONS.items()],
-        "publishers": publishers.values,
-        "licences": licences.values,
-        "tags": tags.values,
-        "schemas": schemas.values,
-        **table,
-    }
-
-
-def _schema_name(schema: Node) -> str:
-    sample_type = schema.record.sample_type  # type: ignore[union-attr]
-    return shown(f"{sample_type.name} {sample_type.version}")
-
-
-def text_ids(graph: Graph, index: Path) -> list[str]:
-    """For each row the id that a text search gives it, read from the index's own fragments.
-
-    Raises :class:`BuildError` when a fragment isn't what this version of the indexer writes.
-    """
-    found: dict[str, str] = {}
-    for file in sorted((index / "fragment").glob("*.pf_fragment")):
-        raw = gzip.decompress(file.read_bytes())
-        start = raw.find(b"{")
-        try:
-            url = json.loads(raw[start:])["url"]
-        except (ValueError, KeyError) as error:
-            raise BuildError("a fragment of the search index can't be read", where=file.name) from error
-        found[url.strip("/")] = file.stem
-    return [found.get(address_of(node).strip("/"), "") for node in rows(graph)]
+def _made(node: Node) -> datetime:
+    # A record names its own date; it can't be later than when we saw it.
+    return min(node.created, node.updated)
 
 
 def address_of(node: Node) -> str:
@@ -129,6 +94,223 @@ def address_of(node: Node) -> str:
     return addresses.of_record(kind_of(node), node.publisher.did, node.rkey)
 
 
-def dump(value: dict[str, object] | Sequence[str]) -> str:
+def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
+    """What a record can be found by: facet → its words. ``schemas`` are the names of schemas by their ``id``."""
+    kind = kind_of(node)
+    licence = getattr(node.record, "license", None)
+    schema = schema_of(node)
+    return {
+        "kind": (kind,),
+        "tag": tuple(dict.fromkeys(shown(tag) for tag in getattr(node.record, "tags", ()))),
+        "licence": (licence_name(licence),) if licence else (),
+        "publisher": (shown(node.publisher.shown),),
+        "schema": () if schema is None else (schemas[id(schema)],),
+        "dtype": () if schema is None else _dtypes(schema),
+        "size": (_bucket(node),) if kind == "dataset" else (),
+        "state": ("draft" if node.draft else "verified" if node.verified else "unverified",),
+        "updated": () if node.draft else (f"{node.updated:%Y-%m}",),
+    }
+
+
+def schema_names(graph: Graph) -> dict[int, str]:
+    """The name of each schema by its ``id``: name and version, and the publisher where several have this one."""
+    plain = {id(schema): _schema_name(schema) for schema in graph.schemas}
+    owners: dict[str, set[str]] = {}
+    for schema in graph.schemas:
+        owners.setdefault(plain[id(schema)], set()).add(schema.publisher.did)
+    return {
+        id(schema): f"{plain[id(schema)]} · {shown(schema.publisher.shown)}"
+        if len(owners[plain[id(schema)]]) > 1
+        else plain[id(schema)]
+        for schema in graph.schemas
+    }
+
+
+def _schema_name(schema: SchemaNode) -> str:
+    sample_type = schema.record.sample_type
+    return shown(f"{sample_type.name} {sample_type.version}")
+
+
+def _dtypes(schema: SchemaNode) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for field in schema.record.sample_type.fields:
+        type_ = field.type
+        while isinstance(type_, List):
+            type_ = type_.item
+        if isinstance(type_, Array):
+            found[shown(type_.dtype) if type_.dtype else "any"] = None
+    return tuple(sorted(found))
+
+
+def _bucket(node: Node) -> str:
+    size = getattr(node.record, "size", None)
+    if size is None or size.bytes is None:
+        return UNKNOWN
+    return next(name for end, name in SIZES if end is None or size.bytes < end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facet:
+    """``words``, the most used first, except where they have an order of their own; and how many records have each."""
+
+    words: tuple[str, ...]
+    totals: tuple[int, ...]
+    column: Json
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+    def json(self, *, apart: bool) -> dict[str, Json]:
+        """With its column, unless that is a file of its own."""
+        found: dict[str, Json] = {"words": list(self.words), "totals": short(self.totals)}
+        return found if apart else {**found, "column": self.column}
+
+
+def files(graph: Graph) -> Iterator[tuple[str, str]]:
+    """All files: path in the site, text."""
+    nodes = rows(graph)
+    names = schema_names(graph)
+    facets = _facets(graph, nodes, names)
+    found = {f"catalog/columns/{facet}.json": dump(facets[facet].column) for facet in APART}
+    numbers = {name: facet.numbers for name, facet in facets.items()}
+    for start in range(0, len(nodes), CHUNK):
+        found[f"catalog/rows/{start // CHUNK}.json"] = _chunk(nodes[start : start + CHUNK], numbers, names)
+    for name, order in _orders(nodes).items():
+        found[f"catalog/orders/{name}.json"] = dump(_steps(order))
+    table: dict[str, Json] = {
+        "length": len(nodes),
+        "chunk": CHUNK,
+        "sections": list(addresses.SECTIONS.values()),
+        "facets": {name: facet.json(apart=name in APART) for name, facet in facets.items()},
+    }
+    digest = hashlib.sha256(dump(table).encode())
+    for text in found.values():
+        digest.update(text.encode())
+    yield "catalog/facets.json", dump({"version": digest.hexdigest()[:12], **table})
+    yield from found.items()
+
+
+def _facets(graph: Graph, nodes: Sequence[Node], names: dict[int, str]) -> dict[str, _Facet]:
+    columns: dict[str, list[tuple[str, ...]]] = {facet: [] for facet in FACETS}
+    for node in nodes:
+        for facet, words in words_of(node, names).items():
+            columns[facet].append(words)
+    facets = {facet: _facet(facet, column) for facet, column in columns.items()}
+    # What a schema says, a dataset of it needn't say again.
+    dtypes = {names[id(schema)]: _dtypes(schema) for schema in graph.schemas}
+    said = [dtypes[name] for name in facets["schema"].words]
+    column: Json = {"of": "schema", "says": _column("dtype", said, facets["dtype"].words)}
+    facets["dtype"] = replace(facets["dtype"], column=column)
+    return facets
+
+
+def _facet(name: str, column: Sequence[tuple[str, ...]]) -> _Facet:
+    counts = Counter(chain.from_iterable(column))
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    if name == "updated":
+        words.sort(reverse=True)
+    words = list(_FIXED.get(name, words))
+    return _Facet(words=tuple(words), totals=tuple(counts[word] for word in words), column=_column(name, column, words))
+
+
+def _column(name: str, column: Sequence[tuple[str, ...]], words: Sequence[str]) -> Json:
+    """The numbers of each row's words: 0 for none where a row has at most one, else how many, and their numbers.
+
+    Those of rows with as many words stand together, the first ones, the second ones: sorted, each as the step from the
+    one before. That is a seventh shorter than one after the other.
+    """
+    numbers = {word: number for number, word in enumerate(words)}
+    if name not in _MANY:
+        return short([numbers[found[0]] + 1 if found else 0 for found in column])
+    steps: defaultdict[int, list[list[int]]] = defaultdict(list)
+    for found in column:
+        ranks = sorted(numbers[word] for word in found)
+        steps[len(found)].append([rank - before - 1 for before, rank in zip([-1, *ranks], ranks, strict=False)])
+    return {
+        "counts": short([len(found) for found in column]),
+        "steps": {
+            str(many): [short(place) for place in zip(*found, strict=True)] for many, found in sorted(steps.items())
+        },
+    }
+
+
+def _chunk(nodes: Sequence[Node], numbers: Mapping[str, Mapping[str, int]], schemas: dict[int, str]) -> str:
+    """What is shown of these rows: words by their numbers in the facets."""
+    folders = list(dict.fromkeys(addresses.safe_did(node.publisher.did) for node in nodes))
+    words = [words_of(node, schemas) for node in nodes]
+    return dump(
+        {
+            "folders": folders,
+            "folder": [folders.index(addresses.safe_did(node.publisher.did)) for node in nodes],
+            "place": [addresses.safe(node.rkey) for node in nodes],
+            "name": [shown(name_of(node)) for node in nodes],
+            "bytes": [_size(node, "bytes") for node in nodes],
+            "samples": [_size(node, "samples") for node in nodes],
+            "day": [NONE if node.draft else int(_made(node).timestamp()) // _DAY for node in nodes],
+            **{
+                facet: [numbers[facet][row[facet][0]] if row[facet] else NONE for row in words]
+                for facet in ("kind", "publisher", "licence", "schema", "state")
+            },
+            "tag": [[numbers["tag"][word] for word in row["tag"][:TAGS]] for row in words],
+        }
+    )
+
+
+def _size(node: Node, what: str) -> int:
+    value = getattr(getattr(node.record, "size", None), what, None)
+    return NONE if value is None else value
+
+
+def _orders(nodes: Sequence[Node]) -> dict[str, list[int]]:
+    every = range(len(nodes))
+    names = [_sortable(shown(name_of(node))) for node in nodes]
+    return {
+        "name": sorted(every, key=lambda row: (names[row], row)),
+        "size": sorted(every, key=lambda row: (-_size(nodes[row], "bytes"), row)),
+        "samples": sorted(every, key=lambda row: (-_size(nodes[row], "samples"), row)),
+        "updated": sorted(every, key=lambda row: (nodes[row].draft, -nodes[row].updated.timestamp(), row)),
+    }
+
+
+def _sortable(name: str) -> tuple[list[str], str]:
+    """``Tidal recordings 9`` before ``tidal recordings 10``, ``Élan`` beside ``elan``."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name).casefold() if not unicodedata.combining(c))
+    parts = _NUMBER.split(plain.strip())
+    for place in range(1, len(parts), 2):
+        number = parts[place].lstrip("0")
+        parts[place] = f"{len(number):06}{number}"  # the longer one is the greater one
+    return parts, name
+
+
+def _steps(order: Sequence[int]) -> list[str]:
+    """An order as steps from row to row, so that rows which stay neighbours cost next to nothing."""
+    size = len(order)
+    return digits([(row - before) % size for before, row in zip([-1, *order], order, strict=False)])
+
+
+def short(numbers: Iterable[int]) -> str:
+    """Numbers from 0, the lowest digits first: the last digit of each is below 60, the others are not."""
+    found: list[str] = []
+    for number in numbers:
+        rest = number
+        while rest >= _LAST:
+            rest, digit = divmod(rest - _LAST, _BASE - _LAST)
+            found.append(_DIGITS[_LAST + digit])
+        found.append(_DIGITS[rest])
+    return "".join(found)
+
+
+def digits(numbers: Iterable[int]) -> list[str]:
+    """Numbers from 0 in base 91: a text of all the lowest digits, one of the next ones, as many as are needed."""
+    rest = list(numbers)
+    found = ["".join([_DIGITS[number % _BASE] for number in rest])]
+    while any(number >= _BASE for number in rest):
+        rest = [number // _BASE for number in rest]
+        found.append("".join([_DIGITS[number % _BASE] for number in rest]))
+    return found
+
+
+def dump(value: object) -> str:
     """Compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,26 +1,24 @@
 """Text search: Pagefind's index over slim pages, and the box in the theme's header.
 
-The index is made from pages that exist only for it: a title, a few words, tags, field names. They lie at the
+The index is made from pages that exist only for it: a title, a few words, tags, field names. They have the
 addresses of the real ones. Hand-written pages are indexed as they were rendered, without the frame around them.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from html import escape
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import BuildError
-from catalog.site import addresses, facets
+from catalog.site import facets
+from catalog.site.indexer import write_index
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from catalog.graph import Graph, Node, SchemaNode
 
@@ -30,7 +28,6 @@ INDEX: Final = "catalog/text"
 """Where the index lies in the site."""
 
 _LONGEST: Final = 900
-_UNUSED: Final = ("pagefind-ui", "pagefind-modular", "pagefind-component", "pagefind-highlight")
 _HEADER_END: Final = re.compile(
     r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
 )
@@ -107,44 +104,12 @@ def hand_written(title: str, content: str) -> str:
     )
 
 
-def build_index(graph: Graph, pages: Mapping[str, str], site_dir: Path) -> None:
-    """Write the text index, and the column that joins it to the facets.
+def build_index(
+    graph: Graph, pages: Mapping[str, str], site_dir: Path, *, progress: Callable[[str], None] = lambda _: None
+) -> None:
+    """Write the text index: the records in the order of the browse page's rows, then ``pages``.
 
     ``pages`` are further index-only pages by their address. Raises :class:`BuildError` with the indexer's own words.
     """
-    with TemporaryDirectory(prefix="catalog-index-") as folder:
-        slim = Path(folder)
-        for node in facets.rows(graph):
-            _write(slim, addresses.of_record(kind_of(node), node.publisher.did, node.rkey), slim_page(node))
-        for address, html in pages.items():
-            _write(slim, address, html)
-        _run(slim, site_dir / INDEX)
-    ids = facets.text_ids(graph, site_dir / INDEX)
-    (site_dir / "catalog" / "text-ids.json").write_text(facets.dump(ids), encoding="utf-8")
-
-
-def _write(folder: Path, address: str, html: str) -> None:
-    target = folder / address / "index.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html, encoding="utf-8")
-
-
-def _run(pages: Path, output: Path) -> None:
-    command = [sys.executable, "-m", "pagefind", "--site", str(pages), "--output-path", str(output), "--silent"]
-    # One language for all: Pagefind keeps an index for each it is told of, and searches only one.
-    command += ["--force-language", "en"]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
-    if done.returncode != 0:
-        words = (done.stderr or done.stdout).strip().splitlines()
-        raise BuildError(
-            f"the search index couldn't be built: {words[-1] if words else f'exit code {done.returncode}'}",
-            hint="`search: false` in the catalog's settings builds without it",
-        )
-    _keep_only_what_we_use(output)
-
-
-def _keep_only_what_we_use(output: Path) -> None:
-    """Pagefind's own widgets are not ours; they would be a quarter of a small site."""
-    for file in output.iterdir():
-        if file.is_file() and file.name.startswith(_UNUSED):
-            file.unlink()
+    records = ((facets.address_of(node), slim_page(node)) for node in facets.rows(graph))
+    write_index(chain(records, sorted(pages.items())), site_dir / INDEX, progress=progress)

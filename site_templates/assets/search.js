@@ -46,7 +46,7 @@ export function startSearch(box) {
     const turn = ++asked;
     if (!term.trim()) { list.replaceChildren(); hide(); return; }
     try {
-      const results = await findText(term);
+      const { results } = await findText(term);
       const found = await Promise.all(results.slice(0, SHOWN).map((result) => result.data()));
       if (turn !== asked) return; // a newer question is under way
       list.replaceChildren(...found.map(row));

@@ -18,7 +18,12 @@ export function loadText() {
 /** The matches for a term, best first; none for an empty one. */
 export async function findText(term) {
   const words = term.trim();
-  if (!words) return [];
+  if (!words) return { results: [], instead: "" };
   const pagefind = await loadText();
-  return (await pagefind.search(words)).results;
+  return { results: (await pagefind.search(words)).results, instead: "" };
+}
+
+/** The number of a match's page in the index (see catalog/site/indexer.py): first come the rows of the browse page. */
+export function rowOf({ id }) {
+  return Number.parseInt(id.split("-").pop(), 36);
 }
