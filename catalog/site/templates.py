@@ -13,7 +13,7 @@ Tricky bits
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "Templates"]
 
+_SHORT: Final = 60
 _ROOT: Final = "\0"
 """Stands for the way to the root. No text can hold it: ``shown`` has made it visible."""
 
@@ -72,10 +73,14 @@ class Templates:
         self._tables: dict[int, Markup] = {}
         self._cards: dict[tuple[str, int], str] = {}
         self._links: dict[str, str] = {}
+        self._rows: dict[int, str] = {}
 
     def render(self, template: str, address: str, **context: object) -> str:
         """The HTML of a template for a page at ``address``."""
-        return self._env.get_template(f"{template}.html").render(root="../" * address.count("/"), **context)
+        return self._env.get_template(f"{template}.html").render(
+            root=Markup("../" * address.count("/")),  # noqa: S704 - dots
+            **context,
+        )
 
     def record_page(
         self, node: Node, *, files: tuple[tuple[str, str | bytes], ...] = (), head: str = "", **context: object
@@ -155,13 +160,19 @@ class Templates:
 
     def _row(self, node: DatasetNode, root: str) -> Markup:
         """A dataset in a line: its name as a link, who publishes it, how many samples it has."""
+        known = self._rows.get(id(node))
+        if known is None:
+            known = self._rows[id(node)] = self._new_row(node)
+        return Markup(known.replace(_ROOT, root))  # noqa: S704 - escaped
+
+    def _new_row(self, node: DatasetNode) -> str:
         facts = [] if node.publisher.draft else [pieces.user(node.publisher.shown)]
         size = node.record.size
         if size is not None and size.samples is not None:
             facts.append(escape(figures.counted(size.samples, "sample")))
         address = addresses.of_record("dataset", node.publisher.did, node.rkey)
-        link = f'<a href="{root}{escape(address)}">{pieces.user(node.record.name)}</a>'
-        return Markup(f"{link} <span>{', '.join(facts)}</span>")  # noqa: S704 - escaped
+        link = f'<a href="{_ROOT}{escape(address)}">{pieces.user(node.record.name)}</a>'
+        return f"{link} <span>{', '.join(facts)}</span>"
 
     def _once(self, template: str, node: Node, root: str) -> Markup:
         key = (template, id(node))
@@ -172,17 +183,24 @@ class Templates:
         return Markup(known.replace(_ROOT, root))  # noqa: S704 - rendered by an escaping template
 
 
-def _environment() -> Environment:
-    def visible(value: object) -> object:
-        if isinstance(value, Markup):
-            return value
-        return markup.shown(value) if isinstance(value, str) else value
+def _visible(value: object) -> object:
+    """What every value of a template goes through. The short texts of many pages are escaped once."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _short(value) if len(value) <= _SHORT else Markup(escape(markup.shown(value)))  # noqa: S704 - escaped
 
+
+@lru_cache(maxsize=8192)
+def _short(text: str) -> Markup:
+    return Markup(escape(markup.shown(text)))  # noqa: S704 - escaped
+
+
+def _environment() -> Environment:
     env = Environment(
         loader=FileSystemLoader(resources.templates()),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=visible,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
