@@ -194,3 +194,18 @@ def test_work_in_parallel_is_the_same_work(number: int) -> None:
     assert sorted(in_parallel(double, range(number))) == [2 * n for n in range(number)]
     with pytest.raises(ZeroDivisionError):
         in_parallel(lambda n: 1 // (n - 2), range(number))
+
+
+def test_a_template_of_the_owner_takes_the_place_of_ours(tmp_path: Path) -> None:
+    """``theme.custom_dir`` has the theme's overrides, and in ``catalog/`` those of our pages."""
+    folder = tmp_path / "overrides" / "catalog"
+    folder.mkdir(parents=True)
+    (folder / "card.html").write_text("<li>OWN {{ node | name }}</li>\n", encoding="utf-8")
+    fill(tmp_path / "store.sqlite")
+    config = (MKDOCS % "false").replace("  name: material\n", "  name: material\n  custom_dir: overrides\n")
+    (tmp_path / "mkdocs.yml").write_text(config, encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    assert mkdocs(tmp_path, "--strict").returncode == 0
+    assert "<li>OWN Tidal recordings 1</li>" in _text(tmp_path / "site", "datasets")
+    assert 'class="cat-card"' not in _text(tmp_path / "site", "datasets")
+    assert 'id="load"' in _text(tmp_path / "site", FIRST), "the others are ours"

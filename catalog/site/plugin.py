@@ -21,7 +21,7 @@ from catalog.config import read_settings
 from catalog.errors import CatalogError
 from catalog.site import build
 from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
-from catalog.site.settings import SiteSettings
+from catalog.site.settings import SiteSettings, overrides
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -128,6 +128,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             url=config.site_url.rstrip("/") + "/" if config.site_url else None,
             base=_folder(config),
             search=bool(self.config.search),
+            templates=overrides(config.theme.custom_dir),
         )
 
 

@@ -31,6 +31,8 @@ from catalog.site.highlight import highlight
 from catalog.site.nodes import description_of, kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from catalog.graph import DatasetNode, Graph, Node, SchemaNode
     from catalog.sampletype import FieldType, SampleType
     from catalog.site.previews import Previews
@@ -66,7 +68,7 @@ class Templates:
         self.graph = graph
         self.settings = settings
         self.previews = previews
-        self._env = _environment()
+        self._env = _environment(settings.templates)
         self._env.filters |= {"card": partial(self._once, "card"), "row": self._row}
         self.groups = Groups.of(graph)
         self._env.globals |= {"tags": self._tags, "licence": self._licence}
@@ -195,9 +197,9 @@ def _short(text: str) -> Markup:
     return Markup(escape(markup.shown(text)))  # noqa: S704 - escaped
 
 
-def _environment() -> Environment:
+def _environment(overrides: Path | None) -> Environment:
     env = Environment(
-        loader=FileSystemLoader(resources.templates()),
+        loader=FileSystemLoader([*([] if overrides is None else [overrides]), resources.templates()]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,

@@ -30,7 +30,7 @@ from catalog.config import catalog_block, load_config, load_settings
 from catalog.errors import BuildError, MissingExtra
 from catalog.site import build
 from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
-from catalog.site.settings import SiteSettings
+from catalog.site.settings import SiteSettings, overrides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +66,7 @@ def build_with_zensical(config_file: Path) -> Path:
             url=str(url).rstrip("/") + "/" if url else None,
             base=base,
             search=search,
+            templates=overrides(_custom_dir(owner, base)),
         )
         finish_site(graph, project / "site", settings=settings, site=site, own=own)
         if target.exists():
@@ -139,6 +140,12 @@ def _run(project: Path) -> None:
     if done.returncode != 0:
         words = (done.stdout + done.stderr).strip().splitlines()
         raise BuildError(f"Zensical failed: {words[-1] if words else f'exit code {done.returncode}'}")
+
+
+def _custom_dir(owner: Mapping[str, Any], base: Path) -> Path | None:
+    theme = owner.get("theme")
+    named = theme.get("custom_dir") if isinstance(theme, dict) else None
+    return base / str(named) if named else None
 
 
 def _write(file: Path, text: str) -> None:
