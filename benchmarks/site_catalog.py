@@ -226,12 +226,15 @@ def _moment(chance: Random) -> str:
 def _family(owner: int, drawn: Words, chance: Random) -> list[tuple[int, str, dict[str, Json]]]:
     """The versions of one sample type, each with something more than the one before."""
     name = "".join(part.capitalize() for part in (chance.choice(drawn.names), coined(chance, 2), "sample"))
-    fields = list(chance.choice(drawn.fields)) + chance.sample(chance.choice(drawn.fields), 1)
+    fields = [
+        (drawn.vocabulary.draw(chance) if chance.random() < 0.4 else key, value)
+        for key, value in (*chance.choice(drawn.fields), chance.choice(chance.choice(drawn.fields)))
+    ]
     versions = ["1.0.0", "1.1.0", "1.2.0", "2.0.0"][: chance.choice((1, 1, 1, 2, 3, 4))]
     found = []
     for version in versions:
         properties: Json = {
-            key: {**value, "description": chance.choice(drawn.sentences)[:200]} if chance.random() < 0.4 else value
+            key: {**value, "description": drawn.sentence(chance)[:200]} if chance.random() < 0.4 else value
             for key, value in dict(fields).items()
         }
         names: list[Json] = [*dict(fields)]
@@ -245,7 +248,7 @@ def _family(owner: int, drawn: Words, chance: Random) -> list[tuple[int, str, di
                 "$type": SCHEMA + "#jsonSchemaFormat", "draft": "draft-07", "content": content,
                 "arrayFormatVersions": {"ndarrayBytes": "1.0.0"},
             },
-            "description": " ".join(chance.sample(drawn.sentences, 2)), "createdAt": _moment(chance),
+            "description": " ".join(drawn.sentence(chance) for _ in range(2)), "createdAt": _moment(chance),
             "metadata": {"license": chance.choice(LICENCES[:4]), "tags": _tags(drawn, chance)},
         }  # fmt: skip
         found.append((owner, f"{name}:{version}", value))
@@ -262,7 +265,7 @@ def _lens(number: int, source: str, target: str, drawn: Words, chance: Random) -
     return {
         "$type": LENS, "name": f"{coined(chance, 2)} to {chance.choice(drawn.names)}", "sourceSchema": source,
         "targetSchema": target, "getterCode": code, "putterCode": code, "createdAt": _moment(chance),
-        "description": chance.choice(drawn.sentences),
+        "description": drawn.sentence(chance),
     }  # fmt: skip
 
 
@@ -312,7 +315,7 @@ def _description(drawn: Words, chance: Random) -> str:
     wanted = min(3500, max(60, int(chance.lognormvariate(5.85, 0.7))))
     paragraphs: list[str] = []
     while sum(map(len, paragraphs)) < wanted:
-        some = chance.sample(drawn.sentences, chance.randint(1, 4))
+        some = [drawn.sentence(chance) for _ in range(chance.randint(1, 4))]
         if len(paragraphs) > 0 and chance.random() < 0.15:
             paragraphs.append("\n".join(f"- {sentence}" for sentence in some))
         else:

@@ -26,6 +26,9 @@ REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "real-da
 _SYLLABLES: Final = tuple(a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "el", "or", "is"))
 _DTYPES: Final = {"bool_": "bool", "str_": None}
 _SHAPES: Final = ((28, 28, 1), (None, None, 3), (None,), (224, 224, 3), (16_000,), (12, 64), (None, 128))
+_WORD: Final = re.compile(r"\b[a-z]{5,}\b")
+_REPLACED: Final = 0.4
+"""The share of the longer words that give way to others."""
 T = TypeVar("T")
 
 
@@ -63,6 +66,15 @@ class Words:
     citations: tuple[str, ...]
     homepages: tuple[str, ...]
     sizes: tuple[int, ...]
+    vocabulary: Weighted[str]
+    """Words to put in the place of others: as many as so much text has."""
+
+    def sentence(self, chance: Random) -> str:
+        """A sentence, with other words in the place of some: seven hundred sentences alone have too few words."""
+        return _WORD.sub(
+            lambda match: self.vocabulary.draw(chance) if chance.random() < _REPLACED else match[0],
+            chance.choice(self.sentences),
+        )
 
 
 def words(datasets: int, chance: Random) -> Words:
@@ -70,7 +82,15 @@ def words(datasets: int, chance: Random) -> Words:
     found = _real(REAL.read_text(encoding="utf-8")) if REAL.exists() else _made(chance)
     common = [tag for tag, _ in Counter(found.pop("tags")).most_common()]
     rare = sorted({coined(chance, 2).lower() for _ in range(min(3000, datasets // 50))} - set(common))
-    return Words(tags=zipf([*common, *rare]), **{key: tuple(value) for key, value in found.items()})
+    spoken = Counter(word for sentence in found["sentences"] for word in _WORD.findall(sentence))
+    # Heaps' law: the words of a text are about as many as twenty times the root of its length; here 80 words a dataset.
+    new = sorted({coined(chance, 3).lower() for _ in range(round(20 * (80 * datasets) ** 0.5))} - set(spoken))
+    chance.shuffle(new)
+    return Words(
+        tags=zipf([*common, *rare]),
+        vocabulary=zipf([*(word for word, _ in spoken.most_common()), *new], 0.9),
+        **{key: tuple(value) for key, value in found.items()},
+    )
 
 
 def _real(text: str) -> dict[str, list[Any]]:
