@@ -32,28 +32,18 @@ _HEADER_END: Final = re.compile(
     r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
 )
 
-_BOX: Final = """\
-<search class="cat-search" data-catalog-search>
-<button class="cat-search__open md-header__button md-icon" type="button" aria-label="Search" data-search-open>\
-<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h\
-.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9"/></svg></button>
-<form class="cat-search__form" action="{browse}" method="get">
-<input class="cat-search__input" type="text" inputmode="search" enterkeyhint="search" name="q" \
-placeholder="Search" aria-label="Search the catalog" \
-role="combobox" aria-expanded="false" aria-controls="cat-search-results" aria-autocomplete="list" autocomplete="off" \
-autocapitalize="off" spellcheck="false" maxlength="200"><kbd class="cat-search__key" aria-hidden="true">/</kbd>
-<button class="cat-search__close" type="button" aria-label="Close search" data-search-close>×</button>
-</form>
-<div class="cat-search__panel" hidden><p class="cat-search__note" role="status"></p>
-<ul id="cat-search-results" role="listbox" aria-label="Search results"></ul></div>
-</search>
-"""
+_BOX: Final = (
+    '<form class="cat-search" action="{browse}" role="search" data-catalog-search>'
+    '<input name="q" placeholder="Search" aria-label="Search the catalog" autocomplete="off"></form>'
+)
+"""All that every page carries; ``search.js`` builds the rest."""
 
 
 def with_box(html: str, root: str) -> str:
     """A rendered page with the search box at the end of its header; as it was, where the theme has no such header.
 
-    ``root`` is the way from this page to the site's root: without JavaScript the form leads to the browse page.
+    ``root`` is the way from this page to the site's root: without JavaScript the form leads to the browse page, which
+    has links to the lists.
     """
     box = _BOX.format(browse=escape(root + "browse/"))
     return _HEADER_END.sub(lambda match: match[1] + box + match[2], html, count=1)

@@ -195,9 +195,11 @@ class Browser {
   async fill(item) {
     try {
       const found = await this.table.detail(Number(item.dataset.row));
-      const focused = item.contains(document.activeElement);
       show(item, found);
-      if (focused) item.querySelector("a").focus();
+      for (const other of this.find("[data-rows]").querySelectorAll(".is-coming")) { // of the same chunk
+        const known = this.table.known(Number(other.dataset.row));
+        if (known) { this.onScreen.unobserve(other); show(other, known); }
+      }
     } catch {
       item.querySelector("a").textContent = "could not be loaded";
       if (item.isConnected) setTimeout(() => this.onScreen.observe(item), RETRY);
@@ -209,6 +211,7 @@ function show(item, { name, address, kind, publisher, licence, schema, state, ta
   const link = Object.assign(make("a", "cat-user", name), { href: new URL(address, ROOT).href });
   const facts = make("span", "cat-rows__facts");
   const add = (text, look = "") => { if (text) facts.append(make("span", look, text)); };
+  const focused = item.contains(document.activeElement);
   add(publisher, "cat-user");
   if (samples >= 0) add(`${samples.toLocaleString("en")} ${samples === 1 ? "sample" : "samples"}`);
   if (bytes >= 0) add(size(bytes));
@@ -220,6 +223,7 @@ function show(item, { name, address, kind, publisher, licence, schema, state, ta
   if (day >= 0) item.append(make("time", "cat-rows__date", new Date(day * 864e5).toISOString().slice(0, 10)));
   item.append(facts);
   item.classList.remove("is-coming");
+  if (focused) link.focus();
 }
 
 function empty(words = () => []) {

@@ -4,22 +4,62 @@ import { findText, loadText, ROOT } from "./text.js";
 
 const SHOWN = 8;
 const PAUSE = 90;
+const LENS = "M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9";
 
-export function startSearch(box) {
-  if (box.dataset.live) return;
-  box.dataset.live = "yes";
-  const input = box.querySelector("input");
-  const panel = box.querySelector(".cat-search__panel");
-  const note = box.querySelector(".cat-search__note");
-  const list = box.querySelector("[role=listbox]");
+/** What is around the field, built here so that no page carries it: buttons for phones, the key, the panel. */
+function build(form) {
+  const input = form.querySelector("input");
+  for (const [name, value] of Object.entries({
+    role: "combobox", "aria-expanded": "false", "aria-controls": "cat-search-results", "aria-autocomplete": "list",
+    enterkeyhint: "search", autocapitalize: "off", spellcheck: "false", maxlength: "200",
+  })) input.setAttribute(name, value);
+  const open = button("cat-search__open md-header__button md-icon", "Search");
+  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  icon.setAttribute("viewBox", "0 0 24 24");
+  icon.setAttribute("aria-hidden", "true");
+  icon.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+  icon.firstChild.setAttribute("d", LENS);
+  open.append(icon);
+  const close = button("cat-search__close", "Close search");
+  close.append("×");
+  const key = Object.assign(document.createElement("kbd"), { className: "cat-search__key", textContent: "/" });
+  key.setAttribute("aria-hidden", "true");
+  const panel = part("cat-search__panel");
+  panel.hidden = true;
+  const note = Object.assign(document.createElement("p"), { className: "cat-search__note" });
+  note.setAttribute("role", "status");
+  const list = Object.assign(document.createElement("ul"), { id: "cat-search-results" });
+  list.setAttribute("role", "listbox");
+  list.setAttribute("aria-label", "Search results");
+  panel.append(note, list);
+  input.before(open);
+  input.after(key, close, panel);
+  form.classList.add("is-live");
+  return { input, open, close, panel, note, list };
+}
+
+function button(name, label) {
+  const element = Object.assign(document.createElement("button"), { type: "button", className: name });
+  element.setAttribute("aria-label", label);
+  return element;
+}
+
+export function startSearch(form) {
+  if (form.dataset.live) return;
+  form.dataset.live = "yes";
+  const { input, open: opener, close: closer, panel, note, list } = build(form);
   let chosen = -1;
   let asked = 0;
   let timer = 0;
 
   const options = () => [...list.children];
   const open = () => {
-    box.classList.add("is-open");
+    form.classList.add("is-open");
     loadText().catch(() => { note.textContent = "The search index could not be loaded."; });
+  };
+  const show = () => {
+    panel.hidden = false;
+    input.setAttribute("aria-expanded", "true");
   };
   const hide = () => {
     panel.hidden = true;
@@ -27,7 +67,7 @@ export function startSearch(box) {
     choose(-1);
   };
   const close = () => {
-    box.classList.remove("is-open");
+    form.classList.remove("is-open");
     hide();
   };
   const choose = (number) => {
@@ -46,25 +86,27 @@ export function startSearch(box) {
     const turn = ++asked;
     if (!term.trim()) { list.replaceChildren(); hide(); return; }
     try {
-      const { results } = await findText(term);
+      const { results, instead } = await findText(term);
       const found = await Promise.all(results.slice(0, SHOWN).map((result) => result.data()));
       if (turn !== asked) return; // a newer question is under way
       list.replaceChildren(...found.map(row));
-      note.textContent = found.length === 0 ? "Nothing found."
-        : results.length > SHOWN ? `${results.length.toLocaleString("en")} results, the best ${SHOWN}` : "";
+      const words = [];
+      if (instead) words.push(`Showing results for ${instead}.`);
+      if (found.length === 0) words.push("Nothing found.");
+      if (results.length > SHOWN) words.push(`${results.length.toLocaleString("en")} results, the best ${SHOWN}`);
+      note.textContent = words.join(" ");
     } catch {
       if (turn !== asked) return;
       list.replaceChildren();
       note.textContent = "The search index could not be loaded.";
     }
-    panel.hidden = false;
-    input.setAttribute("aria-expanded", "true");
+    show();
     choose(-1);
   }
 
-  input.addEventListener("focus", () => { open(); if (input.value.trim() && list.children.length) { panel.hidden = false; input.setAttribute("aria-expanded", "true"); } });
+  input.addEventListener("focus", () => { open(); if (input.value.trim() && list.children.length) show(); });
   input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, PAUSE); });
-  input.addEventListener("keydown", async (event) => {
+  input.addEventListener("keydown", (event) => {
     const count = list.children.length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
@@ -78,10 +120,12 @@ export function startSearch(box) {
     }
   });
   list.addEventListener("click", (event) => { const option = event.target.closest("[role=option]"); if (option) go(option); });
-  box.addEventListener("focusout", (event) => { if (!box.contains(event.relatedTarget)) setTimeout(() => { if (!box.contains(document.activeElement)) close(); }, 120); });
   list.addEventListener("mousedown", (event) => event.preventDefault());
-  box.querySelector("[data-search-open]").addEventListener("click", () => { open(); input.focus(); });
-  box.querySelector("[data-search-close]").addEventListener("click", () => { input.value = ""; close(); box.querySelector("[data-search-open]").focus(); });
+  form.addEventListener("focusout", (event) => {
+    if (!form.contains(event.relatedTarget)) setTimeout(() => { if (!form.contains(document.activeElement)) close(); }, 120);
+  });
+  opener.addEventListener("click", () => { open(); input.focus(); });
+  closer.addEventListener("click", () => { input.value = ""; close(); opener.focus(); });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -89,32 +133,44 @@ export function startSearch(box) {
     open();
     input.focus();
   });
+  if (document.activeElement === input) { // somebody was faster than this script
+    open();
+    if (input.value.trim()) ask();
+  }
 }
 
 function row(data, number) {
+  const { meta } = data;
   const option = document.createElement("li");
   option.id = `cat-search-option-${number}`;
   option.setAttribute("role", "option");
   option.setAttribute("aria-selected", "false");
   option.dataset.href = new URL(data.url, ROOT).href;
-  const title = span("cat-search__title");
-  title.append(span("", data.meta.title), span(`cat-kind cat-kind--${data.meta.kind ?? "page"}`, data.meta.kind ?? "page"));
-  const words = span("cat-search__words");
+  const title = part("cat-search__title");
+  const kind = meta.kind ?? "page";
+  title.append(span("", meta.title), span(`cat-kind cat-kind--${kind}`, kind));
+  const words = part("cat-search__words");
   marked(words, data.excerpt);
-  const about = [data.meta.publisher, data.meta.tags].filter(Boolean).join(" · ");
   option.append(title, words);
-  if (about) option.append(span("cat-search__words", about));
+  const about = [meta.publisher, meta.size, meta.tags].filter(Boolean);
+  if (about.length) {
+    const line = part("cat-search__words");
+    about.forEach((text, place) => line.append(place ? " · " : "", span("cat-user", text)));
+    option.append(line);
+  }
   return option;
 }
 
-function span(name, text = "") {
-  const element = document.createElement(text && !name ? "span" : "div");
-  if (name.startsWith("cat-kind")) element.className = name;
-  else if (name) element.className = name;
+function part(name) {
+  return Object.assign(document.createElement("div"), { className: name });
+}
+
+function span(name, text) {
+  const element = document.createElement("span");
+  if (name) element.className = name;
   element.textContent = text;
   return element;
 }
-
 /** An excerpt with its matches marked. Its text is somebody else's: only <mark> is made of it, the rest stays text. */
 function marked(target, excerpt) {
   for (const part of excerpt.split(/(<mark>.*?<\/mark>)/)) {
