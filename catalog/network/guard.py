@@ -117,13 +117,17 @@ def open_socket(url: str, *, allow_loopback: bool, seconds: float) -> socket.soc
     ``ws:`` is opened on this machine only, and only if that is allowed. Raises :class:`RefusedAddress`, or
     :class:`RequestFailed` when it can't be reached.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        named = parts.port  # raises for a port that is none
+    except ValueError:
+        raise RefusedAddress("not the address of a stream", hint="use wss") from None
     host, plain = parts.hostname or "", parts.scheme == "ws"
     if plain and not (allow_loopback and is_loopback_name(host)):
         raise RefusedAddress("an unencrypted stream is not opened", where=host, hint="use wss")
     if not plain and parts.scheme != "wss":
         raise RefusedAddress("not the address of a stream", where=host, hint="use wss")
-    port = parts.port or (80 if plain else 443)
+    port = named or (80 if plain else 443)
     deadline = time.monotonic() + seconds
     try:
         failure: Exception = OSError("it has no address")
@@ -227,7 +231,7 @@ class GuardedTransport(httpx.HTTPTransport):
         self._pool.close()
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
-            max_connections=20,
+            max_connections=None,  # threads bound them; to wait for one would be to wait for somebody else's slow host
             max_keepalive_connections=10,
             keepalive_expiry=15,
             network_backend=_Backend(allow_loopback=allow_loopback),

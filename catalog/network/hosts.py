@@ -140,11 +140,10 @@ class Host:
     # --- what answers tell -----------------------------------------------------------------------------------------
 
     def answered(self, seconds: float, headers: Mapping[str, str]) -> None:
-        """A good answer, or one that is the request's own fault."""
+        """A good answer, or one that is the request's own fault: its headers are there, its body isn't yet."""
         with self._changed:
             self.latency = _smoothed(self.latency, seconds)
-            self._failures = self._storm = 0
-            self._parked_for = PARKED_SECONDS
+            self._storm = 0
             if self._width < TURNS:
                 self._width = TURNS
                 self._changed.notify_all()
@@ -155,18 +154,18 @@ class Host:
                     self._pause(reset - time.time() if reset > _EPOCH else reset)
 
     def busy(self, wait: float | None, headers: Mapping[str, str]) -> None:
-        """A 429: ``wait`` seconds if it said so."""
+        """A 429: ``wait`` seconds if it said so. One that says "at once" says nothing: it would be asked for ever."""
         with self._changed:
             if wait is None:
                 reset = _number(headers.get("ratelimit-reset"))
                 wait = None if reset is None else reset - time.time() if reset > _EPOCH else reset
-            if wait is None:
+            if wait is None or wait <= 0:
                 self._storm += 1
                 wait = random.uniform(0, min(LONGEST_PAUSE, 2.0**self._storm))  # noqa: S311 — spreads load, hides nothing
             self._pause(wait + random.uniform(0, 0.5))  # noqa: S311
 
     def failed(self) -> None:
-        """No answer, or a 5xx."""
+        """No answer, a 5xx, or a body that broke off."""
         with self._changed:
             self._failures += 1
             if self._parks and self._failures % PARKED_AFTER == 0:
@@ -174,13 +173,16 @@ class Host:
                 self._parked_for = min(MOST_PARKED_SECONDS, 2 * self._parked_for)
 
     def received(self, size: int, seconds: float) -> None:
-        """A body of some size took some time."""
-        if size >= _WORTH_MEASURING and seconds > 0:
-            with self._changed:
+        """A body, or as much of it as was wanted, took some time: only now the answer was a good one."""
+        with self._changed:
+            self._failures = 0
+            self._parked_for = PARKED_SECONDS
+            if size >= _WORTH_MEASURING and seconds > 0:
                 self.throughput = _smoothed(self.throughput, size / seconds)
 
     def _pause(self, seconds: float) -> None:
         self._resumes = max(self._resumes, self._clock() + min(_MOST_PAUSE, max(0.0, seconds)))
+        self._changed.notify_all()  # who waits for a turn sleeps until then instead
 
 
 def _smoothed(before: float | None, new: float) -> float:

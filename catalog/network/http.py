@@ -305,8 +305,11 @@ class Client:
                 if opened.status_code < 400:
                     return opened, deadline
                 raise self._refused(opened, url, deadline)
-            target = urljoin(url, opened.headers.get("location", ""))
             opened.close()
+            try:
+                target = urljoin(url, opened.headers.get("location", ""))
+            except ValueError:
+                raise RefusedUrl("redirects to what is not a URL", where=_place(url)) from None
             if method != "GET":
                 raise RequestFailed("redirects a request that writes", status=opened.status_code, where=_place(url))
             if _origin(target) != _origin(url):
@@ -347,7 +350,7 @@ class Client:
             self._count(host, requests=1, received=len(body or b""))
             try:
                 opened = self._http.send(request, stream=True)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 host.failed()
                 raise _TryError(_no_answer("can't be reached", error, url), sent=False) from None
             except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
@@ -375,7 +378,8 @@ class Client:
     def _chunks(self, opened: httpx.Response, max_bytes: int | None, deadline: float) -> Iterator[bytes]:
         url = str(opened.url)
         host = self.host(url)
-        taken, begun = 0, time.monotonic()
+        judged = opened.status_code in _RETRIED  # by its headers: such a body neither clears a host nor adds to it
+        taken, begun, whole = 0, time.monotonic(), True
         stated = opened.headers.get("content-length", "")
         if max_bytes is not None and stated.isascii() and stated.isdigit() and int(stated[:20]) > max_bytes:
             raise ResponseTooLarge(f"{int(stated[:20]):,} bytes; the most is {max_bytes:,}", where=_place(url))
@@ -385,15 +389,17 @@ class Client:
                 taken += len(chunk)
                 if max_bytes is not None and taken > max_bytes:
                     raise ResponseTooLarge(f"more than {max_bytes:,} bytes", where=_place(url))
-                if time.monotonic() > deadline:
-                    raise RequestFailed("the whole answer took too long", where=_place(url))
                 yield chunk
         except (httpx.HTTPError, httpx.StreamError) as error:
-            host.failed()
+            whole = False
             raise _TryError(_no_answer("broke off", error, url), sent=True) from None
         finally:
-            self._count(host, received=taken, seconds=time.monotonic() - begun)
-        host.received(taken, time.monotonic() - begun)
+            took = time.monotonic() - begun
+            self._count(host, received=taken, seconds=took)
+            if not judged and whole:
+                host.received(taken, took)
+            elif not judged:
+                host.failed()
 
     def _refused(self, opened: httpx.Response, url: str, deadline: float) -> Exception:
         """The error for a status of 400 and more, with the name and message of XRPC when there are any."""
