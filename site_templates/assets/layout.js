@@ -38,20 +38,43 @@ function around(net, schema) {
   return [...net.out[schema].slice(0, 200).map((edge) => edge.target), ...net.into[schema].slice(0, 200).map((edge) => edge.source)];
 }
 
-/** All schemas that a lens touches: each part of the network below the last, its layers by the longest way to them. */
-export function overview(net, schemas) {
-  const parts = components(net, schemas);
+/** All schemas that a lens touches: each part of the network below the last, its layers by the longest way to them, or
+    by the shortest where the longest has no room. */
+export function overview(net, schemas, { width }) {
+  const room = Math.floor((width - 2 * NODE.margin + 70) / (118 + 70));
   const layers = [];
-  for (const part of parts) {
-    const depth = depths(net, part);
+  for (const part of components(net, schemas)) {
+    let depth = longest(net, part);
+    if (Math.max(...depth.values()) >= room) depth = shortest(net, part);
+    const own = [];
+    for (const schema of part) (own[depth.get(schema)] ??= []).push(schema);
+    untangle(net, own);
     const base = Math.max(0, ...layers.map((items) => items.length));
-    for (const schema of part) {
-      const items = layers[depth.get(schema)] ??= [];
+    own.forEach((schemas, layer) => {
+      const items = layers[layer] ??= [];
       while (items.length < base) items.push(null);
-      items.push({ schema });
+      items.push(...schemas.map((schema) => ({ schema })));
+    });
+  }
+  return layers;
+}
+
+/** Each schema near the middle of those it is tied to in the layers before, then after, and once more. */
+function untangle(net, layers) {
+  const row = new Map();
+  const note = (schemas) => schemas.forEach((schema, index) => row.set(schema, index - schemas.length / 2));
+  const middle = (schema) => {
+    const tied = around(net, schema).filter((other) => row.has(other)).map((other) => row.get(other));
+    return tied.length ? tied.reduce((a, b) => a + b) / tied.length : 0;
+  };
+  for (const turn of [layers, layers.toReversed(), layers]) {
+    row.clear();
+    for (const schemas of turn) {
+      const sorted = row.size ? schemas.map((schema) => [middle(schema), schema]).sort((a, b) => a[0] - b[0]) : schemas.map((schema) => [0, schema]);
+      schemas.splice(0, Infinity, ...sorted.map(([, schema]) => schema));
+      note(schemas);
     }
   }
-  return layers.map((items) => items ?? []);
 }
 
 function components(net, schemas) {
@@ -69,8 +92,18 @@ function components(net, schemas) {
   return parts.sort((a, b) => b.length - a.length || net.order(a[0], b[0]));
 }
 
-/** Schema → number of its layer. Lenses that would close a circle don't count. */
-function depths(net, part) {
+/** Schema → its steps from where lenses only start, or else from the first, whichever way they lead. */
+function shortest(net, part) {
+  const entries = part.filter((schema) => net.into[schema].every((edge) => edge.source === schema));
+  const depth = new Map((entries.length ? entries : part.slice(0, 1)).map((schema) => [schema, 0]));
+  for (const [schema, steps] of depth) {
+    for (const next of around(net, schema)) if (!depth.has(next)) depth.set(next, steps + 1);
+  }
+  return depth;
+}
+
+/** Schema → the most steps to it. Lenses that would close a circle don't count. */
+function longest(net, part) {
   const order = [];
   const state = new Map();
   const visit = (root) => { // depth first, without recursion: a chain may be long

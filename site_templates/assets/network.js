@@ -4,8 +4,8 @@
 import { neighbourhood, overview, placed } from "./layout.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const READABLE = 60; // schemas in a picture of the whole
-const MOST_ROWS = 100;
+const READABLE = innerWidth < 620 ? 20 : 60; // schemas in a picture of the whole
+const ROWS = 25; // of the table, and each time somebody asks for more
 const MOST_FOUND = 8;
 
 export async function startNetwork(root) {
@@ -162,7 +162,7 @@ class Picture {
     const count = (edges) => edges.reduce((sum, edge) => sum + edge.lenses.length, 0);
     const [from, to] = [count(this.net.out[row]), count(this.net.into[row])];
     if (!from && !to) return "No lens starts or ends here.";
-    return `${plural(from, "lens leads", "lenses lead")} from it, ${plural(to, "leads", "lead")} to it.`;
+    return `${plural(from, "lens leads", "lenses lead").replace("no", "No")} from it, ${plural(to, "leads", "lead")} to it.`;
   }
 
   // --- the picture ---------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ class Picture {
   draw() {
     const { net, chosen } = this;
     const width = Math.max(280, this.box.clientWidth);
-    const layers = chosen === null ? overview(net, this.tied) : neighbourhood(net, chosen, { width, turns: this.turns });
+    const layers = chosen === null ? overview(net, this.tied, { width }) : neighbourhood(net, chosen, { width, turns: this.turns });
     const place = placed(net, layers, { width, chosen });
     const svg = shape("svg", { class: "cat-net", width: place.width, height: place.height, viewBox: `0 0 ${place.width} ${place.height}`, role: "group" });
     svg.setAttribute("aria-label", chosen === null ? "The whole lens network" : `Lenses around ${this.words(chosen)}`);
@@ -200,7 +200,7 @@ class Picture {
     if (row === this.chosen) link.setAttribute("aria-current", "true");
     const inside = shape("svg", { x: box.x + 9, y: box.y, width: box.w - 16, height: box.h }); // cuts what is too long
     const number = cut(version, 12);
-    const title = text(`${cut(name, (box.w - 20 - number.length * 5.6) / 7.2)} `, { y: 19, class: "cat-net__name" });
+    const title = text(`${cut(name, (box.w - 22 - number.length * 6.2) / 7.4)} `, { y: 19, class: "cat-net__name" });
     title.append(Object.assign(shape("tspan", { class: "cat-net__version" }), { textContent: number }));
     inside.append(title, text(cut(publisher, box.w / 6), { y: 35, class: "cat-net__by" }));
     link.append(shape("rect", { x: box.x, y: box.y, width: box.w, height: box.h, rx: 7 }), inside);
@@ -333,7 +333,7 @@ class Picture {
   tell() {
     if (this.all) this.all.hidden = this.chosen === null;
     if (this.chosen === null) {
-      this.about.replaceChildren(element("p", "", `${plural(this.net.lenses.length, "lens", "lenses")} between ${plural(this.tied.length, "schema", "schemas")}. ${plural(this.net.schemas.length - this.tied.length, "schema has", "schemas have")} none.`));
+      this.about.replaceChildren(element("p", "", `${plural(this.net.lenses.length, "lens", "lenses").replace("no", "No")} between ${plural(this.tied.length, "schema", "schemas")}. ${this.net.schemas.length > this.tied.length ? `${plural(this.net.schemas.length - this.tied.length, "schema has", "schemas have")} none.` : ""}`));
       return;
     }
     const { name, version, publisher, page, datasets, row } = this.net.schemas[this.chosen];
@@ -349,7 +349,9 @@ class Picture {
     const title = element("h2", "", "Lenses");
     title.id = "network-lenses";
     const rows = element("tbody");
-    for (const lens of lenses.slice(0, MOST_ROWS)) rows.append(this.row(lens));
+    const chosenFirst = this.lens ? [this.lens, ...lenses.filter((lens) => lens !== this.lens)] : lenses;
+    const add = () => rows.append(...chosenFirst.slice(rows.rows.length, rows.rows.length + ROWS).map((lens) => this.row(lens)));
+    add();
     const head = element("thead");
     const line = element("tr");
     for (const word of ["Lens", "From", "To", "Checked"]) line.append(Object.assign(element("th", "", word), { scope: "col" }));
@@ -362,7 +364,19 @@ class Picture {
     frame.append(table);
     this.table.hidden = !lenses.length;
     this.table.replaceChildren(title, frame);
-    if (lenses.length > MOST_ROWS) this.table.append(element("p", "cat-quiet", `The first ${MOST_ROWS} of ${lenses.length.toLocaleString("en")}.`));
+    if (lenses.length > ROWS) this.table.append(this.asking(rows, lenses.length, add));
+  }
+
+  asking(rows, total, add) {
+    const button = Object.assign(element("button", "cat-button"), { type: "button" });
+    const left = () => { button.textContent = `Show more: ${(total - rows.rows.length).toLocaleString("en")} left`; };
+    left();
+    button.addEventListener("click", () => {
+      add();
+      if (rows.rows.length >= total) button.remove();
+      else left();
+    });
+    return button;
   }
 
   row(lens) {
