@@ -70,7 +70,7 @@ def middle(page: Page) -> str:
     """What the picture has in its middle."""
     label = page.locator(".cat-net__schema.is-chosen").get_attribute("aria-label")
     assert label is not None
-    return label.split(" by ")[0].removeprefix("Schema ")
+    return " ".join(label.removeprefix("Schema ").split(" ")[:2])
 
 
 def schemas(page: Page) -> list[str]:

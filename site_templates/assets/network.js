@@ -196,13 +196,14 @@ class Picture {
   schema(box) {
     const { row, name, version, publisher, page } = this.net.schemas[box.schema];
     const link = shape("a", { href: page, class: `cat-net__schema${row === this.chosen ? " is-chosen" : ""}`, tabindex: "-1", "data-item": "schema", "data-row": row });
-    link.setAttribute("aria-label", `Schema ${name} ${version} by ${publisher}. ${this.told(row)}`);
     if (row === this.chosen) link.setAttribute("aria-current", "true");
-    const inside = shape("svg", { x: box.x + 9, y: box.y, width: box.w - 16, height: box.h }); // cuts what is too long
+    const inside = shape("svg", { x: box.x + 9, y: box.y, width: box.w - 16, height: box.h, "aria-hidden": "true" }); // cuts what is too long
     const number = cut(version, 12);
-    const title = text(`${cut(name, (box.w - 22 - number.length * 6.2) / 7.4)} `, { y: 19, class: "cat-net__name" });
+    const short = [cut(name, (box.w - 22 - number.length * 6.2) / 7.4), number, cut(publisher, box.w / 6)];
+    const title = text(`${short[0]} `, { y: 19, class: "cat-net__name" });
     title.append(Object.assign(shape("tspan", { class: "cat-net__version" }), { textContent: number }));
-    inside.append(title, text(cut(publisher, box.w / 6), { y: 35, class: "cat-net__by" }));
+    inside.append(title, text(` ${short[2]}`, { y: 35, class: "cat-net__by" }));
+    link.setAttribute("aria-label", `Schema ${named(short, [name, version, publisher])}. ${this.told(row)}`);
     link.append(shape("rect", { x: box.x, y: box.y, width: box.w, height: box.h, rx: 7 }), inside);
     this.items.push({ node: link, schema: row, column: 2 * box.layer, x: box.x + box.w / 2, y: box.y + box.h / 2 });
     return link;
@@ -220,11 +221,12 @@ class Picture {
     const many = line.lenses.length > 1;
     const words = many ? `${line.lenses.length} lenses` : line.lenses[0].name;
     const link = shape("a", { href: many ? "#network-lenses" : line.lenses[0].page, class: "cat-net__lens", tabindex: "-1", "data-item": "lens", "data-source": line.source, "data-target": line.target });
-    link.setAttribute("aria-label", `${many ? words : `Lens ${words}`} from ${this.words(line.source)} to ${this.words(line.target)}`);
     const wide = Math.max(30, line.room);
     const shown = cut(words, wide / 6.2);
+    const all = named([shown], [words]);
+    link.setAttribute("aria-label", `${many ? all : `Lens ${all}`} from ${this.words(line.source)} to ${this.words(line.target)}`);
     const half = Math.min(wide, [...shown].length * 6 + 12) / 2;
-    const inside = shape("svg", { x: line.x - half, y: line.y - 10, width: 2 * half, height: 20 });
+    const inside = shape("svg", { x: line.x - half, y: line.y - 10, width: 2 * half, height: 20, "aria-hidden": "true" });
     inside.append(text(shown, { x: half, y: 14, "text-anchor": "middle" }));
     link.append(shape("rect", { x: line.x - half, y: line.y - 10, width: 2 * half, height: 20, rx: 10 }), inside);
     this.items.push({ node: link, column: line.column, x: line.x, y: line.y });
@@ -423,6 +425,11 @@ function nearest(items, here) {
 
 function plural(count, one, many) {
   return `${count ? count.toLocaleString("en") : "no"} ${count === 1 ? one : many}`;
+}
+
+/** What is seen, and all of it where that was cut: who speaks to a page says what he sees. */
+function named(short, whole) {
+  return short.join(" ") + (short.join() === whole.join() ? "" : `, in full ${whole.join(" ")}`);
 }
 
 function cut(words, most) {
