@@ -13,7 +13,6 @@ the seconds of its processors are told beside them. Exit code 1 when something t
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import os
@@ -155,8 +154,6 @@ def show_sizes(site: Path, datasets: int, wishes: Wishes) -> int:
         wishes.check(text, held=totals[1] < 1.5 * GB, wanted="< 1.5 GB")
     else:
         print(f"  {text}")
-    facets = gzip.compress((site / "catalog" / "facets.json").read_bytes(), mtime=0)
-    print(f"  facets      {len(facets) / 1000:,.0f} kB gzipped")
     return pages
 
 
