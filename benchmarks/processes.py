@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Ran", "run"]
 
 _EVERY = 0.2
-_SELDOM = 5.0
+_SELDOM = 2.0
 """Seconds between two looks at the memory, at least and at most."""
 
 
@@ -88,8 +88,8 @@ def _watch(pid: int, found: Ran, apart: Callable[[str], bool], over: threading.E
         found.peak = max(found.peak, _number(f"/proc/{pid}/status", "VmHWM"))
         found.together = max(found.together, ours)
         found.aside = max(found.aside, theirs)
-        # To look at a gigabyte takes the system a while; what is measured is to be slowed by no more than a fiftieth.
-        pause = min(_SELDOM, max(_EVERY, 50 * (time.perf_counter() - begun)))
+        # To look at a gigabyte takes the system a while; what is measured is to be slowed by no more than a twentieth.
+        pause = min(_SELDOM, max(_EVERY, 20 * (time.perf_counter() - begun)))
 
 
 def _below(pid: int) -> list[int]:
