@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from catalog.datamodel import Json
     from catalog.graph import Graph, Node, SchemaNode
 
-__all__ = ["CHUNK", "address_of", "digits", "dump", "files", "rows", "short", "words_of"]
+__all__ = ["CHUNK", "address_of", "digits", "dump", "files", "rows", "schema_names", "short", "sort_key", "words_of"]
 
 CHUNK: Final = 32
 """Rows in a file of rows."""
@@ -264,7 +264,7 @@ def _size(node: Node, what: str) -> int:
 
 def _orders(nodes: Sequence[Node]) -> dict[str, list[int]]:
     every = range(len(nodes))
-    names = [_sortable(shown(name_of(node))) for node in nodes]
+    names = [sort_key(node) for node in nodes]
     return {
         "name": sorted(every, key=lambda row: (names[row], row)),
         "size": sorted(every, key=lambda row: (-_size(nodes[row], "bytes"), row)),
@@ -273,8 +273,9 @@ def _orders(nodes: Sequence[Node]) -> dict[str, list[int]]:
     }
 
 
-def _sortable(name: str) -> tuple[list[str], str]:
-    """``Tidal recordings 9`` before ``tidal recordings 10``, ``Élan`` beside ``elan``."""
+def sort_key(node: Node) -> tuple[list[str], str]:
+    """By name: ``Tidal recordings 9`` before ``tidal recordings 10``, ``Élan`` beside ``elan``."""
+    name = shown(name_of(node))
     plain = "".join(c for c in unicodedata.normalize("NFKD", name).casefold() if not unicodedata.combining(c))
     parts = _NUMBER.split(plain.strip())
     for place in range(1, len(parts), 2):

@@ -11,7 +11,7 @@ from html import escape
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import facets
+from catalog.site import facets, figures, spelling
 from catalog.site.indexer import write_index
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of
@@ -58,11 +58,12 @@ def slim_page(node: Node) -> str:
     schema: SchemaNode | None = node if kind == "schema" else getattr(node, "schema", None)  # type: ignore[assignment]
     fields = [shown(field.name) for field in schema.record.sample_type.fields] if schema is not None else []
     tags = [shown(tag) for tag in getattr(record, "tags", ())]
+    size = getattr(record, "size", None)
     meta = {
         "kind": kind,
         "publisher": shown(node.publisher.shown),
         "tags": ", ".join(tags[:4]),
-        "summary": words[:160],
+        "size": "" if size is None or size.bytes is None else figures.byte_size(size.bytes),
     }
     name = f"{name_of(node)} {node.record.sample_type.version}" if kind == "schema" else name_of(node)  # type: ignore[union-attr]
     return _slim(
@@ -97,9 +98,13 @@ def hand_written(title: str, content: str) -> str:
 def build_index(
     graph: Graph, pages: Mapping[str, str], site_dir: Path, *, progress: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Write the text index: the records in the order of the browse page's rows, then ``pages``.
+    """Write the text index: the records in the order of the browse page's rows, then ``pages``; and words to spell by.
 
     ``pages`` are further index-only pages by their address. Raises :class:`BuildError` with the indexer's own words.
     """
+    for name, text in spelling.files(graph):
+        file = site_dir / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
     records = ((facets.address_of(node), slim_page(node)) for node in facets.rows(graph))
     write_index(chain(records, sorted(pages.items())), site_dir / INDEX, progress=progress)

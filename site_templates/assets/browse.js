@@ -115,6 +115,7 @@ class Browser {
   /** Filter, count and show anew; without `rows` only the counts. */
   async update({ rows = true } = {}) {
     const turn = rows ? ++this.turn : this.turn;
+    this.page.setAttribute("aria-busy", "true");
     const sort = this.form.sort.value;
     const chosen = Object.keys(TITLES).filter((facet) => this.chosen[facet].size);
     const asks = chosen.length > 0 || this.form.q.value.trim() !== "";
@@ -133,6 +134,7 @@ class Browser {
     const found = this.table.filter(Object.fromEntries(chosen.filter(here).map((facet) => [facet, this.chosen[facet]])), text?.rows ?? null, counted.filter(here));
     const totals = asks ? {} : Object.fromEntries(Object.entries(this.table.facets).map(([facet, { totals: all }]) => [facet, all]));
     this.facets.show({ ...totals, ...found.counts }, this.chosen);
+    this.page.removeAttribute("aria-busy");
     if (!rows) return;
     if (order) {
       const inside = new Set(found.rows);

@@ -43,7 +43,7 @@ class Group {
     });
     this.set.append(this.list, this.more);
     this.element.append(summary, this.set);
-    this.element.addEventListener("toggle", () => { if (this.element.open) opened(); });
+    this.element.addEventListener("toggle", () => { if (this.element.open && this.chosen && !this.counts) opened(); });
   }
 
   get open() { return this.element.open; }

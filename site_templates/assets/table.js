@@ -13,7 +13,7 @@ export async function loadTable(root) {
 }
 
 /** Numbers whose last digit is below 60, the lowest digit first. */
-function short(text) {
+export function short(text) {
   const found = new Uint32Array(text.length);
   let end = 0;
   let value = 0;
@@ -33,7 +33,7 @@ function short(text) {
 }
 
 /** Numbers from a text for each of their digits, the lowest first. */
-function digits(texts) {
+export function digits(texts) {
   const found = new Uint32Array(texts[0].length);
   for (const text of [...texts].reverse()) {
     for (let i = 0; i < found.length; i++) found[i] = found[i] * BASE + DIGITS[text.charCodeAt(i)];

@@ -1,0 +1,69 @@
+"""Words to set a misspelt one right by: those of names, publishers, schemas and tags, in small files by their letters.
+
+::
+
+    catalog/words/1h.json   words that begin with h: ["harbour", "hail", …] and how many records bear each
+    catalog/words/2a.json   words whose second letter is a
+
+Whoever mistypes a word's first letter has its second one right, more often than not, so four files have nearly every
+word one slip away from what was typed: the two of its first letter, the two of its second. All that isn't a letter
+from a to z or a digit is ``_``; every file is there, so that none is asked for in vain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final
+
+from catalog.site import facets
+from catalog.site.markup import shown
+from catalog.site.nodes import name_of, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.graph import Graph, Node
+
+__all__ = ["KEYS", "files", "words"]
+
+KEYS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
+LONGEST: Final = 40
+SHORTEST: Final = 4
+"""Shorter ones are one slip away from too many others."""
+_WORD: Final = re.compile(r"[^\W_]+")
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def words(text: str) -> set[str]:
+    """The words of a text in lower case: ``DigitSample`` is ``digitsample``, ``digit`` and ``sample``."""
+    found = {word.casefold() for whole in _WORD.findall(text) for word in (whole, *_HUMP.split(whole))}
+    return {word for word in found if SHORTEST <= len(word) <= LONGEST and not word.isdecimal()}
+
+
+def files(graph: Graph) -> Iterator[tuple[str, str]]:
+    """All files: path in the site, text. The most used words come first."""
+    counts: Counter[str] = Counter()
+    for node in graph.nodes:
+        counts.update(_words_of(node))
+    buckets: defaultdict[str, list[str]] = defaultdict(list)
+    for word in sorted(counts, key=lambda word: (-counts[word], word)):
+        for place in (0, 1):
+            buckets[f"{place + 1}{_key(word[place])}"].append(word)
+    for place in (1, 2):
+        for key in KEYS:
+            found = buckets[f"{place}{key}"]
+            text = facets.dump({"words": " ".join(found), "counts": facets.short(counts[word] for word in found)})
+            yield f"catalog/words/{place}{key}.json", text
+
+
+def _words_of(node: Node) -> set[str]:
+    schema = schema_of(node)
+    texts = [name_of(node), node.publisher.shown, *getattr(node.record, "tags", ())]
+    if schema is not None:
+        texts.append(name_of(schema))
+    return words(" ".join(shown(text) for text in texts))
+
+
+def _key(letter: str) -> str:
+    return letter if letter in KEYS else "_"
