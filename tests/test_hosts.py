@@ -119,7 +119,7 @@ def test_what_is_left_of_a_limit_is_heeded_before_it_is_used_up(client: Client, 
     assert clock.slept == [pytest.approx(25)]
 
 
-@pytest.mark.parametrize("reset", ["99999999999", "-5", "soon", "٣", "", "9" * 400])
+@pytest.mark.parametrize("reset", ["99999999999", "-5", "soon", "٣", "²", "", "9" * 400])
 def test_a_lying_limit_never_takes_more_than_the_bound(clock: Clock, reset: str) -> None:
     host = Host("pds.example", sleep=clock.sleep, clock=clock, parks=False)
     host.answered(0.1, {"ratelimit-remaining": "0", "ratelimit-reset": reset})
@@ -220,11 +220,12 @@ def test_a_429_that_says_at_once_again_and_again_says_nothing(
     assert clock.slept[:3] == [pytest.approx(wait) for wait in (2.5, 4.5, 8.5)]
 
 
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("header", [b"Retry-After", b"RateLimit-Reset"])
+@pytest.mark.parametrize(
+    ("status", "header"), [(429, b"Retry-After"), (429, b"RateLimit-Reset"), (503, b"Retry-After")]
+)
 @pytest.mark.parametrize(
     "lie",
-    [b"99999999999", b"9" * 4999, b"-5", b"soon", "٣".encode(), b"\xff", b"", b"1e9", b"Fri, 31 Dec 9999 23:59:59 GMT",
+    [b"99999999999", b"9" * 4999, b"-5", b"soon", "٣".encode(), b"\xb2", b"", b"1e9", b"Fri, 31 Dec 9999 23:59:59 GMT",
      b"Mon, 01 Jan 0001 00:00:00 +2359", b"Thu, 01 Jan 1970 00:00:00 -9999999", b"Wed, 99 Foo 2026 99:99:99 GMT"],
 )  # fmt: skip
 def test_a_header_that_lies_is_no_reason_to_crash_or_to_wait_for_ever(
