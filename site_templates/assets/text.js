@@ -1,40 +1,31 @@
-// The text index, loaded with the first typed letter. Never asked without a term: that would load all of it.
+// Text search for the box in the header and for the browse page: the index, fetched with the first typed letter, and words
+// set right that nothing has.
+
+import { loadIndex, words } from "./textindex.js";
 
 export const ROOT = new URL("../../", import.meta.url);
 
-let engine;
+let index;
 
-/** Load the index's code; later calls get the same. */
+/** Load the index; later calls get the same. */
 export function loadText() {
-  engine ??= import(new URL("catalog/text/pagefind.js", ROOT).href).then(async (pagefind) => {
-    await pagefind.options({ baseUrl: ROOT.pathname, excerptLength: 18 });
-    await pagefind.init();
-    return pagefind;
-  });
-  engine.catch(() => { engine = undefined; });
-  return engine;
+  index ??= loadIndex(ROOT);
+  index.catch(() => { index = undefined; });
+  return index;
 }
 
-/** The matches for a term, best first; none for an empty one. Where a word finds nothing, `instead` is the term with the
-    words that were probably meant, and the matches are its. */
-export async function findText(term) {
-  const asked = term.trim();
-  if (!asked) return { results: [], instead: "" };
-  const pagefind = await loadText();
-  const { results } = await pagefind.search(asked);
-  if (results.length) return { results, instead: "" };
+/** The matches for a term: the `rows` of the browse page that have all its words, ascending (hand-written pages come after
+    them), and the `best` of them. Where a word finds nothing, `instead` is the term with the words that were probably meant,
+    and the matches are its. */
+export async function findText(term, most = 0) {
+  const text = await loadText();
+  const found = { ...await text.search(term, most), instead: "", index: text };
+  if (found.rows.length || !words(term).length) return found;
   const { meant } = await import("./spelling.js");
-  const words = await Promise.all(asked.split(/[^\p{L}\p{N}]+/u).filter(Boolean).map(async (word) => {
-    if ((await pagefind.search(word)).results.length) return word;
-    return (await meant(word, ROOT).catch(() => null)) ?? word;
-  }));
-  const instead = words.join(" ");
-  if (instead.toLowerCase() === asked.toLowerCase()) return { results, instead: "" };
-  const better = (await pagefind.search(instead)).results;
-  return better.length ? { results: better, instead } : { results, instead: "" };
-}
-
-/** The number of a match's page in the index (see catalog/site/indexer.py): first come the rows of the browse page. */
-export function rowOf({ id }) {
-  return Number.parseInt(id.split("-").pop(), 36);
+  const asked = words(term);
+  const right = await Promise.all(asked.map(async (word) => ((await text.has(word)) ? word : (await meant(word, ROOT).catch(() => null)) ?? word)));
+  const instead = right.join(" ");
+  if (instead === asked.join(" ")) return found;
+  const better = await text.search(instead, most);
+  return better.rows.length ? { ...better, instead, index: text } : found;
 }
