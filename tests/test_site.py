@@ -110,12 +110,12 @@ def test_history_tells_what_changed_and_when(site: Path) -> None:
     assert "changed description, tags" in text
 
 
-def test_every_record_is_in_one_chunk_of_rows_and_bears_its_number_in_the_text_index(site: Path) -> None:
+def test_every_record_is_in_one_chunk_of_rows_and_of_results(site: Path) -> None:
     facets = json.loads((site / "catalog" / "facets.json").read_text(encoding="utf-8"))
     chunks = [json.loads(file.read_text(encoding="utf-8")) for file in (site / "catalog" / "rows").iterdir()]
     assert facets["length"] == sum(len(chunk["name"]) for chunk in chunks) == 108
-    fragments = {int(file.stem.rpartition("-")[2], 36) for file in (site / "catalog/text/fragment").iterdir()}
-    assert fragments >= set(range(108))
+    shown = [json.loads(file.read_text(encoding="utf-8")) for file in (site / "catalog/text/shown").iterdir()]
+    assert len({result[1] for part in shown for result in part}) == sum(map(len, shown)) == 108
 
 
 def test_the_sitemap_has_hand_written_pages_and_records(site: Path) -> None:

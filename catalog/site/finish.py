@@ -10,6 +10,7 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from html import unescape
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import StoreBusy
@@ -40,6 +41,7 @@ HOME_PAGE: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{buil
 _FELT: Final = 0.1
 """Seconds from which on a part of the build is told of."""
 _CONTENT: Final = re.compile(r'<article class="md-content__inner[^>]*>(.*)</article>', re.DOTALL)
+_TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
 _TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
 
 
@@ -81,7 +83,7 @@ def finish_site(
             write_sitemap(site_dir, site.url, _addresses(graph, site_dir, {*pages, *written}))
     if site.search:
         with _timed("text index"):
-            search.build_index(graph, written, site_dir)
+            search.build_index(graph, written, site_dir, progress=lambda line: log.info("Catalog: %s", line))
     size = site_size(site_dir)
     log.info("Catalog: %d pages; the site has %s", len(pages), size)
     warning = size.warning(len(graph.datasets))
@@ -89,7 +91,7 @@ def finish_site(
         log.warning("Catalog: %s", warning)
 
 
-def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, str]:
+def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:
     """The owner's own pages for the index, by address, as they were rendered without the frame around them."""
     ours = {section for section in build.IN_PLACE if section not in own}
     found = {}
@@ -100,9 +102,14 @@ def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, str]:
         content = _CONTENT.search(file.read_text(encoding="utf-8"))
         if content is not None and not build.HOME.search(content[1]):
             title = _TITLE.search(content[1])
-            words = re.sub(r"<[^>]+>", "", title[1]).replace("¶", "").strip() if title is not None else address
-            found[address.removeprefix("./")] = search.hand_written(words, content[1])
+            words = _text(title[1]) if title is not None else address
+            found[address.removeprefix("./")] = (words, _text(_TITLE.sub("", content[1])))
     return found
+
+
+def _text(html: str) -> str:
+    """The words of rendered HTML on one line."""
+    return " ".join(unescape(_TAG.sub(" ", html)).replace("¶", "").split())
 
 
 def _addresses(graph: Graph, site_dir: Path, made: set[str]) -> list[tuple[str, datetime | None]]:

@@ -31,21 +31,30 @@ _BLOCK = 100
 _shared: tuple[Callable[[object], object], Sequence[object]] | None = None
 
 
-def in_parallel(work: Callable[[T], R], things: Sequence[T], *, done: Callable[[int], None] | None = None) -> list[R]:
-    """``[work(thing) for thing in things]``, in any order. The results, not the things, must be picklable.
+def in_parallel(
+    work: Callable[[T], R],
+    things: Sequence[T],
+    *,
+    done: Callable[[int], None] | None = None,
+    block: int = _BLOCK,
+    worth: int = _WORTH_IT,
+) -> list[R]:
+    """``[work(thing) for thing in things]``, worked on in any order. The results, not the things, must be picklable.
 
-    ``done`` is told now and then how many are done. An exception of ``work`` comes through as it is.
+    A process takes ``block`` things at a time; below ``worth`` things there is only one. ``done`` is told now and then
+    how many are done. An exception of ``work`` comes through as it is.
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
     workers = min(_cores(), 8)
-    if workers < 2 or len(things) < _WORTH_IT or not _can_fork():
+    if workers < 2 or len(things) < worth or not _can_fork():
         return [work(thing) for thing in things]
     _shared = (work, things)  # type: ignore[assignment]
     try:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
             results: list[R] = []
-            for block in pool.map(_block, range(0, len(things), _BLOCK)):
-                results.extend(block)  # type: ignore[arg-type]
+            parts = [(start, start + block) for start in range(0, len(things), block)]
+            for part in pool.map(_block, parts):
+                results.extend(part)  # type: ignore[arg-type]
                 if done is not None:
                     done(len(results))
             return results
@@ -53,11 +62,11 @@ def in_parallel(work: Callable[[T], R], things: Sequence[T], *, done: Callable[[
         _shared = None
 
 
-def _block(start: int) -> list[object]:
+def _block(part: tuple[int, int]) -> list[object]:
     assert _shared is not None  # noqa: S101 - set before the fork
     gc.disable()  # it ends soon, and hardly any garbage is in circles
     work, things = _shared
-    return [work(thing) for thing in things[start : start + _BLOCK]]
+    return [work(thing) for thing in things[slice(*part)]]
 
 
 def _cores() -> int:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Page", "Templates"]
 
 _SHORT: Final = 60
+_MOST_FIELDS: Final = 300
 _ROOT: Final = "\0"
 """Stands for the way to the root. No text can hold it: ``shown`` has made it visible."""
 
@@ -125,7 +126,9 @@ class Templates:
         """The table of a schema's fields, the same on every page that shows it."""
         known = self._tables.get(id(schema))
         if known is None:
-            table = self._env.get_template("fields.html").render(fields=_field_rows(schema.record.sample_type))
+            table = self._env.get_template("fields.html").render(
+                fields=_field_rows(schema.record.sample_type), total=len(schema.record.sample_type.fields)
+            )
             known = self._tables[id(schema)] = Markup(table)  # noqa: S704 - rendered by an escaping template
         return known
 
@@ -241,7 +244,7 @@ def _field_rows(sample_type: SampleType) -> list[dict[str, object]]:
             "description": field.description,
             **_array_facts(field.type),
         }
-        for field in sample_type.fields
+        for field in sample_type.fields[:_MOST_FIELDS]
     ]
 
 

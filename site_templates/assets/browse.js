@@ -3,7 +3,7 @@
 
 import { makeFacets } from "./facets.js";
 import { loadTable } from "./table.js";
-import { findText, ROOT, rowOf } from "./text.js";
+import { findText, ROOT } from "./text.js";
 
 const TITLES = {
   kind: "Kind", tag: "Tags", licence: "Licence", publisher: "Publisher", schema: "Schema", dtype: "Array type", size: "Size",
@@ -102,8 +102,8 @@ class Browser {
     const term = this.form.q.value.trim();
     if (!term) return null;
     try {
-      const { results, instead } = await findText(term);
-      return { rows: new Set(results.map(rowOf).filter((row) => row < this.table.length)), instead };
+      const { rows, instead } = await findText(term);
+      return { rows: new Set(rows.filter((row) => row < this.table.length)), instead };
     } catch {
       if (this.table.length > NAMES) return { rows: new Set(), failed: true };
       const low = term.toLowerCase();

@@ -1,6 +1,7 @@
 // The box in the header: a combobox over the text index. "/" opens it, arrows walk, Enter goes, Escape leaves.
 
 import { findText, loadText, ROOT } from "./text.js";
+import { words } from "./textindex.js";
 
 const SHOWN = 8;
 const PAUSE = 90;
@@ -86,15 +87,15 @@ export function startSearch(form) {
     const turn = ++asked;
     if (!term.trim()) { list.replaceChildren(); hide(); return; }
     try {
-      const { results, instead } = await findText(term);
-      const found = await Promise.all(results.slice(0, SHOWN).map((result) => result.data()));
+      const { rows, best, instead, index } = await findText(term, SHOWN);
+      const found = await Promise.all(best.map((number) => index.shownOf(number)));
       if (turn !== asked) return; // a newer question is under way
-      list.replaceChildren(...found.map(row));
-      const words = [];
-      if (instead) words.push(`Showing results for ${instead}.`);
-      if (found.length === 0) words.push("Nothing found.");
-      if (results.length > SHOWN) words.push(`${results.length.toLocaleString("en")} results, the best ${SHOWN}`);
-      note.textContent = words.join(" ");
+      list.replaceChildren(...found.map((shown, number) => row(shown, number, words(instead || term))));
+      const told = [];
+      if (instead) told.push(`Showing results for ${instead}.`);
+      if (found.length === 0) told.push("Nothing found.");
+      if (rows.length > SHOWN) told.push(`${rows.length.toLocaleString("en")} results, the best ${SHOWN}`);
+      note.textContent = told.join(" ");
     } catch {
       if (turn !== asked) return;
       list.replaceChildren();
@@ -139,20 +140,21 @@ export function startSearch(form) {
   }
 }
 
-function row(data, number) {
-  const { meta } = data;
+function row(shown, number, wanted) {
   const option = document.createElement("li");
   option.id = `cat-search-option-${number}`;
   option.setAttribute("role", "option");
   option.setAttribute("aria-selected", "false");
-  option.dataset.href = new URL(data.url, ROOT).href;
+  option.dataset.href = new URL(shown.address, ROOT).href;
   const title = part("cat-search__title");
-  const kind = meta.kind ?? "page";
-  title.append(span("", meta.title), span(`cat-kind cat-kind--${kind}`, kind));
-  const words = part("cat-search__words");
-  marked(words, data.excerpt);
-  option.append(title, words);
-  const about = [meta.publisher, meta.size, meta.tags].filter(Boolean);
+  title.append(span("", shown.name), span(`cat-kind cat-kind--${shown.kind}`, shown.kind));
+  option.append(title);
+  if (shown.summary) {
+    const summary = part("cat-search__words");
+    marked(summary, shown.summary, wanted);
+    option.append(summary);
+  }
+  const about = [shown.publisher, shown.size, shown.tags].filter(Boolean);
   if (about.length) {
     const line = part("cat-search__words");
     about.forEach((text, place) => line.append(place ? " · " : "", span("cat-user", text)));
@@ -171,18 +173,11 @@ function span(name, text) {
   element.textContent = text;
   return element;
 }
-/** An excerpt with its matches marked. Its text is somebody else's: only <mark> is made of it, the rest stays text. */
-function marked(target, excerpt) {
-  for (const part of excerpt.split(/(<mark>.*?<\/mark>)/)) {
-    const match = /^<mark>(.*)<\/mark>$/.exec(part);
-    const text = plain(match ? match[1] : part);
-    if (!match) target.append(text);
-    else { const mark = document.createElement("mark"); mark.textContent = text; target.append(mark); }
+/** A text with the words marked that begin as those asked for do. */
+function marked(target, text, wanted) {
+  for (const piece of text.split(/([\p{L}\p{N}]+)/u)) {
+    const [word] = words(piece);
+    if (word && wanted.some((asked) => word.startsWith(asked))) target.append(Object.assign(document.createElement("mark"), { textContent: piece }));
+    else target.append(piece);
   }
-}
-
-const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&", "&quot;": '"', "&#x27;": "'", "&#39;": "'" };
-
-function plain(html) {
-  return html.replace(/&(?:lt|gt|amp|quot|#x27|#39);/g, (entity) => ENTITIES[entity]);
 }
