@@ -54,12 +54,16 @@ def _some(seed: int) -> list[tuple[str, str, dict[str, Json]]]:
             dataset(
                 number % 20,
                 name=" ".join(chance.sample(VOCABULARY, 2)) + f" {number}",
-                tags=list[Json]([chance.choice(VOCABULARY), ODD][: chance.randrange(3)]),
+                tags=_tags(chance),
                 description=" ".join(chance.sample(VOCABULARY, 5)),
             ),
         )
         for number in range(60)
     ]
+
+
+def _tags(chance: random.Random) -> list[Json]:
+    return [chance.choice(VOCABULARY), ODD][: chance.randrange(3)]
 
 
 @pytest.fixture(scope="module")
