@@ -87,7 +87,8 @@ def test_beside_every_page_lies_its_json(site: Path) -> None:
         for page in pages:
             group = json.loads((page.parent / "index.json").read_text(encoding="utf-8"))
             assert all((site / row["page"] / "index.html").exists() for row in group["datasets"])
-            assert '<link rel="alternate describedby" type="application/json" href="index.json">' in page.read_text("utf-8")
+            link = '<link rel="alternate describedby" type="application/json" href="index.json">'
+            assert link in page.read_text("utf-8")
 
 
 def test_schema_org_has_what_dataset_search_engines_require(site: Path) -> None:

@@ -63,7 +63,8 @@ def _some(seed: int) -> list[tuple[str, str, dict[str, Json]]]:
 
 
 def _tags(chance: random.Random) -> list[Json]:
-    return [chance.choice(VOCABULARY), ODD][: chance.randrange(3)]
+    tags: list[Json] = [chance.choice(VOCABULARY), ODD]
+    return tags[: chance.randrange(3)]
 
 
 @pytest.fixture(scope="module")
