@@ -56,7 +56,7 @@ HOSTILE = [
 ]  # fmt: skip
 ORDERS = ("new", "name", "size", "samples", "updated")
 COUNT = ".cat-browse__count"
-STATES = "() => document.querySelector('[data-catalog-browse]').getAttribute('aria-busy') === null"
+STATES = """() => document.querySelector('[data-catalog-browse]:not([aria-busy]) form:not([hidden])') !== null"""
 MOVE = "at => { history.pushState(null, '', at); dispatchEvent(new PopStateEvent('popstate')); }"
 SHOWN = """() => [...document.querySelectorAll('.cat-facet')].map((group) => [
   group.querySelector('legend').textContent,
