@@ -99,7 +99,7 @@ def build(folder: Path, site: str = "site") -> Ran:
     (folder / "tmp").mkdir(exist_ok=True)
     environment = {"NO_MKDOCS_2_WARNING": "1", "CATALOG_NO_CRAWL": "1", "TMPDIR": str(folder / "tmp")}
     command = [sys.executable, "-m", "mkdocs", "build", "-f", f"{site}.yml"]
-    return run(command, cwd=folder, environment=environment, apart=lambda line: "pagefind" in line)
+    return run(command, cwd=folder, environment=environment)
 
 
 def files_of(site: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -122,7 +122,8 @@ def kind_of(path: str) -> str:
         return "feeds"
     if section in {"datasets", "schemas", "lenses", "publishers", "tags", "licences"} and rest:
         return f"{section}: {'pages' if name == 'index.html' else name}"
-    return {"assets": "theme, scripts and styles", "catalog": f"catalog/{name}"}.get(section, "else")
+    folder = rest.partition("/")[0] if "/" in rest else "*"
+    return {"assets": "theme, scripts and styles", "catalog": f"catalog/{folder}"}.get(section, "else")
 
 
 def is_page(path: str) -> bool:
@@ -169,12 +170,10 @@ def show_build(done: Ran, datasets: int, wishes: Wishes) -> None:
         if "Catalog:" in line:
             print(f"    {line.partition('Catalog:')[2].strip()}")
     memory = f"memory      {done.together / MB:,.0f} MB, the parent alone {done.peak / MB:,.0f} MB"
-    indexer = f"indexer     {done.aside / MB:,.0f} MB"
     if large:
         wishes.check(memory, held=max(done.peak, done.together) < 2**30, wanted="< 1 GiB")
-        wishes.check(indexer, held=done.aside < 7 * 2**30, wanted="< 7 GiB")
     else:
-        print(f"  {memory}\n  {indexer}")
+        print(f"  {memory}")
 
 
 def measure(folder: Path, datasets: int, wishes: Wishes, *, peers: bool) -> None:
