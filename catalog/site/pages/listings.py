@@ -31,6 +31,8 @@ __all__ = [
 
 PER_PAGE: Final = 60
 """Records on one page of a listing."""
+PER_GROUP: Final = 24
+"""Records of a kind on the page of a tag, licence or publisher; the browse page has all."""
 GROUPS_PER_PAGE: Final = 300
 GROUPS: Final = {"publishers": "publisher", "tags": "tag", "licences": "licence"}
 """Section → what one of its groups is called, in addresses of the browse page too."""
@@ -77,7 +79,7 @@ def group_page(templates: Templates, section: str, group: Group) -> Page:
     """What has a tag, or is under a licence: the newest records of each kind."""
     kind = GROUPS[section]
     body = templates.render(
-        "group", group.address, kind=kind, section=section, group=group, groups=_by_kind(group.nodes), most=PER_PAGE,
+        "group", group.address, kind=kind, section=section, group=group, groups=_by_kind(group.nodes), most=PER_GROUP,
         full_name=licences.NAMES.get(group.name) if kind == "licence" else None, texts=licences.TEXTS,
     )  # fmt: skip
     words = "tagged" if kind == "tag" else "licensed under"
@@ -92,7 +94,7 @@ def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> 
     datasets: Sequence[DatasetNode] = [node for node in group.nodes if kind_of(node) == "dataset"]  # type: ignore[misc]
     sizes = [node.record.size for node in datasets if node.record.size is not None]
     body = templates.render(
-        "publisher", group.address, publisher=publisher, groups=_by_kind(group.nodes), most=PER_PAGE,
+        "publisher", group.address, publisher=publisher, groups=_by_kind(group.nodes), most=PER_GROUP,
         samples=sum(size.samples or 0 for size in sizes), weight=sum(size.bytes or 0 for size in sizes),
     )  # fmt: skip
     words = f"{figures.counted(len(group.nodes), 'record')} published by {group.name}"
