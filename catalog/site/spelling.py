@@ -12,11 +12,10 @@ from a to z or a digit is ``_``; every file is there, so that none is asked for 
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import facets
+from catalog.site import facets, textindex
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of, schema_of
 
@@ -28,17 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "files", "words"]
 
 KEYS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
-LONGEST: Final = 40
 SHORTEST: Final = 4
 """Shorter ones are one slip away from too many others."""
-_WORD: Final = re.compile(r"[^\W_]+")
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+MOST: Final = 6000
+"""Words in a file, the most used ones: some 20 kB, zipped."""
 
 
 def words(text: str) -> set[str]:
-    """The words of a text in lower case: ``DigitSample`` is ``digitsample``, ``digit`` and ``sample``."""
-    found = {word.casefold() for whole in _WORD.findall(text) for word in (whole, *_HUMP.split(whole))}
-    return {word for word in found if SHORTEST <= len(word) <= LONGEST and not word.isdecimal()}
+    """The words of a text as the index has them, without accents; ``DigitSample`` is ``digitsample``, ``digit``, …"""
+    return {word for word in textindex.words(text, parts=True) if len(word) >= SHORTEST and not word.isdecimal()}
 
 
 def files(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -49,7 +46,9 @@ def files(graph: Graph) -> Iterator[tuple[str, str]]:
     buckets: defaultdict[str, list[str]] = defaultdict(list)
     for word in sorted(counts, key=lambda word: (-counts[word], word)):
         for place in (0, 1):
-            buckets[f"{place + 1}{_key(word[place])}"].append(word)
+            bucket = buckets[f"{place + 1}{_key(word[place])}"]
+            if len(bucket) < MOST:
+                bucket.append(word)
     for place in (1, 2):
         for key in KEYS:
             found = buckets[f"{place}{key}"]

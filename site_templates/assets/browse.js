@@ -102,7 +102,7 @@ class Browser {
     const term = this.form.q.value.trim();
     if (!term) return null;
     try {
-      const { rows, instead } = await findText(term);
+      const { rows, instead } = await findText(term, 0, this.exactly === term);
       return { rows: new Set(rows.filter((row) => row < this.table.length)), instead };
     } catch {
       if (this.table.length > NAMES) return { rows: new Set(), failed: true };
@@ -141,6 +141,7 @@ class Browser {
       this.rows = [...order].filter((row) => inside.has(row));
     } else this.rows = found.rows;
     this.note = note.join(" ");
+    this.wayBack = text?.instead ? this.form.q.value.trim() : "";
     this.showChosen();
     this.showRows();
   }
@@ -169,6 +170,7 @@ class Browser {
     const total = this.rows.length;
     const count = total === 1 ? "1 record" : `${total.toLocaleString("en")} records`;
     this.find(".cat-browse__count").textContent = this.note ? `${count}. ${this.note}` : count;
+    if (this.wayBack) this.find(".cat-browse__count").append(" ", this.back(this.wayBack));
     const list = this.find("[data-rows]");
     if (!from) {
       this.onScreen.disconnect();
@@ -178,6 +180,14 @@ class Browser {
     list.append(...items);
     if (from) items[0]?.querySelector("a").focus();
     this.find("[data-more]").hidden = total <= this.limit;
+  }
+
+  /** The way back from what was thought to be meant. */
+  back(term) {
+    const button = Object.assign(make("button", "cat-search__back", `Search for ${term}`), { type: "button" });
+    button.setAttribute("aria-label", `Search for ${term} instead`);
+    button.addEventListener("click", () => { this.exactly = term; this.form.q.focus(); this.update(); });
+    return button;
   }
 
   /** The place of a row; it is filled when it comes on the screen. */

@@ -82,12 +82,12 @@ export function startSearch(form) {
   };
   const go = (option) => { location.assign(option.dataset.href); };
 
-  async function ask() {
+  async function ask(exactly = false) {
     const term = input.value;
     const turn = ++asked;
     if (!term.trim()) { list.replaceChildren(); hide(); return; }
     try {
-      const { rows, best, instead, index } = await findText(term, SHOWN);
+      const { rows, best, instead, index } = await findText(term, SHOWN, exactly);
       const found = await Promise.all(best.map((number) => index.shownOf(number)));
       if (turn !== asked) return; // a newer question is under way
       list.replaceChildren(...found.map((shown, number) => row(shown, number, words(instead || term))));
@@ -96,6 +96,7 @@ export function startSearch(form) {
       if (found.length === 0) told.push("Nothing found.");
       if (rows.length > SHOWN) told.push(`${rows.length.toLocaleString("en")} results, the best ${SHOWN}`);
       note.textContent = told.join(" ");
+      if (instead) note.append(" ", back(term));
     } catch {
       if (turn !== asked) return;
       list.replaceChildren();
@@ -105,8 +106,15 @@ export function startSearch(form) {
     choose(-1);
   }
 
+  /** The way back from what was thought to be meant. */
+  function back(term) {
+    const typed = Object.assign(button("cat-search__back", `Search for ${term} instead`), { textContent: `Search for ${term}` });
+    typed.addEventListener("click", () => { input.focus(); ask(true); });
+    return typed;
+  }
+
   input.addEventListener("focus", () => { open(); if (input.value.trim() && list.children.length) show(); });
-  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, PAUSE); });
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => ask(), PAUSE); });
   input.addEventListener("keydown", (event) => {
     const count = list.children.length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {

@@ -16,11 +16,11 @@ export function loadText() {
 
 /** The matches for a term: the `rows` of the browse page that have all its words, ascending (hand-written pages come after
     them), and the `best` of them. Where a word finds nothing, `instead` is the term with the words that were probably meant,
-    and the matches are its. */
-export async function findText(term, most = 0) {
+    and the matches are its; not so with `exactly`. */
+export async function findText(term, most = 0, exactly = false) {
   const text = await loadText();
   const found = { ...await text.search(term, most), instead: "", index: text };
-  if (found.rows.length || !words(term).length) return found;
+  if (exactly || found.rows.length || !words(term).length) return found;
   const { meant } = await import("./spelling.js");
   const asked = words(term);
   const right = await Promise.all(asked.map(async (word) => ((await text.has(word)) ? word : (await meant(word, ROOT).catch(() => null)) ?? word)));
