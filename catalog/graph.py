@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.datamodel import Json
-    from catalog.store import PastCrawl, Refused, Store, StoredRecord, Version
+    from catalog.store import PastCrawl, Refused, Repo, Store, StoredRecord, Version
     from catalog.syntax import AtUri
 
 __all__ = [
@@ -50,10 +50,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """An account that publishes. ``handle`` is there only when it points back; a draft's account is nobody's."""
+    """An account that publishes. ``handle`` is there only when it points back; a draft's account is nobody's.
+
+    ``pds`` is the address of the server that keeps its records and blobs, where a crawl has learned it.
+    """
 
     did: str
     handle: str | None = None
+    pds: str | None = None
     draft: bool = False
 
     @property
@@ -181,8 +185,8 @@ class Graph:
     @classmethod
     def from_store(cls, store: Store) -> Graph:
         """Read the whole store. Records that can't be read any more are left out (the crawl reports them)."""
-        handles = {str(repo.did): repo.handle for repo in store.repos()}
-        builder = _Builder(handles, store.histories())
+        repos = {str(repo.did): repo for repo in store.repos()}
+        builder = _Builder(repos, store.histories())
         with _no_garbage_collection():
             for stored in store.records():
                 builder.add(stored)
@@ -223,8 +227,8 @@ class _Facts(TypedDict):
 
 
 class _Builder:
-    def __init__(self, handles: Mapping[str, str | None], histories: Mapping[str, tuple[Version, ...]]) -> None:
-        self.handles = handles
+    def __init__(self, repos: Mapping[str, Repo], histories: Mapping[str, tuple[Version, ...]]) -> None:
+        self.repos = repos
         self.histories = histories
         self.publishers: dict[str, Publisher] = {}
         self.datasets: dict[str, DatasetNode] = {}
@@ -256,9 +260,15 @@ class _Builder:
 
     def _common(self, stored: StoredRecord, record: Record) -> _Facts:
         did = str(stored.did)
-        publisher = self.publishers.setdefault(
-            did, Publisher(did=did, handle=self.handles.get(did), draft=stored.draft)
-        )
+        publisher = self.publishers.get(did)
+        if publisher is None:
+            repo = self.repos.get(did)
+            publisher = self.publishers[did] = Publisher(
+                did=did,
+                handle=None if repo is None else repo.handle,
+                pds=None if repo is None else repo.pds,
+                draft=stored.draft,
+            )
         return {
             "uri": stored.uri,
             "cid": str(stored.cid),

@@ -144,7 +144,7 @@ def test_croissant_says_what_the_fields_hold_and_where_the_shards_lie(site: Path
     assert (shard.content_url, shard.sha256) == ("https://data.example/tides-0-000000.tar", "ab" * 32)
     assert isinstance(members, mlcroissant.FileSet)
     (sample,) = metadata.record_sets[0].fields
-    signal, heard, gain = sample.sub_fields
+    signal, heard, gain = sample.annotations
     assert (signal.name, signal.is_array, signal.array_shape) == ("signal", True, "2,-1")
     assert signal.data_types == [rdflib.URIRef("http://mlcommons.org/croissant/Float32")]
     assert (heard.name, heard.is_array, gain.name) == ("heard", None, "gain")

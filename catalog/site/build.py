@@ -24,7 +24,7 @@ from catalog.errors import BuildError
 from catalog.site import addresses, facets, load
 from catalog.site.exports import jsonld
 from catalog.site.exports.dcat import dcat_files
-from catalog.site.exports.feeds import FEED, feed, newest
+from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, newest
 from catalog.site.exports.heads import ATOM, JSON, alternate
 from catalog.site.exports.index import index_files, robots
 from catalog.site.exports.redirects import redirect_page, redirects
@@ -227,7 +227,7 @@ def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "robots.txt", partial(robots, settings)
     yield from dcat_files(graph, settings)
     if settings.url is not None:
-        yield FEED, lambda: feed(settings.name, "", newest(graph.nodes), settings)
+        yield FEED, lambda: feed(settings.name, "", newest(graph.nodes, MOST_OF_ALL), settings)
     for address, target in redirects(graph):
         yield f"{address}index.html", partial(redirect_page, target, settings)
 

@@ -23,9 +23,10 @@ __all__ = ["cut", "is_web", "link", "markdown", "plain", "shown"]
 
 _INVISIBLE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f"
 )
-"""Controls, bidi controls, fillers, tags and lone surrogates. The joiners U+200C and U+200D stay: scripts need them."""
+"""Controls, bidi controls, fillers, tags, lone surrogates, and noncharacters, some of which XML has no way to say.
+The joiners U+200C and U+200D stay: scripts need them."""
 _HIDDEN: Final = re.compile(f"[{_INVISIBLE}\t\n]")
 _HIDDEN_IN_LINES: Final = re.compile(f"[{_INVISIBLE}]")
 

@@ -2,10 +2,15 @@
 
 ::
 
-    FileObject   one a shard ──▶ FileSet   *.msgpack in them ──▶ RecordSet   a sample, its fields with their types
+    FileObject   one a shard ──▶ FileSet   *.msgpack in them ──▶ RecordSet   a sample: its bytes, and what they hold
 
-A sample is a msgpack map, and Croissant has no words for a key of such a map. So there is one field, the whole member,
-and the map's are its sub-fields, which say what they hold.
+Tricky bits
+-----------
+- A sample is a msgpack map, and Croissant has no words for a key of such a map. So there is one field, the whole
+  member, whose bytes a loader gets; the map's fields annotate it. As its sub-fields they would hide it (``mlcroissant``
+  then gives ``None`` for each and the bytes not at all), as fields of their own its bytes are cast to numbers.
+- The context stands whole in every file, 1.2 kB: a reference to it is refused, another one warned of.
+- What no type of Croissant says (raw bytes, complex numbers, arrays of anything) has none: unknown ones are errors.
 """
 
 from __future__ import annotations
@@ -16,12 +21,14 @@ from typing import TYPE_CHECKING, Final
 from catalog.sampletype import Array, List, Scalar
 from catalog.site import addresses, figures
 from catalog.site.exports import words
+from catalog.site.exports.downloads import downloads
+from catalog.site.exports.jsonld import licence_of
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
     from catalog.graph import DatasetNode
-    from catalog.records import Checksum
     from catalog.sampletype import Field, FieldType, SampleType
+    from catalog.site.exports.downloads import Download
     from catalog.site.settings import SiteSettings
 
 __all__ = ["croissant"]
@@ -45,15 +52,18 @@ _CONTEXT: Final = {
 }  # fmt: skip
 """The standard's own, whole: readers warn of any other."""
 
-_SCALARS: Final = {
-    "str": "sc:Text", "int": "sc:Integer", "float": "sc:Float", "bool": "sc:Boolean", "bytes": "sc:MediaObject",
-}  # fmt: skip
+_SCALARS: Final = {"str": "sc:Text", "int": "sc:Integer", "float": "sc:Float", "bool": "sc:Boolean"}
 _DTYPES: Final = {
     "bool": "sc:Boolean",
     **{f"int{bits}": f"cr:Int{bits}" for bits in (8, 16, 32, 64)},
     **{f"uint{bits}": f"cr:UInt{bits}" for bits in (8, 16, 32, 64)},
     **{f"float{bits}": f"cr:Float{bits}" for bits in (16, 32, 64)},
+    "?": "sc:Boolean", "b1": "sc:Boolean",
+    **{f"{code}{size}": f"cr:{name}{size * 8}"
+       for code, name, sizes in (("i", "Int", (1, 2, 4, 8)), ("u", "UInt", (1, 2, 4, 8)), ("f", "Float", (2, 4, 8)))
+       for size in sizes},
 }  # fmt: skip
+"""numpy's names, and its codes without their byte order."""
 _MEMBERS: Final = "members"
 _MOST_FIELDS: Final = 300
 _MOST_SHARDS: Final = 1000
@@ -65,40 +75,44 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
     """The whole file as text. ``cite`` is how it wants to be cited, in BibTeX."""
     record = node.record
     page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
-    shards = list(words.web_shards(node))[:_MOST_SHARDS]
-    objects = [_file(number, url, checksum) for number, (url, checksum) in enumerate(shards)]
+    shards = downloads(node, _MOST_SHARDS)
+    objects = [_file(number, shard) for number, shard in enumerate(shards)]
     held: dict[str, object | None] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": shown(record.name),
+        "name": words.name(node),
         "description": words.description(node),
-        "license": None if record.license is None else words.licence_url(record.license),
+        "license": licence_of(record.license),
         "url": page or words.homepage(node) or str(node.uri),
         "identifier": str(node.uri),
         "creator": words.agents(node),
         "datePublished": _UNDATED if node.draft else figures.day(node.created),
         "version": words.version(node),
-        "keywords": [shown(tag) for tag in record.tags] or None,
-        "citeAs": cite,
+        "keywords": words.keywords(node) or None,
+        "citeAs": None if cite is None else shown(cite, lines=True),
         # A shard without a checksum may change under its name.
-        "isLiveDataset": True if any("sha256" not in held for held in objects) else None,
+        "isLiveDataset": True if any(shard.sha256 is None for shard in shards) else None,
         "distribution": [*objects, _members(len(objects))] if objects else None,
         "recordSet": [_record_set(node.schema.record.sample_type)] if objects and node.schema is not None else None,
     }
     return words.compact({key: value for key, value in held.items() if value is not None}) + "\n"
 
 
-def _file(number: int, url: str, checksum: Checksum | None) -> dict[str, str]:
+def _file(number: int, shard: Download) -> dict[str, str]:
     held = {
         "@type": "cr:FileObject",
         "@id": f"{number}",
-        "name": shown(words.file_name(url)),
-        "contentUrl": shown(url),
+        "contentUrl": shard.url,
         "encodingFormat": "application/x-tar",
     }
-    is_sha256 = checksum is not None and checksum.algorithm == "sha256"
-    return held | {"sha256": checksum.digest} if checksum is not None and is_sha256 else held
+    if shard.size is not None:
+        held["contentSize"] = f"{shard.size} B"
+    if shard.sha256 is not None:
+        held["sha256"] = shard.sha256
+    elif shard.md5 is not None:
+        held["md5"] = shard.md5
+    return held
 
 
 def _members(count: int) -> dict[str, object]:
@@ -113,10 +127,11 @@ def _members(count: int) -> dict[str, object]:
 
 @lru_cache(maxsize=512)  # the same for all datasets of a schema
 def _record_set(sample_type: SampleType) -> dict[str, object]:
-    whole = {
+    whole: dict[str, object] = {
         "@type": "cr:Field",
         "@id": "sample",
-        "name": "sample",
+        "description": "The bytes of a msgpack map; the annotations say what lies under its keys.",
+        "dataType": "sc:Text",
         "source": {"fileSet": {"@id": _MEMBERS}, "extract": {"fileProperty": "content"}},
     }
     fields = [_field(number, field) for number, field in enumerate(sample_type.fields[:_MOST_FIELDS])]
@@ -124,8 +139,7 @@ def _record_set(sample_type: SampleType) -> dict[str, object]:
         "@type": "cr:RecordSet",
         "@id": "samples",
         "name": shown(sample_type.name),
-        "description": "One sample is one .msgpack member of a shard: a map with these fields.",
-        "field": [whole | {"subField": fields} if fields else whole],
+        "field": [whole | {"cr:annotation": fields} if fields else whole],
     }
 
 
@@ -142,13 +156,13 @@ def _typed(type_: FieldType) -> dict[str, object]:
     while isinstance(type_, List):
         listed, type_ = True, type_.item
         shape.append(-1)
+    kind = _SCALARS.get(type_.kind) if isinstance(type_, Scalar) else None
     if isinstance(type_, Array):
         listed = True
         known = type_.shape is not None
         shape = [*shape, *(-1 if length is None else length for length in type_.shape or ())] if known else []
-        kind = _DTYPES.get(type_.dtype or "", "sc:Number")
-    else:
-        kind = _SCALARS[type_.kind] if isinstance(type_, Scalar) else "sc:Text"
-    if not listed:
-        return {"dataType": kind}
-    return {"dataType": kind, "isArray": True, "arrayShape": ",".join(map(str, shape)) if shape else "-1"}
+        kind = _DTYPES.get((type_.dtype or "").lstrip("<>|="))
+    held: dict[str, object] = {} if kind is None else {"dataType": kind}
+    if listed:
+        held |= {"isArray": True, "arrayShape": ",".join(map(str, shape)) if shape else "-1"}
+    return held

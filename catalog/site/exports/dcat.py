@@ -12,16 +12,17 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from catalog.site import addresses, figures
 from catalog.site.exports import words
-from catalog.site.markup import is_web, shown
+from catalog.site.exports.downloads import downloads, uri
+from catalog.site.markup import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from catalog.graph import DatasetNode, Graph
+    from catalog.site.exports.downloads import Download
     from catalog.site.settings import SiteSettings
 
 __all__ = ["dcat_files"]
@@ -37,8 +38,6 @@ _PREFIXES: Final = """\
 """
 _TAR: Final = "<https://www.iana.org/assignments/media-types/application/x-tar>"
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_IRI: Final = "!#$%&'()*+,-./:;=?@[]_~"
-"""What may stand in an IRI as it is, besides letters and digits."""
 _SPECIAL: Final = re.compile(r'[\\"\n\r\t]')
 
 
@@ -74,36 +73,43 @@ def _part(number: int, part: Sequence[DatasetNode], settings: SiteSettings) -> s
         f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ] ;\n"
         f"  dct:isPartOf <../catalog.ttl> ;\n  dcat:dataset {named} .\n"
     )
-    return f"{_PREFIXES}\n{head}{''.join(_dataset(node, settings) for node in part)}"
+    texts = {words.licence(node.record.license) for node in part} - {None}
+    typed = f"\n{_TAR} a dct:MediaType .\n" + "".join(
+        f"<{text}> a dct:LicenseDocument .\n" for text in sorted(map(str, texts))
+    )
+    return f"{_PREFIXES}\n{head}{''.join(_dataset(node, settings) for node in part)}{typed}"
 
 
 def _dataset(node: DatasetNode, settings: SiteSettings) -> str:
     record = node.record
     page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     version = words.version(node)
-    shards = list(words.web_shards(node))[:_MOST_SHARDS]
     pairs = [
         ("a", "dcat:Dataset"),
         ("dct:identifier", _literal(str(node.uri))),
-        ("dct:title", _literal(record.name)),
+        ("dct:title", _literal(words.name(node))),
         ("dct:description", _literal(words.description(node, longest=_LONGEST))),
         ("dct:publisher", f"[ a foaf:Agent ; foaf:name {_literal(node.publisher.shown)} ]"),
         ("dct:issued", f'"{figures.day(node.created)}"^^xsd:date'),
         ("dct:modified", f'"{figures.day(node.updated)}"^^xsd:date'),
-        ("dcat:keyword", ", ".join(_literal(tag) for tag in record.tags)),
+        ("dcat:keyword", ", ".join(map(_literal, words.keywords(node)))),
         ("dcat:version", "" if version is None else _literal(version)),
         ("dcat:landingPage", "" if page is None else _iri(page)),
-        ("dcat:distribution", ", ".join(_distribution(url, record.license) for url, _ in shards)),
+        (
+            "dcat:distribution",
+            ", ".join(_distribution(shard, record.license) for shard in downloads(node, _MOST_SHARDS)),
+        ),
     ]
     lines = " ;\n  ".join(f"{name} {value}" for name, value in pairs if value)
     return f"\n{_name(node, settings)} {lines} .\n"
 
 
-def _distribution(url: str, licence: str | None) -> str:
-    text = None if licence is None else words.licence_url(licence)
-    held = f"; dct:license {_iri(text)} " if text is not None and is_web(text) else ""
-    place = f"dcat:accessURL {_iri(url)} ; dcat:downloadURL {_iri(url)}"
-    return f"[ a dcat:Distribution ; {place} ; dcat:mediaType {_TAR} {held}]"
+def _distribution(shard: Download, licence: str | None) -> str:
+    text = words.licence(licence)
+    held = "" if text is None else f"; dct:license <{text}> "
+    size = "" if shard.size is None else f'; dcat:byteSize "{shard.size}"^^xsd:nonNegativeInteger '
+    place = f"dcat:accessURL <{shard.url}> ; dcat:downloadURL <{shard.url}>"
+    return f"[ a dcat:Distribution ; {place} ; dcat:mediaType {_TAR} {size}{held}]"
 
 
 def _name(node: DatasetNode, settings: SiteSettings) -> str:
@@ -112,8 +118,7 @@ def _name(node: DatasetNode, settings: SiteSettings) -> str:
 
 
 def _iri(text: str) -> str:
-    """What may not stand in an IRI is percent-encoded."""
-    return f"<{quote(text, safe=_IRI)}>"
+    return f"<{uri(text)}>"
 
 
 def _literal(text: str) -> str:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 from catalog.site import addresses, figures
 from catalog.site.exports import words
 from catalog.site.markup import shown
-from catalog.site.nodes import kind_of, name_of
+from catalog.site.nodes import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from catalog.graph import Node
     from catalog.site.settings import SiteSettings
 
-__all__ = ["FEED", "feed", "newest"]
+__all__ = ["FEED", "MOST_OF_ALL", "feed", "newest"]
 
 FEED: Final = "feed.xml"
 MOST: Final = 30
-"""Entries of a feed."""
+"""Entries of a feed; the catalog's own has :data:`MOST_OF_ALL`."""
+MOST_OF_ALL: Final = 50
 _LONGEST: Final = 300
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def newest(nodes: Iterable[Node]) -> list[Node]:
+def newest(nodes: Iterable[Node], most: int = MOST) -> list[Node]:
     """What a feed tells of: what changed last. Drafts aren't published."""
     ordered = sorted((node for node in nodes if not node.draft), key=lambda node: str(node.uri))
-    return sorted(ordered, key=lambda node: node.updated, reverse=True)[:MOST]
+    return sorted(ordered, key=lambda node: node.updated, reverse=True)[:most]
 
 
 def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings) -> str:
@@ -59,7 +60,7 @@ def _entry(node: Node, settings: SiteSettings) -> str:
     url = settings.absolute(addresses.of_record(kind, node.publisher.did, node.rkey)) or ""
     tags = "".join(f"<category term={quoteattr(shown(tag))}/>" for tag in getattr(node.record, "tags", ())[:20])
     return (
-        f"<entry>\n<id>{escape(str(node.uri))}</id>\n<title>{escape(shown(name_of(node)))}</title>\n"
+        f"<entry>\n<id>{escape(str(node.uri))}</id>\n<title>{escape(words.name(node))}</title>\n"
         f"<updated>{figures.moment(node.updated)}</updated>\n"
         f"<published>{figures.moment(min(node.created, node.updated))}</published>\n"
         f"<author><name>{escape(shown(node.publisher.shown))}</name></author>\n<link href={quoteattr(url)}/>\n"

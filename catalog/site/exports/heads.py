@@ -24,8 +24,9 @@ CROISSANT: Final = "application/ld+json"
 
 def opengraph(title: str, settings: SiteSettings) -> str:
     """For previews where a page is linked to. The rest is the page's own description and canonical address."""
-    pairs = [("title", shown(title)), ("site_name", settings.name)]
-    return "".join(f'<meta property="og:{name}" content="{escape(value)}">' for name, value in pairs)
+    pairs = [("title", shown(title)), ("site_name", shown(settings.name))]
+    held = "".join(f'<meta property="og:{name}" content="{escape(value)}">' for name, value in pairs)
+    return held + '<meta name="twitter:card" content="summary">'
 
 
 def alternate(kind: str, href: str, title: str | None = None) -> str:

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.site import addresses, figures
 from catalog.site.exports import words
+from catalog.site.exports.downloads import downloads
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
     from catalog.graph import DatasetNode, Graph
     from catalog.site.settings import SiteSettings
 
-__all__ = ["catalog_jsonld", "dataset_jsonld", "script"]
+__all__ = ["catalog_jsonld", "dataset_jsonld", "licence_of", "script"]
 
 _CONTEXT: Final = "https://schema.org/"
 _LONGEST: Final = 300
 """Of a description, in a page that has the whole of it a second time."""
 _MOST_SHARDS: Final = 1
+"""The Croissant beside the page has the rest."""
 
 
 def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, object]:
@@ -32,26 +34,43 @@ def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, objec
     held: dict[str, object | None] = {
         "@context": _CONTEXT,
         "@type": "Dataset",
-        "name": shown(record.name),
+        "name": words.name(node),
         "description": words.description(node, longest=_LONGEST),
         "url": url,
         "identifier": None if node.draft else str(node.uri),
         "sameAs": also or None,
-        "license": None if record.license is None else words.licence_url(record.license),
+        "license": licence_of(record.license),
         "creator": words.agents(node),
-        "keywords": [shown(tag) for tag in record.tags] or None,
+        "keywords": words.keywords(node) or None,
         "version": words.version(node),
         "datePublished": None if node.draft else figures.day(node.created),
         "dateModified": None if node.draft else figures.day(node.updated),
         "includedInDataCatalog": {"@type": "DataCatalog", "name": settings.name}
         | ({} if settings.url is None else {"url": settings.url}),
+        "size": _size(node),
         "distribution": [
-            {"@type": "DataDownload", "contentUrl": shown(address), "encodingFormat": "application/x-tar"}
-            for address, _ in list(words.web_shards(node))[:_MOST_SHARDS]
+            {"@type": "DataDownload", "contentUrl": shard.url, "encodingFormat": "application/x-tar"}
+            for shard in downloads(node, _MOST_SHARDS)
         ]
         or None,
     }
     return {key: value for key, value in held.items() if value is not None}
+
+
+def licence_of(text: str | None) -> str | dict[str, str] | None:
+    """A licence as schema.org takes it: the address of its text, else what the record calls it."""
+    if text is None or not text.strip():
+        return None
+    return words.licence(text) or {"@type": "CreativeWork", "name": shown(text)}
+
+
+def _size(node: DatasetNode) -> str | None:
+    size = node.record.size
+    if size is None:
+        return None
+    facts = [] if size.samples is None else [figures.counted(size.samples, "sample")]
+    facts += [] if size.bytes is None else [figures.byte_size(size.bytes)]
+    return ", ".join(facts) or None
 
 
 def catalog_jsonld(graph: Graph, settings: SiteSettings) -> dict[str, object]:

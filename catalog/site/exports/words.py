@@ -7,29 +7,16 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from catalog.records import ExternalStorage, HttpStorage
 from catalog.site import licences
 from catalog.site.citation import creators
+from catalog.site.exports.downloads import uri
 from catalog.site.markup import cut, is_web, plain, shown
-from catalog.site.nodes import description_of, kind_of, name_of
+from catalog.site.nodes import description_of, kind_of, name_of, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from catalog.graph import DatasetNode, Node
-    from catalog.records import Checksum
 
-__all__ = [
-    "agents",
-    "compact",
-    "description",
-    "doi_url",
-    "file_name",
-    "homepage",
-    "licence_url",
-    "version",
-    "web_shards",
-]
+__all__ = ["agents", "compact", "description", "doi_url", "homepage", "keywords", "licence", "name", "version"]
 
 SHORTEST: Final = 50
 """Characters of a description that dataset search engines want at least."""
@@ -37,9 +24,17 @@ LONGEST: Final = 1000
 """Of what they take up to 5,000; the page has the rest."""
 
 
+_DOI: Final = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.[0-9]{4,9}/[!-~]{1,300})", re.IGNORECASE)
+
+
 def compact(value: object) -> str:
     """JSON without a blank more than it needs."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def name(node: Node) -> str:
+    """What a record is called, on one line; one without a name by its key."""
+    return " ".join(shown(name_of(node)).split()) or node.rkey
 
 
 def description(node: Node, *, longest: int = LONGEST) -> str:
@@ -47,12 +42,15 @@ def description(node: Node, *, longest: int = LONGEST) -> str:
     words = _plain(description_of(node) or "")
     if len(words) >= SHORTEST:
         return cut(words, longest)
-    more = f"{name_of(node)}: a {kind_of(node)} that {node.publisher.shown} publishes on the AT Protocol."
-    schema = getattr(node, "schema", None)
+    kind, whose = kind_of(node), shown(node.publisher.shown)
+    what = f"the draft of a {kind}, not yet published" if node.draft else f"a {kind} that {whose} publishes"
+    more = f"{name(node)}: {what} on the AT Protocol."
+    schema = schema_of(node)
     if schema is not None:
-        fields = ", ".join(field.name for field in schema.record.sample_type.fields[:8])
-        more += f" Each sample is a {schema.record.sample_type.name} with {fields}."
-    return cut(f"{words} {shown(more)}".strip(), longest)
+        sample_type = schema.record.sample_type
+        fields = ", ".join(shown(field.name) for field in sample_type.fields[:8])
+        more += f" Each sample is a {shown(sample_type.name)}" + (f" with {fields}." if fields else ".")
+    return cut(f"{words} {more}".strip(), longest)
 
 
 @lru_cache(maxsize=64)  # asked for several times for each page
@@ -60,11 +58,20 @@ def _plain(text: str) -> str:
     return plain(text, longest=LONGEST)
 
 
+def keywords(node: DatasetNode) -> list[str]:
+    """Its tags, without blank ones."""
+    return [shown(tag) for tag in node.record.tags if tag.strip()]
+
+
 @lru_cache(maxsize=1024)
-def licence_url(text: str) -> str:
-    """The address of a licence's text where it is known, else what the record says."""
+def licence(text: str | None) -> str | None:
+    """The address of a licence's text, where SPDX has one or the record gives one."""
+    if text is None:
+        return None
     known = licences.spdx_id(text)
-    return f"{licences.TEXTS}{known}.html" if known is not None else shown(text)
+    if known is not None:
+        return f"{licences.TEXTS}{known}.html"
+    return uri(text) if is_web(text) else None
 
 
 def agents(node: DatasetNode) -> list[dict[str, str]]:
@@ -77,34 +84,18 @@ def agents(node: DatasetNode) -> list[dict[str, str]]:
 def homepage(node: DatasetNode) -> str | None:
     """A web address that its publisher gives for it."""
     found = node.record.metadata.get("homepage")
-    return found if isinstance(found, str) and is_web(found) else None
+    return uri(found) if isinstance(found, str) and is_web(found) else None
 
 
 def doi_url(node: DatasetNode) -> str | None:
-    """Its DOI as a web address."""
+    """Its DOI as a web address, however it is written: bare, with ``doi:``, or as an address."""
     found = node.record.metadata.get("doi")
-    if not isinstance(found, str):
-        return None
-    url = found if found.startswith("https://doi.org/") else f"https://doi.org/{found}"
-    return url if "10." in url and is_web(url) else None
+    match = _DOI.fullmatch(found) if isinstance(found, str) else None
+    return None if match is None else uri(f"https://doi.org/{match[1]}")
 
 
 def version(node: DatasetNode) -> str | None:
     """The version of its newest label."""
     named = [label for label in node.labels if label.record.version is not None]
-    return max(named, key=lambda label: label.created).record.version if named else None
-
-
-def web_shards(node: DatasetNode) -> Iterable[tuple[str, Checksum | None]]:
-    """The shards that have a web address."""
-    storage = node.record.storage
-    if isinstance(storage, HttpStorage):
-        return [(shard.url, shard.checksum) for shard in storage.shards if is_web(shard.url)]
-    if isinstance(storage, ExternalStorage):
-        return [(url, None) for url in storage.urls if is_web(url)]
-    return []
-
-
-def file_name(url: str) -> str:
-    """The last part of an address's path."""
-    return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2] or "shard"
+    newest = max(named, key=lambda label: (label.created, str(label.uri)), default=None)
+    return None if newest is None or newest.record.version is None else shown(newest.record.version)

@@ -1,0 +1,122 @@
+"""Where a dataset's shards can be had, as addresses that other programs take.
+
+::
+
+    storageHttp      the addresses, what may not stand in one by its number
+    storageExternal  its patterns, written out
+    storageS3        under the endpoint where the record names one, else s3://bucket/key
+    storageBlobs     the publisher's server, where the crawl has learned it
+
+A text that is no web address is left out, and so is a checksum that isn't one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from catalog.errors import CatalogError, InvalidSyntax
+from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
+from catalog.site.markup import is_web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.graph import DatasetNode, Publisher
+    from catalog.records import Checksum
+    from catalog.syntax import Cid
+
+__all__ = ["Download", "downloads", "uri"]
+
+_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
+"""What may stand in a URI as it is, besides letters, digits and ``-._``."""
+_LONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_DIGESTS: Final = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
+_SHA_256: Final = 0x12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A shard with an address. ``size`` in bytes, the digests in lower-case hex; None is unknown."""
+
+    url: str
+    sha256: str | None = None
+    md5: str | None = None
+    size: int | None = None
+
+
+def downloads(node: DatasetNode, most: int) -> tuple[Download, ...]:
+    """The first shards that have an address, at most so many."""
+    return tuple(islice(_all(node), most))
+
+
+def uri(text: str) -> str:
+    """An address with all that may not stand in a URI as it is written by its number."""
+    return _LONE.sub("%25", quote(text, safe=_SAFE, errors="replace"))
+
+
+def _all(node: DatasetNode) -> Iterator[Download]:
+    storage = node.record.storage
+    match storage:
+        case HttpStorage():
+            return (_download(uri(shard.url), shard.checksum) for shard in storage.shards if is_web(shard.url))
+        case ExternalStorage():
+            urls = (url for pattern in storage.urls for url in _expanded(pattern))
+            return (Download(url=uri(url)) for url in urls if is_web(url))
+        case S3Storage():
+            return _objects(storage)
+        case BlobStorage():
+            return _blobs(storage, node.publisher)
+        case _:
+            return iter(())
+
+
+def _objects(storage: S3Storage) -> Iterator[Download]:
+    if not _BUCKET.fullmatch(storage.bucket):
+        return
+    base = f"s3://{storage.bucket}/"
+    if storage.endpoint is not None:
+        if not is_web(storage.endpoint) or "?" in storage.endpoint or "#" in storage.endpoint:
+            return
+        base = f"{uri(storage.endpoint.rstrip('/'))}/{storage.bucket}/"
+    for shard in storage.shards:
+        yield _download(base + quote(shard.key, safe="/-_.~", errors="replace"), shard.checksum)
+
+
+def _blobs(storage: BlobStorage, publisher: Publisher) -> Iterator[Download]:
+    if publisher.pds is None or not is_web(publisher.pds):
+        return
+    base = f"{uri(publisher.pds.rstrip('/'))}/xrpc/com.atproto.sync.getBlob?did={publisher.did}&cid="
+    for blob in storage.blobs:
+        yield Download(url=uri(f"{base}{blob.cid}"), sha256=_hash(blob.cid), size=blob.size)
+
+
+def _download(url: str, checksum: Checksum | None) -> Download:
+    digests = {
+        name: checksum.digest
+        for name, form in _DIGESTS.items()
+        if checksum is not None and checksum.algorithm == name and form.fullmatch(checksum.digest)
+    }
+    return Download(url=url, sha256=digests.get("sha256"), md5=digests.get("md5"))
+
+
+def _hash(cid: Cid) -> str | None:
+    """A blob's name is its hash, in nearly every case by SHA-256."""
+    try:
+        return cid.digest.hex() if cid.hash_function == _SHA_256 else None
+    except InvalidSyntax:  # of another base
+        return None
+
+
+def _expanded(pattern: str) -> tuple[str, ...]:
+    """One that stands for too many shards is no address."""
+    from catalog.samples.shards import expand
+
+    try:
+        return expand(pattern)
+    except CatalogError:
+        return ()
