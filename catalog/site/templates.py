@@ -22,10 +22,10 @@ from markupsafe import Markup, escape
 
 from catalog import resources
 from catalog.graph import changes
-from catalog.sampletype import Array, List, type_text
 from catalog.site import addresses, figures, licences, markup, pieces
 from catalog.site.exports.beside import record_json
 from catalog.site.exports.heads import JSON, alternate, opengraph
+from catalog.site.fieldrows import field_rows
 from catalog.site.groups import Groups, licence_name
 from catalog.site.highlight import highlight
 from catalog.site.nodes import description_of, kind_of, name_of, summary_of
@@ -34,14 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.graph import DatasetNode, Graph, Node, SchemaNode
-    from catalog.sampletype import FieldType, SampleType
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
 __all__ = ["Page", "Templates"]
 
 _SHORT: Final = 60
-_MOST_FIELDS: Final = 300
 _ROOT: Final = "\0"
 """Stands for the way to the root. No text can hold it: ``shown`` has made it visible."""
 
@@ -126,9 +124,7 @@ class Templates:
         """The table of a schema's fields, the same on every page that shows it."""
         known = self._tables.get(id(schema))
         if known is None:
-            table = self._env.get_template("fields.html").render(
-                fields=_field_rows(schema.record.sample_type), total=len(schema.record.sample_type.fields)
-            )
+            table = self._env.get_template("fields.html").render(fields=field_rows(schema.record.sample_type))
             known = self._tables[id(schema)] = Markup(table)  # noqa: S704 - rendered by an escaping template
         return known
 
@@ -233,29 +229,3 @@ def _environment(overrides: Path | None) -> Environment:
     env.globals |= {"spdx_names": licences.NAMES, "sections": addresses.SECTIONS}
     env.globals |= {name: getattr(pieces, name) for name in pieces.__all__}
     return env
-
-
-def _field_rows(sample_type: SampleType) -> list[dict[str, object]]:
-    return [
-        {
-            "name": field.name,
-            "type": type_text(field.type),
-            "optional": field.optional,
-            "description": field.description,
-            **_array_facts(field.type),
-        }
-        for field in sample_type.fields[:_MOST_FIELDS]
-    ]
-
-
-def _array_facts(type_: FieldType) -> dict[str, object]:
-    while isinstance(type_, List):
-        type_ = type_.item
-    if not isinstance(type_, Array):
-        return {"dtype": None, "shape": None}
-    if type_.shape is None:
-        return {"dtype": type_.dtype, "shape": " × ".join(type_.dimensions) if type_.dimensions else None}
-    lengths = ["any" if length is None else str(length) for length in type_.shape]
-    if type_.dimensions is not None and len(type_.dimensions) == len(lengths):
-        lengths = [f"{name} {length}" for name, length in zip(type_.dimensions, lengths, strict=True)]
-    return {"dtype": type_.dtype, "shape": " × ".join(lengths)}
