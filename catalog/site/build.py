@@ -223,7 +223,7 @@ def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
 def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
     """What lies at the root and beside no page: paths, and what makes each file."""
     graph, settings = templates.graph, templates.settings
-    yield from index_files(graph, settings)
+    yield from index_files(graph, templates.groups, settings)
     yield "robots.txt", partial(robots, settings)
     yield from dcat_files(graph, settings)
     if settings.url is not None:

@@ -66,6 +66,8 @@ def finish_site(
     own: frozenset[str] = frozenset(),
 ) -> None:
     """Make the catalog of a rendered site. ``own`` are sections whose page the site's owner wrote."""
+    if site.url is None:
+        log.info("Catalog: without site_url there are no feeds, no sitemap and no canonical addresses")
     with _timed("previews"):
         previews = _previews(graph, settings)
     written = _hand_written(site_dir, own)

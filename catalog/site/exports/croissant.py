@@ -85,7 +85,7 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "description": words.description(node),
         "license": licence_of(record.license),
         "url": page or words.homepage(node) or str(node.uri),
-        "identifier": str(node.uri),
+        "identifier": None if node.draft else str(node.uri),
         "creator": words.agents(node),
         "datePublished": _UNDATED if node.draft else figures.day(node.created),
         "version": words.version(node),

@@ -4,7 +4,8 @@
 
     catalog.ttl ──dcat:catalog──▶ catalog/dcat-1.ttl  catalog/dcat-2.ttl …   a thousand datasets each
 
-A dataset is named by the address of its page where the site knows its own, else by the record's at:// URI.
+A dataset is named by its page's address and ``#dataset`` where the site knows its own, else by the record's at:// URI.
+What DCAT-AP's shapes want typed (licences, media types, pages) is typed once a file, or where it stands.
 """
 
 from __future__ import annotations
@@ -57,12 +58,16 @@ def _root(graph: Graph, parts: int, settings: SiteSettings) -> str:
     return (
         f"{_PREFIXES}\n<> a dcat:Catalog ;\n  dct:title {_literal(settings.name)} ;\n"
         f"  dct:description {_literal(about)} ;\n"
-        f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ]{_page(settings)}{catalogs} .\n"
+        f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ]{catalogs} .\n{_homepage(settings)}"
     )
 
 
-def _page(settings: SiteSettings) -> str:
-    return "" if settings.url is None else f" ;\n  foaf:homepage {_iri(settings.url)}"
+def _homepage(settings: SiteSettings) -> str:
+    return "" if settings.url is None else f"<> foaf:homepage {_iri(settings.url)} .\n{_document(settings.url)}"
+
+
+def _document(page: str) -> str:
+    return f"{_iri(page)} a foaf:Document .\n"
 
 
 def _part(number: int, part: Sequence[DatasetNode], settings: SiteSettings) -> str:
@@ -101,7 +106,7 @@ def _dataset(node: DatasetNode, settings: SiteSettings) -> str:
         ),
     ]
     lines = " ;\n  ".join(f"{name} {value}" for name, value in pairs if value)
-    return f"\n{_name(node, settings)} {lines} .\n"
+    return f"\n{_name(node, settings)} {lines} .\n{'' if page is None else _document(page)}"
 
 
 def _distribution(shard: Download, licence: str | None) -> str:
@@ -113,8 +118,8 @@ def _distribution(shard: Download, licence: str | None) -> str:
 
 
 def _name(node: DatasetNode, settings: SiteSettings) -> str:
-    address = addresses.of_record("dataset", node.publisher.did, node.rkey)
-    return _iri(settings.absolute(address) or str(node.uri))
+    page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
+    return _iri(str(node.uri) if page is None else f"{page}#dataset")
 
 
 def _iri(text: str) -> str:

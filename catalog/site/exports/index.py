@@ -4,8 +4,13 @@
 
     catalog.json              numbers, and where everything else is
     catalog/records-1.json …  all records, a thousand each: URI, CID, kind, name, page
+    datasets/index.json …     for schemas and lenses, too: how many, and in which of those lists
+    publishers/index.json …   for tags and licences, too: all of them, with their pages
+    status/index.json         the last crawl, and what was refused
     llms.txt                  the same in words (https://llmstxt.org/)
     robots.txt                where the sitemap is, unless the owner wrote one
+
+Addresses are relative to the site's root.
 """
 
 from __future__ import annotations
@@ -14,27 +19,41 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.site import addresses, figures
+from catalog.site.exports import words
 from catalog.site.exports.words import compact
+from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from catalog.graph import Graph, Node
+    from catalog.site.groups import Group, Groups
     from catalog.site.settings import SiteSettings
 
 __all__ = ["index_files", "robots"]
 
 _EACH: Final = 1000
 _FEW: Final = 20
+_MOST_REFUSED: Final = 1000
+_SECTIONS: Final = (*addresses.SECTIONS.values(), "publishers", "tags", "licences", "status")
 
 
-def index_files(graph: Graph, settings: SiteSettings) -> Iterator[tuple[str, Callable[[], str]]]:
+def index_files(graph: Graph, groups: Groups, settings: SiteSettings) -> Iterator[tuple[str, Callable[[], str]]]:
     """Paths from the site's root, and what makes each file."""
     nodes = graph.nodes
     parts = [nodes[start : start + _EACH] for start in range(0, len(nodes), _EACH)]
     yield "catalog.json", partial(_catalog, graph, settings, len(parts))
     yield "llms.txt", partial(_llms, graph, settings)
+    yield "status/index.json", partial(_status, graph)
+    first = 0
+    for kind, count in (("dataset", len(graph.datasets)), ("schema", len(graph.schemas)), ("lens", len(graph.lenses))):
+        section = addresses.SECTIONS[kind]
+        yield f"{section}/index.json", partial(_kind, kind, first, count)
+        first += count
+    yield "publishers/index.json", partial(_publishers, graph, groups)
+    yield "tags/index.json", partial(_groups, "tags", groups.tags)
+    yield "licences/index.json", partial(_groups, "licences", groups.licences)
     for number, part in enumerate(parts, 1):
         yield f"catalog/records-{number}.json", partial(_records, part)
 
@@ -56,10 +75,48 @@ def _catalog(graph: Graph, settings: SiteSettings, parts: int) -> str:
             "lenses": len(graph.lenses),
             "publishers": len(graph.publishers),
         },
-        "records": [f"catalog/records-{number}.json" for number in range(1, parts + 1)],
+        "records": [_list(number) for number in range(1, parts + 1)],
+        "sections": {section: f"{section}/index.json" for section in _SECTIONS},
+        "facets": "catalog/facets.json",
+        "network": "catalog/network.json",
         "dcat": "catalog.ttl",
         "feed": None if settings.url is None else "feed.xml",
+        "sitemap": None if settings.url is None else "sitemap.xml",
         "page": {"record": "index.json", "croissant": "croissant.json"},
+    }
+    return compact(held) + "\n"
+
+
+def _list(number: int) -> str:
+    return f"catalog/records-{number}.json"
+
+
+def _kind(kind: str, first: int, count: int) -> str:
+    """Where the records of a kind are listed; ``first`` is the place of the first of them among all."""
+    lists = [_list(number + 1) for number in range(first // _EACH, -(-(first + count) // _EACH))] if count else []
+    return compact({"kind": kind, "count": count, "records": lists}) + "\n"
+
+
+def _publishers(graph: Graph, groups: Groups) -> str:
+    rows = [
+        {"did": did, "handle": graph.publishers[did].handle, "records": len(group.nodes), "page": group.address}
+        for did, group in groups.publishers.items()
+    ]
+    return compact({"publishers": rows}) + "\n"
+
+
+def _groups(section: str, groups: Mapping[str, Group]) -> str:
+    rows = [{"name": name, "records": len(group.nodes), "page": group.address} for name, group in groups.items()]
+    return compact({section: rows}) + "\n"
+
+
+def _status(graph: Graph) -> str:
+    last = graph.crawls[0] if graph.crawls else None
+    refused = [{"uri": found.uri, "reason": found.reason} for found in graph.refused[:_MOST_REFUSED]]
+    held = {
+        "crawl": None if last is None else {"ended": figures.moment(last.ended), **last.report},
+        "refused": len(graph.refused),
+        "why": refused,
     }
     return compact(held) + "\n"
 
@@ -71,7 +128,8 @@ def _records(nodes: Sequence[Node]) -> str:
             "cid": node.cid,
             "kind": kind_of(node),
             "name": name_of(node),
-            "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
+            "page": _page(node),
+            **({"draft": True} if node.draft else {}),
         }
         for node in nodes
     ]
@@ -80,11 +138,11 @@ def _records(nodes: Sequence[Node]) -> str:
 
 def _llms(graph: Graph, settings: SiteSettings) -> str:
     def link(address: str) -> str:
-        return settings.absolute(address) or f"/{address}"
+        return settings.absolute(address) or address
 
+    sitemap = "" if settings.url is None else f"- [Sitemap]({link('sitemap.xml')})\n"
     datasets = "".join(
-        f"- [{_plain(name_of(node))}]({link(addresses.of_record('dataset', node.publisher.did, node.rkey))}index.json)"
-        f": {_plain(summary_of(node))}\n"
+        f"- [{_plain(words.name(node))}]({link(_page(node))}index.json): {_plain(summary_of(node))}\n"
         for node in graph.datasets[:_FEW]
     )
     return f"""# {_plain(settings.name)}
@@ -102,14 +160,19 @@ dataset's page has a `croissant.json` too. In Python: `from catalog import Datas
 ## Machine-readable
 
 - [All records]({link("catalog.json")}): numbers, and lists of every record's URI, CID, name and page
+- [Publishers]({link("publishers/index.json")}), [tags]({link("tags/index.json")}), \
+[licences]({link("licences/index.json")}): each with its page
 - [DCAT]({link("catalog.ttl")}): the catalog as RDF
-- [Sitemap]({link("sitemap.xml")})
-
+{sitemap}
 ## Newest datasets
 
 {datasets}"""
 
 
+def _page(node: Node) -> str:
+    return addresses.of_record(kind_of(node), node.publisher.did, node.rkey)
+
+
 def _plain(text: str) -> str:
     """On one line, without what Markdown would take for a link."""
-    return " ".join(text.replace("[", "(").replace("]", ")").split())
+    return " ".join(shown(text, lines=True).replace("[", "(").replace("]", ")").split())
