@@ -41,10 +41,10 @@ from catalog.site.pages.listings import (
     page_count,
     publisher_page,
 )
-from catalog.site.pages.network import network_body, network_json
+from catalog.site.pages.network import LENSES_PER_PAGE, network_json, network_page, network_places
 from catalog.site.pages.schema import schema_page
 from catalog.site.pages.sections import section_body
-from catalog.site.parallel import in_parallel
+from catalog.site.parallel import in_parallel, tenths
 from catalog.site.search import with_box
 from catalog.site.shell import Shell, archetype
 from catalog.site.templates import Page, Templates
@@ -80,8 +80,6 @@ HOME_MARK: Final = "<!-- catalog:home -->"
 HOME_ELEMENT: Final = "<div data-catalog-home></div>"
 """The mark as it survives generators and plugins that drop comments."""
 HOME: Final = re.compile(rf"{re.escape(HOME_MARK)}|{HOME_ELEMENT}|<div data-catalog-home=(?:\"\")?></div>")
-_LONG: Final = 20_000
-"""Files from which on a build tells how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +96,7 @@ class Archetype:
 
 ARCHETYPES: Final = tuple(
     Archetype(address=f"{section}/{folder}")
-    for section in (*addresses.SECTIONS.values(), *GROUPS)
+    for section in (*addresses.SECTIONS.values(), *GROUPS, "network")
     for folder in (f"{HIDDEN_FOLDER}/", f"{HIDDEN_FOLDER}/page/")
 )
 """In each section one for each depth that pages lie at: links are relative."""
@@ -158,23 +156,10 @@ def build_pages(
     jobs += [partial(_programs, site_dir, None), *(partial(_programs, site_dir, schema) for schema in graph.schemas)]
     jobs += [partial(_export, site_dir, name, make) for name, make in _exports(templates)]
     jobs += [partial(_stamp, site_dir, shells, make) for make in _stamped(templates)]
-    written = in_parallel(lambda job: job(), jobs, done=_tenths(len(jobs), progress))
+    written = in_parallel(lambda job: job(), jobs, done=tenths(len(jobs), "files stamped", progress))
     for shape in ARCHETYPES:
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
     return tuple(sorted(address for address in written if address is not None))
-
-
-def _tenths(total: int, progress: Callable[[str], None]) -> Callable[[int], None]:
-    """Tells after each tenth of a long build how far it is."""
-    told = 0
-
-    def done(number: int) -> None:
-        nonlocal told
-        if total >= _LONG and number * 10 // total > told:
-            told = number * 10 // total
-            progress(f"{number:,} of {total:,} files stamped")
-
-    return done
 
 
 def _make_ready(site_dir: Path, *, searches: bool) -> None:
@@ -292,6 +277,9 @@ def _stamped(templates: Templates) -> Iterator[Callable[[], Page]]:
     for section in GROUPS:
         for number in range(2, page_count(groups_of(templates, section), GROUPS_PER_PAGE) + 1):
             yield partial(group_listing, templates, section, number)
+    lenses = network_places(graph)
+    for number in range(2, page_count(lenses, LENSES_PER_PAGE) + 1):
+        yield partial(network_page, templates, lenses, number)
 
 
 def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
@@ -305,7 +293,7 @@ def _section_body(templates: Templates, section: str) -> str:
     if section in GROUPS:
         return group_listing(templates, section, 1).body
     if section == "network":
-        return network_body(templates)
+        return network_page(templates, network_places(templates.graph), 1).body
     return section_body(templates, section, f"{section}/")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["in_parallel"]
+__all__ = ["in_parallel", "tenths"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,6 +27,9 @@ _WORTH_IT = 400
 
 _BLOCK = 100
 """Things that a process takes at a time: neighbours, which share what is cached; few enough that none waits long."""
+
+_LONG = 20_000
+"""Things from which on it is told how far the work is."""
 
 _shared: tuple[Callable[[object], object], Sequence[object]] | None = None
 
@@ -60,6 +63,19 @@ def in_parallel(
             return results
     finally:
         _shared = None
+
+
+def tenths(total: int, what: str, tell: Callable[[str], None]) -> Callable[[int], None]:
+    """Tells after each tenth of much work how far it is."""
+    told = 0
+
+    def done(number: int) -> None:
+        nonlocal told
+        if total >= _LONG and number * 10 // total > told:
+            told = number * 10 // total
+            tell(f"{number:,} of {total:,} {what}")
+
+    return done
 
 
 def _block(part: tuple[int, int]) -> list[object]:

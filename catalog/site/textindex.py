@@ -39,7 +39,7 @@ import numpy as np
 from catalog.site import addresses, facets, figures
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, schema_of
-from catalog.site.parallel import in_parallel
+from catalog.site.parallel import in_parallel, tenths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,8 +68,6 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PAIRED: Final = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u1100-\u11ff\uac00-\ud7af]")
 _BLOCK: Final = 4096
 """Rows that a process takes at a time; a multiple of ``SHOWN``."""
-_LONG: Final = 20_000
-"""Rows from which on it tells how far it is."""
 _Part: TypeAlias = "tuple[str, array[int], bytes]"
 """Of a level: its words, how many rows each has, and these rows, as they lie in memory."""
 
@@ -183,9 +181,10 @@ def write_text_index(
     lists, digest = _Lists(), hashlib.sha256()
     starts = range(0, len(nodes), _BLOCK)
 
+    told = tenths(len(nodes), "records in the text index", progress)
+
     def done(blocks: int) -> None:
-        if len(nodes) >= _LONG:
-            progress(f"{min(blocks * _BLOCK, len(nodes)):,} of {len(nodes):,} records in the text index")
+        told(min(blocks * _BLOCK, len(nodes)))
 
     blocks = in_parallel(lambda start: _block(nodes, start, folder / "shown"), starts, done=done, block=1, worth=2)
     for parts, shown_digest in blocks:
