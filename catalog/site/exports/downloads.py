@@ -33,6 +33,7 @@ __all__ = ["Download", "downloads", "uri"]
 
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 """What may stand in a URI as it is, besides letters, digits and ``-._``."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9!#$&'()*+,/:;=?@\[\]~._-]*")
 _LONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _DIGESTS: Final = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
@@ -56,6 +57,8 @@ def downloads(node: DatasetNode, most: int) -> tuple[Download, ...]:
 
 def uri(text: str) -> str:
     """An address with all that may not stand in a URI as it is written by its number."""
+    if _PLAIN.fullmatch(text):  # as most are; three times as fast
+        return text
     return _LONE.sub("%25", quote(text, safe=_SAFE, errors="replace"))
 
 

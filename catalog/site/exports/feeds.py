@@ -7,6 +7,7 @@ name whole addresses: a site that doesn't know its own has none.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -33,8 +34,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def newest(nodes: Iterable[Node], most: int = MOST) -> list[Node]:
     """What a feed tells of: what changed last. Drafts aren't published."""
-    ordered = sorted((node for node in nodes if not node.draft), key=lambda node: str(node.uri))
-    return sorted(ordered, key=lambda node: node.updated, reverse=True)[:most]
+    published = (node for node in nodes if not node.draft)
+    return nsmallest(most, published, key=lambda node: (-node.updated.timestamp(), str(node.uri)))
 
 
 def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings) -> str:
