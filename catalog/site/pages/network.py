@@ -16,21 +16,23 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses
+from catalog.site import addresses, figures
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, name_of
+from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from catalog.graph import Graph, LensNode, Node, SchemaNode
-    from catalog.site.templates import Templates
+    from catalog.site.templates import Page, Templates
+    from catalog.syntax.semver import SemverKey
 
-__all__ = ["address_of", "network_body", "network_json"]
+__all__ = ["ADDRESS", "LENSES_PER_PAGE", "address_of", "network_json", "network_page", "network_places"]
 
 ADDRESS: Final = "network/"
-_MOST: Final = 200
-"""Lenses in the list; the lenses' own pages have all of them."""
+LENSES_PER_PAGE: Final = 200
+"""Lenses on a page of the list."""
 
 
 def address_of(node: SchemaNode | LensNode) -> str:
@@ -40,11 +42,20 @@ def address_of(node: SchemaNode | LensNode) -> str:
     return f"{ADDRESS}?{kind}={page.partition('/')[2].removesuffix('/')}"
 
 
-def network_body(templates: Templates) -> str:
-    """The body of the page: lenses by their source, and a place for the picture."""
-    lenses = sorted(templates.graph.lenses, key=_place)
-    groups = [(source, list(found)) for source, found in groupby(lenses[:_MOST], key=lambda lens: lens.source)]
-    return templates.render("network", ADDRESS, groups=groups, total=len(lenses), most=_MOST)
+def network_places(graph: Graph) -> tuple[LensNode, ...]:
+    """All lenses in the order of the list: by the name and version of their source, those from elsewhere last."""
+    return tuple(sorted(graph.lenses, key=_place))
+
+
+def network_page(templates: Templates, lenses: Sequence[LensNode], number: int) -> Page:
+    """A page of the list of lenses by their source; the first has the picture, too, once its script has drawn it."""
+    part = lenses[(number - 1) * LENSES_PER_PAGE : number * LENSES_PER_PAGE]
+    address = ADDRESS if number == 1 else f"{ADDRESS}page/{number}/"
+    last = max(1, -(-len(lenses) // LENSES_PER_PAGE))
+    groups = [(source, list(found)) for source, found in groupby(part, key=lambda lens: lens.source)]
+    body = templates.render("network", address, groups=groups, total=len(lenses), number=number, last=last)
+    title = "Lens network" if number == 1 else f"Lens network, page {number}"
+    return templates.page(address, title, f"{figures.counted(len(lenses), 'lens')}, by what they start from", body)
 
 
 def network_json(graph: Graph) -> str:
@@ -79,9 +90,8 @@ def _columns(nodes: Sequence[Node], publishers: dict[str, int]) -> dict[str, lis
     }
 
 
-def _place(lens: LensNode) -> tuple[bool, str, str, str, str]:
-    """By the source's name and version, those from elsewhere last."""
+def _place(lens: LensNode) -> tuple[bool, str, SemverKey, str, str]:
     if lens.source is None:
-        return True, "", "", str(lens.record.source), str(lens.uri)
+        return True, "", semver_key(""), str(lens.record.source), str(lens.uri)
     sample_type = lens.source.record.sample_type
-    return False, sample_type.name.casefold(), sample_type.version, str(lens.source.uri), str(lens.uri)
+    return False, sample_type.name.casefold(), semver_key(sample_type.version), str(lens.source.uri), str(lens.uri)
