@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["dcat_files"]
 
 _EACH: Final = 1000
-_MOST_SHARDS: Final = 3
+_MOST_SHARDS: Final = 1
 _LONGEST: Final = 300
 _PREFIXES: Final = """\
 @prefix dcat: <http://www.w3.org/ns/dcat#> .
