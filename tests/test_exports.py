@@ -122,6 +122,7 @@ def test_hostile_text_stays_text_in_the_heads(site: Path) -> None:
     assert head.count("<script") == head.count("</script>")
     assert _jsonld(html)["name"].startswith("x</script><script>alert(1)</script>")
     assert '<meta property="og:title" content="x&lt;/script&gt;' in head
+    assert '<meta name="twitter:card" content="summary">' in head
 
 
 def test_croissant_is_accepted_without_a_warning_but_of_what_the_record_lacks(site: Path) -> None:
@@ -189,6 +190,17 @@ def test_feeds_are_atom(site: Path) -> None:
 def test_the_root_says_what_is_here(site: Path) -> None:
     held = json.loads((site / "catalog.json").read_text(encoding="utf-8"))
     assert held["counts"]["datasets"] == 9
+    for section, place in held["sections"].items():
+        assert place == f"{section}/index.json"
+        part = json.loads((site / place).read_text(encoding="utf-8"))
+        pages = [row["page"] for row in part.get(section, [])]
+        assert bool(pages) is (section in {"publishers", "tags", "licences"})
+        assert all((site / page / "index.json").exists() for page in pages)
+    status = json.loads((site / "status" / "index.json").read_text(encoding="utf-8"))
+    assert status["refused"]["count"] == 1
+    assert status["crawl"]["sources"]
+    assert (site / held["facets"]).exists()
+    assert (site / held["network"]).exists()
     rows = [row for part in held["records"] for row in json.loads((site / part).read_text(encoding="utf-8"))]
     assert len({row["uri"] for row in rows}) == 9 + 2 + 1
     assert all((site / row["page"] / held["page"]["record"]).exists() for row in rows)
@@ -216,9 +228,13 @@ def test_without_an_address_of_its_own_the_site_has_what_can_be_true(tmp_path: P
         '  - catalog: {store: store.sqlite, sources: [pds: "https://pds.example"], crawl: false, search: false}\n',
         encoding="utf-8",
     )
-    assert mkdocs(tmp_path, "--strict").returncode == 0
+    done = mkdocs(tmp_path, "--strict", "--verbose")
+    assert done.returncode == 0
+    assert done.stderr.count("without site_url there are no feeds, no sitemap") == 1, "it says so, once"
     site = tmp_path / "site"
     assert not list(site.rglob("feed.xml"))
+    assert not list(site.glob("sitemap*")), "MkDocs's own would be empty, and so not valid"
+    assert "canonical" not in _page(site, CHANGED)
     assert CroissantDataset(str(site / "datasets" / HOME / CHANGED / "croissant.json")).metadata.url.startswith("at://")
     part = rdflib.Graph().parse(site / "catalog" / "dcat-1.ttl", format="turtle")
     assert rdflib.URIRef(str(uri(DATASET, CHANGED))) in set(part.subjects())

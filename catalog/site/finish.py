@@ -17,7 +17,7 @@ from catalog.errors import StoreBusy
 from catalog.graph import Graph
 from catalog.site import build, search
 from catalog.site.facets import address_of, rows
-from catalog.site.sitemap import write_sitemap
+from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
 from catalog.site.size import site_size
 from catalog.store import Store
 
@@ -68,6 +68,7 @@ def finish_site(
     """Make the catalog of a rendered site. ``own`` are sections whose page the site's owner wrote."""
     if site.url is None:
         log.info("Catalog: without site_url there are no feeds, no sitemap and no canonical addresses")
+        drop_empty_sitemap(site_dir)
     with _timed("previews"):
         previews = _previews(graph, settings)
     written = _hand_written(site_dir, own)

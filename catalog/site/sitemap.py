@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-__all__ = ["write_sitemap"]
+__all__ = ["drop_empty_sitemap", "write_sitemap"]
 
 MOST: Final = 50_000
 """Addresses in one file; past it the protocol wants an index of files."""
@@ -35,6 +35,14 @@ def write_sitemap(site_dir: Path, base: str, entries: Iterable[tuple[str, dateti
         _write(site_dir, name, _urlset(part))
     places = "".join(f"<sitemap><loc>{escape(base + name)}.xml</loc></sitemap>\n" for name in names)
     _write(site_dir, "sitemap", f"{_HEAD}<sitemapindex {_XMLNS}>\n{places}</sitemapindex>\n")
+
+
+def drop_empty_sitemap(site_dir: Path) -> None:
+    """Remove the sitemap that MkDocs writes for a site without an address: the protocol has none without a page."""
+    file = site_dir / "sitemap.xml"
+    if file.exists() and "<loc>" not in file.read_text(encoding="utf-8"):
+        file.unlink()
+        file.with_name("sitemap.xml.gz").unlink(missing_ok=True)
 
 
 def _line(base: str, address: str, changed: datetime | None) -> str:

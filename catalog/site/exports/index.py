@@ -115,8 +115,7 @@ def _status(graph: Graph) -> str:
     refused = [{"uri": found.uri, "reason": found.reason} for found in graph.refused[:_MOST_REFUSED]]
     held = {
         "crawl": None if last is None else {"ended": figures.moment(last.ended), **last.report},
-        "refused": len(graph.refused),
-        "why": refused,
+        "refused": {"count": len(graph.refused), "records": refused},
     }
     return compact(held) + "\n"
 
