@@ -156,10 +156,12 @@ def test_every_kind_of_change_is_shown_with_its_verdicts(
         else:
             row = re.findall(r'<li><p class="cat-diff__name">.*?</li>', body, re.DOTALL)[0]
             assert change.rule.says in words(row)
+            fates = {"is new": "added", "is gone": "removed"}
+            assert words(row).startswith(fates.get(change.rule.says[:6], fates.get(change.rule.says[:7], "changed")))
             assert re.findall(r"cat-verdict--(\w+)", row) == [
                 str(comparison.readers_of_old), str(comparison.readers_of_new),
             ]  # fmt: skip
-            assert words(row).endswith(f"needs {comparison.bump}")
+            assert words(row).endswith(f"needs a {comparison.bump} version")
 
 
 def test_the_diff_stands_side_by_side_and_other_versions_have_their_places(versions: Graph) -> None:
@@ -170,7 +172,7 @@ def test_the_diff_stands_side_by_side_and_other_versions_have_their_places(versi
     sides = [words(side) for side in re.findall(r'<div class="cat-diff__side .*?</div>', first, re.DOTALL)]
     assert sides[:2] == ["1.10.0 array[float32, 2, *] 2 × any", "2.0.0 array[float64, 2, *] 2 × any"]
     assert "Code for 2.0.0 can’t read all data written as 1.10.0." in words(first)
-    assert "These changes need a major version, and 2.0.0 is one." in words(first)
+    assert "These changes need a major version (its first number grows), and 2.0.0 is one." in words(first)
     assert "2.0.1 is too little for a major change of 2.0.0: at least 3.0.0" in words(body)
 
 

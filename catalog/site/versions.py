@@ -33,9 +33,9 @@ _COMPARABLE: Final = 2000
 
 _BUMPS: Final = {
     Bump.NONE: "Nothing changed",
-    Bump.PATCH: "These changes need a patch version",
-    Bump.MINOR: "These changes need a minor version",
-    Bump.MAJOR: "These changes need a major version",
+    Bump.PATCH: "These changes need a patch version (its last number grows)",
+    Bump.MINOR: "These changes need a minor version (its second number grows)",
+    Bump.MAJOR: "These changes need a major version (its first number grows)",
 }
 _WHOLE: Final = {
     Kind.DESCRIBED_TYPE: "The schema is described in other words.",
@@ -57,6 +57,13 @@ class ChangeRow:
     readers_of_new: Verdict
     bump: Bump
     redescribed: bool
+
+    @property
+    def fate(self) -> str:
+        """What happened, in a word."""
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
