@@ -98,6 +98,8 @@ def browse(browser: Browser, served: Served, wishes: Wishes) -> None:
         if chosen == 3 or boxes.count() < 2:
             continue
         before = page.url
+        boxes.first.evaluate("box => { box.closest('details').open = true; }")  # long facets are folded
+        page.wait_for_load_state("networkidle")
         boxes.first.check()
         page.wait_for_function("before => location.href !== before", arg=before)
         page.wait_for_load_state("networkidle")
