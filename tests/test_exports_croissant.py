@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,13 +15,18 @@ from typing import TYPE_CHECKING
 
 import msgpack
 import pytest
+import rdflib
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog import datamodel
 from catalog.manifest import load
 from catalog.records import DATASET, SCHEMA
-from catalog.site.exports import jsonld
+from catalog.site.exports import dcat, jsonld
 from catalog.site.exports.downloads import Download, downloads
-from catalog.syntax import Datetime, Tid
+from catalog.site.exports.downloads import uri as uri_of
+from catalog.site.markup import shown
+from catalog.syntax import Cid, Datetime, Tid
 from tests.exportgraphs import NOWHERE, PDS, URL, accepted, graph_of, one, shards
 from tests.sitecatalog import DID, dataset, schema, uri
 
@@ -206,3 +212,30 @@ def test_where_a_site_does_not_know_its_address_the_record_has_one(tmp_path: Pat
     assert accepted(node, NOWHERE)["url"] == str(node.uri)
     assert accepted(node)["url"].startswith(URL)
     assert "url" not in jsonld.dataset_jsonld(node, NOWHERE)
+
+
+URI = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?#\[\]-]|%[0-9A-Fa-f]{2})*")
+"""The characters of RFC 3986, appendix A."""
+
+
+@given(st.text())
+def test_whatever_an_address_holds_a_uri_comes_of_it(text: str) -> None:
+    made = uri_of(text)
+    assert URI.fullmatch(made)
+    assert uri_of(made) == made
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_text_breaks_a_turtle_file(name: str, tag: str, url: str) -> None:
+    written = f"<https://x.example/{uri_of(url)}> <urn:name> {dcat._literal(name)}, {dcat._literal(tag)} ."
+    graph = rdflib.Graph().parse(data=written, format="turtle", publicID=URL)
+    assert {str(value) for value in graph.objects()} == {shown(name), shown(tag)}
+
+
+def test_a_blob_whose_name_is_no_sha_256_has_no_checksum(tmp_path: Path) -> None:
+    cid = str(Cid.of_binary(bytes((1, 0x55, 0x13, 64)) + bytes(64)))  # SHA-512
+    blob: Json = {"$type": "blob", "mimeType": "application/x-tar", "size": 10, "ref": {"$link": cid}}
+    storage: Json = {"$type": "science.alt.dataset.storageBlobs", "blobs": [{"blob": blob}]}
+    (found,) = downloads(one(tmp_path, storage=storage), 9)
+    assert found.url.endswith(f"&cid={cid}")
+    assert found.sha256 is None

@@ -19,7 +19,7 @@ from catalog.site import sitemap
 from catalog.site.exports import beside, dcat, feeds, index, jsonld, redirects, words
 from catalog.site.groups import Groups
 from catalog.store import Found, Repo, Store
-from catalog.syntax import Did
+from catalog.syntax import Did, Handle
 from tests.atomfeeds import check_feed
 from tests.exportgraphs import NOWHERE, SITE, URL, accepted, graph_of, one
 from tests.hostilerecords import PAYLOADS, hostile_records
@@ -85,7 +85,8 @@ def test_a_draft_is_not_called_published(tmp_path: Path) -> None:
         store.configure([SOURCE], [])
         value = dataset(1, description="Short.")
         kept = [Found(uri=uri(DATASET, "3kone"), cid=datamodel.record_cid(value), value=value)]
-        store.replace(Repo(did=DID, source=SOURCE, draft=True), kept, [], moment=SEEN)
+        repo = Repo(did=DID, source=SOURCE, handle=Handle.parse("waves.example.org"), draft=True)
+        store.replace(repo, kept, [], moment=SEEN)
         graph = Graph.from_store(store)
     (node,) = graph.datasets
     assert node.draft

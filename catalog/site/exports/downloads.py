@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from catalog.errors import CatalogError, InvalidSyntax
+from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.site.markup import is_web
 
@@ -109,10 +109,7 @@ def _download(url: str, checksum: Checksum | None) -> Download:
 
 def _hash(cid: Cid) -> str | None:
     """A blob's name is its hash, in nearly every case by SHA-256."""
-    try:
-        return cid.digest.hex() if cid.hash_function == _SHA_256 else None
-    except InvalidSyntax:  # of another base
-        return None
+    return cid.digest.hex() if cid.hash_function == _SHA_256 else None
 
 
 def _expanded(pattern: str) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 from catalog.site import addresses, figures
 from catalog.site.exports import words
 from catalog.site.exports.words import compact
-from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
@@ -174,4 +173,4 @@ def _page(node: Node) -> str:
 
 def _plain(text: str) -> str:
     """On one line, without what Markdown would take for a link."""
-    return " ".join(shown(text, lines=True).replace("[", "(").replace("]", ")").split())
+    return " ".join(text.replace("[", "(").replace("]", ")").split())
