@@ -221,6 +221,38 @@ def test_nothing_in_the_picture_is_cut_off_or_lies_on_another(base: str, page: P
         assert page.locator("[style]").evaluate_all("all => all.filter(one => one.closest('.cat-network')).length") == 0
 
 
+def test_the_picture_is_the_same_each_time_and_says_how_far_its_columns_are(base: str, page: Page, site: Path) -> None:
+    drawn = []
+    for _ in range(2):
+        page.goto(f"{base}network/?schema={folder(site, 'wave-1.1.0')}")
+        expect(page.locator(".cat-net__schema.is-chosen")).to_be_visible()
+        drawn.append(page.locator(".cat-net").evaluate("svg => svg.outerHTML"))
+    assert drawn[0] == drawn[1]
+    expect(page.locator(".cat-net__caption")).to_have_text(["reached from it", "two steps away"])
+    tops = page.evaluate("""() => [...document.querySelectorAll(".cat-net__caption")].map((words) => {
+      const here = words.getBBox();
+      const boxes = [...document.querySelectorAll(".cat-net__schema > rect")].map((one) => one.getBBox());
+      const own = boxes.filter((box) => box.x < here.x + here.width / 2 && here.x + here.width / 2 < box.x + box.width);
+      return Math.min(...own.map((box) => box.y)) - here.y - here.height;
+    })""")
+    assert all(0 <= above < 12 for above in tops), "right above the first schema"
+
+
+def test_on_a_telephone_the_lenses_are_a_list_of_what_a_table_says(base: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(base + "network/")
+    row = page.get_by_role("row", name="to spectrum")
+    expect(row.get_by_role("cell")).to_have_count(3)
+    frame = page.locator(".cat-network .cat-scroll")
+    assert frame.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    name = row.get_by_role("rowheader").bounding_box()
+    mark = row.locator(".cat-mark").bounding_box()
+    assert name is not None
+    assert mark is not None
+    assert abs(name["y"] - mark["y"]) < 12
+    assert mark["x"] > name["x"] + name["width"] - 1
+
+
 # --- large, and hostile --------------------------------------------------------------------------------------
 
 

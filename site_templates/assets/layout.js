@@ -9,6 +9,8 @@ export const NODE = { height: 46, pitch: 60, margin: 10 };
 const COLUMN = 10; // schemas in a column; the others are told by their number, and take their turn
 const WIDE = 940; // pixels from which on two steps have room
 const NARROW = 620; // below, everything stands in one column, lenses as arcs beside it
+const CAPTIONS = new Map([[-2, "two steps away"], [-1, "lead to it"], [1, "reached from it"], [2, "two steps away"]]);
+const HEAD = 20; // pixels of the captions above the columns
 
 /** The neighbourhood of a schema: `layers` from left to right, each a list of {schema} and perhaps {more, layer}. */
 export function neighbourhood(net, chosen, { width, turns = new Map() }) {
@@ -128,7 +130,7 @@ function longest(net, part) {
   return depth;
 }
 
-/** Boxes and lines with their places: {width, height, boxes, lines}; a box has x, y, w, h, a line its path `d`. */
+/** Boxes and lines with their places: {width, height, boxes, lines, captions}; a box has x, y, w, h, a line its path `d`. */
 export function placed(net, layers, { width, chosen = null }) {
   return width < NARROW ? arcs(net, layers, width) : columns(net, layers, { width, chosen });
 }
@@ -140,17 +142,24 @@ function columns(net, layers, { width, chosen }) {
   const gap = count > 1 ? Math.max(70, Math.min(210, (width - 2 * NODE.margin - count * w) / (count - 1))) : 0;
   const whole = Math.max(width, 2 * NODE.margin + count * w + (count - 1) * gap);
   const indent = (whole - count * w - (count - 1) * gap) / 2;
-  const height = rows * NODE.pitch - (NODE.pitch - NODE.height) + 2 * NODE.margin;
+  const head = chosen === null || count === 1 ? 0 : HEAD;
+  const height = rows * NODE.pitch - (NODE.pitch - NODE.height) + 2 * NODE.margin + head;
+  const left = (layer) => Math.round(indent + layer * (w + gap));
   const boxes = [];
   settle(net, layers, chosen);
   layers.forEach((items, layer) => {
-    const top = chosen === null ? NODE.margin : (height - items.length * NODE.pitch + NODE.pitch - NODE.height) / 2;
+    const top = chosen === null ? NODE.margin : (height + head - items.length * NODE.pitch + NODE.pitch - NODE.height) / 2;
     items.forEach((item, row) => {
-      if (item) boxes.push({ ...item, layer, of: item.layer, x: Math.round(indent + layer * (w + gap)), y: Math.round(top + row * NODE.pitch), w, h: NODE.height });
+      if (item) boxes.push({ ...item, layer, of: item.layer, x: left(layer), y: Math.round(top + row * NODE.pitch), w, h: NODE.height });
     });
   });
   const lines = between(net, boxes).map(({ edge, from, to, both }) => ({ ...edge, ...curve(from, to, both, gap), room: both ? gap / 2 - 10 : gap - 16 }));
-  return { width: whole, height, boxes, lines };
+  const middle = layers.findIndex((items) => items.some((item) => item?.schema === chosen));
+  const captions = layers.flatMap((_, layer) => {
+    const words = head && CAPTIONS.get(layer - middle);
+    return words ? [{ x: left(layer) + w / 2, y: boxes.find((box) => box.layer === layer).y - 8, words }] : [];
+  });
+  return { width: whole, height, boxes, lines, captions };
 }
 
 /** The order within the layers: each schema near those it is tied to in the layer nearer to the chosen one. */
@@ -187,7 +196,7 @@ function arcs(net, layers, width) {
     const reach = Math.min(gutter - 8, 18 + Math.abs(y2 - y1) / NODE.pitch * 9);
     return { ...edge, d: `M${gutter},${y1}C${gutter - reach * 1.3},${y1} ${gutter - reach * 1.3},${y2} ${gutter - 3},${y2}`, x: gutter - reach, y: (y1 + y2) / 2, room: 0 };
   });
-  return { width, height: items.length * NODE.pitch - NODE.pitch + NODE.height + 2 * NODE.margin, boxes, lines };
+  return { width, height: items.length * NODE.pitch - NODE.pitch + NODE.height + 2 * NODE.margin, boxes, lines, captions: [] };
 }
 
 function between(net, boxes) {
@@ -217,4 +226,21 @@ function curve(from, to, both, gap) {
   // There and back: the names of the two would lie on each other.
   const aside = both * Math.abs(bend) * 0.5;
   return { d: `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`, x: (x1 + x2) / 2 + aside, y: (y1 + y2) / 2, column: from.layer + to.layer };
+}
+
+/** The item that an arrow key leads to: in the same column the next, else the nearest of the next column. */
+export function step(items, here, key) {
+  if (key === "Home") return items.find((item) => item.node.getAttribute("aria-current"));
+  const sign = key === "ArrowDown" || key === "ArrowRight" ? 1 : -1;
+  if (key === "ArrowUp" || key === "ArrowDown") {
+    return nearest(items.filter((item) => item.column === here.column && (item.y - here.y) * sign > 0), here);
+  }
+  if (key !== "ArrowLeft" && key !== "ArrowRight") return undefined;
+  const beyond = items.filter((item) => (item.column - here.column) * sign > 0);
+  const next = Math.min(...beyond.map((item) => Math.abs(item.column - here.column)));
+  return nearest(beyond.filter((item) => Math.abs(item.column - here.column) === next), here);
+}
+
+function nearest(items, here) {
+  return items.reduce((best, item) => !best || Math.abs(item.y - here.y) < Math.abs(best.y - here.y) ? item : best, undefined);
 }

@@ -1,12 +1,12 @@
 // The lens network as a picture that is walked: a schema in the middle, around it what lenses connect it with.
 // Names are somebody else's: they are text, never markup.
 
-import { neighbourhood, overview, placed } from "./layout.js";
+import { element, finder } from "./finder.js";
+import { neighbourhood, overview, placed, step } from "./layout.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const READABLE = innerWidth < 620 ? 20 : 60; // schemas in a picture of the whole
 const ROWS = 25; // of the table, and each time somebody asks for more
-const MOST_FOUND = 8;
 
 export async function startNetwork(root) {
   if (root.dataset.live) return;
@@ -91,27 +91,7 @@ class Picture {
 
   bar() {
     const bar = element("div", "cat-network__bar");
-    const field = element("div", "cat-network__find");
-    const input = Object.assign(element("input", "cat-field"), { type: "search", placeholder: "Find a schema", autocomplete: "off", spellcheck: false });
-    const list = element("ul", "cat-network__found");
-    list.id = "network-found";
-    list.hidden = true;
-    list.setAttribute("role", "listbox");
-    list.setAttribute("aria-label", "Schemas found");
-    for (const [name, value] of [["role", "combobox"], ["aria-label", "Find a schema"], ["aria-expanded", "false"], ["aria-controls", list.id], ["aria-autocomplete", "list"]]) input.setAttribute(name, value);
-    this.input = input;
-    this.found = list;
-    this.marked = -1;
-    input.addEventListener("input", () => this.find(input.value));
-    input.addEventListener("keydown", (event) => this.pick(event));
-    input.addEventListener("blur", () => this.find(""));
-    list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus until the click
-    list.addEventListener("click", (event) => {
-      const option = event.target.closest("[role=option]");
-      if (option) this.jump(Number(option.dataset.row));
-    });
-    field.append(input, list);
-    bar.append(field);
+    bar.append(finder(this.net, (row) => this.choose(row, { focus: true })));
     if (this.whole) {
       this.all = Object.assign(element("button", "cat-button", "The whole network"), { type: "button" });
       this.all.addEventListener("click", () => this.choose(null));
@@ -185,6 +165,7 @@ class Picture {
       paths.append(path);
       if (own && line.room) labels.append(this.label(line));
     }
+    for (const { words, ...at } of place.captions) labels.append(text(words, { ...at, class: "cat-net__caption", "text-anchor": "middle", "aria-hidden": "true" }));
     for (const box of place.boxes) boxes.append(box.more ? this.more(box) : this.schema(box));
     svg.append(paths, labels, boxes);
     this.box.replaceChildren(svg);
@@ -205,6 +186,7 @@ class Picture {
     inside.append(title, text(` ${short[2]}`, { y: 35, class: "cat-net__by" }));
     link.setAttribute("aria-label", `Schema ${named(short, [name, version, publisher])}. ${this.told(row)}`);
     link.append(shape("rect", { x: box.x, y: box.y, width: box.w, height: box.h, rx: 7 }), inside);
+    titled(link, short, [name, version, publisher]);
     this.items.push({ node: link, schema: row, column: 2 * box.layer, x: box.x + box.w / 2, y: box.y + box.h / 2 });
     return link;
   }
@@ -229,6 +211,7 @@ class Picture {
     const inside = shape("svg", { x: line.x - half, y: line.y - 10, width: 2 * half, height: 20, "aria-hidden": "true" });
     inside.append(text(shown, { x: half, y: 14, "text-anchor": "middle" }));
     link.append(shape("rect", { x: line.x - half, y: line.y - 10, width: 2 * half, height: 20, rx: 10 }), inside);
+    titled(link, [shown], [words]);
     this.items.push({ node: link, column: line.column, x: line.x, y: line.y });
     return link;
   }
@@ -283,53 +266,6 @@ class Picture {
     this.live.textContent = "The next schemas are shown.";
   }
 
-  // --- finding -------------------------------------------------------------------------------------------------
-
-  find(words) {
-    const wanted = words.trim().toLowerCase();
-    const { schemas, sorted } = this.net;
-    const hits = wanted ? sorted.filter((row) => schemas[row].lower.includes(wanted)) : [];
-    hits.sort((a, b) => schemas[b].lower.startsWith(wanted) - schemas[a].lower.startsWith(wanted));
-    this.found.replaceChildren(...hits.slice(0, MOST_FOUND).map((row, index) => {
-      const option = element("li");
-      Object.assign(option, { id: `network-found-${index}` }).dataset.row = row;
-      option.setAttribute("role", "option");
-      option.setAttribute("aria-selected", "false");
-      option.append(element("strong", "", schemas[row].name), " ", element("span", "cat-version", schemas[row].version), " ", element("span", "cat-quiet", schemas[row].publisher));
-      return option;
-    }));
-    this.found.hidden = !wanted;
-    if (wanted && !hits.length) this.found.append(Object.assign(element("li", "cat-quiet", "No schema of that name."), { role: "presentation" }));
-    this.input.setAttribute("aria-expanded", String(Boolean(hits.length)));
-    this.mark(hits.length ? 0 : -1);
-  }
-
-  mark(index) {
-    const options = this.found.querySelectorAll("[role=option]");
-    this.marked = options.length ? (index + options.length) % options.length : -1;
-    options.forEach((option, at) => option.setAttribute("aria-selected", String(at === this.marked)));
-    if (this.marked >= 0) this.input.setAttribute("aria-activedescendant", options[this.marked].id);
-    else this.input.removeAttribute("aria-activedescendant");
-  }
-
-  pick(event) {
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      event.preventDefault();
-      this.mark(this.marked + (event.key === "ArrowDown" ? 1 : -1));
-    } else if (event.key === "Escape") {
-      this.find("");
-    } else if (event.key === "Enter" && this.marked >= 0) {
-      event.preventDefault();
-      this.jump(Number(this.found.querySelectorAll("[role=option]")[this.marked].dataset.row));
-    }
-  }
-
-  jump(row) {
-    this.input.value = "";
-    this.find("");
-    this.choose(row, { focus: true });
-  }
-
   // --- in words ------------------------------------------------------------------------------------------------
 
   tell() {
@@ -351,6 +287,7 @@ class Picture {
     const title = element("h2", "", "Lenses");
     title.id = "network-lenses";
     const rows = element("tbody");
+    rows.setAttribute("role", "rowgroup");
     const chosenFirst = this.lens ? [this.lens, ...lenses.filter((lens) => lens !== this.lens)] : lenses;
     const add = () => rows.append(...chosenFirst.slice(rows.rows.length, rows.rows.length + ROWS).map((lens) => this.row(lens)));
     add();
@@ -359,6 +296,7 @@ class Picture {
     for (const word of ["Lens", "From", "To", "Checked"]) line.append(Object.assign(element("th", "", word), { scope: "col" }));
     head.append(line);
     const table = element("table", "cat-table");
+    table.setAttribute("role", "table"); // on a telephone it is laid out as a list
     table.append(head, rows);
     const frame = Object.assign(element("div", "cat-scroll"), { tabIndex: 0 });
     frame.setAttribute("role", "group");
@@ -383,11 +321,14 @@ class Picture {
 
   row(lens) {
     const line = element("tr", lens === this.lens ? "is-chosen" : "");
+    line.setAttribute("role", "row");
     const head = Object.assign(element("th"), { scope: "row" });
+    head.setAttribute("role", "rowheader");
     head.append(Object.assign(element("a", "", lens.name), { href: lens.page }));
     line.append(head);
     for (const row of [lens.source, lens.target]) {
       const cell = element("td");
+      cell.setAttribute("role", "cell");
       const { name, version, key } = this.net.schemas[row];
       if (row === this.chosen) cell.append(element("span", "cat-type", name));
       else {
@@ -400,27 +341,11 @@ class Picture {
       line.append(cell);
     }
     const checked = element("td");
+    checked.setAttribute("role", "cell");
     checked.append(element("span", `cat-mark${lens.verified ? " cat-mark--yes" : ""}`, lens.verified ? "verified" : "unverified"));
     line.append(checked);
     return line;
   }
-}
-
-/** The item that an arrow key leads to: in the same column the next, else the nearest of the next column. */
-function step(items, here, key) {
-  if (key === "Home") return items.find((item) => item.node.getAttribute("aria-current"));
-  const sign = key === "ArrowDown" || key === "ArrowRight" ? 1 : -1;
-  if (key === "ArrowUp" || key === "ArrowDown") {
-    return nearest(items.filter((item) => item.column === here.column && (item.y - here.y) * sign > 0), here);
-  }
-  if (key !== "ArrowLeft" && key !== "ArrowRight") return undefined;
-  const beyond = items.filter((item) => (item.column - here.column) * sign > 0);
-  const next = Math.min(...beyond.map((item) => Math.abs(item.column - here.column)));
-  return nearest(beyond.filter((item) => Math.abs(item.column - here.column) === next), here);
-}
-
-function nearest(items, here) {
-  return items.reduce((best, item) => !best || Math.abs(item.y - here.y) < Math.abs(best.y - here.y) ? item : best, undefined);
 }
 
 function plural(count, one, many) {
@@ -430,6 +355,11 @@ function plural(count, one, many) {
 /** What is seen, and all of it where that was cut: who speaks to a page says what he sees. */
 function named(short, whole) {
   return short.join(" ") + (short.join() === whole.join() ? "" : `, in full ${whole.join(" ")}`);
+}
+
+/** The same for who points at it. */
+function titled(link, short, whole) {
+  if (short.join() !== whole.join()) link.prepend(Object.assign(shape("title"), { textContent: whole.join("\n") }));
 }
 
 function cut(words, most) {
@@ -454,12 +384,5 @@ function shape(tag, attributes = {}) {
 function text(words, attributes) {
   const made = shape("text", attributes);
   made.textContent = words;
-  return made;
-}
-
-function element(tag, name = "", words = "") {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (words) made.textContent = words;
   return made;
 }
