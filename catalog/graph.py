@@ -57,7 +57,7 @@ class Publisher:
 
     did: str
     handle: str | None = None
-    pds: str | None = None
+    pds: str | None = field(default=None, compare=False)
     draft: bool = False
 
     @property
