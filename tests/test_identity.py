@@ -26,7 +26,7 @@ from catalog.network.http import Client, Response
 from catalog.network.identity import Identity, Resolver, identity_of, same_server
 from catalog.network.keys import PublicKey, _base58
 from catalog.network.session import Session, Write, batches
-from catalog.syntax import Did, Handle
+from catalog.syntax import Cid, Did, Handle
 from tests.fakes import Fake, answer, fake_server
 
 if TYPE_CHECKING:
@@ -543,24 +543,27 @@ def test_a_session_renews_its_token_once(network: Network) -> None:
     account = network.account("renewed")
     settings = NetworkSettings.from_environment()
     expired: list[str] = []
+    cid = Cid.parse("bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a")
     with Client(settings) as client, fake_server({}) as fake:
         session = Session.login(client, Resolver(client, settings), account.did, account.password)
         session.pds = fake.url
 
         def write(handler: object, asked: object) -> None:
             expired.append(asked.headers["authorization"])  # type: ignore[attr-defined]
-            status, value = (400, {"error": "ExpiredToken"}) if len(expired) == 1 else (200, {})
+            status, value = (
+                (400, {"error": "ExpiredToken"}) if len(expired) == 1 else (200, {"commit": {"cid": str(cid)}})
+            )
             answer(handler, value, status)  # type: ignore[arg-type]
 
         tokens = {"accessJwt": "new", "refreshJwt": "newer", "did": account.did}
         fake.routes["/xrpc/com.atproto.repo.applyWrites"] = write
         fake.routes["/xrpc/com.atproto.server.refreshSession"] = lambda handler, _: answer(handler, tokens)
-        session.apply_writes([Write(action="delete", collection="org.example.thing", rkey="a")])
+        session.apply([Write(action="delete", collection="org.example.thing", rkey="a")], swap_commit=cid)
         assert expired[1:] == ["Bearer new"]
         fake.routes["/xrpc/com.atproto.server.refreshSession"] = lambda handler, _: answer(handler, {"error": "x"}, 400)
         expired.clear()
         with pytest.raises(SessionError, match="ended"):
-            session.apply_writes([Write(action="delete", collection="org.example.thing", rkey="a")])
+            session.apply([Write(action="delete", collection="org.example.thing", rkey="a")], swap_commit=cid)
 
 
 @given(st.lists(st.integers(0, 300_000), max_size=30), st.integers(0, 450))
@@ -571,7 +574,7 @@ def test_batches_keep_order_and_limits(sizes: list[int], more: int) -> None:
     values: list[Json] = ["x" * size for size in sizes] + [None] * more
     writes = [Write(action="create", collection="c.c.c", rkey=str(n), value=v) for n, v in enumerate(values)]
     made = list(batches(writes))
-    assert [entry for batch in made for entry in batch] == [write.as_json() for write in writes]
+    assert [write for batch in made for write in batch] == writes
     for batch in made:
         assert 1 <= len(batch) <= 200
-        assert len(batch) == 1 or len(json.dumps(batch)) < 1_000_000
+        assert len(batch) == 1 or len(json.dumps([write.as_json() for write in batch])) < 1_000_000

@@ -211,7 +211,8 @@ def test_records_of_other_clients_are_found_by_name(network: Network, account: A
             new_tid=_never,
             rkeys=dict.fromkeys(_keys(), RecordKey.parse("3kaaaaaaaaaa2")),
         )
-        session.apply_writes([Write(action="create", collection=SCHEMA, rkey="3kaaaaaaaaaa2", value=draft.value)])
+        write = Write(action="create", collection=SCHEMA, rkey="3kaaaaaaaaaa2", value=draft.value)
+        session.apply([write], swap_commit=session.latest_commit().cid)
     report = _publish(account, manifest)
     theirs = f"at://{account.did}/{SCHEMA}/3kaaaaaaaaaa2"
     assert report.unchanged == (theirs,)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from catalog.errors import RequestFailed, SessionError
 from catalog.network import repo
+from catalog.syntax import Cid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,20 +89,23 @@ class Session:
         """The newest commit of the account's repository."""
         return repo.latest_commit(self._client, self.pds, self.did)
 
-    def apply_writes(self, writes: Sequence[Write], *, swap_commit: str | None = None) -> int:
-        """Write in as few commits as the limits allow; the number of commits.
+    def apply(self, writes: Sequence[Write], *, swap_commit: Cid) -> Cid:
+        """Write one batch (:func:`batches` cuts them) as one commit, all of it or nothing; the commit it made.
 
-        With ``swap_commit`` the first one is refused (``InvalidSwap``) unless the repository still stands at that
-        commit. Raises :class:`RequestFailed`; commits made before it stay.
+        The repository must still stand at ``swap_commit``. Raises :class:`RequestFailed`, with the name
+        ``InvalidSwap`` when it doesn't; then nothing was written.
         """
-        made = 0
-        for batch in batches(writes):
-            body: dict[str, Json] = {"repo": str(self.did), "writes": list(batch)}
-            if swap_commit is not None and made == 0:
-                body["swapCommit"] = str(swap_commit)
-            self._authorised("com.atproto.repo.applyWrites", body)
-            made += 1
-        return made
+        body: dict[str, Json] = {
+            "repo": str(self.did),
+            "writes": [write.as_json() for write in writes],
+            "swapCommit": str(swap_commit),
+        }
+        answer = self._authorised("com.atproto.repo.applyWrites", body)
+        commit = answer.get("commit") if isinstance(answer, dict) else None
+        cid = commit.get("cid") if isinstance(commit, dict) else None
+        if isinstance(cid, str):
+            return Cid.parse(cid)
+        return self.latest_commit().cid  # servers older than 2024 don't tell
 
     def _authorised(self, method: str, body: Json) -> Json:
         url = f"{self.pds}/xrpc/{method}"
@@ -124,17 +128,16 @@ class Session:
         self._access, self._refresh = _tokens(answer, self.did, self.pds)
 
 
-def batches(writes: Sequence[Write]) -> Iterator[tuple[Json, ...]]:
+def batches(writes: Sequence[Write]) -> Iterator[tuple[Write, ...]]:
     """Writes in their order, cut where a batch would pass a limit of applyWrites."""
-    batch: list[Json] = []
+    batch: list[Write] = []
     size = _ENVELOPE
     for write in writes:
-        entry = write.as_json()
-        more = len(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode()) + 1
+        more = len(json.dumps(write.as_json(), ensure_ascii=False, separators=(",", ":")).encode()) + 1
         if batch and (len(batch) == MAX_BATCH_WRITES or size + more > MAX_BATCH_BYTES):
             yield tuple(batch)
             batch, size = [], _ENVELOPE
-        batch.append(entry)
+        batch.append(write)
         size += more
     if batch:
         yield tuple(batch)

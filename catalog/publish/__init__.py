@@ -108,7 +108,7 @@ def publish_drafts(
     new = [draft for draft in drafts if draft.uri not in present.cids]
     if new:
         say(f"writing {len(new)} records")
-        _write(session, new, str(commit.cid))
+        _write(session, new, commit.cid)
     return (
         *(
             Published(key=key, uri=uri, cid=present.cids[uri], name=_called(*key), created=False)
@@ -191,18 +191,21 @@ def _conflict(draft: DraftRecord) -> str:
     return f"{_called_draft(draft)} is published with other content ({draft.uri}); {advice}"
 
 
-def _write(session: Session, new: Sequence[DraftRecord], commit: str) -> None:
+def _write(session: Session, new: Sequence[DraftRecord], commit: Cid) -> None:
     writes = [
         Write(action="create", collection=draft.collection, rkey=str(draft.uri.rkey), value=draft.value)
         for draft in new
     ]
-    parts = len(list(batches(writes)))
+    parts = tuple(batches(writes))
+    made = 0
     try:
-        session.apply_writes(writes, swap_commit=commit)
+        for batch in parts:
+            commit = session.apply(batch, swap_commit=commit)
+            made += 1
     except RequestFailed as error:
         if error.name == "InvalidSwap":
-            raise PublishError("the repository was changed meanwhile; nothing was written", hint="try again") from None
-        whole = "nothing was written" if parts == 1 else f"some of the {parts} commits may have been made"
+            raise PublishError("the repository was changed meanwhile", hint="try again") from None
+        whole = "nothing was written" if made == 0 else f"{made} of {len(parts)} commits were made"
         hint = "publishing again goes on where it stopped"
         message = f"the PDS refused the records: {error.what}; {whole}"
         raise PublishError(message, where=session.pds, hint=hint) from None
