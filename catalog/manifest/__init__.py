@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
-from catalog.manifest.build import DraftKey, DraftRecord, ManifestSet
+from catalog.manifest.build import MARK, DraftKey, DraftRecord, ManifestSet
 from catalog.manifest.document import MAX_BYTES, compose
 from catalog.manifest.drafts import (
     BucketDraft,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "MARK",
     "BucketDraft",
     "DatasetDraft",
     "Draft",

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import BucketDraft
     from catalog.records import Record, Storage
 
-__all__ = ["DraftKey", "DraftRecord", "ManifestSet"]
+__all__ = ["MARK", "DraftKey", "DraftRecord", "ManifestSet"]
 
 DraftKey = tuple[str, str, str]
 """Which record is meant, whatever its record key: collection, name, and the version or ``""``.
@@ -53,6 +53,10 @@ Only schemas and labels have a version; a verification has its method there, and
 
 _NOTHING: Final[Mapping[DraftKey, RecordKey]] = MappingProxyType({})
 _NO_TIMES: Final[Mapping[DraftKey, Datetime]] = MappingProxyType({})
+_NO_MARKS: Final[Mapping[DraftKey, str | None]] = MappingProxyType({})
+
+MARK: Final = "manifestSet"
+"""The field that says which set of manifests a record was published from. Records of code have none."""
 
 _WIRE_TO_YAML: Final = (
     ("metadata.license", "license"),
@@ -110,19 +114,29 @@ class ManifestSet:
         new_tid: Callable[[], Tid],
         rkeys: Mapping[DraftKey, RecordKey] = _NOTHING,
         created: Mapping[DraftKey, Datetime] = _NO_TIMES,
+        mark: str | None = None,
+        marks: Mapping[DraftKey, str | None] = _NO_MARKS,
         hash_local: bool = True,
     ) -> tuple[DraftRecord, ...]:
         """The records of an account, those referred to first: schemas, datasets, labels, lenses, verifications.
 
         ``rkeys`` and ``created`` are the keys and times of records that exist already; the others get a TID (a
         schema: its name and version) and ``created_at``. A verification names the CID of its lens, and that
-        depends on the lens's time. ``hash_local=False`` leaves local copies alone.
+        depends on the lens's time. ``mark`` is put into every record as :data:`MARK`, but into those of ``marks`` what
+        stands there. ``hash_local=False`` leaves local copies alone.
 
         Raises :class:`InvalidManifest`, with all faults: a local copy is missing or isn't the shard that was
         promised, or a record breaks its lexicon.
         """
         build = _Build(
-            did=did, created_at=created_at, new_tid=new_tid, rkeys=rkeys, created=created, hash_local=hash_local
+            did=did,
+            created_at=created_at,
+            new_tid=new_tid,
+            rkeys=rkeys,
+            created=created,
+            mark=mark,
+            marks=marks,
+            hash_local=hash_local,
         )
         build.run(self)
         if build.faults:
@@ -137,6 +151,8 @@ class _Build:
     new_tid: Callable[[], Tid]
     rkeys: Mapping[DraftKey, RecordKey]
     created: Mapping[DraftKey, Datetime]
+    mark: str | None
+    marks: Mapping[DraftKey, str | None]
     hash_local: bool
     faults: list[Fault] = field(default_factory=list)
     done: list[DraftRecord] = field(default_factory=list)
@@ -260,6 +276,9 @@ class _Build:
         collection, name, _ = key
         try:
             value = records.write_record(record)
+            mark = self.marks.get(key, self.mark)
+            if mark is not None:
+                value[MARK] = mark
             cid = record_cid(value)
         except InvalidRecord as error:
             self.faults += [

@@ -209,6 +209,11 @@ class Comparison:
         wanted = ".".join(map(str, least))
         return f"{_plain(new)} is too little for a {self.bump} change of {_plain(old)}: at least {wanted}"
 
+    def version_after(self, old: str) -> str | None:
+        """The smallest version after ``old`` that these changes may have; ``None`` when ``old`` is no version."""
+        rank, numbers, _, _ = semver_key(old)
+        return ".".join(map(str, _least(numbers, max(self.bump, Bump.PATCH)))) if rank else None
+
     def lines(self) -> list[str]:
         """For a person: a line each change with its verdicts, and a closing one."""
         if not self.changes:
