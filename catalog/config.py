@@ -36,8 +36,8 @@ from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
 
 __all__ = [
-    "SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source", "catalog_block", "load_config",
-    "load_settings", "read_settings",
+    "SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source", "cache_folder", "catalog_block",
+    "load_config", "load_settings", "read_settings",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
@@ -267,6 +267,11 @@ def _base_url(text: str, where: str, *, schemes: tuple[str, ...] = ("https", "ht
 
 def _variable(name: str) -> str | None:
     return os.environ.get(name) or None
+
+
+def cache_folder() -> Path:
+    """Where things are kept that can be had again: ``$CATALOG_CACHE``, else ``~/.cache/atdata-catalog``."""
+    return Path(_variable("CATALOG_CACHE") or Path.home() / ".cache" / "atdata-catalog")
 
 
 def catalog_block(config: Mapping[str, Any]) -> Mapping[str, object] | None:

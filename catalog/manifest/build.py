@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog import records
 from catalog.datamodel import Json, record_cid
-from catalog.errors import CatalogError, Fault, InvalidManifest, InvalidRecord
+from catalog.errors import CatalogError, DataError, Fault, InvalidManifest, InvalidRecord
+from catalog.manifest.digests import Digests, local_faults
 from catalog.manifest.drafts import (
     DatasetDraft,
     Draft,
@@ -20,7 +21,6 @@ from catalog.manifest.drafts import (
     VerificationDraft,
 )
 from catalog.manifest.faults import place, shown
-from catalog.manifest.shards import digest_file
 from catalog.records import (
     Checksum,
     Dataset,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.manifest.drafts import BucketDraft
+    from catalog.manifest.measures import Measure
     from catalog.records import Record, Storage
 
 __all__ = ["MARK", "DraftKey", "DraftRecord", "ManifestSet"]
@@ -117,13 +118,14 @@ class ManifestSet:
         mark: str | None = None,
         marks: Mapping[DraftKey, str | None] = _NO_MARKS,
         hash_local: bool = True,
+        digests: Digests | None = None,
     ) -> tuple[DraftRecord, ...]:
         """The records of an account, those referred to first: schemas, datasets, labels, lenses, verifications.
 
         ``rkeys`` and ``created`` are the keys and times of records that exist already; the others get a TID (a
         schema: its name and version) and ``created_at``. A verification names the CID of its lens, and that
         depends on the lens's time. ``mark`` is put into every record as :data:`MARK`, but into those of ``marks`` what
-        stands there. ``hash_local=False`` leaves local copies alone.
+        stands there. ``hash_local=False`` leaves local copies alone; ``digests`` may remember them.
 
         Raises :class:`InvalidManifest`, with all faults: a local copy is missing or isn't the shard that was
         promised, or a record breaks its lexicon.
@@ -138,6 +140,9 @@ class ManifestSet:
             marks=marks,
             hash_local=hash_local,
         )
+        if hash_local:
+            local = (shard.local for dataset in self.datasets for shard in dataset.shards)
+            build.measures = (digests or Digests()).all(path for path in local if path is not None)
         build.run(self)
         if build.faults:
             raise InvalidManifest(tuple(build.faults))
@@ -154,6 +159,7 @@ class _Build:
     mark: str | None
     marks: Mapping[DraftKey, str | None]
     hash_local: bool
+    measures: Mapping[Path, Measure | DataError] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     done: list[DraftRecord] = field(default_factory=list)
     lenses: dict[str, DraftRecord] = field(default_factory=dict)
@@ -203,21 +209,11 @@ class _Build:
         """The shard with its checksum, and its bytes: from the local copy if there is one, which must be as stated."""
         digest, size = shard.sha256, shard.bytes
         if shard.local is not None and self.hash_local:
-            where = place(draft.file, shard.line)
-            name = shown(str(shard.local), 200)
-            try:
-                found, length = digest_file(shard.local)
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                message = f"the local copy {name!r} can't be read: {reason}"
-                hint = "paths are relative to the manifest" if draft.lines else None
-                self.faults.append(Fault(where=where, message=message, hint=hint))
+            found = self.measures[shard.local]
+            self.faults += local_faults(draft, shard, found)
+            if isinstance(found, DataError):
                 return HttpShard(url=shard.url), None
-            if digest not in (None, found):
-                self.faults.append(Fault(where=where, message=f"'sha256' is {digest}, but {name!r} has {found}"))
-            if size not in (None, length):
-                self.faults.append(Fault(where=where, message=f"'bytes' is {size}, but {name!r} has {length}"))
-            digest, size = found, length
+            digest, size = found.sha256, found.bytes
         checksum = None if digest is None else Checksum(algorithm="sha256", digest=digest)
         return HttpShard(url=shard.url, checksum=checksum), size
 

@@ -1,8 +1,7 @@
-"""Shards of a manifest: brace patterns, and the digests of local copies."""
+"""Shards of a manifest, and the brace patterns in them."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from itertools import product
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from catalog.manifest.document import Node
 
-__all__ = ["MAX_SHARDS", "count_pattern", "digest_file", "expand_pattern", "https_fault", "read_shards"]
+__all__ = ["MAX_SHARDS", "count_pattern", "expand_pattern", "https_fault", "read_shards"]
 
 MAX_SHARDS: Final = 100_000
 MAX_URL: Final = 2000
@@ -127,10 +126,3 @@ def _check_url(url: str, table: Table, report: Report) -> None:
         report.add(line, f"{shown(url)!r}: the range runs backwards")
     elif count > MAX_SHARDS:
         report.add(line, f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}", "make larger ones")
-
-
-def digest_file(path: Path) -> tuple[str, int]:
-    """The SHA-256 of a file in lower-case hex, and its length in bytes. Raises ``OSError``."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return digest.hexdigest(), file.tell()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from catalog.config import cache_folder
 from catalog.errors import LensError, RequestFailed
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def checkout(repository: str, commit: str, settings: NetworkSettings) -> Path:
     url = repository_url(repository, settings)
     if not _COMMIT.fullmatch(commit):
         raise LensError(f"{commit[:80]!a} is no commit", where=url, hint="40 hexadecimal digits, lower case")
-    cache = Path(os.environ.get("CATALOG_CACHE") or Path.home() / ".cache" / "atdata-catalog") / "lenses"
+    cache = cache_folder() / "lenses"
     place = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{commit}"
     if place.is_dir():
         return place

@@ -228,8 +228,10 @@ def _compare(shard: Shard, found: str) -> None:
 @contextmanager
 def _cached(shard: Shard, settings: NetworkSettings | None) -> Iterator[FileIO]:
     """The checked copy of a remote shard; files are named by their content, so equal shards are fetched once."""
+    from catalog.config import cache_folder
+
     algorithm, promised = _checksum(shard)
-    folder = Path(os.environ.get("CATALOG_CACHE") or Path.home() / ".cache" / "atdata-catalog") / "shards"
+    folder = cache_folder() / "shards"
     path = folder / f"{algorithm}-{promised}.tar"
     with ExitStack() as stack:
         try:
