@@ -131,6 +131,14 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
     return answer
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test touches the cache folder of whoever runs it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CATALOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
     """The reference PDS and PLC of ``tests/network``, and the settings that lead our code to them.
