@@ -36,7 +36,17 @@ def _run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProces
 
 def test_the_commands_are_this_list() -> None:
     """A change here is a change of the public interface."""
-    assert sorted(cli.commands) == ["build", "codegen", "compat", "crawl", "load", "publish", "serve", "validate"]
+    assert sorted(cli.commands) == [
+        "build",
+        "codegen",
+        "compat",
+        "crawl",
+        "load",
+        "publish",
+        "serve",
+        "validate",
+        "verify",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))

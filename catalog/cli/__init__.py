@@ -13,6 +13,7 @@ import click
 
 from catalog.cli.data import load
 from catalog.cli.manifests import publish, validate
+from catalog.cli.records import verify
 from catalog.cli.schemas import codegen, compat
 from catalog.cli.site import build, crawl, serve
 from catalog.errors import CatalogError
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for _command in (crawl, build, serve, validate, publish, codegen, compat, load):
+for _command in (crawl, build, serve, validate, publish, codegen, compat, load, verify):
     cli.add_command(_command)
 
 

@@ -157,6 +157,19 @@ class Reader:
                 continue
         return self._listed(account)
 
+    def prove(self, account: Account, path: str) -> Reading | None:
+        """One record of the part (``collection/rkey``) by its own proof; None where the server offers none.
+
+        A reading without record and without an unread one proves that there is none. Without a key of the account
+        nothing is proven: see :meth:`read`. Raises as that does.
+        """
+        reading = Reading(way="proofs")
+        try:
+            self._prove(account, path, reading)
+        except _LackingError:
+            return None
+        return reading
+
     # --- tree ------------------------------------------------------------------------------------------------------
 
     def _by_tree(self, account: Account) -> Reading:
@@ -270,14 +283,18 @@ class Reader:
             raise _LackingError
         reading.kept = [path for path, cid in listed.items() if known.get(path) == cid]
         for path in changed or list(listed)[:1]:
-            roots, blocks = self._proof_of(account, path)
-            reading.commit = commit = _commit(account, roots, blocks)
-            key = path.encode()
-            part = mst.read(blocks, commit.data, key, key + b"\0")
-            if part.missing and path not in part.entries:
-                raise InvalidProof("the proof of a record doesn't lead to it", where=f"at://{account.did}/{path}")
-            _take_all(account.did, self._part, part.entries, blocks, reading, {})
+            self._prove(account, path, reading)
         return reading
+
+    def _prove(self, account: Account, path: str, reading: Reading) -> None:
+        """Add one record, or nothing when it is proven that there is none."""
+        roots, blocks = self._proof_of(account, path)
+        reading.commit = commit = _commit(account, roots, blocks)
+        key = path.encode()
+        part = mst.read(blocks, commit.data, key, key + b"\0")
+        if part.missing and path not in part.entries:
+            raise InvalidProof("the proof of a record doesn't lead to it", where=f"at://{account.did}/{path}")
+        _take_all(account.did, self._part, part.entries, blocks, reading, {})
 
     def _listed(self, account: Account) -> Reading:
         """Everything a server lists, on its word. A record's CID is computed; that shows damage, not who wrote it."""
