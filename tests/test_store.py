@@ -187,7 +187,10 @@ def test_a_store_of_version_1_is_brought_forward(tmp_path: Path) -> None:
         store.configure(["repo:a"], [])
         store.replace(REPO, [_found("a", "1")], [Refused(uri="at://x", reason="bad", source="repo:a")], moment=NOW)
     with sqlite3.connect(path) as db:
-        for table in ("listings", "trees", "cursors", "crawls"):
+        for trigger in ("record_came", "record_went", "record_changed", "repo_changed"):
+            db.execute(f"DROP TRIGGER {trigger}")
+        db.execute("DROP INDEX repos_handle")
+        for table in ("listings", "trees", "cursors", "crawls", "changes", "identity"):
             db.execute(f"DROP TABLE {table}")
         for table, column in (("repos", "signing_key"), ("repos", "root"), ("refused", "cid")):
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

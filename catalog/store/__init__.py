@@ -43,7 +43,7 @@ from catalog.store.rows import (
     repo_of,
     row_of,
 )
-from catalog.store.tables import REFUSED, VISIBLE, check_or_create
+from catalog.store.tables import CHANGES_KEPT, REFUSED, VISIBLE, check_or_create
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class Store:
             self._db.executemany("DELETE FROM records WHERE uri = ?", gone)
             self._db.executemany("DELETE FROM versions WHERE uri = ?", gone)
             if proven:
-                self._db.execute("UPDATE records SET verified = 1 WHERE did = ?", (str(repo.did),))
+                self._db.execute("UPDATE records SET verified = 1 WHERE did = ? AND NOT verified", (str(repo.did),))
             self._db.execute("DELETE FROM trees WHERE did = ?", (str(repo.did),))
             if tree is not None:
                 self._db.execute("INSERT INTO trees VALUES (?, ?)", (str(repo.did), tree))
@@ -319,6 +319,8 @@ class Store:
             row = (moment_text(crawl.ended), json.dumps(crawl.report))
             self._db.execute("INSERT INTO crawls (ended, report) VALUES (?, ?)", row)
             self._db.execute("DELETE FROM crawls WHERE number <= (SELECT max(number) FROM crawls) - ?", (_CRAWLS_KEPT,))
+            old = "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?"
+            self._db.execute(old, (CHANGES_KEPT,))
 
     def _refused_of(self, scope: str, bound: list[str]) -> list[tuple[str, str]]:
         return self._db.execute(f"SELECT uri, reason FROM refused WHERE {scope}", bound).fetchall()

@@ -5,18 +5,16 @@ History can't be crawled again, so a store is brought forward, never thrown away
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from typing import Final
 
 from catalog.errors import StoreError
 
-if TYPE_CHECKING:
-    import sqlite3
-
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "VISIBLE", "check_or_create"]
+__all__ = ["APPLICATION_ID", "CHANGES_KEPT", "REFUSED", "SCHEMA_VERSION", "VISIBLE", "check_or_create"]
 
 APPLICATION_ID: Final = 0x61746463
 """``atdc`` in ASCII."""
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _TABLES: Final = """
 CREATE TABLE repos (
@@ -50,6 +48,27 @@ CREATE TABLE cursors (source TEXT PRIMARY KEY, cursor INTEGER NOT NULL) STRICT, 
 CREATE TABLE crawls (number INTEGER PRIMARY KEY, ended TEXT NOT NULL, report TEXT NOT NULL) STRICT;
 """
 
+CHANGES_KEPT: Final = 1_000_000
+"""Who is further behind than so many changes reads everything again."""
+_NOTE: Final = "DELETE FROM changes WHERE what = {0}; INSERT INTO changes (what) VALUES ({0});"
+_SINCE_3: Final = f"""
+CREATE INDEX repos_handle ON repos (handle);
+CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL UNIQUE) STRICT;
+CREATE TRIGGER record_came AFTER INSERT ON records BEGIN {_NOTE.format("NEW.uri")} END;
+CREATE TRIGGER record_went AFTER DELETE ON records BEGIN {_NOTE.format("OLD.uri")} END;
+CREATE TRIGGER record_changed AFTER UPDATE ON records
+WHEN OLD.cid <> NEW.cid OR OLD.verified <> NEW.verified OR OLD.source <> NEW.source OR OLD.draft <> NEW.draft
+BEGIN {_NOTE.format("NEW.uri")} END;
+CREATE TRIGGER repo_changed BEFORE INSERT ON repos
+WHEN EXISTS (SELECT 1 FROM repos WHERE did = NEW.did AND (handle IS NOT NEW.handle OR active <> NEW.active))
+BEGIN {_NOTE.format("NEW.did")} END;
+CREATE TRIGGER repo_listed AFTER INSERT ON listings BEGIN {_NOTE.format("NEW.did")} END;
+CREATE TRIGGER repo_unlisted AFTER DELETE ON listings BEGIN {_NOTE.format("OLD.did")} END;
+"""
+"""What changed, each thing once, by its latest number: URIs of records, and DIDs of accounts that show differently."""
+
 _FROM_1: Final = f"""
 ALTER TABLE repos ADD COLUMN signing_key TEXT;
 ALTER TABLE repos ADD COLUMN root TEXT;
@@ -59,17 +78,18 @@ INSERT INTO listings SELECT source, did FROM repos;
 UPDATE repos SET rev = NULL, identified = NULL WHERE NOT draft;
 """
 """Version 1 proved nothing: everything is read again."""
+_UPGRADES: Final = {1: _FROM_1 + _SINCE_3, 2: _SINCE_3}
 
-_LISTED: Final = "did IN (SELECT did FROM listings WHERE source IN (SELECT source FROM sources))"
+_LISTED: Final = "EXISTS (SELECT 1 FROM sources JOIN listings USING (source) WHERE listings.did = {0}.did)"
 VISIBLE: Final = f"""
 FROM records JOIN repos USING (did)
 WHERE repos.active AND did NOT IN (SELECT did FROM denied)
-AND CASE WHEN records.draft THEN records.source IN (SELECT source FROM sources) ELSE {_LISTED} END
+AND CASE WHEN records.draft THEN records.source IN (SELECT source FROM sources) ELSE {_LISTED.format("records")} END
 """
 """What is to be shown. Drafts of several sources share an account, so that theirs is a matter of each record."""
 REFUSED: Final = f"""
 FROM refused LEFT JOIN repos USING (did)
-WHERE coalesce(repos.active, 1) AND did NOT IN (SELECT did FROM denied) AND {_LISTED}
+WHERE coalesce(repos.active, 1) AND did NOT IN (SELECT did FROM denied) AND {_LISTED.format("refused")}
 """
 
 
@@ -79,12 +99,12 @@ def check_or_create(db: sqlite3.Connection, where: str) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if empty and application == 0 and version == 0:
-        _run(db, _TABLES + _SINCE_2)
+        _run(db, _TABLES + _SINCE_2 + _SINCE_3)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     elif application != APPLICATION_ID:
         raise StoreError("this SQLite file is not a catalog's store", where=where, hint="name another file")
-    elif version == 1:
-        _run(db, _FROM_1)
+    elif version in _UPGRADES:
+        _run(db, _UPGRADES[version])
     elif version != SCHEMA_VERSION:
         hint = "delete it and crawl again, or use the version that wrote it"
         raise StoreError(f"its version is {version}, this program's is {SCHEMA_VERSION}", where=where, hint=hint)
@@ -93,6 +113,9 @@ def check_or_create(db: sqlite3.Connection, where: str) -> None:
 
 def _run(db: sqlite3.Connection, statements: str) -> None:
     """Not ``executescript``: that one commits, and a half-made file must roll back."""
-    for statement in statements.split(";"):
-        if statement.strip():
+    statement = ""
+    for part in statements.strip().removesuffix(";").split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):  # a trigger has statements inside
             db.execute(statement)
+            statement = ""
