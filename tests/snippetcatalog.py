@@ -238,7 +238,7 @@ def _published(network: Network, work: Path, base: str) -> list[Account]:
         text = file.read_text("utf-8").replace("https://data.example/shards", base)
         (work / "manifests" / file.name).write_text(text, "utf-8")
     secrets = {"CATALOG_HANDLE": examples.handle, "CATALOG_APP_PASSWORD": examples.password}
-    command = [sys.executable, "-m", "catalog", "publish", "manifests"]
+    command = [sys.executable, "-m", "catalog", "publish", "--yes", "manifests"]
     done = subprocess.run(
         command, cwd=work, env={**os.environ, **secrets}, capture_output=True, text=True, timeout=120, check=False
     )

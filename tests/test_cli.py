@@ -87,7 +87,7 @@ def test_valid_manifests_say_what_they_hold(tmp_path: Path) -> None:
         (["build", "--nonsense"], 2, "--nonsense"),
         (["crawl"], 1, "mkdocs.yml"),
         (["build"], 1, "mkdocs.yml"),
-        (["publish", str(EXAMPLES)], 2, "CATALOG_HANDLE"),
+        (["publish", "--yes", str(EXAMPLES)], 2, "CATALOG_HANDLE"),
         (["publish", "--handle", "alice.example.org", str(EXAMPLES)], 2, "CATALOG_APP_PASSWORD"),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_wrong_password_is_told_without_it(tmp_path: Path, network: Network) -
     """The account exists, the password doesn't fit: one line, exit code 1, no secret in it."""
     account = network.account("locked")
     ran = _run(
-        "publish", str(EXAMPLES), cwd=tmp_path, CATALOG_HANDLE=account.handle, CATALOG_APP_PASSWORD="not-the-secret"
+        "publish", "--yes", str(EXAMPLES), cwd=tmp_path, CATALOG_HANDLE=account.handle, CATALOG_APP_PASSWORD="not-the-secret"
     )
     assert ran.returncode == 1
     assert len(ran.stderr.strip().splitlines()) == 1
@@ -241,7 +241,7 @@ def test_the_data_commands_take_addresses_and_accounts(tmp_path: Path, network: 
     """A schema's address, a dataset's, a whole account: as files, from the account's own PDS."""
     account = network.account("types")
     secret = {"CATALOG_HANDLE": account.handle, "CATALOG_APP_PASSWORD": account.password}
-    published = json.loads(_run("publish", "--json", str(EXAMPLES), cwd=tmp_path, **secret).stdout)
+    published = json.loads(_run("publish", "--yes", "--json", str(EXAMPLES), cwd=tmp_path, **secret).stdout)
     uris = {name: uri for uri, name in published["names"].items()}
     old, new = uris["schema DigitSample@1.0.0"], uris["schema DigitSample@1.1.0"]
     python = _run("codegen", new, cwd=tmp_path)

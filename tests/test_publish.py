@@ -144,7 +144,7 @@ def test_an_implied_schema_is_served_by_any_record_with_its_fields(
         fewer = replace(
             point, implied=True, sample_type=replace(point.sample_type, fields=point.sample_type.fields[:1])
         )
-        with pytest.raises(PublishError, match=r"points\.yaml:2: schema Point@1\.0\.0 is published with other fields"):
+        with pytest.raises(PublishError, match=r"points\.yaml:2: schema Point@1\.0\.0 is published with other content"):
             publish_drafts(replace(drafts, schemas=(fewer, drafts.schemas[1])), session)
     assert network.latest_rev(account.did) == rev
 
@@ -164,18 +164,18 @@ def test_a_second_publish_writes_nothing(network: Network, account: Account, man
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "word", "line"),
+    ("old", "new", "version", "told"),
     [
-        ("{x: float, y: float}", "{x: float, y: int}", "schema Point@1.0.0", 2),
-        ("Where it is.", "Where it was.", "schema Point@1.0.0", 2),
-        ("A few points.", "Some points.", "dataset 'points'", 11),
-        ('path: "a.py:f"', 'path: "a.py:g"', "lens 'flatten'", 20),
+        ("{x: float, y: float}", "{x: float, y: int}", "2.0.0", "y must now be a whole number"),
+        ("{x: float, y: float}", "{x: float, y: float, z: float?}", "1.1.0", "z is new and optional"),
+        ("Where it is.", "Where it was.", "1.0.1", "described in other words"),
+        ("license: MIT", "license: CC0-1.0", "1.0.1", "license is another"),
     ],
 )
-def test_a_changed_record_is_refused_and_nothing_is_written(
-    network: Network, account: Account, manifest: Path, old: str, new: str, word: str, line: int
+def test_a_changed_schema_is_refused_and_nothing_is_written(
+    network: Network, account: Account, manifest: Path, old: str, new: str, version: str, told: str
 ) -> None:
-    """Not even what is new beside it; the error names the record, its line, and what to do."""
+    """Not even what is new beside it; the error names the change, what it breaks, and the version to use."""
     _publish(account, manifest)
     rev = network.latest_rev(account.did)
     extra = "  - {name: Extra, version: 1.0.0, fields: {a: int}}\ndatasets:"
@@ -183,19 +183,19 @@ def test_a_changed_record_is_refused_and_nothing_is_written(
     with pytest.raises(PublishError) as caught:
         _publish(account, manifest)
     text = str(caught.value)
-    assert f"points.yaml:{line}: {word}" in text
-    assert "immutable" in text if "schema" in word else "plan and apply" in text
+    assert "points.yaml:2: schema Point@1.0.0 is published with other content" in text
+    assert f"give it version {version}" in text
+    assert told in text
     assert "nothing was written" in text
     assert network.latest_rev(account.did) == rev
 
 
 def test_a_changed_local_shard_is_another_dataset(network: Network, account: Account, manifest: Path) -> None:
     """Its checksum is part of the record; and a missing one is told by its line."""
-    _publish(account, manifest)
-    rev = network.latest_rev(account.did)
+    (uri,) = (uri for uri in _publish(account, manifest).created if DATASET in uri)
     (manifest.parent / "points.tar").write_bytes(b"another shard")
-    with pytest.raises(PublishError, match="dataset 'points'"):
-        _publish(account, manifest)
+    assert _publish(account, manifest).updated == (uri,)
+    rev = network.latest_rev(account.did)
     (manifest.parent / "points.tar").unlink()
     with pytest.raises(InvalidManifest, match=r"points\.tar"):
         _publish(account, manifest)
@@ -221,22 +221,14 @@ def test_records_of_other_clients_are_found_by_name(network: Network, account: A
     assert network.get_record(account.did, DATASET, dataset.rkey)["value"]["schemaRef"] == theirs
 
 
-def test_a_repository_that_changes_meanwhile_is_not_written_to(
-    network: Network, account: Account, manifest: Path
-) -> None:
-    """Somebody else writes between our reading and our writing."""
-    written: list[str] = []
-
-    def meddle(text: str) -> None:
-        if text.startswith("writing"):
-            value = {"$type": "org.example.thing"}
-            written.append(network.create_record(account, "org.example.thing", value)["uri"])
-
-    with _session(account) as session, pytest.raises(PublishError, match="meanwhile"):
-        publish(load([manifest]), session, progress=meddle)
-    assert written
-    assert _counts(network, account) == [0, 0, 0, 0, 0]
-    assert _publish(account, manifest).created
+def test_code_changes_no_record(network: Network, account: Account, manifest: Path) -> None:
+    """It shows nobody a plan; the error says what does."""
+    _publish(account, manifest)
+    rev = network.latest_rev(account.did)
+    manifest.write_text(MANIFEST.replace("A few points.", "Some points."), encoding="utf-8")
+    with _session(account) as session, pytest.raises(PublishError, match=r"points\.yaml:10: dataset .points..*plan"):
+        publish_drafts(load([manifest]), session)
+    assert network.latest_rev(account.did) == rev
 
 
 def test_broken_records_in_the_repository_are_no_obstacle(network: Network, account: Account, manifest: Path) -> None:

@@ -118,10 +118,10 @@ def test_a_manifest_becomes_samples_in_a_fresh_process(
 
     account = network.account("waves")
     secrets = {"CATALOG_HANDLE": account.handle, "CATALOG_APP_PASSWORD": account.password}
-    first = _command("publish", str(data / "waves.yaml"), cwd=work, **secrets)
+    first = _command("publish", "--yes", str(data / "waves.yaml"), cwd=work, **secrets)
     assert first.returncode == 0, first.stderr
     rev = network.latest_rev(account.did)
-    again = _command("publish", str(data / "waves.yaml"), cwd=work, **secrets)
+    again = _command("publish", "--yes", str(data / "waves.yaml"), cwd=work, **secrets)
     assert again.returncode == 0, again.stderr
     assert network.latest_rev(account.did) == rev, "a second publish of the same manifest writes nothing"
 
@@ -190,7 +190,7 @@ def test_a_manifest_with_mistakes_writes_nothing(tmp_path: Path, network: Networ
         encoding="utf-8",
     )
     secrets = {"CATALOG_HANDLE": account.handle, "CATALOG_APP_PASSWORD": account.password}
-    ran = _command("publish", str(broken), cwd=tmp_path, **secrets)
+    ran = _command("publish", "--yes", str(broken), cwd=tmp_path, **secrets)
     assert ran.returncode == 1
     lines = ran.stderr.strip().splitlines()
     for number, words in ((5, "Wave"), (7, "flaot"), (9, "one"), (13, "Wav@1.0.0"), (15, "pipe:")):

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from catalog.cli.data import load
-from catalog.cli.manifests import publish, validate
+from catalog.cli.manifests import plan, publish, validate
 from catalog.cli.records import verify
 from catalog.cli.schemas import codegen, compat
 from catalog.cli.site import build, crawl, serve
@@ -30,7 +30,7 @@ def cli() -> None:
     """
 
 
-for _command in (crawl, build, serve, validate, publish, codegen, compat, load, verify):
+for _command in (crawl, build, serve, validate, plan, publish, codegen, compat, load, verify):
     cli.add_command(_command)
 
 

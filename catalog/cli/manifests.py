@@ -1,20 +1,34 @@
-"""``catalog validate`` and ``publish``: from manifests to records."""
+"""``catalog validate``, ``plan`` and ``publish``: from manifests to records."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from catalog.cli.common import JSON, say
 
-__all__ = ["publish", "validate"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.network.session import Session
+    from catalog.publish import Plan, Repository
+
+__all__ = ["plan", "publish", "validate"]
 
 MANIFESTS = click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path))
+HANDLE = click.option(
+    "--handle", metavar="HANDLE", help="The account to publish to (handle or DID); else CATALOG_HANDLE, else asked for."
+)
+PRUNE = click.option(
+    "--prune", is_flag=True, help="Delete what these manifests once published and don't declare any more."
+)
 
 
 @click.command()
@@ -42,36 +56,105 @@ def validate(manifests: tuple[Path, ...], *, as_json: bool) -> None:
 
 @click.command()
 @MANIFESTS
-@click.option(
-    "--handle", metavar="HANDLE", help="The account to publish to (handle or DID); else CATALOG_HANDLE, else asked for."
-)
+@HANDLE
+@PRUNE
+@click.option("--markdown", is_flag=True, help="Print Markdown, for a comment under a pull request.")
 @JSON
-def publish(manifests: tuple[Path, ...], handle: str | None, *, as_json: bool) -> None:
-    """Write the records of manifests to your own repository.
+def plan(manifests: tuple[Path, ...], handle: str | None, *, prune: bool, markdown: bool, as_json: bool) -> None:
+    """Show what publishing would do, record by record. Nothing is written, and no password is needed.
+
+    Example: catalog plan --handle alice.example.org manifests/
+    """
+    from catalog.manifest import load
+    from catalog.publish import as_markdown, make_plan
+
+    if markdown and as_json:
+        raise click.UsageError("--markdown or --json, not both")
+    found = load(manifests)
+    with _repository(_account(handle)) as repository:
+        planned = make_plan(found, repository, set_name=found.name, prune=prune)
+    if as_json:
+        click.echo(json.dumps(planned.as_json()))
+    elif markdown:
+        click.echo(as_markdown(planned), nl=False)
+    else:
+        _show(planned)
+
+
+@click.command()
+@MANIFESTS
+@HANDLE
+@PRUNE
+@click.option("--yes", is_flag=True, help="Don't ask: for scripts.")
+@JSON
+def publish(manifests: tuple[Path, ...], handle: str | None, *, prune: bool, yes: bool, as_json: bool) -> None:
+    """Write the records of manifests to your own repository, after showing the plan.
 
     The app password is read from CATALOG_APP_PASSWORD, else asked for; it is never an argument.
 
     Example: catalog publish --handle alice.example.org manifests/
     """
-    from catalog.config import NetworkSettings
     from catalog.manifest import load
-    from catalog.network.http import Client
-    from catalog.network.identity import Resolver
-    from catalog.network.session import Session
-    from catalog.publish import publish as run
+    from catalog.publish import PublishReport, apply_plan, make_plan
 
     found = load(manifests)  # every mistake is told before anybody is asked for a password
-    account = handle or os.environ.get("CATALOG_HANDLE") or _ask("Handle or DID", hide=False)
-    password = os.environ.get("CATALOG_APP_PASSWORD") or _ask("App password", hide=True)
-    settings = NetworkSettings.from_environment()
-    with Client(settings) as client:
-        session = Session.login(client, Resolver(client, settings), account, password)
-        report = run(found, session, progress=say)
+    with _session(_account(handle)) as session:
+        planned = make_plan(found, session, set_name=found.name, prune=prune)
+        if planned.writes and not yes:
+            _show(planned)
+            _confirm()
+        apply_plan(planned, session, progress=say)
+    report = PublishReport.of(planned)
     if as_json:
         click.echo(json.dumps(asdict(report), default=str))
         return
     for line in report.lines():
         click.echo(line)
+
+
+def _show(planned: Plan) -> None:
+    from catalog.publish import as_lines
+
+    for line in as_lines(planned, lambda text, colour: click.style(text, fg=colour)):
+        click.echo(line)
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is nobody to ask whether to write this: add --yes")
+    if not click.confirm("Write this?", err=True):
+        raise click.Abort
+
+
+@contextmanager
+def _repository(account: str) -> Iterator[Repository]:
+    """An account's repository, for reading."""
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+    from catalog.publish import Repository
+
+    settings = NetworkSettings.from_environment()
+    with Client(settings) as client:
+        who = Resolver(client, settings).resolve(account)
+        yield Repository(client=client, did=who.did, handle=str(who.handle or who.did), pds=who.pds)
+
+
+@contextmanager
+def _session(account: str) -> Iterator[Session]:
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+    from catalog.network.session import Session
+
+    password = os.environ.get("CATALOG_APP_PASSWORD") or _ask("App password", hide=True)
+    settings = NetworkSettings.from_environment()
+    with Client(settings) as client:
+        yield Session.login(client, Resolver(client, settings), account, password)
+
+
+def _account(handle: str | None) -> str:
+    return handle or os.environ.get("CATALOG_HANDLE") or _ask("Handle or DID", hide=False)
 
 
 def _ask(what: str, *, hide: bool) -> str:

@@ -99,9 +99,10 @@ class DraftRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestSet:
-    """What a set of manifests says; every name in it resolves."""
+    """What a set of manifests says; every name in it resolves. ``name`` marks the records published from it."""
 
     files: tuple[Path, ...]
+    name: str = "default"
     schemas: tuple[SchemaDraft, ...] = ()
     datasets: tuple[DatasetDraft, ...] = ()
     lenses: tuple[LensDraft, ...] = ()

@@ -1,62 +1,84 @@
-"""Manifests, or drafts made by code, to an account's repository: what isn't there is written, nothing else is touched.
+"""Manifests, or drafts made by code, to an account's repository: plan, then apply.
 
 ::
 
-    repository ─▶ which record is which ─┐
-                                          ├─▶ the same? ─▶ unchanged
-    manifests ─▶ records with those keys ─┘   new?      ─▶ created, all in one commit
-                                              different? ─▶ PublishError, nothing written
+    manifests ─▶ plan ─▶ shown to people (lines, Markdown, JSON)
+                   └───▶ apply ─▶ the repository
 
-Tricky bits
+Terminology
 -----------
-- A record of a manifest is found again by its name (a schema and a label by name and version), not by its record key,
-  which others choose otherwise. It is built with the key and date of the one that is there, so that *the same* means:
-  the same CID.
-- A schema that is only implied (code publishes a dataset of a class) need not be the same record: the one that is
-  there serves when it has the same fields.
-- The repository must not change between reading and writing: the commit we read is the one we write onto.
+*Plan*: what would become of each record (create, update, delete, leave). *Set*: the manifests given together; the
+records written from them carry its name as a mark. *Prune*: delete what carries the mark and is in no manifest.
 """
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from catalog.errors import CatalogError, PublishError, RequestFailed
-from catalog.network.session import Write, batches
-from catalog.publish.present import Present, read_present
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, Schema, read_record
-from catalog.syntax import AtUri, Datetime, Tid
+from catalog.errors import PublishError
+from catalog.manifest.faults import place
+from catalog.publish.apply import Applied, apply_plan
+from catalog.publish.plan import Action, Change, Plan, make_plan
+from catalog.publish.present import Repository
+from catalog.publish.showing import as_lines, as_markdown, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from catalog.datamodel import Json
-    from catalog.manifest import DraftKey, DraftRecord, ManifestSet, SchemaDraft
+    from catalog.manifest import DraftKey, ManifestSet
     from catalog.network.session import Session
-    from catalog.sampletype import FieldType, SampleType
-    from catalog.syntax import Cid, Did
+    from catalog.syntax import AtUri, Cid
 
-__all__ = ["PublishReport", "Published", "publish", "publish_drafts"]
-
-_KINDS: Final = {SCHEMA: "schema", DATASET: "dataset", LENS: "lens", LABEL: "label"}
-_IMMUTABLE: Final = "published versions are immutable: give the changed schema a new version"
+__all__ = [
+    "Action",
+    "Applied",
+    "Change",
+    "Plan",
+    "PublishReport",
+    "Published",
+    "Repository",
+    "apply_plan",
+    "as_lines",
+    "as_markdown",
+    "make_plan",
+    "publish",
+    "publish_drafts",
+    "summary",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishReport:
-    """What became of the records, as AT-URIs in their order; ``names`` is what their manifests call them."""
+    """What became of the records, as AT-URIs in the plan's order; ``names`` is what their manifests call them."""
 
-    created: tuple[str, ...]
-    unchanged: tuple[str, ...]
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, plan: Plan) -> PublishReport:
+        """Of a plan that was applied."""
+
+        def uris(action: Action) -> tuple[str, ...]:
+            return tuple(str(change.uri) for change in plan.of(action))
+
+        return cls(
+            created=uris(Action.CREATE),
+            updated=uris(Action.UPDATE),
+            deleted=uris(Action.DELETE),
+            unchanged=uris(Action.LEAVE),
+            names={str(change.uri): change.name for change in plan.changes},
+        )
+
     def lines(self) -> list[str]:
-        """One line for each new record, and a closing one."""
-        new = [f"created {self.names.get(uri, 'record')}  {uri}" for uri in self.created]
-        return [*new, f"{len(self.created)} created, {len(self.unchanged)} unchanged"]
+        """One line for each record that was written, and a closing one."""
+        done = (("created", self.created), ("updated", self.updated), ("deleted", self.deleted))
+        told = [f"{word} {self.names.get(uri, 'record')}  {uri}" for word, uris in done for uri in uris]
+        counts = [f"{len(uris)} {word}" for word, uris in (*done, ("unchanged", self.unchanged)) if uris]
+        return [*told, ", ".join(counts) or "no records"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,155 +93,47 @@ class Published:
 
 
 def publish(
-    manifests: ManifestSet, session: Session, *, progress: Callable[[str], object] | None = None
+    manifests: ManifestSet,
+    session: Session,
+    *,
+    set_name: str | None = "default",
+    prune: bool = False,
+    progress: Callable[[str], object] | None = None,
 ) -> PublishReport:
-    """Write what a set of manifests says to the session's repository, as :func:`publish_drafts` does, and report."""
-    done = publish_drafts(manifests, session, progress=progress)
-    return PublishReport(
-        created=tuple(str(one.uri) for one in done if one.created),
-        unchanged=tuple(str(one.uri) for one in done if not one.created),
-        names={str(one.uri): one.name for one in done},
-    )
+    """Plan and apply in one go. Raises what :func:`make_plan` and :func:`apply_plan` raise."""
+    if progress is not None:
+        progress(f"reading the repository of {session.handle}")
+    plan = make_plan(manifests, session, set_name=set_name, prune=prune)
+    apply_plan(plan, session, progress=progress)
+    return PublishReport.of(plan)
 
 
 def publish_drafts(
     manifests: ManifestSet, session: Session, *, progress: Callable[[str], object] | None = None
 ) -> tuple[Published, ...]:
-    """Write what a set of drafts says to the session's repository; those referred to come first in the answer.
+    """Write what code drafts: only what isn't there yet. Those referred to come first in the answer.
 
-    Raises :class:`PublishError` when a record is there already with other content, or something else was written
-    meanwhile; :class:`InvalidManifest` when a local shard isn't the one promised; a ``NetworkError``. In all these
-    cases nothing was written, unless there are more records than one commit holds: then the error says so.
+    Raises :class:`PublishError` when a record is there already with other content: code shows nobody a plan. Otherwise
+    as :func:`publish`.
     """
-    say = progress or (lambda _text: None)
-    say(f"reading the repository of {session.handle}")
-    commit = session.latest_commit()
-    present = read_present(session)
-    serving = _serving(manifests.schemas, session.did, present)
-    wanted = replace(manifests, schemas=tuple(one for one in manifests.schemas if _schema_key(one) not in serving))
-    drafts = wanted.records(
-        session.did,
-        created_at=Datetime.of(datetime.now(UTC)),
-        new_tid=_clock(),
-        rkeys=present.rkeys,
-        created=present.created,
-    )
-    _check(drafts, present)
-    new = [draft for draft in drafts if draft.uri not in present.cids]
-    if new:
-        say(f"writing {len(new)} records")
-        _write(session, new, commit.cid)
-    return (
-        *(
-            Published(key=key, uri=uri, cid=present.cids[uri], name=_called(*key), created=False)
-            for key, uri in serving.items()
-        ),
-        *(
-            Published(
-                key=draft.key,
-                uri=draft.uri,
-                cid=draft.cid,
-                name=_called_draft(draft),
-                created=draft.uri not in present.cids,
-            )
-            for draft in drafts
-        ),
-    )
-
-
-def _schema_key(draft: SchemaDraft) -> DraftKey:
-    return (SCHEMA, draft.sample_type.name, draft.sample_type.version)
-
-
-def _serving(schemas: Sequence[SchemaDraft], did: Did, present: Present) -> dict[DraftKey, AtUri]:
-    """The records that stand already for schemas which are only implied. Raises :class:`PublishError`, a line each."""
-    found: dict[DraftKey, AtUri] = {}
-    lines: list[str] = []
-    for draft in schemas:
-        key = _schema_key(draft)
-        rkey = present.rkeys.get(key)
-        if not draft.implied or rkey is None:
-            continue
-        uri = AtUri.of(did, SCHEMA, rkey)
-        if _has_fields_of(present.schemas.get(uri), draft.sample_type):
-            found[key] = uri
-        else:
-            lines.append(f"{draft.file}:{draft.line}: {_called(*key)} is published with other fields; {_IMMUTABLE}")
-    if lines:
-        raise PublishError("\n".join([*lines, "nothing was written"]))
-    return found
-
-
-def _has_fields_of(value: Json, wanted: SampleType) -> bool:
-    """Whether samples of a published schema are samples of ``wanted``: the order and the descriptions don't matter."""
-    try:
-        record = read_record(SCHEMA, value)
-    except CatalogError:
-        return False
-    return isinstance(record, Schema) and _fields(record.sample_type) == _fields(wanted)
-
-
-def _fields(sample_type: SampleType) -> dict[str, tuple[FieldType, bool]]:
-    return {field.name: (field.type, field.optional) for field in sample_type.fields}
-
-
-def _check(drafts: Sequence[DraftRecord], present: Present) -> None:
-    """Refuse drafts that would change a record that is there; all of them in one error, a line each."""
+    plan = make_plan(manifests, session)
     lines = [
-        f"{draft.file}:{draft.line}: {_conflict(draft)}"
-        for draft in drafts
-        if draft.uri in present.cids and present.cids[draft.uri] != draft.cid
+        f"{place(change.draft.file, change.draft.line)}: {change.name} is published with other content ({change.uri}); "
+        "changing records is for manifests: `catalog plan` shows what would change"
+        for change in plan.of(Action.UPDATE)
+        if change.draft is not None
     ]
     if lines:
         raise PublishError("\n".join([*lines, "nothing was written"]))
-
-
-def _called(collection: str, name: str, version: str = "") -> str:
-    """Its kind and name, as its manifest has them."""
-    shown = f"{name}@{version}" if version else repr(name)
-    return f"{_KINDS.get(collection, 'verification')} {shown}"
-
-
-def _called_draft(draft: DraftRecord) -> str:
-    return _called(draft.collection, draft.name, draft.version or "")
-
-
-def _conflict(draft: DraftRecord) -> str:
-    if draft.collection == SCHEMA:
-        return f"{_called_draft(draft)} is published with other content; {_IMMUTABLE}"
-    advice = "changing records comes with plan and apply; until then publish it under another name, or undo the change"
-    return f"{_called_draft(draft)} is published with other content ({draft.uri}); {advice}"
-
-
-def _write(session: Session, new: Sequence[DraftRecord], commit: Cid) -> None:
-    writes = [
-        Write(action="create", collection=draft.collection, rkey=str(draft.uri.rkey), value=draft.value)
-        for draft in new
-    ]
-    parts = tuple(batches(writes))
-    made = 0
-    try:
-        for batch in parts:
-            commit = session.apply(batch, swap_commit=commit)
-            made += 1
-    except RequestFailed as error:
-        if error.name == "InvalidSwap":
-            raise PublishError("the repository was changed meanwhile", hint="try again") from None
-        whole = "nothing was written" if made == 0 else f"{made} of {len(parts)} commits were made"
-        hint = "publishing again goes on where it stopped"
-        message = f"the PDS refused the records: {error.what}; {whole}"
-        raise PublishError(message, where=session.pds, hint=hint) from None
-
-
-def _clock() -> Callable[[], Tid]:
-    """TIDs from now on, each later than the one before, on a clock of our own."""
-    identifier = secrets.randbelow(1024)
-    last = 0
-
-    def tick() -> Tid:
-        nonlocal last
-        now = int(datetime.now(UTC).timestamp() * 1_000_000)
-        last = max(now, last + 1)
-        return Tid.at(last, identifier)
-
-    return tick
+    apply_plan(plan, session, progress=progress)
+    return tuple(
+        Published(
+            key=change.key,
+            uri=change.uri,
+            cid=change.cid,
+            name=change.name,
+            created=change.action is Action.CREATE,
+        )
+        for change in plan.changes
+        if change.cid is not None
+    )

@@ -1,0 +1,317 @@
+"""Plan: what would become of each record, against what is in the repository now. Nothing is written.
+
+::
+
+    repository ─▶ which record is which ─┐
+                                          ├─▶ not there       ─▶ create
+    manifests ─▶ records with those keys ─┘   the same CID    ─▶ leave
+                                              other content   ─▶ update; of a schema: an error
+    marked as this set's, but in no manifest                  ─▶ delete, when asked for
+
+Tricky bits
+-----------
+- A record of a manifest is found again by its name (a schema and a label by name and version), not by its record key,
+  which others choose otherwise. It is built with the key and date of the one that is there, so that *the same* means:
+  the same CID.
+- The mark of its set is no difference: a record that was published by code, or by another set, stays as it is until
+  something else in it changes. What has no mark, or another one, is never deleted.
+- A label moves with its dataset's version: the record that said ``digits@1.0.0`` says ``digits@1.1.0`` from then on,
+  because what it points at isn't 1.0.0 any more.
+- A schema that is only implied (code publishes a dataset of a class) need not be the same record: the one that is
+  there serves when it has the same fields.
+- Planning reads the repository by public queries. Only :func:`~catalog.publish.apply.apply_plan` needs a login.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import Fault
+from catalog.manifest.faults import place
+from catalog.publish.differences import differences
+from catalog.publish.present import called, read_present
+from catalog.publish.schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.syntax import AtUri, Datetime, Tid
+from catalog.syntax.semver import semver_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from catalog.datamodel import Json
+    from catalog.manifest import DraftKey, DraftRecord, ManifestSet
+    from catalog.publish.differences import Difference
+    from catalog.publish.present import Present, PresentRecord, RepositoryReader
+    from catalog.syntax import Cid, Did, RecordKey
+
+__all__ = ["Action", "Change", "Plan", "make_plan"]
+
+_LAST_FIRST: Final = (VERIFICATION, LABEL, LENS, DATASET, SCHEMA)
+"""In this order records are deleted: what refers before what is referred to."""
+
+
+class Action(StrEnum):
+    """What a plan does with a record."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What becomes of one record.
+
+    ``key`` and ``name`` (``dataset 'digits'``) are what manifests call it. ``cid`` is that of the record as it will
+    be, ``None`` when it is deleted. ``draft`` is the manifest's, ``None`` for what no manifest has.
+    """
+
+    action: Action
+    key: DraftKey
+    name: str
+    uri: AtUri
+    cid: Cid | None
+    draft: DraftRecord | None = None
+    differences: tuple[Difference, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """For a program."""
+        found: dict[str, object] = {"action": str(self.action), "name": self.name, "uri": str(self.uri)}
+        if self.cid is not None:
+            found["cid"] = str(self.cid)
+        if self.draft is not None:
+            found |= {"file": str(self.draft.file), "line": self.draft.line}
+        return {**found, "differences": [one.as_json() for one in self.differences]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done, in the order it is done: those referred to first, deletions last.
+
+    ``present`` is what it was made against. ``warnings`` are no mistakes; each has a place in a manifest, or none.
+    """
+
+    did: Did
+    handle: str
+    pds: str
+    set_name: str | None
+    present: Present
+    changes: tuple[Change, ...]
+    warnings: tuple[Fault, ...] = ()
+
+    def of(self, *actions: Action) -> tuple[Change, ...]:
+        """The changes of some kinds."""
+        return tuple(change for change in self.changes if change.action in actions)
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        """All that is to be written."""
+        return tuple(change for change in self.changes if change.action is not Action.LEAVE)
+
+    def as_json(self) -> dict[str, object]:
+        """For a program."""
+        return {
+            "did": str(self.did),
+            "handle": self.handle,
+            "pds": self.pds,
+            "commit": str(self.present.commit.cid),
+            "rev": str(self.present.commit.rev),
+            "manifestSet": self.set_name,
+            "counts": {str(action): len(self.of(action)) for action in Action},
+            "changes": [change.as_json() for change in self.changes],
+            "warnings": [str(warning) for warning in self.warnings],
+        }
+
+
+def make_plan(
+    manifests: ManifestSet, account: RepositoryReader, *, set_name: str | None = None, prune: bool = False
+) -> Plan:
+    """What publishing a set of manifests would do to an account's repository.
+
+    ``set_name`` marks what is written as this set's; with ``prune`` what it marked, and no manifest has any more, is
+    deleted. Raises :class:`PublishError`, a line each, when a published schema would change;
+    :class:`InvalidManifest` when a local shard isn't the one promised; a ``NetworkError``.
+    """
+    present = read_present(account)
+    serving = serving_schemas(manifests.schemas, account.did, present)
+    wanted = replace(manifests, schemas=tuple(one for one in manifests.schemas if schema_key(one) not in serving))
+    drafts, moved = _drafts(wanted, account.did, present, set_name)
+    refuse_changed_schemas(drafts, present)
+    changes = [
+        *(
+            Change(action=Action.LEAVE, key=key, name=called(*key), uri=uri, cid=present.records[uri].cid)
+            for key, uri in serving.items()
+        ),
+        *(_change(draft, present) for draft in drafts),
+    ]
+    meant = {change.uri for change in changes}
+    gone = [one for one in present.records.values() if one.mark is not None and one.mark == set_name]
+    deletions, notes = _deletions([one for one in gone if one.uri not in meant], present, meant, prune=prune)
+    return Plan(
+        did=account.did,
+        handle=account.handle,
+        pds=account.pds,
+        set_name=set_name,
+        present=present,
+        changes=(*changes, *deletions),
+        warnings=(*_warnings(changes, moved), *notes),
+    )
+
+
+# --- what the manifests want ---------------------------------------------------------------------------------
+
+
+def _drafts(
+    manifests: ManifestSet, did: Did, present: Present, set_name: str | None
+) -> tuple[tuple[DraftRecord, ...], frozenset[DraftKey]]:
+    """The records, each with the key, the date and the mark of the one that is there; which labels moved."""
+    rkeys, created = dict(present.rkeys), dict(present.created)
+    by_key = {key: present.records[uri] for key, uri in _uris(did, present.rkeys) if uri in present.records}
+    moved = dict(_moved_labels(manifests, by_key, present))
+    for key, label in moved.items():
+        if label.uri.rkey is not None:
+            rkeys[key], by_key[key] = label.uri.rkey, label
+            if label.key in present.created:
+                created[key] = present.created[label.key]
+    marks = {key: record.mark for key, record in by_key.items()}
+    moment, clock = Datetime.of(datetime.now(UTC)), _clock()
+
+    def build() -> tuple[DraftRecord, ...]:
+        return manifests.records(
+            did, created_at=moment, new_tid=clock, rkeys=rkeys, created=created, mark=set_name, marks=marks
+        )
+
+    drafts = build()
+    changed = [one.key for one in drafts if one.uri in present.records and present.records[one.uri].cid != one.cid]
+    stale = [key for key in changed if set_name is not None and marks.get(key, set_name) != set_name]
+    if not stale:
+        return drafts, frozenset(moved)
+    marks |= dict.fromkeys(stale, set_name)  # what changes is ours from now on; a lens's CID is in its verifications
+    rkeys |= {one.key: one.uri.rkey for one in drafts if one.uri.rkey is not None}
+    return build(), frozenset(moved)
+
+
+def _uris(did: Did, rkeys: Mapping[DraftKey, RecordKey]) -> Iterator[tuple[DraftKey, AtUri]]:
+    for key, rkey in rkeys.items():
+        yield key, AtUri.of(did, key[0], rkey)
+
+
+def _moved_labels(
+    manifests: ManifestSet, by_key: Mapping[DraftKey, PresentRecord], present: Present
+) -> Iterator[tuple[DraftKey, PresentRecord]]:
+    """For each dataset whose version is new: the newest label of ours that said an older one."""
+    kept = {(LABEL, one.name, one.version) for one in manifests.datasets if one.version is not None}
+    kept |= {(LABEL, one.name, one.version or "") for one in getattr(manifests, "labels", ())}
+    labels: dict[str, list[PresentRecord]] = {}
+    for record in present.records.values():
+        if record.key[0] == LABEL and record.mark is not None and record.key not in kept:
+            labels.setdefault(_text(record.value, "datasetUri"), []).append(record)
+    for dataset in manifests.datasets:
+        key = (LABEL, dataset.name, dataset.version or "")
+        there = by_key.get((DATASET, dataset.name, ""))
+        if dataset.version is None or key in by_key or there is None:
+            continue
+        ours = [one for one in labels.get(str(there.uri), ()) if one.key[1] == dataset.name]
+        if ours:
+            yield key, max(ours, key=lambda one: semver_key(one.key[2]))
+
+
+def _clock() -> Callable[[], Tid]:
+    """TIDs from now on, each later than the one before, on a clock of our own."""
+    identifier = secrets.randbelow(1024)
+    last = 0
+
+    def tick() -> Tid:
+        nonlocal last
+        now = int(datetime.now(UTC).timestamp() * 1_000_000)
+        last = max(now, last + 1)
+        return Tid.at(last, identifier)
+
+    return tick
+
+
+def _change(draft: DraftRecord, present: Present) -> Change:
+    there = present.records.get(draft.uri)
+    name = called(*draft.key)
+    if there is None:
+        found = differences({}, draft.value)
+        return Change(
+            action=Action.CREATE, key=draft.key, name=name, uri=draft.uri, cid=draft.cid, draft=draft, differences=found
+        )
+    same = there.cid == draft.cid or is_same_schema(draft, there)
+    return Change(
+        action=Action.LEAVE if same else Action.UPDATE,
+        key=draft.key,
+        name=name,
+        uri=draft.uri,
+        cid=there.cid if same else draft.cid,
+        draft=draft,
+        differences=() if same else differences(there.value, draft.value),
+    )
+
+
+# --- what the manifests have no more -------------------------------------------------------------------------
+
+
+def _deletions(
+    gone: Sequence[PresentRecord], present: Present, meant: set[AtUri], *, prune: bool
+) -> tuple[list[Change], list[Fault]]:
+    """What is deleted, and what is to be said of it. A schema that a record refers to which stays, stays too."""
+    if not gone:
+        return [], []
+    if not prune:
+        names = ", ".join(called(*one.key) for one in gone[:5]) + (", …" if len(gone) > 5 else "")
+        text = f"{len(gone)} published records are in no manifest any more ({names})"
+        return [], [Fault(where="", message=text, hint="--prune deletes them")]
+    doomed = {one.uri: one for one in gone}
+    notes: list[Fault] = []
+    for one in gone:
+        users = [uri for uri, record in present.records.items() if uri not in doomed and one.uri in _refers(record)]
+        if not users:
+            continue
+        by = ", ".join(called(*present.records[uri].key) for uri in users[:3]) + (", …" if len(users) > 3 else "")
+        if one.key[0] == SCHEMA:
+            del doomed[one.uri]
+            notes.append(Fault(where="", message=f"{called(*one.key)} stays: {by} still refers to it"))
+        elif not meant.issuperset(users):
+            text = f"{by} of no manifest of this set will refer to {called(*one.key)}, which is deleted"
+            notes.append(Fault(where="", message=text, hint="catalog withdraw deletes single records"))
+    ordered = sorted(doomed.values(), key=lambda one: (_LAST_FIRST.index(one.key[0]), one.uri))
+    return [
+        Change(action=Action.DELETE, key=one.key, name=called(*one.key), uri=one.uri, cid=None) for one in ordered
+    ], notes
+
+
+def _refers(record: PresentRecord) -> set[str]:
+    names = ("schemaRef", "datasetUri", "sourceSchema", "targetSchema", "lens")
+    return {_text(record.value, name) for name in names}
+
+
+def _warnings(changes: Sequence[Change], moved: frozenset[DraftKey]) -> list[Fault]:
+    """Datasets whose shards are others under the same version."""
+    versions = {
+        str(change.draft.value["datasetUri"]): change
+        for change in changes
+        if change.draft is not None and change.key[0] == LABEL
+    }
+    found = []
+    for change in changes:
+        label = versions.get(str(change.uri))
+        if change.action is not Action.UPDATE or change.draft is None or label is None:
+            continue
+        data = any(one.path.startswith(("shards", "blobs", "storage", "schema")) for one in change.differences)
+        if data and label.action is Action.LEAVE and label.key not in moved:
+            text = f"{change.name} gets other data under the same version {label.key[2]}"
+            hint = "who relies on that version would like a new one"
+            found.append(Fault(where=place(change.draft.file, change.draft.line), message=text, hint=hint))
+    return found
+
+
+def _text(value: Json, key: str) -> str:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
