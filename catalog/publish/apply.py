@@ -156,7 +156,9 @@ def _write(change: Change) -> Write:
     collection, rkey = change.key[0], str(change.uri.rkey)
     if change.draft is None:
         return Write(action="delete", collection=collection, rkey=rkey)
-    return Write(action="create" if change.action is Action.CREATE else "update", collection=collection, rkey=rkey, value=change.draft.value)
+    if change.action is Action.CREATE:
+        return Write(action="create", collection=collection, rkey=rkey, value=change.draft.value)
+    return Write(action="update", collection=collection, rkey=rkey, value=change.draft.value)
 
 
 def _after(before: Mapping[AtUri, Cid], changes: Sequence[Change]) -> dict[AtUri, Cid]:
