@@ -42,10 +42,12 @@ def test_the_commands_are_this_list() -> None:
         "compat",
         "crawl",
         "load",
+        "plan",
         "publish",
         "serve",
         "validate",
         "verify",
+        "withdraw",
     ]
 
 

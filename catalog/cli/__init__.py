@@ -13,7 +13,7 @@ import click
 
 from catalog.cli.data import load
 from catalog.cli.manifests import plan, publish, validate
-from catalog.cli.records import verify
+from catalog.cli.records import verify, withdraw
 from catalog.cli.schemas import codegen, compat
 from catalog.cli.site import build, crawl, serve
 from catalog.errors import CatalogError
@@ -30,7 +30,7 @@ def cli() -> None:
     """
 
 
-for _command in (crawl, build, serve, validate, plan, publish, codegen, compat, load, verify):
+for _command in (crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw):
     cli.add_command(_command)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import click
@@ -13,14 +15,20 @@ import click
 from catalog.cli.common import JSON, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.publish import Repository
     from catalog.publish.checks import Check
     from catalog.publish.verifying import Verifier
+    from catalog.publish.withdrawing import Reference
     from catalog.syntax import AtUri
 
-__all__ = ["verify"]
+__all__ = ["verify", "withdraw"]
 
 _TERMINAL_SECONDS: Final = 0.2
 _LOG_SECONDS: Final = 15.0
+_CONFIG: Final = Path("mkdocs.yml")
+_MANIFESTS: Final = Path("manifests")
 _COLOURS: Final = {"passed": "green", "failed": "red", "unchecked": "yellow"}
 
 
@@ -41,17 +49,13 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
     Example: catalog verify at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --shards 2
     """
     from catalog.config import NetworkSettings
-    from catalog.errors import InvalidSyntax
     from catalog.network.http import Client
     from catalog.publish.shardchecks import Choice
-    from catalog.publish.verifying import MEANING, Verifier, closing, record_uri
+    from catalog.publish.verifying import MEANING, Verifier, closing
 
     if no_shards and most is not None:
         raise click.UsageError("--no-shards and --shards N exclude each other")
-    try:
-        asked = list(dict.fromkeys(record_uri(text) for text in uris))
-    except InvalidSyntax as error:
-        raise click.UsageError(str(error)) from None
+    asked = _records(uris)
     settings = NetworkSettings.from_environment()
     with Client(settings) as client, _Watch() as watch:
         verifier = Verifier(
@@ -81,6 +85,124 @@ def _verified(verifier: Verifier, uri: AtUri, watch: _Watch, *, quiet: bool) -> 
             line = check.line()
             click.echo(f"  {click.style(line[0], fg=_COLOURS[check.state], bold=True)}{line[1:]}")
     return checks
+
+
+@click.command()
+@click.argument("uris", nargs=-1, required=True, metavar="URI…")
+@click.option("--with-references", is_flag=True, help="Delete your labels and verifications of these records, too.")
+@click.option(
+    "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else that of the first URI."
+)
+@click.option(
+    "--store",
+    "store_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A crawled store that may know who else refers to them; else that of ./mkdocs.yml.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask: for scripts.")
+@JSON
+def withdraw(
+    uris: tuple[str, ...],
+    handle: str | None,
+    store_file: Path | None,
+    *,
+    with_references: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete records of your own, after showing what refers to them.
+
+    URI is the at:// address of a schema, dataset, lens, label or verification. All of them go in one commit, or none.
+    What other records say of them stays, and leads nowhere; --with-references takes your own labels and verifications
+    along. The app password is read from CATALOG_APP_PASSWORD, else asked for; it is never an argument.
+
+    Example: catalog withdraw at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --with-references
+    """
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+    from catalog.network.session import Session
+    from catalog.publish import Repository, apply_plan
+    from catalog.publish.withdrawing import make_withdrawal
+
+    asked = _records(uris)
+    account = handle or os.environ.get("CATALOG_HANDLE") or str(asked[0].authority)
+    settings = NetworkSettings.from_environment()
+    with Client(settings) as client:
+        resolver = Resolver(client, settings)
+        who = resolver.resolve(account)
+        repository = Repository(client=client, did=who.did, handle=str(who.handle or who.did), pds=who.pds)
+        found = make_withdrawal(
+            asked,
+            repository,
+            with_references=with_references,
+            others=_others(store_file, asked, repository),
+            manifests=_MANIFESTS if _MANIFESTS.is_dir() else None,
+        )
+        if not as_json:
+            for line in found.lines():
+                click.echo(line)
+        if found.plan.writes:
+            if not yes:
+                _confirm()
+            session = Session.login(client, resolver, str(who.did), _password())
+            apply_plan(found.plan, session, progress=say)
+    if as_json:
+        click.echo(json.dumps({**found.as_json(), "deleted": len(found.plan.writes)}))
+    else:
+        click.echo(f"{len(found.plan.writes)} deleted")
+
+
+def _records(uris: Sequence[str]) -> list[AtUri]:
+    from catalog.errors import InvalidSyntax
+    from catalog.publish.verifying import record_uri
+
+    try:
+        return list(dict.fromkeys(record_uri(text) for text in uris))
+    except InvalidSyntax as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is nobody to ask whether to delete this: add --yes")
+    if not click.confirm("Delete this?", err=True):
+        raise click.Abort
+
+
+def _password() -> str:
+    found = os.environ.get("CATALOG_APP_PASSWORD")
+    if found:
+        return found
+    if not sys.stdin.isatty():
+        raise click.UsageError("App password is needed, and there is nobody to ask: set CATALOG_APP_PASSWORD")
+    answer: str = click.prompt("App password", hide_input=True, err=True)
+    return answer
+
+
+def _others(
+    store_file: Path | None, uris: Sequence[AtUri], repository: Repository
+) -> dict[str, tuple[Reference, ...]] | None:
+    """Who else refers to them by a store; says what isn't known."""
+    from catalog.config import load_settings
+    from catalog.errors import CatalogError
+    from catalog.publish.withdrawing import others_in
+    from catalog.store import Store
+
+    path = store_file
+    if path is None and _CONFIG.is_file():
+        try:
+            path = load_settings(_CONFIG).store
+        except CatalogError as error:
+            say(f"{error}")
+    if path is None or not path.is_file():
+        say("Who else refers to them is not known: there is no crawled store (--store)")
+        return None
+    with Store.open(path) as store:
+        crawls = store.crawls()
+        when = crawls[0].ended.strftime("on %Y-%m-%d at %H:%M UTC") if crawls else "never"
+        say(f"Who else refers to them: as {path} has it, crawled {when}")
+        return others_in(store, uris, repository)
 
 
 class _Watch:
