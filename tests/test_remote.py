@@ -152,10 +152,10 @@ def test_without_a_version_that_is_sure_a_stream_is_not_gone_on_with(fake: Fake,
 
 def test_a_date_is_a_version_when_it_is_older_than_the_answer() -> None:
     old, now = "Mon, 01 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:01 GMT"
-    assert remote._validator({"last-modified": old, "date": now}) == old
+    assert remote.validator_of({"last-modified": old, "date": now}) == old
     for headers in ({"last-modified": now, "date": now}, {"last-modified": old}, {"last-modified": "x", "date": now}):
-        assert remote._validator(headers) is None
-    assert remote._validator({"etag": '"e"', "last-modified": old, "date": now}) == '"e"'
+        assert remote.validator_of(headers) is None
+    assert remote.validator_of({"etag": '"e"', "last-modified": old, "date": now}) == '"e"'
 
 
 # --- another shard at the same address -----------------------------------------------------------------------

@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from catalog.errors import InvalidShard, RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from catalog.network.http import Stream
 
-__all__ = ["ANSWERS", "Ask", "pieces"]
+__all__ = ["ANSWERS", "Ask", "pieces", "validator_of"]
 
 TRIES: Final = 5
 """Failures in a row, none of which brought ``ENOUGH`` bytes that were new."""
@@ -56,7 +56,7 @@ Ask: TypeAlias = "Callable[[Mapping[str, str]], AbstractContextManager[Stream]]"
 """Asks for the shard with these headers added; the answer's status is 200, 206 or one of ``ANSWERS``."""
 
 
-def pieces(ask: Ask, where: str, *, restart: bool) -> Iterator[tuple[int, bytes]]:
+def pieces(ask: Ask, where: str, *, restart: bool) -> Generator[tuple[int, bytes], None, None]:
     """The bytes of a download: (offset, piece).
 
     Offsets follow on one another, except that with ``restart`` one may be 0 again: what came before was of another
@@ -140,7 +140,7 @@ class _Transfer:
         if self._got and answer.status == 206:
             self._check_range(headers)
             return 0
-        validator = _validator(headers)
+        validator = validator_of(headers)
         if self._got and answer.status == 200 and validator is not None and validator == self._validator:
             return self._got
         if self._got:
@@ -181,7 +181,7 @@ class _Transfer:
         return f"{self._got:,}{of} bytes came in {self._waited:.0f} seconds"
 
 
-def _validator(headers: Mapping[str, str]) -> str | None:
+def validator_of(headers: Mapping[str, str]) -> str | None:
     """What names this version of the shard, fit for If-Range; ``None`` when nothing does for sure."""
     etag = headers.get("etag", "")
     if 2 < len(etag) < 500 and etag[0] == etag[-1] == '"' and etag.isascii() and etag.isprintable():

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from catalog.config import NetworkSettings
+    from catalog.samples.tar import Source
 
-__all__ = ["Shard", "ShardInfo", "expand", "read_shard", "write_shards"]
+__all__ = ["Shard", "ShardInfo", "count_samples", "expand", "read_shard", "write_shards"]
 
 MAX_EXPANDED: Final = 100_000
 """Shards of one pattern."""
@@ -107,6 +108,23 @@ def read_shard(shard: Shard, *, settings: NetworkSettings | None = None) -> Iter
                 others += 1
         if others and not samples:
             raise InvalidShard("no member is a .msgpack sample", where=where)
+
+
+def count_samples(source: Source, where: str) -> int | None:
+    """How many samples are in the bytes of a shard, ``None`` for what is no tar of samples: cut, or others' members.
+
+    What is behind the tar's end mark isn't read. Raises what reading ``source`` does, but for :class:`InvalidShard`.
+    """
+    samples = others = 0
+    try:
+        for name, _ in members(source, where):
+            if name.endswith(_SUFFIX):
+                samples += 1
+            else:
+                others += 1
+    except InvalidShard:
+        return None
+    return None if others and not samples else samples
 
 
 # --- writing -------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     _Pieces: TypeAlias = Generator[tuple[int, bytes], None, None]
 
-__all__ = ["Shard", "opened", "shown"]
+__all__ = ["Shard", "asking", "opened", "shown"]
 
 MAX_SHARD: Final = 1 << 40
 """Bytes of one remote shard."""
@@ -149,10 +149,11 @@ def _download(shard: Shard, settings: NetworkSettings | None, *, restart: bool) 
     from catalog.samples.remote import pieces
 
     with Client(settings or NetworkSettings.from_environment()) as client:
-        yield from pieces(_ask(client, shard), shown(shard.url), restart=restart)
+        yield from pieces(asking(client, shard), shown(shard.url), restart=restart)
 
 
-def _ask(client: Client, shard: Shard) -> Ask:
+def asking(client: Client, shard: Shard) -> Ask:
+    """How a remote shard is asked for; for :func:`catalog.samples.remote.pieces`."""
     if shard.url.startswith("s3://"):
         from catalog.samples import s3
 
