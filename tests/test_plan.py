@@ -219,7 +219,7 @@ def test_what_no_manifest_has_is_deleted_only_when_asked(network: Network, accou
     _edit(manifest, (OTHERS, ""))
     plan = _plan(account, manifest)
     assert plan.writes == ()
-    assert "1 published records are in no manifest any more (dataset 'others')" in str(plan.warnings[0])
+    assert "1 published record is in no manifest any more (dataset 'others')" in str(plan.warnings[0])
     pruning = _plan(account, manifest, prune=True)
     assert [(change.action, change.name) for change in pruning.writes] == [(Action.DELETE, "dataset 'others'")]
     _publish(account, manifest, prune=True)

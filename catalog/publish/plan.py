@@ -266,7 +266,8 @@ def _deletions(
         return [], []
     if not prune:
         names = ", ".join(called(*one.key) for one in gone[:5]) + (", …" if len(gone) > 5 else "")
-        text = f"{len(gone)} published records are in no manifest any more ({names})"
+        count = "1 published record is" if len(gone) == 1 else f"{len(gone)} published records are"
+        text = f"{count} in no manifest any more ({names})"
         return [], [Fault(where="", message=text, hint="--prune deletes them")]
     doomed = {one.uri: one for one in gone}
     notes: list[Fault] = []
