@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +70,9 @@ def store() -> Iterator[Store]:
     buckets.close()
     users.close()
     yield Store(url=url, access_key=made["AccessKeyId"], secret_key=made["SecretAccessKey"])
+    httpx.post(
+        f"{url}/moto-api/reset", timeout=30
+    ).raise_for_status()  # what it holds is the process's, not the server's
     server.stop()
 
 
