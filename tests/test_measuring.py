@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -19,7 +21,7 @@ from catalog.errors import CatalogError, InvalidManifest
 from catalog.manifest import BucketDraft, ManifestSet, load
 from catalog.manifest.digests import Digests
 from catalog.publish import arriving, measuring
-from catalog.publish.measuring import measured, unmeasured
+from catalog.publish.measuring import measured
 from catalog.records import Dataset, HttpStorage
 from catalog.samples import remote
 from catalog.samples.shards import count_samples
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
+    from tests.conftest import HttpsServer
     from tests.test_s3 import Store
 
     Route = Callable[[BaseHTTPRequestHandler, Asked], None]
@@ -183,7 +186,6 @@ def test_without_being_asked_nobody_reads_an_address(one: Measuring, fake: Fake)
     """One line says how many shards have no checksum; those stated are believed."""
     (one.folder / "a.tar").write_bytes(RAW)
     found = one.at(one.load({}, {"sha256": "ab" * 32}, {"local": "a.tar"}, {}), fake.url)
-    assert unmeasured(found) == 2
     assert one.run(found, read_urls=False) == ([(None, None), ("ab" * 32, None), of(RAW), (None, None)], None)
     assert one.lines == ["2 shards without a checksum: nobody can check them (--read-urls reads them once)"]
     assert fake.asked == []
@@ -459,3 +461,30 @@ def test_a_server_that_says_nonsense_is_at_most_a_fault(one: Measuring, fake: Fa
             assert "m.yaml:8" in str(error)
         else:
             assert (sha256, size) == of(OTHER)
+
+
+# --- the command ---------------------------------------------------------------------------------------------
+
+
+def test_validate_reads_addresses_when_asked_to(
+    one: Measuring, https_server: Callable[[Path], HttpsServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By https, as manifests name them: exit code 1 and the line of the manifest where a shard is another."""
+    (one.folder / "0.tar").write_bytes(RAW)
+    server = https_server(one.folder)
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
+    monkeypatch.setenv("CATALOG_ALLOW_LOOPBACK", "1")
+
+    def run(sha256: str, *options: str) -> subprocess.CompletedProcess[str]:
+        one.load({"url": f"{server.url}/0.tar", "sha256": sha256})
+        command = [sys.executable, "-m", "catalog", "validate", "m.yaml", *options]
+        return subprocess.run(command, cwd=one.folder, capture_output=True, text=True, timeout=60, check=False)
+
+    good = run(of(RAW)[0], "--read-urls")
+    assert (good.returncode, good.stdout) == (0, "valid: 1 schemas, 1 datasets\n"), good.stderr
+    assert good.stderr == "read 1 of 1 shard, 1 MB\n"
+    assert run("ab" * 32).returncode == 0  # the control: offline it is believed
+    bad = run("ab" * 32, "--read-urls")
+    assert bad.returncode == 1
+    assert bad.stderr.splitlines()[-1].startswith(f"m.yaml:8: 'sha256' is {'ab' * 32}, but '{server.url}/0.tar' has")
+    assert "Traceback" not in bad.stderr

@@ -29,19 +29,34 @@ HANDLE = click.option(
 PRUNE = click.option(
     "--prune", is_flag=True, help="Delete what these manifests once published and don't declare any more."
 )
+READ_URLS = click.option(
+    "--read-urls",
+    is_flag=True,
+    help="Read every shard that has no local copy once from its address, for its checksum, bytes and samples.",
+)
 
 
 @click.command()
 @MANIFESTS
+@READ_URLS
 @JSON
-def validate(manifests: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check manifests, offline. Nothing is written anywhere.
+def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> None:
+    """Check manifests: offline and as they stand, or with --read-urls against the shards themselves.
 
     Example: catalog validate examples/manifests
     """
     from catalog.manifest import load
+    from catalog.manifest.digests import unmeasured
 
     found = load(manifests)
+    if not read_urls:
+        if (line := unmeasured(found.datasets)) is not None:
+            say(line)
+    else:
+        from catalog.config import NetworkSettings
+        from catalog.publish.measuring import measured
+
+        measured(found, read_urls=True, settings=NetworkSettings.from_environment(), progress=say)
     summary = {
         "schemas": len(found.schemas),
         "datasets": len(found.datasets),

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
     from catalog.manifest.drafts import DatasetDraft, ShardDraft
 
-__all__ = ["Counter", "Digests", "Hashing", "Heard", "Readable", "local_faults", "other_faults"]
+__all__ = [
+    "Counter",
+    "Digests",
+    "Hashing",
+    "Heard",
+    "Readable",
+    "counted_shards",
+    "local_faults",
+    "other_faults",
+    "unmeasured",
+]
 
 _BLOCK: Final = 1 << 20
 _LARGE: Final = 1 << 26
@@ -209,6 +219,19 @@ def other_faults(draft: DatasetDraft, shard: ShardDraft, found: Measure, name: s
     if shard.bytes not in (None, found.bytes):
         faults.append(Fault(where=where, message=f"'bytes' is {shard.bytes}, but {name!r} has {found.bytes}"))
     return faults
+
+
+def unmeasured(drafts: Iterable[DatasetDraft]) -> str | None:
+    """One line on the shards that have neither a checksum nor a local copy to make one of; ``None`` without such."""
+    missing = sum(shard.sha256 is None and shard.local is None for draft in drafts for shard in draft.shards)
+    if not missing:
+        return None
+    return f"{counted_shards(missing)} without a checksum: nobody can check them (--read-urls reads them once)"
+
+
+def counted_shards(count: int) -> str:
+    """``1 shard``, ``2 shards``."""
+    return "1 shard" if count == 1 else f"{count:,} shards"
 
 
 def _descriptor(path: str, flags: int) -> int:

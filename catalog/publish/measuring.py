@@ -20,7 +20,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import Fault, InvalidManifest, RequestFailed
-from catalog.manifest.digests import Digests, local_faults, other_faults
+from catalog.manifest.digests import Digests, counted_shards, local_faults, other_faults, unmeasured
 from catalog.manifest.faults import place
 from catalog.manifest.measures import Measure
 from catalog.publish.arriving import read_once
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from catalog.errors import CatalogError, DataError
     from catalog.manifest import DatasetDraft, ManifestSet, ShardDraft
 
-__all__ = ["measured", "unmeasured"]
+__all__ = ["measured"]
 
 _WORD_SECONDS: Final = 5.0
 _HINTS: Final = {
@@ -67,23 +67,13 @@ def measured(
     local = digests.all(shard.local for _, shard in shards if shard.local is not None)
     places = [_place(dataset, shard) for dataset, shard in shards if shard.local is None]
     remote = read_once(places, settings, digests.memory, heard=word.read) if read_urls else {}
-    missing = 0 if read_urls else unmeasured(found)
-    if missing:
-        word.say(f"{_shards(missing)} without a checksum: nobody can check them (--read-urls reads them once)")
+    if not read_urls and (line := unmeasured(found.datasets)) is not None:
+        word.say(line)
     faults: list[Fault] = []
     datasets = tuple(_dataset(draft, local, remote, faults) for draft in found.datasets)
     if faults:
         raise InvalidManifest(tuple(dict.fromkeys(faults)))
     return replace(found, datasets=datasets)
-
-
-def unmeasured(found: ManifestSet) -> int:
-    """How many shards have neither a checksum nor a local copy to make one of."""
-    return sum(shard.sha256 is None and shard.local is None for draft in found.datasets for shard in draft.shards)
-
-
-def _shards(count: int) -> str:
-    return "1 shard" if count == 1 else f"{count:,} shards"
 
 
 def _place(draft: DatasetDraft, shard: ShardDraft) -> Shard:
@@ -150,7 +140,7 @@ class _Word:
 
     def read(self, count: int, total: int, size: int) -> None:
         """Shards at addresses: how many are done, of how many, and the bytes that came."""
-        self._now_and_then(f"read {count:,} of {_shards(total)}, {_megabytes(size)}", always=count == total)
+        self._now_and_then(f"read {count:,} of {counted_shards(total)}, {_megabytes(size)}", always=count == total)
 
     def _now_and_then(self, line: str, *, always: bool = False) -> None:
         with self._lock:
