@@ -68,6 +68,8 @@ BROKEN = {
         "2 dimension names for a shape of 1",
     ),
     "dimensions of a scalar": ("label: int", "label: {type: int, dimensions: [a]}", "label:", "for arrays only"),
+    "a format of a scalar": ("label: int", "label: {type: int, format: sparseBytes}", "label:", "for arrays only"),
+    "an unknown format": ("label: int", "label: {type: array, format: sparse}", "label:", "unknown format 'sparse'"),
     "no fields": ("fields:\n      image: array[uint8, 8, 8]\n      label: int", "fields: {}", "fields: {}", "0 fields"),
     "missing schema": ("schema: Sample@1.0.0", "schema: Sampel@1.0.0", "Sampel", "did you mean 'Sample@1.0.0'?"),
     "missing schema version": ("schema: Sample@1.0.0", "schema: Sample@2.0.0", "schema: S", "there is no schema"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, get_args
 
 from catalog import records
 from catalog.errors import CatalogError, InvalidSchema, InvalidSyntax
@@ -14,7 +15,7 @@ from catalog.manifest.metadata import content_of, metadata_of
 from catalog.manifest.shards import https_fault, read_shards
 from catalog.manifest.table import Table, kind_of
 from catalog.records import CodeReference
-from catalog.sampletype import MAX_FIELDS, Array, Field, FieldType, SampleType, parse_type
+from catalog.sampletype import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, SampleType, parse_type
 from catalog.syntax import AtUri, Cid
 from catalog.syntax.semver import SEMVER
 
@@ -28,7 +29,7 @@ SECTIONS: Final = ("schemas", "datasets", "lenses", "verifications")
 METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
 
 _SCHEMA_KEYS: Final = ("name", "version", "description", "license", "tags", "fields")
-_FIELD_KEYS: Final = ("type", "description", "dimensions", "optional")
+_FIELD_KEYS: Final = ("type", "description", "dimensions", "format", "optional")
 _DATASET_KEYS: Final = (
     "name", "schema", "version", "description", "license", "tags", "shards", "s3", "blobs", "samples", "metadata",
     "content_metadata",
@@ -115,6 +116,8 @@ def _read_field(name: str, node: Node, report: Report) -> Field | None:
     type_, marked = parsed
     if dimensions:
         type_ = _with_dimensions(type_, dimensions, table)
+    if "format" in table.entries:
+        type_ = _with_format(type_, table)
     return Field(name=name, type=type_, optional=marked or flag is True, description=description)
 
 
@@ -136,6 +139,20 @@ def _with_dimensions(type_: FieldType, names: tuple[str, ...], table: Table) -> 
         message = f"{len(names)} dimension names for a shape of {count}"
         table.report.add(line, message, "array[dtype, *, *] has two dimensions of any length")
     return Array(dtype=type_.dtype, shape=type_.shape, dimensions=names, format=type_.format)
+
+
+def _with_format(type_: FieldType, table: Table) -> FieldType:
+    """An array whose bytes are written in another way than as ``.npy``."""
+    text, known = table.text("format", 50), get_args(ArrayFormat)
+    found = next((format_ for format_ in known if format_ == text), None)
+    if text is not None and found is None:
+        hint = near(text, known) or f"known: {', '.join(known)}"
+        table.report.add(table.line_of("format"), f"unknown format {shown(text)!r}", hint)
+    elif not isinstance(type_, Array):
+        table.report.add(table.line_of("format"), "'format' is for arrays only")
+    elif found is not None:
+        return replace(type_, format=found)
+    return type_
 
 
 # --- datasets ------------------------------------------------------------------------------------------------
