@@ -191,6 +191,12 @@ class Reader:
         with self._reading() as db:
             return dict(db.execute(query, wanted).fetchall())
 
+    def publishers(self) -> int:
+        """How many accounts have something that is visible."""
+        query = f"SELECT count(*) FROM repos AS one WHERE EXISTS (SELECT 1 {VISIBLE} AND records.did = one.did)"
+        with self._reading() as db:
+            return int(db.execute(query).fetchone()[0])
+
     def versions(self, uri: str) -> list[Version]:
         """The versions of a visible record, the newest first; none of a record that isn't visible."""
         query = f"SELECT cid, rev, seen, value FROM versions WHERE uri = (SELECT uri {VISIBLE} AND uri = ?)"

@@ -1,0 +1,283 @@
+"""Questions to the index, and pages of answers whose order hangs on nothing but question and record.
+
+::
+
+    levels     whole name ▸ all words in the name ▸ in name or tags ▸ some in the name ▸ some in the tags ▸ anywhere
+               ▸ the same with prefixes and misspellings
+    in each    by rank: newest first
+    cursor     1.<digest of the question>.<how each word is read>.<level>.<rank>
+
+Why not BM25: its scores move when any record comes or goes, so a page's end would be at another place when the next
+page is asked for, and results between the two would be lost or doubled (an index that others run loses 96 of 100 that
+way). A snapshot kept for each reader would have to be kept in each process, and die with it. Levels are what was
+wanted, names above tags above descriptions with freshness between equals, and they are a total order: level and rank
+of a record are the same whatever else is indexed, and no two records have one rank
+(:meth:`catalog.appview.indexer.Indexer`). A page is what follows a place in that order, so that following the cursor
+meets each record that was there all the time exactly once.
+
+*Tricky bits.*
+
+- How a word is read (as it stands, as a prefix, or as what it may have been meant to be) depends on whether the index
+  knows it. That is decided once, and the cursor has it.
+- A record that changes meanwhile may move: it then is met where it stands when that page is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from catalog.appview.documents import RANK_BITS
+from catalog.appview.engine import tantivy
+from catalog.appview.words import folded, in_order
+from catalog.errors import InvalidSyntax
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from catalog.appview.index import Index
+
+__all__ = ["Asked", "Filters", "Page", "ask"]
+
+MOST_WORDS: Final = 12
+"""Words of a question that count."""
+_CURSOR: Final = re.compile(r"1\.([0-9a-f]{12})\.([epx]*)\.([0-9])\.([0-9a-f]{1,16})")
+_EXACT, _PREFIX, _LOOSE = "e", "p", "x"
+_MUST, _SHOULD, _NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
+_UNSIGNED: Final = tantivy.FieldType.Unsigned
+_DESC: Final = tantivy.Order.Desc
+_Level: TypeAlias = "list[tuple[tantivy.Occur, tantivy.Query]]"
+"""The clauses of a level."""
+_SLIPS: Final = ((8, 2), (4, 1), (0, 0))
+"""From so many letters on, so many of them may be wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a record must be; what is None or empty doesn't matter.
+
+    ``kinds``: any of them. ``tags``: all of them, as they are written. ``licence``: whatever its case. ``key``: a
+    record key, or the name of a schema or label. ``ref``: the dataset of a label, the lens of a verification.
+    ``size`` in bytes and ``made`` in seconds since 1970: from, to, both included.
+    """
+
+    kinds: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    licence: str | None = None
+    did: str | None = None
+    schema: str | None = None
+    dtype: str | None = None
+    state: str | None = None
+    source: str | None = None
+    target: str | None = None
+    key: str | None = None
+    ref: str | None = None
+    size: tuple[int | None, int | None] = (None, None)
+    made: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The URIs of a page, best first, and the cursor of the next one, None at the end."""
+
+    uris: tuple[str, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question put to one state of the index."""
+
+    searcher: tantivy.Searcher
+    schema: tantivy.Schema
+    words: tuple[str, ...]
+    modes: str
+    filters: Filters
+    digest: str
+    start: tuple[int, int] | None
+    """Level and rank of the last record of the page before."""
+
+    def page(self, limit: int) -> Page:
+        """So many records after the cursor's place."""
+        found: list[tuple[int, int, tantivy.DocAddress]] = []
+        first, bound = self.start or (0, None)
+        for number, level in enumerate(self._levels()):
+            if number < first:
+                continue
+            query = self._within(level, bound if number == first else None)
+            hits = self.searcher.search(
+                query, limit=limit + 1 - len(found), count=False, order_by_field="rank", order=_DESC
+            ).hits
+            found += [(number, rank, address) for rank, address in hits]
+            if len(found) > limit:
+                break
+        uris = tuple(self.searcher.doc(address)["uri"][0] for _, _, address in found[:limit])
+        if len(found) <= limit:
+            return Page(uris=uris, cursor=None)
+        number, rank, _ = found[limit - 1]
+        return Page(uris=uris, cursor=f"1.{self.digest}.{self.modes}.{number}.{rank:x}")
+
+    def count(self) -> int:
+        """How many records there are in all."""
+        found = self.searcher.search(self._within([(_MUST, self._broadest())], None), limit=1, count=True)
+        return int(found.count)
+
+    def facets(self, wanted: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Tantivy's aggregations over all of them."""
+        found: dict[str, Any] = self.searcher.aggregate(self._within([(_MUST, self._broadest())], None), wanted)
+        return found
+
+    # --- levels ----------------------------------------------------------------------------------------------------
+
+    def _levels(self) -> Iterator[_Level]:
+        """The levels, disjoint, the best first."""
+        if not self.words:
+            yield [(_MUST, tantivy.Query.all_query())]
+            return
+        anywhere = self._all(lambda word, _: self._term("words", word))
+        if _LOOSE not in self.modes:
+            yield from self._exact_levels(anywhere)
+        if set(self.modes) != {_EXACT}:
+            # What the exact levels had is not to come again; where there were none, nothing was had.
+            known = [] if _LOOSE in self.modes else [(_NOT, anywhere)]
+            name = self._all(lambda word, mode: self._meant(("name",), word, mode))
+            either = self._all(lambda word, mode: self._meant(("name", "tag_words"), word, mode))
+            yield [(_MUST, name), *known]
+            yield [(_MUST, either), (_NOT, name), *known]
+            yield [(_MUST, self._broadest()), (_NOT, either), *known]
+
+    def _exact_levels(self, anywhere: tantivy.Query) -> Iterator[_Level]:
+        whole = self._term("whole", " ".join(self.words))
+        in_name = [self._term("name", word) for word in self.words]
+        in_tags = [self._term("tag_words", word) for word in self.words]
+        name = _all(in_name)
+        either = _all([_any(pair) for pair in zip(in_name, in_tags, strict=True)])
+        yield [(_MUST, whole)]
+        yield [(_MUST, name), (_NOT, whole)]
+        yield [(_MUST, either), (_NOT, name)]
+        if len(self.words) > 1:
+            yield [(_MUST, anywhere), (_MUST, _any(in_name)), (_NOT, either)]
+            yield [(_MUST, anywhere), (_MUST, _any(in_tags)), (_NOT, _any(in_name)), (_NOT, either)]
+        yield [(_MUST, anywhere), (_NOT, _any(in_name)), (_NOT, _any(in_tags))]
+
+    def _broadest(self) -> tantivy.Query:
+        """All that matches."""
+        if not self.words:
+            return tantivy.Query.all_query()
+        return self._all(lambda word, mode: self._meant(("words", "name", "tag_words"), word, mode))
+
+    def _all(self, clause: Callable[[str, str], tantivy.Query]) -> tantivy.Query:
+        return _all([clause(word, mode) for word, mode in zip(self.words, self.modes, strict=True)])
+
+    def _meant(self, fields: Sequence[str], word: str, mode: str) -> tantivy.Query:
+        """The word in one of the fields, as it is to be read. Only in names and tags may letters be wrong."""
+        if mode == _EXACT:
+            return _any([self._term(field, word) for field in (("words",) if "words" in fields else fields)])
+        slips = next(allowed for letters, allowed in _SLIPS if len(word) >= letters) if mode == _LOOSE else 0
+        fuzzy = tantivy.Query.fuzzy_term_query
+        clauses = [fuzzy(self.schema, field, word, distance=0, prefix=True) for field in fields]
+        if slips:
+            clauses += [fuzzy(self.schema, field, word, distance=slips) for field in fields if field != "words"]
+        return _any(clauses)
+
+    # --- filters ---------------------------------------------------------------------------------------------------
+
+    def _within(self, level: _Level, bound: int | None) -> tantivy.Query:
+        clauses = [*level, *((_MUST, clause) for clause in self._filters())]
+        if bound is not None:
+            clauses.append((_MUST, self._range("rank", None, bound - 1)))
+        if len(clauses) == 1:
+            return clauses[0][1]
+        return tantivy.Query.boolean_query(clauses)
+
+    def _filters(self) -> Iterator[tantivy.Query]:
+        filters = self.filters
+        if filters.kinds:
+            yield _any([self._term("kind", kind) for kind in filters.kinds])
+        for tag in filters.tags:
+            yield self._term("tag", tag)
+        if filters.licence is not None:
+            yield self._term("licence_folded", folded(filters.licence.strip()))
+        for field in ("did", "schema", "dtype", "state", "source", "target", "key", "ref"):
+            value = getattr(filters, field)
+            if value is not None:
+                yield self._term(field, value)
+        if filters.size != (None, None):
+            yield self._range("size", *filters.size)
+        if filters.made != (None, None):
+            first, last = filters.made
+            lower = None if first is None else first << RANK_BITS
+            yield self._range("rank", lower, None if last is None else (last + 1 << RANK_BITS) - 1)
+
+    def _term(self, field: str, value: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self.schema, field, value, "basic")
+
+    def _range(self, field: str, lower: int | None, upper: int | None) -> tantivy.Query:
+        if upper is not None and upper < (lower or 0):
+            return tantivy.Query.empty_query()
+        return tantivy.Query.range_query(self.schema, field, _UNSIGNED, lower or 0, upper)
+
+
+def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) -> Asked:
+    """A question. ``text`` is words, each of which must be there; ``word*`` stands for all that begin so.
+
+    Raises :class:`~catalog.errors.InvalidSyntax` for a cursor that isn't one of this question.
+    """
+    searcher = index.searcher()
+    words, wished = _read(text)
+    digest = hashlib.sha256(repr((words, wished, astuple(filters))).encode()).hexdigest()[:12]
+    start = None
+    if cursor is None:
+        modes = "".join(
+            mode if mode == _PREFIX or searcher.doc_freq("words", word) else _LOOSE
+            for word, mode in zip(words, wished, strict=True)
+        )
+    else:
+        modes, start = _place(cursor, digest, wished)
+    return Asked(
+        searcher=searcher,
+        schema=index.schema,
+        words=words,
+        modes=modes,
+        filters=filters,
+        digest=digest,
+        start=start,
+    )
+
+
+def _read(text: str) -> tuple[tuple[str, ...], str]:
+    """The words of a question, each once, and which of them are prefixes."""
+    found: dict[str, str] = {}
+    for chunk in text.split():
+        cut = in_order(chunk)
+        for at, word in enumerate(cut):
+            last = at == len(cut) - 1 and chunk.endswith("*")
+            found.setdefault(word, _PREFIX if last else _EXACT)
+    some = [*found.items()][:MOST_WORDS]
+    return tuple(word for word, _ in some), "".join(mode for _, mode in some)
+
+
+def _place(cursor: str, digest: str, wished: str) -> tuple[str, tuple[int, int]]:
+    match = _CURSOR.fullmatch(cursor)
+    hint = "ask anew without a cursor"
+    if match is None:
+        raise InvalidSyntax("this is not a cursor of ours", where="cursor", hint=hint)
+    modes = match[2]
+    prefixes = [[letter == _PREFIX for letter in each] for each in (modes, wished)]
+    kept = prefixes[0] == prefixes[1]
+    if match[1] != digest or not kept:
+        raise InvalidSyntax("this is the cursor of another question", where="cursor", hint=hint)
+    rank = int(match[4], 16)
+    if not 0 < rank < 2**64:
+        raise InvalidSyntax("this is not a cursor of ours", where="cursor", hint=hint)
+    return modes, (int(match[3]), rank)
+
+
+def _all(clauses: Sequence[tantivy.Query]) -> tantivy.Query:
+    return clauses[0] if len(clauses) == 1 else tantivy.Query.boolean_query([(_MUST, each) for each in clauses])
+
+
+def _any(clauses: Sequence[tantivy.Query]) -> tantivy.Query:
+    return clauses[0] if len(clauses) == 1 else tantivy.Query.boolean_query([(_SHOULD, each) for each in clauses])

@@ -1,0 +1,81 @@
+"""Facets: how many of the records found have which tag, licence, publisher and so on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.appview.documents import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.store.reading import Reader
+
+__all__ = ["FACETS", "SIZES", "facet_request", "facets_of"]
+
+FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")
+SIZES: Final = (0, 10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)
+"""Where each bucket of sizes begins, in bytes; the last one is open."""
+MOST_VALUES: Final = 20
+_FIELDS: Final = {"publisher": "did"}
+
+
+def facet_request(names: Sequence[str]) -> dict[str, Any]:
+    """What the engine is asked for."""
+    wanted: dict[str, Any] = {}
+    for name in names:
+        if name == "size":
+            ends = [*SIZES[1:], None]
+            ranges = [
+                {"from": start, **({} if end is None else {"to": end})} for start, end in zip(SIZES, ends, strict=True)
+            ]
+            wanted[name] = {"range": {"field": "size", "ranges": ranges}}
+        else:
+            wanted[name] = {"terms": {"field": _FIELDS.get(name, name), "size": MOST_VALUES}}
+    return wanted
+
+
+def facets_of(found: dict[str, Any], names: Sequence[str], reader: Reader) -> list[dict[str, Any]]:
+    """The facets as an answer has them, in the order asked for."""
+    return [_facet(name, found[name], reader) for name in names]
+
+
+def _facet(name: str, found: dict[str, Any], reader: Reader) -> dict[str, Any]:
+    if name == "size":
+        return {"name": name, "values": _sizes(found["buckets"]), "others": 0}
+    values: list[dict[str, Any]] = [
+        {"value": str(bucket["key"]), "count": int(bucket["doc_count"])} for bucket in found["buckets"]
+    ]
+    labels = _labels(name, [value["value"] for value in values], reader)
+    for value in values:
+        label = labels.get(value["value"])
+        if label is not None:
+            value["label"] = label
+    if name == "year":
+        values.sort(key=lambda value: value["value"], reverse=True)
+    return {"name": name, "values": values, "others": int(found.get("sum_other_doc_count") or 0)}
+
+
+def _sizes(buckets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # The engine adds a bucket below the first one, without "from".
+    counts = {int(bucket["from"]): int(bucket["doc_count"]) for bucket in buckets if "from" in bucket}
+    return [
+        {"value": str(start), "count": counts[start], "label": label}
+        for start, label in zip(SIZES, _SIZE_LABELS, strict=True)
+        if counts.get(start)
+    ]
+
+
+def _labels(name: str, values: list[str], reader: Reader) -> dict[str, str]:
+    if name == "publisher":
+        return reader.handles(values)
+    if name == "schema":
+        facts = {uri: facts_of(shown) for uri, shown in reader.shown(values).items()}
+        return {uri: f"{one.name} {one.version}" for uri, one in facts.items() if one is not None}
+    return {}
+
+
+_SIZE_LABELS: Final = (
+    "under 1 MB", "1 to 10 MB", "10 to 100 MB", "100 MB to 1 GB", "1 to 10 GB", "10 to 100 GB", "100 GB to 1 TB",
+    "1 TB and more",
+)  # fmt: skip

@@ -1,0 +1,136 @@
+"""The index: a directory of tantivy's, one writer and any number of readers, and the position of the store it shows.
+
+Every order that is given out hangs on nothing but the record and the question: not on how rare a word is, which
+changes with every record that comes. So a cursor is a place in an order, and means the same in every process, after a
+restart, and in an index that was built anew (:mod:`catalog.appview.asking`).
+
+*Tricky bits.*
+
+- The position is written after the commit that it speaks of. A crash between the two lets the same changes be read
+  again, which is no harm.
+- The directory's name has the format's number: processes of two versions don't tread on each other.
+- tantivy's lock on the writer is the process's, and goes with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from catalog.appview.engine import tantivy
+from catalog.errors import StoreError
+from catalog.store.reading import Position
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FORMAT", "Index", "State", "directory"]
+
+FORMAT: Final = 1
+"""Counted up whenever documents or fields change: the index is then built anew."""
+_POSITION: Final = "position.json"
+_WORDS: Final = "words"
+"""The name of our analyser: what stands between blanks."""
+_TEXTS: Final = ("name", "tag_words", "words")
+_KEYS: Final = ("uri", "stamp", "whole", "key", "licence_folded", "source", "target", "ref")
+_FACETS: Final = ("kind", "did", "tag", "licence", "schema", "dtype", "state", "year")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the index shows: the store's position, and a digest of what was to be shown."""
+
+    position: Position
+    configuration: str
+
+
+def directory(beside: Path) -> Path:
+    """Where the index of a store lies: beside it."""
+    return beside.with_name(f"{beside.name}.index") / f"v{FORMAT}"
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for name in _TEXTS:
+        builder.add_text_field(name, tokenizer_name=_WORDS, index_option="basic")
+    for name in _KEYS:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic", stored=name == "uri")
+    for name in _FACETS:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_unsigned_field("rank", indexed=True, fast=True)
+    builder.add_unsigned_field("size", fast=True)
+    return builder.build()
+
+
+class Index:
+    """An index directory as one process sees it; each call sees the newest commit. Threads may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it, or make an empty one. Raises :class:`StoreError`."""
+        self.folder = folder
+        self.schema = _schema()
+        self._lock = Lock()
+        self._meta = folder / "meta.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._index = tantivy.Index(self.schema, path=str(folder))
+        except (OSError, ValueError) as error:
+            hint = "delete it: it is built anew from the store"
+            raise StoreError(f"the index can't be opened: {error}", where=str(folder), hint=hint) from None
+        analyser = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+        self._index.register_tokenizer(_WORDS, analyser)
+        self._index.config_reader("manual", 0)
+        self._seen: tuple[int, int] | None = None
+
+    def searcher(self) -> tantivy.Searcher:
+        """Tantivy's searcher on the newest commit, whoever made it."""
+        generation = self.generation
+        if generation != self._seen:
+            with self._lock:
+                self._index.reload()
+                self._seen = generation
+        return self._index.searcher()
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """Another one after each commit."""
+        found = self._meta.stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def writer(self, *, heap: int, threads: int) -> tantivy.IndexWriter:
+        """Tantivy's writer. Raises :class:`StoreError` when another process has it."""
+        try:
+            return self._index.writer(heap, threads)
+        except ValueError as error:
+            hint = "one process writes an index; the others only read it"
+            raise StoreError(f"the index can't be written: {error}", where=str(self.folder), hint=hint) from None
+
+    def state(self) -> State | None:
+        """What it shows; None while it wasn't built yet."""
+        try:
+            found = json.loads((self.folder / _POSITION).read_bytes())
+            position = Position(store=str(found["store"]), number=int(found["number"]))
+            return State(position=position, configuration=str(found["configuration"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # half of a file is none: it is built anew
+
+    def put_state(self, state: State) -> None:
+        """Note what it shows. Raises :class:`StoreError`."""
+        text = json.dumps(
+            {"store": state.position.store, "number": state.position.number, "configuration": state.configuration}
+        )
+        fresh = self.folder / f"{_POSITION}.{os.getpid()}"
+        try:
+            fresh.write_text(text, encoding="ascii")
+            fresh.replace(self.folder / _POSITION)
+        except OSError as error:
+            raise StoreError(f"the index can't be written: {error}", where=str(self.folder)) from None
+
+    def forget_state(self) -> None:
+        """Note that it shows nothing that can be relied on."""
+        (self.folder / _POSITION).unlink(missing_ok=True)

@@ -1,0 +1,239 @@
+"""Keeps the index at the store: builds it, follows the changes, looks now and then whether the two still agree.
+
+::
+
+    no state, another store, too far behind ─▶ rebuild      everything, in one commit: readers see the old until then
+    changes after the index's position      ─▶ catch up     a batch a commit
+    sources or denied accounts changed      ─▶ check        which differences there are, and mends them
+
+*Tricky bits.*
+
+- A record is taken out and, when it is visible, put in again: doing that twice is no harm.
+- No two records may have one rank (:mod:`catalog.appview.asking`): where a rank is taken, the next lower one is.
+- A dataset has its schema's name and dtypes; when the schema changes, its datasets are done again.
+- A commit is what makes changes visible, and takes ten milliseconds or so: changes are gathered for a moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from catalog.appview.documents import document, facts_of, stamp
+from catalog.appview.engine import tantivy
+from catalog.appview.index import State
+from catalog.records import SCHEMA
+from catalog.store.reading import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from threading import Event
+    from types import TracebackType
+
+    from catalog.appview.documents import SchemaFacts
+    from catalog.appview.index import Index
+    from catalog.store.reading import Reader, Shown
+
+__all__ = ["Drift", "Indexer"]
+
+GATHER_SECONDS: Final = 0.2
+"""Changes that come within this time share a commit."""
+LOOK_SECONDS: Final = 0.05
+"""How often the store is asked whether something was committed; that takes microseconds."""
+CHECK_SECONDS: Final = 900.0
+"""How often index and store are compared in full: a second or two of one core at 200,000 records."""
+_BATCH: Final = 2000
+_BUILD_HEAP: Final = 200_000_000
+_HEAP: Final = 50_000_000
+_FACTS_KEPT: Final = 50_000
+_PROGRESS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How index and store differed: records that the index lacked, and ones that it had too many."""
+
+    missing: int = 0
+    surplus: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.surplus)
+
+
+class Indexer:
+    """The one writer of an index; a context manager. Every method may raise :class:`~catalog.errors.StoreError`."""
+
+    def __init__(self, index: Index, reader: Reader) -> None:
+        """Raises :class:`~catalog.errors.StoreError` when another process writes this index."""
+        self._index = index
+        self._reader = reader
+        self._writer = index.writer(heap=_HEAP, threads=1)
+        self._facts: dict[str, SchemaFacts | None] = {}
+        self._ranks: dict[int, str] = {}
+        """The ranks of this batch."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process write. What wasn't committed is lost, and done again by the next one."""
+        if self._writer is not None:
+            self._writer.rollback()
+            self._writer.wait_merging_threads()
+            self._writer = None
+
+    # --- following -------------------------------------------------------------------------------------------------
+
+    def follow(self, stop: Event, *, progress: Callable[[str], object] | None = None) -> None:
+        """Keep the index at the store until ``stop``."""
+        self.catch_up(progress=progress)
+        seen, checked = self._reader.commits(), time.monotonic()
+        while not stop.wait(LOOK_SECONDS):
+            commits = self._reader.commits()
+            if commits != seen:
+                seen = commits
+                begun = time.monotonic()
+                self.catch_up()
+                stop.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
+            if time.monotonic() - checked > CHECK_SECONDS:
+                self.check()
+                checked = time.monotonic()
+
+    def catch_up(self, *, progress: Callable[[str], object] | None = None) -> int:
+        """Bring the index to where the store is; how many records were looked at. Builds it where that must be."""
+        state = self._index.state()
+        here = self._reader.position()
+        if state is None or state.position.store != here.store or state.position.number > here.number:
+            return self.rebuild(progress=progress)
+        done = 0
+        number = state.position.number
+        while number < here.number:
+            changes = self._reader.changes(number, most=_BATCH)
+            if changes is None:
+                return self.rebuild(progress=progress)
+            if not changes:
+                number = here.number
+                break
+            number = changes[-1][0]
+            done += self._redo(what for _, what in changes)
+            self._commit(State(position=Position(store=here.store, number=number), configuration=state.configuration))
+        if self._configuration() != state.configuration:
+            self.check()
+        return done
+
+    def rebuild(self, *, progress: Callable[[str], object] | None = None) -> int:
+        """Build it anew from the store; how many records it has. Readers see the old one until it is done."""
+        say = progress or (lambda _text: None)
+        configuration, here = self._configuration(), self._reader.position()
+        self.close()
+        self._index.forget_state()
+        self._writer = self._index.writer(heap=_BUILD_HEAP, threads=1)
+        self._writer.delete_all_documents()
+        self._facts.clear()
+        taken: set[int] = set()
+        count = 0
+        for shown in self._reader.everything():
+            found = document(shown, self._schema)
+            if found is None:
+                continue
+            while found["rank"] in taken:
+                found["rank"] -= 1
+            taken.add(found["rank"])
+            self._writer.add_json(json.dumps(found))
+            count += 1
+            if count % _PROGRESS == 0:
+                say(f"{count:,} records indexed")
+        # What was committed to the store since `here` is in the changes, or was read already, or both.
+        self._commit(State(position=here, configuration=configuration))
+        self.close()
+        self._writer = self._index.writer(heap=_HEAP, threads=1)
+        return count
+
+    def check(self) -> Drift:
+        """Compare index and store in full, and mend what differs. Best when nothing is behind."""
+        here, configuration = self._reader.position(), self._configuration()
+        wanted = {stamp(trace): trace.uri for trace in self._reader.traces()}
+        searcher = self._index.searcher()
+        held = dict(searcher.terms_with_prefix("stamp", "", tantivy.Query.all_query()))
+        surplus = [found for found in held if found not in wanted]
+        for found in surplus:
+            self._writer.delete_documents_by_term("stamp", found)
+        missing = self._redo(uri for found, uri in wanted.items() if found not in held)
+        doubled = self._redo(wanted[found] for found, times in held.items() if times > 1 and found in wanted)
+        self._commit(State(position=here, configuration=configuration))
+        return Drift(missing=missing, surplus=len(surplus) + doubled)
+
+    # --- records ---------------------------------------------------------------------------------------------------
+
+    def _redo(self, changed: Iterable[str]) -> int:
+        """Do these records, and all of these accounts, anew; how many went in."""
+        uris = {*self._records(changed)}
+        for uri in uris:
+            self._facts.pop(uri, None)
+        for schema in [uri for uri in uris if f"/{SCHEMA}/" in uri]:
+            uris.update(self._referring(schema))
+        done = 0
+        wanted = sorted(uris)
+        for start in range(0, len(wanted), _BATCH):
+            some = wanted[start : start + _BATCH]
+            shown = self._reader.shown(some)
+            for uri in some:
+                self._writer.delete_documents_by_term("uri", uri)
+                done += uri in shown and self._add(shown[uri])
+        return done
+
+    def _records(self, changed: Iterable[str]) -> Iterator[str]:
+        for what in changed:
+            if what.startswith("did:"):
+                yield from self._reader.uris_of(what)
+            else:
+                yield what
+
+    def _referring(self, schema: str) -> Iterator[str]:
+        """The records in the index that have something of this schema."""
+        searcher = self._index.searcher()
+        for field in ("schema", "source", "target"):
+            query = tantivy.Query.term_query(self._index.schema, field, schema, "basic")
+            for _, address in searcher.search(query, limit=max(1, searcher.num_docs), count=False).hits:
+                yield searcher.doc(address)["uri"][0]
+
+    def _add(self, shown: Shown) -> bool:
+        found = document(shown, self._schema)
+        if found is None:
+            return False
+        while self._is_taken(found["rank"], shown.uri):
+            found["rank"] -= 1
+        self._ranks[found["rank"]] = shown.uri
+        self._writer.add_json(json.dumps(found))
+        return True
+
+    def _is_taken(self, rank: int, uri: str) -> bool:
+        if rank in self._ranks:
+            return self._ranks[rank] != uri
+        searcher = self._index.searcher()
+        query = tantivy.Query.term_query(self._index.schema, "rank", rank, "basic")
+        hits = searcher.search(query, limit=2, count=False).hits
+        return any(searcher.doc(address)["uri"][0] != uri for _, address in hits)
+
+    def _schema(self, uri: str) -> SchemaFacts | None:
+        if uri not in self._facts:
+            if len(self._facts) >= _FACTS_KEPT:
+                self._facts.clear()
+            self._facts[uri] = facts_of(self._reader.shown([uri]).get(uri))
+        return self._facts[uri]
+
+    def _commit(self, state: State) -> None:
+        self._writer.commit()
+        self._ranks.clear()
+        self._index.put_state(state)
+
+    def _configuration(self) -> str:
+        return hashlib.sha256(json.dumps(self._reader.configuration()).encode()).hexdigest()[:16]

@@ -1,0 +1,442 @@
+"""The queries, without HTTP: parameters that were checked in, plain JSON out.
+
+Every answer is a ``dict`` that can be dumped as it is; a query about one thing gives None where there is no such thing.
+
+An *item* is a record's own fields without ``$type``, and beside them (over them, should a record have such fields)::
+
+    uri, cid, did       of the record
+    handle              of its account, where it is known and points back
+    verified            proven against the account's signed commit
+    draft               true for a draft; else absent
+    indexedAt           when this state of it was first seen
+
+A *hit* has the same beside ``kind`` (dataset, schema, lens, label or verification) and ``record``, the record as it
+is. Cursors are opaque; one of another question raises :class:`~catalog.errors.InvalidSyntax` with ``where="cursor"``.
+
+*Tricky bits.*
+
+- What is shown comes from the store at the moment of the question: a record that was deleted, or whose account was
+  denied or taken down, is gone at once, even while the index still has it.
+- Accounts may be given by DID or handle everywhere, also in URIs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from catalog.appview.asking import Filters, ask
+from catalog.appview.documents import KINDS, SEARCHED, facts_of
+from catalog.appview.facets import FACETS, facet_request, facets_of
+from catalog.appview.lensnet import LensNetwork
+from catalog.appview.suggesting import suggestions
+from catalog.errors import InvalidSyntax
+from catalog.records import DATASET, LENS, SCHEMA
+from catalog.syntax import Datetime
+from catalog.syntax.semver import semver_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from catalog.appview.asking import Asked
+    from catalog.appview.index import Index
+    from catalog.appview.lensnet import Edge
+    from catalog.store.reading import Reader, Shown
+
+__all__ = ["FACETS", "Answer", "Queries"]
+
+Answer: TypeAlias = dict[str, Any]
+_STATISTICS_SECONDS: Final = 2.0
+_MOST_NAMESAKES: Final = 1000
+"""Versions of a schema, or labels of a name, that are looked through for the newest."""
+
+
+class Queries:
+    """All queries over one store and its index. Threads may share it.
+
+    Every method may raise :class:`~catalog.errors.StoreError`; those with a ``cursor``
+    :class:`~catalog.errors.InvalidSyntax`, too.
+    """
+
+    def __init__(self, index: Index, reader: Reader) -> None:
+        self._index = index
+        self._reader = reader
+        self._lenses = LensNetwork(index, reader)
+        self._statistics: tuple[float, Answer] | None = None
+
+    # --- what existing clients call --------------------------------------------------------------------------------
+
+    def resolve_schema(self, *, handle: str, schema_id: str, version: str | None = None) -> Answer | None:
+        """``resolveSchema``: ``{uri, cid, record}``, the newest version by semver where none is named.
+
+        ``schema_id`` is a schema's name, its record key, or what its key has before ``@`` or ``:``.
+        """
+        found = self._of(handle, Filters(kinds=("schema",), key=schema_id))
+        if version is not None:
+            found = [shown for shown in found if _field(shown, "version") == version]
+        newest = max(found, key=lambda shown: semver_key(_field(shown, "version") or ""), default=None)
+        if newest is None:
+            return None
+        return {"uri": newest.uri, "cid": newest.cid, "record": newest.value}
+
+    def resolve_label(self, *, handle: str, name: str, version: str | None = None) -> Answer | None:
+        """``resolveLabel``: ``{uri, cid, label}``: URI and CID of the dataset, and the label as an item.
+
+        Without ``version`` the newest by semver; of equal ones the newest by date. A label whose dataset is gone
+        resolves to nothing.
+        """
+        labels = [
+            label
+            for label in self._of(handle, Filters(kinds=("label",), key=name))
+            if _field(label, "name") == name and version in (None, _field(label, "version"))
+        ]
+        # Newest first already, and sorting keeps that among equals.
+        labels.sort(key=lambda label: semver_key(_field(label, "version") or ""), reverse=True)
+        datasets = self._reader.shown([_field(label, "datasetUri") or "" for label in labels])
+        for label in labels:
+            dataset = datasets.get(_field(label, "datasetUri") or "")
+            if dataset is not None:
+                return {"uri": dataset.uri, "cid": dataset.cid, "label": _item(label)}
+        return None
+
+    def get_entry(self, uri: str) -> Answer | None:
+        """``getEntry``: ``{entry: item}``."""
+        found = self._one(uri, DATASET)
+        return None if found is None else {"entry": _item(found)}
+
+    def get_schema(self, uri: str) -> Answer | None:
+        """``getSchema``: the item itself."""
+        found = self._one(uri, SCHEMA)
+        return None if found is None else _item(found)
+
+    def get_entries(self, uris: Sequence[str]) -> Answer:
+        """``getEntries``: ``{entries: [item]}``, in the order asked for, without those that there are not."""
+        wanted = [*dict.fromkeys(self._by_did(uri) for uri in uris)]
+        found = self._reader.shown(wanted)
+        return {"entries": [_item(found[uri]) for uri in wanted if uri in found and found[uri].collection == DATASET]}
+
+    def list_entries(self, *, repo: str | None = None, limit: int = 50, cursor: str | None = None) -> Answer:
+        """``listEntries``: ``{entries: [item], cursor?}``, newest first."""
+        return self._listed("entries", Filters(kinds=("dataset",)), repo, limit, cursor)
+
+    def list_schemas(self, *, repo: str | None = None, limit: int = 50, cursor: str | None = None) -> Answer:
+        """``listSchemas``: ``{schemas: [item], cursor?}``, newest first."""
+        return self._listed("schemas", Filters(kinds=("schema",)), repo, limit, cursor)
+
+    def list_lenses(
+        self,
+        *,
+        repo: str | None = None,
+        source_schema: str | None = None,
+        target_schema: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Answer:
+        """``listLenses``: ``{lenses: [item], cursor?}``, newest first."""
+        filters = Filters(kinds=("lens",), source=self._maybe(source_schema), target=self._maybe(target_schema))
+        return self._listed("lenses", filters, repo, limit, cursor)
+
+    def search_datasets(
+        self,
+        *,
+        q: str,
+        tags: Sequence[str] = (),
+        schema_ref: str | None = None,
+        repo: str | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Answer:
+        """``searchDatasets``: ``{entries: [item], cursor?}``, best first. An empty ``q`` finds all, newest first."""
+        filters = Filters(kinds=("dataset",), tags=tuple(sorted(set(tags))), schema=self._maybe(schema_ref))
+        return self._listed("entries", filters, repo, limit, cursor, text=q)
+
+    def search_lenses(
+        self,
+        *,
+        source_schema: str | None = None,
+        target_schema: str | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Answer:
+        """``searchLenses``: ``{lenses: [item], cursor?}``, newest first."""
+        return self.list_lenses(source_schema=source_schema, target_schema=target_schema, limit=limit, cursor=cursor)
+
+    # --- ours: search ----------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        *,
+        q: str = "",
+        filters: Filters | None = None,
+        publisher: str | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
+        facets: Sequence[str] = (),
+    ) -> Answer:
+        """``search``: schemas, datasets and lenses together, best first::
+
+            {hits: [hit], total, cursor?, facets?: [{name, values: [{value, count, label?}], others}]}
+
+        ``facets`` names those wanted, of :data:`FACETS`; each has its most frequent values, and in ``others`` how
+        many records have other ones. ``label`` is what to show where the value is a DID, a schema's URI or a size in
+        bytes. ``filters.kinds`` may name kinds that a search without it leaves out; ``publisher`` is a DID or handle.
+        """
+        asked_for = filters or Filters()
+        wanted = replace(
+            asked_for,
+            kinds=asked_for.kinds or SEARCHED,
+            tags=tuple(sorted(set(asked_for.tags))),
+            schema=self._maybe(asked_for.schema),
+        )
+        if publisher is not None:
+            did = self._did(publisher)
+            if did is None:
+                return {"hits": [], "total": 0}
+            wanted = replace(wanted, did=did)
+        found, following, asked = self._found(q, wanted, limit, cursor)
+        answer: Answer = {"hits": [_hit(shown) for shown in found], "total": asked.count()}
+        if following is not None:
+            answer["cursor"] = following
+        if facets:
+            answer["facets"] = facets_of(asked.facets(facet_request(facets)), facets, self._reader)
+        return answer
+
+    def suggest(self, *, q: str, limit: int = 10) -> Answer:
+        """``suggest``: ``{suggestions: [{text, kind, uri?}]}``, for a box that is being typed into.
+
+        Names that begin with ``q``, tags that do, names with words that do; when there is none of all these, names that
+        ``q`` may have been meant to be. ``kind`` is dataset, schema, lens (then with ``uri``) or tag.
+        """
+        return {"suggestions": suggestions(self._index, self._reader, q, limit)}
+
+    # --- ours: labels, lenses, history -----------------------------------------------------------------------------
+
+    def list_labels(
+        self,
+        *,
+        repo: str | None = None,
+        dataset: str | None = None,
+        name: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Answer:
+        """``listLabels``: ``{labels: [item], cursor?}``, newest first."""
+        filters = Filters(kinds=("label",), ref=self._maybe(dataset), key=name)
+        return self._listed("labels", filters, repo, limit, cursor)
+
+    def get_lens(self, uri: str) -> Answer | None:
+        """``getLens``: ``{lens: item, vouched, source?, target?}``.
+
+        ``vouched``: somebody verified it as it stands now. ``source`` and ``target`` are ``{uri, name, version}`` of
+        its schemas, where there are such.
+        """
+        found = self._one(uri, LENS)
+        if found is None:
+            return None
+        answer: Answer = {"lens": _item(found), "vouched": self._lenses.vouched(found.uri)}
+        ends = {"source": _field(found, "sourceSchema") or "", "target": _field(found, "targetSchema") or ""}
+        schemas = self._reader.shown([*ends.values()])
+        for end, schema in ends.items():
+            facts = facts_of(schemas.get(schema))
+            if facts is not None:
+                answer[end] = {"uri": schema, "name": facts.name, "version": facts.version}
+        return answer
+
+    def list_verifications(self, lens: str, *, limit: int = 50, cursor: str | None = None) -> Answer | None:
+        """``listVerifications``: ``{verifications: [item with current], cursor?}``, newest first.
+
+        ``current``: it speaks of the lens's record as it stands now.
+        """
+        found = self._one(lens, LENS)
+        if found is None:
+            return None
+        answer = self._listed("verifications", Filters(kinds=("verification",), ref=found.uri), None, limit, cursor)
+        for item in answer["verifications"]:
+            item["current"] = item.get("lensCommit") == found.cid
+        return answer
+
+    def lens_paths(self, *, source: str, target: str, steps: int = 4, limit: int = 10) -> Answer:
+        """``getLensPaths``: ``{paths: [{steps: [{uri, cid, name, source, target, vouched}], vouched}]}``, best first.
+
+        Each path leads from ``source`` to ``target`` through at most so many lenses; a path is vouched for when each of
+        its lenses is.
+        """
+        found, vouched = self._lenses.paths(self._by_did(source), self._by_did(target), steps=steps, most=limit)
+        return {
+            "paths": [
+                {
+                    "steps": [_step(edge, vouched=edge.uri in vouched) for edge in path],
+                    "vouched": all(edge.uri in vouched for edge in path),
+                }
+                for path in found
+            ]
+        }
+
+    def history(self, uri: str, *, limit: int = 20, cursor: str | None = None) -> Answer | None:
+        """``getHistory``: ``{uri, versions: [{cid, rev?, seenAt, record}], cursor?}``, newest first."""
+        address = self._by_did(uri)
+        versions = self._reader.versions(address)
+        if not versions:
+            return None
+        start = _history_place(cursor, len(versions))
+        answer: Answer = {
+            "uri": address,
+            "versions": [
+                {
+                    "cid": str(version.cid),
+                    "seenAt": _moment(version.seen),
+                    "record": version.value,
+                    **({} if version.rev is None else {"rev": version.rev}),
+                }
+                for version in versions[start : start + limit]
+            ],
+        }
+        if start + limit < len(versions):
+            answer["cursor"] = str(len(versions) - start - limit)
+        return answer
+
+    def statistics(self) -> Answer:
+        """``getStatistics``: how much there is, and how fresh.
+
+        ``{datasets, schemas, lenses, labels, verifications, publishers, bytes, newest?, indexed, behind}``: ``bytes``
+        as datasets say of themselves, ``newest`` the date of the newest record, ``indexed`` whether the index is
+        built, ``behind`` how many changes of the store it has yet to take in. At most two seconds old.
+        """
+        held = self._statistics
+        if held is None or time.monotonic() - held[0] > _STATISTICS_SECONDS:
+            held = self._statistics = time.monotonic(), self._count()
+        return held[1]
+
+    @property
+    def behind(self) -> int | None:
+        """How many changes of the store the index has yet to take in; None while it isn't built."""
+        state, here = self._index.state(), self._reader.position()
+        if state is None or state.position.store != here.store:
+            return None
+        return max(0, here.number - state.position.number)
+
+    # --- how -------------------------------------------------------------------------------------------------------
+
+    def _found(
+        self, text: str, filters: Filters, limit: int, cursor: str | None
+    ) -> tuple[list[Shown], str | None, Asked]:
+        """A page of visible records. Not an empty one while there are more: for many clients that is the end."""
+        while True:
+            asked = ask(self._index, text, filters, cursor)
+            page = asked.page(limit)
+            shown = self._reader.shown(page.uris)
+            found = [shown[uri] for uri in page.uris if uri in shown]
+            cursor = page.cursor
+            if found or cursor is None:
+                return found, cursor, asked
+
+    def _listed(
+        self, name: str, filters: Filters, repo: str | None, limit: int, cursor: str | None, *, text: str = ""
+    ) -> Answer:
+        if repo is not None:
+            did = self._did(repo)
+            if did is None:
+                return {name: []}
+            filters = replace(filters, did=did)
+        found, following, _ = self._found(text, filters, limit, cursor)
+        answer: Answer = {name: [_item(shown) for shown in found]}
+        if following is not None:
+            answer["cursor"] = following
+        return answer
+
+    def _of(self, account: str, filters: Filters) -> list[Shown]:
+        did = self._did(account)
+        return [] if did is None else self._found("", replace(filters, did=did), _MOST_NAMESAKES, None)[0]
+
+    def _one(self, uri: str, collection: str) -> Shown | None:
+        address = self._by_did(uri)
+        found = self._reader.shown([address]).get(address)
+        return found if found is not None and found.collection == collection else None
+
+    def _did(self, account: str) -> str | None:
+        return account if account.startswith("did:") else self._reader.did_of(account.removeprefix("@"))
+
+    def _by_did(self, uri: str) -> str:
+        """The same address with the account's DID, where we know it by its handle."""
+        scheme, _, rest = uri.partition("://")
+        account, slash, path = rest.partition("/")
+        did = self._did(account)
+        return uri if did is None else f"{scheme}://{did}{slash}{path}"
+
+    def _maybe(self, uri: str | None) -> str | None:
+        return None if uri is None else self._by_did(uri)
+
+    def _count(self) -> Answer:
+        asked = ask(self._index, "", Filters())
+        found = asked.facets({"kind": {"terms": {"field": "kind"}}, "bytes": {"sum": {"field": "size"}}})
+        counts = {bucket["key"]: int(bucket["doc_count"]) for bucket in found["kind"]["buckets"]}
+        names = {"dataset": "datasets", "schema": "schemas", "lens": "lenses", "label": "labels"}
+        names["verification"] = "verifications"
+        answer: Answer = {name: counts.get(kind, 0) for kind, name in names.items()}
+        answer["publishers"] = self._reader.publishers()
+        answer["bytes"] = int(found["bytes"]["value"] or 0)
+        newest, _, _ = self._found("", Filters(), 1, None)
+        if newest:
+            answer["newest"] = _moment(newest[0].updated)
+        behind = self.behind
+        answer["indexed"], answer["behind"] = behind is not None, behind or 0
+        return answer
+
+
+def _item(shown: Shown) -> Answer:
+    value = shown.value
+    record = {key: part for key, part in value.items() if key != "$type"} if isinstance(value, dict) else {}
+    for key in ("handle", "draft"):
+        record.pop(key, None)  # they are said below, or not at all
+    return {**record, **_about(shown)}
+
+
+def _hit(shown: Shown) -> Answer:
+    return {"kind": KINDS[shown.collection], **_about(shown), "record": shown.value}
+
+
+def _about(shown: Shown) -> Answer:
+    about: Answer = {
+        "uri": shown.uri,
+        "cid": shown.cid,
+        "did": shown.did,
+        "verified": shown.verified,
+        "indexedAt": _moment(shown.updated),
+    }
+    if shown.handle is not None:
+        about["handle"] = shown.handle
+    if shown.draft:
+        about["draft"] = True
+    return about
+
+
+def _step(edge: Edge, *, vouched: bool) -> Answer:
+    return {
+        "uri": edge.uri,
+        "cid": edge.cid,
+        "name": edge.name,
+        "source": edge.source,
+        "target": edge.target,
+        "vouched": vouched,
+    }
+
+
+def _field(shown: Shown, name: str) -> str | None:
+    value = shown.value
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _history_place(cursor: str | None, total: int) -> int:
+    """Where a page begins. The cursor counts from the oldest, which stays it when newer ones come."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10 and 0 < int(cursor) <= total):
+        raise InvalidSyntax("this is not a cursor of this history", where="cursor", hint="ask anew without a cursor")
+    return total - int(cursor)
+
+
+def _moment(moment: datetime) -> str:
+    return str(Datetime.of(moment))

@@ -1,0 +1,73 @@
+"""What may be meant by the first letters of something: names, tags, and names a slip away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.appview.asking import Filters, ask
+from catalog.appview.documents import KINDS, SEARCHED
+from catalog.appview.engine import tantivy
+from catalog.appview.words import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.appview.index import Index
+    from catalog.store.reading import Reader
+
+__all__ = ["suggestions"]
+
+_SPARE: Final = 4
+"""Times as many are looked at as are wanted: names repeat."""
+
+
+def suggestions(index: Index, reader: Reader, text: str, limit: int) -> list[dict[str, Any]]:
+    """At most so many, the likeliest first; none for a text without words."""
+    typed = " ".join(in_order(text))
+    if not typed:
+        return []
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in _candidates(index, reader, text, typed, limit):
+        found.setdefault((one["kind"], one["text"].casefold()), one)
+        if len(found) == limit:
+            break
+    return [*found.values()]
+
+
+def _candidates(index: Index, reader: Reader, text: str, typed: str, limit: int) -> Iterator[dict[str, Any]]:
+    searcher = index.searcher()
+    fuzzy = tantivy.Query.fuzzy_term_query
+    begun = fuzzy(index.schema, "whole", typed, distance=0, prefix=True)
+    yield from _named(reader, _newest(searcher, begun, limit * _SPARE))
+    yield from _tags(index, searcher, text, limit)
+    words = text.rstrip("*") + "*"
+    page = ask(index, words, Filters(kinds=SEARCHED)).page(limit * _SPARE)
+    yield from _named(reader, page.uris)
+    if not page.uris:
+        page = ask(index, text, Filters(kinds=SEARCHED)).page(limit * _SPARE)
+        yield from _named(reader, page.uris)
+
+
+def _newest(searcher: tantivy.Searcher, query: tantivy.Query, most: int) -> list[str]:
+    hits = searcher.search(query, limit=most, count=False, order_by_field="rank", order=tantivy.Order.Desc).hits
+    return [searcher.doc(address)["uri"][0] for _, address in hits]
+
+
+def _named(reader: Reader, uris: list[str] | tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    shown = reader.shown(uris)
+    for uri in uris:
+        value = shown[uri].value if uri in shown else None
+        name = value.get("name") if isinstance(value, dict) else None
+        if isinstance(name, str) and uri in shown:
+            yield {"text": name, "kind": KINDS[shown[uri].collection], "uri": uri}
+
+
+def _tags(index: Index, searcher: tantivy.Searcher, text: str, limit: int) -> Iterator[dict[str, Any]]:
+    """Tags that begin so and that something visible to the index still has."""
+    start = text.strip().rstrip("*")
+    if not start:
+        return
+    for tag, _ in searcher.terms_with_prefix("tag", start, None, limit):
+        query = tantivy.Query.term_query(index.schema, "tag", tag, "basic")
+        if searcher.search(query, limit=1, count=False).hits:
+            yield {"text": tag, "kind": "tag"}
