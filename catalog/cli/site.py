@@ -10,14 +10,14 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import JSON
+from catalog.cli.common import JSON, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from catalog.config import CatalogSettings
 
@@ -94,17 +94,94 @@ def _settings(config_file: Path) -> CatalogSettings:
 @click.command()
 @CONFIG
 @click.option("--no-crawl", is_flag=True, help="Build from the store as it is.")
-@click.option("--strict", is_flag=True, help="Let MkDocs treat its warnings as errors.")
+@click.option("--strict", is_flag=True, help="Let warnings be errors: MkDocs's, and sources that can't be read.")
 @click.option("--zensical", is_flag=True, help="Let Zensical render in MkDocs's place.")
-def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool) -> None:
-    """Crawl, then build the site with MkDocs.
+@click.option("--force", is_flag=True, help="Build even if nothing changed.")
+@click.option(
+    "--if-changed-since",
+    "since",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Build only if the site would differ from the one whose catalog/fingerprint.txt FILE is a copy of.",
+)
+def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, force: bool, since: Path | None) -> None:
+    """Crawl, then build the site with MkDocs. Where nothing changed since the last build, site/ stays as it is.
+
+    With --if-changed-since, $GITHUB_OUTPUT gets “built”, true where site/ is there to be deployed, and “fingerprint”,
+    to be kept in FILE once it is.
 
     Example: catalog build --no-crawl
     """
-    if zensical:
-        _zensical(config_file, no_crawl=no_crawl, strict=strict)
+    from catalog.site.unchanged import MARK, Fingerprint, site_folder, take_fingerprint
+
+    if zensical and strict:
+        raise click.UsageError("--strict is MkDocs's; Zensical has none that fits")
+    settings = _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
+    if not no_crawl:
+        _crawl_for(config_file, settings, strict=strict)
+    way = [word for word, wanted in (("zensical", zensical), ("strict", strict)) if wanted]
+    now = take_fingerprint(config_file, settings, way=way)
+    deployed = None if since is None else Fingerprint.read(since)
+    site = site_folder(config_file)
+    before = Fingerprint.read(site / MARK)
+    if now == deployed and not force:
+        say(f"nothing changed since {since} was written; nothing is built")
+    elif now == before and not force:
+        say(f"nothing changed since the last build; {site.name}/ is as it was")
+    else:
+        if before is not None and now != before:
+            say(f"changed since the last build: {', '.join(now.changed(before))}")
+        _build(config_file, zensical=zensical, strict=strict)
+        now.write(site)
+    if since is not None:
+        _tell_github(built=now != deployed or force, fingerprint=str(now))
+
+
+def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) -> None:
+    """Bring the store up to date before a build, where the settings want that."""
+    from catalog.cli.progress import Progress
+    from catalog.config import catalog_block, load_config
+    from catalog.crawl import crawl as run
+    from catalog.errors import BuildError, StoreBusy
+    from catalog.store import Store
+
+    config = load_config(config_file)
+    wanted = bool((catalog_block(config) or {}).get("crawl", True))
+    if not wanted or os.environ.get("CATALOG_NO_CRAWL", "") not in {"", "0"}:
         return
-    _mkdocs("build", config_file, no_crawl=no_crawl, extra=["--strict"] if strict else [])
+    with Store.open(settings.store) as store, Progress() as progress:
+        try:
+            report = run(settings, store, progress=progress.say, watch=progress.watch)
+        except StoreBusy as error:  # what it has is whole all the same
+            progress.say(f"{error.what}; the site is built from what it has so far")
+            return
+        for line in report.lines():
+            progress.say(line)
+    if report.failed:
+        if strict or config.get("strict") is True:
+            raise BuildError("the catalog's sources could not all be read", hint="without --strict that is a warning")
+        say("the catalog's sources could not all be read; what the store had of them is shown")
+
+
+def _build(config_file: Path, *, zensical: bool, strict: bool) -> None:
+    """Render the site from the store as it is."""
+    os.environ["CATALOG_NO_CRAWL"] = "1"
+    if zensical:
+        _zensical(config_file)
+        return
+    from mkdocs.__main__ import cli as mkdocs
+
+    os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
+    arguments = ["build", "--config-file", str(config_file), *(["--strict"] if strict else [])]
+    mkdocs.main(arguments, prog_name="mkdocs", standalone_mode=False)
+
+
+def _tell_github(*, built: bool, fingerprint: str) -> None:
+    """Outputs of a step, where this is one."""
+    place = os.environ.get("GITHUB_OUTPUT")
+    if place:
+        with Path(place).open("a", encoding="utf-8") as out:
+            out.write(f"built={'true' if built else 'false'}\nfingerprint={fingerprint}\n")
 
 
 @click.command()
@@ -116,27 +193,18 @@ def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
 
     Example: catalog serve -a 127.0.0.1:8080
     """
-    _mkdocs("serve", config_file, no_crawl=no_crawl, extra=["--dev-addr", address])
-
-
-def _zensical(config_file: Path, *, no_crawl: bool, strict: bool) -> None:
-    from catalog.site.zensical import build_with_zensical
-
-    if strict:
-        raise click.UsageError("--strict is MkDocs's; Zensical has none that fits")
-    if no_crawl:
-        os.environ["CATALOG_NO_CRAWL"] = "1"
-    logging.basicConfig(level=logging.INFO, format="%(levelname)-7s -  %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    click.echo(f"built {build_with_zensical(config_file)}", err=True)
-
-
-def _mkdocs(command: str, config_file: Path, *, no_crawl: bool, extra: Sequence[str]) -> NoReturn:
-    """Become MkDocs: the catalog is its plugin, these commands are conveniences."""
     _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
     if no_crawl:
         os.environ["CATALOG_NO_CRAWL"] = "1"
-    arguments = [sys.executable, "-m", "mkdocs", command, "--config-file", str(config_file), *extra]
+    arguments = [sys.executable, "-m", "mkdocs", "serve", "--config-file", str(config_file), "--dev-addr", address]
     sys.stdout.flush()
     os.execv(sys.executable, arguments)  # noqa: S606 — our own interpreter and arguments, no shell
+
+
+def _zensical(config_file: Path) -> None:
+    from catalog.site.zensical import build_with_zensical
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)-7s -  %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    say(f"built {build_with_zensical(config_file)}")

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final, Self
 import filelock
 
 from catalog.errors import StoreBusy, StoreError
+from catalog.store.fingerprint import fingerprint
 from catalog.store.rows import (
     REPO_COLUMNS,
     Changes,
@@ -210,6 +211,11 @@ class Store:
         with self._guard():
             rows = self._db.execute("SELECT ended, report FROM crawls ORDER BY number DESC").fetchall()
         return [PastCrawl(ended=datetime.fromisoformat(ended), report=json.loads(report)) for ended, report in rows]
+
+    def fingerprint(self) -> str:
+        """A hash of all that is shown: the same as long as it is the same."""
+        with self._guard():
+            return fingerprint(self._db)
 
     # --- writing ---------------------------------------------------------------------------------------------
 

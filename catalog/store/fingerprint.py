@@ -1,0 +1,35 @@
+"""What a store shows, as one hash: the same as long as every page made from it would be the same.
+
+Where a record was read and when a crawl looked at it don't count: no page tells them. What the crawls did does stand on
+the status page; it is left to those who ask (:mod:`catalog.site.unchanged`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from catalog.store.tables import REFUSED, VISIBLE
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["fingerprint"]
+
+_SHOWN: Final = (
+    f"SELECT uri, cid, records.draft, verified, local, updated, handle, pds {VISIBLE} ORDER BY uri",
+    f"""SELECT uri, number, cid, rev, seen FROM versions
+    WHERE uri IN (SELECT uri FROM versions WHERE number > 1) AND uri IN (SELECT uri {VISIBLE}) ORDER BY uri, number""",
+    f"SELECT uri, reason, cid {REFUSED} ORDER BY uri, reason",
+)
+"""A CID stands for the whole value. Handle and PDS are the publisher's."""
+
+
+def fingerprint(db: sqlite3.Connection) -> str:
+    """SHA-256 in hexadecimal digits. A hundred thousand records take less than a second."""
+    digest = hashlib.sha256()
+    for query in _SHOWN:
+        digest.update(f"{query}\n".encode())
+        for row in db.execute(query):
+            digest.update(f"{row!r}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
