@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_WRITES", "Session", "Write", "batches"]
 
 MAX_BATCH_WRITES: Final = 200
-MAX_BATCH_BYTES: Final = 1_000_000
-"""What a PDS takes in one applyWrites; each is one commit, all of it or nothing."""
+MAX_BATCH_BYTES: Final = 150_000
+"""What a PDS takes in one applyWrites; each is one commit, all of it or nothing.
+
+The reference PDS reads 150 KiB of JSON in one request (its ``jsonLimit``) and answers 413 to more.
+"""
 _ENVELOPE: Final = 4_000
 """Bytes for the DID, the commit and the braces around the writes."""
 
