@@ -41,6 +41,7 @@ def test_the_commands_are_this_list() -> None:
         "codegen",
         "compat",
         "crawl",
+        "init",
         "load",
         "plan",
         "publish",

@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from catalog.cli.data import load
+from catalog.cli.init import init
 from catalog.cli.manifests import plan, publish, validate
 from catalog.cli.records import verify, withdraw
 from catalog.cli.schemas import codegen, compat
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for _command in (crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw):
+for _command in (init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw):
     cli.add_command(_command)
 
 

@@ -1,0 +1,99 @@
+"""``catalog init``: a repository to begin with, or only a manifest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from catalog.cli.common import JSON, say
+
+if TYPE_CHECKING:
+    from catalog.scaffold import Written
+
+__all__ = ["init"]
+
+
+@click.command()
+@click.argument("what", default=".", metavar="[DIR | manifest]")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--name", default="Dataset catalog", show_default=True, help="The site's name.")
+@click.option("--handle", metavar="HANDLE", help="The account that will publish, by handle or DID.")
+@click.option("--site-url", metavar="URL", help="Where the site will be served: https://alice.github.io/datasets/")
+@click.option("--force", is_flag=True, help="Replace files that are in the way.")
+@JSON
+def init(
+    what: str, file: Path | None, name: str, handle: str | None, site_url: str | None, *, force: bool, as_json: bool
+) -> None:
+    """Make a repository for a catalog: settings, pages, a first manifest, workflows for GitHub.
+
+    Asks nothing and replaces nothing. With the word “manifest”, only a commented manifest is written, to FILE (else
+    to manifest.yaml), with the JSON Schema for editors beside it; a folder of that name is written “./manifest”.
+
+    Example: catalog init my-datasets --name "My datasets" --handle alice.example.org
+    """
+    from catalog.manifest.first import first_manifest, manifest_schema
+    from catalog.scaffold import SCHEMA, Scaffold, write_files
+
+    if what == "manifest":
+        place = file or Path("manifest.yaml")
+        files = {place.name: first_manifest(), Path(SCHEMA).name: manifest_schema()}
+        _tell(place.parent, write_files(place.parent, files, force=force), as_json=as_json)
+        if not as_json:
+            say(f"Next: put your own data in it, then: catalog validate {place}")
+        return
+    if file is not None:
+        raise click.UsageError(f"Got unexpected extra argument ({file})")
+    scaffold = Scaffold(
+        name=name,
+        version=version("atdata-catalog"),
+        manifest=first_manifest(),
+        schema=manifest_schema(),
+        handle=None if handle is None else _account(handle),
+        site_url=None if site_url is None else _address(site_url),
+    )
+    folder = Path(what)
+    _tell(folder, write_files(folder, scaffold.files(), force=force), as_json=as_json)
+    if not as_json:
+        say(f"Next, in {folder.resolve().name}: catalog serve   shows the site while you write")
+        say("         catalog validate manifests   checks what you describe; manifests/first.yaml is an example")
+        say("         README.md   tells how to publish, and how GitHub does all of it for you")
+
+
+def _account(text: str) -> str:
+    from catalog.errors import InvalidSyntax
+    from catalog.syntax import AtIdentifier
+
+    try:
+        return str(AtIdentifier.parse(text.removeprefix("@")))
+    except InvalidSyntax as error:
+        raise click.BadParameter(error.what, param_hint="--handle") from None
+
+
+def _address(text: str) -> str:
+    """A site's address, with a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.query and not parts.fragment
+    except ValueError:
+        fine = False
+    if not fine or not text.isprintable() or " " in text:
+        message = f"{text!r} is not a site's address, such as https://alice.github.io/datasets/"
+        raise click.BadParameter(message, param_hint="--site-url")
+    return text.rstrip("/") + "/"
+
+
+def _tell(folder: Path, written: Written, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), **asdict(written)}))
+        return
+    for word, paths in (("wrote", written.new), ("replaced", written.replaced)):
+        for path in paths:
+            say(f"{word} {folder / path}")
+    if not written.new and not written.replaced:
+        say("everything was there already")
