@@ -13,6 +13,7 @@ import click
 
 from catalog.cli.data import load
 from catalog.cli.init import init
+from catalog.cli.manifest_tools import manifest
 from catalog.cli.manifests import plan, publish, validate
 from catalog.cli.records import verify, withdraw
 from catalog.cli.schemas import codegen, compat
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw):
+for _command in (init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw, manifest):
     cli.add_command(_command)
 
 
