@@ -29,7 +29,7 @@ import re
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from catalog.appview.documents import RANK_BITS
+from catalog.appview.documents import KINDS, RANK_BITS, SEARCHED
 from catalog.appview.engine import tantivy
 from catalog.appview.words import folded, in_order
 from catalog.errors import InvalidSyntax
@@ -52,6 +52,7 @@ _Level: TypeAlias = "list[tuple[tantivy.Occur, tantivy.Query]]"
 """The clauses of a level."""
 _SLIPS: Final = ((8, 2), (4, 1), (0, 0))
 """From so many letters on, so many of them may be wrong."""
+_MOST_SLIPS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,11 @@ class Asked:
 
     searcher: tantivy.Searcher
     schema: tantivy.Schema
+    whole: str
+    """All of the question's words, as they stand there."""
     words: tuple[str, ...]
     modes: str
+    """How each of the words is read."""
     filters: Filters
     digest: str
     start: tuple[int, int] | None
@@ -119,6 +123,11 @@ class Asked:
         number, rank, _ = found[limit - 1]
         return Page(uris=uris, cursor=f"1.{self.digest}.{self.modes}.{number}.{rank:x}")
 
+    @property
+    def loose(self) -> tuple[str, ...]:
+        """The words that the index doesn't know, and that are read as others that are like them."""
+        return tuple(word for word, mode in zip(self.words, self.modes, strict=True) if mode == _LOOSE)
+
     def count(self) -> int:
         """How many records there are in all."""
         found = self.searcher.search(self._within([(_MUST, self._broadest())], None), limit=1, count=True)
@@ -136,20 +145,22 @@ class Asked:
         if not self.words:
             yield [(_MUST, tantivy.Query.all_query())]
             return
-        anywhere = self._all(lambda word, _: self._term("words", word))
+        anywhere = self._all(lambda word: self._term("words", word))
         if _LOOSE not in self.modes:
             yield from self._exact_levels(anywhere)
         if set(self.modes) != {_EXACT}:
             # What the exact levels had is not to come again; where there were none, nothing was had.
-            known = [] if _LOOSE in self.modes else [(_NOT, anywhere)]
-            name = self._all(lambda word, mode: self._meant(("name",), word, mode))
-            either = self._all(lambda word, mode: self._meant(("name", "tag_words"), word, mode))
-            yield [(_MUST, name), *known]
-            yield [(_MUST, either), (_NOT, name), *known]
-            yield [(_MUST, self._broadest()), (_NOT, either), *known]
+            had = [] if _LOOSE in self.modes else [(_NOT, anywhere)]
+            for slips in range(1, self._slips() + 1):
+                before: _Level = []
+                for fields in (("name",), ("name", "tag_words"), ("words", "name", "tag_words")):
+                    level = self._meant_in(fields, slips)
+                    yield [(_MUST, level), *had, *before]
+                    before = [(_NOT, level)]
+                had = before
 
     def _exact_levels(self, anywhere: tantivy.Query) -> Iterator[_Level]:
-        whole = self._term("whole", " ".join(self.words))
+        whole = self._term("whole", self.whole)
         in_name = [self._term("name", word) for word in self.words]
         in_tags = [self._term("tag_words", word) for word in self.words]
         name = _all(in_name)
@@ -166,36 +177,52 @@ class Asked:
         """All that matches."""
         if not self.words:
             return tantivy.Query.all_query()
-        return self._all(lambda word, mode: self._meant(("words", "name", "tag_words"), word, mode))
+        return self._meant_in(("words", "name", "tag_words"), _MOST_SLIPS)
 
-    def _all(self, clause: Callable[[str, str], tantivy.Query]) -> tantivy.Query:
-        return _all([clause(word, mode) for word, mode in zip(self.words, self.modes, strict=True)])
+    def _all(self, clause: Callable[[str], tantivy.Query]) -> tantivy.Query:
+        return _all([clause(word) for word in self.words])
 
-    def _meant(self, fields: Sequence[str], word: str, mode: str) -> tantivy.Query:
+    def _slips(self) -> int:
+        """How many letters of a word may be wrong, at most; at least 1, for what is only a prefix."""
+        return max([1, *map(_allowed, self.loose)])
+
+    def _meant_in(self, fields: Sequence[str], slips: int) -> tantivy.Query:
+        """All words in the fields, each as it is to be read."""
+        read = zip(self.words, self.modes, strict=True)
+        return _all([self._meant(fields, word, mode, slips) for word, mode in read])
+
+    def _meant(self, fields: Sequence[str], word: str, mode: str, slips: int) -> tantivy.Query:
         """The word in one of the fields, as it is to be read. Only in names and tags may letters be wrong."""
         if mode == _EXACT:
             return _any([self._term(field, word) for field in (("words",) if "words" in fields else fields)])
-        slips = next(allowed for letters, allowed in _SLIPS if len(word) >= letters) if mode == _LOOSE else 0
         fuzzy = tantivy.Query.fuzzy_term_query
         clauses = [fuzzy(self.schema, field, word, distance=0, prefix=True) for field in fields]
-        if slips:
-            clauses += [fuzzy(self.schema, field, word, distance=slips) for field in fields if field != "words"]
+        distance = min(slips, _allowed(word)) if mode == _LOOSE else 0
+        if distance:
+            clauses += [fuzzy(self.schema, field, word, distance=distance) for field in fields if field != "words"]
         return _any(clauses)
 
     # --- filters ---------------------------------------------------------------------------------------------------
 
     def _within(self, level: _Level, bound: int | None) -> tantivy.Query:
-        clauses = [*level, *((_MUST, clause) for clause in self._filters())]
+        clauses = [*level, *self._kinds(), *((_MUST, clause) for clause in self._filters())]
         if bound is not None:
             clauses.append((_MUST, self._range("rank", None, bound - 1)))
         if len(clauses) == 1:
             return clauses[0][1]
         return tantivy.Query.boolean_query(clauses)
 
+    def _kinds(self) -> Iterator[tuple[tantivy.Occur, tantivy.Query]]:
+        """The few others are left out: a fifth of the work of letting the many in. And they have no words."""
+        kinds = set(self.filters.kinds) or set(KINDS.values())
+        others = [] if self.words else [kind for kind in KINDS.values() if kind not in SEARCHED]
+        if kinds.issuperset(SEARCHED):
+            yield from ((_NOT, self._term("kind", kind)) for kind in others if kind not in kinds)
+        else:
+            yield (_MUST, _any([self._term("kind", kind) for kind in sorted(kinds)]))
+
     def _filters(self) -> Iterator[tantivy.Query]:
         filters = self.filters
-        if filters.kinds:
-            yield _any([self._term("kind", kind) for kind in filters.kinds])
         for tag in filters.tags:
             yield self._term("tag", tag)
         if filters.licence is not None:
@@ -212,6 +239,10 @@ class Asked:
             yield self._range("rank", lower, None if last is None else (last + 1 << RANK_BITS) - 1)
 
     def _term(self, field: str, value: str) -> tantivy.Query:
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half a character: nothing is called so
+            return tantivy.Query.empty_query()
         return tantivy.Query.term_query(self.schema, field, value, "basic")
 
     def _range(self, field: str, lower: int | None, upper: int | None) -> tantivy.Query:
@@ -239,6 +270,7 @@ def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) ->
     return Asked(
         searcher=searcher,
         schema=index.schema,
+        whole=" ".join(in_order(text)),
         words=words,
         modes=modes,
         filters=filters,
@@ -273,6 +305,11 @@ def _place(cursor: str, digest: str, wished: str) -> tuple[str, tuple[int, int]]
     if not 0 < rank < 2**64:
         raise InvalidSyntax("this is not a cursor of ours", where="cursor", hint=hint)
     return modes, (int(match[3]), rank)
+
+
+def _allowed(word: str) -> int:
+    """How many of its letters may be wrong."""
+    return next(allowed for letters, allowed in _SLIPS if len(word) >= letters)
 
 
 def _all(clauses: Sequence[tantivy.Query]) -> tantivy.Query:

@@ -86,19 +86,18 @@ class Index:
         self._seen: tuple[int, int] | None = None
 
     def searcher(self) -> tantivy.Searcher:
-        """Tantivy's searcher on the newest commit, whoever made it."""
-        generation = self.generation
-        if generation != self._seen:
-            with self._lock:
-                self._index.reload()
-                self._seen = generation
-        return self._index.searcher()
-
-    @property
-    def generation(self) -> tuple[int, int]:
-        """Another one after each commit."""
-        found = self._meta.stat()
-        return found.st_ino, found.st_mtime_ns
+        """Tantivy's searcher on the newest commit, whoever made it. Raises :class:`StoreError`."""
+        try:
+            found = self._meta.stat()
+            commit = found.st_ino, found.st_mtime_ns
+            if commit != self._seen:
+                with self._lock:
+                    self._index.reload()
+                    self._seen = commit
+            return self._index.searcher()
+        except (OSError, ValueError) as error:
+            hint = "start again: it is built anew from the store"
+            raise StoreError(f"the index can't be read: {error}", where=str(self.folder), hint=hint) from None
 
     def writer(self, *, heap: int, threads: int) -> tantivy.IndexWriter:
         """Tantivy's writer. Raises :class:`StoreError` when another process has it."""

@@ -20,7 +20,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalog.appview.documents import document, facts_of, stamp
 from catalog.appview.engine import tantivy
@@ -147,9 +147,8 @@ class Indexer:
             while found["rank"] in taken:
                 found["rank"] -= 1
             taken.add(found["rank"])
-            self._writer.add_json(json.dumps(found))
-            count += 1
-            if count % _PROGRESS == 0:
+            count += self._put(found)
+            if count and count % _PROGRESS == 0:
                 say(f"{count:,} records indexed")
         # What was committed to the store since `here` is in the changes, or was read already, or both.
         self._commit(State(position=here, configuration=configuration))
@@ -212,7 +211,14 @@ class Indexer:
         while self._is_taken(found["rank"], shown.uri):
             found["rank"] -= 1
         self._ranks[found["rank"]] = shown.uri
-        self._writer.add_json(json.dumps(found))
+        return self._put(found)
+
+    def _put(self, found: dict[str, Any]) -> bool:
+        text = json.dumps(found, ensure_ascii=False).encode(errors="replace").decode()
+        try:
+            self._writer.add_json(text)
+        except ValueError:  # somebody's record has what no index takes, and is the only one to suffer
+            return False
         return True
 
     def _is_taken(self, rank: int, uri: str) -> bool:

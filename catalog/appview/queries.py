@@ -24,30 +24,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from catalog.appview.answers import Answer, field_of, hit_of, item_of, moment_text, step_of
 from catalog.appview.asking import Filters, ask
-from catalog.appview.documents import KINDS, SEARCHED, facts_of
+from catalog.appview.documents import SEARCHED, facts_of
 from catalog.appview.facets import FACETS, facet_request, facets_of
 from catalog.appview.lensnet import LensNetwork
 from catalog.appview.suggesting import suggestions
 from catalog.errors import InvalidSyntax
 from catalog.records import DATASET, LENS, SCHEMA
-from catalog.syntax import Datetime
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from catalog.appview.asking import Asked
     from catalog.appview.index import Index
-    from catalog.appview.lensnet import Edge
     from catalog.store.reading import Reader, Shown
 
 __all__ = ["FACETS", "Answer", "Queries"]
 
-Answer: TypeAlias = dict[str, Any]
 _STATISTICS_SECONDS: Final = 2.0
 _MOST_NAMESAKES: Final = 1000
 """Versions of a schema, or labels of a name, that are looked through for the newest."""
@@ -75,8 +72,8 @@ class Queries:
         """
         found = self._of(handle, Filters(kinds=("schema",), key=schema_id))
         if version is not None:
-            found = [shown for shown in found if _field(shown, "version") == version]
-        newest = max(found, key=lambda shown: semver_key(_field(shown, "version") or ""), default=None)
+            found = [shown for shown in found if field_of(shown, "version") == version]
+        newest = max(found, key=lambda shown: semver_key(field_of(shown, "version") or ""), default=None)
         if newest is None:
             return None
         return {"uri": newest.uri, "cid": newest.cid, "record": newest.value}
@@ -90,32 +87,32 @@ class Queries:
         labels = [
             label
             for label in self._of(handle, Filters(kinds=("label",), key=name))
-            if _field(label, "name") == name and version in (None, _field(label, "version"))
+            if field_of(label, "name") == name and version in (None, field_of(label, "version"))
         ]
         # Newest first already, and sorting keeps that among equals.
-        labels.sort(key=lambda label: semver_key(_field(label, "version") or ""), reverse=True)
-        datasets = self._reader.shown([_field(label, "datasetUri") or "" for label in labels])
+        labels.sort(key=lambda label: semver_key(field_of(label, "version") or ""), reverse=True)
+        datasets = self._reader.shown([field_of(label, "datasetUri") or "" for label in labels])
         for label in labels:
-            dataset = datasets.get(_field(label, "datasetUri") or "")
+            dataset = datasets.get(field_of(label, "datasetUri") or "")
             if dataset is not None:
-                return {"uri": dataset.uri, "cid": dataset.cid, "label": _item(label)}
+                return {"uri": dataset.uri, "cid": dataset.cid, "label": item_of(label)}
         return None
 
     def get_entry(self, uri: str) -> Answer | None:
         """``getEntry``: ``{entry: item}``."""
         found = self._one(uri, DATASET)
-        return None if found is None else {"entry": _item(found)}
+        return None if found is None else {"entry": item_of(found)}
 
     def get_schema(self, uri: str) -> Answer | None:
         """``getSchema``: the item itself."""
         found = self._one(uri, SCHEMA)
-        return None if found is None else _item(found)
+        return None if found is None else item_of(found)
 
     def get_entries(self, uris: Sequence[str]) -> Answer:
         """``getEntries``: ``{entries: [item]}``, in the order asked for, without those that there are not."""
         wanted = [*dict.fromkeys(self._by_did(uri) for uri in uris)]
         found = self._reader.shown(wanted)
-        return {"entries": [_item(found[uri]) for uri in wanted if uri in found and found[uri].collection == DATASET]}
+        return {"entries": [item_of(found[uri]) for uri in wanted if uri in found and found[uri].collection == DATASET]}
 
     def list_entries(self, *, repo: str | None = None, limit: int = 50, cursor: str | None = None) -> Answer:
         """``listEntries``: ``{entries: [item], cursor?}``, newest first."""
@@ -177,8 +174,9 @@ class Queries:
     ) -> Answer:
         """``search``: schemas, datasets and lenses together, best first::
 
-            {hits: [hit], total, cursor?, facets?: [{name, values: [{value, count, label?}], others}]}
+            {hits: [hit], total, loose?, cursor?, facets?: [{name, values: [{value, count, label?}], others}]}
 
+        ``loose`` are the words of ``q`` that nothing has, and that were read as others that begin so or are like them.
         ``facets`` names those wanted, of :data:`FACETS`; each has its most frequent values, and in ``others`` how
         many records have other ones. ``label`` is what to show where the value is a DID, a schema's URI or a size in
         bytes. ``filters.kinds`` may name kinds that a search without it leaves out; ``publisher`` is a DID or handle.
@@ -196,7 +194,9 @@ class Queries:
                 return {"hits": [], "total": 0}
             wanted = replace(wanted, did=did)
         found, following, asked = self._found(q, wanted, limit, cursor)
-        answer: Answer = {"hits": [_hit(shown) for shown in found], "total": asked.count()}
+        answer: Answer = {"hits": [hit_of(shown) for shown in found], "total": asked.count()}
+        if asked.loose:
+            answer["loose"] = [*asked.loose]
         if following is not None:
             answer["cursor"] = following
         if facets:
@@ -235,8 +235,8 @@ class Queries:
         found = self._one(uri, LENS)
         if found is None:
             return None
-        answer: Answer = {"lens": _item(found), "vouched": self._lenses.vouched(found.uri)}
-        ends = {"source": _field(found, "sourceSchema") or "", "target": _field(found, "targetSchema") or ""}
+        answer: Answer = {"lens": item_of(found), "vouched": self._lenses.vouched(found.uri)}
+        ends = {"source": field_of(found, "sourceSchema") or "", "target": field_of(found, "targetSchema") or ""}
         schemas = self._reader.shown([*ends.values()])
         for end, schema in ends.items():
             facts = facts_of(schemas.get(schema))
@@ -267,7 +267,7 @@ class Queries:
         return {
             "paths": [
                 {
-                    "steps": [_step(edge, vouched=edge.uri in vouched) for edge in path],
+                    "steps": [step_of(edge, vouched=edge.uri in vouched) for edge in path],
                     "vouched": all(edge.uri in vouched for edge in path),
                 }
                 for path in found
@@ -286,7 +286,7 @@ class Queries:
             "versions": [
                 {
                     "cid": str(version.cid),
-                    "seenAt": _moment(version.seen),
+                    "seenAt": moment_text(version.seen),
                     "record": version.value,
                     **({} if version.rev is None else {"rev": version.rev}),
                 }
@@ -301,13 +301,17 @@ class Queries:
         """``getStatistics``: how much there is, and how fresh.
 
         ``{datasets, schemas, lenses, labels, verifications, publishers, bytes, newest?, indexed, behind}``: ``bytes``
-        as datasets say of themselves, ``newest`` the date of the newest record, ``indexed`` whether the index is
-        built, ``behind`` how many changes of the store it has yet to take in. At most two seconds old.
+        as datasets say of themselves, ``newest`` when the newest record's present state was seen, ``indexed`` whether
+        the index is built, ``behind`` how many changes of the store it has yet to take in. At most two seconds old.
         """
         held = self._statistics
         if held is None or time.monotonic() - held[0] > _STATISTICS_SECONDS:
             held = self._statistics = time.monotonic(), self._count()
         return held[1]
+
+    def warm(self) -> None:
+        """Read what queries need in memory, so that the first one needn't: the lenses; some 100 ms for thousands."""
+        self._lenses.vouched("")
 
     @property
     def behind(self) -> int | None:
@@ -341,7 +345,7 @@ class Queries:
                 return {name: []}
             filters = replace(filters, did=did)
         found, following, _ = self._found(text, filters, limit, cursor)
-        answer: Answer = {name: [_item(shown) for shown in found]}
+        answer: Answer = {name: [item_of(shown) for shown in found]}
         if following is not None:
             answer["cursor"] = following
         return answer
@@ -379,54 +383,10 @@ class Queries:
         answer["bytes"] = int(found["bytes"]["value"] or 0)
         newest, _, _ = self._found("", Filters(), 1, None)
         if newest:
-            answer["newest"] = _moment(newest[0].updated)
+            answer["newest"] = moment_text(newest[0].updated)
         behind = self.behind
         answer["indexed"], answer["behind"] = behind is not None, behind or 0
         return answer
-
-
-def _item(shown: Shown) -> Answer:
-    value = shown.value
-    record = {key: part for key, part in value.items() if key != "$type"} if isinstance(value, dict) else {}
-    for key in ("handle", "draft"):
-        record.pop(key, None)  # they are said below, or not at all
-    return {**record, **_about(shown)}
-
-
-def _hit(shown: Shown) -> Answer:
-    return {"kind": KINDS[shown.collection], **_about(shown), "record": shown.value}
-
-
-def _about(shown: Shown) -> Answer:
-    about: Answer = {
-        "uri": shown.uri,
-        "cid": shown.cid,
-        "did": shown.did,
-        "verified": shown.verified,
-        "indexedAt": _moment(shown.updated),
-    }
-    if shown.handle is not None:
-        about["handle"] = shown.handle
-    if shown.draft:
-        about["draft"] = True
-    return about
-
-
-def _step(edge: Edge, *, vouched: bool) -> Answer:
-    return {
-        "uri": edge.uri,
-        "cid": edge.cid,
-        "name": edge.name,
-        "source": edge.source,
-        "target": edge.target,
-        "vouched": vouched,
-    }
-
-
-def _field(shown: Shown, name: str) -> str | None:
-    value = shown.value
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _history_place(cursor: str | None, total: int) -> int:
@@ -436,7 +396,3 @@ def _history_place(cursor: str | None, total: int) -> int:
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10 and 0 < int(cursor) <= total):
         raise InvalidSyntax("this is not a cursor of this history", where="cursor", hint="ask anew without a cursor")
     return total - int(cursor)
-
-
-def _moment(moment: datetime) -> str:
-    return str(Datetime.of(moment))
