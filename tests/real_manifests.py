@@ -1,0 +1,167 @@
+"""Real datasets as manifests: the descriptions of ``real-datasets.jsonl`` (``../shared/data``), over a hundred.
+
+Names, prose, citations, tags, units, addresses and checksums are the real ones. Two things are not: datasets without a
+file of their own get one that stands for it at example.org, and the files are no shards. Only ``https`` is published,
+so ``http`` and ``ftp`` addresses are written with it.
+
+Run it to have the manifests: ``python tests/real_manifests.py FOLDER``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import yaml
+
+__all__ = ["REAL", "real_datasets", "real_manifests", "write_manifests"]
+
+REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "real-datasets.jsonl"
+"""Beside the repository where this is developed, nowhere else."""
+SET: Final = "default"
+FILES: Final = 8
+PLAIN: Final = "Files"
+"""The schema of datasets whose fields aren't known."""
+MAX_TAGS: Final = 30
+MAX_PROSE: Final = 5000
+
+_SCALARS: Final = {"text": "str", "int": "int", "float": "float", "bool": "bool", "bytes": "bytes"}
+_DTYPES: Final = {"bool_": "bool"}
+_LICENCES: Final = (
+    (re.compile(r"creativecommons\.org/licenses/by/4\.0|CC BY 4\.0"), "CC-BY-4.0"),
+    (re.compile(r"public\s+domain"), "CC0-1.0"),
+)
+
+
+def real_datasets() -> list[dict[str, Any]]:
+    """The lines of the file; an empty list where there is none."""
+    if not REAL.is_file():
+        return []
+    with REAL.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def real_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Manifests as plain values; what stands in one may refer to a schema of another."""
+    manifests: list[dict[str, Any]] = [{"schemas": [], "datasets": []} for _ in range(FILES)]
+    plain = {
+        "name": PLAIN,
+        "version": "1.0.0",
+        "description": "A file as it is.",
+        "fields": {"data": {"type": "bytes", "description": "Its bytes."}},
+    }
+    manifests[0]["schemas"].append(plain)
+    for index, row in enumerate(rows):
+        place = manifests[index % FILES]
+        if row["fields"]:
+            manifests[(index + 3) % FILES]["schemas"].append(_schema(row))
+        place["datasets"].append(_dataset(row))
+    manifests[1]["lenses"] = [_lens(rows)]
+    manifests[2]["verifications"] = [{"lens": "same-fields", "method": "codeReview"}]
+    return manifests
+
+
+def write_manifests(folder: Path, manifests: list[dict[str, Any]]) -> None:
+    """A file each; the folder is one set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, manifest in enumerate(manifests):
+        text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        (folder / f"real-{number}.yaml").write_text(text, encoding="utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Prose as people write it: a block, line by line."""
+
+
+def _prose(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _prose)
+
+
+def _schema(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": _type_name(row["name"]),
+        "version": row["version"],
+        "description": f"A sample of {row['name']}.",
+        **({"tags": tags} if (tags := _tags(row)[:5]) else {}),
+        "fields": {field["name"]: _type(field) for field in row["fields"]},
+    }
+
+
+def _type_name(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", name)) + "Sample"
+
+
+def _type(field: dict[str, Any]) -> str:
+    if field["kind"] != "array" or field["dtype"] == "str_":
+        kind = _SCALARS.get(field["kind"], "str")
+        return f"list[{kind}]" if field.get("list") else kind
+    dims = ["*" if dim is None else str(dim) for dim in field["shape"] or ()]
+    return f"array[{', '.join([_DTYPES.get(field['dtype'], field['dtype']), *dims])}]"
+
+
+def _dataset(row: dict[str, Any]) -> dict[str, Any]:
+    schema = f"{_type_name(row['name'])}@{row['version']}" if row["fields"] else f"{PLAIN}@1.0.0"
+    found: dict[str, Any] = {
+        "name": row["name"],
+        "schema": schema,
+        "version": row["version"],
+        "description": row["description"][:MAX_PROSE],
+        "license": _licence(row["description"]),
+        "tags": _tags(row),
+        "shards": _shards(row),
+        "metadata": {"homepage": row["homepage"], "citation": row["citation"]},
+    }
+    found["metadata"] = {key: value for key, value in found["metadata"].items() if value}
+    return {key: value for key, value in found.items() if value not in (None, [], {}, "")}
+
+
+def _licence(prose: str) -> str | None:
+    return next((name for pattern, name in _LICENCES if pattern.search(prose)), None)
+
+
+def _tags(row: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(row["tags"]))[:MAX_TAGS]
+
+
+def _shards(row: dict[str, Any]) -> list[dict[str, Any]]:
+    listed = [
+        {"url": _https(file["url"], row["name"]), "sha256": file["sha256"], "bytes": file["bytes"]}
+        for file in row["files"]
+    ]
+    return listed or [{"url": f"https://example.org/{quote(row['name'])}/data-000000.tar"}]
+
+
+def _https(url: str, name: str) -> str:
+    """The address with https, without somebody's password, and with nothing in it that has to be escaped."""
+    _, colon, rest = url.partition("://")
+    if not colon:
+        return f"https://example.org/{quote(name)}/{quote(url)}"
+    host, slash, path = rest.partition("/")
+    return "https://" + host.rpartition("@")[2] + slash + quote(path, safe="/:?&=%~+,;@!$'()*-._#[]")
+
+
+def _lens(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Between the first two schemas with the same fields, or the first with itself."""
+    named = [row for row in rows if row["fields"]]
+    pairs = ((one, two) for at, one in enumerate(named) for two in named[at + 1 :] if one["fields"] == two["fields"])
+    source, target = next(pairs, (named[0], named[0]))
+    code = {"repository": "https://git.example.org/lenses", "commit": "c" * 40, "path": "lenses/same.py:same"}
+    return {
+        "name": "same-fields",
+        "source": f"{_type_name(source['name'])}@{source['version']}",
+        "target": f"{_type_name(target['name'])}@{target['version']}",
+        "description": "The same fields under another name.",
+        "getter": code,
+        "putter": dict(code),
+    }
+
+
+if __name__ == "__main__":
+    write_manifests(Path(sys.argv[1]), real_manifests(real_datasets()))
