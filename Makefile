@@ -8,6 +8,7 @@ BROWSER := .venv/.browser
 JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
 TYPESCRIPT := tests/typescript/node_modules/.installed
+WORKERS ?= 2
 TORCH := torch==2.13.0
 LOCKED := pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
@@ -28,7 +29,7 @@ serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 	$(BIN)/catalog serve
 
 test: lint $(NETWORK) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(INSTALLED) ## style, types, and the floors of the house
 	$(BIN)/ruff check

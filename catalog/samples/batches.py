@@ -112,10 +112,14 @@ def _stacked(values: list[Any]) -> NDArray[Any] | list[Any]:
     if kinds == {np.ndarray}:
         return _stacked_arrays(values)
     dtype = _common(kinds)
+    if dtype is None:
+        return values
     try:
-        return values if dtype is None else np.array(values, dtype)
+        stacked = np.array(values, dtype)
     except OverflowError:
         return values
+    mixed = len(kinds) > 1  # whole numbers beyond 2^53 are none of float64's
+    return values if mixed and any(type(one) is int and one != float(one) for one in values) else stacked
 
 
 def _common(kinds: set[type]) -> np.dtype[Any] | None:
