@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from catalog.datamodel import Json
     from tests.conftest import Account, Network
 
 pytestmark = pytest.mark.publishing
@@ -347,8 +348,8 @@ def test_a_plan_as_json_has_all_of_it(account: Account, manifest: Path) -> None:
 
 def test_what_manifests_cannot_say_is_told_before_it_is_lost() -> None:
     """A field that another client wrote is a difference, and so is metadata that isn't msgpack."""
-    before = {"$type": DATASET, "name": "a", "theirs": 5, "metadata": {"$bytes": "wQ"}, "createdAt": "x"}
-    after = {"$type": DATASET, "name": "a", MARK: "default", "createdAt": "y"}
+    before: Json = {"$type": DATASET, "name": "a", "theirs": 5, "metadata": {"$bytes": "wQ"}, "createdAt": "x"}
+    after: Json = {"$type": DATASET, "name": "a", MARK: "default", "createdAt": "y"}
     assert differences(before, after) == (
         Difference(path="theirs", before=5),
         Difference(path="metadata.$bytes", before="wQ"),
@@ -357,9 +358,9 @@ def test_what_manifests_cannot_say_is_told_before_it_is_lost() -> None:
 
 def test_lists_without_names_are_compared_by_place() -> None:
     """And shards that stand twice are, too."""
-    shard = {"url": "https://example.org/a.tar"}
-    before = {"storage": {"shards": [shard, shard]}, "contentMetadata": {"a": [1, {"b": 2}]}}
-    after = {"storage": {"shards": [shard]}, "contentMetadata": {"a": [1, {"b": 3}]}}
+    shard: Json = {"url": "https://example.org/a.tar"}
+    before: Json = {"storage": {"shards": [shard, shard]}, "contentMetadata": {"a": [1, {"b": 2}]}}
+    after: Json = {"storage": {"shards": [shard]}, "contentMetadata": {"a": [1, {"b": 3}]}}
     assert differences(before, after) == (
         Difference(path="shards[1]", before=shard),
         Difference(path="content_metadata.a", before=[1, {"b": 2}], after=[1, {"b": 3}]),

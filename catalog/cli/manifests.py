@@ -17,6 +17,7 @@ from catalog.cli.common import JSON, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from catalog.manifest import ManifestSet
     from catalog.network.session import Session
     from catalog.publish import Plan, Repository
 
@@ -73,21 +74,29 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
 @MANIFESTS
 @HANDLE
 @PRUNE
+@READ_URLS
 @click.option("--markdown", is_flag=True, help="Print Markdown, for a comment under a pull request.")
 @JSON
-def plan(manifests: tuple[Path, ...], handle: str | None, *, prune: bool, markdown: bool, as_json: bool) -> None:
+def plan(
+    manifests: tuple[Path, ...],
+    handle: str | None,
+    *,
+    prune: bool,
+    read_urls: bool,
+    markdown: bool,
+    as_json: bool,
+) -> None:
     """Show what publishing would do, record by record. Nothing is written, and no password is needed.
 
     Example: catalog plan --handle alice.example.org manifests/
     """
-    from catalog.manifest import load
     from catalog.publish import as_markdown, make_plan
 
     if markdown and as_json:
         raise click.UsageError("--markdown or --json, not both")
-    found = load(manifests)
+    found = _measured(manifests, read_urls=read_urls)
     with _repository(_account(handle)) as repository:
-        planned = make_plan(found, repository, set_name=found.name, prune=prune)
+        planned = make_plan(found, repository, set_name=found.name, prune=prune, hash_local=False)
     if as_json:
         click.echo(json.dumps(planned.as_json()))
     elif markdown:
@@ -100,21 +109,23 @@ def plan(manifests: tuple[Path, ...], handle: str | None, *, prune: bool, markdo
 @MANIFESTS
 @HANDLE
 @PRUNE
+@READ_URLS
 @click.option("--yes", is_flag=True, help="Don't ask: for scripts.")
 @JSON
-def publish(manifests: tuple[Path, ...], handle: str | None, *, prune: bool, yes: bool, as_json: bool) -> None:
+def publish(
+    manifests: tuple[Path, ...], handle: str | None, *, prune: bool, read_urls: bool, yes: bool, as_json: bool
+) -> None:
     """Write the records of manifests to your own repository, after showing the plan.
 
     The app password is read from CATALOG_APP_PASSWORD, else asked for; it is never an argument.
 
     Example: catalog publish --handle alice.example.org manifests/
     """
-    from catalog.manifest import load
     from catalog.publish import PublishReport, apply_plan, make_plan
 
-    found = load(manifests)  # every mistake is told before anybody is asked for a password
+    found = _measured(manifests, read_urls=read_urls)  # every mistake is told before anybody is asked for a password
     with _session(_account(handle)) as session:
-        planned = make_plan(found, session, set_name=found.name, prune=prune)
+        planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)
         if planned.writes and not yes:
             _show(planned)
             _confirm()
@@ -125,6 +136,15 @@ def publish(manifests: tuple[Path, ...], handle: str | None, *, prune: bool, yes
         return
     for line in report.lines():
         click.echo(line)
+
+
+def _measured(manifests: tuple[Path, ...], *, read_urls: bool) -> ManifestSet:
+    """The set, with the checksums of its shards."""
+    from catalog.config import NetworkSettings
+    from catalog.manifest import load
+    from catalog.publish.measuring import measured
+
+    return measured(load(manifests), read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
 
 
 def _show(planned: Plan) -> None:

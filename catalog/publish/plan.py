@@ -129,18 +129,25 @@ class Plan:
 
 
 def make_plan(
-    manifests: ManifestSet, account: RepositoryReader, *, set_name: str | None = None, prune: bool = False
+    manifests: ManifestSet,
+    account: RepositoryReader,
+    *,
+    set_name: str | None = None,
+    prune: bool = False,
+    hash_local: bool = True,
 ) -> Plan:
     """What publishing a set of manifests would do to an account's repository.
 
     ``set_name`` marks what is written as this set's; with ``prune`` what it marked, and no manifest has any more, is
-    deleted. Raises :class:`PublishError`, a line each, when a published schema would change;
+    deleted. ``hash_local=False`` is for a set whose shards are measured already.
+
+    Raises :class:`PublishError`, a line each, when a published schema would change;
     :class:`InvalidManifest` when a local shard isn't the one promised; a ``NetworkError``.
     """
     present = read_present(account)
     serving = serving_schemas(manifests.schemas, account.did, present)
     wanted = replace(manifests, schemas=tuple(one for one in manifests.schemas if schema_key(one) not in serving))
-    drafts, moved = _drafts(wanted, account.did, present, set_name)
+    drafts, moved = _drafts(wanted, account.did, present, set_name, hash_local=hash_local)
     refuse_changed_schemas(drafts, present)
     changes = [
         *(
@@ -167,7 +174,7 @@ def make_plan(
 
 
 def _drafts(
-    manifests: ManifestSet, did: Did, present: Present, set_name: str | None
+    manifests: ManifestSet, did: Did, present: Present, set_name: str | None, *, hash_local: bool
 ) -> tuple[tuple[DraftRecord, ...], frozenset[DraftKey]]:
     """The records, each with the key, the date and the mark of the one that is there; which labels moved."""
     rkeys, created = dict(present.rkeys), dict(present.created)
@@ -183,7 +190,14 @@ def _drafts(
 
     def build() -> tuple[DraftRecord, ...]:
         return manifests.records(
-            did, created_at=moment, new_tid=clock, rkeys=rkeys, created=created, mark=set_name, marks=marks
+            did,
+            created_at=moment,
+            new_tid=clock,
+            rkeys=rkeys,
+            created=created,
+            mark=set_name,
+            marks=marks,
+            hash_local=hash_local,
         )
 
     drafts = build()
