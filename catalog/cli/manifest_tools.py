@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
+from catalog.cli.common import say
+
 __all__ = ["manifest"]
+
+_SCHEMA = "manifest.schema.json"
+"""Where ``catalog init`` puts it."""
 
 
 @click.group()
@@ -24,3 +32,77 @@ def schema() -> None:
     from catalog.manifest.first import manifest_schema
 
     click.echo(manifest_schema(), nl=False)
+
+
+@manifest.command("from-shards")
+@click.argument("shards", nargs=-1, required=True, metavar="SHARD…")
+@click.option("--url-prefix", metavar="URL", help="Where the files will be found: https://host/folder, or its like.")
+@click.option("--name", metavar="NAME", help="The dataset's name; else it is taken from the first shard's.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write there, not to standard output.",
+)
+@click.option(
+    "--samples-per-shard",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Look at the first N samples of each shard only; else at all of them.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def from_shards(
+    shards: tuple[str, ...],
+    url_prefix: str | None,
+    name: str | None,
+    output: Path | None,
+    samples_per_shard: int | None,
+    *,
+    force: bool,
+) -> None:
+    """Look into shards, and draft the manifest of their schema and dataset.
+
+    A SHARD is a file, a pattern of files (data-{000000..000009}.tar, data-*.tar), or an https address.
+
+    Example: catalog manifest from-shards 'data/digits-{000000..000009}.tar' -o manifests/digits.yaml
+    """
+    from catalog.config import NetworkSettings
+    from catalog.publish.sketching import sketch
+    from catalog.publish.sketchyaml import as_yaml
+
+    if output is not None and not force and os.path.lexists(output):
+        raise click.ClickException(f"{output} is there already: give another name, or --force to write over it")
+    if name is not None and not 0 < len(name.strip().encode()) <= 200:
+        raise click.UsageError("--name has 1 to 200 bytes")
+    found = sketch(
+        shards,
+        settings=NetworkSettings.from_environment(),
+        url_prefix=url_prefix,
+        name=name,
+        samples_per_shard=samples_per_shard,
+        progress=say,
+    )
+    text = as_yaml(found, Path() if output is None else output.parent)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    if (output.parent / _SCHEMA).is_file():
+        text = f"# yaml-language-server: $schema={_SCHEMA}\n{text}"
+    _write(output, text, force=force)
+    say(f"wrote {output}; look for TODO in it, then: catalog validate {output}")
+
+
+def _write(output: Path, text: str, *, force: bool) -> None:
+    """Write a file whole or not at all; without ``force`` never over another."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if not force:
+            with output.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            return
+        part = output.with_name(f".{output.name}.{os.getpid()}.part")
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(output)
+    except OSError as error:
+        raise click.ClickException(f"{output} can't be written: {error.strerror or error}") from None
