@@ -43,6 +43,7 @@ def test_the_commands_are_this_list() -> None:
         "crawl",
         "init",
         "load",
+        "manifest",
         "plan",
         "publish",
         "serve",
@@ -132,7 +133,12 @@ def test_a_wrong_password_is_told_without_it(tmp_path: Path, network: Network) -
     """The account exists, the password doesn't fit: one line, exit code 1, no secret in it."""
     account = network.account("locked")
     ran = _run(
-        "publish", "--yes", str(EXAMPLES), cwd=tmp_path, CATALOG_HANDLE=account.handle, CATALOG_APP_PASSWORD="not-the-secret"
+        "publish",
+        "--yes",
+        str(EXAMPLES),
+        cwd=tmp_path,
+        CATALOG_HANDLE=account.handle,
+        CATALOG_APP_PASSWORD="not-the-secret",
     )
     assert ran.returncode == 1
     assert len(ran.stderr.strip().splitlines()) == 1
