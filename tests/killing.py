@@ -160,21 +160,31 @@ def _plain(value: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
 def kill_once(publishing: Publishing, usual: float, chance: random.Random) -> int:
     """Begin to publish and end it where it stands; how many records differ from before.
 
-    A third of the moments is anywhere, from the first line of Python on; the others are where commits are made.
+    A fifth of the moments is anywhere, from the first line of Python on (``usual`` is how long it takes); the others
+    are between two commits, or within one.
     """
     before = {uri: record["cid"] for uri, record in publishing.listed().items()}
-    rev = publishing.network.latest_rev(publishing.account.did)
+    commits = chance.randint(1, 12)
+    anywhere = chance.random() < 0.2
     process = publishing.start()
-    if chance.random() < 1 / 3:
+    if anywhere:
         time.sleep(chance.uniform(0.0, usual))
     else:
-        while process.poll() is None and publishing.network.latest_rev(publishing.account.did) == rev:
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, usual / 2))
+        _wait_for_commits(publishing, process, commits)
+        time.sleep(chance.uniform(0.0, 0.03))
     process.send_signal(signal.SIGKILL)
     process.communicate()
     after = {uri: record["cid"] for uri, record in publishing.listed().items()}
     return len(set(before.items()) ^ set(after.items()))
+
+
+def _wait_for_commits(publishing: Publishing, process: subprocess.Popen[str], commits: int) -> None:
+    """Until so many commits were made, or the process has ended."""
+    rev = publishing.network.latest_rev(publishing.account.did)
+    while commits and process.poll() is None:
+        now = publishing.network.latest_rev(publishing.account.did)
+        commits -= now != rev
+        rev = now
 
 
 def compared(found: State, expected: State) -> list[str]:

@@ -328,6 +328,24 @@ def test_a_shard_that_is_gone_is_found(published: Published) -> None:
     assert "HTTP 404" in published.only_fault().text
 
 
+def test_a_download_that_breaks_off_is_no_fault(published: Published) -> None:
+    """It begins anew where the server doesn't say which version it sends; then all of it is hashed, once."""
+
+    def break_off(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(FIRST)))
+        handler.end_headers()
+        whole = fake.paths().count("/a.tar") > 1
+        handler.wfile.write(FIRST if whole else FIRST[:100_000])
+        handler.close_connection = not whole
+
+    with fake_server({"/a.tar": break_off}) as fake:
+        published.dataset([{"url": f"{fake.url}/a.tar", "checksum": sha256(FIRST)}])
+        shard = next(check for check in published.checks() if check.what == "shard")
+        assert fake.paths().count("/a.tar") == 2
+    assert (shard.state, "3,000,000 bytes" in shard.text) == (State.PASSED, True)
+
+
 def test_a_shard_without_a_checksum_is_neither_right_nor_wrong(published: Published) -> None:
     """That is said, and the exit code is no failure."""
     url = f"{published.files}a.tar"

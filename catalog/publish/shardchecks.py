@@ -1,6 +1,6 @@
 """Shards against the checksums that their record promises: read from where they lie, hashed as they arrive.
 
-No cache is asked, and nothing is kept: a shard of any size takes one buffer of memory.
+No cache is asked, and nothing is kept: a shard of any size takes the memory of one piece of it.
 
 Tricky bits
 -----------
@@ -13,26 +13,27 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import CatalogError
 from catalog.publish.checks import Check, State, failed, passed, unchecked
 from catalog.records import BlobStorage, ExternalStorage
 from catalog.samples.published import shards_of
-from catalog.samples.storage import opened, shown
+from catalog.samples.remote import pieces
+from catalog.samples.storage import asking, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
     from catalog.records import Dataset
     from catalog.samples.published import Published
     from catalog.samples.storage import Shard
 
 __all__ = ["Choice", "check_shards"]
 
-_BUFFER: Final = 1 << 20
 _ALGORITHMS: Final = frozenset({"md5", "sha1", "sha256", "sha384", "sha512"})
 _WEAK: Final = frozenset({"md5", "sha1"})
 _HEX: Final = re.compile(r"[0-9a-f]+")
@@ -62,7 +63,7 @@ class _Promise:
 
 def check_shards(
     found: Published[Dataset],
-    settings: NetworkSettings,
+    client: Client,
     *,
     choice: Choice,
     watch: Callable[[str, int], object],
@@ -86,7 +87,7 @@ def check_shards(
     sizes: list[int] = []
     for index in chosen:
         name = f"{index + 1} of {len(shards)}  {shown(shards[index].url)}"
-        check, size = _check(shards[index], promises[index], settings, name, watch)
+        check, size = _check(shards[index], promises[index], client, name, watch)
         if size is not None:
             sizes.append(size)
         yield check
@@ -121,7 +122,7 @@ def _fault(promise: _Promise) -> str | None:
 
 
 def _check(
-    shard: Shard, promises: list[_Promise], settings: NetworkSettings, name: str, watch: Callable[[str, int], object]
+    shard: Shard, promises: list[_Promise], client: Client, name: str, watch: Callable[[str, int], object]
 ) -> tuple[Check, int | None]:
     """The check of one shard, and its bytes where it was read whole."""
     known = [promise for promise in promises if promise.algorithm in _ALGORITHMS]
@@ -130,10 +131,10 @@ def _check(
             return failed("shard", f"{name}: {fault}"), None
     try:
         if not known:
-            _touch(shard, settings)
+            _touch(shard, client)
             why = f"its algorithm {promises[0].algorithm[:20]!a} is not known" if promises else "no checksum"
             return unchecked("shard", f"{name}: {why}; it is there, no more is known"), None
-        digests, size = _read(shard, {promise.algorithm for promise in known}, settings, name, watch)
+        digests, size = _read(shard, {promise.algorithm for promise in known}, client, name, watch)
     except CatalogError as error:
         return failed("shard", f"{name}: not read: {error}"), None
     for promise in known:
@@ -146,24 +147,25 @@ def _check(
     return passed("shard", f"{name}: {names} as promised ({size:,} bytes){note}"), size
 
 
-def _touch(shard: Shard, settings: NetworkSettings) -> None:
+def _touch(shard: Shard, client: Client) -> None:
     """Open it and read its first bytes."""
-    with opened(replace(shard, checksum=None), settings) as source:
-        source.readinto(memoryview(bytearray(512)))
+    with closing(pieces(asking(client, shard), shown(shard.url), restart=True)) as arriving:
+        next(arriving, None)
 
 
 def _read(
-    shard: Shard, algorithms: set[str], settings: NetworkSettings, name: str, watch: Callable[[str, int], object]
+    shard: Shard, algorithms: set[str], client: Client, name: str, watch: Callable[[str, int], object]
 ) -> tuple[dict[str, str], int]:
-    """The digests of a shard's bytes, and how many there are. Without its checksum no cache is asked."""
+    """The digests of a shard's bytes, and how many there are. What breaks off is gone on with, or begins anew."""
     hashes = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
-    buffer = memoryview(bytearray(_BUFFER))
     size = 0
-    with opened(replace(shard, checksum=None), settings) as source:
-        while count := source.readinto(buffer):
+    with closing(pieces(asking(client, shard), shown(shard.url), restart=True)) as arriving:
+        for offset, piece in arriving:
+            if offset == 0:
+                hashes = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
             for one in hashes.values():
-                one.update(buffer[:count])
-            size += count
+                one.update(piece)
+            size = offset + len(piece)
             watch(name, size)
     return {algorithm: one.hexdigest() for algorithm, one in hashes.items()}, size
 

@@ -158,7 +158,7 @@ class Verifier:
         yield from self._references(record, fetched.record.uri)
         if isinstance(record, Dataset):
             found = Published(record=record, uri=fetched.record.uri, cid=fetched.record.cid, account=identity)
-            yield from check_shards(found, self.settings, choice=self.choice, watch=self.watch)
+            yield from check_shards(found, self.client, choice=self.choice, watch=self.watch)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
