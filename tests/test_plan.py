@@ -121,7 +121,9 @@ def test_a_first_plan_creates_everything_and_writes_nothing(network: Network, ac
     assert network.latest_rev(account.did) == rev
     lines = as_lines(plan)
     assert lines[0] == f"+ schema Point@1.0.0  {manifest}:2"
-    assert "    + fields.x: float" in lines
+    assert lines[1] == "    + fields.x: float"
+    assert "    + shards: 2 shards" in lines
+    assert "    + tags: geometry, small" in lines
     assert "    + metadata.scale: 0.5" in lines
     assert lines[-1] == f"{account.handle}: 7 to create"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan", "publish", "validate"]
 
+_ONE = {"schemas": "schema", "datasets": "dataset", "lenses": "lens", "verifications": "verification"}
+
 MANIFESTS = click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path))
 HANDLE = click.option(
     "--handle", metavar="HANDLE", help="The account to publish to (handle or DID); else CATALOG_HANDLE, else asked for."
@@ -67,7 +69,8 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
     if as_json:
         click.echo(json.dumps({"ok": True, **summary}))
         return
-    click.echo("valid: " + ", ".join(f"{number} {kind}" for kind, number in summary.items() if number))
+    counted = [f"{number} {_ONE[kind] if number == 1 else kind}" for kind, number in summary.items() if number]
+    click.echo("valid: " + ", ".join(counted))
 
 
 @click.command()

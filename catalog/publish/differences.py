@@ -123,9 +123,8 @@ def _schema(value: Json) -> object:
 def _field(field: Field) -> object:
     text = type_text(field.type, optional=field.optional)
     dimensions = list(getattr(field.type, "dimensions", None) or ())
-    if field.description is None and not dimensions:
-        return text
-    return {"type": text, "description": field.description, "dimensions": dimensions or None}
+    named = f"{text} ({', '.join(dimensions)})" if dimensions else text
+    return named if field.description is None else f"{named}: {field.description}"
 
 
 def _walk(path: str, before: object, after: object) -> Iterator[Difference]:
@@ -164,6 +163,8 @@ def _walk_maps(
 def _one_sided(path: str, before: object, after: object) -> Iterator[Difference]:
     """A map that came or went is told entry by entry at the top; a shard as one."""
     value = after if before is None else before
+    if path == "storage.$type":  # shards, keys or blobs say it
+        return
     if isinstance(value, dict) and value and path in _OPENED:
         for key, item in value.items():
             yield from _one_sided(f"{path}.{key}", None if before is None else item, None if after is None else item)

@@ -77,11 +77,13 @@ def _head(change: Change) -> str:
 
 
 def _fields(change: Change) -> Iterator[tuple[str, str]]:
-    """A line each difference, with its colour."""
-    for one in change.differences[:_MOST]:
+    """A line each difference, with its colour; what the record's head says already isn't said again."""
+    said = ("name", "version") if change.action is Action.CREATE else ()
+    told = [one for one in change.differences if one.path not in said]
+    for one in told[:_MOST]:
         yield from _field(one)
-    if len(change.differences) > _MOST:
-        yield f"  … and {len(change.differences) - _MOST} more fields", "bright_black"
+    if len(told) > _MOST:
+        yield f"  … and {len(told) - _MOST} more fields", "bright_black"
 
 
 def _field(one: Difference) -> Iterator[tuple[str, str]]:
@@ -122,6 +124,8 @@ def _value(value: object) -> str:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return " ".join(value.split())
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return " ".join(", ".join(value).split())
     return json.dumps(value, ensure_ascii=False, default=lambda item: f"{len(item)} bytes")
 
 
