@@ -156,6 +156,23 @@ def _attributes(wanted: SampleType, attributes: list[str]) -> Iterator[str]:
     return (names[field.name] for field in wanted.fields)
 
 
+ODD_NAMES = (
+    "<<", "=", "~", "null", "true", "1", "1.0", "0x1", "1:2", "2020-01-01", "!!str", "&a", "*a", "%x", "@x", "`x",
+    "{a}", "[a]", "'", '"', "\\", "a\nb", "a\tb", "\x7f", "a\x85b", "a\u2028b", "\ufeff", "a: b", "? x", "- x", "#x",
+    "a #b", " a", "a ", "--- x", "😀" * 1000, "x" * 1000, "x y" * 200, "é", "\ud7ff", "TODO", "__proto", "|", ">", ",",
+    ":", "-", "?", "...", "type", "\0",
+)  # fmt: skip
+
+
+def test_every_name_of_a_field_can_stand_in_a_manifest(tmp_path: Path) -> None:
+    """All that YAML takes for something else, as a short field and as one with a map."""
+    for value in (1, np.zeros((2, 2))):
+        raw = pack(dict.fromkeys(ODD_NAMES, value))
+        (tmp_path / "a.tar").write_bytes(tar_of(("0.msgpack", raw)))
+        _, found = drafted(tmp_path, str(tmp_path / "a.tar"))
+        assert [field.name for field in found.schemas[0].sample_type.fields] == list(ODD_NAMES)
+
+
 @given(typed_samples(), st.data())
 def test_every_sample_that_was_looked_at_can_be_read_by_what_was_inferred(
     made: tuple[SampleType, dict[str, Any]], data: st.DataObject

@@ -41,13 +41,17 @@ _BROKEN_SCALAR: Final = (ValueError, OverflowError, LookupError, AttributeError,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A value and the line (from 1) it stands on. ``text`` is a scalar as written; ``weight`` counts the values."""
+    """A value and the line (from 1) it stands on. ``text`` is a scalar as written; ``weight`` counts the values.
+
+    ``merges`` is set of a bare ``<<``; in quotes it is text.
+    """
 
     line: int
     value: YamlScalar | dict[str, Node] | list[Node]
     text: str = ""
     weight: int = 1
     height: int = 1
+    merges: bool = False
 
 
 class _Frame:
@@ -77,7 +81,7 @@ class _Frame:
 
     @staticmethod
     def _put(entries: dict[str, Node], key: Node, node: Node, report: Report) -> None:
-        if key.text == "<<":
+        if key.merges:
             report.add(key.line, "merge keys (<<) are not supported", "write the keys out")
         elif key.text in entries:
             first = entries[key.text].line
@@ -210,7 +214,7 @@ def _scalar(event: yaml.ScalarEvent, line: int, report: Report) -> Node:
     if tag in (None, "!"):
         tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
     if tag in _TEXT_TAGS:
-        return Node(line=line, value=text, text=text)
+        return Node(line=line, value=text, text=text, merges=tag == f"{_PREFIX}merge")
     if tag not in _SCALAR_TAGS:
         raise _unknown_tag(tag, line, report)
     node = yaml.ScalarNode(tag, text)

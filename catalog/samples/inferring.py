@@ -42,7 +42,7 @@ __all__ = ["Inference", "LeftOut"]
 _MAX_NESTING: Final = 8
 """Lists in lists; deeper ones are left out."""
 _MAX_LENGTH: Final = 10**15
-_MAX_TEXT: Final = 1000
+_MAX_TEXT: Final = 900
 """A longer dimension, or a longer text of a type, can't be written down; then it is any."""
 _MAX_NAME: Final = 1000
 
