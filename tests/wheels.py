@@ -1,0 +1,36 @@
+"""The wheel of this tree, where pip finds it before any registry is asked for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["ROOT", "build_wheel", "pip_environment"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build_wheel(place: Path) -> Path:
+    """Build it into a folder; the file."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place],
+        cwd=ROOT, capture_output=True, check=True, timeout=300,
+    )  # fmt: skip
+    return next(place.glob("*.whl"))
+
+
+def pip_environment(place: Path) -> dict[str, str]:
+    """The environment without this checkout in reach, and with ``place`` among the places where pip looks.
+
+    Nothing of the account that runs the tests is in it but what leads pip to its registry and cache.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PIP_", "UV_", "SSL_", "REQUESTS_")) or name.lower().endswith("_proxy")
+    }
+    cache = os.environ.get("PIP_CACHE_DIR") or str(Path.home() / ".cache" / "pip")
+    links = " ".join([str(place), *os.environ.get("PIP_FIND_LINKS", "").split()])
+    return {**kept, "PIP_FIND_LINKS": links, "PIP_CACHE_DIR": cache, "LANG": "C.UTF-8"}
