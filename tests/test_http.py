@@ -178,13 +178,13 @@ def _slow_body(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
     handler.send_response(200)
     handler.send_header("Connection", "close")
     handler.end_headers()
-    for _ in range(100):
+    for _ in range(400):
         handler.wfile.write(b"x")
         time.sleep(0.05)
 
 
 def _slow_headers(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
-    for number in range(100):
+    for number in range(400):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n" if number == 0 else b"X-%d: y\r\n" % number)
         time.sleep(0.05)
 
@@ -200,7 +200,7 @@ def test_an_answer_that_drips_is_given_up(
     begun = time.monotonic()
     with pytest.raises(RequestFailed):
         client.get(f"{fake.url}/slow", seconds=0.4)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_busy_servers_are_asked_again_after_a_while(client: Client, fake: Fake, waits: list[float]) -> None:
@@ -287,7 +287,7 @@ def test_a_stream_opens_in_time_however_long_it_may_take(
     begun = time.monotonic()
     with pytest.raises(RequestFailed), client.stream(f"{fake.url}/slow", seconds=86_400):
         pass
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_a_piece_must_come_in_time_not_only_a_byte(client: Client, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
