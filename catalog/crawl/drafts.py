@@ -37,7 +37,11 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
     rkeys = {key: _rkey(key) for key in _keys(drafts)}
     moment = _moment()
     made = drafts.records(
-        DRAFT_DID, created_at=Datetime.of(moment), new_tid=lambda: Tid.at(0, 0), rkeys=rkeys, hash_local=True
+        DRAFT_DID,
+        created_at=Datetime.of(moment),
+        new_tid=lambda: Tid.at(0, 0),
+        rkeys=rkeys,
+        digests=Digests.of_user(),  # a crawl every hour shouldn't hash the same terabyte every hour
     )
     others = {record.uri: record.source for record in store.records() if record.draft and record.source != str(source)}
     clashes = tuple(
@@ -74,6 +78,7 @@ def _keys(drafts: ManifestSet) -> list[DraftKey]:
     """The keys of all records but schemas, whose own record keys are stable already."""
     keys = [(records.DATASET, dataset.name, "") for dataset in drafts.datasets]
     keys += [(records.LABEL, one.name, one.version) for one in drafts.datasets if one.version is not None]
+    keys += [(records.LABEL, label.name, label.version or "") for label in drafts.labels]
     keys += [(records.LENS, lens.name, "") for lens in drafts.lenses]
     keys += [(records.VERIFICATION, str(word.lens), word.method) for word in drafts.verifications]
     return keys

@@ -1,4 +1,4 @@
-"""Manifests: YAML that says which schemas, datasets, lenses and verifications an account publishes.
+"""Manifests: YAML that says which schemas, datasets, labels, lenses and verifications an account publishes.
 
 ::
 
@@ -8,10 +8,11 @@
 
 Terminology
 -----------
-*Set*: the manifests given together; names resolve across its files. *Draft*: what a manifest says about one record,
-typed, knowing its file and line. *Draft record*: the record itself, for one account.
+*Set*: the manifests given together; names resolve across its files, and it may have a name itself. *Draft*: what a
+manifest says about one record, typed, knowing its file and line. *Draft record*: the record itself, for one account.
 
-Reading is offline: no network, and no local shard is opened before :meth:`ManifestSet.records`.
+Reading is offline: no network, and no local shard is opened before :meth:`ManifestSet.records`. Only names are looked
+up: for a ``*``, and for how large a blob will be.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
-from catalog.manifest.build import MARK, DraftKey, DraftRecord, ManifestSet
+from catalog.manifest.build import DEFAULT_SET, MARK, DraftKey, DraftRecord, LocalBlob, ManifestSet
 from catalog.manifest.document import MAX_BYTES, compose
 from catalog.manifest.drafts import (
     BucketDraft,
     DatasetDraft,
     Draft,
+    LabelDraft,
     LensDraft,
     SchemaDraft,
     SchemaKey,
@@ -41,13 +43,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "DEFAULT_SET",
     "MARK",
     "BucketDraft",
     "DatasetDraft",
     "Draft",
     "DraftKey",
     "DraftRecord",
+    "LabelDraft",
     "LensDraft",
+    "LocalBlob",
     "ManifestSet",
     "SchemaDraft",
     "SchemaKey",
@@ -92,7 +97,7 @@ def _read(paths: Sequence[Path], *, all_there: bool) -> tuple[ManifestSet, list[
     if all_there and not stopped and not faults:  # a file that can't be read may hold names that seem to be missing
         names.check()
     faults += [fault for report in reports for fault in (*report.faults(), *stopped.get(report.file, ()))]
-    return _set(files, drafts), faults
+    return _set(files, drafts, names.set_name), faults
 
 
 def _checked(found: ManifestSet, faults: list[Fault]) -> ManifestSet:
@@ -134,11 +139,13 @@ def _bytes(file: Path, report: Report) -> bytes:
         raise report.stop(1, f"can't be read: {reason}") from None
 
 
-def _set(files: tuple[Path, ...], drafts: list[Draft]) -> ManifestSet:
+def _set(files: tuple[Path, ...], drafts: list[Draft], name: str | None) -> ManifestSet:
     return ManifestSet(
         files=files,
+        name=DEFAULT_SET if name is None else name,
         schemas=tuple(draft for draft in drafts if isinstance(draft, SchemaDraft)),
         datasets=tuple(draft for draft in drafts if isinstance(draft, DatasetDraft)),
+        labels=tuple(draft for draft in drafts if isinstance(draft, LabelDraft)),
         lenses=tuple(draft for draft in drafts if isinstance(draft, LensDraft)),
         verifications=tuple(draft for draft in drafts if isinstance(draft, VerificationDraft)),
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -11,17 +10,13 @@ from catalog import records
 from catalog.datamodel import Json, record_cid
 from catalog.errors import CatalogError, DataError, Fault, InvalidManifest, InvalidRecord
 from catalog.manifest.digests import Digests, local_faults
-from catalog.manifest.drafts import (
-    DatasetDraft,
-    Draft,
-    LensDraft,
-    SchemaDraft,
-    SchemaRef,
-    ShardDraft,
-    VerificationDraft,
-)
+from catalog.manifest.drafts import LabelDraft
 from catalog.manifest.faults import place, shown
+from catalog.manifest.lines import line_of
+from catalog.manifest.storage import MAX_BLOB
 from catalog.records import (
+    BlobShard,
+    BlobStorage,
     Checksum,
     Dataset,
     HttpShard,
@@ -34,17 +29,26 @@ from catalog.records import (
     Schema,
     Size,
 )
-from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey, Tid
+from catalog.syntax import RAW, AtUri, Cid, Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from catalog.manifest.drafts import BucketDraft
+    from catalog.manifest.drafts import (
+        BucketDraft,
+        DatasetDraft,
+        Draft,
+        LensDraft,
+        SchemaDraft,
+        SchemaRef,
+        ShardDraft,
+        VerificationDraft,
+    )
     from catalog.manifest.measures import Measure
     from catalog.records import Record, Storage
 
-__all__ = ["MARK", "DraftKey", "DraftRecord", "ManifestSet"]
+__all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "LocalBlob", "ManifestSet"]
 
 DraftKey = tuple[str, str, str]
 """Which record is meant, whatever its record key: collection, name, and the version or ``""``.
@@ -59,29 +63,33 @@ _NO_MARKS: Final[Mapping[DraftKey, str | None]] = MappingProxyType({})
 MARK: Final = "manifestSet"
 """The field that says which set of manifests a record was published from. Records of code have none."""
 
-_WIRE_TO_YAML: Final = (
-    ("metadata.license", "license"),
-    ("metadata.tags", "tags"),
-    ("schemaRef", "schema"),
-    ("sourceSchema", "source"),
-    ("targetSchema", "target"),
-    ("getterCode", "getter"),
-    ("putterCode", "putter"),
-    ("contentMetadata", "content_metadata"),
-    ("size.samples", "samples"),
-    ("verificationMethod", "method"),
-    ("lensCommit", "lens_commit"),
-    ("schema.properties", "fields"),
-    ("schema", "fields"),
-    ("storage", "shards"),
-)
+DEFAULT_SET: Final = "default"
+"""What a set is called when no file says it."""
+
+TAR: Final = "application/x-tar"
+_SHA_256: Final = 0x12
+"""In a multihash: https://github.com/multiformats/multicodec/blob/master/table.csv."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalBlob:
+    """A file that a record names as a blob, and that publishing uploads. ``size`` in bytes.
+
+    Without a ``path`` it isn't on this machine: then the repository must have it already.
+    """
+
+    path: Path | None
+    cid: Cid
+    size: int
+    mime_type: str = TAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftRecord:
     """A record ready to be written: where to, what, and which lines it comes from.
 
-    ``value`` is what goes over the wire and ``cid`` its CID; ``local`` are the shards' local copies, in order.
+    ``value`` is what goes over the wire and ``cid`` its CID. ``local`` are the shards' local copies, in order, and
+    ``blobs`` what is to be uploaded before the record is written.
     """
 
     uri: AtUri
@@ -94,7 +102,13 @@ class DraftRecord:
     value: dict[str, Json]
     file: Path
     line: int
+    draft: Draft = field(repr=False)
     local: tuple[Path, ...] = ()
+    blobs: tuple[LocalBlob, ...] = ()
+
+    def line_of(self, path: str) -> int:
+        """The manifest's line for a place in ``value``, such as ``getterCode.commit``."""
+        return line_of(self.draft, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +116,10 @@ class ManifestSet:
     """What a set of manifests says; every name in it resolves. ``name`` marks the records published from it."""
 
     files: tuple[Path, ...]
-    name: str = "default"
+    name: str = DEFAULT_SET
     schemas: tuple[SchemaDraft, ...] = ()
     datasets: tuple[DatasetDraft, ...] = ()
+    labels: tuple[LabelDraft, ...] = ()
     lenses: tuple[LensDraft, ...] = ()
     verifications: tuple[VerificationDraft, ...] = ()
 
@@ -163,15 +178,19 @@ class _Build:
     measures: Mapping[Path, Measure | DataError] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     done: list[DraftRecord] = field(default_factory=list)
+    datasets: dict[str, AtUri] = field(default_factory=dict)
     lenses: dict[str, DraftRecord] = field(default_factory=dict)
 
     def run(self, drafts: ManifestSet) -> None:
         for schema in drafts.schemas:
             self._schema(schema)
-        entries = [(dataset, self._dataset(dataset)) for dataset in drafts.datasets]
-        for dataset, entry in entries:
-            if entry is not None and dataset.version is not None:
-                self._label(dataset, entry.uri, dataset.version)
+        for dataset in drafts.datasets:
+            self._dataset(dataset)
+        for dataset in drafts.datasets:
+            if dataset.version is not None:
+                self._label(dataset, dataset.name)
+        for label in drafts.labels:
+            self._label(label, label.dataset)
         for lens in drafts.lenses:
             self._lens(lens)
         for verification in drafts.verifications:
@@ -183,18 +202,19 @@ class _Build:
         record = Schema(sample_type=sample_type, created_at=self._time(key), license=draft.license, tags=draft.tags)
         self._add(draft, key, record, version=sample_type.version)
 
-    def _dataset(self, draft: DatasetDraft) -> DraftRecord | None:
+    def _dataset(self, draft: DatasetDraft) -> None:
         key = (records.DATASET, draft.name, "")
         before = len(self.faults)
         measured = [self._measure(draft, shard) for shard in draft.shards]
         if len(self.faults) > before:
-            return None
-        sizes = [size for _, size in measured]
+            return
+        sizes = [shard.bytes for shard in measured]
         known = [size for size in sizes if size is not None]
+        blobs = tuple(_blob(shard) for shard in measured) if draft.as_blobs else ()
         record = Dataset(
             name=draft.name,
             schema_ref=self._schema_uri(draft.schema),
-            storage=_storage(draft.bucket, [shard for shard, _ in measured]),
+            storage=_storage(draft.bucket, measured, blobs),
             created_at=self._time(key),
             description=draft.description,
             license=draft.license,
@@ -204,24 +224,41 @@ class _Build:
             content_metadata=draft.content_metadata,
         )
         local = tuple(shard.local for shard in draft.shards if shard.local is not None)
-        return self._add(draft, key, record, local=local)
+        added = self._add(draft, key, record, local=local, blobs=blobs)
+        if added is not None:
+            self.datasets[draft.name] = added.uri
 
-    def _measure(self, draft: DatasetDraft, shard: ShardDraft) -> tuple[HttpShard, int | None]:
-        """The shard with its checksum, and its bytes: from the local copy if there is one, which must be as stated."""
-        digest, size = shard.sha256, shard.bytes
+    def _measure(self, draft: DatasetDraft, shard: ShardDraft) -> ShardDraft:
+        """The shard with checksum and bytes: from the local copy if there is one, which must be as stated."""
         if shard.local is not None and self.hash_local:
             found = self.measures[shard.local]
             self.faults += local_faults(draft, shard, found)
             if isinstance(found, DataError):
-                return HttpShard(url=shard.url), None
-            digest, size = found.sha256, found.bytes
-        checksum = None if digest is None else Checksum(algorithm="sha256", digest=digest)
-        return HttpShard(url=shard.url, checksum=checksum), size
+                return shard
+            shard = replace(shard, sha256=found.sha256, bytes=found.bytes)
+        elif draft.as_blobs and shard.bytes is None:
+            shard = replace(shard, bytes=_size_of(shard.local))
+        if draft.as_blobs and shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
+            name = shown(shard.url if shard.local is None else str(shard.local), 200)
+            message = f"{name!r} has {shard.bytes:,} bytes; a blob has 1 to {MAX_BLOB:,}"
+            hint = "make smaller shards, or put them at https addresses"
+            self.faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
+        return shard
 
-    def _label(self, draft: DatasetDraft, dataset: AtUri, version: str) -> None:
-        key = (records.LABEL, draft.name, version)
-        record = Label(name=draft.name, dataset=dataset, created_at=self._time(key), version=version)
-        self._add(draft, key, record, version=version)
+    def _label(self, draft: DatasetDraft | LabelDraft, dataset: str | AtUri) -> None:
+        uri = dataset if isinstance(dataset, AtUri) else self.datasets.get(dataset)
+        if uri is None:  # its own faults are told already
+            return
+        key = (records.LABEL, draft.name, draft.version or "")
+        description = draft.description if isinstance(draft, LabelDraft) else None
+        record = Label(
+            name=draft.name,
+            dataset=uri,
+            created_at=self._time(key),
+            version=draft.version,
+            description=description,
+        )
+        self._add(draft, key, record, version=draft.version)
 
     def _lens(self, draft: LensDraft) -> None:
         key = (records.LENS, draft.name, "")
@@ -268,7 +305,14 @@ class _Build:
         return AtUri.of(self.did, records.SCHEMA, records.schema_rkey(ref.name, ref.version) if rkey is None else rkey)
 
     def _add(
-        self, draft: Draft, key: DraftKey, record: Record, *, version: str | None = None, local: tuple[Path, ...] = ()
+        self,
+        draft: Draft,
+        key: DraftKey,
+        record: Record,
+        *,
+        version: str | None = None,
+        local: tuple[Path, ...] = (),
+        blobs: tuple[LocalBlob, ...] = (),
     ) -> DraftRecord | None:
         collection, name, _ = key
         try:
@@ -279,7 +323,7 @@ class _Build:
             cid = record_cid(value)
         except InvalidRecord as error:
             self.faults += [
-                Fault(where=place(draft.file, _line(draft, fault.where)), message=_message(fault), hint=fault.hint)
+                Fault(where=place(draft.file, line_of(draft, fault.where)), message=_message(fault), hint=fault.hint)
                 for fault in error.faults
             ]
             return None
@@ -301,34 +345,43 @@ class _Build:
             value=value,
             file=draft.file,
             line=draft.line,
+            draft=draft,
             local=local,
+            blobs=blobs,
         )
         self.done.append(added)
         return added
 
 
-def _storage(bucket: BucketDraft | None, shards: list[HttpShard]) -> Storage:
+def _storage(bucket: BucketDraft | None, shards: list[ShardDraft], blobs: tuple[LocalBlob, ...]) -> Storage:
+    if blobs:
+        return BlobStorage(
+            blobs=tuple(BlobShard(cid=blob.cid, mime_type=blob.mime_type, size=blob.size) for blob in blobs)
+        )
     if bucket is None:
-        return HttpStorage(shards=tuple(shards))
-    keys = tuple(S3Shard(key=shard.url, checksum=shard.checksum) for shard in shards)
+        return HttpStorage(shards=tuple(HttpShard(url=shard.url, checksum=_checksum(shard)) for shard in shards))
+    keys = tuple(S3Shard(key=shard.url, checksum=_checksum(shard)) for shard in shards)
     return S3Storage(bucket=bucket.name, region=bucket.region, endpoint=bucket.endpoint, shards=keys)
+
+
+def _checksum(shard: ShardDraft) -> Checksum | None:
+    return None if shard.sha256 is None else Checksum(algorithm="sha256", digest=shard.sha256)
+
+
+def _blob(shard: ShardDraft) -> LocalBlob:
+    """The blob that a file will be: its CID is made of its SHA-256. Of one that nobody read yet, a stand-in."""
+    digest = bytes.fromhex(shard.sha256 or "0" * 64)
+    cid = Cid.of_binary(bytes((1, RAW, _SHA_256, len(digest))) + digest)
+    return LocalBlob(path=shard.local, cid=cid, size=shard.bytes or 0)
+
+
+def _size_of(file: Path | None) -> int | None:
+    """The bytes of a file, ``None`` where there is none to be seen."""
+    try:
+        return None if file is None else file.stat().st_size
+    except (OSError, ValueError):
+        return None
 
 
 def _message(fault: Fault) -> str:
     return f"{shown(fault.where, 100)}: {shown(fault.message, 300)}" if fault.where else shown(fault.message, 300)
-
-
-def _line(draft: Draft, where: str) -> int:
-    """The line of the manifest that a place in the record comes from: the longest path that has one."""
-    if isinstance(draft, DatasetDraft) and (match := re.match(r"storage\.shards\[([0-9]+)\]", where)):
-        return draft.shards[int(match[1])].line
-    path = where
-    for wire, yaml in _WIRE_TO_YAML:
-        if where == wire or where.startswith((wire + ".", wire + "[")):
-            path = yaml + where[len(wire) :]
-            break
-    while path:
-        if path in draft.lines:
-            return draft.lines[path]
-        path = path[: max(path.rfind("."), path.rfind("["), 0)]
-    return draft.line

@@ -1,4 +1,4 @@
-"""What manifests say, typed: one draft for each schema, dataset, lens and verification, knowing its file and line.
+"""What manifests say, typed: one draft for each schema, dataset, label, lens and verification, with its file and line.
 
 Code that publishes makes the same drafts: their file and line are its own, and their ``lines`` are empty.
 """
@@ -21,6 +21,7 @@ __all__ = [
     "BucketDraft",
     "DatasetDraft",
     "Draft",
+    "LabelDraft",
     "LensDraft",
     "SchemaDraft",
     "SchemaKey",
@@ -72,7 +73,8 @@ class SchemaDraft(_Placed):
 class ShardDraft:
     """One shard, patterns expanded. ``sha256`` in lower-case hex and ``bytes`` as stated; ``local`` is a copy of it.
 
-    Of a dataset in a bucket the ``url`` is the key in it.
+    Of a dataset in a bucket the ``url`` is the key in it, of one in blobs the file's path as the manifest has it. A
+    blob without a ``local`` copy has checksum and bytes.
     """
 
     url: str
@@ -95,13 +97,14 @@ class BucketDraft:
 class DatasetDraft(_Placed):
     """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` is plain, its dates ISO text.
 
-    Its shards are at https addresses, or under keys of the ``bucket``.
+    Its shards are at https addresses, or under keys of the ``bucket``, or (``as_blobs``) files that are uploaded.
     """
 
     name: str
     schema: SchemaRef
     shards: tuple[ShardDraft, ...]
     bucket: BucketDraft | None = None
+    as_blobs: bool = False
     version: str | None = None
     description: str | None = None
     license: str | None = None
@@ -109,6 +112,16 @@ class DatasetDraft(_Placed):
     samples: int | None = None
     metadata: Mapping[str, object]
     content_metadata: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelDraft(_Placed):
+    """A name for a dataset: one of the set by its name, or a published one by URI."""
+
+    name: str
+    dataset: str | AtUri
+    version: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,4 +146,4 @@ class VerificationDraft(_Placed):
     description: str | None = None
 
 
-Draft: TypeAlias = SchemaDraft | DatasetDraft | LensDraft | VerificationDraft
+Draft: TypeAlias = SchemaDraft | DatasetDraft | LabelDraft | LensDraft | VerificationDraft

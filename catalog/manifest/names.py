@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from catalog.errors import InvalidSyntax
 from catalog.manifest.drafts import SchemaKey
 from catalog.manifest.faults import Report, near, place, shown
 from catalog.records import schema_rkey
+
+if TYPE_CHECKING:
+    from catalog.manifest.table import Table
 
 __all__ = ["Names"]
 
@@ -14,13 +19,26 @@ class Names:
     """Declarations as they are read; references are checked when all files are in."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], str] = {}
+        self.set_name: str | None = None
+        """What the set is called, where a file says it."""
+        self._set_place = ""
+        self._places: dict[tuple[str, ...], str] = {}
         self._schemas: set[str] = set()
+        self._datasets: set[str] = set()
         self._lenses: set[str] = set()
         self._half_known: set[tuple[str | None, str | None]] = set()
-        self._nameless_lens = False
+        self._nameless: set[str] = set()
         self._schemas_wanted: list[tuple[SchemaKey, int, Report]] = []
+        self._datasets_wanted: list[tuple[str, int, Report]] = []
         self._lenses_wanted: list[tuple[str, int, Report]] = []
+
+    def declare_set(self, name: str, line: int, report: Report) -> None:
+        """The name of the set, the same in every file that says it."""
+        if self.set_name is None:
+            self.set_name, self._set_place = name, place(report.file, line)
+        elif name != self.set_name:
+            message = f"the set is called {shown(name)!r} here, and {shown(self.set_name)!r} at {self._set_place}"
+            report.add(line, message, "manifests that are given together are one set")
 
     def declare_schema(self, name: str | None, version: str | None, line: int, report: Report) -> None:
         """A schema version; two that would share a record key are duplicates.
@@ -37,32 +55,50 @@ class Names:
         except InvalidSyntax as error:
             report.add(line, f"{shown(str(key))!r} makes no record key: {shown(error.what, 200)}", error.hint)
             return
-        self._declare("schema", str(rkey), str(key), line, report)
+        self._declare("schema", (str(rkey),), str(key), line, report)
 
-    def declare_dataset(self, name: str, line: int, report: Report) -> None:
-        """A dataset."""
-        self._declare("dataset", name, name, line, report)
+    def declare_dataset(self, name: str | None, version: str | None, table: Table) -> None:
+        """A dataset, and with a version its label; of one whose name is a mistake, references are no mistakes."""
+        if name is None:
+            self._nameless.add("dataset")
+            return
+        self._datasets.add(name)
+        if self._declare("dataset", (name,), name, table.line_of("name"), table.report) and version is not None:
+            self.declare_label(name, version, table.line_of("version"), table.report)
+
+    def declare_label(self, name: str, version: str | None, line: int, report: Report) -> None:
+        """A label, told apart by its name and version."""
+        text = name if version is None else f"{name}@{version}"
+        self._declare("label", (name, version or ""), text, line, report)
 
     def declare_lens(self, name: str | None, line: int, report: Report) -> None:
-        """A lens; of one whose name is a mistake, references are not called mistakes, too."""
+        """A lens; of one whose name is a mistake, references are no mistakes."""
         if name is None:
-            self._nameless_lens = True
+            self._nameless.add("lens")
             return
         self._lenses.add(name)
-        self._declare("lens", name, name, line, report)
+        self._declare("lens", (name,), name, line, report)
 
     def declare_verification(self, lens: str, method: str, line: int, report: Report) -> None:
         """A verification of a lens by one method."""
-        self._declare("verification", f"{lens} {method}", f"{lens} by {method}", line, report)
+        self._declare("verification", (lens, method), f"{lens} by {method}", line, report)
 
-    def _declare(self, kind: str, key: str, text: str, line: int, report: Report) -> None:
-        first = self._places.setdefault((kind, key), place(report.file, line))
-        if first != place(report.file, line):
+    def _declare(self, kind: str, key: tuple[str, ...], text: str, line: int, report: Report) -> bool:
+        """Whether it is the first of its name."""
+        first = self._places.get((kind, *key))
+        if first is not None:
             report.add(line, f"duplicate {kind} {shown(text)!r}", f"first at {first}")
+            return False
+        self._places[kind, *key] = place(report.file, line)
+        return True
 
     def refer_schema(self, key: SchemaKey, line: int, report: Report) -> None:
         """Note that a schema of the set is meant."""
         self._schemas_wanted.append((key, line, report))
+
+    def refer_dataset(self, name: str, line: int, report: Report) -> None:
+        """Note that a dataset of the set is meant."""
+        self._datasets_wanted.append((name, line, report))
 
     def refer_lens(self, name: str, line: int, report: Report) -> None:
         """Note that a lens of the set is meant."""
@@ -74,9 +110,10 @@ class Names:
             halves = {(key.name, None), (None, key.version), (None, None)}
             if not halves & self._half_known:
                 self._check("schema", str(key), self._schemas, line, report)
-        for name, line, report in self._lenses_wanted:
-            if not self._nameless_lens:
-                self._check("lens", name, self._lenses, line, report)
+        wanted = (("dataset", self._datasets_wanted, self._datasets), ("lens", self._lenses_wanted, self._lenses))
+        for kind, references, known in wanted:
+            for name, line, report in references if kind not in self._nameless else ():
+                self._check(kind, name, known, line, report)
 
     @staticmethod
     def _check(kind: str, text: str, known: set[str], line: int, report: Report) -> None:

@@ -1,21 +1,30 @@
-"""The four sections of a manifest, read into drafts; every mistake on the way goes to the file's report."""
+"""The sections of a manifest, read into drafts; every mistake on the way goes to the file's report."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 from catalog import records
-from catalog.errors import CatalogError, InvalidSchema, InvalidSyntax
+from catalog.errors import CatalogError, InvalidSyntax
 from catalog.manifest.document import Node, lines_of
-from catalog.manifest.drafts import DatasetDraft, LensDraft, SchemaDraft, SchemaKey, SchemaRef, VerificationDraft
+from catalog.manifest.drafts import (
+    DatasetDraft,
+    LabelDraft,
+    LensDraft,
+    SchemaDraft,
+    SchemaKey,
+    SchemaRef,
+    VerificationDraft,
+)
 from catalog.manifest.faults import Report, near, shown
+from catalog.manifest.fields import read_fields
 from catalog.manifest.metadata import content_of, metadata_of
-from catalog.manifest.shards import https_fault, read_shards
-from catalog.manifest.table import Table, kind_of
+from catalog.manifest.shards import https_fault
+from catalog.manifest.storage import read_storage
+from catalog.manifest.table import Table
 from catalog.records import CodeReference
-from catalog.sampletype import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, SampleType, parse_type
+from catalog.sampletype import SampleType
 from catalog.syntax import AtUri, Cid
 from catalog.syntax.semver import SEMVER
 
@@ -23,30 +32,36 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import Draft
     from catalog.manifest.names import Names
 
-__all__ = ["COMMIT", "METHODS", "SECTIONS", "read_manifest"]
+__all__ = ["COMMIT", "KEYS", "METHODS", "SECTIONS", "read_manifest"]
 
-SECTIONS: Final = ("schemas", "datasets", "lenses", "verifications")
+SECTIONS: Final = ("schemas", "datasets", "labels", "lenses", "verifications")
 METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
 
 _SCHEMA_KEYS: Final = ("name", "version", "description", "license", "tags", "fields")
-_FIELD_KEYS: Final = ("type", "description", "dimensions", "format", "optional")
 _DATASET_KEYS: Final = (
     "name", "schema", "version", "description", "license", "tags", "shards", "s3", "blobs", "samples", "metadata",
     "content_metadata",
 )  # fmt: skip
+_LABEL_KEYS: Final = ("name", "version", "description", "dataset")
 _LENS_KEYS: Final = ("name", "source", "target", "description", "getter", "putter")
 _CODE_KEYS: Final = ("repository", "commit", "path", "branch", "language")
 _VERIFICATION_KEYS: Final = ("lens", "method", "lens_commit", "description")
+KEYS: Final = {
+    "manifest": ("set", *SECTIONS), "schema": _SCHEMA_KEYS, "dataset": _DATASET_KEYS, "label": _LABEL_KEYS,
+    "lens": _LENS_KEYS, "code": _CODE_KEYS, "verification": _VERIFICATION_KEYS,
+}  # fmt: skip
+"""The keys that each thing may have."""
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 def read_manifest(root: Node, report: Report, names: Names) -> list[Draft]:
     """The drafts of one file. What it declares and refers to is noted in ``names``, to be resolved over all files."""
-    top = Table(root, "a manifest", SECTIONS, report)
+    top = Table(root, "a manifest", KEYS["manifest"], report)
     if top.readable and not top.entries:
         report.add(root.line, "the manifest is empty", "start with schemas:, datasets: or lenses:")
-    readers = (_read_schema, _read_dataset, _read_lens, _read_verification)
+    _read_set(top, names)
+    readers = (_read_schema, _read_dataset, _read_label, _read_lens, _read_verification)
     drafts: list[Draft] = []
     for section, read in zip(SECTIONS, readers, strict=True):
         for node in top.items(section):
@@ -54,6 +69,16 @@ def read_manifest(root: Node, report: Report, names: Names) -> list[Draft]:
             if draft is not None:
                 drafts.append(draft)
     return drafts
+
+
+def _read_set(top: Table, names: Names) -> None:
+    name = top.text("set", 100)
+    if name is None:
+        return
+    if not name or not name.isprintable() or name != name.strip():
+        top.report.add(top.line_of("set"), f"{shown(name)!r} is no name for a set", "one line, no blanks around it")
+    else:
+        names.declare_set(name, top.line_of("set"), top.report)
 
 
 # --- schemas -------------------------------------------------------------------------------------------------
@@ -65,7 +90,7 @@ def _read_schema(node: Node, report: Report, names: Names) -> SchemaDraft | None
     name = table.text("name", 100, required=True)
     version = _version(table, 100, required=True)
     names.declare_schema(name, version, table.line_of("name"), report)
-    fields = _read_fields(table, report)
+    fields = read_fields(table, report)
     description, license_, tags = table.text("description", 5000), table.text("license", 200), table.tags()
     if name is None or version is None or len(report) > before:
         return None
@@ -84,77 +109,6 @@ def _version(table: Table, limit: int, *, required: bool = False) -> str | None:
     return None
 
 
-def _read_fields(table: Table, report: Report) -> tuple[Field, ...]:
-    node = table.get("fields", required=True)
-    if node is None:
-        return ()
-    if not isinstance(node.value, dict):
-        report.add(node.line, f"'fields' must be a map, not {kind_of(node)}", "name: type, one a line")
-        return ()
-    if not 0 < len(node.value) <= MAX_FIELDS:
-        report.add(node.line, f"{len(node.value)} fields; a schema has 1 to {MAX_FIELDS:,}")
-        return ()
-    return tuple(field for name, item in node.value.items() if (field := _read_field(name, item, report)) is not None)
-
-
-def _read_field(name: str, node: Node, report: Report) -> Field | None:
-    if not name.strip():
-        report.add(node.line, "a field without a name")
-    if isinstance(node.value, str):
-        parsed = _read_type(node.value, node.line, report)
-        return None if parsed is None else Field(name=name, type=parsed[0], optional=parsed[1])
-    if not isinstance(node.value, dict):
-        report.add(node.line, f"field {shown(name)!r} must have a type, not {kind_of(node)}", "name: type, one a line")
-        return None
-    table = Table(node, f"field {shown(name)!r}", _FIELD_KEYS, report)
-    text, description = table.text("type", 1000, required=True), table.text("description", 5000)
-    flag = table.flag("optional")
-    dimensions = table.texts("dimensions", most=64, limit=200)
-    parsed = None if text is None else _read_type(text, table.line_of("type"), report)
-    if parsed is None:
-        return None
-    type_, marked = parsed
-    if dimensions:
-        type_ = _with_dimensions(type_, dimensions, table)
-    if "format" in table.entries:
-        type_ = _with_format(type_, table)
-    return Field(name=name, type=type_, optional=marked or flag is True, description=description)
-
-
-def _read_type(text: str, line: int, report: Report) -> tuple[FieldType, bool] | None:
-    try:
-        return parse_type(text)
-    except InvalidSchema as error:
-        report.add(line, shown(error.what, 200), error.hint)
-        return None
-
-
-def _with_dimensions(type_: FieldType, names: tuple[str, ...], table: Table) -> FieldType:
-    line = table.line_of("dimensions")
-    if not isinstance(type_, Array):
-        table.report.add(line, "'dimensions' are for arrays only")
-        return type_
-    count = len(type_.shape or ())
-    if count != len(names):
-        message = f"{len(names)} dimension names for a shape of {count}"
-        table.report.add(line, message, "array[dtype, *, *] has two dimensions of any length")
-    return Array(dtype=type_.dtype, shape=type_.shape, dimensions=names, format=type_.format)
-
-
-def _with_format(type_: FieldType, table: Table) -> FieldType:
-    """An array whose bytes are written in another way than as ``.npy``."""
-    text, known = table.text("format", 50), get_args(ArrayFormat)
-    found = next((format_ for format_ in known if format_ == text), None)
-    if text is not None and found is None:
-        hint = near(text, known) or f"known: {', '.join(known)}"
-        table.report.add(table.line_of("format"), f"unknown format {shown(text)!r}", hint)
-    elif not isinstance(type_, Array):
-        table.report.add(table.line_of("format"), "'format' is for arrays only")
-    elif found is not None:
-        return replace(type_, format=found)
-    return type_
-
-
 # --- datasets ------------------------------------------------------------------------------------------------
 
 
@@ -162,14 +116,10 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
     before = len(report)
     table = Table(node, "a dataset", _DATASET_KEYS, report)
     name = table.text("name", 200, required=True)
-    if name is not None:
-        names.declare_dataset(name, table.line_of("name"), report)
-    schema = _schema_ref(table, "schema", names)
-    later = [key for key in ("s3", "blobs") if key in table.entries]
-    for key in later:
-        report.add(table.line_of(key), f"{key!r} is not supported yet", "list https shards")
-    shards = read_shards(table.items("shards", required=not later), report)
     version = _version(table, 50)
+    names.declare_dataset(name, version, table)
+    schema = _schema_ref(table, "schema", names)
+    stored = read_storage(table, report)
     description, license_ = table.text("description", 5000), table.text("license", 200)
     tags, samples = table.tags(), table.number("samples")
     metadata = metadata_of(table.get("metadata"), report)
@@ -182,7 +132,9 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
         lines=lines_of(node),
         name=name,
         schema=schema,
-        shards=shards,
+        shards=stored.shards,
+        bucket=stored.bucket,
+        as_blobs=stored.as_blobs,
         version=version,
         description=description,
         license=license_,
@@ -222,6 +174,34 @@ def _uri(text: str, collection: str, table: Table, key: str) -> AtUri | None:
         table.report.add(table.line_of(key), f"{shown(text)!r} is not the URI of a {collection} record", hint)
         return None
     return uri
+
+
+# --- labels --------------------------------------------------------------------------------------------------
+
+
+def _read_label(node: Node, report: Report, names: Names) -> LabelDraft | None:
+    before = len(report)
+    table = Table(node, "a label", _LABEL_KEYS, report)
+    name, version = table.text("name", 200, required=True), _version(table, 50)
+    description, text = table.text("description", 5000), table.text("dataset", 500, required=True)
+    if name is not None and (version is not None or "version" not in table.entries):
+        names.declare_label(name, version, table.line_of("name"), report)
+    dataset: str | AtUri | None = text
+    if text is not None and text.startswith("at:"):
+        dataset = _uri(text, records.DATASET, table, "dataset")
+    elif text is not None:
+        names.refer_dataset(text, table.line_of("dataset"), report)
+    if name is None or dataset is None or len(report) > before:
+        return None
+    return LabelDraft(
+        file=report.file,
+        line=node.line,
+        lines=lines_of(node),
+        name=name,
+        dataset=dataset,
+        version=version,
+        description=description,
+    )
 
 
 # --- lenses and verifications --------------------------------------------------------------------------------

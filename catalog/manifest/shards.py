@@ -7,20 +7,39 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from catalog.manifest.document import Node
 from catalog.manifest.drafts import ShardDraft
 from catalog.manifest.faults import Report, shown
 from catalog.manifest.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from catalog.manifest.document import Node
+__all__ = [
+    "KEY_KEYS",
+    "MAX_SHARDS",
+    "SHARD_KEYS",
+    "check_path",
+    "count_pattern",
+    "digest_of",
+    "expand_pattern",
+    "https_fault",
+    "key_fault",
+    "one_each",
+    "read_keys",
+    "read_shards",
+]
 
-__all__ = ["MAX_SHARDS", "count_pattern", "expand_pattern", "https_fault", "read_shards"]
+SHARD_KEYS: Final = ("url", "local", "sha256", "bytes")
+KEY_KEYS: Final = ("key", "local", "sha256", "bytes")
 
 MAX_SHARDS: Final = 100_000
 MAX_URL: Final = 2000
+MAX_KEY: Final = 1024
+"""Bytes of a URL and of a key in a bucket, by the lexicon."""
 _RANGE: Final = re.compile(r"\{([0-9]{1,9})\.\.([0-9]{1,9})\}")
+_SCHEME: Final = re.compile(r"[A-Za-z0-9]+://")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _BAD_URL_CHARACTER: Final = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`|]|[^\S ]")
 
@@ -65,64 +84,113 @@ def https_fault(url: str) -> tuple[str, str | None] | None:
 
 
 def read_shards(nodes: list[Node], report: Report) -> tuple[ShardDraft, ...]:
-    """The shards of a dataset, patterns expanded; mistakes go to ``report``."""
+    """The shards at https addresses, patterns expanded; mistakes go to ``report``."""
+    tables = (Table(node, "a shard", SHARD_KEYS, report) for node in nodes)
+    return one_each((_read_entry(table, "url", report) for table in tables), "URL", report)
+
+
+def read_keys(nodes: list[Node], report: Report) -> tuple[ShardDraft, ...]:
+    """The shards under keys of a bucket, patterns expanded; mistakes go to ``report``."""
+    found = (
+        _read_pattern(Node(line=node.line, value={"key": node}), report)
+        if isinstance(node.value, str)
+        else _read_pattern(node, report)
+        for node in nodes
+    )
+    return one_each(found, "key", report)
+
+
+def _read_pattern(node: Node, report: Report) -> list[ShardDraft]:
+    return _read_entry(Table(node, "a key", KEY_KEYS, report), "key", report)
+
+
+def one_each(entries: Iterable[list[ShardDraft]], what: str, report: Report) -> tuple[ShardDraft, ...]:
+    """The shards of all entries, of which each should be named once; ``what`` is what names them."""
     shards: list[ShardDraft] = []
-    for node in nodes:
-        found = _read_entry(Table(node, "a shard", ("url", "local", "sha256", "bytes"), report), report)
+    for found in entries:
         if len(shards) + len(found) > MAX_SHARDS:
-            report.add(node.line, f"more than {MAX_SHARDS:,} shards", "make larger ones")
+            report.add(found[0].line, f"more than {MAX_SHARDS:,} shards", "make larger ones")
             break
         shards += found
     seen: set[str] = set()
     for shard in shards:
         if shard.url in seen:
-            report.add(shard.line, f"the URL {shown(shard.url)!r} stands twice")
+            report.add(shard.line, f"the {what} {shown(shard.url)!r} stands twice")
         seen.add(shard.url)
     return tuple(shards)
 
 
-def _read_entry(table: Table, report: Report) -> list[ShardDraft]:
-    before = len(report)
-    url = table.text("url", MAX_URL, required=True)
-    local = table.text("local", 4096)
+def check_path(text: str, line: int, report: Report) -> bool:
+    """Whether a text may be a path."""
+    if "\0" in text or not text.strip():
+        report.add(line, f"{shown(text)!r} is not a path")
+        return False
+    return True
+
+
+def digest_of(table: Table, report: Report) -> str | None:
+    """The ``sha256`` of an entry, in lower case."""
     sha256 = table.text("sha256", 1000)
-    size = table.number("bytes")
-    if url is not None:
-        _check_url(url, table, report)
-    if local is not None and ("\0" in local or not local.strip()):
-        report.add(table.line_of("local"), f"{shown(local)!r} is not a path")
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         report.add(table.line_of("sha256"), "'sha256' must be 64 hexadecimal digits", "as sha256sum prints it")
-    if url is None or len(report) > before:
+        return None
+    return None if sha256 is None else sha256.lower()
+
+
+def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
+    """The shards that one entry stands for; ``key`` is what names them, ``url`` or ``key``."""
+    before = len(report)
+    name = table.text(key, MAX_URL, required=True)
+    local = table.text("local", 4096)
+    sha256, size = digest_of(table, report), table.number("bytes")
+    if name is not None:
+        _check_name(name, key, table, report)
+    if local is not None and check_path(local, table.line_of("local"), report) and "*" in local:
+        hint = "a * can't be told apart by address; use the same range in both, such as {000000..000009}"
+        report.add(table.line_of("local"), f"{shown(local)!r} has a *", hint)
+    if name is None or len(report) > before:
         return []
-    count = count_pattern(url)
+    count = count_pattern(name)
     if local is not None and count_pattern(local) != count:
-        message = f"'local' stands for {count_pattern(local)} files, 'url' for {count}"
+        message = f"'local' stands for {count_pattern(local)} files, {key!r} for {count}"
         report.add(table.line_of("local"), message, "use the same range in both")
     if count > 1 and (sha256 is not None or size is not None):
-        key = "bytes" if sha256 is None else "sha256"
-        report.add(table.line_of(key), f"one {key!r} for {count} shards", "list the shards one by one, or give 'local'")
+        one = "bytes" if sha256 is None else "sha256"
+        report.add(table.line_of(one), f"one {one!r} for {count} shards", "list the shards one by one, or give 'local'")
     if len(report) > before:
         return []
     base = report.file.parent
-    urls = expand_pattern(url)
-    copies: list[Path | None] = [None] * count if local is None else [base / name for name in expand_pattern(local)]
+    copies: list[Path | None] = [None] * count if local is None else [base / text for text in expand_pattern(local)]
     return [
-        ShardDraft(url=one, line=table.line, local=copy, sha256=None if sha256 is None else sha256.lower(), bytes=size)
-        for one, copy in zip(urls, copies, strict=True)
+        ShardDraft(url=one, line=table.line, local=copy, sha256=sha256, bytes=size)
+        for one, copy in zip(expand_pattern(name), copies, strict=True)
     ]
 
 
-def _check_url(url: str, table: Table, report: Report) -> None:
-    line = table.line_of("url")
-    bare = _RANGE.sub("0", url)
-    count = count_pattern(url)
-    fault = https_fault(bare)
+def _check_name(text: str, key: str, table: Table, report: Report) -> None:
+    """A URL or key, perhaps with ranges in it."""
+    line = table.line_of(key)
+    bare = _RANGE.sub("0", text)
+    count = count_pattern(text)
+    fault = https_fault(bare) if key == "url" else key_fault(bare)
     if fault is not None:
-        report.add(line, fault[0].replace(shown(bare), shown(url)), fault[1])
+        report.add(line, fault[0].replace(shown(bare), shown(text)), fault[1])
     elif "{" in bare or "}" in bare:
-        report.add(line, f"{shown(url)!r} has braces that are no pattern", "a pattern is {000000..000009}")
+        report.add(line, f"{shown(text)!r} has braces that are no pattern", "a pattern is {000000..000009}")
     elif count == 0:
-        report.add(line, f"{shown(url)!r}: the range runs backwards")
+        report.add(line, f"{shown(text)!r}: the range runs backwards")
     elif count > MAX_SHARDS:
         report.add(line, f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}", "make larger ones")
+
+
+def key_fault(key: str) -> tuple[str, str | None] | None:
+    """What is wrong with a key in a bucket."""
+    if _SCHEME.match(key):
+        return f"{shown(key)!r} is an address, not a key", "the key alone: what stands behind the bucket"
+    if not key.isprintable():
+        return f"{shown(key)!r} has characters that can't be seen", None
+    if "*" in key:
+        return f"{shown(key)!r} has a *", "name the keys, or use a range such as {000000..000009}"
+    if len(key.encode()) > MAX_KEY:
+        return f"a key of {len(key.encode()):,} bytes; the most is {MAX_KEY:,}", None
+    return None

@@ -65,7 +65,7 @@ def measured(
     digests = digests or Digests.of_user(count=count_samples, heard=word.hashed)
     shards = [(dataset, shard) for dataset in found.datasets for shard in dataset.shards]
     local = digests.all(shard.local for _, shard in shards if shard.local is not None)
-    places = [_place(dataset, shard) for dataset, shard in shards if shard.local is None]
+    places = [_place(one, shard) for one, shard in shards if shard.local is None and not one.as_blobs]
     remote = read_once(places, settings, digests.memory, heard=word.read) if read_urls else {}
     if not read_urls and (line := unmeasured(found.datasets)) is not None:
         word.say(line)

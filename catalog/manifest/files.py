@@ -1,0 +1,119 @@
+"""Files that a manifest names by a pattern: ``data/a-{0..9}.tar``, ``data/*.tar``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from catalog.manifest.faults import Report, near, shown
+from catalog.manifest.shards import MAX_SHARDS, count_pattern, expand_pattern
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["named_files"]
+
+_MOST_SEEN: Final = 200_000
+"""Names that are looked at for one pattern: ``/*/*/*`` is a mistake."""
+
+
+class _TooMany(Exception):
+    """More names than anybody meant. Never leaves this file."""
+
+
+def named_files(pattern: str, line: int, report: Report) -> list[str]:
+    """The files that a pattern stands for, as it writes them: a range in its order, those of a ``*`` sorted.
+
+    Paths are relative to the manifest. A ``*`` stands for any characters within one name; hidden files it doesn't
+    meet. Only for a ``*`` the disk is looked at, and then there must be such a file. Mistakes go to ``report``.
+    """
+    if "*" not in pattern:
+        count = count_pattern(pattern)
+        if count == 0:
+            report.add(line, f"{shown(pattern)!r}: the range runs backwards")
+        elif count > MAX_SHARDS:
+            message = f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}"
+            report.add(line, message, "make larger ones")
+        else:
+            return expand_pattern(pattern)
+    elif count_pattern(pattern) != 1:
+        report.add(line, f"{shown(pattern)!r} has a range and a *", "one of them is enough")
+    elif "**" in pattern:
+        report.add(line, f"{shown(pattern)!r} has a **", "a * stands for characters within one name; folder/*/*.tar")
+    else:
+        return _matching(pattern, line, report)
+    return []
+
+
+def _matching(pattern: str, line: int, report: Report) -> list[str]:
+    try:
+        found = _walk(pattern, report.file.parent)
+    except _TooMany:
+        report.add(line, f"{shown(pattern)!r} makes me look at more than {_MOST_SEEN:,} files", "name the folder")
+        return []
+    if not found:
+        report.add(line, f"{shown(pattern)!r} matches no file", _instead(pattern, report.file.parent))
+    elif len(found) > MAX_SHARDS:
+        message = f"{shown(pattern)!r} matches {len(found):,} files; the most is {MAX_SHARDS:,}"
+        report.add(line, message, "make larger ones")
+        return []
+    return found
+
+
+def _walk(pattern: str, base: Path) -> list[str]:
+    """All matches, part of the path by part: each begun path is one that there is."""
+    *folders, last = pattern.split("/")
+    begun, seen = [""], 0
+    for number, part in enumerate([*folders, last]):
+        is_last = number == len(folders)
+        longer: list[str] = []
+        for path in begun:
+            if "*" not in part:
+                longer.append(path + part + ("" if is_last else "/"))
+                continue
+            for entry in _entries(base / path):
+                seen += 1
+                if seen > _MOST_SEEN:
+                    raise _TooMany
+                if _fits(entry.name, part) and (entry.is_file() if is_last else entry.is_dir()):
+                    longer.append(path + entry.name + ("" if is_last else "/"))
+        begun = longer
+    return sorted(path for path in begun if "*" in last or (base / path).is_file())
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (OSError, ValueError):
+        return []
+
+
+def _fits(name: str, part: str) -> bool:
+    """Whether a name is of a pattern's form. By search, not by regular expression: that could take for ever."""
+    first, *middle, last = part.split("*")
+    if not name.startswith(first) or (name.startswith(".") and not first):
+        return False
+    at = len(first)
+    for piece in middle:
+        at = name.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return len(name) - len(last) >= at and name.endswith(last)
+
+
+def _instead(pattern: str, base: Path) -> str:
+    """What the author may have meant: a folder of another name, or a path from elsewhere."""
+    known, missing = base, ""
+    for part in pattern.split("/")[:-1]:
+        if "*" in part:
+            break
+        if not (known / (part or "/")).is_dir():
+            missing = part
+            break
+        known /= part or "/"
+    if not missing:
+        return "paths are relative to the manifest"
+    guess = near(missing, sorted(entry.name for entry in _entries(known) if entry.is_dir()))
+    return guess or f"there is no folder {shown(missing)!r}; paths are relative to the manifest"

@@ -1,0 +1,55 @@
+"""From a place in a record back to the line of the manifest that it comes from."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from catalog.manifest.drafts import DatasetDraft
+
+if TYPE_CHECKING:
+    from catalog.manifest.drafts import Draft
+
+__all__ = ["line_of"]
+
+_WIRE_TO_YAML: Final = (
+    ("metadata.license", "license"),
+    ("metadata.tags", "tags"),
+    ("schemaRef", "schema"),
+    ("sourceSchema", "source"),
+    ("targetSchema", "target"),
+    ("datasetUri", "dataset"),
+    ("getterCode", "getter"),
+    ("putterCode", "putter"),
+    ("contentMetadata", "content_metadata"),
+    ("size.samples", "samples"),
+    ("verificationMethod", "method"),
+    ("lensCommit", "lens_commit"),
+    ("schema.properties", "fields"),
+    ("schema", "fields"),
+)
+_SHARD: Final = re.compile(r"storage\.(?:shards|blobs)\[([0-9]{1,9})\]")
+
+
+def line_of(draft: Draft, path: str) -> int:
+    """The line of the longest part of a record's path (``getterCode.commit``, ``storage.shards[3].url``) that has one.
+
+    The draft's own line where no part has.
+    """
+    wanted = path
+    if isinstance(draft, DatasetDraft):
+        match = _SHARD.match(path)
+        if match and int(match[1]) < len(draft.shards):
+            return draft.shards[int(match[1])].line
+        if path == "storage" or path.startswith("storage."):
+            kind = "blobs" if draft.as_blobs else "shards" if draft.bucket is None else "s3"
+            wanted = kind + path.removeprefix("storage")
+    for wire, yaml in _WIRE_TO_YAML:
+        if path == wire or path.startswith((wire + ".", wire + "[")):
+            wanted = yaml + path[len(wire) :]
+            break
+    while wanted:
+        if wanted in draft.lines:
+            return draft.lines[wanted]
+        wanted = wanted[: max(wanted.rfind("."), wanted.rfind("["), 0)]
+    return draft.line
