@@ -32,13 +32,26 @@ NS: Final = "science.alt.dataset"
 COLLECTIONS: Final = tuple(f"{NS}.{kind}" for kind in ("schema", "entry", "lens", "label", "lensVerification"))
 
 _COMMAND: Final = """\
-import sys
+import os, pathlib, sys, time
 import catalog.network.session as session
-session.MAX_BATCH_WRITES = int(sys.argv.pop(1))
+session.MAX_BATCH_WRITES, meeting = int(sys.argv.pop(1)), sys.argv.pop(1)
+apply = session.Session.apply
+
+def apply_together(self, *arguments, **named):
+    place = pathlib.Path(meeting)
+    (place / str(os.getpid())).touch()
+    until = time.monotonic() + 60
+    while len(list(place.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.005)
+    return apply(self, *arguments, **named)
+
+if meeting:
+    session.Session.apply = apply_together
 from catalog.cli import main
 main()
 """
-"""Our own command, with smaller commits: more moments between two of them."""
+"""Our own command, with smaller commits: more moments between two of them. Where there is a meeting place nobody writes
+before two are there."""
 
 State = dict[str, dict[str, Any]]
 """Records by what they are called; what differs from one run to the next (keys, dates) is not in them."""
@@ -83,8 +96,11 @@ class Publishing:
         """Make these the manifests."""
         write_manifests(self.folder, deepcopy(manifests))
 
-    def start(self) -> subprocess.Popen[str]:
-        """Publish, in a process of its own, and delete what is in no manifest any more."""
+    def start(self, meeting: Path | None = None) -> subprocess.Popen[str]:
+        """Publish, in a process of its own, and delete what is in no manifest any more.
+
+        Two with the same ``meeting`` place, an empty folder, have both made their plans before one of them writes.
+        """
         arguments = ["publish", str(self.folder), "--yes", "--prune"]
         environment = {
             **os.environ,
@@ -92,8 +108,9 @@ class Publishing:
             "CATALOG_HANDLE": self.account.handle,
             "CATALOG_APP_PASSWORD": self.account.password,
         }
+        command = [sys.executable, "-c", _COMMAND, str(self.batch), str(meeting or ""), *arguments]
         return subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, str(self.batch), *arguments], env=environment, text=True,
+            command, env=environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

@@ -59,7 +59,8 @@ def test_of_two_at_once_one_wins(network: Network, tmp_path: Path, calm: tuple[S
     """The other says what happened, and has written nothing twice."""
     made = _publishing(network, tmp_path / "manifests")
     made.write(first_manifests(ROWS))
-    pair = [made.start(), made.start()]
+    (tmp_path / "meeting").mkdir()
+    pair = [made.start(tmp_path / "meeting"), made.start(tmp_path / "meeting")]
     said = [process.communicate(timeout=120) for process in pair]
     assert sorted(process.returncode for process in pair) == [0, 1], said
     loser = next(error for process, (_, error) in zip(pair, said, strict=True) if process.returncode)

@@ -407,6 +407,26 @@ def test_a_blob_is_checked_by_its_cid_and_its_checksum(published: Published) -> 
     assert published.only_fault().what == "shard"
 
 
+def test_shards_in_a_bucket_are_read_from_it(published: Published) -> None:
+    """From the endpoint that the record names; one with another byte, and one that is gone, are found."""
+    bucket = published.folder / "our-bucket"
+    bucket.mkdir()
+    (bucket / "a.tar").write_bytes(FIRST)
+    storage: dict[str, object] = {
+        "$type": "science.alt.dataset.storageS3",
+        "bucket": "our-bucket",
+        "endpoint": published.files.rstrip("/"),
+        "shards": [{"key": "a.tar", "checksum": sha256(FIRST)}],
+    }
+    published.store(storage)
+    shard = next(check for check in published.checks() if check.what == "shard")
+    assert (shard.state, "s3://our-bucket/a.tar" in shard.text) == (State.PASSED, True)
+    (bucket / "a.tar").write_bytes(FIRST + b"!")
+    assert "the record promises" in published.only_fault().text
+    (bucket / "a.tar").unlink()
+    assert "HTTP 404" in published.only_fault().text
+
+
 @pytest.mark.parametrize(
     ("storage", "what", "told"),
     [
