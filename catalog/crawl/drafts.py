@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.errors import Fault, InvalidConfig, InvalidManifest
 from catalog.manifest import DraftKey, ManifestSet, load
+from catalog.manifest.digests import Digests
 from catalog.store import Found, Repo
 from catalog.syntax import Datetime, Did, RecordKey, Tid
 
