@@ -20,11 +20,12 @@ from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidManifest
 from catalog.manifest import BucketDraft, ManifestSet, load
 from catalog.manifest.digests import Digests
+from catalog.manifest.measures import Measure
 from catalog.publish import arriving, measuring
 from catalog.publish.measuring import measured
 from catalog.records import Dataset, HttpStorage
 from catalog.samples import remote
-from catalog.samples.shards import count_samples
+from catalog.samples.shards import Shard, count_samples
 from catalog.syntax import Datetime, Did, Tid
 from tests.fakes import Asked, Fake, answer, fake_server
 from tests.test_s3 import environment, store  # noqa: F401 - fixtures
@@ -435,6 +436,42 @@ def test_keys_of_a_bucket_are_read_too_and_known_again(one: Measuring, store: St
         assert one.run(right) == ([of(STORED)], 60)
 
 
+def test_a_bucket_of_a_manifest_is_asked_for_its_keys(one: Measuring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the region and endpoint that it names; what has a local copy isn't asked for."""
+    asked: list[Shard] = []
+
+    def read(shards: list[Shard], *_: object, **__: object) -> dict[Shard, Measure]:
+        asked.extend(shards)
+        return {shard: Measure(sha256=of(RAW)[0], bytes=len(RAW), samples=60, counted=True) for shard in shards}
+
+    monkeypatch.setattr(measuring, "read_once", read)
+    (one.folder / "b.tar").write_bytes(OTHER)
+    file = one.folder / "s3.yaml"
+    file.write_text(
+        "schemas: [{name: S, version: 1.0.0, fields: {a: int}}]\n"
+        "datasets:\n  - {name: d, schema: S@1.0.0, s3: {bucket: open-data, region: eu-west-1,"
+        " endpoint: 'https://s3.example', keys: [x/a.tar, {key: b.tar, local: b.tar}]}}",
+        encoding="utf-8",
+    )
+    assert one.run(load([file])) == ([of(RAW), of(OTHER)], 67)
+    assert asked == [Shard(url="s3://open-data/x/a.tar", endpoint="https://s3.example", region="eu-west-1")]
+
+
+def test_blobs_are_measured_where_they_are_and_never_read_from_elsewhere(one: Measuring) -> None:
+    """One that isn't here is believed: it was uploaded once, and its checksum is its name."""
+    (one.folder / "a.tar").write_bytes(RAW)
+    file = one.folder / "blobs.yaml"
+    file.write_text(
+        "schemas: [{name: S, version: 1.0.0, fields: {a: int}}]\n"
+        "datasets:\n  - {name: d, schema: S@1.0.0, blobs: [{local: a.tar},"
+        f" {{local: gone.tar, sha256: {'ab' * 32}, bytes: 7}}]}}",
+        encoding="utf-8",
+    )
+    for read_urls in (False, True):
+        assert one.run(load([file]), read_urls=read_urls) == ([of(RAW), ("ab" * 32, 7)], None)
+    assert one.lines == []
+
+
 # --- nothing but our own errors ------------------------------------------------------------------------------
 
 
@@ -481,7 +518,7 @@ def test_validate_reads_addresses_when_asked_to(
         return subprocess.run(command, cwd=one.folder, capture_output=True, text=True, timeout=60, check=False)
 
     good = run(of(RAW)[0], "--read-urls")
-    assert (good.returncode, good.stdout) == (0, "valid: 1 schemas, 1 datasets\n"), good.stderr
+    assert (good.returncode, good.stdout) == (0, "valid: 1 schema, 1 dataset\n"), good.stderr
     assert good.stderr == "read 1 of 1 shard, 1 MB\n"
     assert run("ab" * 32).returncode == 0  # the control: offline it is believed
     bad = run("ab" * 32, "--read-urls")

@@ -76,6 +76,11 @@ def measured(
     return replace(found, datasets=datasets)
 
 
+def _is_remote(draft: DatasetDraft, shard: ShardDraft) -> bool:
+    """Whether it is at an address: a blob that isn't here (its checksum is stated) is nowhere we could read it."""
+    return shard.local is None and not draft.as_blobs
+
+
 def _place(draft: DatasetDraft, shard: ShardDraft) -> Shard:
     bucket = draft.bucket
     if bucket is None:
@@ -98,7 +103,7 @@ def _dataset(
             measure = local[shard.local]
             faults += local_faults(draft, shard, measure)
         else:
-            measure = remote.get(_place(draft, shard))
+            measure = remote.get(_place(draft, shard)) if _is_remote(draft, shard) else None
             faults += _remote_faults(draft, shard, measure)
         if isinstance(measure, Measure):
             counts.append(measure.samples)
