@@ -22,7 +22,7 @@ __all__ = ["REAL", "real_datasets", "real_manifests", "write_manifests"]
 
 REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "real-datasets.jsonl"
 """Beside the repository where this is developed, nowhere else."""
-SET: Final = "default"
+SET: Final = "real-datasets"
 FILES: Final = 8
 PLAIN: Final = "Files"
 """The schema of datasets whose fields aren't known."""
@@ -31,6 +31,7 @@ MAX_PROSE: Final = 5000
 
 _SCALARS: Final = {"text": "str", "int": "int", "float": "float", "bool": "bool", "bytes": "bytes"}
 _DTYPES: Final = {"bool_": "bool"}
+_BUCKET: Final = re.compile(r"https?://storage\.googleapis\.com/(?P<bucket>[^/]+)/(?P<key>.+)")
 _LICENCES: Final = (
     (re.compile(r"creativecommons\.org/licenses/by/4\.0|CC BY 4\.0"), "CC-BY-4.0"),
     (re.compile(r"public\s+domain"), "CC0-1.0"),
@@ -47,7 +48,7 @@ def real_datasets() -> list[dict[str, Any]]:
 
 def real_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Manifests as plain values; what stands in one may refer to a schema of another."""
-    manifests: list[dict[str, Any]] = [{"schemas": [], "datasets": []} for _ in range(FILES)]
+    manifests: list[dict[str, Any]] = [{"set": SET, "schemas": [], "datasets": []} for _ in range(FILES)]
     plain = {
         "name": PLAIN,
         "version": "1.0.0",
@@ -61,6 +62,7 @@ def real_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             manifests[(index + 3) % FILES]["schemas"].append(_schema(row))
         place["datasets"].append(_dataset(row))
     manifests[1]["lenses"] = [_lens(rows)]
+    manifests[4]["labels"] = [{"name": "favourite", "dataset": rows[0]["name"], "description": "Ours."}]
     manifests[2]["verifications"] = [{"lens": "same-fields", "method": "codeReview"}]
     return manifests
 
@@ -115,7 +117,7 @@ def _dataset(row: dict[str, Any]) -> dict[str, Any]:
         "description": row["description"][:MAX_PROSE],
         "license": _licence(row["description"]),
         "tags": _tags(row),
-        "shards": _shards(row),
+        **_storage(row),
         "metadata": {"homepage": row["homepage"], "citation": row["citation"]},
     }
     found["metadata"] = {key: value for key, value in found["metadata"].items() if value}
@@ -128,6 +130,20 @@ def _licence(prose: str) -> str | None:
 
 def _tags(row: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["tags"]))[:MAX_TAGS]
+
+
+def _storage(row: dict[str, Any]) -> dict[str, Any]:
+    """Files of one bucket as what they are; it speaks S3, too."""
+    places = [_BUCKET.fullmatch(file["url"]) for file in row["files"]]
+    buckets = {None if place is None else place["bucket"] for place in places}
+    if len(buckets) != 1 or None in buckets:
+        return {"shards": _shards(row)}
+    keys = [
+        {"key": place["key"], "sha256": file["sha256"], "bytes": file["bytes"]}
+        for place, file in zip(places, row["files"], strict=True)
+        if place is not None
+    ]
+    return {"s3": {"bucket": buckets.pop(), "endpoint": "https://storage.googleapis.com", "keys": keys}}
 
 
 def _shards(row: dict[str, Any]) -> list[dict[str, Any]]:

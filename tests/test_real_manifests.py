@@ -113,10 +113,10 @@ def test_all_of_them_are_valid(publisher: Publisher) -> None:
 
 
 def test_the_plan_has_each_of_them_once(publisher: Publisher) -> None:
-    """Schemas, datasets, labels, a lens and its verification; nothing is written by planning."""
+    """Schemas, datasets, their labels and one more, a lens and its verification; nothing is written by planning."""
     before = publisher.rev()
     planned = publisher.plan()
-    total = len(publisher.schemas()) + 2 * len(ROWS) + 2
+    total = len(publisher.schemas()) + 2 * len(ROWS) + 3
     assert planned["counts"] == {"create": total, "update": 0, "delete": 0, "leave": 0}
     assert len({change["uri"] for change in planned["changes"]}) == total
     assert (publisher.rev(), publisher.there()) == (before, {})
@@ -125,7 +125,7 @@ def test_the_plan_has_each_of_them_once(publisher: Publisher) -> None:
 def test_they_are_published_once(publisher: Publisher) -> None:
     """The second time nothing is written: the repository's rev is the same."""
     first = publisher.publish()
-    total = len(publisher.schemas()) + 2 * len(ROWS) + 2
+    total = len(publisher.schemas()) + 2 * len(ROWS) + 3
     assert len(first["created"]) == len(publisher.there()) == total
     rev, records = publisher.rev(), publisher.there()
     again = publisher.publish()
@@ -235,10 +235,10 @@ def _compare(publisher: Publisher) -> None:
     schemas, datasets, lenses, labels, words = by_kind.values()
     _compare_schemas(publisher.schemas(), schemas)
     _compare_datasets(publisher.datasets(), datasets, schemas)
-    pointed = {(label["name"], label["version"]): label["datasetUri"] for label in labels.values()}
     names = {uri: value["name"] for uri, value in datasets.items()}
-    assert {key: names[uri] for key, uri in pointed.items()} == {
-        (one["name"], one["version"]): one["name"] for one in publisher.datasets()
+    assert {(label["name"], label.get("version")): names[label["datasetUri"]] for label in labels.values()} == {
+        **{(one["name"], one["version"]): one["name"] for one in publisher.datasets()},
+        ("favourite", None): ROWS[0]["name"],
     }
     ((lens_uri, lens),) = lenses.items()
     (word,) = words.values()
@@ -293,9 +293,24 @@ def _compare_datasets(
         raw = value.get("metadata", {}).get("$bytes", "gA")  # an empty map
         packed = base64.b64decode(raw + "=" * (-len(raw) % 4))
         assert msgpack.unpackb(packed) == dataset.get("metadata", {}), dataset["name"]
-        assert value["storage"]["$type"] == f"{NS}.storageHttp"
-        shards = [(shard["url"], shard.get("checksum", {}).get("digest")) for shard in value["storage"]["shards"]]
-        assert shards == [(shard["url"], shard.get("sha256", "")) for shard in dataset["shards"]]
-        assert value["size"]["shards"] == len(dataset["shards"])
-        sizes = [shard.get("bytes") for shard in dataset["shards"]]
-        assert value["size"].get("bytes") == (None if None in sizes else sum(sizes))
+        listed = _compare_storage(dataset, value["storage"])
+        assert value["size"]["shards"] == len(listed)
+        sizes = [shard.get("bytes") for shard in listed]
+        assert value["size"].get("bytes") == (
+            None if None in sizes else sum(size for size in sizes if size is not None)
+        )
+
+
+def _compare_storage(dataset: dict[str, Any], storage: dict[str, Any]) -> list[dict[str, Any]]:
+    """The shards that the manifest lists; a bucket's have keys."""
+    if "shards" in dataset:
+        assert storage["$type"] == f"{NS}.storageHttp"
+        listed, key = dataset["shards"], "url"
+    else:
+        assert storage["$type"] == f"{NS}.storageS3"
+        assert (storage["bucket"], storage["endpoint"]) == (dataset["s3"]["bucket"], dataset["s3"]["endpoint"])
+        listed, key = dataset["s3"]["keys"], "key"
+    shards = [(shard[key], shard.get("checksum", {}).get("digest")) for shard in storage["shards"]]
+    assert shards == [(shard[key], shard.get("sha256", "")) for shard in listed]
+    found: list[dict[str, Any]] = listed
+    return found

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from catalog.cli.records import _Watch
 from catalog.config import NetworkSettings
 from catalog.errors import InvalidSyntax
 from catalog.network.http import Client
+from catalog.network.repo import CheckedRecord
 from catalog.publish.checks import Check, State, failed
 from catalog.publish.shardchecks import Choice
-from catalog.publish.verifying import Verifier, closing, record_uri
+from catalog.publish.verifying import Verifier, _lexicon_checks, closing, record_uri
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.syntax import AtUri, Cid
 from tests.fakes import Asked, Fake, answer, fake_server, forward
 from tests.repos import SigningKey, build_repo
 
@@ -33,6 +39,10 @@ if TYPE_CHECKING:
 TIME = "2026-01-02T03:04:05.000Z"
 FIRST, SECOND = b"one shard " * 300_000, b"another shard"
 NOWHERE = "did:plc:" + "a" * 24
+_KEYS = (
+    "$type", "$bytes", "$link", "name", "version", "schema", "schemaRef", "storage", "shards", "blobs", "url",
+    "checksum", "algorithm", "digest", "urls", "datasetUri", "lens", "lensCommit", "metadata", "content", "size",
+)  # fmt: skip
 RECORD, ANSWER = "com.atproto.sync.getRecord", "com.atproto.repo.getRecord"
 
 
@@ -502,6 +512,51 @@ def test_a_line_is_fit_for_a_terminal() -> None:
     line = failed("lexicon", "a\x1b[2J\r\nb\u202e" + "c" * 10_000).line()
     assert line.isprintable()
     assert len(line) < 700
+
+
+class _Terminal(io.StringIO):
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_one_line_on_a_terminal_and_rare_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    """The line that changes is gone before anything else is said; a log gets a line every 15 seconds."""
+    now = iter([0.0, *(float(second) for second in range(1, 32))])
+    monkeypatch.setattr("catalog.cli.records.time.monotonic", lambda: next(now))
+    monkeypatch.setattr(sys, "stderr", _Terminal(terminal=terminal))
+    with _Watch() as watch:
+        for size in range(31):
+            watch.see("1 of 2  https://example.org/a.tar", size * 1_000_000)
+    told = cast("_Terminal", sys.stderr).getvalue()
+    if terminal:
+        assert "\n" not in told
+        assert told.endswith("\r\x1b[K")
+    else:
+        assert told.splitlines() == [
+            "shard 1 of 2  https://example.org/a.tar: 14,000,000 bytes",
+            "shard 1 of 2  https://example.org/a.tar: 29,000,000 bytes",
+        ]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5), lambda inner: (
+    st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=5)
+), max_leaves=12))  # fmt: skip
+def test_whatever_a_record_is_it_is_told_not_raised(value: Any) -> None:  # noqa: ANN401 - JSON
+    """A proven record may hold anything at all; its checks are lines."""
+    for collection in COLLECTIONS:
+        uri = AtUri.of(NOWHERE, collection, "a")
+        record = {"$type": collection, "createdAt": TIME, **(value if isinstance(value, dict) else {"name": value})}
+        found = CheckedRecord(uri=uri, cid=Cid.of_block(b""), value=record, size=1)
+        checks = list(_lexicon_checks(found))
+        assert checks
+        assert all(check.line().isprintable() for check in checks)
 
 
 def test_only_records_of_ours_are_taken() -> None:
