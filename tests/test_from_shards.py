@@ -507,6 +507,15 @@ def test_the_draft_is_written_beside_the_shards_and_is_valid(tmp_path: Path) -> 
     assert json.loads(checked.stdout)["datasets"] == 1
 
 
+def test_the_help_has_an_example_that_works_and_says_every_option(tmp_path: Path) -> None:
+    text = run(tmp_path, "--help").output
+    assert "Example: catalog manifest from-shards 'data/digits-*.tar' -o digits.yaml" in text
+    assert all(option in text for option in ("--url-prefix", "--name", "--samples-per-shard", "--force"))
+    numbers(tmp_path / "data", count=10, per_shard=1, name="digits")
+    assert run(tmp_path, "data/digits-*.tar", "-o", "digits.yaml").exit_code == 0
+    assert len(load([tmp_path / "digits.yaml"]).datasets[0].shards) == 10
+
+
 def test_a_file_that_is_there_is_never_written_over_without_force(tmp_path: Path) -> None:
     """Whatever it is; nor is anything left beside it."""
     numbers(tmp_path)

@@ -65,7 +65,7 @@ def from_shards(
 
     A SHARD is a file, a pattern of files (data-{000000..000009}.tar, data-*.tar), or an https address.
 
-    Example: catalog manifest from-shards 'data/digits-{000000..000009}.tar' -o manifests/digits.yaml
+    Example: catalog manifest from-shards 'data/digits-*.tar' -o digits.yaml
     """
     from catalog.config import NetworkSettings
     from catalog.publish.sketching import sketch
