@@ -4,9 +4,9 @@
 
 Against the real PDS, with over a hundred real datasets in commits of fifteen records. Half of the rounds publish into
 an empty account, half change what is there (new versions whose labels move, new words, deletions, new datasets); every
-third is killed twice. After each the account is compared with one that was never disturbed: the same names, the same
-contents but for dates, nothing twice, no label that points elsewhere; and to publish once more writes nothing. In the
-end two publish at once.
+third is killed twice, and in every fourth the account writes posts while it is run again. After each the account is
+compared with one that was never disturbed: the same names, the same contents but for dates, nothing twice, no label
+that points elsewhere; and to publish once more writes nothing. In the end two publish at once.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.crawl_network import memory_folder, running_network
+from benchmarks.crawl_network import TIME, memory_folder, running_network
 from tests.killing import Publishing, compared, first_manifests, kill_once, later_manifests
 from tests.real_manifests import real_datasets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import Network
     from tests.killing import State
 
@@ -42,6 +46,7 @@ class Soak:
     first: State = field(default_factory=dict)
     later: State = field(default_factory=dict)
     usual: list[float] = field(default_factory=list)
+    posts: int = 0
 
     def publishing(self, name: str) -> Publishing:
         """A new account with an empty folder."""
@@ -75,7 +80,8 @@ class Soak:
             made.finish()
             made.write(later_manifests(self.rows))
         kills = [kill_once(made, self.usual[changing], self.chance) for _ in range(2 if number % 3 == 0 else 1)]
-        made.finish()
+        with self._chatter(made) if number % 4 == 0 else nullcontext():
+            made.finish()
         lines = compared(made.state(), self.later if changing else self.first)
         if lines:
             raise SystemExit(f"round {number}, after {kills} records of kills:\n" + "\n".join(lines[:10]))
@@ -84,6 +90,25 @@ class Soak:
         if self.network.latest_rev(made.account.did) != rev:
             raise SystemExit(f"round {number}: publishing once more wrote something")
         return kills
+
+    @contextmanager
+    def _chatter(self, publishing: Publishing) -> Iterator[None]:
+        """Meanwhile the account writes posts, up to ten a second: commits that are none of ours."""
+        over = Event()
+
+        def write() -> None:
+            post = {"$type": "app.bsky.feed.post", "text": "hello", "createdAt": TIME}
+            while not over.wait(0.1):
+                self.network.create_record(publishing.account, "app.bsky.feed.post", post)
+                self.posts += 1
+
+        thread = Thread(target=write)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def two_at_once(self) -> tuple[list[int], str]:
         """Two begin together; their exit codes, and what the loser said. Then all must be there, once."""
@@ -101,7 +126,7 @@ class Soak:
         if lines:
             raise SystemExit("two at once:\n" + "\n".join(lines[:10]))
         loser = next((error for process, (_, error) in zip(pair, said, strict=True) if process.returncode), "")
-        return codes, loser.strip()
+        return codes, loser.strip().partition("records\n")[2]
 
 
 def main() -> int:
@@ -129,7 +154,8 @@ def main() -> int:
         print(
             f"{len(kills)} kills in {asked.rounds} rounds of {soak.usual[0]:.1f} and {soak.usual[1]:.1f} s: {within} "
             f"between the first commit and the last, {kills.count(0)} where nothing was written; each time the account "
-            f"ended with the {len(soak.first)} or {len(soak.later)} records of one that was never disturbed. "
+            f"ended with the {len(soak.first)} or {len(soak.later)} records of one that was never disturbed; "
+            f"{soak.posts} posts came in between. "
             f"Two at once: exit codes {codes}; the other said: {loser or 'nothing'}"
         )
     return 0
