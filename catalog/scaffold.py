@@ -44,6 +44,9 @@ _FILES: Final = {
 }
 """File of the repository → its template. Templates have no leading dots: nothing on the way takes them for its own."""
 
+_TOKEN: Final = re.compile("%[A-Z_]+%")
+_MARKUP: Final = frozenset("\\`*_{}[]<>&#~|$")
+"""What a name may hold that Markdown, on GitHub or here, would take for more than text."""
 _MOST_OF_A_NAME: Final = 200
 
 
@@ -75,15 +78,13 @@ class Scaffold:
         address = "# site_url: https://alice.example.org/datasets/ # where it will be served; feeds and sitemap need it"
         values = {
             "%NAME%": json.dumps(self.name, ensure_ascii=False),  # JSON is YAML
-            "%TITLE%": "".join(f"\\{char}" if char in "\\`*_[]<>&#" else char for char in self.name),
+            "%TITLE%": "".join(f"&#{ord(char)};" if char in _MARKUP else char for char in self.name),
             "%SITE_URL%": address if self.site_url is None else f"site_url: {json.dumps(self.site_url)}",
             "%HANDLE%": self.handle or "",
             "%HANDLE_EXAMPLE%": self.handle or "alice.example.org",
             "%VERSION%": requirement(self.version),
         }
-        for token, value in values.items():
-            text = text.replace(token, value)
-        return text
+        return _TOKEN.sub(lambda token: values[token[0]], text)
 
 
 def requirement(version: str) -> str:
@@ -124,7 +125,7 @@ def _found(file: Path) -> str | None:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return "" if file.is_symlink() else None
+        return None
     except (OSError, ValueError):
         return ""
 
@@ -133,7 +134,10 @@ def _blocked(folder: Path, path: str) -> bool:
     """Whether something is there that can't be replaced: a folder, a link, a file where a folder is needed."""
     file = folder / path
     above = [folder, *(folder / part for part in list(file.relative_to(folder).parents)[:-1])]
-    return file.is_dir() or file.is_symlink() or any(place.exists() and not place.is_dir() for place in above)
+    try:
+        return file.is_dir() or file.is_symlink() or any(place.exists() and not place.is_dir() for place in above)
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return True
 
 
 def _write(folder: Path, files: Mapping[str, str], new: set[str]) -> None:
