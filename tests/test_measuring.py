@@ -156,6 +156,19 @@ def test_what_a_local_copy_is_not_is_told_with_its_line(one: Measuring) -> None:
     assert gone.startswith("m.yaml:9: the local copy '")
 
 
+def test_a_copy_that_is_elsewhere_is_believed_when_all_is_stated(one: Measuring) -> None:
+    """A manifest is planned and published where its data isn't, too; one that states half of it isn't."""
+    stated = {"local": "elsewhere.tar", "sha256": "ab" * 32, "bytes": 7}
+    found = one.load(stated, samples=3)
+    assert one.run(found, read_urls=False) == ([("ab" * 32, 7)], 3)
+    did, moment = Did.parse("did:plc:" + "a" * 24), Datetime.parse("2000-01-01T00:00:00.000Z")
+    drafts = found.records(did, created_at=moment, new_tid=lambda: Tid.parse("2" * 13))
+    assert drafts[1].value["size"] == {"samples": 3, "bytes": 7, "shards": 1}
+    for half in ("sha256", "bytes"):
+        [fault] = one.faults(one.load({key: stated[key] for key in ("local", half)}), read_urls=False)
+        assert fault.startswith("m.yaml:8: the local copy '")
+
+
 def test_a_number_of_samples_that_is_stated_must_be_right(one: Measuring) -> None:
     (one.folder / "a.tar").write_bytes(RAW)
     [fault] = one.faults(one.load({"local": "a.tar"}, samples=61))

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["plan", "publish", "validate"]
 
-_ONE = {"schemas": "schema", "datasets": "dataset", "lenses": "lens", "verifications": "verification"}
+_ONE = {
+    "schemas": "schema",
+    "datasets": "dataset",
+    "labels": "label",
+    "lenses": "lens",
+    "verifications": "verification",
+}
 
 MANIFESTS = click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path))
 HANDLE = click.option(
@@ -63,6 +69,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
     summary = {
         "schemas": len(found.schemas),
         "datasets": len(found.datasets),
+        "labels": len(found.labels),
         "lenses": len(found.lenses),
         "verifications": len(found.verifications),
     }

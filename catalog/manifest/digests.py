@@ -200,10 +200,15 @@ class Digests:
 
 
 def local_faults(draft: DatasetDraft, shard: ShardDraft, found: Measure | DataError) -> list[Fault]:
-    """What is wrong with a shard's local copy: it can't be read, or is not what the manifest states."""
+    """What is wrong with a shard's local copy: it can't be read, or is not what the manifest states.
+
+    Nothing is wrong with one that isn't there when its checksum and bytes are stated: manifests travel without data.
+    """
     name = shown(str(shard.local), 200)
     if isinstance(found, Measure):
         return other_faults(draft, shard, found, name)
+    if shard.sha256 is not None and shard.bytes is not None and shard.local is not None and not shard.local.exists():
+        return []
     hint = found.hint or ("paths are relative to the manifest" if draft.lines else None)
     message = f"the local copy {name!r} {found.what}"
     return [Fault(where=place(draft.file, shard.line), message=message, hint=hint)]

@@ -220,7 +220,7 @@ def _moved_labels(
 ) -> Iterator[tuple[DraftKey, PresentRecord]]:
     """For each dataset whose version is new: the newest label of ours that said an older one."""
     kept = {(LABEL, one.name, one.version) for one in manifests.datasets if one.version is not None}
-    kept |= {(LABEL, one.name, one.version or "") for one in getattr(manifests, "labels", ())}
+    kept |= {(LABEL, one.name, one.version or "") for one in manifests.labels}
     labels: dict[str, list[PresentRecord]] = {}
     for record in present.records.values():
         if record.key[0] == LABEL and record.mark is not None and record.key not in kept:
