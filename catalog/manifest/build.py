@@ -355,9 +355,11 @@ class _Build:
 
 def _storage(bucket: BucketDraft | None, shards: list[ShardDraft], blobs: tuple[LocalBlob, ...]) -> Storage:
     if blobs:
-        return BlobStorage(
-            blobs=tuple(BlobShard(cid=blob.cid, mime_type=blob.mime_type, size=blob.size) for blob in blobs)
+        kept = (
+            BlobShard(cid=blob.cid, mime_type=blob.mime_type, size=blob.size, checksum=_checksum(shard))
+            for blob, shard in zip(blobs, shards, strict=True)
         )
+        return BlobStorage(blobs=tuple(kept))
     if bucket is None:
         return HttpStorage(shards=tuple(HttpShard(url=shard.url, checksum=_checksum(shard)) for shard in shards))
     keys = tuple(S3Shard(key=shard.url, checksum=_checksum(shard)) for shard in shards)

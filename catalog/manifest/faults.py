@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Report", "near", "place", "shown"]
+__all__ = ["Report", "near", "nearest", "place", "shown"]
 
 
 class Report:
@@ -45,10 +45,16 @@ def place(file: Path, line: int) -> str:
     return f"{shown(str(file), 500)}:{line}"
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that looks most like this one, if any does."""
+    found = get_close_matches(word[:100], list(known)[:5000], n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
 def near(word: str, known: Iterable[str]) -> str | None:
     """A hint with the known word that looks most like this one, if any does."""
-    found = get_close_matches(word[:100], list(known)[:5000], n=1, cutoff=0.6)
-    return f"did you mean {shown(found[0])!r}?" if found else None
+    found = nearest(word, known)
+    return None if found is None else f"did you mean {shown(found)!r}?"
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -22,7 +22,7 @@ from catalog.manifest.fields import read_fields
 from catalog.manifest.metadata import content_of, metadata_of
 from catalog.manifest.shards import https_fault
 from catalog.manifest.storage import read_storage
-from catalog.manifest.table import Table
+from catalog.manifest.table import Table, kind_of
 from catalog.records import CodeReference
 from catalog.sampletype import SampleType
 from catalog.syntax import AtUri, Cid
@@ -52,6 +52,8 @@ KEYS: Final = {
 }  # fmt: skip
 """The keys that each thing may have."""
 
+_SEMVER_HINT: Final = "MAJOR.MINOR.PATCH, such as 1.0.0: https://semver.org"
+_NUMBERS: Final = re.compile(r"[vV]?([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:\.([0-9]{1,9}))?")
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -101,12 +103,25 @@ def _read_schema(node: Node, report: Report, names: Names) -> SchemaDraft | None
 
 
 def _version(table: Table, limit: int, *, required: bool = False) -> str | None:
+    node = table.get("version", required=required)
+    if node is None:
+        return None
+    if isinstance(node.value, int | float) and not isinstance(node.value, bool):  # 1.0: quotes alone would not do
+        message = f"'version' must be text, not {kind_of(node)}"
+        table.report.add(node.line, message, _semver_like(node.text) or _SEMVER_HINT)
+        return None
     version = table.text("version", limit, required=required)
     if version is None or SEMVER.fullmatch(version):
         return version
-    hint = "MAJOR.MINOR.PATCH, such as 1.0.0: https://semver.org"
-    table.report.add(table.line_of("version"), f"{shown(version)!r} is not a semantic version", hint)
+    hint = _semver_like(version) or _SEMVER_HINT
+    table.report.add(node.line, f"{shown(version)!r} is not a semantic version", hint)
     return None
+
+
+def _semver_like(text: str) -> str | None:
+    """A hint for ``v1``, ``1.0`` and the like."""
+    match = _NUMBERS.fullmatch(text.strip())
+    return None if match is None else f"did you mean '{'.'.join(str(int(part or 0)) for part in match.groups())}'?"
 
 
 # --- datasets ------------------------------------------------------------------------------------------------
@@ -166,8 +181,7 @@ def _uri(text: str, collection: str, table: Table, key: str) -> AtUri | None:
     try:
         uri = AtUri.parse(text)
     except InvalidSyntax as error:
-        message = f"{shown(text)!r} is not an at:// URI: {shown(error.what, 200)}"
-        table.report.add(table.line_of(key), message, error.hint)
+        table.report.add(table.line_of(key), shown(error.what, 300), error.hint)
         return None
     if uri.collection != collection or uri.rkey is None:
         hint = f"at://did:plc:…/{collection}/…"
@@ -288,5 +302,5 @@ def _cid(table: Table, key: str) -> Cid | None:
     try:
         return Cid.parse(text)
     except CatalogError as error:
-        table.report.add(table.line_of(key), f"{shown(text)!r} is not a CID: {shown(error.what, 200)}", error.hint)
+        table.report.add(table.line_of(key), shown(error.what, 300), error.hint)
         return None

@@ -146,7 +146,7 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
     if name is not None:
         _check_name(name, key, table, report)
     if local is not None and check_path(local, table.line_of("local"), report) and "*" in local:
-        hint = "a * can't be told apart by address; use the same range in both, such as {000000..000009}"
+        hint = "here each shard needs its own: a range such as {000000..000009}, the same in both"
         report.add(table.line_of("local"), f"{shown(local)!r} has a *", hint)
     if name is None or len(report) > before:
         return []

@@ -37,7 +37,7 @@ class Stored:
 def read_storage(dataset: Table, report: Report) -> Stored:
     """Exactly one of ``shards``, ``s3`` and ``blobs``; mistakes go to ``report``."""
     there = sorted((key for key in KINDS if key in dataset.entries), key=dataset.line_of)
-    if not there and dataset.readable:
+    if not there and dataset.readable and not dataset.meant.intersection(KINDS):
         report.add(dataset.line, f"{dataset.what} needs 'shards', 's3' or 'blobs'", "where its data is")
     for key in there[1:]:
         report.add(dataset.line_of(key), f"{key!r} beside {there[0]!r}", "a dataset's shards are in one place")
@@ -64,7 +64,7 @@ def _read_s3(node: Node, report: Report) -> Stored:
     if endpoint is not None and (fault := https_fault(endpoint)) is not None:
         report.add(table.line_of("endpoint"), *fault)
     there = sorted((key for key in ("keys", "local") if key in table.entries), key=table.line_of)
-    if not there and table.readable:
+    if not there and table.readable and not table.meant.intersection(("keys", "local")):
         report.add(table.line, "s3 needs 'keys' or 'local'", "its shards by their keys, or by copies of them")
     for key in there[1:]:
         report.add(table.line_of(key), f"{key!r} beside {there[0]!r}", "a key may have its own 'local'")
@@ -84,7 +84,7 @@ def _of_copies(table: Table, report: Report) -> tuple[ShardDraft, ...]:
         return ()
     names = [(text, PurePosixPath(text).name) for text in named_files(pattern, line, report)]
     for text, name in names:
-        if not name:
+        if name in ("", ".."):
             report.add(line, f"{shown(text)!r} names no file")
     base = report.file.parent
     shards = [ShardDraft(url=prefix + name, line=line, local=base / text) for text, name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from catalog.manifest.faults import near, shown
+from catalog.manifest.faults import nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ class Table:
     def __init__(self, node: Node, what: str, known: Sequence[str], report: Report) -> None:
         self.what, self.report, self.line = what, report, node.line
         self.entries: dict[str, Node] = {}
+        self.meant: set[str] = set()
+        """Known keys that an unknown one looks like: they are misspelt, not missing."""
         if not isinstance(node.value, dict):
             report.add(node.line, f"{what} must be a map, not {kind_of(node)}", f"keys: {', '.join(known)}")
             self.readable = False
@@ -35,16 +37,22 @@ class Table:
         self.readable = True
         for key, entry in node.value.items():
             if key not in known:
-                hint = near(key, known) or f"known: {', '.join(known)}"
-                report.add(entry.line, f"unknown key {shown(key)!r} in {what}", hint)
+                self._unknown(key, entry, known)
             elif entry.value is None:
                 report.add(entry.line, f"{key!r} has no value", "give it one, or remove the key")
             self.entries[key] = entry
 
+    def _unknown(self, key: str, entry: Node, known: Sequence[str]) -> None:
+        hint = f"known: {', '.join(known)}"
+        if (guess := nearest(key, known)) is not None:
+            self.meant.add(guess)
+            hint = f"did you mean {guess!r}?"
+        self.report.add(entry.line, f"unknown key {shown(key)!r} in {self.what}", hint)
+
     def get(self, key: str, *, required: bool = False) -> Node | None:
         """The value of a key; ``None`` when absent or empty. A missing required one is reported."""
         found = self.entries.get(key)
-        if found is None and required and self.readable:
+        if found is None and required and self.readable and key not in self.meant:
             self.report.add(self.line, f"{self.what} needs {key!r}")
         return None if found is None or found.value is None else found
 
