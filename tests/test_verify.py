@@ -173,6 +173,24 @@ def test_a_server_that_tells_others_something_else_is_found(published: Published
     assert published.only_fault().what == "answer"
 
 
+def test_a_record_that_changes_between_two_questions_is_no_lie(published: Published) -> None:
+    """It was proven, then written anew, then asked for without a proof: both are asked for again."""
+    changed: list[str] = []
+
+    def change(asked: Asked, raw: bytes) -> bytes:
+        if asked.query["collection"] != LABEL:
+            return raw
+        if not changed:
+            changed.append(published.put(LABEL, "3kaaaaaaaaaa3", name="new", datasetUri=published.uris[DATASET]))
+        query = {"repo": published.account.did, "collection": LABEL, "rkey": "3kaaaaaaaaaa3"}
+        return httpx.get(f"{published.network.pds_url}/xrpc/{ANSWER}", params=query).content
+
+    published.garbles(ANSWER, change)
+    checks = published.checks(LABEL)
+    assert not [check for check in checks if check.state is State.FAILED]
+    assert changed
+
+
 def test_the_proof_of_another_record_proves_nothing(published: Published) -> None:
     """A true proof of the label, where the dataset was asked for."""
 
