@@ -234,6 +234,13 @@ def _nonsense(file: Path) -> None:
     db.close()
 
 
+def _no_digest(file: Path) -> None:
+    db = sqlite3.connect(file)
+    db.execute("UPDATE measures_1 SET sha256 = 'x'")
+    db.commit()
+    db.close()
+
+
 def _wrong_text(file: Path) -> None:
     db = sqlite3.connect(file)
     db.execute("UPDATE measures_1 SET sha256 = CAST(x'ff' AS TEXT)")
@@ -242,7 +249,7 @@ def _wrong_text(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("settled")
-@pytest.mark.parametrize("damage", [_garbage, _cut, _somebody_elses, _nonsense, _wrong_text])
+@pytest.mark.parametrize("damage", [_garbage, _cut, _somebody_elses, _nonsense, _no_digest, _wrong_text])
 def test_a_damaged_memory_is_passed_over_and_written_anew(tmp_path: Path, reads: list[str], damage: object) -> None:
     paths = some(tmp_path)
     Digests(tmp_path / "memory").all(paths)

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import click
 import msgpack
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from catalog import write_shards
-from catalog.cli import cli
+from catalog.cli import cli, manifest_tools
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidArray, InvalidSample
 from catalog.manifest import ManifestSet, load
@@ -348,6 +349,13 @@ def test_patterns_of_files_are_looked_for(tmp_path: Path) -> None:
     assert (found.name, found.samples) == ("n", 7)
 
 
+def test_what_stands_behind_the_end_of_a_tar_is_hashed_too(tmp_path: Path) -> None:
+    raw = tar_of(("0.msgpack", msgpack.packb({"a": 1}))) + bytes(200_000)
+    (tmp_path / "a.tar").write_bytes(raw)
+    [shard] = sketch([str(tmp_path / "a.tar")], settings=LOOPBACK).shards
+    assert (shard.sha256, shard.bytes) == (hashlib.sha256(raw).hexdigest(), len(raw))
+
+
 def test_only_so_many_samples_are_looked_at_and_all_are_counted(tmp_path: Path) -> None:
     numbers(tmp_path)
     text, found = drafted(tmp_path, str(tmp_path / "n-*.tar"), samples_per_shard=1)
@@ -527,6 +535,8 @@ def test_a_file_that_is_there_is_never_written_over_without_force(tmp_path: Path
         assert f"{name} is there already" in refused.output
     assert (tmp_path / "kept.yaml").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "nowhere.yaml").exists()
+    with pytest.raises(click.ClickException, match="can't be written: File exists"):
+        manifest_tools._write(tmp_path / "kept.yaml", "", force=False)  # made while the shards were read
     assert run(tmp_path, "n-*.tar", "-o", "kept.yaml", "--force").exit_code == 0
     assert load([tmp_path / "kept.yaml"]).datasets[0].samples == 7
     assert not [name for name in os.listdir(tmp_path) if "part" in name]  # noqa: PTH208
