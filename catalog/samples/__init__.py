@@ -7,6 +7,7 @@
     samples   packable      a class with typed fields ⇄ a sample type
               annotations   what its annotations say, as a plan
               packing       sample ⇄ msgpack bytes; quick where layouts repeat (layouts), large values uncopied (views)
+              inferring     the fields of samples that come without a type
               fitting       whether a value fits its field, and the error when not
               preview       a sample for people
     shards    shards        tars of samples; written, and read
