@@ -46,6 +46,7 @@ MOST_WORDS: Final = 12
 _CURSOR: Final = re.compile(r"1\.([0-9a-f]{12})\.([epx]*)\.([0-9])\.([0-9a-f]{1,16})")
 _EXACT, _PREFIX, _LOOSE = "e", "p", "x"
 _MUST, _SHOULD, _NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
+_HIGHEST: Final = 2**64 - 1
 _UNSIGNED: Final = tantivy.FieldType.Unsigned
 _DESC: Final = tantivy.Order.Desc
 _Level: TypeAlias = "list[tuple[tantivy.Occur, tantivy.Query]]"
@@ -246,9 +247,10 @@ class Asked:
         return tantivy.Query.term_query(self.schema, field, value, "basic")
 
     def _range(self, field: str, lower: int | None, upper: int | None) -> tantivy.Query:
-        if upper is not None and upper < (lower or 0):
+        first, last = max(0, lower or 0), _HIGHEST if upper is None else min(upper, _HIGHEST)
+        if first > last:
             return tantivy.Query.empty_query()
-        return tantivy.Query.range_query(self.schema, field, _UNSIGNED, lower or 0, upper)
+        return tantivy.Query.range_query(self.schema, field, _UNSIGNED, first, last)
 
 
 def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) -> Asked:

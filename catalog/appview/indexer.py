@@ -45,6 +45,7 @@ LOOK_SECONDS: Final = 0.05
 """How often the store is asked whether something was committed; that takes microseconds."""
 CHECK_SECONDS: Final = 900.0
 """How often index and store are compared in full: a second or two of one core at 200,000 records."""
+_ANYWAY_SECONDS: Final = 1.0
 _BATCH: Final = 2000
 _BUILD_HEAP: Final = 200_000_000
 _HEAP: Final = 50_000_000
@@ -94,15 +95,15 @@ class Indexer:
 
     def follow(self, stop: Event, *, progress: Callable[[str], object] | None = None) -> None:
         """Keep the index at the store until ``stop``."""
+        seen, looked = self._reader.commits(), time.monotonic()  # first, lest a commit fall between the two
+        checked = looked
         self.catch_up(progress=progress)
-        seen, checked = self._reader.commits(), time.monotonic()
         while not stop.wait(LOOK_SECONDS):
-            commits = self._reader.commits()
-            if commits != seen:
-                seen = commits
-                begun = time.monotonic()
-                self.catch_up()
-                stop.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
+            commits, begun = self._reader.commits(), time.monotonic()
+            if commits != seen or begun - looked > _ANYWAY_SECONDS:
+                seen, looked = commits, begun
+                if self.catch_up():
+                    stop.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
             if time.monotonic() - checked > CHECK_SECONDS:
                 self.check()
                 checked = time.monotonic()

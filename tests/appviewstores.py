@@ -1,0 +1,91 @@
+"""A store with an index for the tests of the AppView: records put in and taken out as a crawl would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from catalog import datamodel
+from catalog.appview.index import Index, directory
+from catalog.appview.indexer import Indexer
+from catalog.appview.queries import Queries
+from catalog.store import Found, Repo, Store
+from catalog.store.reading import Reader
+from catalog.syntax import AtUri, Did, Handle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalog.datamodel import Json
+
+SOURCE = "pds:https://pds.example"
+SEEN = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ALICE = Did.parse("did:plc:" + "a" * 24)
+BOB = Did.parse("did:plc:" + "b" * 24)
+HANDLES = {ALICE: "alice.example.org", BOB: "bob.example.org"}
+
+
+class World:
+    """A store, its index, and what each account has: by collection and key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "store.sqlite"
+        self.store = Store.open(self.path)
+        self.store.configure([SOURCE], [])
+        self.reader, self.index = Reader(self.path), Index(directory(self.path))
+        self.queries = Queries(self.index, self.reader)
+        self.held: dict[Did, dict[str, dict[str, Json]]] = {}
+
+    def close(self) -> None:
+        self.reader.close()
+        self.store.close()
+
+    def put(self, records: dict[str, dict[str, Json]], did: Did = ALICE, *, moment: datetime = SEEN) -> None:
+        """Add or change records of an account, by ``collection/key``."""
+        self.held.setdefault(did, {}).update(records)
+        found = [
+            Found(uri=uri(path, did), cid=datamodel.record_cid(value), value=value, verified=True)
+            for path, value in records.items()
+        ]
+        self._replace(did, found, moment)
+
+    def take(self, paths: list[str], did: Did = ALICE) -> None:
+        """Delete records of an account."""
+        for path in paths:
+            del self.held[did][path]
+        self._replace(did, [], SEEN)
+
+    def _replace(self, did: Did, found: list[Found], moment: datetime) -> None:
+        self.store.replace(
+            self.repo(did), found, [], moment=moment, kept=[str(uri(path, did)) for path in self.held[did]]
+        )
+
+    def repo(self, did: Did, *, active: bool = True) -> Repo:
+        handle = HANDLES.get(did)
+        repo = Repo(
+            did=did, source=SOURCE, handle=None if handle is None else Handle.parse(handle), rev="3kaaaaaaaaa2z"
+        )
+        return replace(repo, active=active)
+
+    def catch_up(self) -> int:
+        with Indexer(self.index, self.reader) as indexer:
+            return indexer.catch_up()
+
+    def names(self, q: str, **parameters: object) -> list[str]:
+        """The names of what a search finds, in its order."""
+        found = self.queries.search(q=q, limit=100, **parameters)  # type: ignore[arg-type]
+        return [hit["record"]["name"] for hit in found["hits"]]
+
+
+def uri(path: str, did: Did = ALICE) -> AtUri:
+    return AtUri.parse(f"at://{did}/{path}")
+
+
+def at(seconds: int) -> str:
+    """A date, so many seconds after the beginning of 2026."""
+    return (
+        datetime.fromtimestamp(1_767_225_600 + seconds, tz=UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
