@@ -144,7 +144,12 @@ LONG = {
     "metadata": ("{mean: 0.5}", "{mean: " + "x" * 100_000 + "}", "metadata: {m", "the most is 100,000"),
     "set": ("set: examples", "set: " + "x" * 101, "set:", "101 bytes; the most is 100"),
     "key": ('"a/{0..2}.tar"', "k" * 1025, "- kkk", "a key of 1,025 bytes; the most is 1,024"),
-    "expanded key": ('"a/{0..2}.tar"', "k" * 1020 + "{000000..000000}", "- kkk", "at most 1024 bytes"),
+    "expanded key": (
+        '"a/{0..2}.tar"',
+        "k" * 1020 + "{000000..000000}",
+        "- kkk",
+        "at most 1,024 bytes of UTF-8, found",
+    ),
     "bucket": ("bucket: example-data\n      region", "bucket: " + "b" * 256 + "\n      region", "bucket: bb", "256"),
     "label": ("name: latest", "name: " + "x" * 201, "name: xx", "201 bytes; the most is 200"),
     "label's version": ("version: 0.9.0", "version: 0.9.0-" + "x" * 45, "version: 0.9.0-", "51 bytes; the most is 50"),

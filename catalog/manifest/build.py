@@ -223,27 +223,39 @@ class _Build:
             metadata=draft.metadata,
             content_metadata=draft.content_metadata,
         )
-        local = tuple(shard.local for shard in draft.shards if shard.local is not None)
+        local = tuple(shard.local for shard in measured if shard.local is not None)
         added = self._add(draft, key, record, local=local, blobs=blobs)
         if added is not None:
             self.datasets[draft.name] = added.uri
 
     def _measure(self, draft: DatasetDraft, shard: ShardDraft) -> ShardDraft:
-        """The shard with checksum and bytes: from the local copy if there is one, which must be as stated."""
+        """The shard with checksum and bytes: from the local copy if it is there, which must be as stated."""
         if shard.local is not None and self.hash_local:
             found = self.measures[shard.local]
-            self.faults += local_faults(draft, shard, found)
+            faults = local_faults(draft, shard, found)
+            self.faults += faults
             if isinstance(found, DataError):
+                shard = replace(shard, local=None)  # where that is no fault, its checksum and bytes are stated
+            else:
+                shard = replace(shard, sha256=found.sha256, bytes=found.bytes)
+            if faults:
                 return shard
-            shard = replace(shard, sha256=found.sha256, bytes=found.bytes)
         elif draft.as_blobs and shard.bytes is None:
             shard = replace(shard, bytes=_size_of(shard.local))
-        if draft.as_blobs and shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
-            name = shown(shard.url if shard.local is None else str(shard.local), 200)
+        if draft.as_blobs:
+            self._check_blob(draft, shard)
+        return shard
+
+    def _check_blob(self, draft: DatasetDraft, shard: ShardDraft) -> None:
+        name = shown(shard.url if shard.local is None else str(shard.local), 200)
+        if self.hash_local and (shard.sha256 is None or shard.bytes is None):
+            message, hint = f"{name!r} is a blob that nobody can name", "give a local copy, or 'sha256' and 'bytes'"
+        elif shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
             message = f"{name!r} has {shard.bytes:,} bytes; a blob has 1 to {MAX_BLOB:,}"
             hint = "make smaller shards, or put them at https addresses"
-            self.faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
-        return shard
+        else:
+            return
+        self.faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
 
     def _label(self, draft: DatasetDraft | LabelDraft, dataset: str | AtUri) -> None:
         uri = dataset if isinstance(dataset, AtUri) else self.datasets.get(dataset)

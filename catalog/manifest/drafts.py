@@ -73,8 +73,7 @@ class SchemaDraft(_Placed):
 class ShardDraft:
     """One shard, patterns expanded. ``sha256`` in lower-case hex and ``bytes`` as stated; ``local`` is a copy of it.
 
-    Of a dataset in a bucket the ``url`` is the key in it, of one in blobs the file's path as the manifest has it. A
-    blob without a ``local`` copy has checksum and bytes.
+    Of a dataset in a bucket the ``url`` is the key in it, of one in blobs the file's path as the manifest has it.
     """
 
     url: str

@@ -9,6 +9,7 @@ from catalog.manifest.faults import Report, near, shown
 from catalog.manifest.shards import MAX_SHARDS, count_pattern, expand_pattern
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["named_files"]
@@ -75,10 +76,10 @@ def _walk(pattern: str, base: Path) -> list[str]:
                 seen += 1
                 if seen > _MOST_SEEN:
                     raise _TooMany
-                if _fits(entry.name, part) and (entry.is_file() if is_last else entry.is_dir()):
+                if _fits(entry.name, part) and _holds(entry.is_file if is_last else entry.is_dir):
                     longer.append(path + entry.name + ("" if is_last else "/"))
         begun = longer
-    return sorted(path for path in begun if "*" in last or (base / path).is_file())
+    return sorted(path for path in begun if "*" in last or _holds((base / path).is_file))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -87,6 +88,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return list(found)
     except (OSError, ValueError):
         return []
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """A question to the disk; no where there is no answer: a link to itself, a name that is too long."""
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
 
 
 def _fits(name: str, part: str) -> bool:
@@ -109,11 +118,11 @@ def _instead(pattern: str, base: Path) -> str:
     for part in pattern.split("/")[:-1]:
         if "*" in part:
             break
-        if not (known / (part or "/")).is_dir():
+        if not _holds((known / (part or "/")).is_dir):
             missing = part
             break
         known /= part or "/"
     if not missing:
         return "paths are relative to the manifest"
-    guess = near(missing, sorted(entry.name for entry in _entries(known) if entry.is_dir()))
+    guess = near(missing, sorted(entry.name for entry in _entries(known) if _holds(entry.is_dir)))
     return guess or f"there is no folder {shown(missing)!r}; paths are relative to the manifest"

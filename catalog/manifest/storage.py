@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.drafts import BucketDraft, ShardDraft
@@ -118,17 +118,5 @@ def _read_blob(table: Table, report: Report) -> list[ShardDraft]:
         report.add(table.line_of(key), f"one {key!r} for {len(names):,} blobs", hint)
     if len(report) > before:
         return []
-    stated = sha256 is not None and size is not None
     base = report.file.parent
-    return [
-        ShardDraft(url=name, line=table.line, local=_copy(base / name, needed=not stated), sha256=sha256, bytes=size)
-        for name in names
-    ]
-
-
-def _copy(file: Path, *, needed: bool) -> Path | None:
-    """The file; ``None`` for one that isn't there and need not be."""
-    try:
-        return file if needed or file.exists() else None
-    except (OSError, ValueError):
-        return file
+    return [ShardDraft(url=name, line=table.line, local=base / name, sha256=sha256, bytes=size) for name in names]
