@@ -331,9 +331,9 @@ def test_two_lexicons_of_one_name_are_refused() -> None:
         Lexicons.of([("a", lexicon(STRING)), ("b", lexicon(STRING))])
 
 
-def test_queries_are_passed_over() -> None:
-    query = {"lexicon": 1, "id": "org.example.query", "defs": {"main": {"type": "query", "parameters": {}}}}
-    assert Lexicons.of([("q", query)]).definitions == {}
+def test_procedures_are_passed_over() -> None:
+    procedure = {"lexicon": 1, "id": "org.example.do", "defs": {"main": {"type": "procedure", "input": {}}}}
+    assert Lexicons.of([("p", procedure)]).definitions == {}
 
 
 def test_a_folder_is_loaded_and_one_without_lexicons_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lexicons: what a record of a collection must look like, and what is wrong with one that doesn't.
+"""Lexicons: what a record, or an answer to a query, must look like, and what is wrong with one that doesn't.
 
 *Terminology.* A **lexicon** is a JSON document named by an NSID. Its **definitions** have names: ``main``, written
 as the NSID alone, and others, written ``nsid#name``. A **ref** points at a definition. A **union** takes an object
@@ -18,7 +18,8 @@ Specification: https://atproto.com/specs/lexicon
 
 from __future__ import annotations
 
-from catalog.lexicon.lexicons import Lexicons
+from catalog.lexicon.lexicons import Lexicons, lexicon_documents
+from catalog.lexicon.query import Parameter, Query, Value
 from catalog.lexicon.report import MAX_FAULTS
 
-__all__ = ["MAX_FAULTS", "Lexicons"]
+__all__ = ["MAX_FAULTS", "Lexicons", "Parameter", "Query", "Value", "lexicon_documents"]

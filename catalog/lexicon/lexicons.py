@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from catalog import resources
 from catalog.errors import CatalogError, Fault
 from catalog.lexicon.definitions import Array, Object, Record, Ref, Union
+from catalog.lexicon.query import Query
 from catalog.lexicon.reader import read_lexicon
 from catalog.lexicon.report import Report, shown
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from catalog.lexicon.report import Definition
 
-__all__ = ["Lexicons"]
+__all__ = ["Lexicons", "lexicon_documents"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,29 @@ class Lexicons:
         definition = self.definitions.get(nsid)
         if not isinstance(definition, Record):
             return (Fault(where="", message=f"there is no record type {shown(nsid)}"),)
+        return self._faults(definition, record)
+
+    @property
+    def queries(self) -> dict[str, Query]:
+        """The queries by NSID."""
+        return {name: found for name, found in self.definitions.items() if isinstance(found, Query)}
+
+    def validate_answer(self, nsid: str, answer: object) -> tuple[Fault, ...]:
+        """All that is wrong with an answer to the query ``nsid``, as :meth:`validate` tells of records."""
+        definition = self.definitions.get(nsid)
+        if not isinstance(definition, Query):
+            return (Fault(where="", message=f"there is no query {shown(nsid)}"),)
+        return self._faults(definition, answer)
+
+    def _faults(self, definition: Definition, value: object) -> tuple[Fault, ...]:
         report = Report(definitions=self.definitions)
-        definition.check(record, "", report, 1)
+        definition.check(value, "", report, 1)
         return tuple(report.faults)
+
+
+def lexicon_documents() -> dict[str, Any]:
+    """Our own lexicons as JSON, by NSID: with what is for people. Raises :class:`~catalog.errors.CatalogError`."""
+    return {document["id"]: document for _, document in _documents(resources.lexicons())}
 
 
 @cache
@@ -71,7 +92,7 @@ def _ours() -> Lexicons:
     return Lexicons.of(_documents(resources.lexicons()))
 
 
-def _documents(folder: Path) -> Iterator[tuple[str, object]]:
+def _documents(folder: Path) -> Iterator[tuple[str, Any]]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise CatalogError("no lexicons there", where=str(folder))
@@ -105,6 +126,8 @@ def _parts(definition: Definition) -> Iterator[Definition]:
                 yield from _parts(item)
         case Record():
             yield from _parts(definition.content)
+        case Query():
+            yield from _parts(definition.output)
         case _:
             return
 

@@ -2,7 +2,7 @@
 
 Lexicons are our own files, so this is strict: an unknown type, an unknown key (``maxLenght``) or a wrong value
 raises :class:`~catalog.errors.CatalogError`, and no record is validated by half a lexicon. Descriptions and
-defaults are left out. Queries, procedures and subscriptions are skipped: they describe no record.
+defaults of records are left out. Procedures and subscriptions are skipped: nothing here answers them.
 
 Specification: https://atproto.com/specs/lexicon#lexicon-files
 """
@@ -28,17 +28,20 @@ from catalog.lexicon.definitions import (
     Union,
     Unknown,
 )
+from catalog.lexicon.query import Parameter, Query
+from catalog.lexicon.report import Report
 from catalog.lexicon.strings import FORMATS, String
 from catalog.syntax import Nsid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from catalog.lexicon.query import Value
     from catalog.lexicon.report import Definition
 
 __all__ = ["full_name", "read_lexicon"]
 
-_WITHOUT_RECORDS: Final = frozenset({"query", "procedure", "subscription", "permission-set", "params"})
+_PASSED_OVER: Final = frozenset({"procedure", "subscription", "permission-set", "params"})
 _COMMON: Final = frozenset({"type", "description"})
 _ANY_KEYS: Final = frozenset({"tid", "nsid", "any"})
 
@@ -55,7 +58,7 @@ def read_lexicon(document: object) -> dict[str, Definition]:
     found: dict[str, Definition] = {}
     for name, definition in fields.mapping("defs").items():
         with_type = definition if isinstance(definition, dict) else {}
-        if with_type.get("type") in _WITHOUT_RECORDS:
+        if with_type.get("type") in _PASSED_OVER:
             continue
         full = full_name(nsid, f"#{name}")
         with _inside(f"defs.{name}"):
@@ -120,6 +123,11 @@ class Fields:
             raise CatalogError("required, but missing", where=key)
         return found
 
+    def values(self, key: str) -> list[object]:
+        """A list of anything; empty when it is absent."""
+        found: list[object] | None = self._typed(key, list)
+        return found or []
+
     def any(self, key: str) -> object:
         """Whatever is there."""
         return self._fields.get(key)
@@ -165,10 +173,69 @@ def _read_top(value: object, nsid: str, full: str) -> Definition:
         if full != nsid:
             raise CatalogError("only main can be a record")
         return Record(nsid=nsid, key=key, content=content)
+    if kind == "query":
+        if full != nsid:
+            raise CatalogError("only main can be a query")
+        return _query(value, nsid)
     if kind == "token":
         Fields(value, _COMMON)
         return Token(name=full)
     return _read(value, nsid)
+
+
+def _query(value: object, nsid: str) -> Query:
+    fields = Fields(value, _COMMON | {"parameters", "output", "errors"})
+    with _inside("parameters"):
+        given = fields.any("parameters")
+        parameters = {} if given is None else _parameters(given, nsid)
+    with _inside("output"):
+        output = Fields(fields.any("output"), {"description", "encoding", "schema"})
+        if output.needed("encoding") != "application/json":
+            raise CatalogError("answers are JSON here", where="encoding")
+        with _inside("schema"):
+            answer = _read(output.any("schema"), nsid)
+    errors = []
+    for at, error in enumerate(fields.values("errors")):
+        with _inside(f"errors[{at}]"):
+            errors.append(Fields(error, {"name", "description"}).needed("name"))
+    return Query(
+        nsid=nsid,
+        description=fields.text("description") or "",
+        parameters=parameters,
+        output=answer,
+        errors=tuple(errors),
+    )
+
+
+def _parameters(value: object, nsid: str) -> dict[str, Parameter]:
+    fields = Fields(value, _COMMON | {"required", "properties"})
+    if fields.needed("type") != "params":
+        raise CatalogError("parameters are of the type params", where="type")
+    required = fields.texts("required") or ()
+    found: dict[str, Parameter] = {}
+    for name, one in fields.mapping("properties").items():
+        with _inside(f"properties.{name}"):
+            kind = _read(one, nsid)
+            inner = kind.items if isinstance(kind, Array) else kind
+            if not isinstance(inner, Boolean | Integer | String):
+                raise CatalogError("parameters are true or false, whole numbers, text, or lists of these")
+            default = _default(kind, one)
+            if default is not None and name in required:
+                raise CatalogError("what is required has no default", where="default")
+            found[name] = Parameter(kind=kind, required=name in required, default=default)
+    if strange := [name for name in required if name not in found]:
+        raise CatalogError(f"{strange[0]!r} is not among the properties", where="required")
+    return found
+
+
+def _default(kind: Definition, value: Any) -> Value | None:  # noqa: ANN401 - JSON
+    default: Value | None = value.get("default")
+    if default is not None:
+        report = Report(definitions={})
+        kind.check(default, "default", report, 1)
+        if report.faults:
+            raise CatalogError(report.faults[0].message, where="default")
+    return default
 
 
 def _read(value: object, nsid: str) -> Definition:
