@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from catalog.network.identity import Resolver
 from catalog.network.session import Session
 from catalog.publish import Action, Plan, Repository, as_lines, as_markdown, make_plan, publish, publish_drafts
 from catalog.publish.differences import Difference, differences
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, Checksum, Dataset, HttpStorage, Size
 from catalog.syntax import AtUri, Did
 
 if TYPE_CHECKING:
@@ -294,6 +295,25 @@ def test_the_mark_alone_is_no_difference(network: Network, account: Account, man
     assert (lens["value"][MARK], word["value"][MARK]) == ("default", "default")
     assert word["value"]["lensCommit"] == lens["cid"]
     assert _plan(account, manifest, prune=True).writes == ()
+
+
+def test_what_was_measured_once_is_kept(account: Account, manifest: Path) -> None:
+    """A manifest that states no checksum takes none away, nor bytes and samples; other shards have none of it."""
+    _publish(account, manifest)
+    text = manifest.read_text(encoding="utf-8")
+    bare = re.sub(r", bytes: [56]|,\s*sha256: (&sum a+|[*]sum)|    samples: 3\n", "", text)
+    assert "sha256" not in bare
+    manifest.write_text(bare, encoding="utf-8")
+    assert _plan(account, manifest).writes == ()
+    _edit(manifest, ("points-1.tar", "points-2.tar"))
+    (change,) = _plan(account, manifest).writes
+    assert change.draft is not None
+    record = change.draft.record
+    assert isinstance(record, Dataset)
+    assert isinstance(record.storage, HttpStorage)
+    assert record.size == Size(shards=2)
+    first, second = record.storage.shards
+    assert (first.checksum, second.checksum) == (Checksum(algorithm="sha256", digest="a" * 64), None)
 
 
 def test_a_version_that_is_taken_is_not_proposed(account: Account, manifest: Path) -> None:

@@ -34,6 +34,7 @@ from catalog.errors import Fault
 from catalog.manifest.faults import place
 from catalog.publish.differences import differences
 from catalog.publish.present import called, read_present
+from catalog.publish.remembering import with_published_measures
 from catalog.publish.schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.syntax import AtUri, Datetime, Tid
@@ -186,10 +187,11 @@ def _drafts(
             if label.key in present.created:
                 created[key] = present.created[label.key]
     marks = {key: record.mark for key, record in by_key.items()}
+    complete = with_published_measures(manifests, by_key)
     moment, clock = Datetime.of(datetime.now(UTC)), _clock()
 
     def build() -> tuple[DraftRecord, ...]:
-        return manifests.records(
+        return complete.records(
             did,
             created_at=moment,
             new_tid=clock,
