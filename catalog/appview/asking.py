@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from catalog.appview.index import Index
 
-__all__ = ["Asked", "Filters", "Page", "ask"]
+__all__ = ["Asked", "Filters", "Page", "ask", "slips_allowed"]
 
 MOST_WORDS: Final = 12
 """Words of a question that count."""
@@ -185,7 +185,7 @@ class Asked:
 
     def _slips(self) -> int:
         """How many letters of a word may be wrong, at most; at least 1, for what is only a prefix."""
-        return max([1, *map(_allowed, self.loose)])
+        return max([1, *map(slips_allowed, self.loose)])
 
     def _meant_in(self, fields: Sequence[str], slips: int) -> tantivy.Query:
         """All words in the fields, each as it is to be read."""
@@ -198,7 +198,7 @@ class Asked:
             return _any([self._term(field, word) for field in (("words",) if "words" in fields else fields)])
         fuzzy = tantivy.Query.fuzzy_term_query
         clauses = [fuzzy(self.schema, field, word, distance=0, prefix=True) for field in fields]
-        distance = min(slips, _allowed(word)) if mode == _LOOSE else 0
+        distance = min(slips, slips_allowed(word)) if mode == _LOOSE else 0
         if distance:
             clauses += [fuzzy(self.schema, field, word, distance=distance) for field in fields if field != "words"]
         return _any(clauses)
@@ -309,8 +309,8 @@ def _place(cursor: str, digest: str, wished: str) -> tuple[str, tuple[int, int]]
     return modes, (int(match[3]), rank)
 
 
-def _allowed(word: str) -> int:
-    """How many of its letters may be wrong."""
+def slips_allowed(word: str) -> int:
+    """How many letters of a word may be wrong."""
     return next(allowed for letters, allowed in _SLIPS if len(word) >= letters)
 
 

@@ -137,7 +137,7 @@ def _schema(record: Schema, shown: Shown) -> dict[str, Any]:
     found = _text(sample_type.name, record.tags, sample_type.description, shown, fields)
     found |= _licence(record.license)
     found["dtype"] = list(_facts(record).dtypes)
-    stem = shown.rkey.replace("@", ":").partition(":")[0]
+    stem = shown.rkey.partition(":")[0]
     found["key"] = [*dict.fromkeys((shown.rkey, sample_type.name, stem))]
     return found
 

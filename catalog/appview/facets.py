@@ -57,8 +57,8 @@ def _facet(name: str, found: dict[str, Any], reader: Reader) -> dict[str, Any]:
 
 
 def _sizes(buckets: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    # The engine adds a bucket below the first one, without "from".
-    counts = {int(bucket["from"]): int(bucket["doc_count"]) for bucket in buckets if "from" in bucket}
+    # A range that begins with the lowest number there is comes back without "from".
+    counts = {int(bucket.get("from", 0)): int(bucket["doc_count"]) for bucket in buckets}
     return [
         {"value": str(start), "count": counts[start], "label": label}
         for start, label in zip(SIZES, _SIZE_LABELS, strict=True)

@@ -68,7 +68,7 @@ class Queries:
     def resolve_schema(self, *, handle: str, schema_id: str, version: str | None = None) -> Answer | None:
         """``resolveSchema``: ``{uri, cid, record}``, the newest version by semver where none is named.
 
-        ``schema_id`` is a schema's name, its record key, or what its key has before ``@`` or ``:``.
+        ``schema_id`` is a schema's name, its record key, or what its key has before ``:``.
         """
         found = self._of(handle, Filters(kinds=("schema",), key=schema_id))
         if version is not None:

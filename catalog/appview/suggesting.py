@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.appview.asking import Filters, ask
-from catalog.appview.documents import KINDS, SEARCHED
+from catalog.appview.asking import MOST_WORDS, slips_allowed
+from catalog.appview.documents import KINDS
 from catalog.appview.engine import tantivy
 from catalog.appview.words import in_order
 
@@ -35,17 +35,28 @@ def suggestions(index: Index, reader: Reader, text: str, limit: int) -> list[dic
 
 
 def _candidates(index: Index, reader: Reader, text: str, typed: str, limit: int) -> Iterator[dict[str, Any]]:
-    searcher = index.searcher()
-    fuzzy = tantivy.Query.fuzzy_term_query
-    begun = fuzzy(index.schema, "whole", typed, distance=0, prefix=True)
-    yield from _named(reader, _newest(searcher, begun, limit * _SPARE))
+    searcher, most = index.searcher(), limit * _SPARE
+    begun = tantivy.Query.fuzzy_term_query(index.schema, "whole", typed, distance=0, prefix=True)
+    yield from _named(reader, _newest(searcher, begun, most))
     yield from _tags(index, searcher, text, limit)
-    words = text.rstrip("*") + "*"
-    page = ask(index, words, Filters(kinds=SEARCHED)).page(limit * _SPARE)
-    yield from _named(reader, page.uris)
-    if not page.uris:
-        page = ask(index, text, Filters(kinds=SEARCHED)).page(limit * _SPARE)
-        yield from _named(reader, page.uris)
+    named = _newest(searcher, _names_with(index, typed.split(), slips=False), most)
+    if not named:
+        named = _newest(searcher, _names_with(index, typed.split(), slips=True), most)
+    yield from _named(reader, named)
+
+
+def _names_with(index: Index, words: list[str], *, slips: bool) -> tantivy.Query:
+    """All but the last word in the name, and one that begins as the last one does; or, with slips, ones like them."""
+    fuzzy, occur = tantivy.Query.fuzzy_term_query, tantivy.Occur
+    clauses = []
+    for at, word in enumerate(words[:MOST_WORDS]):
+        last = at == len(words) - 1
+        meant = [(occur.Should, fuzzy(index.schema, "name", word, distance=0, prefix=last))]
+        if slips:
+            distance = slips_allowed(word)
+            meant.append((occur.Should, fuzzy(index.schema, "name", word, distance=distance)))
+        clauses.append((occur.Must, tantivy.Query.boolean_query(meant)))
+    return tantivy.Query.boolean_query(clauses)
 
 
 def _newest(searcher: tantivy.Searcher, query: tantivy.Query, most: int) -> list[str]:
