@@ -94,30 +94,32 @@ def requirement(version: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What :func:`write_files` did: paths that are new, that were replaced, and that were like this already."""
+    """What :func:`write_files` did: paths that are new, that were replaced, that stay, that were like this already."""
 
     new: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
 
 
-def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False) -> Written:
+def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False, keep: bool = False) -> Written:
     """Write all of them below ``folder``, or none. A file that has the same text already is no obstacle.
 
-    With ``force`` files of other texts are replaced. Raises :class:`CatalogError` that names everything in the way, or
-    what can't be written.
+    Files of other texts are replaced with ``force``, left as they are with ``keep``. Raises :class:`CatalogError` that
+    names everything in the way, or what can't be written.
     """
-    found = {path: _found(folder / path) for path in files}
-    other = [path for path, text in found.items() if text is not None and text != files[path]]
     blocked = [path for path in files if _blocked(folder, path)]
-    if blocked or (other and not force):
-        names = ", ".join(dict.fromkeys([*blocked, *other]))
-        hint = "nothing was written; --force replaces files" if not blocked else "nothing was written"
-        raise CatalogError(f"in the way: {names}", where=str(folder), hint=hint)
-    new = [path for path, text in found.items() if text is None]
-    _write(folder, {path: files[path] for path in (*new, *other)}, set(new))
-    same = [path for path in files if path not in new and path not in other]
-    return Written(new=tuple(new), replaced=tuple(other), same=tuple(same))
+    found = {path: None if path in blocked else _found(folder / path) for path in files}
+    other = tuple(path for path, text in found.items() if text is not None and text != files[path])
+    if blocked or (other and not force and not keep):
+        hint = "nothing was written; --keep leaves files as they are, --force replaces them"
+        names = ", ".join(path for path in files if path in blocked or path in other)
+        raise CatalogError(f"in the way: {names}", where=str(folder), hint="nothing was written" if blocked else hint)
+    new = tuple(path for path, text in found.items() if text is None)
+    replaced = () if keep else other
+    _write(folder, {path: files[path] for path in (*new, *replaced)}, set(new))
+    same = tuple(path for path in files if path not in new and path not in other)
+    return Written(new=new, replaced=replaced, kept=other if keep else (), same=same)
 
 
 def _found(file: Path) -> str | None:

@@ -83,7 +83,7 @@ def test_what_is_known_stands_where_it_belongs(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.stderr == ""
     answer = json.loads(ran.stdout)
-    assert answer == {"folder": "new", "new": answer["new"], "replaced": [], "same": []}
+    assert answer == {"folder": "new", "new": answer["new"], "replaced": [], "kept": [], "same": []}
     assert set(answer["new"]) == FILES
     text = (tmp_path / "new" / "mkdocs.yml").read_text(encoding="utf-8")
     config = yaml.safe_load(text)
@@ -160,7 +160,7 @@ def test_the_version_that_made_it_is_the_one_that_runs_it(version: str, expected
 
 
 def test_nothing_is_written_over_and_all_that_is_in_the_way_is_named(tmp_path: Path) -> None:
-    """Not one file; with --force they are replaced, and others in the folder stay."""
+    """Not one file; with --keep they stay, with --force they are replaced, and others in the folder stay anyway."""
     (tmp_path / "README.md").write_text("mine\n", encoding="utf-8")
     (tmp_path / ".github" / "workflows").mkdir(parents=True)
     (tmp_path / ".github" / "workflows" / "site.yml").write_bytes(b"\xff\xfe")
@@ -168,8 +168,16 @@ def test_nothing_is_written_over_and_all_that_is_in_the_way_is_named(tmp_path: P
     before = _made(tmp_path)
     ran = _catalog("init", cwd=tmp_path)
     assert ran.returncode == 1
-    assert "in the way: README.md, .github/workflows/site.yml (nothing was written; --force replaces" in ran.stderr
+    assert "in the way: README.md, .github/workflows/site.yml (nothing was written; --keep" in ran.stderr
     assert _made(tmp_path) == before
+    assert _catalog("init", "--force", "--keep", cwd=tmp_path).returncode == 2
+    assert _made(tmp_path) == before
+    shutil.copytree(tmp_path, tmp_path.with_name("kept"))
+    ran = _catalog("init", "--keep", cwd=tmp_path.with_name("kept"))
+    assert "kept README.md" in ran.stderr
+    kept = _made(tmp_path.with_name("kept"))
+    assert set(kept) == {*FILES, "LICENSE"}
+    assert {name: kept[name] for name in before} == before
     forced = _catalog("init", "--force", "--json", cwd=tmp_path)
     assert json.loads(forced.stdout)["replaced"] == ["README.md", ".github/workflows/site.yml"]
     after = _made(tmp_path)

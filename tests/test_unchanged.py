@@ -138,6 +138,42 @@ def test_a_strict_build_is_not_spared_by_a_lenient_one(project: Path) -> None:
     assert "Traceback" not in strict.stderr
 
 
+def test_a_source_that_cant_be_read_is_an_error_only_when_strict(project: Path) -> None:
+    """By the option or by mkdocs.yml; else the site is built from what the store has."""
+    assert _catalog("build", cwd=project).returncode == 0
+    (project / "manifests" / "iris.yaml").write_text("schemas: 1\n", encoding="utf-8")
+    lenient = _catalog("build", cwd=project)
+    assert lenient.returncode == 0, lenient.stderr
+    assert "could not all be read" in lenient.stderr
+    assert "Building documentation" in lenient.stderr
+    assert "changed since the last build: records\n" in lenient.stderr
+    assert "Iris flowers" in (project / "site" / "datasets" / "index.html").read_text(encoding="utf-8")
+    strict = _catalog("build", "--strict", cwd=project)
+    assert (strict.returncode, "Building documentation" in strict.stderr) == (1, False)
+    with (project / "mkdocs.yml").open("a", encoding="utf-8") as file:
+        file.write("strict: true\n")
+    assert _catalog("build", cwd=project).returncode == 1
+
+
+def test_a_build_beside_a_running_crawl_takes_the_store_as_it_is(project: Path) -> None:
+    """And says so; what that crawl brings makes the next build differ."""
+    assert _catalog("crawl", cwd=project).returncode == 0
+    with Store.open(load_settings(project / "mkdocs.yml").store) as store, store.crawling():
+        ran = _catalog("build", cwd=project)
+    assert ran.returncode == 0, ran.stderr
+    assert "the site is built from what it has so far" in ran.stderr
+    assert "site/ is as it was" in _catalog("build", cwd=project).stderr
+
+
+def test_zensicals_site_is_another_one(project: Path) -> None:
+    """It has its own mark, where Zensical puts the site."""
+    assert _catalog("build", cwd=project).returncode == 0
+    first = _catalog("build", "--zensical", cwd=project)
+    assert first.returncode == 0, first.stderr
+    assert "changed since the last build: options" in first.stderr
+    assert "site/ is as it was" in _catalog("build", "--zensical", cwd=project).stderr
+
+
 def test_what_is_deployed_already_is_not_built(project: Path, tmp_path: Path) -> None:
     """By the fingerprint of the deployed site, whether site/ is there or not; GitHub is told in a step's outputs."""
     outputs = tmp_path / "outputs"

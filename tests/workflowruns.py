@@ -168,8 +168,12 @@ class Hub:
         workflow = load_workflow(self.source / ".github" / "workflows" / f"{name}.yml")
         assert workflow["permissions"] == {}
         results: dict[str, str] = {}
-        for key, job in workflow["jobs"].items():
-            needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+        waiting = dict(workflow["jobs"])
+        while waiting:
+            # Of the jobs that could start the last: only what `needs` says keeps an order.
+            key = [key for key, job in waiting.items() if results.keys() >= set(_needs(job))][-1]
+            job = waiting.pop(key)
+            needs = _needs(job)
             told = {need: {"result": results[need], "outputs": run.jobs[prefix + need].outputs} for need in needs}
             mine = {**contexts, "needs": told}
             wanted = self._holds(job.get("if"), mine, ok=all(results[need] == "success" for need in needs))
@@ -322,6 +326,11 @@ class Hub:
         kept = self.folder / "caches" / str(len(self.caches))
         _copy(work / given["path"], kept)
         self.caches.append((given["key"], given["path"], kept))
+
+
+def _needs(job: Mapping[str, Any]) -> list[str]:
+    needs = job.get("needs", [])
+    return [needs] if isinstance(needs, str) else list(needs)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -25,10 +25,19 @@ __all__ = ["init"]
 @click.option("--name", default="Dataset catalog", show_default=True, help="The site's name.")
 @click.option("--handle", metavar="HANDLE", help="The account that will publish, by handle or DID.")
 @click.option("--site-url", metavar="URL", help="Where the site will be served: https://alice.github.io/datasets/")
-@click.option("--force", is_flag=True, help="Replace files that are in the way.")
+@click.option("--keep", is_flag=True, help="Leave files that are there as they are, and write the others.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
 @JSON
 def init(
-    what: str, file: Path | None, name: str, handle: str | None, site_url: str | None, *, force: bool, as_json: bool
+    what: str,
+    file: Path | None,
+    name: str,
+    handle: str | None,
+    site_url: str | None,
+    *,
+    keep: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Make a repository for a catalog: settings, pages, a first manifest, workflows for GitHub.
 
@@ -40,10 +49,12 @@ def init(
     from catalog.manifest.first import first_manifest, manifest_schema
     from catalog.scaffold import SCHEMA, Scaffold, write_files
 
+    if keep and force:
+        raise click.UsageError("--keep or --force, not both")
     if what == "manifest":
         place = file or Path("manifest.yaml")
         files = {place.name: first_manifest(), Path(SCHEMA).name: manifest_schema()}
-        _tell(place.parent, write_files(place.parent, files, force=force), as_json=as_json)
+        _tell(place.parent, write_files(place.parent, files, force=force, keep=keep), as_json=as_json)
         if not as_json:
             say(f"Next: put your own data in it, then: catalog validate {place}")
         return
@@ -58,7 +69,7 @@ def init(
         site_url=None if site_url is None else _address(site_url),
     )
     folder = Path(what)
-    _tell(folder, write_files(folder, scaffold.files(), force=force), as_json=as_json)
+    _tell(folder, write_files(folder, scaffold.files(), force=force, keep=keep), as_json=as_json)
     if not as_json:
         say(f"Next, in {folder.resolve().name}: catalog serve   shows the site while you write")
         say("         catalog validate manifests   checks what you describe; manifests/first.yaml is an example")
@@ -92,7 +103,7 @@ def _tell(folder: Path, written: Written, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **asdict(written)}))
         return
-    for word, paths in (("wrote", written.new), ("replaced", written.replaced)):
+    for word, paths in (("wrote", written.new), ("replaced", written.replaced), ("kept", written.kept)):
         for path in paths:
             say(f"{word} {folder / path}")
     if not written.new and not written.replaced:

@@ -131,8 +131,7 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     else:
         if before is not None and now != before:
             say(f"changed since the last build: {', '.join(now.changed(before))}")
-        _build(config_file, zensical=zensical, strict=strict)
-        now.write(site)
+        now.write(_build(config_file, zensical=zensical, strict=strict) or site)
     if since is not None:
         _tell_github(built=now != deployed or force, fingerprint=str(now))
 
@@ -163,17 +162,17 @@ def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) ->
         say("the catalog's sources could not all be read; what the store had of them is shown")
 
 
-def _build(config_file: Path, *, zensical: bool, strict: bool) -> None:
-    """Render the site from the store as it is."""
+def _build(config_file: Path, *, zensical: bool, strict: bool) -> Path | None:
+    """Render the site from the store as it is; where, if not where the configuration says."""
     os.environ["CATALOG_NO_CRAWL"] = "1"
     if zensical:
-        _zensical(config_file)
-        return
+        return _zensical(config_file)
     from mkdocs.__main__ import cli as mkdocs
 
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
     arguments = ["build", "--config-file", str(config_file), *(["--strict"] if strict else [])]
     mkdocs.main(arguments, prog_name="mkdocs", standalone_mode=False)
+    return None
 
 
 def _tell_github(*, built: bool, fingerprint: str) -> None:
@@ -202,9 +201,11 @@ def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
     os.execv(sys.executable, arguments)  # noqa: S606 — our own interpreter and arguments, no shell
 
 
-def _zensical(config_file: Path) -> None:
+def _zensical(config_file: Path) -> Path:
     from catalog.site.zensical import build_with_zensical
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)-7s -  %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    say(f"built {build_with_zensical(config_file)}")
+    site = build_with_zensical(config_file)
+    say(f"built {site}")
+    return site

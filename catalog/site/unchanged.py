@@ -6,6 +6,7 @@
     pages:…     docs/, and what mkdocs.yml has under watch:
     settings:…  mkdocs.yml and what it inherits, theme.custom_dir, hooks, variables named by !ENV
     program:…   this package, MkDocs, themes, plugins and extensions, Python
+    options:…   those of the command that show, or that let less pass
 
 Tricky bits
 -----------
@@ -89,7 +90,8 @@ class Fingerprint:
 def take_fingerprint(config_file: Path, settings: CatalogSettings, *, way: Iterable[str] = ()) -> Fingerprint:
     """The fingerprint of a site as it would be built now from the store as it is.
 
-    ``way`` is how it is built, as far as that shows. Raises :class:`StoreError` and :class:`InvalidConfig`.
+    ``way`` are the command's options that make another site, or let less pass. Raises :class:`StoreError` and
+    :class:`InvalidConfig`.
     """
     chain = _chain(config_file)
     base = config_file.resolve().parent
@@ -100,7 +102,8 @@ def take_fingerprint(config_file: Path, settings: CatalogSettings, *, way: Itera
         ("records", _records(settings)),
         ("pages", _hash(_files(docs))),
         ("settings", _hash([*_configs(chain), *_files([*theme, *hooks])])),
-        ("program", _hash([*_program(), *(word.encode() for word in way)])),
+        ("program", _hash(_program())),
+        ("options", _hash(word.encode() for word in way)),
     ]
     if settings.previews is not None:
         parts.append(("previews", _hash([str(int(time.time() // _DAY)).encode()])))
