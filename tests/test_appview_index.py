@@ -274,6 +274,23 @@ def test_fewer_slips_come_first_and_names_before_tags(world: World) -> None:
     assert world.names("zzzzzzz") == []
 
 
+def test_a_question_without_words_finds_everything_or_nothing(corpus: World) -> None:
+    """Nothing was asked for, or a star: all; what has no word in it: nothing."""
+    for q in ("", "  ", "*"):
+        assert ask(corpus.index, q, Filters()).count() == 300
+    for q in ("!", "🧪", "- *", "_"):
+        assert ask(corpus.index, q, Filters()).count() == 0
+        assert ask(corpus.index, q, Filters()).page(5).uris == ()
+
+
+def test_a_few_words_only_are_prefixes_or_may_be_misspelt(corpus: World) -> None:
+    """Each is a walk through all words: of more than four the others are read as they stand."""
+    assert ask(corpus.index, "t* g* h* w* o* a*", Filters()).modes == "ppppee"
+    assert ask(corpus.index, "tixe gauxe harboux wavx tidx tide", Filters()).modes == "xxxxee"
+    assert ask(corpus.index, "tide " * 50, Filters()).modes == "e"
+    assert len(ask(corpus.index, " ".join(f"w{number}" for number in range(50)), Filters()).words) == 12
+
+
 def test_a_cursor_keeps_how_words_were_read(world: World) -> None:
     """A word that becomes known between two pages goes on meaning what it meant on the first."""
     _put(world, *(_dataset("oceanography", number) for number in range(4)))

@@ -43,6 +43,8 @@ __all__ = ["Asked", "Filters", "Page", "ask", "slips_allowed"]
 
 MOST_WORDS: Final = 12
 """Words of a question that count."""
+MOST_READ_LOOSELY: Final = 4
+"""Of them those that may be prefixes or misspelt: each is a walk through all words there are."""
 _CURSOR: Final = re.compile(r"1\.([0-9a-f]{12})\.([epx]*)\.([0-9])\.([0-9a-f]{1,16})")
 _EXACT, _PREFIX, _LOOSE = "e", "p", "x"
 _MUST, _SHOULD, _NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
@@ -99,6 +101,8 @@ class Asked:
     words: tuple[str, ...]
     modes: str
     """How each of the words is read."""
+    hopeless: bool
+    """Something was asked for, but there is no word in it."""
     filters: Filters
     digest: str
     start: tuple[int, int] | None
@@ -144,7 +148,7 @@ class Asked:
     def _levels(self) -> Iterator[_Level]:
         """The levels, disjoint, the best first."""
         if not self.words:
-            yield [(_MUST, tantivy.Query.all_query())]
+            yield [(_MUST, self._broadest())]
             return
         anywhere = self._all(lambda word: self._term("words", word))
         if _LOOSE not in self.modes:
@@ -177,7 +181,7 @@ class Asked:
     def _broadest(self) -> tantivy.Query:
         """All that matches."""
         if not self.words:
-            return tantivy.Query.all_query()
+            return tantivy.Query.empty_query() if self.hopeless else tantivy.Query.all_query()
         return self._meant_in(("words", "name", "tag_words"), _MOST_SLIPS)
 
     def _all(self, clause: Callable[[str], tantivy.Query]) -> tantivy.Query:
@@ -254,19 +258,17 @@ class Asked:
 
 
 def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) -> Asked:
-    """A question. ``text`` is words, each of which must be there; ``word*`` stands for all that begin so.
+    """A question. ``text`` is words, each of which must be there; ``word*`` stands for all that begin so, no text at
+    all, or ``*``, for everything.
 
     Raises :class:`~catalog.errors.InvalidSyntax` for a cursor that isn't one of this question.
     """
     searcher = index.searcher()
     words, wished = _read(text)
-    digest = hashlib.sha256(repr((words, wished, astuple(filters))).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(repr((text.split(), astuple(filters))).encode()).hexdigest()[:12]
     start = None
     if cursor is None:
-        modes = "".join(
-            mode if mode == _PREFIX or searcher.doc_freq("words", word) else _LOOSE
-            for word, mode in zip(words, wished, strict=True)
-        )
+        modes = _modes(words, wished, searcher)
     else:
         modes, start = _place(cursor, digest, wished)
     return Asked(
@@ -275,10 +277,20 @@ def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) ->
         whole=" ".join(in_order(text)),
         words=words,
         modes=modes,
+        hopeless=not words and bool(text.strip(" *")),
         filters=filters,
         digest=digest,
         start=start,
     )
+
+
+def _modes(words: Sequence[str], wished: str, searcher: tantivy.Searcher) -> str:
+    """How each word is read: as was wished, and as a misspelt one when the index doesn't know it."""
+    modes = ""
+    for word, mode in zip(words, wished, strict=True):
+        read = mode if mode == _PREFIX or searcher.doc_freq("words", word) else _LOOSE
+        modes += _EXACT if len(modes.replace(_EXACT, "")) >= MOST_READ_LOOSELY else read
+    return modes
 
 
 def _read(text: str) -> tuple[tuple[str, ...], str]:
@@ -290,6 +302,9 @@ def _read(text: str) -> tuple[tuple[str, ...], str]:
             last = at == len(cut) - 1 and chunk.endswith("*")
             found.setdefault(word, _PREFIX if last else _EXACT)
     some = [*found.items()][:MOST_WORDS]
+    stars = [at for at, (_, mode) in enumerate(some) if mode == _PREFIX]
+    for at in stars[MOST_READ_LOOSELY:]:
+        some[at] = some[at][0], _EXACT
     return tuple(word for word, _ in some), "".join(mode for _, mode in some)
 
 
