@@ -27,7 +27,7 @@ from catalog.scaffold import MANIFEST, SCHEMA, Scaffold, Written, requirement, w
 from tests import sitekinds
 from tests.sitevariety import BuiltSite
 from tests.test_links import HOST, Links, places_of, pointers
-from tests.wheels import build_wheel, pip_environment
+from tests.wheels import build_wheel, pip_environment, with_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -371,6 +371,7 @@ def test_every_command_of_its_readme_runs_as_it_stands(
     code, said = _answered(script, tmp_path, shell, "y\n")
     assert code == 0, said
     assert account.password not in said
+    assert with_secrets(account.password, tmp_path / "site", tmp_path / ".catalog", Path(shell["HOME"])) == []
     assert "measurements" in (tmp_path / "site" / "catalog" / "records-1.json").read_text(encoding="utf-8")
     listed = network.get(
         "com.atproto.repo.listRecords", {"repo": account.did, "collection": "science.alt.dataset.entry"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalog.cli import cli
-from tests.wheels import ROOT, build_wheel, pip_environment
+from tests.wheels import ROOT, TOKEN, build_wheel, pip_environment, with_secrets
 from tests.workflowruns import Hub, load_workflow
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ def account(network: Network) -> Account:
 
 @pytest.fixture
 def hub(tmp_path: Path, python: tuple[Path, dict[str, str]], network: Network, account: Account) -> Iterator[Hub]:
-    """A scaffolded repository on GitHub, its variable and its secret set; afterwards the secret is nowhere."""
+    """A scaffolded repository on GitHub, variable and secret set; afterwards neither secret nor token is anywhere."""
+    assert account.access_jwt.encode().startswith(TOKEN), "or the search for tokens would find none"
     source = tmp_path / "source"
     cli.main(["init", str(source), "--site-url", "https://alice.github.example/datasets/"], standalone_mode=False)
     where = {name: value for name, value in os.environ.items() if name.startswith("CATALOG_")}
@@ -191,9 +192,10 @@ def hub(tmp_path: Path, python: tuple[Path, dict[str, str]], network: Network, a
     )
     assert network.pds_url
     yield hub
-    hidden = account.password.encode()
-    assert [file for file in tmp_path.rglob("*") if file.is_file() and hidden in file.read_bytes()] == []
-    assert account.password not in "".join(run.log for run in hub.runs)
+    assert with_secrets(account.password, tmp_path) == []
+    said = "".join(run.log + run.summary for run in hub.runs)
+    assert account.password not in said
+    assert TOKEN.decode() not in said
 
 
 def _records(network: Network, account: Account) -> dict[str, str]:
