@@ -544,6 +544,31 @@ def test_only_one_writes_and_a_killed_writer_leaves_no_lock(world: World) -> Non
         assert not writer.check()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on the size of files")
+def test_what_cant_be_written_is_told_and_done_again(world: World) -> None:
+    """As on a full disk: the position stays where it was, and the next writer does it all."""
+    _put(world, _dataset("tide"))
+    world.catch_up()
+    _put(world, *(_dataset(f"tide {number}", description=f"word{number}") for number in range(100)))
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from catalog.appview.index import Index; "
+        "from catalog.appview.indexer import Indexer; from catalog.store.reading import Reader; "
+        "from catalog.errors import StoreError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "with Indexer(Index(Path(sys.argv[1])), Reader(Path(sys.argv[2]))) as indexer:\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "    try: indexer.catch_up()\n"
+        "    except StoreError as error: sys.exit(str(error))\n"
+    )
+    arguments = [sys.executable, "-c", code, str(world.index.folder), str(world.path)]
+    told = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 1
+    assert "the index can't be written" in told.stderr
+    assert world.queries.behind == 100
+    assert world.catch_up() == 100
+    assert len(world.names("tide")) == 100
+
+
 def test_readers_in_other_processes_never_fail_while_it_is_written(world: World) -> None:
     """Two processes page through everything again and again while segments come, merge and go."""
     _put(world, *(_dataset(f"tide {number}", number) for number in range(300)))

@@ -19,12 +19,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalog.appview.documents import document, facts_of, stamp
 from catalog.appview.engine import tantivy
 from catalog.appview.index import State
+from catalog.errors import StoreError
 from catalog.records import SCHEMA
 from catalog.store.reading import Position
 
@@ -87,14 +89,15 @@ class Indexer:
     def close(self) -> None:
         """Let another process write. What wasn't committed is lost, and done again by the next one."""
         if self._writer is not None:
-            self._writer.rollback()
-            self._writer.wait_merging_threads()
+            with suppress(ValueError, RuntimeError):  # one that broke down has nothing to wait for
+                self._writer.rollback()
+                self._writer.wait_merging_threads()
             self._writer = None
 
     # --- following -------------------------------------------------------------------------------------------------
 
     def follow(self, stop: Event, *, progress: Callable[[str], object] | None = None) -> None:
-        """Keep the index at the store until ``stop``."""
+        """Keep the index at the store until ``stop``. After an error close this one and go on with a new one."""
         seen, looked = self._reader.commits(), time.monotonic()  # first, lest a commit fall between the two
         checked = looked
         self.catch_up(progress=progress)
@@ -109,7 +112,7 @@ class Indexer:
                 checked = time.monotonic()
 
     def catch_up(self, *, progress: Callable[[str], object] | None = None) -> int:
-        """Bring the index to where the store is; how many records were looked at. Builds it where that must be."""
+        """Bring the index to where the store is; how many records went in. Builds it where that must be."""
         state = self._index.state()
         here = self._reader.position()
         if state is None or state.position.store != here.store or state.position.number > here.number:
@@ -238,7 +241,11 @@ class Indexer:
         return self._facts[uri]
 
     def _commit(self, state: State) -> None:
-        self._writer.commit()
+        try:
+            self._writer.commit()
+        except (OSError, ValueError, RuntimeError) as error:
+            hint = "is the disk full? Start again: it goes on from the last commit"
+            raise StoreError(f"the index can't be written: {error}", where=str(self._index.folder), hint=hint) from None
         self._ranks.clear()
         self._index.put_state(state)
 
