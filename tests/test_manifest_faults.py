@@ -288,9 +288,9 @@ def read_or_refuse(file: Path, raw: bytes) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200) | st.text(alphabet="ab:-[]{}&*!|>'\"\\#%?,\n\t @0.~<=", max_size=80).map(str.encode))
-def test_no_bytes_raise_anything_but_our_error(tmp_path: Path, raw: bytes) -> None:
+def test_no_bytes_raise_anything_but_our_error(folder: Path, raw: bytes) -> None:
     """Any bytes are read, or refused with faults that have a place."""
-    read_or_refuse(tmp_path / "m.yaml", raw)
+    read_or_refuse(folder / "m.yaml", raw)
 
 
 SCRAP = st.text(max_size=12) | st.sampled_from(
@@ -300,13 +300,13 @@ SCRAP = st.text(max_size=12) | st.sampled_from(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), scrap=SCRAP)
-def test_no_wrong_value_raises_anything_but_our_error(tmp_path: Path, data: st.DataObject, scrap: str) -> None:
+def test_no_wrong_value_raises_anything_but_our_error(folder: Path, data: st.DataObject, scrap: str) -> None:
     """A sound manifest with a piece of any line replaced by anything at all."""
     lines = SOUND.splitlines()
     number = data.draw(st.integers(0, len(lines) - 1))
     start = data.draw(st.integers(0, len(lines[number])))
     lines[number] = lines[number][:start] + scrap
-    read_or_refuse(tmp_path / "m.yaml", "\n".join(lines).encode())
+    read_or_refuse(folder / "m.yaml", "\n".join(lines).encode())
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from catalog.cli import cli
 from catalog.errors import InvalidManifest, InvalidSchema
 from catalog.manifest import load
+from catalog.manifest.blobs import MAX_BLOB
 from catalog.manifest.document import Node, compose
 from catalog.manifest.faults import Report
 from catalog.manifest.fields import FIELD_KEYS
 from catalog.manifest.first import first_manifest, manifest_schema
 from catalog.manifest.read import KEYS, METHODS
 from catalog.manifest.shards import KEY_KEYS, SHARD_KEYS, https_fault
-from catalog.manifest.storage import BLOB_KEYS, KINDS, MAX_BLOB, S3_KEYS
+from catalog.manifest.storage import BLOB_KEYS, KINDS, S3_KEYS
 from catalog.sampletype import DTYPES, MAX_FIELDS, ArrayFormat, parse_type, type_text
 from catalog.syntax.semver import SEMVER
 from tests.strategies import field_types

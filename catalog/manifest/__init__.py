@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
-from catalog.manifest.build import DEFAULT_SET, MARK, DraftKey, DraftRecord, LocalBlob, ManifestSet
+from catalog.manifest.blobs import LocalBlob
+from catalog.manifest.build import DEFAULT_SET, MARK, DraftKey, DraftRecord, ManifestSet
 from catalog.manifest.document import MAX_BYTES, compose
 from catalog.manifest.drafts import (
     BucketDraft,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.datamodel import Json, record_cid
 from catalog.errors import CatalogError, DataError, Fault, InvalidManifest, InvalidRecord
+from catalog.manifest.blobs import MAX_BLOB, LocalBlob, size_of
 from catalog.manifest.digests import Digests, local_faults
 from catalog.manifest.drafts import LabelDraft
 from catalog.manifest.faults import place, shown
 from catalog.manifest.lines import line_of
-from catalog.manifest.storage import MAX_BLOB
 from catalog.records import (
     BlobShard,
     BlobStorage,
@@ -29,7 +29,7 @@ from catalog.records import (
     Schema,
     Size,
 )
-from catalog.syntax import RAW, AtUri, Cid, Datetime, Did, RecordKey, Tid
+from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from catalog.manifest.measures import Measure
     from catalog.records import Record, Storage
 
-__all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "LocalBlob", "ManifestSet"]
+__all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "ManifestSet"]
 
 DraftKey = tuple[str, str, str]
 """Which record is meant, whatever its record key: collection, name, and the version or ``""``.
@@ -65,23 +65,6 @@ MARK: Final = "manifestSet"
 
 DEFAULT_SET: Final = "default"
 """What a set is called when no file says it."""
-
-TAR: Final = "application/x-tar"
-_SHA_256: Final = 0x12
-"""In a multihash: https://github.com/multiformats/multicodec/blob/master/table.csv."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalBlob:
-    """A file that a record names as a blob, and that publishing uploads. ``size`` in bytes.
-
-    Without a ``path`` it isn't on this machine: then the repository must have it already.
-    """
-
-    path: Path | None
-    cid: Cid
-    size: int
-    mime_type: str = TAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +193,7 @@ class _Build:
             return
         sizes = [shard.bytes for shard in measured]
         known = [size for size in sizes if size is not None]
-        blobs = tuple(_blob(shard) for shard in measured) if draft.as_blobs else ()
+        blobs = tuple(LocalBlob.of(shard) for shard in measured) if draft.as_blobs else ()
         record = Dataset(
             name=draft.name,
             schema_ref=self._schema_uri(draft.schema),
@@ -241,7 +224,7 @@ class _Build:
             if faults:
                 return shard
         elif draft.as_blobs and shard.bytes is None:
-            shard = replace(shard, bytes=_size_of(shard.local))
+            shard = replace(shard, bytes=size_of(shard.local))
         if draft.as_blobs:
             self._check_blob(draft, shard)
         return shard
@@ -380,21 +363,6 @@ def _storage(bucket: BucketDraft | None, shards: list[ShardDraft], blobs: tuple[
 
 def _checksum(shard: ShardDraft) -> Checksum | None:
     return None if shard.sha256 is None else Checksum(algorithm="sha256", digest=shard.sha256)
-
-
-def _blob(shard: ShardDraft) -> LocalBlob:
-    """The blob that a file will be: its CID is made of its SHA-256. Of one that nobody read yet, a stand-in."""
-    digest = bytes.fromhex(shard.sha256 or "0" * 64)
-    cid = Cid.of_binary(bytes((1, RAW, _SHA_256, len(digest))) + digest)
-    return LocalBlob(path=shard.local, cid=cid, size=shard.bytes or 0)
-
-
-def _size_of(file: Path | None) -> int | None:
-    """The bytes of a file, ``None`` where there is none to be seen."""
-    try:
-        return None if file is None else file.stat().st_size
-    except (OSError, ValueError):
-        return None
 
 
 def _message(fault: Fault) -> str:

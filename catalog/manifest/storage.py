@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from catalog.manifest.blobs import MAX_BLOB
 from catalog.manifest.drafts import BucketDraft, ShardDraft
 from catalog.manifest.faults import Report, shown
 from catalog.manifest.files import named_files
@@ -15,14 +16,11 @@ from catalog.manifest.table import Table
 if TYPE_CHECKING:
     from catalog.manifest.document import Node
 
-__all__ = ["BLOB_KEYS", "KINDS", "MAX_BLOB", "S3_KEYS", "Stored", "read_storage"]
+__all__ = ["BLOB_KEYS", "KINDS", "S3_KEYS", "Stored", "read_storage"]
 
 KINDS: Final = ("shards", "s3", "blobs")
 S3_KEYS: Final = ("bucket", "region", "endpoint", "keys", "local", "prefix")
 BLOB_KEYS: Final = ("local", "sha256", "bytes")
-
-MAX_BLOB: Final = 52_428_800
-"""Bytes of a blob, by the lexicon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
