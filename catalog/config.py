@@ -16,6 +16,7 @@
             - jetstream: wss://jetstream.example.org
           deny: [did:plc:…]
           previews: {samples: 8}      # or just true
+          appview: {url: https://appview.example.org}
 
 Nothing else of ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
 """
@@ -26,6 +27,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -36,14 +38,14 @@ from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
 
 __all__ = [
-    "SOURCE_KINDS", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source", "cache_folder", "catalog_block",
-    "load_config", "load_settings", "read_settings",
+    "SOURCE_KINDS", "AppViewSettings", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source",
+    "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
 """The kinds of source."""
 
-_KEYS: Final = ("store", "sources", "deny", "contact", "previews", "crawl", "search")
+_KEYS: Final = ("store", "sources", "deny", "contact", "previews", "appview", "crawl", "search")
 """Those of the block; the last two are the plugin's own and read there."""
 _DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
 
@@ -127,6 +129,27 @@ _PREVIEW_LIMITS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppViewSettings:
+    """How the AppView serves.
+
+    ``url`` is the public address that others reach it by; None where it has none, and then it has no DID document.
+    ``index`` is the folder of the search index; None for one beside the store. ``trusted_proxies`` may say in
+    ``X-Forwarded-For`` whom they speak for; nobody else is believed. A client may ask ``requests`` times in
+    ``seconds`` seconds; 0 is no limit. ``origins`` are the web pages that may ask from a browser, ``*`` all of them.
+    """
+
+    url: str | None = None
+    index: Path | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    requests: int = 3000
+    seconds: int = 300
+    origins: tuple[str, ...] = ("*",)
+
+
+_APPVIEW_KEYS: Final = ("url", "index", "trusted_proxies", "rate_limit", "origins")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogSettings:
     """The catalog's settings. ``base`` is the directory that relative paths in sources start from.
 
@@ -138,6 +161,7 @@ class CatalogSettings:
     deny: tuple[Did, ...] = ()
     network: NetworkSettings = field(default_factory=NetworkSettings)
     previews: PreviewSettings | None = None
+    appview: AppViewSettings = field(default_factory=AppViewSettings)
     base: Path = Path()
 
 
@@ -182,6 +206,7 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
         deny=_deny(mapping.get("deny")),
         network=NetworkSettings.from_environment(contact=None if contact is None else _text(contact, "contact")),
         previews=_previews(mapping.get("previews")),
+        appview=_appview(mapping.get("appview"), base),
         base=base,
     )
 
@@ -242,6 +267,63 @@ def _previews(value: object) -> PreviewSettings | None:
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
             raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
     return PreviewSettings(**{str(name): number for name, number in caps.items()})
+
+
+def _appview(value: object, base: Path) -> AppViewSettings:
+    block = {} if value is None else value
+    if not isinstance(block, Mapping):
+        raise InvalidConfig("must be a map of settings", where="appview", hint=f"known: {', '.join(_APPVIEW_KEYS)}")
+    for name in block:
+        if name not in _APPVIEW_KEYS:
+            near = get_close_matches(str(name), _APPVIEW_KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_APPVIEW_KEYS)}"
+            raise InvalidConfig("unknown setting", where=f"appview.{name}"[:100], hint=hint)
+    url, index = block.get("url"), block.get("index")
+    requests, seconds = _rate(block.get("rate_limit"))
+    return AppViewSettings(
+        url=None if url is None else _base_url(_text(url, "appview.url"), "appview.url"),
+        index=None if index is None else base / _text(index, "appview.index"),
+        trusted_proxies=_proxies(block.get("trusted_proxies")),
+        requests=requests,
+        seconds=seconds,
+        origins=_origins(block.get("origins")),
+    )
+
+
+def _rate(value: object) -> tuple[int, int]:
+    """How many requests in how many seconds."""
+    usual = AppViewSettings()
+    if value is None or value is True:
+        return usual.requests, usual.seconds
+    if value is False:
+        return 0, usual.seconds
+    where, hint = "appview.rate_limit", "for example {requests: 3000, seconds: 300}, or false"
+    if not isinstance(value, Mapping) or set(value) != {"requests", "seconds"}:
+        raise InvalidConfig("must have requests and seconds", where=where, hint=hint)
+    for name, most in (("requests", 1_000_000), ("seconds", 86_400)):
+        number = value[name]
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
+            raise InvalidConfig(f"must be a whole number from 1 to {most:,}", where=f"{where}.{name}")
+    return value["requests"], value["seconds"]
+
+
+def _proxies(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    where = "appview.trusted_proxies"
+    items = [] if value is None else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise InvalidConfig("must be a list of addresses", where=where, hint="for example [127.0.0.1, 10.0.0.0/8]")
+    try:
+        return tuple(ip_network(item) for item in items)
+    except ValueError as error:
+        raise InvalidConfig(f"not an address or network: {error}", where=where) from None
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    where = "appview.origins"
+    items = AppViewSettings().origins if value is None else value
+    if not isinstance(items, list | tuple):
+        raise InvalidConfig("must be a list of origins", where=where, hint="for example [https://data.example.org]")
+    return tuple("*" if item == "*" else _base_url(_text(item, where), where) for item in items)
 
 
 def _text(value: object, where: str) -> str:

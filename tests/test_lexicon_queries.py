@@ -99,7 +99,6 @@ def test_what_is_wrong_with_parameters_is_told_by_name(text: str, where: list[st
 
 @given(st.lists(st.tuples(st.sampled_from(["q", "limit", "deep", "tags", "sizes", "x"]), st.text()), max_size=30))
 def test_no_parameters_raise_and_what_passes_is_within_its_limits(given_: list[tuple[str, str]]) -> None:
-    values: dict[str, Any]
     values, faults = QUERY.read(given_)
     if not faults:
         assert len(values["q"].encode()) <= 5

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from catalog.cli.appview import appview
 from catalog.cli.data import load
 from catalog.cli.init import init
 from catalog.cli.manifest_tools import manifest
@@ -32,7 +33,9 @@ def cli() -> None:
     """
 
 
-for _command in (init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw, manifest):
+for _command in (
+    init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw, manifest, appview,
+):  # fmt: skip
     cli.add_command(_command)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catalog.lexicon.definitions import Array, Boolean, Integer
 from catalog.lexicon.report import Report
@@ -56,12 +56,12 @@ class Query:
         """Note what is wrong with an answer."""
         self.output.check(value, where, report, depth)
 
-    def read(self, given: Iterable[tuple[str, str]]) -> tuple[dict[str, Value], tuple[Fault, ...]]:
-        """The parameters by name, with defaults; and all that is wrong with them."""
+    def read(self, given: Iterable[tuple[str, str]]) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+        """The parameters by name, each a :data:`Value`, with defaults; and all that is wrong with them."""
         texts: dict[str, list[str]] = {}
         for name, text in given:
             texts.setdefault(name, []).append(text)
-        found: dict[str, Value] = {}
+        found: dict[str, Any] = {}
         report = Report(definitions={})
         for name, parameter in self.parameters.items():
             if name in texts:

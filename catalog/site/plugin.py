@@ -46,6 +46,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     deny = options.Type(list, default=[])
     contact = options.Optional(options.Type(str))
     previews = options.Type((bool, dict), default=False)
+    appview = options.Optional(options.Type(dict))
     crawl = options.Type(bool, default=True)
     search = options.Type(bool, default=True)
 

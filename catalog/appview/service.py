@@ -1,0 +1,353 @@
+"""The AppView as an ASGI application: routes, answers and what proxies and clients may keep of them.
+
+::
+
+    /xrpc/science.alt.dataset.…   the queries          /healthz /readyz /metrics   for whoever looks after it
+    /xrpc/_health                 its version          /.well-known/did.json       where it is found, as a did:web
+    /openapi.json                 a description        /                           a page for people
+
+*Tricky bits.*
+
+- An ETag has two parts, the state of store and index, and a digest of the answer. A client that has the newest state
+  is told so without the question being asked again; one that has the same answer isn't sent it again.
+- Questions are asked in a few threads, so that a slow one holds up neither the others nor what looks after the service;
+  when too many wait, more are turned away.
+- An answer over ``MOST_BYTES`` is asked for again with half the limit: records of strangers may be large, and a
+  hundred of them too much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.metadata import version
+from multiprocessing.connection import wait
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from catalog.appview.following import heartbeat_age
+from catalog.appview.gate import Gate
+from catalog.appview.index import FORMAT, Index, directory
+from catalog.appview.logs import note, set_up_logs
+from catalog.appview.metrics import Metrics
+from catalog.appview.openapi import openapi
+from catalog.appview.queries import Queries
+from catalog.appview.statuspage import POLICY, status_page
+from catalog.appview.xrpc import PREFIX, Problem, ask_queries, lexicon_of
+from catalog.config import load_settings
+from catalog.errors import MissingExtra, StoreError
+from catalog.store.reading import Reader
+
+try:
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.responses import Response
+    from starlette.routing import Route
+except ImportError:
+    hint = "pip install 'atdata-catalog[appview]'"
+    raise MissingExtra("the AppView needs a web framework", where="starlette", hint=hint) from None
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from starlette.requests import Request
+
+    from catalog.appview.answers import Answer
+    from catalog.config import CatalogSettings
+
+__all__ = ["ENVIRONMENT", "application", "index_folder", "make_application"]
+
+ENVIRONMENT: Final = "CATALOG_APPVIEW"
+"""The variable that tells processes what to serve: JSON with ``config``, ``json`` and ``counts``."""
+MOST_BYTES: Final = 4_000_000
+"""Of one answer, unless a single record is larger."""
+MOST_WAITING: Final = 200
+"""Questions that are being answered or wait for a thread, in one process."""
+_THREADS: Final = 4
+_RETRY_SECONDS: Final = 2
+_WORTH_PACKING: Final = 1000
+_SWITCH_SECONDS: Final = 0.0005
+"""How soon a thread makes room for another: with Python's 5 ms short answers would wait for long ones."""
+_CHANGING: Final = frozenset({f"{PREFIX}getStatistics"})
+"""Answers that change while store and index stay as they are."""
+_NOT_READY: Final = Problem(status=503, name="NotReady", message="the index is being built; ask again soon")
+_BUSY: Final = Problem(status=503, name="NotReady", message="too many requests at once; ask again soon")
+_NO_STORE: Final = Problem(status=503, name="NotReady", message="the catalog can't be read just now; ask again soon")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """What goes out."""
+
+    status: int
+    body: bytes
+    head: dict[str, str]
+
+
+def index_folder(settings: CatalogSettings) -> Path:
+    """Where the search index is."""
+    named = settings.appview.index
+    return directory(settings.store) if named is None else named / f"v{FORMAT}"
+
+
+def application() -> Gate:
+    """The application that the environment tells of; what uvicorn's processes start with."""
+    about = json.loads(os.environ[ENVIRONMENT])
+    set_up_logs(as_json=about["json"])
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    return make_application(load_settings(Path(about["config"])), Path(about["counts"]))
+
+
+def _end_with(sentinel: int) -> None:
+    """A worker whose parent was killed would hold the port for ever."""
+    wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def make_application(settings: CatalogSettings, counts: Path) -> Gate:
+    """The application over a store; ``counts`` is an empty folder that its processes share. Raises ``StoreError``."""
+    service = _Service(settings, Metrics(counts))
+    routes = [
+        Route("/", service.page),
+        Route("/xrpc/_health", service.version),
+        Route("/xrpc/{nsid}", service.query),
+        Route("/healthz", service.alive),
+        Route("/readyz", service.ready),
+        Route("/metrics", service.metrics),
+        Route("/openapi.json", service.openapi),
+        Route("/.well-known/did.json", service.did_document),
+    ]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=service.lifespan)
+    app.router.redirect_slashes = False
+    return Gate(app, settings.appview, service.counts)
+
+
+class _Service:
+    """What the routes answer from. One process's."""
+
+    def __init__(self, settings: CatalogSettings, counts: Metrics) -> None:
+        self.counts = counts
+        self._settings = settings
+        self._reader = Reader(settings.store)
+        self._index = Index(index_folder(settings))
+        self._queries = Queries(self._index, self._reader)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")
+        self._waiting = 0
+        self._version = version("atdata-catalog")
+        self._described = json.dumps(openapi(self._version, settings.appview.url)).encode()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """From the first request to the last; those under way are finished before it ends."""
+        try:
+            await self._threaded(self._queries.warm)
+        except StoreError as error:
+            note("not ready", {"reason": str(error)})
+        yield
+        self._pool.shutdown()
+        self._reader.close()
+        self.counts.close()
+
+    async def _threaded(self, call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+
+    # --- queries ---------------------------------------------------------------------------------------------------
+
+    async def query(self, request: Request) -> Response:
+        """``/xrpc/…``."""
+        nsid, head = request.path_params["nsid"], request.headers
+        if lexicon_of(nsid) is None:
+            return _response(_told(Problem(status=501, name="MethodNotImplemented", message="no such query here")))
+        if self._waiting >= MOST_WAITING:
+            return _response(_told(_BUSY))
+        self._waiting += 1
+        try:
+            text = request.scope["query_string"].decode("latin-1")
+            held, packs = head.get("if-none-match", ""), "gzip" in head.get("accept-encoding", "")
+            return _response(await self._threaded(self._answer, nsid, text, held, packs))
+        finally:
+            self._waiting -= 1
+
+    def _answer(self, nsid: str, text: str, held: str, packs: bool) -> _Reply:  # noqa: FBT001 - one caller
+        try:
+            state = self._state()
+            if state is None:
+                return _told(_NOT_READY)
+            tags = [tag.strip().removeprefix("W/").strip('"') for tag in held.split(",")] if held else []
+            if nsid not in _CHANGING:
+                known = next((tag for tag in tags if tag.partition(".")[0] == state), None)
+                if known is not None:
+                    return _unchanged(known)
+            found = self._fitting(nsid, text)
+        except StoreError as error:
+            note("not readable", {"reason": str(error)}, level=logging.WARNING)
+            return _told(_NO_STORE)
+        if isinstance(found, Problem):
+            return _told(found)
+        digest = blake2b(found, digest_size=9).hexdigest()
+        tag = f"{state}.{digest}"
+        if any(one.partition(".")[2] == digest for one in tags):
+            return _unchanged(tag)
+        return _packed(found, packs, {"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
+
+    def _fitting(self, nsid: str, text: str) -> bytes | Problem:
+        """The answer as JSON, of fewer records where it would be too large."""
+        instead: dict[str, int] = {}
+        while True:
+            found = ask_queries(self._queries, nsid, text, **instead)
+            if isinstance(found, Problem):
+                return found
+            body = _json(found)
+            records = next((len(part) for name, part in found.items() if isinstance(part, list) and part), 0)
+            if len(body) <= MOST_BYTES or "cursor" not in _parameters(nsid) or records < 2:
+                return body
+            instead = {"limit": max(1, min(records // 2, records * MOST_BYTES // len(body)))}
+
+    def _state(self) -> str | None:
+        """The state of store and index, in a few letters; None while there is nothing to ask yet."""
+        searcher, state, here = self._index.searcher(), self._index.state(), self._reader.position()
+        if state is None and not searcher.num_docs:
+            return None
+        meta = (self._index.folder / "meta.json").stat()
+        what = (here.store, here.number, self._reader.configuration(), meta.st_ino, meta.st_mtime_ns)
+        return blake2b(repr(what).encode(), digest_size=6).hexdigest()
+
+    # --- looking after it ------------------------------------------------------------------------------------------
+
+    async def version(self, _: Request) -> Response:
+        """``/xrpc/_health``."""
+        return _response(_packed(_json({"version": self._version}), packs=False, head={"cache-control": "no-store"}))
+
+    async def alive(self, _: Request) -> Response:
+        """``/healthz``: this process answers."""
+        return _response(_packed(_json({"alive": True}), packs=False, head={"cache-control": "no-store"}))
+
+    async def ready(self, _: Request) -> Response:
+        """``/readyz``: the index is built, and can be read."""
+        try:
+            behind = await self._threaded(self._behind)
+        except StoreError as error:
+            note("not ready", {"reason": str(error)}, level=logging.WARNING)
+            return _response(_told(_NO_STORE))
+        if behind is None:
+            return _response(_told(_NOT_READY))
+        return _response(
+            _packed(_json({"ready": True, "behind": behind}), packs=False, head={"cache-control": "no-store"})
+        )
+
+    def _behind(self) -> int | None:
+        self._index.searcher()
+        return self._queries.behind
+
+    async def metrics(self, _: Request) -> Response:
+        """``/metrics``."""
+        text = self.counts.text(await self._threaded(self._gauges))
+        head = {"cache-control": "no-store", "content-type": "text/plain; version=0.0.4; charset=utf-8"}
+        return _response(_Reply(status=200, body=text.encode(), head=head))
+
+    def _gauges(self) -> dict[str, tuple[str, float | None]]:
+        try:
+            records, behind = self._index.searcher().num_docs, self._queries.behind
+        except StoreError:
+            records, behind = 0, None
+        folder = self._index.folder
+        sizes = [file.stat().st_size for file in folder.glob("*") if file.is_file()]
+        return {
+            "catalog_index_ready": ("Whether the index is built.", float(behind is not None)),
+            "catalog_index_records": ("Records in the index.", records),
+            "catalog_index_bytes": ("Size of the index on disk.", sum(sizes)),
+            "catalog_index_behind": ("Changes of the store that the index has yet to take in.", behind),
+            "catalog_following_age_seconds": (
+                "Since when nobody told that the sources are followed; a few seconds are usual.", heartbeat_age(folder),
+            ),
+        }  # fmt: skip
+
+    # --- descriptions ----------------------------------------------------------------------------------------------
+
+    async def openapi(self, request: Request) -> Response:
+        """``/openapi.json``."""
+        packs = "gzip" in request.headers.get("accept-encoding", "")
+        return _response(_packed(self._described, packs, {"cache-control": "public, max-age=3600"}))
+
+    async def did_document(self, _: Request) -> Response:
+        """``/.well-known/did.json``: who this service is, where it has a public address."""
+        url = self._settings.appview.url
+        if url is None:
+            return _response(_told(Problem(status=404, name="NotFound", message="this service has no public address")))
+        # A port stands percent-encoded in a did:web: https://w3c-ccg.github.io/did-method-web/
+        document = {
+            "@context": ["https://www.w3.org/ns/did/v1"],
+            "id": f"did:web:{urlsplit(url).netloc.replace(':', '%3A')}",
+            "service": [{"id": "#dataset_appview", "type": "DatasetAppView", "serviceEndpoint": url}],
+        }
+        return _response(_packed(_json(document), packs=False, head={"cache-control": "public, max-age=3600"}))
+
+    async def page(self, _: Request) -> Response:
+        """``/``: a page for people."""
+        try:
+            about: Answer | None = await self._threaded(self._queries.statistics)
+        except StoreError:
+            about = None
+        body = status_page(about, self._version, self._settings.appview.url).encode()
+        head = {
+            "content-type": "text/html; charset=utf-8", "content-security-policy": POLICY, "cache-control": "no-cache",
+        }  # fmt: skip
+        return _response(_Reply(status=200, body=body, head=head))
+
+
+def _parameters(nsid: str) -> Mapping[str, object]:
+    query = lexicon_of(nsid)
+    return {} if query is None else query.parameters
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """What the routes have no answer to."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+    allows = (error.headers or {}).get("Allow")
+    if error.status_code == 405:
+        found = _told(Problem(status=405, name="InvalidRequest", message="only GET and HEAD are answered here"))
+        return _response(_Reply(status=405, body=found.body, head={**found.head, "allow": allows or "GET, HEAD"}))
+    return _response(_told(Problem(status=404, name="NotFound", message="there is nothing here")))
+
+
+def _json(answer: object) -> bytes:
+    # A record may have half a character in it.
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _told(problem: Problem) -> _Reply:
+    head = {"content-type": "application/json", "cache-control": "no-store"}
+    if problem.status == 503:
+        head["retry-after"] = str(_RETRY_SECONDS)
+    return _Reply(status=problem.status, body=_json(problem.body()), head=head)
+
+
+def _unchanged(tag: str) -> _Reply:
+    return _Reply(status=304, body=b"", head={"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
+
+
+def _packed(body: bytes, packs: bool, head: dict[str, str]) -> _Reply:  # noqa: FBT001 - internal
+    head = {"content-type": "application/json", "vary": "Accept-Encoding", **head}
+    if packs and len(body) >= _WORTH_PACKING:
+        body = gzip.compress(body, 4, mtime=0)
+        head["content-encoding"] = "gzip"
+    return _Reply(status=200, body=body, head=head)
+
+
+def _response(reply: _Reply) -> Response:
+    return Response(reply.body, reply.status, reply.head)

@@ -1,0 +1,157 @@
+"""The service's processes: one that answers or several, and beside them the one that follows.
+
+::
+
+    catalog appview ─┬─ follower            writes store and index (catalog.appview.following); started again if it dies
+                     └─ uvicorn ── workers   read; with one worker in this process
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final
+
+from catalog.appview.index import Index
+from catalog.appview.logs import note, set_up_logs
+from catalog.appview.service import ENVIRONMENT, index_folder
+from catalog.errors import InvalidConfig, MissingExtra
+
+try:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+except ImportError:
+    hint = "pip install 'atdata-catalog[appview]'"
+    raise MissingExtra("the AppView needs a web server", where="uvicorn", hint=hint) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from catalog.config import CatalogSettings
+
+__all__ = ["listen", "serve"]
+
+GRACE_SECONDS: Final = 20
+"""How long requests may take that are under way when the service is to end."""
+_BACKLOG: Final = 1024
+_MOST_CONNECTIONS: Final = 1000
+_IDLE_SECONDS: Final = 30
+_AGAIN_SECONDS: Final = 1.0
+_MOST_AGAIN_SECONDS: Final = 30.0
+_FOLLOWER: Final = "catalog.appview.following"
+
+
+def listen(address: str) -> socket.socket:
+    """A socket on ``host:port``, port 0 for any that is free. Raises :class:`InvalidConfig`."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise InvalidConfig(f"{address[:100]!r} is no address", where="--address", hint="for example 127.0.0.1:8080")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InvalidConfig(f"can't listen there: {error.strerror or error}", where=address) from None
+
+
+def serve(
+    config_file: Path, settings: CatalogSettings, sock: socket.socket, *, follows: bool, workers: int, as_json: bool
+) -> None:
+    """Serve until SIGINT or SIGTERM; then requests under way are finished, and the cursors of streams stored.
+
+    Raises :class:`~catalog.errors.StoreError` when the index can't be opened.
+    """
+    set_up_logs(as_json=as_json)
+    folder = index_folder(settings)
+    Index(folder)  # made once, before several do
+    host, port = sock.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    with (
+        TemporaryDirectory(prefix="catalog-appview-") as counts,
+        _follower(config_file, folder, follows=follows, as_json=as_json),
+    ):
+        about = {"config": str(config_file.resolve()), "json": as_json, "counts": counts}
+        os.environ[ENVIRONMENT] = json.dumps(about)
+        config = uvicorn.Config(
+            "catalog.appview.service:application", factory=True, workers=workers, log_config=None, access_log=False,
+            proxy_headers=False, server_header=False, lifespan="on", timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=_MOST_CONNECTIONS, ws="none",
+        )  # fmt: skip
+        note("listening", {"url": url, "pid": os.getpid(), "workers": workers, "follows": follows})
+        with _politely():
+            if workers > 1:
+                Multiprocess(config, sockets=[sock]).run()
+            else:
+                uvicorn.Server(config).run(sockets=[sock])
+    note("ended")
+
+
+@contextmanager
+def _politely() -> Iterator[None]:
+    """Let signals end the server and no more: uvicorn, once it has ended, raises them again."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _follower(config_file: Path, folder: Path, *, follows: bool, as_json: bool) -> Iterator[None]:
+    """The follower beside us, started again whenever it dies."""
+    if not follows:
+        yield
+        return
+    stop, running = Event(), _Running()
+    command = [sys.executable, "-m", _FOLLOWER, str(config_file.resolve()), str(folder)]
+    keeper = Thread(target=_keep, args=([*command, *(["--json"] if as_json else [])], stop, running), daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        running.end()
+        keeper.join()
+
+
+class _Running:
+    """The follower's process, as it is now."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def end(self) -> None:
+        """Let it end: it does when its standard input is closed."""
+        process = self.process
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            try:
+                process.wait(GRACE_SECONDS + 10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _keep(command: list[str], stop: Event, running: _Running) -> None:
+    pause = _AGAIN_SECONDS
+    while not stop.is_set():
+        begun = time.monotonic()
+        running.process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - ourselves
+        if stop.is_set():
+            running.end()
+        code = running.process.wait()
+        if not stop.is_set():
+            pause = _AGAIN_SECONDS if time.monotonic() - begun > _MOST_AGAIN_SECONDS else pause * 2
+            pause = min(pause, _MOST_AGAIN_SECONDS)
+            note("follower ended", {"code": code, "again_in_seconds": pause}, level=logging.WARNING)
+            stop.wait(pause)
