@@ -272,6 +272,7 @@ def test_a_catalog_lives_on_github(hub: Hub, network: Network, account: Account)
     assert "Now with more words" in page, "the site is built after publishing, not beside it"
     (next_day,) = hub.schedule().values()
     assert _results(next_day) == {"build": "success", "deploy": "skipped"}
+    assert "1 repository, 0 changed" in next_day.log, "the store of the last run was there"
 
 
 def test_a_deployment_that_failed_is_never_taken_for_done(hub: Hub) -> None:
@@ -374,6 +375,48 @@ def test_a_broken_manifest_on_main_is_red_and_says_where(hub: Hub, network: Netw
     kept = [file for file in before if "status" not in file.parts and "datasets" in file.parts]
     assert kept
     assert all(file.is_file() for file in kept), "the records of a source that can't be read stay"
+
+
+def _example(name: str) -> str:
+    """The caller that a reusable workflow shows at its top, in a repository of the same name as itself."""
+    text = (OURS / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
+    lines = re.findall(r"^#     (.*)$", text.partition("\nname:")[0], flags=re.MULTILINE)
+    place = f"<owner>/<this repository>/.github/workflows/{name}.yml@<commit>"
+    example = "\n".join(lines)
+    assert example.count(place) == 1
+    return example.replace(place, f"$/.github/workflows/{name}.yml")
+
+
+def test_the_reusable_ones_are_called_as_their_first_lines_show(hub: Hub, network: Network, account: Account) -> None:
+    """A plan as a comment, records published, a site deployed once; handle, folder and requirements may be named."""
+    folder = hub.source / ".github" / "workflows"
+    for name in NAMES:
+        shutil.copy(OURS / "workflows" / f"{name}.yml", folder)
+        example = _example(name).replace("alice.example.org", account.handle)
+        (folder / f"call-{name}.yml").write_text(example, encoding="utf-8")
+    hub.variables.clear()
+    run = hub.pull_request(MANIFEST)["call-plan"]
+    assert _results(run) == {"plan/plan": "success", "plan/comment": "success", "plan": "success"}, run.log
+    assert "measurements" in hub.comments[0]
+    runs = hub.push(MANIFEST)
+    assert _results(runs["call-publish"]) == {"publish/publish": "success", "publish": "success"}
+    assert set(_records(network, account)) == {"Measurement", "measurements"}
+    assert _results(runs["call-site"]) == {"site/build": "success", "site/deploy": "success", "site": "success"}
+    (run,) = hub.schedule().values()
+    assert _results(run) == {"site/build": "success", "site/deploy": "skipped", "site": "success"}
+    assert "nothing is built" in run.log
+    (hub.source / "manifests").rename(hub.source / "described")
+    (hub.source / "requirements.txt").rename(hub.source / "needs.txt")
+    given = "with: {manifests: described, requirements: needs.txt, "
+    for name in ("plan", "publish"):
+        file = folder / f"call-{name}.yml"
+        file.write_text(file.read_text(encoding="utf-8").replace("with: {", given), encoding="utf-8")
+    with (folder / "call-site.yml").open("a", encoding="utf-8") as site:
+        site.write("\n    with: {requirements: needs.txt, force: true}\n")
+    assert _results(hub.pull_request(MANIFEST)["call-plan"])["plan/plan"] == "success"
+    runs = hub.push(MANIFEST)
+    assert _results(runs["call-site"])["site/build"] == "success", "though its sources can't be read"
+    assert _results(runs["call-publish"])["publish/publish"] == "success"
 
 
 # --- the release ---------------------------------------------------------------------------------------------

@@ -186,7 +186,12 @@ class Hub:
                 place = job["uses"]
                 assert place.startswith("$/.github/workflows/"), place
                 called = place.removeprefix("$/.github/workflows/").removesuffix(".yml")
-                passed = {**contexts, "inputs": {}, "secrets": {}}
+                declared = load_workflow(self.source / ".github" / "workflows" / f"{called}.yml")["on"]["workflow_call"]
+                passed = {
+                    **contexts,
+                    "inputs": _given(job.get("with", {}), (declared or {}).get("inputs", {}), mine),
+                    "secrets": _given(job.get("secrets", {}), (declared or {}).get("secrets", {}), mine),
+                }
                 run.jobs[prefix + key] = Job(
                     result=self._workflow(called, run, passed, prefix=f"{prefix}{key}/", granted=permissions)
                 )
@@ -326,6 +331,17 @@ class Hub:
         kept = self.folder / "caches" / str(len(self.caches))
         _copy(work / given["path"], kept)
         self.caches.append((given["key"], given["path"], kept))
+
+
+def _given(
+    values: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]], contexts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a called workflow gets: only what it declares, and what it declares unless it is given."""
+    assert values.keys() <= declared.keys(), "GitHub refuses what isn't declared"
+    return {
+        name: filled(values[name], contexts, {}) if name in values else one.get("default")
+        for name, one in declared.items()
+    }
 
 
 def _needs(job: Mapping[str, Any]) -> list[str]:
