@@ -37,6 +37,7 @@ def _run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProces
 def test_the_commands_are_this_list() -> None:
     """A change here is a change of the public interface."""
     assert sorted(cli.commands) == [
+        "appview",
         "build",
         "codegen",
         "compat",
