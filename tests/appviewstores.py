@@ -10,9 +10,11 @@ from catalog import datamodel
 from catalog.appview.index import Index, directory
 from catalog.appview.indexer import Indexer
 from catalog.appview.queries import Queries
+from catalog.records import DATASET
 from catalog.store import Found, Repo, Store
 from catalog.store.reading import Reader
 from catalog.syntax import AtUri, Did, Handle
+from tests import sitecatalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +91,15 @@ def at(seconds: int) -> str:
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )
+
+
+def dataset(name: str, seconds: int = 0, **extra: Json) -> dict[str, Json]:
+    """A dataset record with nothing to be found by but what is said here; dated as :func:`at`."""
+    told: dict[str, Json] = {"name": name, "createdAt": at(seconds), "tags": [], "description": "", **extra}
+    return sitecatalog.dataset(1, **told)
+
+
+def put(world: World, *named: dict[str, Json], did: Did = ALICE) -> None:
+    """Add these datasets, under keys of their own."""
+    start = len(world.held.get(did, {}))
+    world.put({f"{DATASET}/k{start + number:05}": value for number, value in enumerate(named)}, did)

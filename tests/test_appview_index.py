@@ -5,12 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import signal
-import sqlite3
-import subprocess
 import sys
-import threading
-import time
 from datetime import datetime
 from itertools import count
 from random import Random
@@ -22,30 +17,20 @@ from hypothesis import strategies as st
 
 from catalog.appview import documents, engine
 from catalog.appview.asking import Filters, ask
-from catalog.appview.index import Index, State, directory
-from catalog.appview.indexer import Drift, Indexer
+from catalog.appview.index import Index, directory
+from catalog.appview.indexer import Indexer
 from catalog.appview.words import in_order, words
 from catalog.errors import InvalidSyntax, MissingExtra, StoreError
-from catalog.records import DATASET, LABEL, LENS, SCHEMA
+from catalog.records import DATASET, LABEL
 from catalog.store.reading import Reader
 from catalog.syntax import Did
-from tests import sitecatalog
-from tests.appviewstores import ALICE, BOB, HANDLES, SEEN, SOURCE, World, at, uri
+from tests.appviewstores import ALICE, BOB, HANDLES, SEEN, SOURCE, World, dataset, put, uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from catalog.datamodel import Json
-
-
-def _dataset(name: str, seconds: int = 0, **extra: Json) -> dict[str, Json]:
-    return sitecatalog.dataset(1, **{"name": name, "createdAt": at(seconds), "tags": [], "description": "", **extra})
-
-
-def _put(world: World, *named: dict[str, Json], did: Did = ALICE) -> None:
-    start = len(world.held.get(did, {}))
-    world.put({f"{DATASET}/k{start + number:05}": value for number, value in enumerate(named)}, did)
 
 
 @pytest.fixture
@@ -75,7 +60,7 @@ def test_ten_thousand_matches_are_met_once_each_while_records_come_and_go(world:
     for number, did in enumerate(crowd):
         names = ["harbour", "tide gauge", "harbour harbour", "sea"]
         values = {
-            f"{DATASET}/k{each:04}": _dataset(
+            f"{DATASET}/k{each:04}": dataset(
                 f"{chance.choice(names)} {each}", (number * 7 + each) % 1000, tags=["harbour"] if each % 3 else [],
                 description="A harbour.",
             )
@@ -100,7 +85,7 @@ def test_ten_thousand_matches_are_met_once_each_while_records_come_and_go(world:
             if page_number < 100:
                 # Some of the newest, some of the oldest, and some between, of which many have the same date.
                 fresh = {
-                    f"{DATASET}/n{next(arrivals):04}": _dataset(
+                    f"{DATASET}/n{next(arrivals):04}": dataset(
                         chance.choice(["harbour", "harbour new", "sea"]),
                         chance.choice([-500, 500, 5000]),
                         description="A new harbour.",
@@ -127,11 +112,11 @@ def test_ten_thousand_matches_are_met_once_each_while_records_come_and_go(world:
 def test_records_of_one_rank_are_kept_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were the digests of several URIs one and the same, each would still be met once: at once and when added later."""
     monkeypatch.setattr(documents, "rank_of", lambda _uri, made: documents.seconds_of(made) << documents.RANK_BITS)
-    _put(world, *(_dataset(f"tide {number}") for number in range(5)))
+    put(world, *(dataset(f"tide {number}") for number in range(5)))
     world.catch_up()
-    _put(world, *(_dataset(f"tide {number}") for number in range(5, 9)))
+    put(world, *(dataset(f"tide {number}") for number in range(5, 9)))
     world.catch_up()
-    world.put({f"{DATASET}/k00002": _dataset("tide again")})
+    world.put({f"{DATASET}/k00002": dataset("tide again")})
     world.catch_up()
     met = [uris for uris in _pages(world, "tide", 1) if uris]
     assert len(met) == 9
@@ -154,8 +139,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         return [some(most) for most in (1, 2)[: chance.randrange(3)]]
 
     for did in (ALICE, BOB):
-        values = [_dataset(some(3), chance.randrange(40), tags=tags(), description=some(4)) for _ in range(150)]
-        _put(opened, *values, did=did)
+        values = [dataset(some(3), chance.randrange(40), tags=tags(), description=some(4)) for _ in range(150)]
+        put(opened, *values, did=did)
     opened.catch_up()
     yield opened
     opened.close()
@@ -260,12 +245,12 @@ def test_a_misspelt_word_finds_the_names_and_tags_it_may_mean(corpus: World, typ
 
 def test_fewer_slips_come_first_and_names_before_tags(world: World) -> None:
     """An old name with one slip stands before a new one with two; what nobody wrote like that finds nothing."""
-    _put(
+    put(
         world,
-        _dataset("oceanographs", 1),
-        _dataset("oceanography", 0),
-        _dataset("other", 9, tags=["oceanography"]),
-        _dataset("description", 9, description="oceanography"),
+        dataset("oceanographs", 1),
+        dataset("oceanography", 0),
+        dataset("other", 9, tags=["oceanography"]),
+        dataset("description", 9, description="oceanography"),
     )
     world.catch_up()
     assert world.names("oceanograpy") == ["oceanography", "other", "oceanographs"]
@@ -293,10 +278,10 @@ def test_a_few_words_only_are_prefixes_or_may_be_misspelt(corpus: World) -> None
 
 def test_a_cursor_keeps_how_words_were_read(world: World) -> None:
     """A word that becomes known between two pages goes on meaning what it meant on the first."""
-    _put(world, *(_dataset("oceanography", number) for number in range(4)))
+    put(world, *(dataset("oceanography", number) for number in range(4)))
     world.catch_up()
     first = ask(world.index, "oceanograpy", Filters()).page(2)
-    _put(world, _dataset("oceanograpy", -5))
+    put(world, dataset("oceanograpy", -5))
     world.catch_up()
     second = ask(world.index, "oceanograpy", Filters(), first.cursor).page(10)
     assert len({*first.uris, *second.uris}) == len(first.uris) + len(second.uris) == 5
@@ -320,302 +305,22 @@ def test_cursors_that_are_none_are_told_so(corpus: World, cursor: str) -> None:
     assert ask(corpus.index, "tide", Filters(), level).page(5).uris == ()
 
 
-# --- never apart from the store --------------------------------------------------------------------------------------
-
-
-def test_what_is_committed_is_found_within_two_seconds_and_what_is_deleted_gone(world: World) -> None:
-    """The follower sees commits of others, gathers them, and makes them visible."""
-    stop = threading.Event()
-    with Indexer(world.index, world.reader) as writer:
-        thread = threading.Thread(target=writer.follow, args=(stop,))
-        thread.start()
-        try:
-            delays = []
-            for number in range(5):
-                begun = time.monotonic()
-                _put(world, _dataset(f"arrival {number}"))
-                while f"arrival {number}" not in world.names("arrival"):
-                    assert time.monotonic() - begun < 2
-                    time.sleep(0.005)
-                delays.append(time.monotonic() - begun)
-            begun = time.monotonic()
-            world.take([f"{DATASET}/k00000"])
-            while ask(world.index, "arrival", Filters()).count() != 4:
-                assert time.monotonic() - begun < 2
-                time.sleep(0.005)
-        finally:
-            stop.set()
-            thread.join()
-    assert min(delays) < 1
-
-
-def test_who_was_away_catches_up_without_building_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what changed is looked at; what came, changed and went is as if it had been seen."""
-    _put(world, *(_dataset(f"tide {number}") for number in range(20)))
-    assert world.catch_up() == 20
-    _put(world, _dataset("tide new"))
-    world.put({f"{DATASET}/k00003": _dataset("tide changed")})
-    world.take([f"{DATASET}/k00004"])
-    monkeypatch.setattr(Indexer, "rebuild", None)
-    assert world.catch_up() == 2
-    assert {"tide new", "tide changed"} <= set(world.names("tide"))
-    assert not {"tide 3", "tide 4"} & set(world.names("tide"))
-    assert world.catch_up() == 0
-    assert world.queries.behind == 0
-
-
-def test_an_index_of_another_store_or_of_a_later_state_is_built_anew(tmp_path: Path) -> None:
-    """A store that was deleted and crawled again, or put back from a backup, isn't mistaken for the one indexed."""
-    world = World(tmp_path)
-    _put(world, _dataset("tide one"))
-    world.catch_up()
-    backup = sqlite_copy(world.path)
-    _put(world, _dataset("tide two"))
-    world.catch_up()
-    world.close()
-
-    for end in ("", "-wal", "-shm"):
-        world.path.with_name(world.path.name + end).unlink(missing_ok=True)
-    world.path.write_bytes(backup)
-    world = World(tmp_path)
-    assert world.queries.behind == 0, "it is ahead"
-    world.catch_up()
-    assert world.names("tide") == ["tide one"]
-    world.close()
-
-    for end in ("", "-wal", "-shm"):
-        world.path.with_name(world.path.name + end).unlink(missing_ok=True)
-    world = World(tmp_path)
-    assert world.queries.behind is None
-    _put(world, _dataset("tide three"), _dataset("tide four"))
-    world.catch_up()
-    assert sorted(world.names("tide")) == ["tide four", "tide three"]
-    world.close()
-
-
-def sqlite_copy(path: Path) -> bytes:
-    """The store as a backup has it."""
-    copy = path.with_name("copy.sqlite")
-    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
-        source.backup(target)
-    source.close()
-    target.close()
-    raw = copy.read_bytes()
-    copy.unlink()
-    return raw
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"store": "x"}', '{"store": "x", "number": "y", "configuration": ""}']
-)
-def test_a_broken_position_is_none(world: World, text: str) -> None:
-    """The index is then built anew."""
-    _put(world, _dataset("tide"))
-    world.catch_up()
-    (world.index.folder / "position.json").write_text(text)
-    assert world.index.state() is None
-    world.catch_up()
-    assert world.names("tide") == ["tide"]
-
-
-def test_drift_is_found_and_mended(world: World) -> None:
-    """What the index lacks, has too much, or has of an older state is found by comparing, and put right."""
-    _put(world, *(_dataset(f"tide {number}") for number in range(10)))
-    world.catch_up()
-    with Indexer(world.index, world.reader) as writer:
-        assert not writer.check()
-        inner = writer._writer
-        inner.delete_documents_by_term("uri", str(uri(f"{DATASET}/k00001")))
-        inner.add_json(
-            json.dumps(
-                {"uri": "at://nobody", "stamp": "00", "kind": "dataset", "name": "tide", "words": "tide", "rank": 1}
-            )
-        )
-        inner.commit()
-        assert ask(world.index, "tide", Filters()).count() == 10
-        assert writer.check() == Drift(missing=1, surplus=1)
-        assert not writer.check()
-    assert len(world.names("tide")) == 10
-    # A change that no number tells of: as if the log were wrong.
-    world.store._db.execute("UPDATE records SET cid = 'bafyreiother' WHERE uri = ?", (str(uri(f"{DATASET}/k00002")),))
-    state = world.index.state()
-    assert state is not None
-    world.index.put_state(State(position=world.reader.position(), configuration=state.configuration))
-    with Indexer(world.index, world.reader) as writer:
-        assert writer.catch_up() == 0
-        assert writer.check() == Drift(missing=1, surplus=1)
-        assert not writer.check()
-
-
-def test_whoever_is_too_far_behind_builds_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Changes are kept for a while only; their lack is noticed."""
-    _put(world, *(_dataset(f"tide {number}") for number in range(3)))
-    world.catch_up()
-    _put(world, *(_dataset(f"tide {number}") for number in range(3, 8)))
-    world.store._db.execute("DELETE FROM changes WHERE number < (SELECT max(number) FROM changes) - 1")
-    monkeypatch.setattr("catalog.store.reading.CHANGES_KEPT", 2)
-    world.catch_up()
-    assert len(world.names("tide")) == 8
-
-
-def test_accounts_disappear_and_come_back(world: World) -> None:
-    """Denied, taken down, not listed any more: gone from queries at once, and from the index when it has caught up."""
-    _put(world, _dataset("tide of alice"))
-    _put(world, _dataset("tide of bob"), did=BOB)
-    world.catch_up()
-
-    def indexed() -> int:
-        world.catch_up()
-        return ask(world.index, "tide", Filters()).count()
-
-    world.store.configure([SOURCE], [BOB])
-    assert world.names("tide") == ["tide of alice"]
-    assert indexed() == 1
-    world.store.configure([SOURCE], [])
-    assert indexed() == 2
-    world.store.put_repo(world.repo(BOB, active=False))
-    assert world.names("tide") == ["tide of alice"]
-    assert indexed() == 1
-    world.store.put_repo(world.repo(BOB))
-    assert indexed() == 2
-    world.store.unlist(SOURCE, BOB)
-    assert world.names("tide") == ["tide of alice"]
-    assert indexed() == 1
-    world.store.list_repo(SOURCE, BOB)
-    assert indexed() == 2
-
-
-def test_a_new_handle_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Words of the publisher's handle count, as it is now."""
-    _put(world, _dataset("tide"))
-    world.catch_up()
-    assert world.names("alice") == ["tide"]
-    monkeypatch.setitem(HANDLES, ALICE, "oceanlab.example.org")
-    world.store.put_repo(world.repo(ALICE))
-    world.catch_up()
-    assert world.names("oceanlab") == ["tide"]
-    assert world.names("alice") == []
-
-
-def test_a_dataset_is_found_by_its_schema_whenever_that_comes(world: World) -> None:
-    """Name and dtypes of the schema count for its datasets and lenses, also when it comes later, changes, or goes."""
-    lens = next(value for collection, _, value in sitecatalog.records(0) if collection == LENS)
-    reference = str(uri(f"{SCHEMA}/Wave:1.1.0"))
-    lens |= {"sourceSchema": reference, "name": "a lens"}
-    world.put({f"{DATASET}/k": _dataset("recording", schemaRef=reference), f"{LENS}/l": lens})
-    world.catch_up()
-    assert world.names("wave") == []
-    world.put({f"{SCHEMA}/Wave:1.1.0": sitecatalog.schema(version="1.1.0")})
-    world.catch_up()
-    assert sorted(world.names("wave")) == ["Wave", "a lens", "recording"]
-    assert world.names("", filters=Filters(kinds=("dataset",), dtype="float32")) == ["recording"]
-    world.take([f"{SCHEMA}/Wave:1.1.0"])
-    world.catch_up()
-    assert world.names("wave") == []
-    assert world.names("", filters=Filters(dtype="float32")) == []
-
-
-# --- several processes -----------------------------------------------------------------------------------------------
-
-
-def test_only_one_writes_and_a_killed_writer_leaves_no_lock(world: World) -> None:
-    """A second writer is told so; after SIGKILL in the middle of a batch the next one goes on from the last commit."""
-    _put(world, *(_dataset(f"tide {number}") for number in range(50)))
-    code = (
-        "import sys, time; from pathlib import Path; from catalog.appview.index import Index; "
-        "from catalog.appview.indexer import Indexer; from catalog.store.reading import Reader\n"
-        "index = Indexer(Index(Path(sys.argv[1])), Reader(Path(sys.argv[2]))); index.catch_up()\n"
-        'index._writer.add_json(\'{"name": "tide", "words": "tide"}\'); print(\'ready\', flush=True); time.sleep(60)'
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(world.index.folder), str(world.path)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    with child:
-        assert child.stdout.readline() == "ready\n"
-        with pytest.raises(StoreError, match="can't be written"):
-            Indexer(world.index, world.reader)
-        assert len(world.names("tide")) == 50, "reading is fine"
-        child.send_signal(signal.SIGKILL)
-    _put(world, _dataset("tide 50"))
-    assert world.catch_up() == 1
-    assert len(world.names("tide")) == 51
-    with Indexer(world.index, world.reader) as writer:
-        assert not writer.check()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a limit on the size of files")
-def test_what_cant_be_written_is_told_and_done_again(world: World) -> None:
-    """As on a full disk: the position stays where it was, and the next writer does it all."""
-    _put(world, _dataset("tide"))
-    world.catch_up()
-    _put(world, *(_dataset(f"tide {number}", description=f"word{number}") for number in range(100)))
-    code = (
-        "import resource, signal, sys; from pathlib import Path; from catalog.appview.index import Index; "
-        "from catalog.appview.indexer import Indexer; from catalog.store.reading import Reader; "
-        "from catalog.errors import StoreError\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "with Indexer(Index(Path(sys.argv[1])), Reader(Path(sys.argv[2]))) as indexer:\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "    try: indexer.catch_up()\n"
-        "    except StoreError as error: sys.exit(str(error))\n"
-    )
-    arguments = [sys.executable, "-c", code, str(world.index.folder), str(world.path)]
-    told = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
-    assert told.returncode == 1
-    assert "the index can't be written" in told.stderr
-    assert world.queries.behind == 100
-    assert world.catch_up() == 100
-    assert len(world.names("tide")) == 100
-
-
-def test_readers_in_other_processes_never_fail_while_it_is_written(world: World) -> None:
-    """Two processes page through everything again and again while segments come, merge and go."""
-    _put(world, *(_dataset(f"tide {number}", number) for number in range(300)))
-    world.catch_up()
-    code = (
-        "import sys, time; from pathlib import Path; from catalog.appview.index import Index; "
-        "from catalog.appview.queries import Queries; from catalog.store.reading import Reader\n"
-        "queries, rounds, end = Queries(Index(Path(sys.argv[1])), Reader(Path(sys.argv[2]))), 0, time.time() + 60\n"
-        "while not Path(sys.argv[3]).exists() and time.time() < end:\n"
-        "    met, cursor = [], None\n"
-        "    while True:\n"
-        "        page = queries.search_datasets(q='tide', limit=50, cursor=cursor)\n"
-        "        met += [entry['uri'] for entry in page['entries']]; cursor = page.get('cursor'); rounds += 1\n"
-        "        if cursor is None: break\n"
-        "    assert len(met) == len(set(met)) >= 300, len(met)\n"
-        "print(rounds)"
-    )
-    done = world.path.with_name("done")
-    arguments = [sys.executable, "-c", code, str(world.index.folder), str(world.path), str(done)]
-    readers = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    with Indexer(world.index, world.reader) as writer:
-        for number in range(60):
-            _put(world, _dataset(f"tide {300 + number}", number))
-            writer.catch_up()
-    done.touch()
-    for reader in readers:
-        told, _ = reader.communicate(timeout=60)
-        assert reader.returncode == 0
-        assert int(told) > 0
-
-
 # --- hostile records and questions -----------------------------------------------------------------------------------
 
 
 def test_no_record_keeps_the_others_out(world: World) -> None:
     """Half characters, control characters, endless words, other scripts, wild dates: indexed or left out, no more."""
     hostile: list[dict[str, Json]] = [
-        _dataset("half \ud800 a character"),
-        _dataset("nul \x00 in it", tags=["\x00", "\u202e", "  "]),
-        _dataset("x" * 200, description="y" * 5000),
-        _dataset("العربية עברית ไทย हिन्दी 數據集", description="🧪" * 1000),
-        _dataset("long ago", createdAt="0001-01-01T00:00:00Z"),
-        _dataset("far ahead", createdAt="9999-12-31T23:59:59.999Z"),
-        _dataset("huge", size={"samples": 2**53 - 1, "bytes": 2**53 - 1, "shards": 1}),
-        _dataset("a" * 40 + "b", tags=["t" * 150] * 30),
+        dataset("half \ud800 a character"),
+        dataset("nul \x00 in it", tags=["\x00", "\u202e", "  "]),
+        dataset("x" * 200, description="y" * 5000),
+        dataset("العربية עברית ไทย हिन्दी 數據集", description="🧪" * 1000),
+        dataset("long ago", createdAt="0001-01-01T00:00:00Z"),
+        dataset("far ahead", createdAt="9999-12-31T23:59:59.999Z"),
+        dataset("huge", size={"samples": 2**53 - 1, "bytes": 2**53 - 1, "shards": 1}),
+        dataset("a" * 40 + "b", tags=["t" * 150] * 30),
     ]
-    fine = _dataset("a fine one")
+    fine = dataset("a fine one")
     values = {f"{DATASET}/k{number}": value for number, value in enumerate([*hostile, fine])}
     broken = ['{"$type": "x"}', "[]", "null", '{"name": 5}', '"\\ud800"']
     texts = {path: json.dumps(value) for path, value in values.items()}

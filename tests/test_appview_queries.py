@@ -19,7 +19,7 @@ from catalog.store import Found, Repo
 from catalog.store.reading import Reader
 from catalog.syntax import Did
 from tests import sitecatalog
-from tests.appviewstores import ALICE, BOB, SEEN, SOURCE, World, at, uri
+from tests.appviewstores import ALICE, BOB, SEEN, SOURCE, World, at, dataset, uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from catalog.datamodel import Json
 
 CODE: Json = {"repository": "https://code.example/waves", "commit": "b" * 40, "path": "waves.py:same"}
-
-
-def _dataset(name: str, seconds: int = 0, **extra: Json) -> dict[str, Json]:
-    return sitecatalog.dataset(1, **{"name": name, "createdAt": at(seconds), "tags": [], "description": "", **extra})
 
 
 def _label(name: str, version: str | None, dataset: str, seconds: int = 0) -> dict[str, Json]:
@@ -75,7 +71,7 @@ def _names(answer: dict[str, Any], key: str) -> list[str]:
 def test_an_item_is_the_record_and_where_it_comes_from(world: World) -> None:
     """The record's own fields, its URI, CID and account; a record can't say these for itself."""
     lie: dict[str, Json] = {"uri": "at://liar", "cid": "x", "did": "did:plc:liar", "handle": "liar.example"}
-    value = _dataset("tide", 5, **lie, draft=True, verified=False, indexedAt="never", manifestSet="default")
+    value = dataset("tide", 5, **lie, draft=True, verified=False, indexedAt="never", manifestSet="default")
     world.put({f"{DATASET}/k": value})
     world.catch_up()
     answer = world.queries.get_entry(str(uri(f"{DATASET}/k")))
@@ -99,7 +95,7 @@ def test_an_item_is_the_record_and_where_it_comes_from(world: World) -> None:
 
 def test_one_record_is_got_by_did_or_handle_and_only_as_what_it_is(world: World) -> None:
     """A dataset is no schema; what isn't there is None; several come in the order asked for."""
-    world.put({f"{DATASET}/a": _dataset("a"), f"{DATASET}/b": _dataset("b"), f"{SCHEMA}/W:1": sitecatalog.schema()})
+    world.put({f"{DATASET}/a": dataset("a"), f"{DATASET}/b": dataset("b"), f"{SCHEMA}/W:1": sitecatalog.schema()})
     queries = world.queries
     for address in (
         str(uri(f"{DATASET}/a")),
@@ -149,7 +145,7 @@ def test_schemas_are_resolved_by_name_or_key(world: World, name: str, key: str) 
 def test_labels_are_resolved_to_datasets_that_are_there(world: World) -> None:
     """The newest version by semver, or the one asked for; a label whose dataset is gone doesn't count."""
     first, second, gone = (str(uri(f"{DATASET}/{key}")) for key in "abc")
-    world.put({f"{DATASET}/a": _dataset("a"), f"{DATASET}/b": _dataset("b")})
+    world.put({f"{DATASET}/a": dataset("a"), f"{DATASET}/b": dataset("b")})
     world.put(
         {
             f"{LABEL}/1": _label("tides", "1.9.0", first, 30),
@@ -174,14 +170,14 @@ def test_labels_are_resolved_to_datasets_that_are_there(world: World) -> None:
     assert resolved(name="nothing") is None
     found = world.queries.resolve_label(handle=ALICE, name="tides")
     assert found is not None
-    assert found["cid"] == str(datamodel.record_cid(_dataset("b"))), "the dataset's"
+    assert found["cid"] == str(datamodel.record_cid(dataset("b"))), "the dataset's"
     assert (found["label"]["version"], found["label"]["datasetUri"]) == ("1.10.0", second)
 
 
 def test_lists_are_newest_first_and_of_whom_was_asked_for(world: World) -> None:
     """Datasets, schemas, lenses and labels, page by page; an account that nobody knows has none."""
-    world.put({f"{DATASET}/k{n}": _dataset(f"a{n}", n) for n in range(7)})
-    world.put({f"{DATASET}/k{n}": _dataset(f"b{n}", 10 - n) for n in range(3)}, BOB)
+    world.put({f"{DATASET}/k{n}": dataset(f"a{n}", n) for n in range(7)})
+    world.put({f"{DATASET}/k{n}": dataset(f"b{n}", 10 - n) for n in range(3)}, BOB)
     world.put({f"{SCHEMA}/W:1": sitecatalog.schema(), f"{LENS}/l": _lens("same", "W:1", "W:2")})
     world.put({f"{LABEL}/1": _label("a", "1.0.0", str(uri(f"{DATASET}/k0")))})
     world.catch_up()
@@ -212,9 +208,9 @@ def test_lists_are_newest_first_and_of_whom_was_asked_for(world: World) -> None:
 
 def test_a_date_that_has_yet_to_come_counts_as_when_it_was_seen(world: World) -> None:
     """Nobody stays on top for ever by dating a record ahead."""
-    world.put({f"{DATASET}/ahead": _dataset("ahead", createdAt="2099-01-01T00:00:00Z")})
+    world.put({f"{DATASET}/ahead": dataset("ahead", createdAt="2099-01-01T00:00:00Z")})
     later = SEEN + timedelta(days=1)
-    world.put({f"{DATASET}/now": _dataset("now", createdAt="2026-11-21T12:00:00Z")}, moment=later)
+    world.put({f"{DATASET}/now": dataset("now", createdAt="2026-11-21T12:00:00Z")}, moment=later)
     world.catch_up()
     assert _names(world.queries.list_entries(), "entries") == ["now", "ahead"]
 
@@ -223,14 +219,14 @@ def test_datasets_are_searched_by_words_tags_schema_and_account(world: World) ->
     """All tags must be there, written alike; schemas and lenses of the same name aren't datasets."""
     world.put(
         {
-            f"{DATASET}/1": _dataset("tide", 1, tags=["audio", "ocean"], schemaRef=_schema_uri("Wave:1.0.0")),
-            f"{DATASET}/2": _dataset("tide", 2, tags=["audio"]),
-            f"{DATASET}/3": _dataset("ebb", 3, description="No tide.", tags=["Audio"]),
+            f"{DATASET}/1": dataset("tide", 1, tags=["audio", "ocean"], schemaRef=_schema_uri("Wave:1.0.0")),
+            f"{DATASET}/2": dataset("tide", 2, tags=["audio"]),
+            f"{DATASET}/3": dataset("ebb", 3, description="No tide.", tags=["Audio"]),
             f"{SCHEMA}/Wave:1.0.0": sitecatalog.schema("tide"),
             f"{LENS}/l": _lens("tide", "a", "b"),
         }
     )
-    world.put({f"{DATASET}/4": _dataset("tide", 4)}, BOB)
+    world.put({f"{DATASET}/4": dataset("tide", 4)}, BOB)
     world.catch_up()
 
     def found(**asked: Any) -> list[str]:  # noqa: ANN401
@@ -261,15 +257,13 @@ def test_each_filter_keeps_what_it_says(world: World) -> None:
     world.put(
         {
             f"{SCHEMA}/Wave:1.0.0": sitecatalog.schema(createdAt=at(0)),
-            f"{DATASET}/1": _dataset("one", 10, license="MIT", size=sized, schemaRef=schema),
-            f"{DATASET}/2": _dataset("two", 20, license=" mit", size=twice),
-            f"{DATASET}/3": {
-                key: part for key, part in _dataset("three", 30).items() if key not in {"size", "license"}
-            },
+            f"{DATASET}/1": dataset("one", 10, license="MIT", size=sized, schemaRef=schema),
+            f"{DATASET}/2": dataset("two", 20, license=" mit", size=twice),
+            f"{DATASET}/3": {key: part for key, part in dataset("three", 30).items() if key not in {"size", "license"}},
             f"{LENS}/l": _lens("lens", "a", "b"),
         }
     )
-    world.put({f"{DATASET}/4": _dataset("four", 40)}, BOB)
+    world.put({f"{DATASET}/4": dataset("four", 40)}, BOB)
     world.catch_up()
     begun = 1_767_225_600
 
@@ -303,7 +297,7 @@ def test_facets_count_what_was_found(world: World) -> None:
     )
     for number, (licence, tags, size) in enumerate(chance):
         sized: Json = {"samples": 1, "bytes": size, "shards": 1}
-        value = _dataset("tide", number, license=licence, tags=[*tags], size=sized, schemaRef=_schema_uri("Wave:1.1.0"))
+        value = dataset("tide", number, license=licence, tags=[*tags], size=sized, schemaRef=_schema_uri("Wave:1.1.0"))
         world.put({f"{DATASET}/{number}": value}, BOB if number else ALICE)
     world.catch_up()
     answer = world.queries.search(facets=FACETS)
@@ -333,7 +327,7 @@ def test_facets_count_what_was_found(world: World) -> None:
 
 def test_facets_have_the_most_frequent_values_and_say_how_many_there_are_besides(world: World) -> None:
     """Anybody can make up tags; an answer has twenty."""
-    world.put({f"{DATASET}/{n}": _dataset("tide", tags=[f"t{n}", "common"]) for n in range(30)})
+    world.put({f"{DATASET}/{n}": dataset("tide", tags=[f"t{n}", "common"]) for n in range(30)})
     world.catch_up()
     (facet,) = world.queries.search(facets=["tag"])["facets"]
     assert len(facet["values"]) == 20
@@ -345,9 +339,9 @@ def test_suggestions_are_names_and_tags_that_begin_so(world: World) -> None:
     """Whole names first, then tags, then names with such a word; for a slip the names that may be meant."""
     world.put(
         {
-            f"{DATASET}/1": _dataset("harbour sounds", 1, tags=["harbours"]),
-            f"{DATASET}/2": _dataset("a harbour", 2),
-            f"{DATASET}/3": _dataset("Harbour sounds", 3),
+            f"{DATASET}/1": dataset("harbour sounds", 1, tags=["harbours"]),
+            f"{DATASET}/2": dataset("a harbour", 2),
+            f"{DATASET}/3": dataset("Harbour sounds", 3),
             f"{SCHEMA}/H:1": sitecatalog.schema("HarbourWave", metadata={}),
         }
     )
@@ -455,7 +449,7 @@ def test_a_tangle_of_lenses_costs_no_more_than_a_moment(world: World) -> None:
 def test_history_goes_from_the_newest_to_the_oldest(world: World) -> None:
     """Each state as it was; pages count from the oldest, so that a new state shifts none; the deleted has none."""
     for number in range(5):
-        world.put({f"{DATASET}/k": _dataset(f"state {number}")}, moment=SEEN + timedelta(days=number))
+        world.put({f"{DATASET}/k": dataset(f"state {number}")}, moment=SEEN + timedelta(days=number))
     address = str(uri(f"{DATASET}/k"))
 
     def page(cursor: str | None) -> dict[str, Any]:
@@ -466,8 +460,8 @@ def test_history_goes_from_the_newest_to_the_oldest(world: World) -> None:
     first = page(None)
     assert [version["record"]["name"] for version in first["versions"]] == ["state 4", "state 3"]
     assert first["versions"][0]["seenAt"] == "2026-11-24T12:00:00.000Z"
-    assert first["versions"][0]["cid"] == str(datamodel.record_cid(_dataset("state 4")))
-    world.put({f"{DATASET}/k": _dataset("state 5")})
+    assert first["versions"][0]["cid"] == str(datamodel.record_cid(dataset("state 4")))
+    world.put({f"{DATASET}/k": dataset("state 5")})
     second = page(first["cursor"])
     third = page(second["cursor"])
     assert [version["record"]["name"] for version in (*second["versions"], *third["versions"])] == [
@@ -487,10 +481,10 @@ def test_statistics_count_what_is_shown(world: World) -> None:
         "datasets": 0, "schemas": 0, "lenses": 0, "labels": 0, "verifications": 0, "publishers": 0, "bytes": 0,
         "indexed": False, "behind": 0,
     }  # fmt: skip
-    world.put({f"{DATASET}/1": _dataset("a"), f"{LENS}/l": _lens("l", "a", "b")})
-    world.put({f"{DATASET}/1": _dataset("b"), f"{LABEL}/l": _label("l", None, str(uri(f"{DATASET}/1")))}, BOB)
+    world.put({f"{DATASET}/1": dataset("a"), f"{LENS}/l": _lens("l", "a", "b")})
+    world.put({f"{DATASET}/1": dataset("b"), f"{LABEL}/l": _label("l", None, str(uri(f"{DATASET}/1")))}, BOB)
     world.catch_up()
-    world.put({f"{DATASET}/2": _dataset("c")})
+    world.put({f"{DATASET}/2": dataset("c")})
     world.queries._statistics = None
     assert world.queries.statistics() == {
         "datasets": 2, "schemas": 0, "lenses": 1, "labels": 1, "verifications": 0, "publishers": 2, "bytes": 3_000_000,
@@ -503,8 +497,8 @@ def test_statistics_count_what_is_shown(world: World) -> None:
 
 def test_the_deleted_and_the_denied_are_gone_at_once(world: World) -> None:
     """Even while the index has them: from no query, and a page isn't empty while there is more."""
-    world.put({f"{DATASET}/k{n}": _dataset(f"tide {n}", 100 + n) for n in range(10)}, BOB)
-    world.put({f"{DATASET}/k{n}": _dataset(f"tide {n}", n) for n in range(3)})
+    world.put({f"{DATASET}/k{n}": dataset(f"tide {n}", 100 + n) for n in range(10)}, BOB)
+    world.put({f"{DATASET}/k{n}": dataset(f"tide {n}", n) for n in range(3)})
     world.put({f"{LABEL}/l": _label("bobs", None, str(uri(f"{DATASET}/k1", BOB)))}, BOB)
     world.catch_up()
     world.take([f"{DATASET}/k0"])
@@ -525,7 +519,7 @@ def test_the_deleted_and_the_denied_are_gone_at_once(world: World) -> None:
 def test_drafts_are_marked(world: World) -> None:
     """A draft has no account to speak of, and says that it is one."""
     nobody = Did.parse("did:web:drafts.invalid")
-    value = _dataset("tide")
+    value = dataset("tide")
     found = Found(uri=uri(f"{DATASET}/k", nobody), cid=datamodel.record_cid(value), value=value)
     world.store.replace(Repo(did=nobody, source=SOURCE, draft=True), [found], [], moment=SEEN)
     world.catch_up()
@@ -535,7 +529,7 @@ def test_drafts_are_marked(world: World) -> None:
 
 def test_a_store_is_only_read(world: World) -> None:
     """Whatever a query might do wrong, it can't write; a file that is none of ours is told."""
-    world.put({f"{DATASET}/k": _dataset("tide")})
+    world.put({f"{DATASET}/k": dataset("tide")})
     with pytest.raises(StoreError, match="readonly"), world.reader._reading() as db:
         db.execute("DELETE FROM records")
     other = world.path.with_name("other.sqlite")

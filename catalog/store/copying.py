@@ -1,0 +1,55 @@
+"""A copy of a store that is in use, into one that may be in use, too: how a replica comes by its records.
+
+::
+
+    the store that crawls ──copy──▶ a file ──(scp, rsync)──▶ a file ──copy──▶ the store that another machine reads
+
+Files that are open must not be copied over, nor moved into each other's place: what SQLite keeps beside them would
+then belong to another file. This way the target changes in one transaction; who reads it goes on with the old state,
+then with the new one. A copy has the store's identity and its numbers, so that an index beside it only catches up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import StoreError
+from catalog.store.tables import APPLICATION_ID, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["copy_store"]
+
+_BUSY_SECONDS: Final = 30.0
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Make ``target`` what ``source`` is now; both may be in use.
+
+    Raises :class:`~catalog.errors.StoreError` when ``source`` isn't a store of this version, ``target`` is another
+    kind of file, or can't be written.
+    """
+    if not source.is_file():
+        raise StoreError("there is no store", where=str(source))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as here,
+            closing(sqlite3.connect(target, timeout=_BUSY_SECONDS)) as there,
+        ):
+            if _kind(here) != (APPLICATION_ID, SCHEMA_VERSION):
+                raise StoreError("not a store of this version", where=str(source))
+            if there.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] and _kind(there)[0] != APPLICATION_ID:
+                raise StoreError("this SQLite file is not a catalog's store", where=str(target))
+            here.backup(there)
+            there.execute("PRAGMA journal_mode = WAL")
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"can't be copied: {error}", where=str(target)) from None
+
+
+def _kind(db: sqlite3.Connection) -> tuple[int, int]:
+    application, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    return application, version
