@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -205,6 +206,17 @@ def test_the_size_of_a_blob_is_checked_without_reading_it(tmp_path: Path, size: 
     with pytest.raises(InvalidManifest) as caught:
         made(drafts)
     assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("module", ["gzip", "bz2", "lzma"])
+def test_a_packed_file_is_no_blob(tmp_path: Path, module: str) -> None:
+    """A server would call it something else than a tar, and refuse the record."""
+    (tmp_path / "a.tar").write_bytes(import_module(module).compress(b"x" * 600))
+    drafts = load([written(tmp_path, "datasets: [{name: d, schema: S@1.0.0, blobs: {local: a.tar}}]")])
+    with pytest.raises(
+        InvalidManifest, match=r"m\.yaml:2: '.*a\.tar' is packed with (gzip|bzip2|xz); a blob is a plain"
+    ):
+        made(drafts)
 
 
 def test_a_blob_of_code_is_never_named_by_a_stand_in(tmp_path: Path) -> None:

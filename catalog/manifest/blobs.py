@@ -12,13 +12,22 @@ if TYPE_CHECKING:
 
     from catalog.manifest.drafts import ShardDraft
 
-__all__ = ["MAX_BLOB", "LocalBlob", "size_of"]
+__all__ = ["MAX_BLOB", "LocalBlob", "packed_with", "size_of"]
 
 MAX_BLOB: Final = 52_428_800
 """Bytes of a blob, by the lexicon."""
 _TAR: Final = "application/x-tar"
 _SHA_256: Final = 0x12
 """In a multihash: https://github.com/multiformats/multicodec/blob/master/table.csv."""
+
+_PACKED: Final = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"(\xb5/\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+}
+"""How files begin that aren't plain tars. A PDS looks at the first bytes, and refuses a record that says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +56,13 @@ def size_of(file: Path | None) -> int | None:
         return None if file is None else file.stat().st_size
     except (OSError, ValueError):
         return None
+
+
+def packed_with(file: Path) -> str | None:
+    """What a file is packed with; ``None`` when with nothing we know, or when it can't be read."""
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(8)
+    except (OSError, ValueError):
+        return None
+    return next((name for magic, name in _PACKED.items() if begin.startswith(magic)), None)

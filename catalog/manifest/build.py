@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.datamodel import Json, record_cid
 from catalog.errors import CatalogError, DataError, Fault, InvalidManifest, InvalidRecord
-from catalog.manifest.blobs import MAX_BLOB, LocalBlob, size_of
+from catalog.manifest.blobs import MAX_BLOB, LocalBlob, packed_with, size_of
 from catalog.manifest.digests import Digests, local_faults
 from catalog.manifest.drafts import LabelDraft
 from catalog.manifest.faults import place, shown
@@ -236,6 +236,8 @@ class _Build:
         elif shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
             message = f"{name!r} has {shard.bytes:,} bytes; a blob has 1 to {MAX_BLOB:,}"
             hint = "make smaller shards, or put them at https addresses"
+        elif self.hash_local and shard.local is not None and (packed := packed_with(shard.local)) is not None:
+            message, hint = f"{name!r} is packed with {packed}; a blob is a plain tar", "unpack it"
         else:
             return
         self.faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
