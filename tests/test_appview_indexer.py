@@ -96,15 +96,17 @@ def test_an_index_of_another_store_or_of_a_later_state_is_built_anew(tmp_path: P
     assert world.queries.behind == 0, "it is ahead"
     world.catch_up()
     assert world.names("tide") == ["tide one"]
+    assert ask(world.index, "", Filters()).count() == 1
     world.close()
 
     for end in ("", "-wal", "-shm"):
         world.path.with_name(world.path.name + end).unlink(missing_ok=True)
     world = World(tmp_path)
     assert world.queries.behind is None
-    put(world, dataset("tide three"), dataset("tide four"))
+    put(world, dataset("tide three"), dataset("tide four"), did=BOB)
     world.catch_up()
     assert sorted(world.names("tide")) == ["tide four", "tide three"]
+    assert ask(world.index, "", Filters()).count() == 2
     world.close()
 
 

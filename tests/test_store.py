@@ -12,6 +12,7 @@ import pytest
 from catalog.datamodel import record_cid
 from catalog.errors import StoreBusy, StoreError
 from catalog.store import Changes, Found, PastCrawl, Refused, Repo, Store
+from catalog.store.tables import VISIBLE
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
@@ -214,3 +215,10 @@ def test_cursors_and_past_crawls_are_kept(store: Store) -> None:
         store.put_crawl(PastCrawl(ended=NOW + timedelta(hours=number), report={"number": number}))
     past = store.crawls()
     assert (len(past), past[0]) == (30, PastCrawl(ended=NOW + timedelta(hours=39), report={"number": 39}))
+
+
+def test_what_is_visible_is_told_without_reading_all_listings(store: Store) -> None:
+    """However many accounts the sources list, a record costs a look for each source."""
+    plan = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN SELECT uri {VISIBLE} AND uri = ?", ("at://x",))]
+    assert any(step.startswith("SEARCH listings") for step in plan), plan
+    assert not any(step.startswith(("SCAN listings", "SCAN records", "SCAN repos")) for step in plan), plan

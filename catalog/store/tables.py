@@ -80,7 +80,8 @@ UPDATE repos SET rev = NULL, identified = NULL WHERE NOT draft;
 """Version 1 proved nothing: everything is read again."""
 _UPGRADES: Final = {1: _FROM_1 + _SINCE_3, 2: _SINCE_3}
 
-_LISTED: Final = "EXISTS (SELECT 1 FROM sources JOIN listings USING (source) WHERE listings.did = {0}.did)"
+# CROSS JOIN: for each of the few sources a look whether it lists the account. Left alone, SQLite reads all listings.
+_LISTED: Final = "EXISTS (SELECT 1 FROM sources CROSS JOIN listings USING (source) WHERE listings.did = {0}.did)"
 VISIBLE: Final = f"""
 FROM records JOIN repos USING (did)
 WHERE repos.active AND did NOT IN (SELECT did FROM denied)
