@@ -44,6 +44,8 @@ def test_the_commands_are_this_list() -> None:
         "crawl",
         "init",
         "load",
+        "login",
+        "logout",
         "manifest",
         "plan",
         "publish",

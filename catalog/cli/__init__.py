@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from catalog.cli.account import login, logout
 from catalog.cli.appview import appview
 from catalog.cli.data import load
 from catalog.cli.init import init
@@ -34,7 +35,8 @@ def cli() -> None:
 
 
 for _command in (
-    init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw, manifest, appview,
+    init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw, login, logout,
+    manifest, appview,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from catalog.cli.account import HANDLE, account_of, signed_in
 from catalog.cli.common import JSON, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from catalog.manifest import ManifestSet
-    from catalog.network.session import Session
     from catalog.publish import Plan, Repository
 
 __all__ = ["plan", "publish", "validate"]
@@ -32,9 +31,6 @@ _ONE = {
 }
 
 MANIFESTS = click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path))
-HANDLE = click.option(
-    "--handle", metavar="HANDLE", help="The account to publish to (handle or DID); else CATALOG_HANDLE, else asked for."
-)
 PRUNE = click.option(
     "--prune", is_flag=True, help="Delete what these manifests once published and don't declare any more."
 )
@@ -105,7 +101,7 @@ def plan(
     if markdown and as_json:
         raise click.UsageError("--markdown or --json, not both")
     found = _measured(manifests, read_urls=read_urls)
-    with _repository(_account(handle)) as repository:
+    with _repository(account_of(handle)) as repository:
         planned = make_plan(found, repository, set_name=found.name, prune=prune, hash_local=False)
     if as_json:
         click.echo(json.dumps(planned.as_json()))
@@ -127,14 +123,15 @@ def publish(
 ) -> None:
     """Write the records of manifests to your own repository, after showing the plan.
 
-    The app password is read from CATALOG_APP_PASSWORD, else asked for; it is never an argument.
+    The app password comes from CATALOG_APP_PASSWORD or from `catalog login`, else it is asked for; it is never an
+    argument.
 
     Example: catalog publish --handle alice.example.org manifests/
     """
     from catalog.publish import PublishReport, apply_plan, make_plan
 
     found = _measured(manifests, read_urls=read_urls)  # every mistake is told before anybody is asked for a password
-    with _session(_account(handle)) as session:
+    with signed_in(handle) as session:
         planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)
         if planned.writes and not yes:
             _show(planned)
@@ -183,29 +180,3 @@ def _repository(account: str) -> Iterator[Repository]:
     with Client(settings) as client:
         who = Resolver(client, settings).resolve(account)
         yield Repository(client=client, did=who.did, handle=str(who.handle or who.did), pds=who.pds)
-
-
-@contextmanager
-def _session(account: str) -> Iterator[Session]:
-    from catalog.config import NetworkSettings
-    from catalog.network.http import Client
-    from catalog.network.identity import Resolver
-    from catalog.network.session import Session
-
-    password = os.environ.get("CATALOG_APP_PASSWORD") or _ask("App password", hide=True)
-    settings = NetworkSettings.from_environment()
-    with Client(settings) as client:
-        yield Session.login(client, Resolver(client, settings), account, password)
-
-
-def _account(handle: str | None) -> str:
-    return handle or os.environ.get("CATALOG_HANDLE") or _ask("Handle or DID", hide=False)
-
-
-def _ask(what: str, *, hide: bool) -> str:
-    if not sys.stdin.isatty():
-        variable = "CATALOG_APP_PASSWORD" if hide else "CATALOG_HANDLE"
-        message = f"{what} is needed, and there is nobody to ask: set {variable}"
-        raise click.UsageError(message)
-    answer: str = click.prompt(what, hide_input=hide, err=True)
-    return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 
+from catalog.cli.account import ask_password
 from catalog.cli.common import JSON, say
 
 if TYPE_CHECKING:
@@ -114,19 +114,19 @@ def withdraw(
 
     URI is the at:// address of a schema, dataset, lens, label or verification. All of them go in one commit, or none.
     What other records say of them stays, and leads nowhere; --with-references takes your own labels and verifications
-    along. The app password is read from CATALOG_APP_PASSWORD, else asked for; it is never an argument.
+    along. The app password comes from CATALOG_APP_PASSWORD or from `catalog login`, else it is asked for.
 
     Example: catalog withdraw at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --with-references
     """
     from catalog.config import NetworkSettings
+    from catalog.network.credentials import known_account, open_session
     from catalog.network.http import Client
     from catalog.network.identity import Resolver
-    from catalog.network.session import Session
     from catalog.publish import Repository, apply_plan
     from catalog.publish.withdrawing import make_withdrawal
 
     asked = _records(uris)
-    account = handle or os.environ.get("CATALOG_HANDLE") or str(asked[0].authority)
+    account = handle or known_account() or str(asked[0].authority)
     settings = NetworkSettings.from_environment()
     with Client(settings) as client:
         resolver = Resolver(client, settings)
@@ -145,7 +145,7 @@ def withdraw(
         if found.plan.writes:
             if not yes:
                 _confirm()
-            session = Session.login(client, resolver, str(who.did), _password())
+            session = open_session(client, resolver, who.did, ask=ask_password)
             apply_plan(found.plan, session, progress=say)
     if as_json:
         click.echo(json.dumps({**found.as_json(), "deleted": len(found.plan.writes)}))
@@ -168,16 +168,6 @@ def _confirm() -> None:
         raise click.UsageError("there is nobody to ask whether to delete this: add --yes")
     if not click.confirm("Delete this?", err=True):
         raise click.Abort
-
-
-def _password() -> str:
-    found = os.environ.get("CATALOG_APP_PASSWORD")
-    if found:
-        return found
-    if not sys.stdin.isatty():
-        raise click.UsageError("App password is needed, and there is nobody to ask: set CATALOG_APP_PASSWORD")
-    answer: str = click.prompt("App password", hide_input=True, err=True)
-    return answer
 
 
 def _others(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
@@ -15,8 +14,8 @@ from catalog.client.wanted import Wanted, schema_name, tags_of
 from catalog.config import NetworkSettings
 from catalog.errors import SessionError
 from catalog.network import http
+from catalog.network.credentials import open_session
 from catalog.network.identity import Resolver
-from catalog.network.session import Session
 from catalog.publish import publish_drafts
 from catalog.samples.published import Reader
 from catalog.samples.publishing import Place
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from catalog.datamodel import Json
     from catalog.errors import Fault
     from catalog.manifest import DraftKey
+    from catalog.network.session import Session
     from catalog.records import CodeReference, Record
     from catalog.samples.publishing import PublishedShard
     from catalog.store import Store
@@ -61,17 +61,13 @@ class Client:
     def login(cls, account: str, password: str | None = None, *, settings: NetworkSettings | None = None) -> Self:
         """A client for the account of a handle or DID.
 
-        ``password`` is an app password; without one it is read from CATALOG_APP_PASSWORD. Raises
-        :class:`~catalog.errors.SessionError` when there is none or it is refused, and
-        :class:`~catalog.errors.UnknownIdentity`.
+        ``password`` is an app password; without one the environment or the keyring has it
+        (:mod:`catalog.network.credentials`). Raises :class:`~catalog.errors.SessionError` when there is none or it is
+        refused, and :class:`~catalog.errors.UnknownIdentity`.
         """
-        secret = password if password is not None else os.environ.get("CATALOG_APP_PASSWORD")
-        if not secret:
-            hint = "set CATALOG_APP_PASSWORD to an app password of the account, or hand one in"
-            raise SessionError("there is no password", where=account, hint=hint)
         client = cls(settings)
         try:
-            client._session = Session.login(client.http, client.resolver, account, secret)
+            client._session = open_session(client.http, client.resolver, account, password=password)
         except BaseException:
             client.close()
             raise

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -25,11 +26,15 @@ from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name, 
 from catalog.network.hosts import METER, Host, Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
+    from typing import TypeAlias
 
     from catalog.config import NetworkSettings
     from catalog.datamodel import Json
+
+    Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
 __all__ = ["Client", "Response", "Stream", "user_agent"]
 
@@ -52,6 +57,10 @@ T = TypeVar("T")
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _MAX_ERROR: Final = 65_536
+_PIECE: Final = 65_536
+"""Bytes of a file that are in memory while it is sent."""
+_UPLOAD_RATE: Final = 20_000
+"""Bytes a second that an upload may fall to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +220,23 @@ class Client:
         )
         return _json(answer.body, url) if answer.body else None
 
+    def post_file(
+        self, url: str, path: Path, *, size: int, mime_type: str, headers: Mapping[str, str] | None = None
+    ) -> Json:
+        """The JSON that a POST of a file's first ``size`` bytes answers; the file is never in memory as a whole.
+
+        Tried again also when the server may have acted on it: the same bytes make the same blob. Raises ``OSError``.
+        """
+        sent = {"Accept": "application/json", "Content-Type": mime_type, "Content-Length": str(size), **(headers or {})}
+        seconds = WHOLE_SECONDS + size / _UPLOAD_RATE
+        answer = self._retried(
+            lambda patience: self._whole(
+                "POST", url, sent, partial(_pieces, path, size), max_bytes=MAX_BYTES, seconds=seconds, patience=patience
+            ),
+            again=True,
+        )
+        return _json(answer.body, url)
+
     @contextmanager
     def stream(
         self,
@@ -267,7 +293,7 @@ class Client:
         method: str,
         url: str,
         headers: Mapping[str, str] | None,
-        body: bytes | None = None,
+        body: Body = None,
         *,
         max_bytes: int,
         seconds: float,
@@ -285,7 +311,7 @@ class Client:
         method: str,
         url: str,
         headers: Mapping[str, str] | None,
-        body: bytes | None,
+        body: Body,
         *,
         seconds: float,
         patience: float,
@@ -337,17 +363,18 @@ class Client:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: Body,
         seconds: float,
         patience: float,
     ) -> tuple[httpx.Response, float]:
-        request = self._http.build_request(method, url, headers=dict(headers), content=body)
+        content = body() if callable(body) else body
+        request = self._http.build_request(method, url, headers=dict(headers), content=content)
         host = self.host(url)
         with host.turn(patience):
             begun = time.monotonic()
             deadline = begun + seconds
             token = DEADLINE.set(deadline)
-            self._count(host, requests=1, received=len(body or b""))
+            self._count(host, requests=1, received=len(body) if isinstance(body, bytes) else 0)
             try:
                 opened = self._http.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -420,6 +447,14 @@ class Client:
         if status in _RETRIED:
             return _TryError(error, sent=True, wait=_retry_after(opened.headers))
         return error
+
+
+def _pieces(path: Path, size: int) -> Iterator[bytes]:
+    """The first ``size`` bytes of a file, piece by piece."""
+    with path.open("rb") as file:
+        while size > 0 and (piece := file.read(min(size, _PIECE))):
+            size -= len(piece)
+            yield piece
 
 
 def _next(pieces: Iterator[bytes], deadline: float) -> bytes | None:

@@ -30,6 +30,7 @@ __all__ = [
     "describe_repo",
     "get_record",
     "latest_commit",
+    "list_blobs",
     "list_records",
     "list_repos",
     "list_repos_by_collection",
@@ -125,6 +126,13 @@ def list_records(client: Client, pds: str, did: Did, collection: str) -> Iterato
     parameters = {"repo": did, "collection": collection, "limit": "100"}
     for line in _pages(client, pds, "com.atproto.repo.listRecords", parameters, "records"):
         yield _listed(line)
+
+
+def list_blobs(client: Client, pds: str, did: Did) -> Iterator[str]:
+    """The CIDs of the blobs that the records of a repository name. Raises a ``NetworkError``."""
+    for line in _pages(client, pds, "com.atproto.sync.listBlobs", {"did": did, "limit": "1000"}, "cids"):
+        if isinstance(line, str):
+            yield line
 
 
 def get_record(client: Client, pds: str, did: Did, collection: str, rkey: str) -> ListedRecord:

@@ -1,25 +1,31 @@
 """A login at an account's own PDS, and writing to its repository.
 
-The password is sent once and not kept. Tokens live in this object only: they are in no error, no ``repr``, no file.
+Terminology
+-----------
+*Access token*: goes with each request, for an hour or two. *Refresh token*: makes new ones of both, for some weeks.
+*Session string*: handle, DID, both tokens and the PDS, joined by ``:::``, as the atproto SDK for Python exports it.
+
+The password is sent once and not kept. Tokens live in this object only, and where its owner's ``renewed`` puts them
+(:mod:`catalog.network.credentials`): they are in no error, no ``repr``, no pickle, no file.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
-from catalog.errors import RequestFailed, SessionError
+from catalog.errors import InvalidSyntax, NetworkError, RequestFailed, SessionError
 from catalog.network import repo
-from catalog.syntax import Cid
+from catalog.syntax import Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
 
     from catalog.datamodel import Json
     from catalog.network.http import Client
-    from catalog.network.identity import Resolver
-    from catalog.syntax import Did
+    from catalog.network.identity import Identity, Resolver
 
 __all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_WRITES", "Session", "Write", "batches"]
 
@@ -52,13 +58,28 @@ class Write:
         return written if self.action == "delete" else {**written, "value": self.value}
 
 
+_JOINT: Final = ":::"
+_REFUSED: Final = (400, 401, 403)
+_WHY: Final = {
+    "AuthFactorTokenRequired": "the account wants a second factor; an app password needs none",
+    "AccountTakedown": "the account was taken down by its server",
+    "AccountDeactivated": "the account is deactivated; its owner can take it up again",
+    "RateLimitExceeded": "too many logins in a short time; wait a few minutes",
+}
+"""XRPC error of a login → what to do."""
+
+
 class Session:
-    """A logged-in account. Every method may raise a :class:`~catalog.errors.NetworkError`."""
+    """A logged-in account. Every method may raise a :class:`~catalog.errors.NetworkError`.
+
+    ``renewed`` is called with the refresh token whenever there is a new one.
+    """
 
     def __init__(self, client: Client, *, did: Did, handle: str, pds: str, access: str, refresh: str) -> None:
         self.did = did
         self.handle = handle
         self.pds = pds
+        self.renewed: Callable[[str], object] | None = None
         self._client = client
         self._access = access
         self._refresh = refresh
@@ -66,6 +87,10 @@ class Session:
     def __repr__(self) -> str:
         """Without the tokens."""
         return f"Session(did={str(self.did)!r}, pds={self.pds!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Tokens are in no pickle."""
+        raise TypeError("a session isn't pickled: log in where it is needed")
 
     @classmethod
     def login(cls, client: Client, resolver: Resolver, account: str, password: str) -> Session:
@@ -75,14 +100,48 @@ class Session:
         try:
             answer = client.post_json(url, {"identifier": str(identity.did), "password": password})
         except RequestFailed as error:
-            if error.status in (400, 401, 403):
-                hint = "is it an app password of this account?"
+            if error.status in _REFUSED or error.name in _WHY:
+                hint = _WHY.get(error.name, "is it an app password of this account?")
                 reason = error.name or error.status
                 raise SessionError(f"the login was refused ({reason})", where=account, hint=hint) from None
             raise
-        access, refresh = _tokens(answer, identity.did, identity.pds)
-        shown = identity.handle or identity.did
-        return cls(client, did=identity.did, handle=str(shown), pds=identity.pds, access=access, refresh=refresh)
+        return cls._of(client, identity, *_tokens(answer, identity.did, identity.pds))
+
+    @classmethod
+    def resume(cls, client: Client, resolver: Resolver, account: str, refresh: str) -> Session:
+        """Go on with a refresh token, which is used up. Raises :class:`UnknownIdentity`, :class:`SessionError`."""
+        identity = resolver.resolve(account)
+        session = cls._of(client, identity, "", refresh)
+        session.renew()
+        return session
+
+    @classmethod
+    def of_string(cls, client: Client, resolver: Resolver, text: str) -> Session:
+        """From a session string; its PDS is looked up, not believed. Raises :class:`SessionError`, no part of it."""
+        parts = text.strip().split(_JOINT)
+        try:
+            did = Did.parse(parts[1])
+            access, refresh = parts[2:4]
+        except (IndexError, ValueError, InvalidSyntax):
+            did, access, refresh = None, "", ""
+        if did is None or not access or not _sendable(access + refresh):
+            hint = "handle:::did:::access:::refresh:::pds, as export_session_string() of the atproto SDK gives it"
+            raise SessionError("that is no session string", hint=hint)
+        return cls._of(client, resolver.resolve(did), access, refresh)
+
+    @classmethod
+    def _of(cls, client: Client, identity: Identity, access: str, refresh: str) -> Session:
+        shown = str(identity.handle or identity.did)
+        return cls(client, did=identity.did, handle=shown, pds=identity.pds, access=access, refresh=refresh)
+
+    @property
+    def refresh_token(self) -> str:
+        """What the session is resumed with: a secret."""
+        return self._refresh
+
+    def export(self) -> str:
+        """The session string: a secret."""
+        return _JOINT.join((self.handle, str(self.did), self._access, self._refresh, self.pds))
 
     def list_records(self, collection: str) -> Iterator[repo.ListedRecord]:
         """The records of one of the account's collections."""
@@ -110,25 +169,70 @@ class Session:
             return Cid.parse(cid)
         return self.latest_commit().cid  # servers older than 2024 don't tell
 
+    def has_blobs(self, cids: Collection[Cid]) -> set[Cid]:
+        """Which of some blobs a record of the repository holds already, and the server keeps therefore."""
+        wanted = {str(cid): cid for cid in cids}
+        return {wanted[text] for text in repo.list_blobs(self._client, self.pds, self.did) if text in wanted}
+
+    def upload_blob(self, path: Path, *, cid: Cid, size: int, mime_type: str) -> None:
+        """Send a file as a blob; a server drops it again unless a record names it soon.
+
+        Raises :class:`SessionError`, :class:`RequestFailed`, also when the file isn't the blob of this CID any more.
+        """
+        url = f"{self.pds}/xrpc/com.atproto.repo.uploadBlob"
+        try:
+            answer = self._renewing(
+                lambda bearer: self._client.post_file(url, path, size=size, mime_type=mime_type, headers=bearer)
+            )
+        except RequestFailed as error:
+            if error.status != 413 and error.name not in ("PayloadTooLarge", "BlobTooLarge"):
+                raise
+            message = f"{path.name} has {size:,} bytes, more than this server takes as a blob"
+            hint = "make smaller shards, or put them at https addresses"
+            raise RequestFailed(message, status=error.status, name=error.name, where=self.pds, hint=hint) from None
+        except OSError as error:
+            raise RequestFailed(f"{path} can't be read: {error.strerror or error}") from None
+        blob = answer.get("blob") if isinstance(answer, dict) else None
+        link = blob.get("ref") if isinstance(blob, dict) else None
+        if not isinstance(link, dict) or link.get("$link") != str(cid):
+            message = f"the server has another blob than {cid}; was {path.name} changed meanwhile?"
+            raise RequestFailed(message, where=self.pds, hint="run it again")
+
     def _authorised(self, method: str, body: Json) -> Json:
         url = f"{self.pds}/xrpc/{method}"
+        return self._renewing(lambda bearer: self._client.post_json(url, body, headers=bearer))
+
+    def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
+        """What a request answers that has the access token; an expired one is renewed once."""
         try:
-            return self._client.post_json(url, body, headers={"Authorization": f"Bearer {self._access}"})
+            return ask({"Authorization": f"Bearer {self._access}"})
         except RequestFailed as error:
             if error.name != "ExpiredToken":
                 raise
-        self._renew()
-        return self._client.post_json(url, body, headers={"Authorization": f"Bearer {self._access}"})
+        self.renew()
+        return ask({"Authorization": f"Bearer {self._access}"})
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """New tokens for the old ones. Raises :class:`SessionError` when the session has ended."""
         url = f"{self.pds}/xrpc/com.atproto.server.refreshSession"
         try:
             answer = self._client.post_json(url, None, headers={"Authorization": f"Bearer {self._refresh}"})
         except RequestFailed as error:
-            if error.status in (400, 401, 403):
-                raise SessionError("the session has ended", where=str(self.did), hint="log in again") from None
+            if error.status in _REFUSED:
+                hint = _WHY.get(error.name, "log in again")
+                raise SessionError("the session has ended", where=str(self.did), hint=hint) from None
             raise
         self._access, self._refresh = _tokens(answer, self.did, self.pds)
+        if self.renewed is not None:
+            self.renewed(self._refresh)
+
+    def close(self) -> None:
+        """End the session at the server: its tokens are worth nothing any more. What fails there is no matter."""
+        url = f"{self.pds}/xrpc/com.atproto.server.deleteSession"
+        try:
+            self._client.post_json(url, None, headers={"Authorization": f"Bearer {self._refresh}"})
+        except NetworkError:
+            return
 
 
 def batches(writes: Sequence[Write]) -> Iterator[tuple[Write, ...]]:

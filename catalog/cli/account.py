@@ -1,0 +1,103 @@
+"""``catalog login`` and ``logout``, and what the commands that write share: whose account it is, and the way in."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from catalog.cli.common import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+    from catalog.network.session import Session
+
+__all__ = ["account_of", "ask_password", "login", "logout", "signed_in"]
+
+HANDLE = click.option(
+    "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else asked for."
+)
+
+
+@click.command()
+@HANDLE
+def login(handle: str | None) -> None:
+    """Keep an app password in this system's keyring, so that publishing asks for none.
+
+    Where there is no keyring (in a script, on a server), set CATALOG_APP_PASSWORD instead. It needs the extra
+    'keyring'. The password is never written to a file.
+
+    Example: catalog login --handle alice.example.org
+    """
+    from catalog.network.credentials import remember, require_keyring
+    from catalog.network.session import Session
+
+    require_keyring()
+    account = account_of(handle)
+    with _network() as (client, resolver):
+        password = ask_password()
+        session = Session.login(client, resolver, account, password)
+        remember(session, password)
+        say(f"{session.handle} is logged in at {session.pds}")
+
+
+@click.command()
+@HANDLE
+def logout(handle: str | None) -> None:
+    """Forget what `catalog login` kept, and end its session at the server.
+
+    Example: catalog logout --handle alice.example.org
+    """
+    from catalog.network.credentials import forget
+
+    account = account_of(handle)
+    with _network() as (client, resolver):
+        who = resolver.resolve(account)
+        found = forget(client, resolver, who.did)
+        say(f"{who.handle or who.did} is logged out" if found else f"nothing was kept of {who.handle or who.did}")
+
+
+@contextmanager
+def signed_in(handle: str | None) -> Iterator[Session]:
+    """A session of the account that writes: from the environment, the keyring, or by asking."""
+    from catalog.network.credentials import open_session
+
+    account = account_of(handle)
+    with _network() as (client, resolver):
+        yield open_session(client, resolver, account, ask=ask_password)
+
+
+def account_of(handle: str | None) -> str:
+    """The account that is meant; asked for when nothing says it."""
+    from catalog.network.credentials import known_account
+
+    return handle or known_account() or _ask("Handle or DID", "CATALOG_HANDLE", hide=False)
+
+
+def ask_password() -> str:
+    """An app password, typed unseen."""
+    return _ask("App password", "CATALOG_APP_PASSWORD", hide=True)
+
+
+def _ask(what: str, variable: str, *, hide: bool) -> str:
+    if not sys.stdin.isatty():
+        message = f"{what} is needed, and there is nobody to ask: set {variable}"
+        raise click.UsageError(message)
+    answer: str = click.prompt(what, hide_input=hide, err=True)
+    return answer
+
+
+@contextmanager
+def _network() -> Iterator[tuple[Client, Resolver]]:
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+
+    settings = NetworkSettings.from_environment()
+    with Client(settings) as client:
+        yield client, Resolver(client, settings)
