@@ -295,6 +295,22 @@ def test_a_pattern_that_would_search_the_whole_disk_is_stopped(tmp_path: Path, m
     assert len(named_files("*/*.tar", 1, report)) == 25
 
 
+def test_no_pattern_stands_for_more_files_than_a_dataset_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted for a star as for a range."""
+    shards(tmp_path, "a", "b", "c")
+    report = Report(tmp_path / "m.yaml")
+    monkeypatch.setattr("catalog.manifest.files.MAX_SHARDS", 3)
+    assert named_files("*", 1, report) == ["a", "b", "c"]
+    monkeypatch.setattr("catalog.manifest.files.MAX_SHARDS", 2)
+    assert named_files("*", 2, report) == named_files("{1..3}", 3, report) == []
+    assert [fault.message for fault in report.faults()] == [
+        "'*' matches 3 files; the most is 2",
+        "the pattern stands for 3 shards; the most is 2",
+    ]
+
+
 def test_a_folder_that_may_not_be_read_holds_nothing(tmp_path: Path) -> None:
     """No other error comes out, whatever the disk says."""
     (tmp_path / "loop").symlink_to("loop")

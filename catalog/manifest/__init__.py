@@ -2,9 +2,13 @@
 
 ::
 
-    files ─▶ document ─▶ table, shards, metadata ─▶ read ─▶ drafts ─▶ build ─▶ records
-             values with   typed access, every        │      names resolved
-             their lines   mistake noted              └── names: across files
+    files ─▶ document ─▶ table ─▶ read ─▶ drafts ─▶ build ─▶ records
+             values with          │       │          └── digests, measures: what local shards are
+             their lines          │       └── names: across files
+                                  └── fields, storage (shards, files, blobs), metadata: its parts
+
+Every mistake on the way goes to the file's report (faults), and ``lines`` leads from a record's place back to its line.
+``first`` and ``manifest.schema.json`` are for those who write manifests.
 
 Terminology
 -----------

@@ -40,7 +40,7 @@ def read_storage(dataset: Table, report: Report) -> Stored:
     for key in there[1:]:
         report.add(dataset.line_of(key), f"{key!r} beside {there[0]!r}", "a dataset's shards are in one place")
     stored = Stored()
-    for key in reversed(there):  # the first is the one that counts; the others may have mistakes, too
+    for key in there:
         if key == "shards":
             stored = Stored(shards=read_shards(dataset.items(key, required=True), report))
         elif (node := dataset.get(key)) is not None:
@@ -62,11 +62,12 @@ def _read_s3(node: Node, report: Report) -> Stored:
     if endpoint is not None and (fault := https_fault(endpoint)) is not None:
         report.add(table.line_of("endpoint"), *fault)
     there = sorted((key for key in ("keys", "local") if key in table.entries), key=table.line_of)
-    if not there and table.readable and not table.meant.intersection(("keys", "local")):
+    misspelt = bool(table.meant.intersection(("keys", "local")))
+    if not there and table.readable and not misspelt:
         report.add(table.line, "s3 needs 'keys' or 'local'", "its shards by their keys, or by copies of them")
     for key in there[1:]:
         report.add(table.line_of(key), f"{key!r} beside {there[0]!r}", "a key may have its own 'local'")
-    if "prefix" in table.entries and "local" not in table.entries:
+    if "prefix" in table.entries and "local" not in table.entries and not misspelt:
         report.add(table.line_of("prefix"), "'prefix' is for 'local'", "write it into the keys")
     shards = read_keys(table.items("keys", required=True), report) if "keys" in there else _of_copies(table, report)
     return Stored(shards=shards, bucket=BucketDraft(name=name or "", region=region, endpoint=endpoint))
