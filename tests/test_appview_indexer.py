@@ -162,6 +162,27 @@ def test_drift_is_found_and_mended(world: World) -> None:
         assert not writer.check()
 
 
+def test_the_follower_checks_now_and_then_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went apart behind its back is mended without being asked for, and told."""
+    put(world, *(dataset(f"tide {number}") for number in range(3)))
+    world.catch_up()
+    monkeypatch.setattr("catalog.appview.indexer.CHECK_SECONDS", 0.2)
+    stop = threading.Event()
+    told: list[str] = []
+    with Indexer(world.index, world.reader) as writer:
+        writer._writer.delete_documents_by_term("uri", str(uri(f"{DATASET}/k00001")))
+        writer._writer.commit()
+        thread = threading.Thread(target=writer.follow, args=(stop,), kwargs={"progress": told.append})
+        thread.start()
+        begun = time.monotonic()
+        while len(world.names("tide")) < 3 and time.monotonic() < begun + 10:
+            time.sleep(0.02)
+        stop.set()
+        thread.join()
+    assert len(world.names("tide")) == 3
+    assert told == ["index and store differed: 1 records missing, 0 too many"]
+
+
 def test_whoever_is_too_far_behind_builds_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Changes are kept for a while only; their lack is noticed."""
     put(world, *(dataset(f"tide {number}") for number in range(3)))

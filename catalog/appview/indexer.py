@@ -97,7 +97,10 @@ class Indexer:
     # --- following -------------------------------------------------------------------------------------------------
 
     def follow(self, stop: Event, *, progress: Callable[[str], object] | None = None) -> None:
-        """Keep the index at the store until ``stop``. After an error close this one and go on with a new one."""
+        """Keep the index at the store until ``stop``. After an error close this one and go on with a new one.
+
+        ``progress`` hears of a long build, and of a :class:`Drift` that a check has found and mended.
+        """
         seen, looked = self._reader.commits(), time.monotonic()  # first, lest a commit fall between the two
         checked = looked
         self.catch_up(progress=progress)
@@ -105,10 +108,12 @@ class Indexer:
             commits, begun = self._reader.commits(), time.monotonic()
             if commits != seen or begun - looked > _ANYWAY_SECONDS:
                 seen, looked = commits, begun
-                if self.catch_up():
+                if self.catch_up(progress=progress):
                     stop.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
             if time.monotonic() - checked > CHECK_SECONDS:
-                self.check()
+                drift = self.check()
+                if drift and progress is not None:
+                    progress(f"index and store differed: {drift.missing:,} records missing, {drift.surplus:,} too many")
                 checked = time.monotonic()
 
     def catch_up(self, *, progress: Callable[[str], object] | None = None) -> int:

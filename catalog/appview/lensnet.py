@@ -5,7 +5,8 @@
     A ──lens──▶ B ──lens──▶ C        a path from A to C: two lenses, one after the other
 
 Shorter paths come first; of equally long ones those with fewer lenses that nobody vouched for; then by the lenses'
-URIs. A lens is vouched for when somebody verified it as its record stands now.
+URIs. A lens is vouched for when somebody verified it as its record stands now. Where there are more ways than can be
+walked in a moment, the best of those that were walked are shown; the shortest ones are always among them.
 """
 
 from __future__ import annotations
