@@ -1,21 +1,24 @@
 """Real datasets as manifests: the descriptions of ``real-datasets.jsonl`` (``../shared/data``), over a hundred.
 
 Names, prose, citations, tags, units, addresses and checksums are the real ones. Two things are not: datasets without a
-file of their own get one that stands for it at example.org, and the files are no shards. Only ``https`` is published,
-so ``http`` and ``ftp`` addresses are written with it.
+file of their own get two small tars that stand for it, as blobs, and the files are no shards. Only ``https`` is
+published, so ``http`` and ``ftp`` addresses are written with it.
 
 Run it to have the manifests: ``python tests/real_manifests.py FOLDER``.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgpack
 import yaml
 
 __all__ = ["REAL", "real_datasets", "real_manifests", "write_manifests"]
@@ -26,6 +29,8 @@ SET: Final = "real-datasets"
 FILES: Final = 8
 PLAIN: Final = "Files"
 """The schema of datasets whose fields aren't known."""
+BLOBS: Final = 2
+"""Of a dataset without files."""
 MAX_TAGS: Final = 30
 MAX_PROSE: Final = 5000
 
@@ -68,11 +73,27 @@ def real_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_manifests(folder: Path, manifests: list[dict[str, Any]]) -> None:
-    """A file each; the folder is one set."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A file each; the folder is one set. The files that become blobs are beside them."""
+    (folder / "blobs").mkdir(parents=True, exist_ok=True)
+    for dataset in (dataset for manifest in manifests for dataset in manifest["datasets"] if "blobs" in dataset):
+        for number in range(BLOBS):
+            path = folder / "blobs" / f"{dataset['name']}-{number:06d}.tar"
+            if not path.exists():
+                path.write_bytes(_tar(f"{dataset['name']} {number}"))
     for number, manifest in enumerate(manifests):
         text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         (folder / f"real-{number}.yaml").write_text(text, encoding="utf-8")
+
+
+def _tar(text: str) -> bytes:
+    """One sample, packed by nothing of ours."""
+    raw = msgpack.packb({"data": text.encode() * 100})
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        member = tarfile.TarInfo("00000000.msgpack")
+        member.size = len(raw)
+        tar.addfile(member, io.BytesIO(raw))
+    return whole.getvalue()
 
 
 class _Dumper(yaml.SafeDumper):
@@ -133,7 +154,9 @@ def _tags(row: dict[str, Any]) -> list[str]:
 
 
 def _storage(row: dict[str, Any]) -> dict[str, Any]:
-    """Files of one bucket as what they are; it speaks S3, too."""
+    """Files of one bucket as what they are (it speaks S3, too); blobs where there are none."""
+    if not row["files"]:
+        return {"blobs": {"local": f"blobs/{row['name']}-{{000000..{BLOBS - 1:06d}}}.tar"}}
     places = [_BUCKET.fullmatch(file["url"]) for file in row["files"]]
     buckets = {None if place is None else place["bucket"] for place in places}
     if len(buckets) != 1 or None in buckets:
@@ -147,11 +170,10 @@ def _storage(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shards(row: dict[str, Any]) -> list[dict[str, Any]]:
-    listed = [
+    return [
         {"url": _https(file["url"], row["name"]), "sha256": file["sha256"], "bytes": file["bytes"]}
         for file in row["files"]
     ]
-    return listed or [{"url": f"https://example.org/{quote(row['name'])}/data-000000.tar"}]
 
 
 def _https(url: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -191,12 +192,26 @@ def test_what_is_taken_out_is_deleted_when_asked_for(publisher: Publisher) -> No
     _compare(publisher)
 
 
+def test_blobs_are_kept_as_they_are(publisher: Publisher) -> None:
+    """Each of them, as everybody can fetch it."""
+    blobs = sorted((publisher.folder / "blobs").iterdir())
+    assert len(blobs) > 10
+    for path in blobs:
+        asked = {"did": publisher.account.did, "cid": _cid(path.read_bytes())}
+        url = f"{publisher.network.pds_url}/xrpc/com.atproto.sync.getBlob"
+        assert httpx.get(url, params=asked, timeout=30).raise_for_status().content == path.read_bytes(), path.name
+
+
 def test_every_kind_is_verified(publisher: Publisher) -> None:
-    """Real prose and all; their files are elsewhere, so shards are left out."""
+    """Real prose and all; of the datasets one in blobs, with its shards: the others' files are elsewhere."""
     uris = publisher.there()
-    some = [next(uri for uri in uris if f"/{collection}/" in uri) for collection in COLLECTIONS]
-    told = json.loads(publisher.run("verify", "--no-shards", "--json", *some))
+    some = [
+        next(uri for uri in uris if f"/{collection}/" in uri) for collection in COLLECTIONS if "entry" not in collection
+    ]
+    some += [next(uri for uri, value in uris.items() if value.get("storage", {}).get("$type", "").endswith("Blobs"))]
+    told = json.loads(publisher.run("verify", "--json", *some))
     assert told["ok"]
+    assert sum(check["what"] == "shard" for record in told["records"] for check in record["checks"]) == 2
     assert all(check["state"] != "failed" for record in told["records"] for check in record["checks"])
 
 
@@ -234,7 +249,7 @@ def _compare(publisher: Publisher) -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", value["createdAt"])
     schemas, datasets, lenses, labels, words = by_kind.values()
     _compare_schemas(publisher.schemas(), schemas)
-    _compare_datasets(publisher.datasets(), datasets, schemas)
+    _compare_datasets(publisher.datasets(), datasets, schemas, publisher.folder)
     names = {uri: value["name"] for uri, value in datasets.items()}
     assert {(label["name"], label.get("version")): names[label["datasetUri"]] for label in labels.values()} == {
         **{(one["name"], one["version"]): one["name"] for one in publisher.datasets()},
@@ -279,7 +294,7 @@ def _short(prop: dict[str, Any]) -> str:
 
 
 def _compare_datasets(
-    stated: list[dict[str, Any]], records: dict[str, dict[str, Any]], schemas: dict[str, dict[str, Any]]
+    stated: list[dict[str, Any]], records: dict[str, dict[str, Any]], schemas: dict[str, dict[str, Any]], folder: Path
 ) -> None:
     by_name = {value["name"]: value for value in records.values()}
     assert len(by_name) == len(records) == len(stated)
@@ -293,7 +308,7 @@ def _compare_datasets(
         raw = value.get("metadata", {}).get("$bytes", "gA")  # an empty map
         packed = base64.b64decode(raw + "=" * (-len(raw) % 4))
         assert msgpack.unpackb(packed) == dataset.get("metadata", {}), dataset["name"]
-        listed = _compare_storage(dataset, value["storage"])
+        listed = _compare_storage(dataset, value["storage"], folder)
         assert value["size"]["shards"] == len(listed)
         sizes = [shard.get("bytes") for shard in listed]
         assert value["size"].get("bytes") == (
@@ -301,8 +316,21 @@ def _compare_datasets(
         )
 
 
-def _compare_storage(dataset: dict[str, Any], storage: dict[str, Any]) -> list[dict[str, Any]]:
-    """The shards that the manifest lists; a bucket's have keys."""
+def _cid(raw: bytes) -> str:
+    """Of a blob: version 1, raw bytes, SHA-256, in base32."""
+    binary = bytes((1, 0x55, 0x12, 32)) + hashlib.sha256(raw).digest()
+    return "b" + base64.b32encode(binary).decode().lower().rstrip("=")
+
+
+def _compare_storage(dataset: dict[str, Any], storage: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """The shards that the manifest lists; a bucket's have keys, blobs are the files beside the manifests."""
+    if "blobs" in dataset:
+        assert storage["$type"] == f"{NS}.storageBlobs"
+        raws = [path.read_bytes() for path in sorted((folder / "blobs").glob(f"{dataset['name']}-*.tar"))]
+        assert [(one["blob"]["ref"]["$link"], one["blob"]["size"]) for one in storage["blobs"]] == [
+            (_cid(raw), len(raw)) for raw in raws
+        ]
+        return [{"bytes": len(raw)} for raw in raws]
     if "shards" in dataset:
         assert storage["$type"] == f"{NS}.storageHttp"
         listed, key = dataset["shards"], "url"
