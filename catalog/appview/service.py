@@ -132,7 +132,8 @@ def make_application(settings: CatalogSettings, counts: Path) -> Gate:
         Route("/openapi.json", service.openapi),
         Route("/.well-known/did.json", service.did_document),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=service.lifespan)
+    handlers = {HTTPException: _refused, Exception: _failed}
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan)
     app.router.redirect_slashes = False
     return Gate(app, settings.appview, service.counts)
 
@@ -323,6 +324,11 @@ async def _refused(_: Request, error: Exception) -> Response:
         found = _told(Problem(status=405, name="InvalidRequest", message="only GET and HEAD are answered here"))
         return _response(_Reply(status=405, body=found.body, head={**found.head, "allow": allows or "GET, HEAD"}))
     return _response(_told(Problem(status=404, name="NotFound", message="there is nothing here")))
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """What nobody foresaw. It is raised again after this, and logged by the gate."""
+    return _response(_told(Problem(status=500, name="InternalServerError", message="something went wrong here")))
 
 
 def _json(answer: object) -> bytes:

@@ -27,7 +27,7 @@ def _style() -> str:
 
 
 POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_style().encode()).digest()).decode()}'; "
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_style().encode()).digest()).decode()}'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The Content-Security-Policy: the page's own style, and nothing else."""
