@@ -227,9 +227,11 @@ ONLY_THE_PARSER = {
     "one checksum for two blobs",
     # what numbers and URLs mean
     "backward range", "endless range", "a key that runs backwards", "copies that run backwards", "copies without end",
-    "a star and a range", "URL beyond ASCII", "bad port", "bad IPv6 host", "endless number",
+    "a star and a range", "a bucket with a character that can't be seen",
+    "URL beyond ASCII", "bad port", "bad IPv6 host", "endless number",
     # what is on the disk
-    "no such file", "no such folder", "nothing like the folder", "a folder for copies", "a blob that is too large",
+    "no such file", "no such folder", "nothing like the folder", "no such folder in a folder",
+    "a folder for copies", "a blob that is too large",
     "a blob that is empty", "blobs that match nothing",
     # what is text for YAML 1.2, and not for 1.1
     "a date for a name", "a truth value for a tag",

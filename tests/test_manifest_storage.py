@@ -177,6 +177,33 @@ def test_a_blob_that_is_elsewhere_needs_both(tmp_path: Path, stated: str) -> Non
         made(drafts)
 
 
+@pytest.mark.parametrize(
+    ("local", "hint"),
+    [
+        ("data/iris-000.tar", "did you mean 'iris-0000.tar'?"),
+        ("dat/iris-0000.tar", "did you mean 'data'?"),
+        ("data/zzz", "paths are relative to the manifest"),
+        ("zzz/iris-0000.tar", "there is no folder 'zzz'; paths are relative to the manifest"),
+        ("zzz/yyy/iris-0000.tar", "there is no folder 'zzz'; paths are relative to the manifest"),
+        ("/zzz/iris-0000.tar", "there is no folder 'zzz'; paths are relative to the manifest"),
+        ("data/iris-0000.tar/x", "there is no folder 'iris-0000.tar'"),
+        ("x" * 3000, "paths are relative to the manifest"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["blobs: {local: %s}", "shards: [{url: 'https://example.org/x', local: %s}]"])
+def test_a_copy_that_is_missing_is_told_with_what_looks_like_it(
+    tmp_path: Path, kind: str, local: str, hint: str
+) -> None:
+    """A file or folder of a similar name, where the path ends that is right."""
+    shards(tmp_path, "data/iris-0000.tar", "iris-0000.tar.d/x")
+    drafts = load([written(tmp_path, f"datasets: [{{name: d, schema: S@1.0.0, {kind % local}}}]")])
+    with pytest.raises(InvalidManifest) as caught:
+        made(drafts)
+    (fault,) = caught.value.faults
+    assert (fault.where, "can't be read" in fault.message) == (f"{tmp_path / 'm.yaml'}:2", True)
+    assert (fault.hint or "").startswith(hint)
+
+
 @pytest.mark.parametrize("stated", ["sha256: " + "ab" * 32, "bytes: 6"])
 def test_a_blob_must_be_as_stated(tmp_path: Path, stated: str) -> None:
     """A file that isn't the one promised is a fault, at its line."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from catalog.errors import DataError, Fault
 from catalog.manifest.faults import place, shown
+from catalog.manifest.files import instead_of, is_there
 from catalog.manifest.measures import Measure, Memory
 
 if TYPE_CHECKING:
@@ -207,9 +208,10 @@ def local_faults(draft: DatasetDraft, shard: ShardDraft, found: Measure | DataEr
     name = shown(str(shard.local), 200)
     if isinstance(found, Measure):
         return other_faults(draft, shard, found, name)
-    if shard.sha256 is not None and shard.bytes is not None and shard.local is not None and not shard.local.exists():
+    gone = shard.local is not None and not is_there(shard.local)
+    if gone and shard.sha256 is not None and shard.bytes is not None:
         return []
-    hint = found.hint or ("paths are relative to the manifest" if draft.lines else None)
+    hint = found.hint or (instead_of(shard.local) if gone and shard.local is not None and draft.lines else None)
     message = f"the local copy {name!r} {found.what}"
     return [Fault(where=place(draft.file, shard.line), message=message, hint=hint)]
 

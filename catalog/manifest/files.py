@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["named_files"]
+__all__ = ["instead_of", "is_there", "named_files"]
+
+_RELATIVE: Final = "paths are relative to the manifest"
 
 _MOST_SEEN: Final = 200_000
 """Names that are looked at for one pattern: ``/*/*/*`` is a mistake."""
@@ -53,7 +55,7 @@ def _matching(pattern: str, line: int, report: Report) -> list[str]:
         report.add(line, f"{shown(pattern)!r} makes me look at more than {_MOST_SEEN:,} files", "name the folder")
         return []
     if not found:
-        report.add(line, f"{shown(pattern)!r} matches no file", _instead(pattern, report.file.parent))
+        report.add(line, f"{shown(pattern)!r} matches no file", instead_of(report.file.parent / _fixed(pattern)))
     elif len(found) > MAX_SHARDS:
         message = f"{shown(pattern)!r} matches {len(found):,} files; the most is {MAX_SHARDS:,}"
         report.add(line, message, "make larger ones")
@@ -112,17 +114,25 @@ def _fits(name: str, part: str) -> bool:
     return len(name) - len(last) >= at and name.endswith(last)
 
 
-def _instead(pattern: str, base: Path) -> str:
-    """What the author may have meant: a folder of another name, or a path from elsewhere."""
-    known, missing = base, ""
-    for part in pattern.split("/")[:-1]:
-        if "*" in part:
-            break
-        if not _holds((known / (part or "/")).is_dir):
-            missing = part
-            break
-        known /= part or "/"
-    if not missing:
-        return "paths are relative to the manifest"
-    guess = near(missing, sorted(entry.name for entry in _entries(known) if _holds(entry.is_dir)))
-    return guess or f"there is no folder {shown(missing)!r}; paths are relative to the manifest"
+def _fixed(pattern: str) -> str:
+    """The beginning of a pattern, up to the first name with a star."""
+    parts = pattern.split("/")
+    return "/".join(parts[: next(at for at, part in enumerate(parts) if "*" in part) + 1])
+
+
+def is_there(file: Path) -> bool:
+    """Whether something has this name; what the disk can't be asked isn't there."""
+    return _holds(file.exists)
+
+
+def instead_of(file: Path) -> str:
+    """A hint for a file that isn't there: a file or folder whose name looks like its own."""
+    known, missing = file.parent, file.name
+    while known != known.parent and not _holds(known.is_dir):
+        known, missing = known.parent, known.name
+    is_file = known == file.parent
+    if is_file and "*" in missing:
+        return _RELATIVE
+    names = sorted(entry.name for entry in _entries(known) if _holds(entry.is_file if is_file else entry.is_dir))
+    guess = near(missing, names)
+    return guess or (_RELATIVE if is_file else f"there is no folder {shown(missing)!r}; {_RELATIVE}")
