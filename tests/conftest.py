@@ -24,9 +24,10 @@ from hypothesis import settings
 from playwright.sync_api import sync_playwright
 
 from tests.fakes import QuietServer
+from tests.secrecy import PASSWORDS, found_in, found_under, watched_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
@@ -80,6 +81,7 @@ class Network:
             "com.atproto.server.createAccount",
             {"handle": handle, "password": password, "email": f"{name or 'someone'}-{number}@example.org"},
         )
+        PASSWORDS.add(password)
         return Account(
             did=answer["did"],
             handle=handle,
@@ -137,6 +139,40 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CATALOG_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_left(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    """Tests marked ``publishing`` leave no secret in a file: neither theirs nor in the home folder they see."""
+    if request.node.get_closest_marker("publishing") is None:
+        yield
+        return
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(home / name))
+    monkeypatch.setattr(subprocess, "run", watched_run(subprocess.run))
+    yield
+    left = [*found_under(tmp_path), *found_under(home)]
+    assert not left, left
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tests marked ``publishing`` leave no secret in what they print or log."""
+    report = yield
+    if item.get_closest_marker("publishing") is not None and report.when == "call":
+        for name, text in report.sections:
+            secret = found_in(text)
+            if secret is not None:
+                report.outcome = "failed"
+                report.longrepr = f"{secret} in: {name}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import keyring.backend
 import keyring.errors
 
 
-class MemoryKeyring(keyring.backend.KeyringBackend):
+class MemoryKeyring(keyring.backend.KeyringBackend):  # type: ignore[misc]  # untyped to mypy: optional
     """Holds what is put into it; ``locked`` refuses everything, as one does that nobody unlocks."""
 
     priority = 5

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from catalog.syntax import Tid
     from tests.conftest import Account, Network
 
+pytestmark = pytest.mark.publishing
+
 MANIFEST = """\
 schemas:
   - name: Point

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Account, Network
 
+pytestmark = pytest.mark.publishing
+
 TIME = "2026-01-02T03:04:05.000Z"
 FIRST, SECOND = b"one shard " * 300_000, b"another shard"
 NOWHERE = "did:plc:" + "a" * 24

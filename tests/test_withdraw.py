@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.conftest import Account, Network
     from tests.fakes import Asked
 
+pytestmark = pytest.mark.publishing
+
 MANIFEST = """\
 schemas:
   - {name: Point, version: 1.0.0, fields: {x: float}}
