@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 WANTED_MS: Final = 10.0
 TIMES: Final = 300
+JUDGED: Final = (
+    "one common word", "one rare word", "two words", "word and tag", "prefix", "typo", "list", "get", "lens path",
+)  # fmt: skip
 WANTED_SECONDS: Final = 2.0
 ARRIVALS: Final = 1000
 
@@ -101,7 +104,7 @@ def _measure(queries: Queries) -> list[str]:
             f"{name:20} p50 {p50:6.2f}  p95 {p95:6.2f}  p99 {p99:6.2f} ms   cpu p50 {_percentile(cpus, 50):6.2f}"
             f"  p95 {_percentile(cpus, 95):6.2f} ms   {chars // TIMES:,} characters"
         )
-        if _percentile(cpus, 95) > WANTED_MS and not name.startswith("facets"):
+        if name in JUDGED and _percentile(cpus, 95) > WANTED_MS:
             missed.append(name)
     return missed
 
@@ -121,7 +124,8 @@ def _few_questions(place: Path, store: Path, told: SimpleQueue[float]) -> None:
     queries.warm()
     for q in ("the", "image", "dataset classification", "imagse", "da*"):
         queries.search(q=q, facets=FACETS)
-    told.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    told.put(int(status.partition("VmHWM:")[2].split()[0]) / 1e3)
 
 
 def _live(place: Path, store: Path) -> list[str]:

@@ -166,7 +166,7 @@ def test_the_follower_checks_now_and_then_and_says_so(world: World, monkeypatch:
     """What went apart behind its back is mended without being asked for, and told."""
     put(world, *(dataset(f"tide {number}") for number in range(3)))
     world.catch_up()
-    monkeypatch.setattr("catalog.appview.indexer.CHECK_SECONDS", 0.2)
+    monkeypatch.setattr("catalog.appview.indexer._FIRST_CHECK_SECONDS", 0.2)
     stop = threading.Event()
     told: list[str] = []
     with Indexer(world.index, world.reader) as writer:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+import filelock
+
 from catalog.appview.engine import tantivy
 from catalog.errors import StoreError
 from catalog.store.reading import Position
@@ -32,6 +34,7 @@ __all__ = ["FORMAT", "Index", "State", "directory"]
 FORMAT: Final = 1
 """Counted up whenever documents or fields change: the index is then built anew."""
 _POSITION: Final = "position.json"
+_LOCK: Final = "making.lock"
 _WORDS: Final = "words"
 """The name of our analyser: what stands between blanks."""
 _TEXTS: Final = ("name", "tag_words", "words")
@@ -76,7 +79,8 @@ class Index:
         self._meta = folder / "meta.json"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._index = tantivy.Index(self.schema, path=str(folder))
+            with filelock.FileLock(folder / _LOCK):  # of two that make it at once, one would undo the other's commit
+                self._index = tantivy.Index(self.schema, path=str(folder))
         except (OSError, ValueError) as error:
             hint = "delete it: it is built anew from the store"
             raise StoreError(f"the index can't be opened: {error}", where=str(folder), hint=hint) from None

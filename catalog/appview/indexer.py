@@ -47,6 +47,8 @@ LOOK_SECONDS: Final = 0.05
 """How often the store is asked whether something was committed; that takes microseconds."""
 CHECK_SECONDS: Final = 900.0
 """How often index and store are compared in full: a second or two of one core at 200,000 records."""
+_FIRST_CHECK_SECONDS: Final = 30.0
+"""After the start, which has more urgent things to do."""
 _ANYWAY_SECONDS: Final = 1.0
 _BATCH: Final = 2000
 _BUILD_HEAP: Final = 200_000_000
@@ -102,7 +104,7 @@ class Indexer:
         ``progress`` hears of a long build, and of a :class:`Drift` that a check has found and mended.
         """
         seen, looked = self._reader.commits(), time.monotonic()  # first, lest a commit fall between the two
-        checked = looked
+        checked = looked - CHECK_SECONDS + _FIRST_CHECK_SECONDS
         self.catch_up(progress=progress)
         while not stop.wait(LOOK_SECONDS):
             commits, begun = self._reader.commits(), time.monotonic()
