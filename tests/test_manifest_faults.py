@@ -171,6 +171,24 @@ def test_what_is_too_long_is_told_at_its_line(folder: Path, old: str, new: str, 
     assert told.isprintable()
 
 
+@pytest.mark.parametrize("storage", ["shards", "s3: {bucket: b, keys", "blobs"])
+def test_a_dataset_of_too_many_shards_is_told_where_they_become_too_many(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
+    """Counted over all entries of the list, wherever the shards lie."""
+    name = {"shards": "url: 'https://example.org/", "blobs": "local: '"}.get(storage, "key: '")
+    lines = ["schemas: [{name: S, version: 1.0.0, fields: {a: int}}]", "datasets:", "- name: d", "  schema: S@1.0.0"]
+    lines += [f"  {storage}: ["] + [f"    {{{name}{word}-{{0..1}}.tar'}}," for word in "abc"]
+    text = "\n".join([*lines, "  ]}" if "{" in storage else "  ]", ""])
+    (folder / "m.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("catalog.manifest.shards.MAX_SHARDS", 6)
+    assert len(load([Path("m.yaml")]).datasets[0].shards) == 6
+    monkeypatch.setattr("catalog.manifest.shards.MAX_SHARDS", 5)
+    with pytest.raises(InvalidManifest) as caught:
+        load([Path("m.yaml")])
+    assert str(caught.value) == "m.yaml:8: more than 5 shards (make larger ones)"
+
+
 def test_two_names_for_one_set_are_told_with_both_places(folder: Path) -> None:
     """The set is called one thing; a file that says nothing, or the same, is fine."""
     (folder / "n.yaml").write_text("schemas: []\n", encoding="utf-8")

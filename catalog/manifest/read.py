@@ -106,7 +106,7 @@ def _version(table: Table, limit: int, *, required: bool = False) -> str | None:
     node = table.get("version", required=required)
     if node is None:
         return None
-    if isinstance(node.value, int | float) and not isinstance(node.value, bool):  # 1.0: quotes alone would not do
+    if isinstance(node.value, int | float):  # 1.0: quotes alone would not do
         message = f"'version' must be text, not {kind_of(node)}"
         table.report.add(node.line, message, _semver_like(node.text) or _SEMVER_HINT)
         return None
