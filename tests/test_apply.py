@@ -114,6 +114,22 @@ def test_other_writes_of_the_account_are_no_obstacle(network: Network, account: 
     assert len(_listed(network, account)) == 251
 
 
+def test_what_is_written_in_a_pause_is_seen_before_the_next_try(
+    network: Network, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who pauses after looking writes onto a commit that is an old one by then, again and again."""
+
+    def post(_seconds: float) -> None:
+        network.create_record(account, "org.example.thing", {"$type": "org.example.thing"})
+
+    manifest = _manifest(tmp_path)
+    with _session(account) as session:
+        plan = _plan(manifest, session)
+        post(0)
+        monkeypatch.setattr("catalog.publish.apply.time.sleep", post)
+        assert apply_plan(plan, session).commits == 1
+
+
 @pytest.mark.parametrize("how", ["changed", "gone", "new"])
 def test_our_records_must_be_those_that_were_planned_against(
     network: Network, account: Account, tmp_path: Path, how: str

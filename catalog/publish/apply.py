@@ -114,6 +114,7 @@ class _Writing:
                 if error.name != "InvalidSwap" and 400 <= error.status < 500:
                     message = f"the PDS refused the records: {error.what}; {self._written()}"
                     raise PublishError(message, where=self._session.pds, hint=self._again()) from None
+                time.sleep(_PAUSE_SECONDS * attempt)  # not after looking: who is slow to write finds another commit
                 present = self._look(error)
             else:
                 self._expected, self._made = after, self._made + 1
@@ -123,7 +124,6 @@ class _Writing:
                 return
             self._require_expected(present)
             self._commit = present.commit.cid
-            time.sleep(_PAUSE_SECONDS * attempt)
         message = f"the repository changes all the time; {self._written()}"
         raise PublishError(message, where=self._session.pds, hint=self._again())
 
