@@ -205,6 +205,7 @@ def test_lists_are_newest_first_and_of_whom_was_asked_for(world: World) -> None:
     assert _names(queries.list_labels(dataset=f"at://alice.example.org/{DATASET}/k0", name="a"), "labels") == ["a"]
     assert queries.list_labels(dataset=str(uri(f"{DATASET}/k1"))) == {"labels": []}
     assert queries.list_labels(repo=BOB) == {"labels": []}
+    assert queries.list_labels(name="1") == {"labels": []}, "its key is no name"
 
 
 def test_a_date_that_has_yet_to_come_counts_as_when_it_was_seen(world: World) -> None:

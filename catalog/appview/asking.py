@@ -63,7 +63,7 @@ class Filters:
     """What a record must be; what is None or empty doesn't matter.
 
     ``kinds``: any of them. ``tags``: all of them, as they are written. ``licence``: whatever its case. ``key``: a
-    record key, or the name of a schema or label. ``ref``: the dataset of a label, the lens of a verification.
+    schema's name or record key, a label's name. ``ref``: the dataset of a label, the lens of a verification.
     ``size`` in bytes and ``made`` in seconds since 1970: from, to, both included.
     """
 

@@ -115,7 +115,7 @@ def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[
         case Lens():
             found |= _lens(record, schema, shown)
         case Label():
-            found |= {"key": [shown.rkey, record.name], "ref": str(record.dataset)}
+            found |= {"key": [record.name], "ref": str(record.dataset)}
         case _:
             found["ref"] = str(record.lens)
     return found

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Index", "State", "directory"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Counted up whenever documents or fields change: the index is then built anew."""
 _POSITION: Final = "position.json"
 _LOCK: Final = "making.lock"
@@ -79,7 +80,8 @@ class Index:
         self._meta = folder / "meta.json"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(folder / _LOCK):  # of two that make it at once, one would undo the other's commit
+            # Of two that make it at once, one would undo the other's commit. Who only reads needn't be able to write.
+            with nullcontext() if self._meta.exists() else filelock.FileLock(folder / _LOCK):
                 self._index = tantivy.Index(self.schema, path=str(folder))
         except (OSError, ValueError) as error:
             hint = "delete it: it is built anew from the store"

@@ -39,17 +39,20 @@ def folded(text: str) -> str:
 
 def in_order(text: str) -> list[str]:
     """The words of a text, one after the other, as often as they are there."""
-    return [word for whole in _WORD.findall(folded(text)) for word in _cut(whole)]
+    found = _WORD.findall(folded(text))
+    if text.isascii():  # as most are, and in half the time
+        return [word[:LONGEST] for word in found]
+    return [word for whole in found for word in _cut(whole)]
 
 
 def words(texts: Iterable[str], *, parts: bool = False) -> dict[str, None]:
     """The words of some texts, each once; with ``parts`` also those that capitals part."""
     found: dict[str, None] = {}
     for text in texts:
-        found.update(dict.fromkeys(in_order(text)))
-        if parts:
+        found |= dict.fromkeys(in_order(text))
+        if parts and _HUMP.search(text):
             for whole in _humped(text):
-                found.update(dict.fromkeys(_cut(folded(whole))))
+                found |= dict.fromkeys(_cut(folded(whole)))
     return found
 
 
