@@ -130,6 +130,27 @@ def test_what_is_written_in_a_pause_is_seen_before_the_next_try(
         assert apply_plan(plan, session).commits == 1
 
 
+def test_a_record_that_is_too_large_for_the_server_is_told_before_and_after(account: Account, tmp_path: Path) -> None:
+    """The plan warns, with file and line; the error names the record, and doesn't promise that trying again helps."""
+    manifest = tmp_path / "large.yaml"
+    shards = "".join(
+        f"      - {{url: 'https://example.org/{number:06d}.tar', sha256: '{number:064x}'}}\n" for number in range(1500)
+    )
+    manifest.write_text(
+        "schemas:\n  - {name: S, version: 1.0.0, fields: {a: int}}\n"
+        f"datasets:\n  - name: large\n    schema: S@1.0.0\n    shards:\n{shards}",
+        encoding="utf-8",
+    )
+    with _session(account) as session:
+        plan = _plan(manifest, session)
+        (warning,) = plan.warnings
+        assert warning.where == f"{manifest}:4"
+        assert warning.message.startswith("dataset 'large' has ")
+        with pytest.raises(PublishError, match=r"'large' is too large for this PDS.*1 of 2 commits") as caught:
+            apply_plan(plan, session)
+        assert caught.value.hint == "list fewer, larger shards, and publish again"
+
+
 @pytest.mark.parametrize("how", ["changed", "gone", "new"])
 def test_our_records_must_be_those_that_were_planned_against(
     network: Network, account: Account, tmp_path: Path, how: str

@@ -112,8 +112,7 @@ class _Writing:
                 self._commit = self._session.apply(part, swap_commit=self._commit)
             except RequestFailed as error:
                 if error.name != "InvalidSwap" and 400 <= error.status < 500:
-                    message = f"the PDS refused the records: {error.what}; {self._written()}"
-                    raise PublishError(message, where=self._session.pds, hint=self._again()) from None
+                    raise self._refusal(error, changes) from None
                 time.sleep(_PAUSE_SECONDS * attempt)  # not after looking: who is slow to write finds another commit
                 present = self._look(error)
             else:
@@ -126,6 +125,13 @@ class _Writing:
             self._commit = present.commit.cid
         message = f"the repository changes all the time; {self._written()}"
         raise PublishError(message, where=self._session.pds, hint=self._again())
+
+    def _refusal(self, error: RequestFailed, changes: Sequence[Change]) -> PublishError:
+        if error.status == 413 and len(changes) == 1:
+            message = f"{changes[0].name} is too large for this PDS ({error.what}); {self._written()}"
+            return PublishError(message, where=self._session.pds, hint="list fewer, larger shards, and publish again")
+        message = f"the PDS refused the records: {error.what}; {self._written()}"
+        return PublishError(message, where=self._session.pds, hint=self._again())
 
     def _look(self, error: RequestFailed) -> Present:
         """The repository as it is now, after a commit that failed or may have."""

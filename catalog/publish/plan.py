@@ -24,6 +24,7 @@ Tricky bits
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import Fault
 from catalog.manifest.faults import place
+from catalog.network.session import MAX_BATCH_BYTES
 from catalog.publish.differences import differences
 from catalog.publish.present import called, read_present
 from catalog.publish.remembering import with_published_measures
@@ -167,7 +169,7 @@ def make_plan(
         set_name=set_name,
         present=present,
         changes=(*changes, *deletions),
-        warnings=(*_warnings(changes, moved), *notes),
+        warnings=(*_warnings(changes, moved), *_large(changes), *notes),
     )
 
 
@@ -327,6 +329,18 @@ def _warnings(changes: Sequence[Change], moved: frozenset[DraftKey]) -> list[Fau
             hint = "who relies on that version would like a new one"
             found.append(Fault(where=place(change.draft.file, change.draft.line), message=text, hint=hint))
     return found
+
+
+def _large(changes: Sequence[Change]) -> Iterator[Fault]:
+    """Records that are more than the reference PDS reads in one request; others may take them."""
+    for change in changes:
+        if change.draft is None or change.action is Action.LEAVE:
+            continue
+        size = len(json.dumps(change.draft.value, ensure_ascii=False, separators=(",", ":")).encode())
+        if size > MAX_BATCH_BYTES:
+            text = f"{change.name} has {size:,} bytes; many servers take {MAX_BATCH_BYTES:,} in one request"
+            where = place(change.draft.file, change.draft.line)
+            yield Fault(where=where, message=text, hint="list fewer, larger shards")
 
 
 def _text(value: Json, key: str) -> str:
