@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing
 from itertools import count
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,9 @@ from tests.appviewstores import ALICE, BOB, HANDLES, SOURCE, World, dataset, put
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+WORDS = ("tide", "tidal gauge", "harbour", "wave", "TideGauge")
 
 
 @pytest.fixture
@@ -181,6 +185,48 @@ def test_the_follower_checks_now_and_then_and_says_so(world: World, monkeypatch:
         thread.join()
     assert len(world.names("tide")) == 3
     assert told == ["index and store differed: 1 records missing, 0 too many"]
+
+
+def _change(world: World, chance: Random, schemas: list[str]) -> None:
+    """Something that may happen to a store."""
+    did = chance.choice([ALICE, BOB])
+    held = [path for path in world.held.get(did, {}) if path.startswith(DATASET)]
+    value = dataset(chance.choice(WORDS), chance.randrange(9), schemaRef=chance.choice(schemas))
+    match chance.randrange(9):
+        case 0 | 1 | 2:
+            put(world, value, did=did)
+        case 3 if held:
+            world.put({chance.choice(held): value}, did)
+        case 4 if held:
+            world.take([chance.choice(held)], did)
+        case 5:
+            number = chance.randrange(3)
+            world.put({f"{SCHEMA}/s{number}": sitecatalog.schema(chance.choice(WORDS), f"{number}.0.0")})
+        case 6 if f"{SCHEMA}/s1" in world.held.get(ALICE, {}):
+            world.take([f"{SCHEMA}/s1"])
+        case 7:
+            world.store.configure([SOURCE], chance.choice([[], [], [BOB]]))
+        case _:
+            world.store.put_repo(world.repo(did, active=chance.random() < 0.7))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_step_by_step_is_as_built_anew(world: World, seed: int) -> None:
+    """After changes of any kind, in batches of any size, each answer is that of an index built anew."""
+    chance = Random(seed)  # noqa: S311
+    schemas = [str(uri(f"{SCHEMA}/s{number}")) for number in range(3)]
+    for _ in range(30):
+        for _ in range(chance.randrange(4)):
+            _change(world, chance, schemas)
+        world.catch_up()
+    anew = Index(world.path.with_name("anew"))
+    with Indexer(anew, world.reader) as writer:
+        writer.rebuild()
+    for q in ("", *WORDS, "ti*", "harbuor", "alice", f"{WORDS[0]} {WORDS[1]}"):
+        for filters in (Filters(), Filters(dtype="float32"), Filters(schema=schemas[0]), Filters(did=BOB)):
+            assert ask(world.index, q, filters).page(500).uris == ask(anew, q, filters).page(500).uris
+    with Indexer(world.index, world.reader) as writer:
+        assert not writer.check()
 
 
 def test_whoever_is_too_far_behind_builds_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
