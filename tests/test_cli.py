@@ -271,3 +271,12 @@ def test_the_data_commands_take_addresses_and_accounts(tmp_path: Path, network: 
     assert gone.returncode == 1
     assert "data.example" in gone.stderr
     assert len(gone.stderr.splitlines()) == 1
+
+
+def test_a_console_of_another_encoding_costs_no_answer(tmp_path: Path) -> None:
+    """What it can't show becomes a question mark."""
+    (tmp_path / "é.yaml").write_text("schemas: [{name: É→, version: 1.0.0, fields: {a: int}}]\n", encoding="utf-8")
+    ran = _run("validate", "é.yaml", "→.yaml", cwd=tmp_path, PYTHONIOENCODING="cp1252")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("?.yaml:1: ")
+    assert "Traceback" not in ran.stderr

@@ -168,3 +168,14 @@ def test_the_short_cut_for_addresses_agrees_with_the_parser(url: str) -> None:
     except ValueError:
         host = None
     assert is_web(url) == (bool(host) and not re.search(r"\s", url))
+
+
+def test_bare_addresses_lead_somewhere() -> None:
+    """As people write them in descriptions; schemes that aren't the web's stay words, in links or bare."""
+    html = str(markdown("See https://example.org/a?b=1, www.example.org, a@example.org; javascript:alert(1) <b>"))
+    assert re.findall(r'href="([^"]*)"', html) == [
+        "https://example.org/a?b=1",
+        "http://www.example.org",
+        "mailto:a@example.org",
+    ]
+    assert "javascript:alert(1) &lt;b&gt;" in html

@@ -7,6 +7,7 @@ a traceback. What a command needs is imported when it runs, so that ``catalog --
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -43,6 +44,9 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the command; the one place where our errors become exit codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a console of another encoding shows a ? for ✓, and goes on
+            stream.reconfigure(errors="replace")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

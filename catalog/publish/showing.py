@@ -30,6 +30,7 @@ _VALUE: Final = 100
 """Characters of a value in a line."""
 _MOST: Final = 40
 """Differences of one record; a thousand shards are a number."""
+_WARNINGS: Final = 15
 _COMMENT: Final = 60_000
 """Characters of a comment: GitHub takes 65,536."""
 
@@ -133,7 +134,9 @@ def _text(value: object) -> str:
 
 
 def _markdown_warnings(plan: Plan) -> list[str]:
-    return ["", *(f"- ⚠️ {_code(shown(str(warning), 500))}" for warning in plan.warnings)] if plan.warnings else []
+    told = [f"- ⚠️ {_code(shown(str(warning), 200))}" for warning in plan.warnings[:_WARNINGS]]
+    more = [f"- and {len(plan.warnings) - _WARNINGS} more"] if len(plan.warnings) > _WARNINGS else []
+    return ["", *told, *more] if told else []
 
 
 def _diff_line(line: str) -> str:

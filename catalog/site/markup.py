@@ -146,7 +146,7 @@ _LINK: Final = re.compile(r'<a href="([^"]*)"(?: title="[^"]*")?>(.*?)</a>', re.
 _IMAGE: Final = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
 _HEADING: Final = re.compile(r"<(/?)h([1-6])>")
 _EXTENSIONS: Final = comrak.ExtensionOptions()
-_EXTENSIONS.table = _EXTENSIONS.strikethrough = True
+_EXTENSIONS.table = _EXTENSIONS.strikethrough = _EXTENSIONS.autolink = True
 _RENDERING: Final = comrak.RenderOptions()
 _RENDERING.escape = True
 _TAGS: Final = {
