@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.config import NetworkSettings, Source, load_settings, read_settings
+from catalog.config import AppViewSettings, NetworkSettings, Source, load_settings, read_settings
 from catalog.errors import InvalidConfig
 
 WHOLE = """\
@@ -131,3 +131,56 @@ def test_the_environment_says_where_the_network_is(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CATALOG_ALLOW_LOOPBACK", "yes")
     with pytest.raises(InvalidConfig, match="CATALOG_ALLOW_LOOPBACK"):
         NetworkSettings.from_environment()
+
+
+# --- the AppView ------------------------------------------------------------------------------------------------------
+
+
+def test_the_appview_has_settings_that_need_not_be_given(tmp_path: Path) -> None:
+    usual = read_settings({}, tmp_path).appview
+    assert usual == read_settings({"appview": {}}, tmp_path).appview == AppViewSettings()
+    assert (usual.requests, usual.seconds, usual.origins, usual.url) == (3000, 300, ("*",), None)
+
+
+def test_the_appviews_settings_are_read(tmp_path: Path) -> None:
+    block = {
+        "url": "https://AppView.example.org/",
+        "index": ".catalog/index",
+        "trusted_proxies": ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"],
+        "rate_limit": {"requests": 10, "seconds": 60},
+        "origins": ["https://data.example.org"],
+    }
+    found = read_settings({"appview": block}, tmp_path).appview
+    assert found.url == "https://appview.example.org"
+    assert found.index == tmp_path / ".catalog" / "index"
+    assert [str(proxy) for proxy in found.trusted_proxies] == ["127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32"]
+    assert (found.requests, found.seconds) == (10, 60)
+    assert found.origins == ("https://data.example.org",)
+    assert read_settings({"appview": {"rate_limit": False}}, tmp_path).appview.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("block", "where"),
+    [
+        (True, "appview"),
+        ({"ulr": "https://a.example"}, "appview.ulr"),
+        ({"url": "appview.example.org"}, "appview.url"),
+        ({"url": "https://appview.example.org/path"}, "appview.url"),
+        ({"index": ""}, "appview.index"),
+        ({"trusted_proxies": "10.0.0.0/8"}, "appview.trusted_proxies"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "appview.trusted_proxies"),
+        ({"trusted_proxies": ["proxy.example.org"]}, "appview.trusted_proxies"),
+        ({"trusted_proxies": [1]}, "appview.trusted_proxies"),
+        ({"rate_limit": 100}, "appview.rate_limit"),
+        ({"rate_limit": {"requests": 100}}, "appview.rate_limit"),
+        ({"rate_limit": {"requests": 0, "seconds": 60}}, "appview.rate_limit.requests"),
+        ({"rate_limit": {"requests": 1, "seconds": True}}, "appview.rate_limit.seconds"),
+        ({"origins": "*"}, "appview.origins"),
+        ({"origins": ["data.example.org"]}, "appview.origins"),
+        ({"origins": [None]}, "appview.origins"),
+    ],
+)
+def test_what_is_wrong_with_the_appviews_settings_is_told_with_its_place(block: object, where: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        read_settings({"appview": block}, Path())
+    assert caught.value.where == where
