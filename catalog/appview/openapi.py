@@ -17,12 +17,19 @@ __all__ = ["openapi"]
 
 _FORMATS: Final = {"datetime": "date-time", "uri": "uri"}
 """Formats that JSON Schema has, too. The others are patterns here."""
+_DID: Final = "did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]"
+_LABEL: Final = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_LAST_LABEL: Final = "[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_HANDLE: Final = rf"({_LABEL}\.)+{_LAST_LABEL}"
+_NSID: Final = rf"{_LAST_LABEL}(\.{_LABEL})+\.[a-zA-Z][a-zA-Z0-9]{{0,62}}"
 _PATTERNS: Final = {
-    "at-uri": "^at://[^/?#\\s]+(/[^?#\\s]*)?$",
-    "did": "^did:[a-z]+:[A-Za-z0-9._:%-]+$",
-    "handle": "^([A-Za-z0-9-]+\\.)+[A-Za-z][A-Za-z0-9-]*$",
+    "at-uri": f"^at://({_DID}|{_HANDLE})(/{_NSID}(/[A-Za-z0-9._~:-]{{1,512}})?)?$",
+    "at-identifier": f"^({_DID}|{_HANDLE})$",
+    "did": f"^{_DID}$",
+    "handle": f"^{_HANDLE}$",
     "cid": "^[A-Za-z0-9+=]{8,}$",
 }
+"""As the specifications have them; how long they may be is told by ``maxLength``."""
 _SAME: Final = ("minimum", "maximum", "enum", "default")
 _ERRORS: Final = {
     "400": "The request is wrong: InvalidRequest, or an error of this query's own.",
@@ -131,8 +138,6 @@ def _schema(definition: Mapping[str, Any], nsid: str) -> dict[str, Any]:
 def _format(name: str | None) -> dict[str, Any]:
     if name in _FORMATS:
         return {"format": _FORMATS[name]}
-    if name == "at-identifier":
-        return {"anyOf": [{"pattern": _PATTERNS["did"]}, {"pattern": _PATTERNS["handle"]}]}
     return {"pattern": _PATTERNS[name]} if name in _PATTERNS else {}
 
 
