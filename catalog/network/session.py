@@ -97,8 +97,10 @@ class Session:
         """Log in to a handle's or DID's own PDS. Raises :class:`UnknownIdentity`, :class:`SessionError`."""
         identity = resolver.resolve(account)
         url = f"{identity.pds}/xrpc/com.atproto.server.createSession"
+        # The reference PDS looks names up in lower case: a did:web with a port (%3A) isn't found by its DID.
+        name = identity.did if identity.did.lower() == identity.did or identity.handle is None else identity.handle
         try:
-            answer = client.post_json(url, {"identifier": str(identity.did), "password": password})
+            answer = client.post_json(url, {"identifier": str(name), "password": password})
         except RequestFailed as error:
             if error.status in _REFUSED or error.name in _WHY:
                 hint = _WHY.get(error.name, "is it an app password of this account?")
