@@ -20,6 +20,7 @@ from catalog.cli.manifest_tools import manifest
 from catalog.cli.manifests import plan, publish, validate
 from catalog.cli.records import verify, withdraw
 from catalog.cli.schemas import codegen, compat
+from catalog.cli.search import search
 from catalog.cli.site import build, crawl, serve
 from catalog.errors import CatalogError
 
@@ -36,7 +37,7 @@ def cli() -> None:
 
 
 for _command in (
-    init, crawl, build, serve, validate, plan, publish, codegen, compat, load, verify, withdraw, login, logout,
+    init, crawl, build, serve, validate, plan, publish, codegen, compat, load, search, verify, withdraw, login, logout,
     manifest, appview,
 ):  # fmt: skip
     cli.add_command(_command)

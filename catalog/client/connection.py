@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from catalog.client.searching import Results
     from catalog.datamodel import Json
     from catalog.errors import Fault
     from catalog.manifest import DraftKey
@@ -201,9 +202,10 @@ class Client:
         pds: str | None = None,
         store: Path | str | Store | None = None,
         appview: str | None = None,
+        site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Dataset]]:
-        """The datasets of a publisher, a PDS, a crawled store, or an AppView.
+        """The datasets of a publisher, a PDS, a crawled store, an AppView, or a catalog's hosted ``site``.
 
         ``publisher`` is a handle or DID: the place to look, or beside another place a condition. ``schema`` is an
         at:// URI, ``Name`` (any version) or ``Name@1.0.0``. Every ``tag`` must be there, and every word of ``text``
@@ -214,7 +216,7 @@ class Client:
         place doesn't answer, and :class:`~catalog.errors.StoreError`.
         """
         wanted = Wanted(text=text, tags=tags_of(tag), schema=schema_name(schema, "schema"))
-        where = _where(publisher, pds, store, appview)
+        where = _where(publisher, pds, store, appview, site)
         return cast("Iterator[Finding[records.Dataset]]", self._search(where, records.DATASET, wanted, refused))
 
     def schemas(
@@ -226,11 +228,12 @@ class Client:
         pds: str | None = None,
         store: Path | str | Store | None = None,
         appview: str | None = None,
+        site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Schema]]:
         """Schemas; as :meth:`datasets`."""
         wanted = Wanted(text=text, tags=tags_of(tag))
-        where = _where(publisher, pds, store, appview)
+        where = _where(publisher, pds, store, appview, site)
         return cast("Iterator[Finding[records.Schema]]", self._search(where, records.SCHEMA, wanted, refused))
 
     def lenses(
@@ -242,12 +245,57 @@ class Client:
         pds: str | None = None,
         store: Path | str | Store | None = None,
         appview: str | None = None,
+        site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Lens]]:
         """Lenses, by the schemas they lead from and to; as :meth:`datasets`."""
         wanted = Wanted(source=schema_name(source, "source"), target=schema_name(target, "target"))
-        where = _where(publisher, pds, store, appview)
+        where = _where(publisher, pds, store, appview, site)
         return cast("Iterator[Finding[records.Lens]]", self._search(where, records.LENS, wanted, refused))
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        kinds: Sequence[str] = (),
+        publisher: str | None = None,
+        schema: str | None = None,
+        tag: str | Sequence[str] | None = None,
+        license: str | None = None,  # noqa: A002 - as records spell it
+        dtype: str | None = None,
+        limit: int = 20,
+        pds: str | None = None,
+        store: Path | str | Store | None = None,
+        appview: str | None = None,
+        site: str | None = None,
+        refused: list[Fault] | None = None,
+    ) -> Results:
+        """The best results for some words among datasets, schemas and lenses, as ``catalog search`` has them.
+
+        Every word must be there; one that nothing has stands for words that begin so or are a slip away, and ``word*``
+        for all that begin so. ``kinds`` are of dataset, schema and lens; ``schema`` and ``dtype`` are those of
+        datasets. The place is one of those of :meth:`datasets`; ``site`` may be an AppView's address, too. Records of
+        sites and AppViews have the CID they are told to have, but nobody proved who signed them. Those that are broken
+        are passed over, and noted in ``refused``.
+
+        Raises :class:`~catalog.errors.InvalidConfig` when nothing says where to look, or the place can't be searched
+        so, :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`, and
+        :class:`~catalog.errors.StoreError`.
+        """
+        from catalog.client.searching import Sought, find
+
+        sought = Sought(
+            text=text,
+            kinds=tuple(kinds),
+            tags=tags_of(tag),
+            license=license,
+            schema=schema_name(schema, "schema"),
+            dtype=dtype,
+            publisher=publisher,
+            limit=limit,
+        )
+        refuse = (lambda _fault: None) if refused is None else refused.append
+        return find(self.records, sought, _where(publisher, pds, store, appview, site), refuse)
 
     def _search(
         self, where: Where, collection: str, wanted: Wanted, refused: list[Fault] | None
@@ -256,6 +304,8 @@ class Client:
         return iter(Search(self.records, where=where, collection=collection, wanted=wanted, refuse=refuse))
 
 
-def _where(publisher: str | None, pds: str | None, store: Path | str | Store | None, appview: str | None) -> Where:
+def _where(
+    publisher: str | None, pds: str | None, store: Path | str | Store | None, appview: str | None, site: str | None
+) -> Where:
     place = Path(store) if isinstance(store, str) else store
-    return Where(publisher=publisher, pds=pds, store=place, appview=appview)
+    return Where(publisher=publisher, pds=pds, store=place, appview=appview, site=site)

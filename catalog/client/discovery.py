@@ -5,7 +5,8 @@
     publisher=  one account, from its own PDS ─┐
     pds=        every account of a PDS         ├─▶ record by record: checked ─▶ wanted? ─▶ Finding
     appview=    an index's answer to a query  ─┤        └── broken, unreadable ─▶ ``refused``
-    store=      what a crawl has brought home ─┘
+    store=      what a crawl has brought home ─┤
+    site=       the files of a hosted catalog ─┘
 
 An AppView's word is not taken: it says where records are, and each is read from its own account's PDS. An index is
 somebody else's copy, late at best; its answers name no more than address, CID and account anyway; and a search is read
@@ -60,22 +61,25 @@ _ANSWERS: Final = {DATASET: "entries", SCHEMA: "schemas", LENS: "lenses"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Where to look: one of ``pds``, ``store`` and ``appview``, or the ``publisher`` alone; with one, only its own."""
+    """Where to look: one of ``pds``, ``store``, ``site`` and ``appview``, or the ``publisher`` alone; with one, only
+    its own.
+    """
 
     publisher: str | None = None
     pds: str | None = None
     store: Path | Store | None = None
     appview: str | None = None
+    site: str | None = None
 
     def __post_init__(self) -> None:
         """Raises :class:`InvalidConfig` when nothing is named, or too much, or a server is none."""
-        named = [name for name in ("pds", "store", "appview") if getattr(self, name) is not None]
+        named = [name for name in ("pds", "store", "appview", "site") if getattr(self, name) is not None]
         if len(named) > 1:
             raise InvalidConfig(f"{' and '.join(named)} are given", hint="search in one place at a time")
         if not named and self.publisher is None:
-            hint = "publisher='alice.example.org' (or a DID), pds='https://…', appview='https://…', or store='….sqlite'"
+            hint = "publisher='alice.example.org' (or a DID), pds=, appview= or site='https://…', or store='….sqlite'"
             raise InvalidConfig("nothing says where to look", hint=hint)
-        for name in ("pds", "appview"):
+        for name in ("pds", "appview", "site"):
             text = getattr(self, name)
             if text is not None and not text.startswith(("https://", "http://")):
                 raise InvalidConfig(f"{text[:200]!r} is not the URL of a server", where=name, hint="https://host")
@@ -102,6 +106,9 @@ class Search:
         where = self._where
         if where.store is not None:
             yield from self._in_store(where.store)
+            return
+        if where.site is not None:
+            yield from self._in_site(where.site)
             return
         self._wanted = _with_dids(self._wanted, self._records.by_did)
         identity = None if where.publisher is None else self._records.account(where.publisher)
@@ -232,6 +239,32 @@ class Search:
                 continue
             if kept:
                 yield Finding(uri=node.uri, cid=Cid(node.cid), publisher=node.publisher, record=node.record)
+
+    # --- sites ---------------------------------------------------------------------------------------------------
+
+    def _in_site(self, address: str) -> Iterator[Finding[Record]]:
+        """What its pages show: the site's facets narrow it, then each record is read from beside its page."""
+        from catalog.client.hosted import COLLECTIONS, HostedSite
+        from catalog.site.markup import shown
+
+        site = HostedSite(self._records.http, address)
+        dids = {handle.lower(): did for did, handle in site.accounts().items() if handle is not None}
+        publisher = self._where.publisher
+        account = None if publisher is None else dids.get(publisher.removeprefix("@").lower(), publisher)
+        wanted = _with_dids(self._wanted, lambda uri: _moved(uri, dids))
+        kind = next(kind for kind, collection in COLLECTIONS.items() if collection == self._collection)
+        conditions = [site.where("kind", kind.__eq__), *(site.where("tag", shown(tag).__eq__) for tag in wanted.tags)]
+        for row in range(site.rows):
+            if not all(keeps(row) for keeps in conditions):
+                continue
+            try:
+                finding = site.finding(row)
+                kept = account in (None, finding.publisher.did) and wanted.keeps(finding.record, site.sample_type)
+            except CatalogError as error:
+                self._pass_over(f"{site.address}, row {row}", error)
+                continue
+            if kept and finding.uri.collection == self._collection:
+                yield finding
 
     # --- what is wanted ------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from catalog.errors import CatalogError, InvalidSyntax
 from catalog.graph import Publisher
-from catalog.records import SCHEMA, Record, Schema
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, Dataset, Record, Schema
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
+    from catalog.datamodel import Json
     from catalog.network.identity import Identity
     from catalog.samples.published import Reader
 
@@ -18,18 +19,89 @@ __all__ = ["Finding", "Records", "publisher_of"]
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
+_KINDS: Final = {DATASET: "dataset", SCHEMA: "schema", LENS: "lens", LABEL: "label", VERIFICATION: "verification"}
+_SUMMARY: Final = 160
+"""Characters of a description that are shown."""
 _REMEMBERED: Final = 10_000
 """Schemas that are kept; beyond that all are forgotten, and read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(Generic[R_co]):
-    """A record and whose it is. ``cid`` is computed from what was read; ``uri`` names the account by its DID."""
+    """A record and whose it is. ``cid`` is computed from what was read; ``uri`` names the account by its DID.
+
+    What else is here is what lists of results show, from the record; all of it is somebody else's text.
+    """
 
     uri: AtUri
     cid: Cid
     publisher: Publisher
     record: R_co
+
+    @property
+    def kind(self) -> str:
+        """``dataset``, ``schema`` or ``lens``; also ``label`` and ``verification``."""
+        return _KINDS[str(self.uri.collection)]
+
+    @property
+    def name(self) -> str:
+        """What the record calls itself; empty where it has no name."""
+        named = self.record.sample_type if isinstance(self.record, Schema) else self.record
+        found: str = getattr(named, "name", "")
+        return found
+
+    @property
+    def version(self) -> str | None:
+        """The version of a schema."""
+        return self.record.sample_type.version if isinstance(self.record, Schema) else None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags; a lens has none."""
+        found: tuple[str, ...] = getattr(self.record, "tags", ())
+        return found
+
+    @property
+    def license(self) -> str | None:
+        """Its licence, as the record spells it."""
+        return getattr(self.record, "license", None)
+
+    @property
+    def bytes(self) -> int | None:
+        """The size of a dataset, where the record tells it."""
+        return self.record.size.bytes if isinstance(self.record, Dataset) and self.record.size is not None else None
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples a dataset has, where the record tells it."""
+        return self.record.size.samples if isinstance(self.record, Dataset) and self.record.size is not None else None
+
+    @property
+    def description(self) -> str | None:
+        """The whole description, Markdown."""
+        if isinstance(self.record, Schema):
+            return self.record.sample_type.description
+        return getattr(self.record, "description", None)
+
+    @property
+    def summary(self) -> str:
+        """The description's first words as a line of plain text."""
+        from catalog.site.markup import plain
+
+        return plain(self.description, longest=_SUMMARY) if self.description else ""
+
+    def as_json(self) -> dict[str, Json]:
+        """What a program may want to know of a result; the same wherever it was found."""
+        publisher: dict[str, Json] = {"did": self.publisher.did, "handle": self.publisher.handle}
+        found: dict[str, Json] = {"kind": self.kind, "name": self.name}
+        if self.version is not None:
+            found["version"] = self.version
+        if self.publisher.draft:
+            found["draft"] = True
+        return found | {
+            "uri": str(self.uri), "cid": str(self.cid), "publisher": publisher, "tags": list(self.tags),
+            "license": self.license, "bytes": self.bytes, "samples": self.samples, "description": self.summary,
+        }  # fmt: skip
 
 
 class Records:

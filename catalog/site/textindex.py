@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from catalog.graph import LensNode
 from catalog.site import addresses, facets, figures
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, schema_of
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from catalog.graph import Graph, Node
 
-__all__ = ["FOLDER", "bucket", "words", "write_text_index"]
+__all__ = ["FOLDER", "bucket", "folded", "texts", "words", "write_text_index"]
 
 FOLDER: Final = "catalog/text"
 LEVELS: Final = 3
@@ -77,11 +78,12 @@ def words(text: str, *, parts: bool = False) -> set[str]:
     found: set[str] = set()
     for whole in _WORD.findall(text):
         for word in (whole, *_HUMP.split(whole)) if parts else (whole,):
-            found.update(_cut(_folded(word)))
+            found.update(_cut(folded(word)))
     return found
 
 
-def _folded(word: str) -> str:
+def folded(word: str) -> str:
+    """A text without case and accents."""
     if word.isascii():
         return word.lower()
     apart = unicodedata.normalize("NFKD", word.lower())
@@ -250,17 +252,24 @@ def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash)
 
 
 def _levels(node: Node) -> tuple[set[str], set[str], set[str]]:
-    schema = schema_of(node)
-    sample_type = None if schema is None else schema.record.sample_type
-    middle = [*getattr(node.record, "tags", ()), node.publisher.shown]
-    if sample_type is not None:
-        middle += [sample_type.name, *(field.name for field in sample_type.fields[:_MOST_FIELDS])]
+    name, middle, description = texts(node)
     middle_words: set[str] = set()
     for text in middle:
         middle_words |= words(text, parts=True)
+    return words(name, parts=True), middle_words, words(description)
+
+
+def texts(node: Node) -> tuple[str, list[str], str]:
+    """What a record is found by: its name; tags, publisher, schemas and fields; its description as plain text."""
+    schema = schema_of(node)
+    middle = [*getattr(node.record, "tags", ()), node.publisher.shown]
+    if isinstance(node, LensNode):
+        middle += [name_of(end) for end in (node.source, node.target) if end is not None]
+    if schema is not None:
+        sample_type = schema.record.sample_type
+        middle += [sample_type.name, *(field.name for field in sample_type.fields[:_MOST_FIELDS])]
     description = description_of(node)
-    low = words(plain(description, longest=_DESCRIPTION)) if description else set()
-    return words(name_of(node), parts=True), middle_words, low
+    return name_of(node), middle, plain(description, longest=_DESCRIPTION) if description else ""
 
 
 def _result(node: Node) -> list[str]:

@@ -1,0 +1,159 @@
+"""``catalog search``: datasets, schemas and lenses by words, in a store, on a site, at an AppView or a PDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict
+
+import click
+
+from catalog.cli.common import JSON, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.client import Finding
+    from catalog.errors import Fault
+    from catalog.records import Record
+
+__all__ = ["search"]
+
+_CONFIG: Final = Path("mkdocs.yml")
+_VARIABLE: Final = "CATALOG_SEARCH"
+_HIDDEN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
+"""What a terminal obeys instead of showing it, and what turns the direction of what follows."""
+_NARROWEST: Final = 60
+_KINDS: Final = ("dataset", "schema", "lens")
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+class _Place(TypedDict, total=False):
+    """The place to look in, as :meth:`catalog.client.Client.search` takes it."""
+
+    store: Path
+    site: str
+
+
+@click.command()
+@click.argument("query", nargs=-1)
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Only this kind; may be given again.")
+@click.option("--schema", metavar="SCHEMA", help="Only datasets of this schema: Name, Name@1.0.0 or an at:// URI.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only what has this tag; all of them, if several.")
+@click.option("--license", "licence", metavar="LICENCE", help="Only what is under this licence.")
+@click.option("--publisher", metavar="ACCOUNT", help="Only what this account published: a handle or DID.")
+@click.option("--dtype", metavar="DTYPE", help="Only what has arrays of this dtype.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many results at most.")
+@click.option(
+    "--in",
+    "place",
+    metavar="PLACE",
+    help="store, the path of one, pds, or the address of a catalog's site or AppView. [env: CATALOG_SEARCH]",
+)
+@JSON
+def search(
+    *,
+    query: tuple[str, ...],
+    kinds: tuple[str, ...],
+    schema: str | None,
+    tags: tuple[str, ...],
+    licence: str | None,
+    publisher: str | None,
+    dtype: str | None,
+    limit: int,
+    place: str | None,
+    as_json: bool,
+) -> None:
+    """Find datasets, schemas and lenses, best first; without words the newest.
+
+    QUERY is words, all of which must be there; word* stands for all that begin so. PLACE is the crawled store of
+    ./mkdocs.yml unless --in or CATALOG_SEARCH names another; `--publisher alice.example.org --in pds` asks the
+    account's own server.
+
+    Example: catalog search ocean audio --kind dataset --tag reef --in https://data.example.org
+    """
+    from catalog.client import Client
+
+    faults: list[Fault] = []
+    with Client() as client:
+        found = client.search(
+            " ".join(query),
+            kinds=kinds,
+            publisher=publisher,
+            schema=schema,
+            tag=tags,
+            license=licence,
+            dtype=dtype,
+            limit=limit,
+            refused=faults,
+            **_place(place or os.environ.get(_VARIABLE) or None, publisher),
+        )
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    else:
+        for line in _lines(found.findings):
+            click.echo(line)
+        if not found.findings:
+            say("nothing found")
+        elif found.total is not None and found.total > len(found):
+            say(f"{found.total:,} results, the first {len(found)}")
+    for note in found.notes:
+        say(_clean(note))
+    if faults:
+        say(f"{len(faults)} records were passed over; the first: {_clean(str(faults[0]))[:300]}")
+
+
+def _place(text: str | None, publisher: str | None) -> _Place:
+    from catalog.config import load_settings
+
+    if text is not None and text.startswith(("https://", "http://")):
+        return {"site": text}
+    if text == "pds" or (text is None and publisher is not None and not _CONFIG.is_file()):
+        if publisher is None:
+            raise click.UsageError("--in pds needs an account: --publisher HANDLE")
+        return {}
+    if text not in (None, "store"):
+        return {"store": Path(text)}
+    if not _CONFIG.is_file():
+        hint = "name a place with --in or CATALOG_SEARCH: a site, an AppView, a store; or --publisher HANDLE --in pds"
+        raise click.UsageError(f"there is no mkdocs.yml here, so no store is known; {hint}")
+    return {"store": load_settings(_CONFIG).store}
+
+
+def _lines(found: Sequence[Finding[Record]]) -> list[str]:
+    """The columns: kind, name, publisher, size, licence, tags; below each its address and what it is about."""
+    width = max(_NARROWEST, shutil.get_terminal_size((100, 24)).columns)
+    lines = []
+    for one in found:
+        name = one.name if one.version is None else f"{one.name} {one.version}"
+        about = (one.publisher.shown, _size(one), one.license or "", ", ".join(one.tags[:6]))
+        lines.append(f"{one.kind:<8}" + click.style(_cut(_clean(name) or "(no name)", width - 8), bold=True))
+        lines.append(_cut("        " + " · ".join(text for text in map(_clean, about) if text), width))
+        if one.summary:
+            lines.append(_cut(f"        {_clean(one.summary)}", width))
+        lines.append(f"        {_clean(str(one.uri))}")
+    return lines
+
+
+def _size(found: Finding[Record]) -> str:
+    told = [] if found.samples is None else [f"{found.samples:,} samples"]
+    if found.bytes is not None:
+        size, unit = float(found.bytes), 0
+        while size >= 1000 and unit < len(_UNITS) - 1:
+            size, unit = size / 1000, unit + 1
+        told.append(f"{size:.3g} {_UNITS[unit]}" if unit < len(_UNITS) - 1 else f"{size:,.0f} {_UNITS[unit]}")
+    return ", ".join(told)
+
+
+def _clean(text: str) -> str:
+    """Somebody else's text as one line that a terminal only shows."""
+    return " ".join(_HIDDEN.sub(" ", text).split())
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
