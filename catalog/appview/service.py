@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import logging
@@ -75,7 +76,7 @@ MOST_BYTES: Final = 4_000_000
 """Of one answer, unless a single record is larger."""
 MOST_WAITING: Final = 200
 """Questions that are being answered or wait for a thread, in one process."""
-_THREADS: Final = 4
+_THREADS: Final = 2
 _RETRY_SECONDS: Final = 2
 _WORTH_PACKING: Final = 1000
 _SWITCH_SECONDS: Final = 0.0005
@@ -159,6 +160,7 @@ class _Service:
             await self._threaded(self._queries.warm)
         except StoreError as error:
             note("not ready", {"reason": str(error)})
+        gc.freeze()  # what is here now stays: not to be searched for garbage again and again
         yield
         self._pool.shutdown()
         self._reader.close()
