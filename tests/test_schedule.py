@@ -118,3 +118,20 @@ def test_the_end_of_the_block_waits_for_what_is_being_done() -> None:
         assert begun.wait(10)
     assert done == [1]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("crawl-")]
+
+
+def test_work_that_comes_at_once_gets_threads_though_one_is_idle() -> None:
+    """An idle thread is one, however many pieces of work wait before it has woken up."""
+    together = threading.Barrier(3)
+
+    def meet() -> bool:
+        together.wait(timeout=20)
+        return True
+
+    with Schedule(threads=3) as schedule:
+        schedule.add("first", lambda: True)
+        schedule.wait()
+        with schedule._changed:  # nobody wakes up before all of them are there
+            for host in ("a", "b", "c"):
+                schedule.add(host, meet)
+        schedule.wait()

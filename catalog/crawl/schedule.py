@@ -41,7 +41,9 @@ class Schedule:
         """Hosts with work to do, those served longest ago first."""
         self._changed = Condition()
         self._open = 0
+        self._unbegun = 0
         self._idle = 0
+        """Threads that wait; one that was woken counts until it runs."""
         self._closed = False
         self._threads: list[Thread] = []
         self._error: BaseException | None = None
@@ -66,7 +68,8 @@ class Schedule:
                 self._ready.append(host)
             state.waiting.append(work)
             self._open += 1
-            if self._idle == 0 and len(self._threads) < self._most:
+            self._unbegun += 1
+            if self._idle < self._unbegun and len(self._threads) < self._most:
                 thread = Thread(target=self._run, name=f"crawl-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -142,6 +145,7 @@ class Schedule:
                 continue
             work = state.waiting.popleft()
             state.at_work += 1
+            self._unbegun -= 1
             if state.waiting:
                 self._ready.append(host)
             return host, work
