@@ -49,6 +49,7 @@ def test_the_commands_are_this_list() -> None:
         "manifest",
         "plan",
         "publish",
+        "search",
         "serve",
         "validate",
         "verify",

@@ -49,7 +49,7 @@ _MOST_PAGES: Final = 1000
 _MOST_TEXT: Final = 500
 _MOST_SCHEMAS: Final = 1000
 """Schemas of one name that an AppView is asked for."""
-_ABSENT: Final = frozenset({400, 404, 405, 410, 501})
+_ABSENT: Final = frozenset({404, 405, 410, 501})
 """What servers answer to a question they don't know."""
 
 
@@ -251,7 +251,7 @@ def _at_site(records: Records, address: str, sought: Sought, refuse: Callable[[F
     try:
         site = HostedSite(records.http, address)
     except RequestFailed as error:
-        if error.status not in {200, 403, *_ABSENT}:
+        if error.status not in {200, 400, 403, *_ABSENT}:
             raise
         parts = urlsplit(address)
         try:
@@ -366,7 +366,7 @@ class _Appview:
             hits = (found for found in self._hits(asked) if wanted is None or _refers(found.record, wanted))
             findings = tuple(islice(hits, self._sought.limit))
         except RequestFailed as error:
-            if error.status not in _ABSENT or (error.name and error.name != "MethodNotImplemented"):
+            if error.status not in _ABSENT:
                 raise
             return self._standard()
         total = self._total if wanted is None else None

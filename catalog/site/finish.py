@@ -87,6 +87,8 @@ def finish_site(
     if site.search:
         with _timed("text index"):
             search.build_index(graph, written, site_dir, progress=lambda line: log.info("Catalog: %s", line))
+        if site.appview is not None:
+            search.ask_appview(site_dir / ASSETS, site.appview)
     size = site_size(site_dir)
     log.info("Catalog: %d pages; the site has %s", len(pages), size)
     warning = size.warning(len(graph.datasets))

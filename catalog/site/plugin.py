@@ -21,7 +21,7 @@ from catalog.config import read_settings
 from catalog.errors import CatalogError
 from catalog.site import build
 from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
-from catalog.site.settings import SiteSettings, overrides
+from catalog.site.settings import SiteSettings, overrides, read_search
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -48,7 +48,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     previews = options.Type((bool, dict), default=False)
     appview = options.Optional(options.Type(dict))
     crawl = options.Type(bool, default=True)
-    search = options.Type(bool, default=True)
+    search = options.Type((bool, dict), default=True)
 
 
 class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
@@ -69,6 +69,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         if self._graph is None:
             try:
                 settings = read_settings(dict(self.config), _folder(config))
+                read_search(self.config.search)
                 self._graph = read_graph(settings, crawls=bool(self.config.crawl))
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
@@ -123,12 +124,14 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             raise PluginError(f"catalog: {error}") from error
 
     def _site(self, config: MkDocsConfig) -> SiteSettings:
+        searches, appview = read_search(self.config.search)
         return SiteSettings(
             name=config.site_name,
             description=config.site_description or "",
             url=config.site_url.rstrip("/") + "/" if config.site_url else None,
             base=_folder(config),
-            search=bool(self.config.search),
+            search=searches,
+            appview=appview,
             templates=overrides(config.theme.custom_dir),
         )
 

@@ -6,6 +6,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from catalog import resources
 from catalog.site import spelling
 from catalog.site.textindex import write_text_index
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from catalog.graph import Graph
 
-__all__ = ["build_index", "with_box"]
+__all__ = ["ask_appview", "build_index", "with_box"]
 
 _HEADER_END: Final = re.compile(
     r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
@@ -36,6 +37,17 @@ def with_box(html: str, root: str) -> str:
     """
     box = _BOX.format(browse=escape(root + "browse/"))
     return _HEADER_END.sub(lambda match: match[1] + box + match[2], html, count=1)
+
+
+def ask_appview(assets: Path, appview: str) -> None:
+    """Let the search box ask an AppView, too: ``text.js`` becomes ``still.js``, and the live one takes its place.
+
+    Sites without one have no byte of it.
+    """
+    live = (resources.templates() / "live" / "text.js").read_text(encoding="utf-8")
+    script = assets / "text.js"
+    script.replace(assets / "still.js")
+    script.write_text(live.replace("{{ appview }}", appview), encoding="utf-8", newline="\n")
 
 
 def build_index(

@@ -30,7 +30,7 @@ from catalog.config import catalog_block, load_config, load_settings
 from catalog.errors import BuildError, MissingExtra
 from catalog.site import build
 from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
-from catalog.site.settings import SiteSettings, overrides
+from catalog.site.settings import SiteSettings, overrides, read_search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,11 +52,11 @@ def build_with_zensical(config_file: Path) -> Path:
     owner = load_config(config_file)
     base = config_file.resolve().parent
     block = catalog_block(owner) or {}
+    search, appview = read_search(block.get("search", True))
     graph = read_graph(settings, crawls=bool(block.get("crawl", True)))
     target = base / str(owner.get("site_dir") or "site")
     with TemporaryDirectory(prefix="catalog-zensical-") as folder:
         project = Path(folder)
-        search = bool(block.get("search", True))
         own = _lay_out(project, config_file, base, owner, search=search)
         _run(project)
         url = owner.get("site_url")
@@ -66,6 +66,7 @@ def build_with_zensical(config_file: Path) -> Path:
             url=str(url).rstrip("/") + "/" if url else None,
             base=base,
             search=search,
+            appview=appview,
             templates=overrides(_custom_dir(owner, base)),
         )
         finish_site(graph, project / "site", settings=settings, site=site, own=own)
