@@ -233,8 +233,8 @@ def test_an_account_is_searched_at_its_own_pds(network: Network) -> None:
     account = network.account("searched")
     network.create_record(account, SCHEMA, schema("Pixel"), "Pixel:1.0.0")
     here = f"at://{account.did}/{SCHEMA}/Pixel:1.0.0"
-    for name, tags in (("Elephant herds", ["savanna"]), ("Herds of elk", ["tundra"])):
-        network.create_record(account, DATASET, dataset(1, name=name, tags=tags, schemaRef=here))
+    for name, tag in (("Elephant herds", "savanna"), ("Herds of elk", "tundra")):
+        network.create_record(account, DATASET, dataset(1, name=name, tags=[tag], schemaRef=here))
     with Client() as client:
         for asked, expected in (
             ({"text": "herds"}, {"Elephant herds", "Herds of elk"}),
@@ -263,12 +263,13 @@ def test_a_site_s_address_may_be_an_appview_s(client: Client, appview: str, site
 def test_datasets_schemas_and_lenses_of_a_hosted_site(client: Client, site: str, folder: Path) -> None:
     """As from the store that it was built from."""
     store = folder / "store.sqlite"
-    for asked in (
+    several: list[dict[str, Any]] = [
         {},
         {"tag": "ocean"},
         {"schema": "Pixel@1.0.0"},
         {"publisher": "waves.example.org", "text": "collar"},
-    ):
+    ]
+    for asked in several:
         there = [told(one) for one in client.datasets(site=site, **asked)]
         assert there
         assert sorted(there) == sorted(told(one) for one in client.datasets(store=store, **asked))
@@ -306,14 +307,15 @@ def test_a_record_with_another_cid_or_of_another_page_is_passed_over(
     whole = json.loads(place.read_text())
     base = serve(copy)
     refused: list[Any] = []
-    for wrong in (
+    several: list[Any] = [
         {**whole, "cid": whole["cid"][:-1] + "a"},
         {**whole, "record": {**whole["record"], "name": "Elephant lies"}},
         {**whole, "uri": whole["uri"].replace("3kelephant", "3kvolga")},
         {**whole, "uri": "\x1b[2J"},
         [],
         {"uri": None},
-    ):
+    ]
+    for wrong in several:
         place.write_text(json.dumps(wrong))
         assert len(client.search("elephant", site=base, refused=refused)) == 0
     assert len(refused) == 6

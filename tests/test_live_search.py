@@ -15,6 +15,7 @@ from catalog.datamodel import record_cid
 from catalog.errors import InvalidConfig
 from catalog.records import DATASET, LENS, SCHEMA
 from catalog.site import addresses
+from catalog.site.search import ask_appview
 from catalog.site.settings import read_search
 from tests import sitecatalog
 from tests.appviewservices import serving
@@ -214,6 +215,17 @@ def test_a_site_without_an_appview_has_no_byte_of_it(site: Path, tmp_path: Path)
     assert {name: raw for name, raw in live.items() if name.endswith(".js")} == {
         name: raw for name, raw in assets.items() if name.endswith(".js")
     }
+
+
+def test_a_build_over_a_site_keeps_both_scripts(site: Path, tmp_path: Path) -> None:
+    """As MkDocs's dirty builds do, which leave a file that is newer than its source."""
+    assets = shutil.copytree(site / "assets" / "catalog", tmp_path / "assets")
+    before = {name: (assets / name).read_bytes() for name in ("text.js", "still.js")}
+    ask_appview(assets, APPVIEW)
+    assert {name: (assets / name).read_bytes() for name in before} == before
+    ask_appview(assets, "https://other.example")
+    assert b"https://other.example" in (assets / "text.js").read_bytes()
+    assert (assets / "still.js").read_bytes() == before["still.js"]
 
 
 def test_a_new_record_is_in_the_box_of_a_site_that_was_built_before(

@@ -46,7 +46,8 @@ def ask_appview(assets: Path, appview: str) -> None:
     """
     live = (resources.templates() / "live" / "text.js").read_text(encoding="utf-8")
     script = assets / "text.js"
-    script.replace(assets / "still.js")
+    if not script.read_text(encoding="utf-8").startswith(live[: live.index("\n")]):  # in a dirty build it is there
+        script.replace(assets / "still.js")
     script.write_text(live.replace("{{ appview }}", appview), encoding="utf-8", newline="\n")
 
 
