@@ -66,7 +66,7 @@ class Publisher:
         return "drafts" if self.draft else self.handle or self.did
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class _Node:
     """A record with where it comes from. Compared by identity: the graph has one node a record."""
 
@@ -83,27 +83,31 @@ class _Node:
     history: tuple[Version, ...] = ()
     """What it was, newest first, with what it is; empty when it never changed."""
 
+    def __repr__(self) -> str:
+        """Its address alone: through a node's neighbours all of the graph is reached, again and again."""
+        return f"{type(self).__name__}({str(self.uri)!r})"
+
     @property
     def value(self) -> Json:
         """The record as it came."""
         return json.loads(zlib.decompress(self.packed))  # type: ignore[no-any-return]
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class LabelNode(_Node):
     """A name for a dataset."""
 
     record: Label
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class VerificationNode(_Node):
     """Somebody's word on a lens."""
 
     record: LensVerification
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class SchemaNode(_Node):
     """A sample type with all that uses it. ``versions`` includes itself, newest first."""
 
@@ -119,7 +123,7 @@ class SchemaNode(_Node):
     """The same for the lenses that lead here, one from each schema."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class DatasetNode(_Node):
     """A dataset. ``local`` are the shard copies on this machine that a draft names."""
 
@@ -147,7 +151,7 @@ class DatasetNode(_Node):
         return "same tag" if len(shared) == 1 else f"{len(shared)} tags in common"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class LensNode(_Node):
     """A lens between two schemas."""
 
