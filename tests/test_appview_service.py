@@ -142,16 +142,18 @@ def test_existing_clients_find_what_they_look_for(asked: Asked) -> None:
     assert [one["name"] for one in asked.query("listSchemas", limit=1)["schemas"]] == ["Flat"]
 
 
-def test_pages_are_followed_to_the_end(asked: Asked, world: World) -> None:
-    put(world, *[dataset(f"wave {number}", number) for number in range(25)])
+@pytest.mark.parametrize("apart", [1, 86_400, 20 * 86_400])
+def test_pages_are_followed_to_the_end(asked: Asked, world: World, apart: int) -> None:
+    """However close together the records are in time."""
+    put(world, *[dataset(f"wave {number}", number * apart // 2) for number in range(25)])
     world.catch_up()
     names: list[str] = []
-    answer = asked.query("searchDatasets", q="wave", limit=10)
+    answer = asked.query("searchDatasets", q="wave", limit=4)
     while True:
         names += [one["name"] for one in answer["entries"]]
         if "cursor" not in answer:
             break
-        answer = asked.query("searchDatasets", q="wave", limit=10, cursor=answer["cursor"])
+        answer = asked.query("searchDatasets", q="wave", limit=4, cursor=answer["cursor"])
     assert names == [f"wave {number}" for number in reversed(range(25))]
 
 

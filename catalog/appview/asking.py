@@ -49,6 +49,8 @@ _CURSOR: Final = re.compile(r"1\.([0-9a-f]{12})\.([epx]*)\.([0-9])\.([0-9a-f]{1,
 _EXACT, _PREFIX, _LOOSE = "e", "p", "x"
 _MUST, _SHOULD, _NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
 _HIGHEST: Final = 2**64 - 1
+_NEAR_SECONDS: Final = 7 * 86_400
+"""How far below the end of a page the next one is looked for first."""
 _UNSIGNED: Final = tantivy.FieldType.Unsigned
 _DESC: Final = tantivy.Order.Desc
 _Level: TypeAlias = "list[tuple[tantivy.Occur, tantivy.Query]]"
@@ -115,10 +117,7 @@ class Asked:
         for number, level in enumerate(self._levels()):
             if number < first:
                 continue
-            query = self._within(level, bound if number == first else None)
-            hits = self.searcher.search(
-                query, limit=limit + 1 - len(found), count=False, order_by_field="rank", order=_DESC
-            ).hits
+            hits = self._newest(level, bound if number == first else None, limit + 1 - len(found))
             found += [(number, rank, address) for rank, address in hits]
             if len(found) > limit:
                 break
@@ -128,6 +127,27 @@ class Asked:
         number, rank, _ = found[limit - 1]
         return Page(uris=uris, cursor=f"1.{self.digest}.{self.modes}.{number}.{rank:x}")
 
+    def _newest(self, level: _Level, bound: int | None, most: int) -> list[tuple[int, tantivy.DocAddress]]:
+        """The first so many of a level, by rank; with ``bound`` only those below it.
+
+        The next ones of a long list are most often close below: to look there first takes a tenth of the time that
+        looking at all that is left does, and where it isn't enough only a little more.
+        """
+        if bound is None:
+            return self._by_rank(self._within(level), most)
+        near = bound - (_NEAR_SECONDS << RANK_BITS)
+        if near <= 0:
+            return self._by_rank(self._within(level, (None, bound - 1)), most)
+        found = self._by_rank(self._within(level, (near, bound - 1)), most)
+        if len(found) < most:
+            found += self._by_rank(self._within(level, (None, near - 1)), most - len(found))
+        return found
+
+    def _by_rank(self, query: tantivy.Query, most: int) -> list[tuple[int, tantivy.DocAddress]]:
+        found = self.searcher.search(query, limit=most, count=False, order_by_field="rank", order=_DESC)
+        hits: list[tuple[int, tantivy.DocAddress]] = found.hits
+        return hits
+
     @property
     def loose(self) -> tuple[str, ...]:
         """The words that the index doesn't know, and that are read as others that are like them."""
@@ -135,12 +155,12 @@ class Asked:
 
     def count(self) -> int:
         """How many records there are in all."""
-        found = self.searcher.search(self._within([(_MUST, self._broadest())], None), limit=1, count=True)
+        found = self.searcher.search(self._within([(_MUST, self._broadest())]), limit=1, count=True)
         return int(found.count)
 
     def facets(self, wanted: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Tantivy's aggregations over all of them."""
-        found: dict[str, Any] = self.searcher.aggregate(self._within([(_MUST, self._broadest())], None), wanted)
+        found: dict[str, Any] = self.searcher.aggregate(self._within([(_MUST, self._broadest())]), wanted)
         return found
 
     # --- levels ----------------------------------------------------------------------------------------------------
@@ -209,10 +229,10 @@ class Asked:
 
     # --- filters ---------------------------------------------------------------------------------------------------
 
-    def _within(self, level: _Level, bound: int | None) -> tantivy.Query:
+    def _within(self, level: _Level, ranks: tuple[int | None, int] | None = None) -> tantivy.Query:
         clauses = [*level, *self._kinds(), *((_MUST, clause) for clause in self._filters())]
-        if bound is not None:
-            clauses.append((_MUST, self._range("rank", None, bound - 1)))
+        if ranks is not None:
+            clauses.append((_MUST, self._range("rank", *ranks)))
         if len(clauses) == 1:
             return clauses[0][1]
         return tantivy.Query.boolean_query(clauses)

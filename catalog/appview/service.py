@@ -111,7 +111,9 @@ def application() -> Gate:
     if parent is not None:
         Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    return make_application(load_settings(Path(about["config"])), Path(about["counts"]))
+    app = make_application(load_settings(Path(about["config"])), Path(about["counts"]))
+    gc.freeze()  # what is here now stays: not to be searched for garbage again and again
+    return app
 
 
 def _end_with(sentinel: int) -> None:
@@ -160,7 +162,6 @@ class _Service:
             await self._threaded(self._queries.warm)
         except StoreError as error:
             note("not ready", {"reason": str(error)})
-        gc.freeze()  # what is here now stays: not to be searched for garbage again and again
         yield
         self._pool.shutdown()
         self._reader.close()
