@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.graph import Graph
+from catalog.graph import Graph, LensNode
 from catalog.records import DATASET
 from catalog.site import facets
 from catalog.site.nodes import description_of, name_of, schema_of
@@ -86,6 +86,8 @@ def _words_of(graph: Graph) -> list[set[str]]:
     for node in facets.rows(graph):
         schema = schema_of(node)
         texts = [name_of(node), *getattr(node.record, "tags", ()), node.publisher.shown]
+        if isinstance(node, LensNode):
+            texts += [name_of(end) for end in (node.source, node.target) if end is not None]
         if schema is not None:
             sample_type = schema.record.sample_type
             texts += [sample_type.name, *(field.name for field in sample_type.fields)]
