@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,6 +22,10 @@ __all__ = ["account_of", "ask_password", "login", "logout", "signed_in"]
 HANDLE = click.option(
     "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else asked for."
 )
+
+
+_PATIENCE: Final = 3700.0
+"""Seconds: servers count what an account writes by the hour, and who publishes much has to wait for the next."""
 
 
 @click.command()
@@ -92,6 +96,11 @@ def _ask(what: str, variable: str, *, hide: bool) -> str:
     return answer
 
 
+def _wait(host: str, seconds: float) -> None:
+    left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    say(f"{host} takes no more for {left}; going on then")
+
+
 @contextmanager
 def _network() -> Iterator[tuple[Client, Resolver]]:
     from catalog.config import NetworkSettings
@@ -99,5 +108,5 @@ def _network() -> Iterator[tuple[Client, Resolver]]:
     from catalog.network.identity import Resolver
 
     settings = NetworkSettings.from_environment()
-    with Client(settings) as client:
+    with Client(settings, patience=_PATIENCE, waiting=_wait) as client:
         yield client, Resolver(client, settings)

@@ -47,6 +47,8 @@ _SMOOTHING: Final = 0.2
 """What a new measurement counts against those before it."""
 _WORTH_MEASURING: Final = 16_384
 """Bytes of a body below which its time says nothing of the throughput."""
+_WORTH_TELLING: Final = 5.0
+"""Seconds of a pause from which somebody who sits there wants to know why nothing happens."""
 _EPOCH: Final = 1_000_000_000
 """A RateLimit-Reset above it is a time, below it a number of seconds."""
 
@@ -83,11 +85,19 @@ METER: ContextVar[Meter | None] = ContextVar("METER", default=None)
 class Host:
     """One host, as its requests have found it. ``latency`` (s) and ``throughput`` (bytes/s) are None until measured."""
 
-    def __init__(self, name: str, *, sleep: Callable[[float], None], clock: Callable[[], float], parks: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+        parks: bool,
+        waiting: Callable[[str, float], object] | None = None,
+    ) -> None:
         self.name = name
         self.latency: float | None = None
         self.throughput: float | None = None
-        self._sleep, self._clock, self._parks = sleep, clock, parks
+        self._sleep, self._clock, self._parks, self._waiting = sleep, clock, parks, waiting
         self._changed = Condition()
         self._in_flight = 0
         self._width = 1
@@ -134,8 +144,16 @@ class Host:
             if resumes > patience:
                 message = f"it wants no request for {pause:.0f} s"
                 raise RequestFailed(message, status=429, name="RateLimited", where=self.name)
+            if self._waiting is not None and pause >= _WORTH_TELLING:
+                self._waiting(self.name, pause)
             self._sleep(pause)
             served = resumes  # whoever sleeps by another clock has slept
+
+    @property
+    def pause(self) -> float:
+        """Seconds that the host still wants to be left in peace; 0 when it may be asked."""
+        with self._changed:
+            return max(0.0, self._resumes - self._clock())
 
     # --- what answers tell -----------------------------------------------------------------------------------------
 

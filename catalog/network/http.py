@@ -109,8 +109,9 @@ class _BusyError(Exception):
 class Client:
     """A guarded HTTP client; a context manager, for many threads. ``requests`` and ``bytes`` count what it did.
 
-    ``patience`` is how many seconds a request waits, all in all, where a host asks for pauses; ``parks`` leaves hosts
-    alone that fail again and again (:mod:`catalog.network.hosts`).
+    ``patience`` is how many seconds a request waits, all in all, where a host asks for pauses, and ``waiting`` is
+    called with a host and the seconds before it waits for long; ``parks`` leaves hosts alone that fail again and again
+    (:mod:`catalog.network.hosts`).
 
     Every method may raise :class:`RequestFailed` (an error answer, or none), :class:`RefusedAddress`,
     :class:`RefusedUrl` and :class:`ResponseTooLarge`.
@@ -124,12 +125,14 @@ class Client:
         clock: Callable[[], float] = time.monotonic,
         patience: float = PATIENCE,
         parks: bool = False,
+        waiting: Callable[[str, float], object] | None = None,
     ) -> None:
         self._allow_loopback = settings.allow_loopback
         self._sleep = sleep
         self._clock = clock
         self._patience = patience
         self._parks = parks
+        self._waiting = waiting
         self._lock = Lock()
         self._hosts: dict[str, Host] = {}
         self._http = httpx.Client(
@@ -154,14 +157,16 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def host(self, url: str) -> Host:
-        """What is known of the host of a URL."""
-        name = urlsplit(url).netloc.rpartition("@")[2].lower()
+    def host(self, url: str, method: str = "GET") -> Host:
+        """What is known of the host of a URL. Each method of a PDS that writes has limits of its own: a host's too."""
+        parts = urlsplit(url)
+        name = parts.netloc.rpartition("@")[2].lower()
+        key = name if method == "GET" else name + parts.path
         with self._lock:
-            found = self._hosts.get(name)
+            found = self._hosts.get(key)
             if found is None:
-                found = Host(name, sleep=self._sleep, clock=self._clock, parks=self._parks)
-                self._hosts[name] = found
+                found = Host(name, sleep=self._sleep, clock=self._clock, parks=self._parks, waiting=self._waiting)
+                self._hosts[key] = found
             return found
 
     @contextmanager
@@ -203,11 +208,17 @@ class Client:
         return _json(self.get(url, max_bytes=max_bytes, params=params, headers=asked).body, url)
 
     def post_json(
-        self, url: str, body: Json, *, headers: Mapping[str, str] | None = None, max_bytes: int = MAX_BYTES
+        self,
+        url: str,
+        body: Json,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+        patient: bool = True,
     ) -> Json:
         """The JSON that a POST answers; None when it answers nothing.
 
-        Tried again only when the server can't have acted on it: no connection, or a 429.
+        Tried again only when the server can't have acted on it: no connection, or a 429, if ``patient``.
         """
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if body is not None else b""
         kind = {"Content-Type": "application/json"} if raw else {}
@@ -217,6 +228,7 @@ class Client:
                 "POST", url, sent, raw, max_bytes=max_bytes, seconds=WHOLE_SECONDS, patience=patience
             ),
             again=False,
+            patience=self._patience if patient else 0.0,
         )
         return _json(answer.body, url) if answer.body else None
 
@@ -268,25 +280,27 @@ class Client:
         finally:
             opened.close()
 
-    def _retried(self, attempt: Callable[[float], T], *, again: bool) -> T:
+    def _retried(self, attempt: Callable[[float], T], *, again: bool, patience: float | None = None) -> T:
         """Try a few times, with full jitter; ``again`` allows it also when the server may have acted on a try.
 
         A 429 is no try: the host says when to come back, and patience is what ends.
         """
-        patience = self._clock() + self._patience
+        due = self._clock() + (self._patience if patience is None else patience)
         number = 0
         while True:
             try:
-                return attempt(patience)
+                return attempt(due)
             except _BusyError as busy:
-                if self._clock() >= patience:
-                    raise busy.error from None
+                error, final, pause = busy.error, self._clock() >= due, 0.0
             except _TryError as failed:
                 number += 1
-                if number == TRIES or (failed.sent and not again):
-                    raise failed.error from None
+                error, final = failed.error, number == TRIES or (failed.sent and not again)
                 jitter = random.uniform(0, min(MAX_WAIT, 0.25 * 2**number))  # noqa: S311 — spreads load, hides nothing
-                self._sleep(jitter if failed.wait is None else min(MAX_WAIT, failed.wait + jitter))
+                pause = jitter if failed.wait is None else min(MAX_WAIT, failed.wait + jitter)
+            if final:  # raised here, it has no context: httpx's errors hold the request, and that holds secrets
+                raise error
+            if pause > 0:
+                self._sleep(pause)
 
     def _whole(
         self,
@@ -369,7 +383,7 @@ class Client:
     ) -> tuple[httpx.Response, float]:
         content = body() if callable(body) else body
         request = self._http.build_request(method, url, headers=dict(headers), content=content)
-        host = self.host(url)
+        host = self.host(url, method)
         with host.turn(patience):
             begun = time.monotonic()
             deadline = begun + seconds
@@ -404,7 +418,7 @@ class Client:
 
     def _chunks(self, opened: httpx.Response, max_bytes: int | None, deadline: float) -> Iterator[bytes]:
         url = str(opened.url)
-        host = self.host(url)
+        host = self.host(url, opened.request.method)
         judged = opened.status_code in _RETRIED  # by its headers: such a body neither clears a host nor adds to it
         taken, begun, whole = 0, time.monotonic(), True
         stated = opened.headers.get("content-length", "")
@@ -438,7 +452,8 @@ class Client:
         finally:
             opened.close()
         if isinstance(found, dict):
-            name, message = _line(found.get("error")), _line(found.get("message"))
+            token = opened.request.headers.get("authorization", "").rpartition(" ")[2]
+            name, message = (_line(_without(found.get(key), token)) for key in ("error", "message"))
         status = opened.status_code
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
         error = RequestFailed(what, status=status, name=name, where=_place(url))
@@ -519,6 +534,11 @@ def _place(url: str) -> str:
     except ValueError:
         return "a URL"
     return _line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+
+def _without(value: object, secret: str) -> object:
+    """Somebody else's text without what we told them, should they repeat it."""
+    return value.replace(secret, "…") if secret and isinstance(value, str) else value
 
 
 def _line(value: object) -> str:

@@ -11,7 +11,10 @@ The password is sent once and not kept. Tokens live in this object only, and whe
 
 from __future__ import annotations
 
+import base64
 import json
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
@@ -60,13 +63,18 @@ class Write:
 
 _JOINT: Final = ":::"
 _REFUSED: Final = (400, 401, 403)
+_BUSY: Final = 429
+_LONGEST_NAME: Final = 50
+_MARGIN: Final = 60.0
+"""Seconds before its end that an access token is renewed: a file would be on its way for nothing."""
 _WHY: Final = {
     "AuthFactorTokenRequired": "the account wants a second factor; an app password needs none",
     "AccountTakedown": "the account was taken down by its server",
     "AccountDeactivated": "the account is deactivated; its owner can take it up again",
-    "RateLimitExceeded": "too many logins in a short time; wait a few minutes",
 }
 """XRPC error of a login → what to do."""
+_STATUSES: Final = ("takendown", "suspended", "deactivated", "deleted", "desynchronized", "throttled")
+"""What accounts are that aren't active (com.atproto.server.createSession)."""
 
 
 class Session:
@@ -83,6 +91,7 @@ class Session:
         self._client = client
         self._access = access
         self._refresh = refresh
+        self._due = time.monotonic() + _lasts(access, time.time())
 
     def __repr__(self) -> str:
         """Without the tokens."""
@@ -100,14 +109,13 @@ class Session:
         # The reference PDS looks names up in lower case: a did:web with a port (%3A) isn't found by its DID.
         name = identity.did if identity.did.lower() == identity.did or identity.handle is None else identity.handle
         try:
-            answer = client.post_json(url, {"identifier": str(name), "password": password})
+            answer = client.post_json(url, {"identifier": str(name), "password": password}, patient=False)
         except RequestFailed as error:
-            if error.status in _REFUSED or error.name in _WHY:
-                hint = _WHY.get(error.name, "is it an app password of this account?")
-                reason = error.name or error.status
-                raise SessionError(f"the login was refused ({reason})", where=account, hint=hint) from None
-            raise
-        return cls._of(client, identity, *_tokens(answer, identity.did, identity.pds))
+            failed = error
+        else:
+            return cls._of(client, identity, *_tokens(answer, identity.did, identity.pds))
+        # Here, as no error may have another for a context that repeats what the server was told.
+        raise _no_login(failed, account, password, pause=client.host(url, "POST").pause)
 
     @classmethod
     def resume(cls, client: Client, resolver: Resolver, account: str, refresh: str) -> Session:
@@ -205,14 +213,24 @@ class Session:
         return self._renewing(lambda bearer: self._client.post_json(url, body, headers=bearer))
 
     def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
-        """What a request answers that has the access token; an expired one is renewed once."""
+        """What a request answers that has the access token; one that ends soon, or has ended, is renewed once."""
+        soon = time.monotonic() >= self._due - _MARGIN
+        if soon:
+            self.renew()
         try:
             return ask({"Authorization": f"Bearer {self._access}"})
         except RequestFailed as error:
             if error.name != "ExpiredToken":
                 raise
-        self.renew()
-        return ask({"Authorization": f"Bearer {self._access}"})
+        if not soon:
+            self.renew()
+            try:
+                return ask({"Authorization": f"Bearer {self._access}"})
+            except RequestFailed as error:
+                if error.name != "ExpiredToken":
+                    raise
+        message = "the server finds a token expired that it has just given"
+        raise SessionError(message, where=self.pds, hint="is its clock right? log in again")
 
     def renew(self) -> None:
         """New tokens for the old ones. Raises :class:`SessionError` when the session has ended."""
@@ -225,6 +243,7 @@ class Session:
                 raise SessionError("the session has ended", where=str(self.did), hint=hint) from None
             raise
         self._access, self._refresh = _tokens(answer, self.did, self.pds)
+        self._due = time.monotonic() + _lasts(self._access)
         if self.renewed is not None:
             self.renewed(self._refresh)
 
@@ -252,6 +271,22 @@ def batches(writes: Sequence[Write]) -> Iterator[tuple[Write, ...]]:
         yield tuple(batch)
 
 
+def _no_login(failed: RequestFailed, account: str, password: str, *, pause: float) -> NetworkError:
+    """Why there is no session, without a word of the server's but the name of its error."""
+    if not failed.status:  # nothing was answered: these are our own words
+        return failed
+    named = failed.name.isalnum() and len(failed.name) <= _LONGEST_NAME and password not in failed.name
+    reason = failed.name if named else str(failed.status)
+    if failed.status == _BUSY:
+        hint = f"wait {math.ceil(pause / 60)} min; `catalog login` keeps a session, so that runs don't log in anew"
+        return SessionError("too many logins in a short time", where=account, hint=hint)
+    if failed.status in _REFUSED or failed.name in _WHY:
+        hint = _WHY.get(failed.name, "is it an app password of this account?")
+        return SessionError(f"the login was refused ({reason})", where=account, hint=hint)
+    message = f"the login failed (HTTP {failed.status})"
+    return RequestFailed(message, status=failed.status, name=reason if named else "", where=failed.where)
+
+
 def _tokens(answer: Json, did: Did, pds: str) -> tuple[str, str]:
     found = answer if isinstance(answer, dict) else {}
     access, refresh = found.get("accessJwt"), found.get("refreshJwt")
@@ -259,7 +294,26 @@ def _tokens(answer: Json, did: Did, pds: str) -> tuple[str, str]:
         raise SessionError("the PDS answered a login without tokens", where=pds)
     if found.get("did") != str(did):
         raise SessionError("the PDS logged somebody else in", where=pds)
+    if found.get("active") is False:  # the reference PDS lets deactivated accounts log in, and write nothing
+        status = found.get("status")
+        hint = _WHY["AccountDeactivated"] if status == "deactivated" else "its server tells why"
+        told = status if status in _STATUSES else "not active"
+        raise SessionError(f"the account is {told}", where=str(did), hint=hint)
     return access, refresh
+
+
+def _lasts(access: str, now: float | None = None) -> float:
+    """Seconds an access token is good for: since it was made, or since ``now`` (s since 1970) by our own clock.
+
+    It is read and not believed: infinite when it doesn't say, as then the server does in time.
+    """
+    part = access.split(".")[1] if access.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        left = float(claims["exp"]) - (float(claims["iat"]) if now is None else now)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return math.inf
+    return math.inf if math.isnan(left) else max(0.0, left)
 
 
 def _sendable(text: str) -> bool:
