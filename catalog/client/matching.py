@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.site import textindex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["MOST_WORDS", "PREFIX", "WEIGHTS", "Texts", "Word", "distance", "match", "question", "slips_allowed"]
 
@@ -89,32 +89,29 @@ def match(asked: Sequence[Word], texts: Sequence[Texts]) -> tuple[list[int], tup
 
 def _of_word(word: Word, texts: Sequence[Texts]) -> tuple[dict[int, float], bool]:
     """How much it counts for those that have it, and whether any has it as it stands."""
-    exact: dict[int, float] = {}
-    begun: dict[int, float] = {}
-    for row, each in enumerate(texts):
-        if word.text not in each.whole:
-            continue
-        level = _level(each, word.text)
-        if level is not None:
-            exact[row] = WEIGHTS[level]
-        level = next((level for level, words in enumerate(each.levels) if _begins(word.text, words)), None)
-        if level is not None:
-            begun[row] = WEIGHTS[level] * PREFIX
+    near = [(row, each) for row, each in enumerate(texts) if word.text in each.whole]
+    exact = _weighed(near, lambda words: word.text in words, 1)
     if exact and not word.open:
         return exact, True
-    found = {**begun, **{row: max(weight, begun.get(row, 0)) for row, weight in exact.items()}}
+    found = {**_weighed(near, lambda words: any(map(_begins(word.text), words)), PREFIX), **exact}
     if not word.open:
         for row, weight in _near(word.text, texts).items():
             found[row] = max(weight, found.get(row, 0))
     return found, bool(exact)
 
 
-def _level(texts: Texts, word: str) -> int | None:
-    return next((level for level, words in enumerate(texts.levels) if word in words), None)
+def _weighed(texts: Iterable[tuple[int, Texts]], has: Callable[[set[str]], bool], factor: float) -> dict[int, float]:
+    """What it counts for those that have it, by the first level that does."""
+    found = {}
+    for row, each in texts:
+        level = next((level for level, words in enumerate(each.levels) if has(words)), None)
+        if level is not None:
+            found[row] = WEIGHTS[level] * factor
+    return found
 
 
-def _begins(word: str, words: Iterable[str]) -> bool:
-    return any(other.startswith(word) for other in words)
+def _begins(word: str) -> Callable[[str], bool]:
+    return lambda other: other.startswith(word)
 
 
 def _near(word: str, texts: Sequence[Texts]) -> dict[int, float]:

@@ -150,7 +150,7 @@ def _in_store(store: Path | Store, sought: Sought) -> Results:
         found, loose = match(asked, texts)
     elif sought.text.strip(" *"):
         found = ()
-    fits = [nodes[row] for row in found if _fits(nodes[row], sought, facets.words_of(nodes[row], names)["dtype"])]
+    fits = [nodes[row] for row in found if _fits(nodes[row], sought, names)]
     place = "the store" if isinstance(store, Store) else str(store)
     findings = tuple(
         Finding(uri=node.uri, cid=Cid(node.cid), publisher=node.publisher, record=node.record)
@@ -159,13 +159,21 @@ def _in_store(store: Path | Store, sought: Sought) -> Results:
     return Results(findings=findings, total=len(fits), place=place, notes=_loosely(loose))
 
 
-def _fits(node: Node, sought: Sought, dtypes: tuple[str, ...]) -> bool:
-    account = None if sought.publisher is None else sought.publisher.removeprefix("@")
-    if account is not None and account.lower() not in (node.publisher.handle, node.publisher.did.lower()):
+def _fits(node: Node, sought: Sought, names: dict[int, str]) -> bool:
+    """Whether a node is one, asking the cheap things first: a dataset's record is read anew each time."""
+    from catalog.site import facets
+    from catalog.site.nodes import kind_of
+
+    if kind_of(node) not in sought.shown_kinds:
         return False
-    if sought.dtype is not None and sought.dtype not in dtypes:
+    account = None if sought.publisher is None else sought.publisher.removeprefix("@").lower()
+    if account not in (None, node.publisher.handle, node.publisher.did.lower()):
         return False
-    return _is(node.record, sought) and (sought.schema is None or _of_schema(node, sought.schema))
+    if sought.dtype is not None and sought.dtype not in facets.words_of(node, names)["dtype"]:
+        return False
+    if (sought.tags or sought.license is not None) and not _is(node.record, sought):
+        return False
+    return sought.schema is None or _of_schema(node, sought.schema)
 
 
 def _of_schema(node: Node, name: SchemaName) -> bool:
