@@ -156,6 +156,7 @@ def no_secrets_left(
     monkeypatch.setenv("HOME", str(home))
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(home / name))
+    monkeypatch.setenv("CATALOG_CACHE", str(home / "catalog"))
     monkeypatch.setattr(subprocess, "run", watched_run(subprocess.run))
     yield
     left = [*found_under(tmp_path), *found_under(home)]

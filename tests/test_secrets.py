@@ -61,13 +61,18 @@ def test_home(network):
     from pathlib import Path
     Path.home().joinpath(".session").write_text(network.account().access_jwt)
 
+def test_cache(network):
+    from catalog.config import cache_folder
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    (cache_folder() / "a.txt").write_text(network.account().password)
+
 def test_quiet(network, tmp_path):
     (tmp_path / "a.txt").write_text(network.account().did)
 """
 
 
 def test_a_test_that_leaves_a_secret_behind_fails(tmp_path: Path) -> None:
-    """The control: four that do, in a log, on standard output, in a file and in the home folder; one that doesn't."""
+    """The control: five that do, in a log, in output, in a file, at home and in the cache; one that doesn't."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n", encoding="utf-8")
     (tmp_path / "test_leaks.py").write_text(LEAKS, encoding="utf-8")
     ran = subprocess.run(
@@ -76,6 +81,7 @@ def test_a_test_that_leaves_a_secret_behind_fails(tmp_path: Path) -> None:
             "-m",
             "pytest",
             "-q",
+            "-rfE",  # whatever the project's own options say
             "-p",
             "no:cacheprovider",
             "--rootdir",
@@ -92,5 +98,5 @@ def test_a_test_that_leaves_a_secret_behind_fails(tmp_path: Path) -> None:
     failed = sorted(
         line.partition("::")[2].split()[0] for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
     )
-    assert failed == ["test_file", "test_home", "test_log", "test_output"], ran.stdout
-    assert "2 failed, 3 passed, 2 errors" in ran.stdout  # a file is looked at when the test is over
+    assert failed == ["test_cache", "test_file", "test_home", "test_log", "test_output"], ran.stdout
+    assert "2 failed, 4 passed, 3 errors" in ran.stdout  # a file is looked at when the test is over
