@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from catalog.appview.index import Index, directory
 from catalog.appview.indexer import Indexer
-from catalog.client import Client, Finding, searching
+from catalog.client import Client, Finding
+from catalog.client import appview as appview_search
 from catalog.client.columns import Column, short
 from catalog.client.hosted import HostedSite, _unpacked
 from catalog.client.matching import Texts, distance, match, question
@@ -175,7 +176,7 @@ def test_an_appview_s_pages_are_followed(
     client: Client, places: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the end, or to the limit; each record once."""
-    monkeypatch.setattr(searching, "_PAGE", 7)
+    monkeypatch.setattr(appview_search, "_PAGE", 7)
     found = list(client.search("", limit=150, **places["appview"]))
     assert len(found) == len({one.uri for one in found}) == len(client.search("", limit=500, **places["store"])) > 7
     assert len(client.search("", limit=9, **places["appview"])) == 9

@@ -10,7 +10,8 @@
 Publishing goes the manifests' way: what is called makes drafts (``drafting``), and :mod:`catalog.publish` does the
 rest, so that the same dataset said in YAML and in code is the same record. Finding is in ``discovery`` (where to look)
 and ``wanted`` (what is looked for), searching by words in ``searching`` (``matching``: words without an index;
-``hosted`` and ``columns``: a site's published files); ``lookup`` finds the schemas that a user names on a command line.
+``hosted`` and ``columns``: a site's published files; ``appview``); ``lookup`` finds the schemas that a user names on a
+command line.
 """
 
 from __future__ import annotations
@@ -18,6 +19,6 @@ from __future__ import annotations
 from catalog.client.connection import Client
 from catalog.client.lookup import FoundSchema, find_schemas
 from catalog.client.reading import Finding
-from catalog.client.searching import Results
+from catalog.client.results import Results
 
 __all__ = ["Client", "Finding", "FoundSchema", "Results", "find_schemas"]

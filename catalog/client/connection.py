@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from catalog.client.searching import Results
+    from catalog.client.results import Results
     from catalog.datamodel import Json
     from catalog.errors import Fault
     from catalog.manifest import DraftKey
@@ -282,7 +282,8 @@ class Client:
         so, :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`, and
         :class:`~catalog.errors.StoreError`.
         """
-        from catalog.client.searching import Sought, find
+        from catalog.client.results import Sought
+        from catalog.client.searching import find
 
         sought = Sought(
             text=text,
