@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from catalog.config import AppViewSettings, CatalogSettings
 from catalog.lexicon import Lexicons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from catalog.appview.gate import Gate
@@ -30,11 +31,11 @@ START_SECONDS = 60.0
 
 
 class Asked:
-    """A service in this process."""
+    """A service in this process. ``run`` runs a coroutine where it lives."""
 
-    def __init__(self, app: Gate, runner: asyncio.Runner) -> None:
+    def __init__(self, app: Gate, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self.app = app
-        self._runner = runner
+        self.run = run
 
     def send(
         self,
@@ -51,7 +52,8 @@ class Asked:
             async with httpx.AsyncClient(transport=transport, base_url="http://appview.example") as session:
                 return await session.request(method, path, headers={"accept-encoding": "identity", **(head or {})})
 
-        return self._runner.run(ask())
+        found: httpx.Response = self.run(ask())
+        return found
 
     def query(self, name: str, /, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever httpx takes
         """A query's answer, which must be one, and as its lexicon says."""
@@ -73,11 +75,17 @@ def asking(store: Path, folder: Path, **settings: Any) -> Iterator[Asked]:  # no
     folder.mkdir(exist_ok=True)
     app = make_application(CatalogSettings(store=store, appview=AppViewSettings(**settings)), folder)
     inner: Any = app._app
-    with asyncio.Runner() as runner:
+    # A thread of its own: in this one the browser's loop may be running since some other test.
+    with ThreadPoolExecutor(1) as thread, asyncio.Runner() as runner:
+
+        def run(work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever it answers
+            return thread.submit(runner.run, work).result()
+
         life = inner.router.lifespan_context(inner)
-        runner.run(life.__aenter__())
-        yield Asked(app, runner)
-        runner.run(life.__aexit__(None, None, None))
+        run(life.__aenter__())
+        yield Asked(app, run)
+        run(life.__aexit__(None, None, None))
+        thread.submit(runner.close).result()
 
 
 class Served:

@@ -162,8 +162,14 @@ def test_two_hundred_commits_while_clients_ask(network: Network, tmp_path: Path)
         def look() -> None:
             with httpx.Client(base_url=served.url, timeout=30) as client:
                 while pending or not done.is_set():
-                    answer = client.get(f"{PREFIX}searchDatasets", params={"q": "storm", "limit": 50}).json()
-                    seen = {entry["uri"] for entry in answer["entries"]} & pending.keys()
+                    seen: set[str] = set()
+                    asked: dict[str, str | int] = {"q": "storm", "limit": 100}
+                    while True:  # all of them: on a busy machine more than a page may come between two looks
+                        answer = client.get(f"{PREFIX}searchDatasets", params=asked).json()
+                        seen |= {entry["uri"] for entry in answer["entries"]} & pending.keys()
+                        if "cursor" not in answer:
+                            break
+                        asked["cursor"] = answer["cursor"]
                     waited.extend(time.monotonic() - pending.pop(uri) for uri in seen)
                     time.sleep(0.02)
 

@@ -206,7 +206,7 @@ def test_no_bytes_in_an_address_or_a_head_break_anything(
         }  # fmt: skip
         await asked.app(scope, receive, send)
 
-    asked._runner.run(ask())
+    asked.run(ask())
     assert sent[0]["status"] in (200, 304, 400, 404, 501)
     body = b"".join(message.get("body", b"") for message in sent[1:])
     if sent[0]["status"] >= 400:
