@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from catalog.config.table import SETTINGS, SOURCES, keys_of
 from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
 
@@ -42,12 +43,18 @@ __all__ = [
     "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
 ]  # fmt: skip
 
-SOURCE_KINDS: Final = ("manifests", "car", "repo", "pds", "relay", "firehose", "jetstream")
+SOURCE_KINDS: Final = tuple(source.name for source in SOURCES)
 """The kinds of source."""
 
-_KEYS: Final = ("store", "sources", "deny", "contact", "previews", "appview", "crawl", "search")
-"""Those of the block; the last two are the plugin's own and read there."""
+_KEYS: Final = keys_of()
+"""Those of the block; ``crawl`` and ``search`` are the plugin's own and read there."""
 _DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
+_RANGES: Final = {
+    setting.name: (setting.least, setting.most)
+    for setting in SETTINGS
+    if setting.least is not None and setting.most is not None
+}
+"""Setting → the least and the most it may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,17 +124,6 @@ class PreviewSettings:
     cache_bytes: int = 500_000_000
 
 
-_PREVIEW_LIMITS: Final = {
-    "samples": (1, 50),
-    "shard_bytes": (10_000, 100_000_000),
-    "total_bytes": (0, 10**12),
-    "seconds": (0, 86_400),
-    "datasets": (0, 1_000_000),
-    "cache_bytes": (0, 10**12),
-}
-"""Setting → the least and the most it may be."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppViewSettings:
     """How the AppView serves.
@@ -144,9 +140,6 @@ class AppViewSettings:
     requests: int = 3000
     seconds: int = 300
     origins: tuple[str, ...] = ("*",)
-
-
-_APPVIEW_KEYS: Final = ("url", "index", "trusted_proxies", "rate_limit", "origins")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,26 +250,27 @@ def _previews(value: object) -> PreviewSettings | None:
     caps = {} if value is True else value
     if not isinstance(caps, Mapping):
         raise InvalidConfig("must be true, false, or a map of caps", where="previews", hint="for example {samples: 8}")
+    known = keys_of("previews")
     for name, number in caps.items():
         where = f"previews.{name}"
-        if name not in _PREVIEW_LIMITS:
-            near = get_close_matches(str(name), _PREVIEW_LIMITS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_PREVIEW_LIMITS)}"
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise InvalidConfig("unknown setting", where=where[:100], hint=hint)
-        least, most = _PREVIEW_LIMITS[name]
+        least, most = _RANGES[where]
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
             raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
     return PreviewSettings(**{str(name): number for name, number in caps.items()})
 
 
 def _appview(value: object, base: Path) -> AppViewSettings:
-    block = {} if value is None else value
+    block, known = {} if value is None else value, keys_of("appview")
     if not isinstance(block, Mapping):
-        raise InvalidConfig("must be a map of settings", where="appview", hint=f"known: {', '.join(_APPVIEW_KEYS)}")
+        raise InvalidConfig("must be a map of settings", where="appview", hint=f"known: {', '.join(known)}")
     for name in block:
-        if name not in _APPVIEW_KEYS:
-            near = get_close_matches(str(name), _APPVIEW_KEYS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_APPVIEW_KEYS)}"
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise InvalidConfig("unknown setting", where=f"appview.{name}"[:100], hint=hint)
     url, index = block.get("url"), block.get("index")
     requests, seconds = _rate(block.get("rate_limit"))
@@ -300,10 +294,10 @@ def _rate(value: object) -> tuple[int, int]:
     where, hint = "appview.rate_limit", "for example {requests: 3000, seconds: 300}, or false"
     if not isinstance(value, Mapping) or set(value) != {"requests", "seconds"}:
         raise InvalidConfig("must have requests and seconds", where=where, hint=hint)
-    for name, most in (("requests", 1_000_000), ("seconds", 86_400)):
-        number = value[name]
-        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
-            raise InvalidConfig(f"must be a whole number from 1 to {most:,}", where=f"{where}.{name}")
+    for name in ("requests", "seconds"):
+        number, (least, most) = value[name], _RANGES[f"{where}.{name}"]
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=f"{where}.{name}")
     return value["requests"], value["seconds"]
 
 
