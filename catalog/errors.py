@@ -363,8 +363,8 @@ class PublishError(CatalogError):
 class BuildError(CatalogError):
     """A site that couldn't be built.
 
-    Cause: a source that can't be read in a strict build, a theme without the places our pages need, or an invalid
-    template.
+    Cause: a source that can't be read in a strict build, a theme without the places our pages need, or a renderer
+    that failed.
 
     Cure: read the line above it; without ``--strict`` sources that fail are warnings.
     """

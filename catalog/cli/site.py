@@ -49,6 +49,8 @@ CONFIG = click.option(
 def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> None:
     """Bring the store up to date with the sources.
 
+    The exit code is 1 when a source couldn't be read; what the others had is in the store.
+
     Example: catalog crawl --follow --every 30
     """
     from catalog.cli.progress import Progress
