@@ -88,7 +88,7 @@ def test_what_is_committed_is_found_and_what_is_deleted_is_gone(network: Network
         assert _until(lambda: not found("moonset"), "gone") < WANTED_SECONDS
         assert served.client.get(f"{PREFIX}getEntry", params={"uri": made["uri"]}).status_code == 404
         assert served.client.get(f"{PREFIX}resolveLabel?handle={account.did}&name=moon").status_code == 404
-        assert "catalog_following_age_seconds" in served.client.get("/metrics").text
+        _until(lambda: "catalog_following_age_seconds" in served.client.get("/metrics").text, "a heartbeat")
         assert served.end() == 0
 
 
