@@ -38,3 +38,9 @@ def test_a_fault_is_mended_once(wrong: str, right: str) -> None:
 )
 def test_what_is_right_stays(fine: str) -> None:
     assert mended(fine) == fine
+
+
+def test_an_empty_tabindex_is_none() -> None:
+    """A section of the navigation that is no page; one that is a number stays."""
+    html = '<label class="md-nav__link" for="__nav_7" tabindex=""> <label tabindex="0"> <p>tabindex=""</p>'
+    assert mended(html) == '<label class="md-nav__link" for="__nav_7"> <label tabindex="0"> <p>tabindex=""</p>'

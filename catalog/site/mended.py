@@ -2,7 +2,7 @@
 
 Material for MkDocs 9.8: ``autocomplete`` on checkboxes, which HTML doesn't allow; a search dialogue without a name; a
 button of the drawer that has no name either, and that no keyboard reaches (its script takes Enter on a label); the
-boxes of task lists, nameless too.
+boxes of task lists, nameless too; sections of the navigation with an empty ``tabindex``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ _NAMELESS: Final = re.compile(r"""<(?![^>]*\saria-label)([a-z]+)(?=\s[^>]*\brole
 _DRAWER: Final = re.compile(
     r"""<label(?![^>]*\stabindex)(?=[^>]*\bmd-header__button\b)([^>]*\bfor=["']?__drawer\b[^>]*>)"""
 )
+_NO_TABINDEX: Final = re.compile(r"""(<label\b[^>]*?)\stabindex=(?:""|'')""", re.IGNORECASE)
 
 
 def mended(html: str) -> str:
     """A page as the theme should have rendered it. Mending again changes nothing."""
+    html = _NO_TABINDEX.sub(r"\1", html)
     html = _NAMELESS.sub(r'<\1 aria-label="Search"', html)
     html = _DRAWER.sub(r'<label tabindex="0"\1<span class="cat-hidden">Menu</span>', html)
     return _INPUT.sub(_input, html)
