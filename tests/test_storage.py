@@ -306,6 +306,24 @@ def test_threads_that_want_one_shard_have_it_or_an_error_each(cache: Path, *, go
     assert [path.suffix for path in cache.iterdir()] == ([".tar"] if good else [])
 
 
+def test_who_comes_between_look_and_lock_finds_what_was_fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw nothing, and before it could ask for the lock somebody else was done."""
+    raw = tar_of(("a.msgpack", b"\x80" * 50_000))
+    with fake_server({"/a.tar": lambda handler, _: answer(handler, raw)}) as fake:
+        shard = Shard(url=f"{fake.url}/a.tar", checksum=f"sha256:{hashlib.sha256(raw).hexdigest()}")
+        fetch = storage._fetch
+
+        def overtaken(wanted: Shard, settings: NetworkSettings | None, path: Path) -> None:
+            monkeypatch.setattr(storage, "_fetch", fetch)
+            read(wanted)
+            fetch(wanted, settings, path)
+
+        monkeypatch.setattr(storage, "_fetch", overtaken)
+        assert len(read(shard)) == 1
+        assert len(fake.asked) == 1
+    assert [path.suffix for path in cache.iterdir()] == [".tar"]
+
+
 def test_a_shard_checked_once_is_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dataset of many epochs is hashed once a process."""
     (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar")

@@ -78,6 +78,7 @@ def _cut(connection: ServerConnection) -> None:
     raw = connection.socket
     raw.sendall(b"\x82\x64" + b"x" * 50)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raw.shutdown(socket.SHUT_RDWR)
     raw.close()
 
 

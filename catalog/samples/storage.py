@@ -265,6 +265,9 @@ def _fetch(shard: Shard, settings: NetworkSettings | None, path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_at(file, part):  # whoever had the lock gave the file its name, or removed it
                 return
+            if path.exists():  # whoever had the lock was done before we opened ours
+                part.unlink()
+                return
         try:
             _fill(file, shard, settings, path)
         except BaseException:
