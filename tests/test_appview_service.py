@@ -6,11 +6,15 @@ import json
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,7 +25,9 @@ from catalog.appview.gate import LONGEST_ADDRESS
 from catalog.appview.limits import Buckets, client_of
 from catalog.appview.logs import _Json, _Lines
 from catalog.appview.metrics import Metrics
+from catalog.appview.serving import listen
 from catalog.appview.xrpc import METHODS
+from catalog.errors import InvalidConfig
 from catalog.lexicon import Lexicons
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from tests import sitecatalog
@@ -30,7 +36,6 @@ from tests.appviewstores import ALICE, BOB, World, at, dataset, put, uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Page
 
@@ -525,6 +530,39 @@ def test_several_processes_answer_from_one_index_and_notice_what_is_new(world: W
         assert 'method="listEntries",status="200"} 21' in served.client.get("/metrics").text, "whoever is asked"
         assert served.end() == 0
     assert served.lines[-1]["event"] == "ended"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they share a socket")
+def test_connections_are_dealt_out_to_all_processes(world: World) -> None:
+    """Also those that come all at once; and nobody else gets the port."""
+    with serving(_config(world), "--no-follow", "--workers", "2") as served, ExitStack() as stack:
+        served.until_ready()
+        host, port = urlsplit(served.url).hostname, urlsplit(served.url).port
+        workers = [child for child in _children(served.process.pid) if _sockets_of(child)]
+        before = {worker: len(_sockets_of(worker)) for worker in workers}
+        for _ in range(64):
+            stack.enter_context(socket.create_connection((host, port)))
+        deadline = time.monotonic() + 10
+        while sum(len(_sockets_of(worker)) - before[worker] for worker in workers) < 64:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        more = [len(_sockets_of(worker)) - before[worker] for worker in workers]
+        assert sum(number >= 10 for number in more) == 2, more
+        with pytest.raises(InvalidConfig, match="can't listen there"):
+            listen(f"{host}:{port}")
+
+
+def _children(pid: int) -> list[int]:
+    lists = [file.read_text(encoding="ascii") for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for text in lists for child in text.split()]
+
+
+def _sockets_of(pid: int) -> list[str]:
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(link.readlink()))
+    return [name for name in found if name.startswith("socket:")]
 
 
 def test_a_worker_doesnt_outlive_a_service_that_was_killed(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from catalog.appview.documents import KINDS
-from catalog.syntax import Datetime
+from catalog.appview.jsontext import loaded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 
 def item_of(shown: Shown) -> Answer:
     """A record as an item."""
-    value = shown.value
+    value = loaded(shown.text)
     record = {key: part for key, part in value.items() if key != "$type"} if isinstance(value, dict) else {}
     for key in ("handle", "draft"):
         record.pop(key, None)  # they are said below, or not at all
@@ -30,7 +30,7 @@ def item_of(shown: Shown) -> Answer:
 
 def hit_of(shown: Shown) -> Answer:
     """A record as a hit."""
-    return {"kind": KINDS[shown.collection], **_about(shown), "record": shown.value}
+    return {"kind": KINDS[shown.collection], **_about(shown), "record": loaded(shown.text)}
 
 
 def _about(shown: Shown) -> Answer:
@@ -62,11 +62,11 @@ def step_of(edge: Edge, *, vouched: bool) -> Answer:
 
 def field_of(shown: Shown, name: str) -> str | None:
     """A text of the record's outermost level."""
-    value = shown.value
+    value = loaded(shown.text)
     found = value.get(name) if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
 
 
 def moment_text(moment: datetime) -> str:
-    """A moment as records write it."""
-    return str(Datetime.of(moment))
+    """A moment in UTC, as records write it."""
+    return f"{moment.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

@@ -41,6 +41,7 @@ from urllib.parse import urlsplit
 from catalog.appview.following import heartbeat_age
 from catalog.appview.gate import Gate
 from catalog.appview.index import FORMAT, Index, directory
+from catalog.appview.jsontext import dumped
 from catalog.appview.logs import note, set_up_logs
 from catalog.appview.metrics import Metrics
 from catalog.appview.openapi import openapi
@@ -216,7 +217,7 @@ class _Service:
             found = ask_queries(self._queries, nsid, text, **instead)
             if isinstance(found, Problem):
                 return found
-            body = _json(found)
+            body = dumped(found)
             records = next((len(part) for name, part in found.items() if isinstance(part, list) and part), 0)
             if len(body) <= MOST_BYTES or "cursor" not in _parameters(nsid) or records < 2:
                 return body
@@ -235,11 +236,11 @@ class _Service:
 
     async def version(self, _: Request) -> Response:
         """``/xrpc/_health``."""
-        return _response(_packed(_json({"version": self._version}), packs=False, head={"cache-control": "no-store"}))
+        return _response(_packed(dumped({"version": self._version}), packs=False, head={"cache-control": "no-store"}))
 
     async def alive(self, _: Request) -> Response:
         """``/healthz``: this process answers."""
-        return _response(_packed(_json({"alive": True}), packs=False, head={"cache-control": "no-store"}))
+        return _response(_packed(dumped({"alive": True}), packs=False, head={"cache-control": "no-store"}))
 
     async def ready(self, _: Request) -> Response:
         """``/readyz``: the index is built, and can be read."""
@@ -251,7 +252,7 @@ class _Service:
         if behind is None:
             return _response(_told(_NOT_READY))
         return _response(
-            _packed(_json({"ready": True, "behind": behind}), packs=False, head={"cache-control": "no-store"})
+            _packed(dumped({"ready": True, "behind": behind}), packs=False, head={"cache-control": "no-store"})
         )
 
     def _behind(self) -> int | None:
@@ -299,7 +300,7 @@ class _Service:
             "id": f"did:web:{urlsplit(url).netloc.replace(':', '%3A')}",
             "service": [{"id": "#dataset_appview", "type": "DatasetAppView", "serviceEndpoint": url}],
         }
-        return _response(_packed(_json(document), packs=False, head={"cache-control": "public, max-age=3600"}))
+        return _response(_packed(dumped(document), packs=False, head={"cache-control": "public, max-age=3600"}))
 
     async def page(self, _: Request) -> Response:
         """``/``: a page for people."""
@@ -334,16 +335,11 @@ async def _failed(_: Request, __: Exception) -> Response:
     return _response(_told(Problem(status=500, name="InternalServerError", message="something went wrong here")))
 
 
-def _json(answer: object) -> bytes:
-    # A record may have half a character in it.
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
 def _told(problem: Problem) -> _Reply:
     head = {"content-type": "application/json", "cache-control": "no-store"}
     if problem.status == 503:
         head["retry-after"] = str(_RETRY_SECONDS)
-    return _Reply(status=problem.status, body=_json(problem.body()), head=head)
+    return _Reply(status=problem.status, body=dumped(problem.body()), head=head)
 
 
 def _unchanged(tag: str) -> _Reply:

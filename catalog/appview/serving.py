@@ -17,9 +17,10 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from multiprocessing import reduction
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.index import Index
 from catalog.appview.logs import note, set_up_logs
@@ -34,10 +35,13 @@ except ImportError:
     raise MissingExtra("the AppView needs a web server", where="uvicorn", hint=hint) from None
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import TypeVar
 
     from catalog.config import CatalogSettings
+
+    _Socket = TypeVar("_Socket", bound=socket.socket)
 
 __all__ = ["listen", "serve"]
 
@@ -51,20 +55,54 @@ _MOST_AGAIN_SECONDS: Final = 30.0
 _FOLLOWER: Final = "catalog.appview.following"
 
 
+class _Place(socket.socket):
+    """An address that is taken, and where each process that gets it listens on its own, where the system can do that.
+
+    Of several processes that listen on one socket whoever wakes first takes what connections there are, and has them
+    for as long as they stay open: of 32 one process had all, and the other had nothing to do. Linux deals them out
+    among sockets of one address (SO_REUSEPORT since 3.9, socket(7)).
+    """
+
+    def divide(self) -> None:
+        """Let others listen here. Only now: before, a second service would not have been told that we have the port."""
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def _passed(place: _Place) -> tuple[Callable[..., socket.socket], tuple[object, ...]]:
+    return _listening, (place.family, place.getsockname())
+
+
+def _listening(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - of IPv4 or of IPv6
+    sock = _socket(socket.socket, family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(address)
+    sock.listen(_BACKLOG)
+    return sock
+
+
+def _socket(kind: type[_Socket], family: int) -> _Socket:
+    sock = kind(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections inherit it. asyncio sets it only where it sees that a socket is of TCP, and without it small answers,
+    # whose head and body are two packets, wait 40 ms for the other side's delayed acknowledgement.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+_DIVIDES: Final = sys.platform == "linux"
+if _DIVIDES:
+    reduction.register(_Place, _passed)
+
+
 def listen(address: str) -> socket.socket:
     """A socket on ``host:port``, port 0 for any that is free. Raises :class:`InvalidConfig`."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise InvalidConfig(f"{address[:100]!r} is no address", where="--address", hint="for example 127.0.0.1:8080")
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock = _socket(_Place if _DIVIDES else socket.socket, socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it. asyncio sets it only where it sees that a socket is of TCP, and without it small
-        # answers, whose head and body are two packets, wait 40 ms for the other side's delayed acknowledgement.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((host, int(port)))
-        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         raise InvalidConfig(f"can't listen there: {error.strerror or error}", where=address) from None
@@ -92,15 +130,33 @@ def serve(
         config = uvicorn.Config(
             "catalog.appview.service:application", factory=True, workers=workers, log_config=None, access_log=False,
             proxy_headers=False, server_header=False, lifespan="on", timeout_keep_alive=_IDLE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=_MOST_CONNECTIONS, ws="none",
+            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=_MOST_CONNECTIONS, ws="none", backlog=_BACKLOG,
+            http="h11",  # httptools takes heads of any length
         )  # fmt: skip
-        note("listening", {"url": url, "pid": os.getpid(), "workers": workers, "follows": follows})
+        told = {"url": url, "pid": os.getpid(), "workers": workers, "follows": follows}
+        if workers > 1 and isinstance(sock, _Place):
+            sock.divide()
+            Thread(target=_tell_once_open, args=(sock.getsockname()[:2], told), daemon=True).start()
+        else:
+            sock.listen(_BACKLOG)
+            note("listening", told)
         with _politely():
             if workers > 1:
                 Multiprocess(config, sockets=[sock]).run()
             else:
                 uvicorn.Server(config).run(sockets=[sock])
     note("ended")
+
+
+def _tell_once_open(address: tuple[str, int], told: dict[str, object]) -> None:
+    """The first process that is up is enough."""
+    while True:
+        try:
+            socket.create_connection(address).close()
+        except OSError:
+            time.sleep(_AGAIN_SECONDS / 20)
+        else:
+            return note("listening", told)
 
 
 @contextmanager
