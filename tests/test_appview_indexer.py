@@ -280,7 +280,7 @@ def test_a_new_handle_is_found(world: World, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_dataset_is_found_by_its_schema_whenever_that_comes(world: World) -> None:
-    """Name and dtypes of the schema count for its datasets and lenses, also when it comes later, changes, or goes."""
+    """Its name counts for datasets and lenses, fields and dtypes for datasets; when it comes, changes, or goes."""
     lens = next(value for collection, _, value in sitecatalog.records(0) if collection == LENS)
     reference = str(uri(f"{SCHEMA}/Wave:1.1.0"))
     lens |= {"sourceSchema": reference, "name": "a lens"}
@@ -291,6 +291,7 @@ def test_a_dataset_is_found_by_its_schema_whenever_that_comes(world: World) -> N
     world.catch_up()
     assert sorted(world.names("wave")) == ["Wave", "a lens", "recording"]
     assert world.names("", filters=Filters(kinds=("dataset",), dtype="float32")) == ["recording"]
+    assert sorted(world.names("heard")) == ["Wave", "recording"]
     world.take([f"{SCHEMA}/Wave:1.1.0"])
     world.catch_up()
     assert world.names("wave") == []

@@ -46,6 +46,7 @@ class SchemaFacts:
 
     name: str
     version: str
+    fields: tuple[str, ...]
     dtypes: tuple[str, ...]
 
 
@@ -63,7 +64,8 @@ def facts_of(shown: Shown | None) -> SchemaFacts | None:
 def _facts(schema: Schema) -> SchemaFacts:
     sample_type = schema.sample_type
     dtypes = dict.fromkeys(dtype for field in sample_type.fields for dtype in _dtypes(field.type))
-    return SchemaFacts(name=sample_type.name, version=sample_type.version, dtypes=tuple(sorted(dtypes)))
+    fields = tuple(field.name for field in sample_type.fields[:_MOST_FIELDS])
+    return SchemaFacts(name=sample_type.name, version=sample_type.version, fields=fields, dtypes=tuple(sorted(dtypes)))
 
 
 def _dtypes(type_: FieldType) -> Iterable[str]:
@@ -122,7 +124,9 @@ def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[
 
 
 def _dataset(record: Dataset, schema: SchemaFacts | None, shown: Shown) -> dict[str, Any]:
-    found = _text(record.name, record.tags, record.description, shown, () if schema is None else (schema.name,))
+    found = _text(
+        record.name, record.tags, record.description, shown, () if schema is None else (schema.name, *schema.fields)
+    )
     found |= _licence(record.license)
     found["schema"] = str(record.schema_ref)
     found["dtype"] = [] if schema is None else list(schema.dtypes)
@@ -132,11 +136,10 @@ def _dataset(record: Dataset, schema: SchemaFacts | None, shown: Shown) -> dict[
 
 
 def _schema(record: Schema, shown: Shown) -> dict[str, Any]:
-    sample_type = record.sample_type
-    fields = [field.name for field in sample_type.fields[:_MOST_FIELDS]]
-    found = _text(sample_type.name, record.tags, sample_type.description, shown, fields)
+    sample_type, facts = record.sample_type, _facts(record)
+    found = _text(sample_type.name, record.tags, sample_type.description, shown, facts.fields)
     found |= _licence(record.license)
-    found["dtype"] = list(_facts(record).dtypes)
+    found["dtype"] = list(facts.dtypes)
     stem = shown.rkey.partition(":")[0]
     found["key"] = [*dict.fromkeys((shown.rkey, sample_type.name, stem))]
     return found
