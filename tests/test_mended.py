@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.site.mended import mended
+from catalog.site.mended import mended, with_ways_on
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,13 @@ def test_an_empty_tabindex_is_none() -> None:
     """A section of the navigation that is no page; one that is a number stays."""
     html = '<label class="md-nav__link" for="__nav_7" tabindex=""> <label tabindex="0"> <p>tabindex=""</p>'
     assert mended(html) == '<label class="md-nav__link" for="__nav_7"> <label tabindex="0"> <p>tabindex=""</p>'
+
+
+def test_the_page_for_what_is_not_there_leads_on() -> None:
+    """From wherever it is shown: by the way to the root that the theme gave it. Another page of this title stays."""
+    lost = with_ways_on("<main><h1>404 - Not found</h1></main>", "/base/")
+    assert 'href="/base/browse/"' in lost
+    assert 'href="/base/."' in lost
+    assert with_ways_on(lost, "/base/") == lost
+    own = "<main><h1>Lost?</h1></main>"
+    assert with_ways_on(own, "/") == own

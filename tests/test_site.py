@@ -209,3 +209,33 @@ def test_a_template_of_the_owner_takes_the_place_of_ours(tmp_path: Path) -> None
     assert "<li>OWN Tidal recordings 1</li>" in _text(tmp_path / "site", "datasets")
     assert 'class="cat-card"' not in _text(tmp_path / "site", "datasets")
     assert 'id="load"' in _text(tmp_path / "site", FIRST), "the others are ours"
+
+
+def test_words_of_the_field_lead_to_what_they_mean(site: Path) -> None:
+    known = set(re.findall(r'<dt id="([a-z-]+)">', _text(site, "words")))
+    assert {"schema", "shard", "lens", "record", "cid", "did", "handle", "lexicon"} <= known
+    met: set[str] = set()
+    for page in site.rglob("index.html"):
+        for way, word in re.findall(r'href="([./]*)words/#([^"]*)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / way / "words" / "index.html").exists(), page
+            met.add(word)
+    assert {"schema", "shard", "lens", "cid", "did", "handle", "address"} <= met <= known
+    listed = re.findall(r'<a href="([^"]*)" class="md-nav__link', _text(site, "guide"))
+    assert "../browse/" in listed
+    assert "../words/" not in listed, "they are explained aside"
+
+
+def test_the_home_page_seeks_datasets_and_shows_each_schema_once(site: Path) -> None:
+    text = _text(site, "")
+    form = re.search(r'<form class="cat-find" action="([^"]*)".*?</form>', text, re.DOTALL)
+    assert form is not None
+    assert form[1] == "browse/"
+    assert 'name="q"' in form[0]
+    assert 'type="hidden" name="kind" value="dataset"' in form[0]
+    shown = re.findall(r'cat-kind--schema">schema</span>.*?<a href="[^"]*">([^<]*)</a>', text, re.DOTALL)
+    assert shown
+    assert len(shown) == len(set(shown))
+
+
+def test_the_page_for_what_is_not_there_leads_on(site: Path) -> None:
+    assert re.search(r'href="[^"]*/browse/">Browse and search</a>', (site / "404.html").read_text(encoding="utf-8"))

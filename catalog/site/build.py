@@ -28,7 +28,7 @@ from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, newest
 from catalog.site.exports.heads import ATOM, JSON, alternate
 from catalog.site.exports.index import index_files, robots
 from catalog.site.exports.redirects import redirect_page, redirects
-from catalog.site.mended import mended
+from catalog.site.mended import mended, with_ways_on
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
 from catalog.site.pages.listings import (
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARCHETYPES",
+    "ASIDE",
     "HIDDEN_FOLDER",
     "HOME",
     "HOME_ELEMENT",
@@ -111,8 +112,11 @@ IN_PLACE: Final = {
     "tags": ("Tags", "What the records of this catalog are about."),
     "licences": ("Licences", "What may be done with the datasets of this catalog."),
     "status": ("Status", "What this catalog was built from, and what it left out."),
+    "words": ("Words", "What the words on the pages of this catalog mean."),
 }
 """Section → title and description of its page."""
+ASIDE: Final = ("status", "words")
+"""Sections that other pages lead to: a navigation that nobody wrote does without them."""
 
 
 def sources() -> Iterator[tuple[str, str, bool]]:
@@ -178,7 +182,7 @@ def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
     root = root_of(html)
     if root is None:
         return html
-    return tidy(mended(with_box(html, root) if searches else html), root, scripts)
+    return tidy(with_ways_on(mended(with_box(html, root) if searches else html), root), root, scripts)
 
 
 def _home(site_dir: Path, templates: Templates) -> None:

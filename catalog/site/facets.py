@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from catalog.graph import LensNode
 from catalog.sampletype import Array, List
 from catalog.site import addresses
 from catalog.site.groups import licence_name
@@ -253,8 +254,15 @@ def _chunk(nodes: Sequence[Node], numbers: Mapping[str, Mapping[str, int]], sche
                 for facet in ("kind", "publisher", "licence", "schema", "state")
             },
             "tag": [[numbers["tag"][word] for word in row["tag"][:TAGS]] for row in words],
+            "ends": {place: _ends(node) for place, node in enumerate(nodes) if isinstance(node, LensNode)},
         }
     )
+
+
+def _ends(lens: LensNode) -> str:
+    """What a lens leads from and to: other records say more of themselves, a lens nothing else."""
+    names = [shown(end.record.sample_type.name) if end else "elsewhere" for end in (lens.source, lens.target)]
+    return " → ".join(names)
 
 
 def _size(node: Node, what: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["mended"]
+__all__ = ["mended", "with_ways_on"]
 
 _INPUT: Final = re.compile(r"<input\b[^>]*>", re.IGNORECASE)
 _TICKED: Final = re.compile(r"""\stype=["']?(?:checkbox|radio)\b""", re.IGNORECASE)
@@ -21,6 +21,13 @@ _DRAWER: Final = re.compile(
 )
 _NO_TABINDEX: Final = re.compile(r"""(<label\b[^>]*?)\stabindex=(?:""|'')""", re.IGNORECASE)
 
+_LOST: Final = re.compile(r"<h1>404 - Not found</h1>(?!<p)")
+_WAYS_ON: Final = (
+    "<h1>404 - Not found</h1><p>There is no such page. What its publisher deleted, or published from an account that "
+    "is closed, is gone from the catalog, too. An address that was typed or copied may lack its end.</p>"
+    '<p><a href="{root}browse/">Browse and search</a>, or begin at the <a href="{root}.">home page</a>.</p>'
+)
+
 
 def mended(html: str) -> str:
     """A page as the theme should have rendered it. Mending again changes nothing."""
@@ -28,6 +35,11 @@ def mended(html: str) -> str:
     html = _NAMELESS.sub(r'<\1 aria-label="Search"', html)
     html = _DRAWER.sub(r'<label tabindex="0"\1<span class="cat-hidden">Menu</span>', html)
     return _INPUT.sub(_input, html)
+
+
+def with_ways_on(html: str, root: str) -> str:
+    """The theme's page for what isn't there, with words on why, and ways on. Other pages, and it again, stay."""
+    return _LOST.sub(lambda _: _WAYS_ON.format(root=root), html, count=1)
 
 
 def _input(match: re.Match[str]) -> str:

@@ -47,6 +47,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     contact = options.Optional(options.Type(str))
     previews = options.Type((bool, dict), default=False)
     appview = options.Optional(options.Type(dict))
+    allow_addresses = options.Optional(options.Type((str, list)))
     crawl = options.Type(bool, default=True)
     search = options.Type((bool, dict), default=True)
 
@@ -90,7 +91,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
                 own.add(path.removesuffix("/index.md"))
                 continue
             level = InclusionLevel.INCLUDED if listed else InclusionLevel.NOT_IN_NAV
-            if path.startswith("status/") or config.nav is not None:
+            if path.removesuffix("/index.md") in build.ASIDE or config.nav is not None:
                 level = InclusionLevel.NOT_IN_NAV
             files.append(File.generated(config, path, content=text, inclusion=level))
         self._own = frozenset(own)

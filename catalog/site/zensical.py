@@ -122,7 +122,7 @@ def _overrides(owner: Mapping[str, Any], written: set[str], *, search: bool) -> 
     if search:  # one search is enough
         held["plugins"] = [{"search": {"enabled": False}}]
     if not owner.get("nav"):  # or every archetype would stand in it
-        sections = [f"{section}/index.md" for section in build.IN_PLACE if section != "status"]
+        sections = [f"{section}/index.md" for section in build.IN_PLACE if section not in build.ASIDE]
         pages = sorted(path for path in written if path.endswith(".md") and path not in {*_HOMES, *sections})
         home = next((name for name in _HOMES if name in written), "index.md")
         held["nav"] = [{"Home": home}, *sections, *pages]

@@ -219,16 +219,17 @@ class Browser {
   }
 }
 
-function show(item, { name, address, kind, publisher, licence, schema, state, tags, samples, bytes, day }) {
+function show(item, { name, address, kind, publisher, licence, schema, ends, state, tags, samples, bytes, day }) {
   const link = Object.assign(make("a", "cat-user", name), { href: new URL(address, ROOT).href });
   const facts = make("span", "cat-rows__facts");
   const add = (text, look = "") => { if (text) facts.append(make("span", look, text)); };
   const focused = item.contains(document.activeElement);
-  add(publisher, "cat-user");
+  if (state !== "draft") add(publisher, "cat-user"); // drafts have none
   if (samples >= 0) add(`${samples.toLocaleString("en")} ${samples === 1 ? "sample" : "samples"}`);
   if (bytes >= 0) add(size(bytes));
   add(licence);
   add(kind === "schema" ? schema.slice(name.length + 1).split(" · ")[0] : schema, "cat-type");
+  add(ends, "cat-type");
   add(tags.join(", "));
   if (state !== "verified") add(state, "cat-draft");
   item.replaceChildren(make("span", `cat-kind cat-kind--${kind}`, kind), link);

@@ -205,6 +205,7 @@ class Table {
       name: chunk.name[place], bytes: chunk.bytes[place], samples: chunk.samples[place], day: chunk.day[place],
       address: `${section}/${chunk.folders[chunk.folder[place]]}/${chunk.place[place]}/`,
       kind: word("kind"), publisher: word("publisher"), licence: word("licence"), schema: word("schema"), state: word("state"),
+      ends: chunk.ends?.[place] ?? "",
       tags: chunk.tag[place].map((number) => this.facets.tag.words[number]),
     };
   }

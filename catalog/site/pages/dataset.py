@@ -75,6 +75,7 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         shard_total=len(shards),
         storage=type(record.storage).__name__,
         snippet=snippet,
+        here=bool(local),
         programs=load.folder_of(node) + load.FILE,
         own_programs=own_programs,
         ways=ways,

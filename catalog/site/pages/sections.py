@@ -1,16 +1,21 @@
-"""The catalog as a whole: ``browse``, ``status``, ``home``."""
+"""The catalog as a whole: ``browse``, ``status``, ``words``, ``home``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catalog.site.templates import Templates
 
 __all__ = ["section_body"]
 
+FRESH: Final = 3
+"""Schemas on the home page: of each only the newest version."""
+
 
 def section_body(templates: Templates, template: str, address: str) -> str:
     """The body of a page that the theme renders in place."""
     graph = templates.graph
-    return templates.render(template, address, graph=graph, groups=templates.groups, crawls=graph.crawls)
+    fresh = tuple(islice((schema for schema in graph.schemas if schema.versions[0] is schema), FRESH))
+    return templates.render(template, address, graph=graph, groups=templates.groups, crawls=graph.crawls, fresh=fresh)
