@@ -538,6 +538,10 @@ def test_connections_are_dealt_out_to_all_processes(world: World) -> None:
     with serving(_config(world), "--no-follow", "--workers", "2") as served, ExitStack() as stack:
         served.until_ready()
         host, port = urlsplit(served.url).hostname, urlsplit(served.url).port
+        deadline = time.monotonic() + 20
+        while _listening(port) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         workers = [child for child in _children(served.process.pid) if _sockets_of(child)]
         before = {worker: len(_sockets_of(worker)) for worker in workers}
         for _ in range(64):
@@ -550,6 +554,12 @@ def test_connections_are_dealt_out_to_all_processes(world: World) -> None:
         assert sum(number >= 10 for number in more) == 2, more
         with pytest.raises(InvalidConfig, match="can't listen there"):
             listen(f"{host}:{port}")
+
+
+def _listening(port: int | None) -> int:
+    """How many sockets do; 0A is the state LISTEN: proc(5)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(line[3] == "0A" and line[1].endswith(f":{port:04X}") for line in lines)
 
 
 def _children(pid: int) -> list[int]:

@@ -42,6 +42,8 @@ __all__ = ["heartbeat_age"]
 HEARTBEAT_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 2.0
 """After how long what failed is tried again, at first; it doubles."""
+_TURN_SECONDS: Final = 0.05
+"""How soon to look again whether another process still has store or index: after a crash it is just ending."""
 MOST_AGAIN_SECONDS: Final = 60.0
 _HEARTBEAT: Final = "following.json"
 _LAST_SECONDS: Final = 20.0
@@ -82,14 +84,16 @@ class _Following:
     def _again(self, what: str, call: object, *, once: bool = False) -> None:
         """Call it again and again; what it fails with is noted, and waited after."""
         assert callable(call)  # noqa: S101 - ours
-        pause = AGAIN_SECONDS
+        pause, turn = AGAIN_SECONDS, _TURN_SECONDS
         while not self.stop.is_set():
             begun = time.monotonic()
             try:
                 call()
             except StoreBusy as error:
-                note("waiting", {"for": what, "reason": str(error)})
-                self.stop.wait(AGAIN_SECONDS)
+                if turn < AGAIN_SECONDS <= 2 * turn:
+                    note("waiting", {"for": what, "reason": str(error)})
+                self.stop.wait(turn)
+                turn = min(AGAIN_SECONDS, 2 * turn)
                 continue
             except CatalogError as error:
                 note("failed", {"what": what, "reason": str(error)}, level=logging.WARNING)
@@ -157,7 +161,10 @@ def _main() -> None:
         signal.signal(number, lambda *_: following.stop.set())
 
     def until_alone() -> None:
-        sys.stdin.buffer.read()  # nobody writes: it ends when the other process does
+        if not sys.stdin.buffer.read():
+            # The service was killed and is started again, perhaps: what is half done is undone by store and index
+            # themselves, and they are free for the next one at once.
+            os._exit(1)
         following.stop.set()
 
     Thread(target=until_alone, daemon=True).start()

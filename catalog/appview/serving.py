@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import reduction
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -198,7 +198,9 @@ class _Running:
         """Let it end: it does when its standard input is closed."""
         process = self.process
         if process is not None and process.stdin is not None:
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it ended by itself
+                process.stdin.write(b"end\n")
+                process.stdin.close()
             try:
                 process.wait(GRACE_SECONDS + 10)
             except subprocess.TimeoutExpired:
