@@ -215,8 +215,8 @@ class RefusedAddress(NetworkError):
 
     Cause: a name that leads to this machine, to a private network or to another address that isn't public.
 
-    Cure: for a server on this machine set ``CATALOG_ALLOW_LOOPBACK=1``. Private networks stay closed: records could
-    point anywhere.
+    Cure: for a server on this machine set ``CATALOG_ALLOW_LOOPBACK=1``, for one in a private network of your own name
+    its address in ``allow_addresses`` or ``CATALOG_ALLOW_ADDRESSES``.
     """
 
 

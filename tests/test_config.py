@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,53 @@ def test_the_environment_says_where_the_network_is(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CATALOG_ALLOW_LOOPBACK", "yes")
     with pytest.raises(InvalidConfig, match="CATALOG_ALLOW_LOOPBACK"):
         NetworkSettings.from_environment()
+
+
+def test_private_networks_are_named_in_the_block_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block's go before the environment's, also when it names none."""
+    lab = (ip_network("10.20.0.0/16"), ip_network("fd00::/8"))
+    monkeypatch.setenv("CATALOG_ALLOW_ADDRESSES", "10.20.0.0/16, fd00::/8")
+    assert NetworkSettings.from_environment().allow_addresses == lab
+    assert read_settings({}, Path()).network.allow_addresses == lab
+    assert read_settings({"allow_addresses": ["192.168.1.7"]}, Path()).network.allow_addresses == (
+        ip_network("192.168.1.7/32"),
+    )
+    assert read_settings({"allow_addresses": []}, Path()).network.allow_addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("10.20.0.7/16", r"has host bits set.*did you mean 10\.20\.0\.0/16\?"),
+        ("lab.example.org", "'lab.example.org' is neither an address nor a network.*for example"),
+        ("10.20.0.0/33", "neither an address nor a network"),
+        ("127.0.0.1", "is this machine.*CATALOG_ALLOW_LOOPBACK"),
+        ("::1", "is this machine"),
+        ("0.0.0.0/0", "not in a private network"),
+        ("::/0", "not in a private network"),
+        ("8.8.8.8", "not in a private network.*public addresses are opened anyway"),
+        ("10.0.0.0/7", "not in a private network"),
+        ("::ffff:10.0.0.1", "not in a private network"),
+        ("169.254.0.0/16", "link-local.*single addresses"),
+        ("fe80::/64", "link-local"),
+        ("fe80::1%eth0", "names an interface"),
+    ],
+)
+def test_networks_that_cannot_be_allowed_are_refused_with_the_reason(text: str, said: str) -> None:
+    """And where they stand."""
+    for value in (text, [text], ["10.0.0.1", text]):
+        with pytest.raises(InvalidConfig, match=f"allow_addresses: (?s:.*){said}"):
+            read_settings({"allow_addresses": value}, Path())
+
+
+@given(_values)
+def test_any_list_of_networks_is_read_or_refused(value: object) -> None:
+    """With our own error."""
+    try:
+        networks = read_settings({"allow_addresses": value}, Path()).network.allow_addresses
+    except InvalidConfig:
+        return
+    assert isinstance(networks, tuple)
 
 
 # --- the AppView ------------------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.config import NetworkSettings
+from catalog.config.addresses import read_networks
 from catalog.errors import NetworkError, RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network import http
-from catalog.network.guard import is_global
+from catalog.network.guard import checked_addresses, is_allowed, is_global, opens_plain
 from catalog.network.http import Client
 from tests.fakes import Asked, Fake, answer, fake_server
 
@@ -98,6 +99,62 @@ def test_loopback_needs_the_setting(fake: Fake) -> None:
             with pytest.raises(RefusedAddress):
                 strict.get(url)
     assert fake.asked == []
+
+
+LAB = read_networks("10.20.0.0/16, 100.64.0.0/10, fd00::/8, 192.168.1.7", "test")
+
+
+@pytest.mark.parametrize(
+    "address", ["10.20.0.1", "10.20.255.255", "fd12::1", "192.168.1.7", "100.64.0.1", "::ffff:10.20.3.4"]
+)
+def test_addresses_that_the_settings_name_are_opened(address: str) -> None:
+    """Also spelt as IPv6; and they are no more opened than others where nothing is named."""
+    assert checked_addresses(address, 443, allow_loopback=False, allowed=LAB) == [address]
+    with pytest.raises(RefusedAddress, match=r"allow_addresses.*CATALOG_ALLOW_ADDRESSES"):
+        checked_addresses(address, 443, allow_loopback=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.21.0.1", "192.168.1.8", "172.16.0.1", "fc00::1", "fe80::1", "127.0.0.1", "::1", "0.0.0.0", "224.0.0.1",  # noqa: S104
+     "255.255.255.255", "169.254.169.254", "::ffff:169.254.169.254", "::ffff:10.21.0.1", "64:ff9b::a15:1",
+     "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"],
+)  # fmt: skip
+def test_addresses_beside_the_named_ones_stay_closed(address: str) -> None:
+    """Those where clouds keep credentials, too, though they are in a network that is named."""
+    with pytest.raises(RefusedAddress):
+        checked_addresses(address, 443, allow_loopback=False, allowed=LAB)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "fd00:ec2::254", "fe80::1"])
+def test_metadata_and_link_local_addresses_are_opened_only_when_named_themselves(address: str) -> None:
+    parsed = ipaddress.ip_address(address)
+    assert is_allowed(parsed, read_networks([address], "test"))
+    assert not is_allowed(parsed, (ipaddress.ip_network(f"{address}/{parsed.max_prefixlen - 1}", strict=False),))
+
+
+@pytest.mark.parametrize(
+    ("host", "plain"),
+    [("10.20.0.5", True), ("fd00::5", True), ("10.21.0.5", False), ("8.8.8.8", False), ("pds.example", False),
+     ("localhost", False), ("127.0.0.1", False), ("010.20.0.5", False)],
+)  # fmt: skip
+def test_plain_http_goes_to_allowed_addresses_that_the_url_spells_itself(host: str, plain: bool) -> None:  # noqa: FBT001
+    """Never to a name: what it leads to is DNS's to say."""
+    assert opens_plain(host, allow_loopback=False, allowed=LAB) is plain
+
+
+def test_a_server_in_an_allowed_network_is_asked(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
+    """By plain http where the URL spells its address; a redirect out of the network is refused as any other."""
+    port, connect = int(fake.url.rsplit(":", 1)[1].strip("/")), socket.create_connection
+    monkeypatch.setattr(
+        socket, "create_connection", lambda _, *rest, **named: connect(("127.0.0.1", port), *rest, **named)
+    )
+    with Client(NetworkSettings(allow_addresses=LAB)) as inside:
+        assert inside.get_json("http://10.20.0.5/") == {"fine": True}
+        for url in ("http://10.21.0.5/", "https://10.21.0.5/", "http://127.0.0.1/"):
+            with pytest.raises(RefusedAddress):
+                inside.get(url)
+    assert len(fake.asked) == 1
 
 
 @pytest.mark.parametrize(

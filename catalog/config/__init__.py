@@ -27,13 +27,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
 
+from catalog.config.addresses import Networks, read_networks, read_proxies
 from catalog.config.table import SETTINGS, SOURCES, keys_of
 from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
@@ -62,25 +62,31 @@ class NetworkSettings:
     """How to reach the network.
 
     ``allow_loopback`` opens addresses of this machine, also by plain http: for tests and local networks.
+    ``allow_addresses`` opens those of private networks; by plain http only where a URL spells the address itself.
     ``handle_resolver`` is a server to ask for handles instead of DNS and the handle's own host.
     ``contact`` stands in the User-Agent, so that somebody who is bothered knows whom to tell.
     """
 
     plc_url: str = "https://plc.directory"
     allow_loopback: bool = False
+    allow_addresses: Networks = ()
     handle_resolver: str | None = None
     contact: str = ""
 
     @classmethod
-    def from_environment(cls, *, contact: str | None = None) -> NetworkSettings:
-        """From CATALOG_PLC_URL, CATALOG_ALLOW_LOOPBACK (1 or 0), CATALOG_HANDLE_RESOLVER and CATALOG_CONTACT.
+    def from_environment(
+        cls, *, contact: str | None = None, allow_addresses: Networks | None = None
+    ) -> NetworkSettings:
+        """From CATALOG_PLC_URL, CATALOG_HANDLE_RESOLVER, CATALOG_CONTACT and the two of CATALOG_ALLOW_….
 
-        An empty variable counts as unset; a given ``contact`` goes before the environment's. Raises
+        An empty variable counts as unset; a given argument goes before the environment's. Raises
         :class:`InvalidConfig`.
         """
         loopback = _variable("CATALOG_ALLOW_LOOPBACK") or "0"
         if loopback not in ("0", "1"):
             raise InvalidConfig(f"{loopback!r} is neither 1 nor 0", where="CATALOG_ALLOW_LOOPBACK")
+        if allow_addresses is None:
+            allow_addresses = read_networks(_variable("CATALOG_ALLOW_ADDRESSES") or "", "CATALOG_ALLOW_ADDRESSES")
         plc = _variable("CATALOG_PLC_URL")
         resolver = _variable("CATALOG_HANDLE_RESOLVER")
         name = contact if contact is not None else _variable("CATALOG_CONTACT") or ""
@@ -90,6 +96,7 @@ class NetworkSettings:
         return cls(
             plc_url=cls().plc_url if plc is None else _base_url(plc, "CATALOG_PLC_URL"),
             allow_loopback=loopback == "1",
+            allow_addresses=allow_addresses,
             handle_resolver=None if resolver is None else _base_url(resolver, "CATALOG_HANDLE_RESOLVER"),
             contact=name,
         )
@@ -136,7 +143,7 @@ class AppViewSettings:
 
     url: str | None = None
     index: Path | None = None
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: Networks = ()
     requests: int = 3000
     seconds: int = 300
     origins: tuple[str, ...] = ("*",)
@@ -192,12 +199,15 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_KEYS)}"
             raise InvalidConfig(f"unknown setting {str(key)!r}", hint=hint)
     store = mapping.get("store")
-    contact = mapping.get("contact")
+    contact, allowed = mapping.get("contact"), mapping.get("allow_addresses")
     return CatalogSettings(
         store=base / (_DEFAULT_STORE if store is None else _text(store, "store")),
         sources=_sources(mapping.get("sources")),
         deny=_deny(mapping.get("deny")),
-        network=NetworkSettings.from_environment(contact=None if contact is None else _text(contact, "contact")),
+        network=NetworkSettings.from_environment(
+            contact=None if contact is None else _text(contact, "contact"),
+            allow_addresses=None if allowed is None else read_networks(allowed, "allow_addresses"),
+        ),
         previews=_previews(mapping.get("previews")),
         appview=_appview(mapping.get("appview"), base),
         base=base,
@@ -277,7 +287,7 @@ def _appview(value: object, base: Path) -> AppViewSettings:
     return AppViewSettings(
         url=None if url is None else _base_url(_text(url, "appview.url"), "appview.url"),
         index=None if index is None else base / _text(index, "appview.index"),
-        trusted_proxies=_proxies(block.get("trusted_proxies")),
+        trusted_proxies=read_proxies(block.get("trusted_proxies"), "appview.trusted_proxies"),
         requests=requests,
         seconds=seconds,
         origins=_origins(block.get("origins")),
@@ -299,17 +309,6 @@ def _rate(value: object) -> tuple[int, int]:
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
             raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=f"{where}.{name}")
     return value["requests"], value["seconds"]
-
-
-def _proxies(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
-    where = "appview.trusted_proxies"
-    items = [] if value is None else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise InvalidConfig("must be a list of addresses", where=where, hint="for example [127.0.0.1, 10.0.0.0/8]")
-    try:
-        return tuple(ip_network(item) for item in items)
-    except ValueError as error:
-        raise InvalidConfig(f"not an address or network: {error}", where=where) from None
 
 
 def _origins(value: object) -> tuple[str, ...]:

@@ -69,6 +69,12 @@ SETTINGS: Final = (
         "Goes before CATALOG_CONTACT.",
     ),
     Setting(
+        name="allow_addresses", kind="list of addresses and networks", default=[],
+        example="allow_addresses: [10.20.0.5, 'fd00:20::/32']",
+        purpose="Private addresses that may be opened; no other is. Whatever a record points to may be asked there, so "
+        "name as few as there are servers. Goes before CATALOG_ALLOW_ADDRESSES.",
+    ),
+    Setting(
         name="crawl", kind="true or false", default=True, example="crawl: false",
         purpose="Whether a build brings the store up to date first.",
     ),
@@ -215,6 +221,10 @@ VARIABLES: Final = (
     Variable(
         name="CATALOG_ALLOW_LOOPBACK", value="1 or 0", default="0",
         purpose="Opens addresses of this machine, also by plain http. For tests, and servers on the same machine.",
+    ),
+    Variable(
+        name="CATALOG_ALLOW_ADDRESSES", value="addresses and networks, with commas between",
+        purpose="As `allow_addresses` in the block, for commands that read no mkdocs.yml.",
     ),
     Variable(
         name="CATALOG_NO_CRAWL", value="anything but 0", purpose="A build takes the store as it is.",

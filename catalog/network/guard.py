@@ -1,4 +1,4 @@
-"""Which addresses are opened: only global ones, and only those that were checked.
+"""Which addresses are opened: only global ones and those that the settings name, and only those that were checked.
 
 Checking a name and connecting to it later would leave a gap in which DNS can change its answer. So the check is in the
 connection itself: a name is resolved once, each of its addresses is checked, and the socket goes to a checked address.
@@ -25,13 +25,17 @@ from catalog.errors import RefusedAddress, RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from catalog.config.addresses import Networks
+
 __all__ = [
     "DEADLINE",
     "GuardedTransport",
     "checked_addresses",
+    "is_allowed",
     "is_global",
     "is_loopback_name",
     "open_socket",
+    "opens_plain",
     "tls_context",
     "tls_fault",
 ]
@@ -42,23 +46,49 @@ DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
 """When (``time.monotonic``) the connection that is being used must be done; no read waits longer."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_METADATA: Final = frozenset(
+    ipaddress.ip_address(text)
+    for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "fd00:42::42", "fd20:ce::254")
+)
+"""Where clouds hand a machine its credentials, to whoever asks from there; three lie inside private ranges."""
 
 
 def is_global(address: Address) -> bool:
     """Whether an address is one of the open internet, also when it hides an IPv4 address inside an IPv6 one."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = _embedded(address)
-        if inner is not None:
-            return is_global(inner)
+    address = _itself(address)
     return address.is_global and not (
         address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
     )
 
 
-def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+def _itself(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one, if there is one."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo is not None else None)
+    teredo = None if address.teredo is None else address.teredo[1]
+    return address.ipv4_mapped or address.sixtofour or teredo or address
+
+
+def is_allowed(address: Address, allowed: Networks) -> bool:
+    """Whether the settings name an address that isn't global: link-local ones and clouds' metadata only singly."""
+    address = _itself(address)
+    singly = address.is_link_local or address in _METADATA
+    return any(address in network and (network.num_addresses == 1 or not singly) for network in allowed)
+
+
+def opens_plain(host: str, *, allow_loopback: bool, allowed: Networks) -> bool:
+    """Whether plain http and ws are opened: to this machine, and to allowed addresses that the URL spells itself.
+
+    Not to names: whoever can change an answer of DNS could bring any host that has a name to speak without TLS.
+    """
+    if is_loopback_name(host):
+        return allow_loopback
+    try:
+        return is_allowed(ipaddress.ip_address(host), allowed)
+    except ValueError:
+        return False
 
 
 def is_loopback_name(host: str) -> bool:
@@ -71,7 +101,7 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str]:
+def checked_addresses(host: str, port: int, *, allow_loopback: bool, allowed: Networks = ()) -> list[str]:
     """The addresses of a host, all checked. Raises :class:`RefusedAddress`, or ``ConnectError`` when it has none."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -82,10 +112,12 @@ def checked_addresses(host: str, port: int, *, allow_loopback: bool) -> list[str
         address = ipaddress.ip_address(text.split("%", 1)[0])
         if is_global(address) and host != "localhost":
             continue
-        if not (allow_loopback and address.is_loopback):
+        if not (allow_loopback and address.is_loopback) and not is_allowed(address, allowed):
             hint = "only public addresses are opened"
             if address.is_loopback:
                 hint += "; CATALOG_ALLOW_LOOPBACK=1 allows this machine's own"
+            elif not ((inner := _itself(address)).is_multicast or inner.is_reserved or inner.is_unspecified):
+                hint += f"; allow_addresses: ['{inner}'] in mkdocs.yml or CATALOG_ALLOW_ADDRESSES={inner} allows it"
             raise RefusedAddress(f"its address {address} is not a public one", where=host, hint=hint)
     return found
 
@@ -111,10 +143,10 @@ def tls_fault(error: BaseException | None) -> str | None:
     return None
 
 
-def open_socket(url: str, *, allow_loopback: bool, seconds: float) -> socket.socket:
+def open_socket(url: str, *, allow_loopback: bool, seconds: float, allowed: Networks = ()) -> socket.socket:
     """A connection to the server of a ``wss:`` URL, at an address that was checked; TLS is done.
 
-    ``ws:`` is opened on this machine only, and only if that is allowed. Raises :class:`RefusedAddress`, or
+    ``ws:`` is opened only where :func:`opens_plain` says so. Raises :class:`RefusedAddress`, or
     :class:`RequestFailed` when it can't be reached.
     """
     try:
@@ -123,7 +155,7 @@ def open_socket(url: str, *, allow_loopback: bool, seconds: float) -> socket.soc
     except ValueError:
         raise RefusedAddress("not the address of a stream", hint="use wss") from None
     host, plain = parts.hostname or "", parts.scheme == "ws"
-    if plain and not (allow_loopback and is_loopback_name(host)):
+    if plain and not opens_plain(host, allow_loopback=allow_loopback, allowed=allowed):
         raise RefusedAddress("an unencrypted stream is not opened", where=host, hint="use wss")
     if not plain and parts.scheme != "wss":
         raise RefusedAddress("not the address of a stream", where=host, hint="use wss")
@@ -131,7 +163,7 @@ def open_socket(url: str, *, allow_loopback: bool, seconds: float) -> socket.soc
     deadline = time.monotonic() + seconds
     try:
         failure: Exception = OSError("it has no address")
-        for address in checked_addresses(host, port, allow_loopback=allow_loopback):
+        for address in checked_addresses(host, port, allow_loopback=allow_loopback, allowed=allowed):
             try:
                 left = max(0.01, deadline - time.monotonic())
                 opened = socket.create_connection((address, port), timeout=left)
@@ -188,8 +220,9 @@ def _left(timeout: float | None, late: type[Exception]) -> float | None:
 class _Backend(httpcore.NetworkBackend):
     """Connects to checked addresses only, one after the other until one answers."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
+    def __init__(self, *, allow_loopback: bool, allowed: Networks) -> None:
         self._allow_loopback = allow_loopback
+        self._allowed = allowed
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -201,7 +234,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in checked_addresses(host, port, allow_loopback=self._allow_loopback):
+        for address in checked_addresses(host, port, allow_loopback=self._allow_loopback, allowed=self._allowed):
             left = _left(timeout, httpcore.ConnectTimeout)
             try:
                 return _Stream(self._inner.connect_tcp(address, port, left, local_address, socket_options))
@@ -224,7 +257,7 @@ class _Backend(httpcore.NetworkBackend):
 class GuardedTransport(httpx.HTTPTransport):
     """httpx's own transport on guarded connections; environment proxies are not used, they would undo the guard."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
+    def __init__(self, *, allow_loopback: bool, allowed: Networks = ()) -> None:
         context = tls_context()
         super().__init__(verify=context, trust_env=False)
         # The one place to hand httpx a network backend: it has no parameter for it.
@@ -234,5 +267,5 @@ class GuardedTransport(httpx.HTTPTransport):
             max_connections=None,  # threads bound them; to wait for one would be to wait for somebody else's slow host
             max_keepalive_connections=10,
             keepalive_expiry=15,
-            network_backend=_Backend(allow_loopback=allow_loopback),
+            network_backend=_Backend(allow_loopback=allow_loopback, allowed=allowed),
         )

@@ -22,7 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
-from catalog.network.guard import DEADLINE, GuardedTransport, is_loopback_name, tls_fault
+from catalog.network.guard import DEADLINE, GuardedTransport, opens_plain, tls_fault
 from catalog.network.hosts import METER, Host, Meter
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Client:
         parks: bool = False,
         waiting: Callable[[str, float], object] | None = None,
     ) -> None:
-        self._allow_loopback = settings.allow_loopback
+        self._settings = settings
         self._sleep = sleep
         self._clock = clock
         self._patience = patience
@@ -136,7 +136,7 @@ class Client:
         self._lock = Lock()
         self._hosts: dict[str, Host] = {}
         self._http = httpx.Client(
-            transport=GuardedTransport(allow_loopback=settings.allow_loopback),
+            transport=GuardedTransport(allow_loopback=settings.allow_loopback, allowed=settings.allow_addresses),
             headers={"User-Agent": user_agent(settings), "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
@@ -369,7 +369,8 @@ class Client:
             raise RefusedUrl("only https is opened", where=_place(url))
         if parts.username is not None or parts.password is not None:
             raise RefusedUrl("a URL with a user name in it is never opened", where=_place(url))
-        if parts.scheme == "http" and not (self._allow_loopback and is_loopback_name(parts.hostname)):
+        loopback, allowed = self._settings.allow_loopback, self._settings.allow_addresses
+        if parts.scheme == "http" and not opens_plain(parts.hostname, allow_loopback=loopback, allowed=allowed):
             raise RefusedAddress("plain http is not opened", where=_place(url), hint="use https")
 
     def _send(  # noqa: PLR0917 — as _open has them

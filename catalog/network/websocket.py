@@ -108,7 +108,9 @@ def _next(connection: ClientConnection) -> bytes | str | None:
 def _connected(url: str, settings: NetworkSettings) -> Iterator[ClientConnection]:
     """A websocket at an address that was checked. Raises :class:`RequestFailed` for whatever goes wrong with it."""
     place = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
-    connection = open_socket(url, allow_loopback=settings.allow_loopback, seconds=OPEN_SECONDS)
+    connection = open_socket(
+        url, allow_loopback=settings.allow_loopback, seconds=OPEN_SECONDS, allowed=settings.allow_addresses
+    )
     try:
         connection.settimeout(
             None

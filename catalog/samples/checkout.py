@@ -167,7 +167,9 @@ def _connection(url: str, settings: NetworkSettings) -> list[str]:
         raise LensError("plain http is for the own machine only", where=url, hint="https://host/path")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        addresses = checked_addresses(host, port, allow_loopback=settings.allow_loopback)
+        addresses = checked_addresses(
+            host, port, allow_loopback=settings.allow_loopback, allowed=settings.allow_addresses
+        )
     except ConnectError as error:
         raise RequestFailed(str(error), where=url) from None
     listed = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
