@@ -9,6 +9,8 @@ JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
 TYPESCRIPT := tests/typescript/node_modules/.installed
 WORKERS ?= 2
+ONLY ?=
+OPTIONS ?=
 TORCH := torch==2.13.0
 LOCKED := pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
@@ -41,9 +43,8 @@ format: $(INSTALLED) ## set the code's format
 	$(BIN)/ruff format
 
 # Each of them runs, also when one before it missed what is wanted. Hugo is a peer where it is installed.
-bench: $(INSTALLED) $(NETWORK) $(BROWSER) $(FRAMEWORKS) ## measure: every benchmarks/bench_*.py, an hour or so
-	@shopt -s nullglob; missed=(); for script in benchmarks/bench_*.py; do echo "== $$script"; \
-	$(BIN)/python "$$script" || missed+=("$$script"); done; echo "missed: $${missed[*]:-nothing}"; (($${#missed[@]} == 0))
+bench: $(INSTALLED) $(NETWORK) $(BROWSER) $(FRAMEWORKS) ## measure, an hour or so, and write docs/benchmarks.md; ONLY=car,import
+	$(BIN)/python benchmarks/rerun.py --only "$(ONLY)" --options "$(OPTIONS)"
 
 soak: $(INSTALLED) $(NETWORK) ## run what takes long: every benchmarks/soak_*.py
 	@shopt -s nullglob; for script in benchmarks/soak_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

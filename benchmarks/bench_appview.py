@@ -28,6 +28,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.appview_store import make_store
+from benchmarks.rows import Results
 from catalog.appview.index import FORMAT, Index
 from catalog.appview.indexer import Indexer
 from catalog.appview.words import in_order
@@ -45,6 +46,7 @@ XRPC: Final = "/xrpc/science.alt.dataset."
 def main() -> int:
     """Measure, and say whether it is as fast as wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--datasets", type=int, default=220_000)
     parser.add_argument("--store", type=Path, help="a store that was made before")
     parser.add_argument("--index", type=Path, help="where its index is, or is to be")
@@ -58,25 +60,27 @@ def main() -> int:
             begun = time.perf_counter()
             print(f"store: {make_store(store, asked.datasets):,} records, {time.perf_counter() - begun:.0f} s")
         index = asked.index or folder / "index"
-        _build(index / f"v{FORMAT}", store)
+        _build(index / f"v{FORMAT}", store, results)
         settings = f"{{store: {store.resolve()}, appview: {{index: {index.resolve()}, rate_limit: false}}}}"
         (folder / "mkdocs.yml").write_text(f"plugins: [catalog: {settings}]\n", encoding="utf-8")
-        missed = _serve(folder / "mkdocs.yml", asked.workers, asked.kind)
+        missed = _serve(folder / "mkdocs.yml", asked.workers, asked.kind, results)
+    results.write(asked)
     print(f"missed: {', '.join(missed) or 'nothing'}")
     return 1 if missed else 0
 
 
-def _build(place: Path, store: Path) -> None:
+def _build(place: Path, store: Path, results: Results) -> None:
     reader = Reader(store)
     begun = time.perf_counter()
     with Indexer(Index(place), reader) as indexer:
         records = indexer.catch_up()
     size = sum(file.stat().st_size for file in place.iterdir()) / 1e6
     print(f"index: {records:,} records taken in, {time.perf_counter() - begun:.0f} s, {size:.0f} MB", flush=True)
+    results.add("size of the index", "MB", size)
     reader.close()
 
 
-def _serve(config: Path, workers: int, only: list[str] | None) -> list[str]:
+def _serve(config: Path, workers: int, only: list[str] | None, results: Results) -> list[str]:
     command = [
         sys.executable,
         "-m",
@@ -94,7 +98,7 @@ def _serve(config: Path, workers: int, only: list[str] | None) -> list[str]:
         process = subprocess.Popen([*command, "--workers", str(workers)], stderr=out)
         try:
             url = _url(log)
-            return _measure(url, process.pid, workers, only)
+            return _measure(url, process.pid, workers, only, results)
         finally:
             process.terminate()
             process.wait(60)
@@ -117,7 +121,7 @@ def _url(log: Path) -> str:
     raise SystemExit(f"it doesn't start:\n{log.read_text(encoding='utf-8')}")
 
 
-def _measure(url: str, pid: int, workers: int, only: list[str] | None) -> list[str]:
+def _measure(url: str, pid: int, workers: int, only: list[str] | None, results: Results) -> list[str]:
     missed = []
     print(f"{workers} processes answer; memory at the start {_memory(pid):.0f} MB", flush=True)
     with httpx.Client(base_url=url, timeout=60) as client:
@@ -134,10 +138,16 @@ def _measure(url: str, pid: int, workers: int, only: list[str] | None) -> list[s
                     f"  {rate:6.0f} requests/s  cpu {cpu:5.2f} ms  {size // len(spent):,} bytes",
                     flush=True,
                 )
+                what = f"{name.strip('()')}, {connections} connection{'s' if connections > 1 else ''}: p95"
+                results.add(what, "ms", p95, wanted=None if name.startswith("(") else wanted)
                 if p95 > wanted and not name.startswith("("):
                     missed.append(f"{name} at {connections}")
         print(f"memory at the end {_memory(pid):.0f} MB")
-        missed += _to_the_end(client) if only is None else []
+        results.add(f"memory of {workers} processes at the end", "MB", _memory(pid))
+        if only is None:
+            faults = _to_the_end(client)
+            results.add("faults when a word's matches are followed to their end", "", len(faults), wanted=0.0)
+            missed += faults
     return missed
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.appview_store import SOURCE, make_store
+from benchmarks.rows import Results
 from catalog.appview.asking import Filters
 from catalog.appview.index import Index
 from catalog.appview.indexer import Indexer
@@ -54,6 +55,7 @@ ARRIVALS: Final = 1000
 def main() -> int:
     """Measure, and say whether it is as fast as wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--datasets", type=int, default=220_000)
     parser.add_argument("--store", type=Path, help="a store that was made before")
     arguments = parser.parse_args()
@@ -64,18 +66,21 @@ def main() -> int:
             print(f"store: {make_store(store, arguments.datasets):,} records, {time.perf_counter() - begun:.0f} s")
         reader = Reader(store)
         place = Path(folder) / "index"
-        _build(place, reader)
-        missed = _measure(Queries(Index(place), reader))
-        print(f"memory of a process that only asks: {_asking_memory(place, store):.0f} MB")
+        _build(place, reader, results)
+        missed = _measure(Queries(Index(place), reader), results)
+        memory = _asking_memory(place, store)
+        print(f"memory of a process that only asks: {memory:.0f} MB")
+        results.add("memory of a process that only asks", "MB", memory)
         reader.close()
         if arguments.store is not None:  # it is written to now
             store = Path(shutil.copy(arguments.store, Path(folder) / "store.sqlite"))
-        missed += _live(place, store)
+        missed += _live(place, store, results)
+    results.write(arguments)
     print(f"missed: {', '.join(missed) or 'nothing'}")
     return 1 if missed else 0
 
 
-def _build(place: Path, reader: Reader) -> None:
+def _build(place: Path, reader: Reader, results: Results) -> None:
     begun, used = time.perf_counter(), time.process_time()
     with Indexer(Index(place), reader) as indexer:
         records = indexer.catch_up()
@@ -84,12 +89,13 @@ def _build(place: Path, reader: Reader) -> None:
             f" {sum(file.stat().st_size for file in place.iterdir()) / 1e6:.0f} MB, peak memory"
             f" {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB"
         )
+        results.add(f"index of {records:,} records", "s", time.perf_counter() - begun)
         begun = time.perf_counter()
         drift = indexer.check()
         print(f"check: {time.perf_counter() - begun:.1f} s, {drift}")
 
 
-def _measure(queries: Queries) -> list[str]:
+def _measure(queries: Queries, results: Results) -> list[str]:
     missed = []
     for name, ask in _questions(queries).items():
         walls, cpus, chars = [], [], 0
@@ -104,7 +110,9 @@ def _measure(queries: Queries) -> list[str]:
             f"{name:20} p50 {p50:6.2f}  p95 {p95:6.2f}  p99 {p99:6.2f} ms   cpu p50 {_percentile(cpus, 50):6.2f}"
             f"  p95 {_percentile(cpus, 95):6.2f} ms   {chars // TIMES:,} characters"
         )
-        if name in JUDGED and _percentile(cpus, 95) > WANTED_MS:
+        judged = name in JUDGED
+        results.add(f"{name}: p95 of processor time", "ms", _percentile(cpus, 95), wanted=WANTED_MS if judged else None)
+        if judged and _percentile(cpus, 95) > WANTED_MS:
             missed.append(name)
     return missed
 
@@ -128,7 +136,7 @@ def _few_questions(place: Path, store: Path, told: SimpleQueue[float]) -> None:
     told.put(int(status.partition("VmHWM:")[2].split()[0]) / 1e3)
 
 
-def _live(place: Path, store: Path) -> list[str]:
+def _live(place: Path, store: Path, results: Results) -> list[str]:
     """How long it takes from a commit of the store until the record is found."""
     context = get_context("spawn")
     stop = context.Event()
@@ -152,6 +160,8 @@ def _live(place: Path, store: Path) -> list[str]:
     p50, p95, p99 = (_percentile(delays, share) for share in (50, 95, 99))
     print(f"live: {len(delays)} of {ARRIVALS} found; p50 {p50:.2f}  p95 {p95:.2f}  p99 {p99:.2f} s")
     failed = any(process.exitcode for process in others)
+    note = f"{len(waiting)} of {ARRIVALS} were not found" if waiting or failed else None
+    results.add("a new record is found after: p95", "s", p95, wanted=WANTED_SECONDS, note=note)
     return ["live"] if failed or waiting or p95 > WANTED_SECONDS else []
 
 

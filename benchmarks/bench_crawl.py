@@ -28,6 +28,7 @@ from atproto import CAR
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.crawl_network import Filled, memory_folder, running_network
+from benchmarks.rows import Results, named
 from catalog.store import Store
 
 MKDOCS = """\
@@ -104,6 +105,7 @@ def whole_repos(filled: Filled) -> tuple[float, int, int]:
 def main() -> int:
     """Fill, crawl, change, crawl, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--accounts", type=int, default=200)
     parser.add_argument("--datasets", type=int, default=100, help="dataset records of each account")
     parser.add_argument("--posts", type=int, default=500, help="posts of each account")
@@ -119,10 +121,12 @@ def main() -> int:
         first = crawl(one, filled)
         print(f"first crawl        {first.line(network.pds_url)}", flush=True)
         records = check(one, filled)
-        print(f"nothing changed    {crawl(one, filled).line(network.pds_url)}", flush=True)
+        unchanged = crawl(one, filled)
+        print(f"nothing changed    {unchanged.line(network.pds_url)}", flush=True)
         changes = filled.change(0.01)
         filled.add_posts(5, share=0.5)
-        print(f"1% changed         {crawl(one, filled).line(network.pds_url)}")
+        changed = crawl(one, filled)
+        print(f"1% changed         {changed.line(network.pds_url)}")
         print(f"                   (updated, created, deleted: {changes}; posts in half of the repositories)")
         check(one, filled)
         seconds, size, blocks = whole_repos(filled)
@@ -136,6 +140,16 @@ def main() -> int:
         print(f"{records:,} dataset records; the first crawl moved {first.bytes / records:,.0f} bytes for each")
         print(f"bytes of the first crawl, ours / whole repositories: {first.bytes / size:.2f}")
         print(f"bytes with twice the posts / before: {again.bytes / first.bytes:.2f}")
+        peer = f"every repository whole, {named('atproto')}, nothing proven"
+        results.add("first crawl", "s", first.seconds, peer=peer, theirs=seconds)
+        results.add("first crawl: moved", "MB", first.bytes / 1e6, peer=peer, theirs=size / 1e6)
+        crawls = {"first crawl": first, "nothing changed": unchanged, "1 % changed": changed, "twice the posts": again}
+        for name, done in crawls.items():
+            results.add(f"{name}: requests", "", done.report["requests"])
+            if done is not first:
+                results.add(name, "s", done.seconds)
+                results.add(f"{name}: moved", "MB", done.bytes / 1e6)
+        results.write(asked)
     return 0
 
 

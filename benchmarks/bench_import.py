@@ -14,6 +14,10 @@ import statistics
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.rows import Results, named
 
 WANTED = 150.0
 """Milliseconds."""
@@ -38,6 +42,7 @@ def milliseconds(statement: str) -> float:
 def main() -> int:
     """Time all, print, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--times", type=int, default=15)
     parser.add_argument("--tree", action="store_true")
     arguments = parser.parse_args()
@@ -49,6 +54,16 @@ def main() -> int:
     for name, times in found.items():
         print(f"  {name:36} {min(times):7.1f} ms  ({statistics.median(times):.1f})")
     ours = min(found["import catalog"])
+    for name in list(CASES)[:3]:
+        wanted = WANTED if name == "import catalog" else None
+        results.add(
+            name, "ms", min(found[name]), peer=f"import {named('webdataset')}", theirs=min(found["import webdataset"]),
+            wanted=wanted,
+        )  # fmt: skip
+    if "import atdata" in found:
+        results.add("import catalog", "ms", ours, peer=f"import {named('atdata')}", theirs=min(found["import atdata"]))
+    results.add("of which NumPy", "ms", min(found["import numpy"]))
+    results.write(arguments)
     print(f"  wanted of import catalog: less than {WANTED:g} ms")
     if arguments.tree:
         tree = subprocess.run(

@@ -30,6 +30,8 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.rows import Results, named
 from catalog import Dataset, PackableSample, write_shards
 
 if TYPE_CHECKING:
@@ -249,7 +251,7 @@ def check(folder: Path, size: Size) -> None:
             sys.exit(f"{size.name}: {mine} is not {theirs}")
 
 
-def compare(folder: Path, size: Size, way: str, *, quick: bool) -> float:
+def compare(folder: Path, size: Size, way: str, results: Results, *, quick: bool) -> float:
     """Time one way of reading one size; print and answer the ratio."""
     runs: dict[str, list[Run]] = {"ours": [], "peer": []}
     for _ in range(size.rounds):
@@ -262,12 +264,18 @@ def compare(folder: Path, size: Size, way: str, *, quick: bool) -> float:
         f"   {mine.grown:7,.0f} {theirs.grown:7,.0f}   {mine.peak:7,.0f} {theirs.peak:7,.0f}",
         flush=True,
     )
+    what, peer = f"{size.name}, {way}", named("webdataset")
+    rates = [size.samples / run.seconds for run in (mine, theirs)]
+    results.add(what, "samples/s", rates[0], peer=peer, theirs=rates[1], better="higher", wanted_ratio=1.0)
+    if way == "shuffled":
+        results.add(f"{what}: memory", "MiB", mine.grown, peer=peer, theirs=theirs.grown)
     return ratio
 
 
 def main() -> int:
     """Make the shards, compare what both read, time both, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--quick", action="store_true", help="fewer samples, fewer rounds")
     parser.add_argument("--keep", type=Path, help="make the shards here and leave them")
     parser.add_argument("--child", nargs=3, metavar=("WHO", "WAY", "SIZE"), help=argparse.SUPPRESS)
@@ -290,8 +298,9 @@ def main() -> int:
             print(
                 f"  {'':18} {'ours':>11} {'peer':>11} {'ratio':>7}   {'ours':>7} {'peer':>7}   {'ours':>7} {'peer':>7}"
             )
-            ratios += [compare(folder, size, way, quick=arguments.quick) for way in WAYS]
+            ratios += [compare(folder, size, way, results, quick=arguments.quick) for way in WAYS]
     print(f"lowest ratio {min(ratios):.2f} (wanted: at least 1)")
+    results.write(arguments)
     return 0 if min(ratios) >= 1 else 1
 
 

@@ -18,16 +18,19 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.processes import Ran, run
+from benchmarks.rows import Results, named
 from benchmarks.site_catalog import Catalog, make_catalog
 from benchmarks.site_peers import hugo, mkdocs, write_hugo, write_mkdocs
 from catalog.graph import Graph
@@ -44,6 +47,7 @@ TIMES = 3
 ROOM = 150_000
 """Bytes of memory that a dataset takes on the way: its files in pages of 4 kB, the indexer, and we."""
 GB, MB = 1e9, 1e6
+HUGO = "whole build, search off"
 
 MKDOCS = """\
 site_name: Benchmark
@@ -56,16 +60,22 @@ site_dir: {site}
 
 
 class Wishes:
-    """What is wanted, and whether it was so."""
+    """What is wanted, and whether it was so. Rows are added for the size that is being measured."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: Results) -> None:
         self.missed: list[str] = []
+        self.results = results
+        self.datasets = 0
 
     def check(self, text: str, *, held: bool, wanted: str) -> None:
         """Print a measurement beside what is wanted of it."""
         print(f"  {text}  (wanted: {wanted}{'' if held else '; MISSED'})")
         if not held:
             self.missed.append(text.strip())
+
+    def add(self, what: str, unit: str, ours: float | None, **more: Any) -> None:  # noqa: ANN401 - fields of a row
+        """A row of the results, with the number of datasets before it."""
+        self.results.add(f"{self.datasets:,} datasets: {what}", unit, ours, **more)
 
 
 def prepare(folder: Path) -> None:
@@ -151,6 +161,8 @@ def show_sizes(site: Path, datasets: int, wishes: Wishes) -> int:
         )
     text = f"site        {totals[0]:,} files, {totals[1] / GB:.3f} GB, on disk {totals[2] / GB:.3f} GB"
     text += f"; {totals[1] / datasets / 1000:.1f} kB a dataset"
+    wishes.add("size of the site", "MB", totals[1] / MB, wanted=1500.0 if datasets >= LARGE else None)
+    wishes.add("size on disk", "MB", totals[2] / MB)
     if datasets >= LARGE:
         wishes.check(text, held=totals[1] < 1.5 * GB, wanted="< 1.5 GB")
     else:
@@ -169,6 +181,9 @@ def show_build(done: Ran, datasets: int, wishes: Wishes) -> None:
     for _, line in done.lines:
         if "Catalog:" in line:
             print(f"    {line.partition('Catalog:')[2].strip()}")
+    wishes.add("build", "s", done.seconds, wanted=300.0 if large else None)
+    most = max(done.together, done.peak)
+    wishes.add("memory of the build", "MB", most / MB, wanted=2**30 / MB if large else None)
     memory = f"memory      {done.together / MB:,.0f} MB, the parent alone {done.peak / MB:,.0f} MB"
     if large:
         wishes.check(memory, held=max(done.peak, done.together) < 2**30, wanted="< 1 GiB")
@@ -181,7 +196,9 @@ def measure(folder: Path, datasets: int, wishes: Wishes, *, peers: bool) -> None
     prepare(folder)
     made = make_catalog(folder / "exports", datasets)
     print(f"== {datasets:,} datasets: {made.records:,} records of {len(made.accounts)} accounts")
+    wishes.datasets = datasets
     crawled = crawl(folder, made)
+    wishes.add("crawl of exported repositories, all proven", "s", crawled.seconds)
     print(f"  crawl       {crawled.seconds:.1f} s, {made.records:,} records, all proven, {crawled.peak / MB:,.0f} MB")
     shutil.rmtree(folder / "exports")
     (folder / "exports").mkdir()
@@ -193,6 +210,7 @@ def measure(folder: Path, datasets: int, wishes: Wishes, *, peers: bool) -> None
     again = build(folder)
     second = hashes(folder / "site")
     differing = sorted(path for path in {*first, *second} if first.get(path) != second.get(path))
+    wishes.add("files that differ when built again", "", len(differing), wanted=0.0)
     text = f"once more   {again.seconds:.1f} s; {len(differing)} of {len(second):,} files differ {differing[:3] or ''}"
     wishes.check(text, held=not differing, wanted="none")
     if peers and datasets == WITH_MKDOCS:
@@ -237,6 +255,8 @@ def against_mkdocs(folder: Path, wishes: Wishes) -> None:
         )
     print(f"  whole builds {theirs.seconds / ours.seconds:.1f} times as fast")
     ratio = each[0] / each[1]
+    peer = f"{named('mkdocs', 'MkDocs')} with Material {version('mkdocs-material')}, from Markdown"
+    wishes.add("a page more", "ms", each[1] * 1000, peer=peer, theirs=each[0] * 1000, wanted_ratio=RATIO_MKDOCS)
     wishes.check(
         f"a page      {ratio:.1f} times as fast", held=ratio >= RATIO_MKDOCS, wanted=f"at least {RATIO_MKDOCS:g}"
     )
@@ -246,6 +266,7 @@ def against_hugo(folder: Path, wishes: Wishes) -> None:
     """Whole builds of both, search off."""
     if shutil.which("hugo") is None:
         print("  Hugo isn't here: apt-get install hugo")
+        wishes.add(HUGO, "s", None, peer="Hugo", wanted_ratio=RATIO_HUGO, note="Hugo isn't installed on this machine")
         return
     build(folder, "quiet")
     count = write_hugo(folder / "hugo", graph_of(folder), folder / "quiet")
@@ -256,6 +277,9 @@ def against_hugo(folder: Path, wishes: Wishes) -> None:
     print(f"  Hugo        {theirs.seconds:.2f} s ({theirs.cpu:.1f} s of the processors), {theirs.peak / MB:,.0f} MB")
     print(f"  ours        {ours.seconds:.2f} s ({ours.cpu:.1f} s of the processors), search off")
     ratio = theirs.seconds / ours.seconds
+    said = subprocess.run(["hugo", "version"], capture_output=True, text=True, check=True).stdout
+    peer = f"Hugo {said.split()[1].partition('+')[0].removeprefix('v').partition('-')[0]}"
+    wishes.add(HUGO, "s", ours.seconds, peer=peer, theirs=theirs.seconds, wanted_ratio=RATIO_HUGO)
     wishes.check(f"whole build {ratio:.2f} times as fast", held=ratio >= RATIO_HUGO, wanted=f"at least {RATIO_HUGO:g}")
 
 
@@ -287,16 +311,18 @@ def room(datasets: int, keep: Path | None) -> Iterator[Path]:
 def main() -> int:
     """Each size, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--datasets", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--keep", type=Path, help="build here, in a folder for each size, and leave it")
     parser.add_argument("--no-peers", action="store_true", help="neither MkDocs nor Hugo")
     arguments = parser.parse_args()
-    wishes = Wishes()
+    wishes = Wishes(results)
     print(f"{os.cpu_count()} cores")
     for datasets in arguments.datasets:
         with room(datasets, arguments.keep) as folder:
             measure(folder, datasets, wishes, peers=not arguments.no_peers)
         sys.stdout.flush()
+    results.write(arguments)
     for text in wishes.missed:
         print(f"missed: {text}")
     return 1 if wishes.missed else 0

@@ -22,6 +22,8 @@ from tempfile import TemporaryDirectory
 from textwrap import indent
 from typing import TYPE_CHECKING
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.rows import Results, named
 from catalog import datamodel
 from catalog.codegen import load_snippets
 from catalog.graph import DatasetNode, Graph
@@ -194,6 +196,7 @@ def prepare(folder: Path, pages: int) -> tuple[Path, Path]:
 def main() -> int:
     """Run both, print, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
     parser.add_argument("--pages", type=int, default=5000)
     parser.add_argument("--keep", type=Path, help="build here and leave it, to look at")
     arguments = parser.parse_args()
@@ -212,6 +215,10 @@ def main() -> int:
     print(f"  stamped by the catalog  {ours:7.2f} s  (best of {OURS})")
     print(f"  ordinary Markdown pages {theirs:7.2f} s  (best of {THEIRS})")
     print(f"  ratio                   {theirs / ours:7.1f}  (wanted: at least {WANTED:g})")
+    peer = f"{named('mkdocs', 'MkDocs')} from Markdown"
+    what = f"{arguments.pages:,} pages, whole build"
+    results.add(what, "s", ours, peer=peer, theirs=theirs, wanted_ratio=WANTED)
+    results.write(arguments)
     return 0 if theirs / ours >= WANTED else 1
 
 
