@@ -19,10 +19,10 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help site serve test lint format bench soak lock clean
+.PHONY: help site serve test lint format reference bench soak lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 site: $(INSTALLED) ## crawl the example sources and build site/
 	$(BIN)/catalog build
@@ -41,6 +41,9 @@ lint: $(INSTALLED) ## style, types, and the floors of the house
 
 format: $(INSTALLED) ## set the code's format
 	$(BIN)/ruff format
+
+reference: $(INSTALLED) ## write docs/reference/ anew, from the code
+	$(BIN)/python -m docs.generate_reference
 
 # Each of them runs, also when one before it missed what is wanted. Hugo is a peer where it is installed.
 bench: $(INSTALLED) $(NETWORK) $(BROWSER) $(FRAMEWORKS) ## measure, an hour or so, and write docs/benchmarks.md; ONLY=car,import

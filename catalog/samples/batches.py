@@ -42,7 +42,8 @@ class Batch(Generic[T]):
 
     A field is stacked when it is first asked for, then kept; what nobody asks for costs nothing. A batch travels
     between processes as its samples: to stack in a PyTorch worker, ``map`` the batches to what training needs.
-    Not a sequence: ``len(batch)`` is the number of samples, ``batch["…"]`` is a field of all of them.
+    Not a sequence: ``len(batch)`` is the number of samples, ``batch["…"]`` is a field of all of them, and
+    ``samples`` are the samples themselves.
     """
 
     __slots__ = ("_columns", "samples")

@@ -1,0 +1,96 @@
+"""``command-line.md``, from the commands themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from catalog.cli import cli
+from docs.generate_reference.markdown import anchor, bullet, code, escape, fence, front, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["every_command", "page"]
+
+_INTRO = """\
+`catalog COMMAND --help` shows the same in a terminal. Results go to standard output, all else to standard error.
+Variables of the environment are under [configuration](configuration.md#variables-of-the-environment).
+
+Exit codes: 0, it is done; 1, it failed or a check says no, and standard error says why (see [errors](errors.md));
+2, the command line makes no sense. Each command has `-h` and `--help`."""
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """Each command with its full name, groups before what is in them."""
+    yield from _below("catalog", cli)
+
+
+def _below(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        for word, inner in command.commands.items():
+            yield from _below(f"{name} {word}", inner)
+
+
+def page() -> str:
+    """The page."""
+    everything = list(every_command())
+    parts = front("Command line", _INTRO, "`catalog/cli`")
+    parts.append("")
+    for name, command in everything:
+        summary = (command.help or "").strip().splitlines()[0]
+        parts.append(f"- [`{name}`](#{anchor(name)}): {escape(summary)}")
+    for name, command in everything:
+        parts += ["", f"## `{name}`", "", *_command(name, command)]
+    return "\n".join(parts) + "\n"
+
+
+def _command(name: str, command: click.Command) -> Iterator[str]:
+    context = click.Context(command, info_name=name)
+    text, _, example = (command.help or "").partition("Example: ")
+    for paragraph in text.strip().split("\n\n"):
+        yield escape(" ".join(line.strip() for line in paragraph.splitlines()))
+        yield ""
+    yield fence(" ".join([name, *command.collect_usage_pieces(context)]), "text")
+    if example:
+        yield from ("", "Example:", "", fence(example.strip(), "sh"))
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    if options:
+        yield ""
+        yield from (_option(one) for one in options)
+
+
+def _option(option: click.Option) -> str:
+    value = "" if option.is_flag else f" {option.metavar or _kind(option.type)}"
+    head = ", ".join(code(f"{word}{value}" if word == option.opts[-1] else word) for word in option.opts)
+    return bullet(head, escape(option.help or ""), *_facts(option))
+
+
+def _facts(option: click.Option) -> Iterator[str]:
+    if isinstance(option.type, click.Choice):
+        yield sentences("One of " + ", ".join(code(choice) for choice in option.type.choices))
+    elif isinstance(option.type, click.IntRange | click.FloatRange):
+        yield _range(option.type)
+    if option.multiple and "again" not in (option.help or ""):
+        yield "It may be given again."
+    default = option.to_info_dict()["default"]
+    if option.show_default and default is not None:
+        yield f"Default: {code(f'{default:g}' if isinstance(default, float) else default)}."
+    if option.required:
+        yield "It is needed."
+
+
+def _range(kind: click.IntRange | click.FloatRange) -> str:
+    if kind.max is None:
+        return f"At least {kind.min:g}."
+    return f"From {kind.min:g} to {kind.max:g}."
+
+
+def _kind(kind: click.ParamType[Any]) -> str:
+    if isinstance(kind, click.Path):
+        return "FOLDER" if not kind.file_okay else "FILE"
+    if isinstance(kind, click.IntRange | click.types.IntParamType):
+        return "NUMBER"
+    return "CHOICE" if isinstance(kind, click.Choice) else "TEXT"

@@ -1,0 +1,127 @@
+"""``manifests.md``, from the JSON Schema that editors check manifests with."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from catalog.manifest.first import first_manifest, manifest_schema
+from docs.generate_reference.markdown import anchor, bullet, code, escape, fence, front, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["page", "tables"]
+
+_INTRO = """\
+A manifest is a YAML file that says what an account publishes. `catalog validate` checks it, `catalog plan` shows what
+publishing would do, `catalog publish` does it. All manifests that are given together are one set: names resolve across
+its files. Editors complete and check them by the JSON Schema that `catalog manifest schema` prints."""
+
+_TITLES: Final = {
+    "schema": "An entry of schemas", "longField": "The long form of a field", "dataset": "An entry of datasets",
+    "shard": "An entry of shards", "s3": "The map s3", "s3Shard": "An entry of keys in s3", "blob": "An entry of blobs",
+    "label": "An entry of labels", "lens": "An entry of lenses", "code": "getter and putter",
+    "verification": "An entry of verifications",
+}  # fmt: skip
+_KINDS: Final = {"string": "text", "integer": "a whole number", "boolean": "true or false", "object": "a map"}
+
+
+def tables() -> dict[str, dict[str, Any]]:
+    """Each map of a manifest by its title, the whole manifest first."""
+    schema = json.loads(manifest_schema())
+    inside = {name: one for name, one in schema["definitions"].items() if "properties" in one}
+    return {"The file": schema} | {_TITLES[name]: inside.pop(name) for name in _TITLES} | inside
+
+
+def page() -> str:
+    """The page."""
+    schema = json.loads(manifest_schema())
+    types = schema["definitions"]["fieldType"]
+    parts = front("Manifests", _INTRO, "`catalog/manifest/manifest.schema.json`")
+    for title, table in tables().items():
+        parts += ["", f"## {title}", ""]
+        if title != "The file" and table.get("description", f"{title}.") != f"{title}.":
+            parts += [escape(table["description"]), ""]
+        parts += [_key(name, one, table, schema["definitions"]) for name, one in table["properties"].items()]
+        parts += list(_choice(table))
+    parts += ["", "## Types of fields", "", escape(types["description"]), ""]
+    parts.append(sentences("Such as " + ", ".join(code(one) for one in types["examples"])))
+    parts += ["", "## A whole manifest", "", "`catalog init` writes this one to begin with.", ""]
+    parts.append(fence(first_manifest(), "yaml"))
+    return "\n".join(parts) + "\n"
+
+
+def _choice(table: dict[str, Any]) -> Iterator[str]:
+    """What the keys must be together."""
+    if "oneOf" in table:
+        names = [code(one["required"][0]) for one in table["oneOf"]]
+        yield from ("", f"Exactly one of {', '.join(names[:-1])} and {names[-1]} is needed.")
+    for name, needs in table.get("dependencies", {}).items():
+        yield from ("", f"{code(name)} needs {', '.join(code(one) for one in needs)} beside it.")
+
+
+def _key(name: str, raw: dict[str, Any], table: dict[str, Any], definitions: dict[str, Any]) -> str:
+    resolved = _resolve(raw, definitions)
+    needed = "needed" if name in table.get("required", ()) else "optional"
+    head = f"{code(name)}: {_kind(raw, definitions)}, {needed}"
+    examples = resolved.get("examples", [])
+    shown = " or ".join(code(_yaml(one)) for one in examples[:2])
+    example = f"Example: {shown}" if shown else ""
+    limits = () if raw.get("$ref", "").endswith("/fieldType") else _limits(resolved)
+    return bullet(head, escape(resolved.get("description", "")), *limits, example)
+
+
+def _resolve(one: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """What a reference leads to; what is said beside it goes before."""
+    for inner in [one, *one.get("allOf", [])]:
+        if "$ref" in inner:
+            return {**_resolve(definitions[inner["$ref"].rpartition("/")[2]], definitions), **one}
+    return one
+
+
+def _kind(one: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR0911 - one a kind
+    """What a key takes, with a link where that is a map with a section of its own."""
+    for inner in [one, *one.get("allOf", [])]:
+        if "$ref" in inner:
+            name = inner["$ref"].rpartition("/")[2]
+            return _link(name) if name in _TITLES or name == "fieldType" else _kind(definitions[name], definitions)
+    if "enum" in one:
+        return "one of " + ", ".join(code(choice) for choice in one["enum"])
+    if "if" in one:
+        return f"{_kind(one['else'], definitions)}, or {_kind(one['then'], definitions)}"
+    if one.get("type") == "array":
+        return f"a list, each {_kind(one['items'], definitions)}"
+    if one.get("type") == "object" and isinstance(one.get("additionalProperties"), dict):
+        return f"a map, each value {_kind(one['additionalProperties'], definitions)}"
+    if "anyOf" in one and "type" not in one:
+        return ", or ".join(_kind(each, definitions) for each in one["anyOf"])
+    return _KINDS[one["type"]]
+
+
+def _link(name: str) -> str:
+    if name == "fieldType":
+        return f"[a type](#{anchor('Types of fields')})"
+    title = _TITLES[name]
+    shown = {"s3": "a map", "code": "a map", "longField": "the long form"}.get(name, title[0].lower() + title[1:])
+    return f"[{shown}](#{anchor(title)})"
+
+
+def _limits(one: dict[str, Any]) -> Iterator[str]:
+    if "patternErrorMessage" in one:
+        message = one["patternErrorMessage"]
+        yield escape(f"It {message}" if message.startswith("must ") else message[0].upper() + message[1:])
+    if "maxLength" in one:
+        yield f"At most {one['maxLength']:,} characters"
+    if "maxItems" in one or "maxProperties" in one:
+        yield f"At most {one.get('maxItems', one.get('maxProperties')):,}"
+    if "maximum" in one and one["maximum"] < 2**53 - 1:
+        yield f"From {one['minimum']:,} to {one['maximum']:,}"
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=200).strip().removesuffix("\n...")
