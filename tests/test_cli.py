@@ -51,6 +51,7 @@ def test_the_commands_are_this_list() -> None:
         "publish",
         "search",
         "serve",
+        "store",
         "validate",
         "verify",
         "withdraw",

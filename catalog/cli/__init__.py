@@ -22,6 +22,7 @@ from catalog.cli.records import verify, withdraw
 from catalog.cli.schemas import codegen, compat
 from catalog.cli.search import search
 from catalog.cli.site import build, crawl, serve
+from catalog.cli.stores import store
 from catalog.errors import CatalogError
 
 __all__ = ["cli", "main"]
@@ -38,7 +39,7 @@ def cli() -> None:
 
 for _command in (
     init, crawl, build, serve, validate, plan, publish, codegen, compat, load, search, verify, withdraw, login, logout,
-    manifest, appview,
+    manifest, appview, store,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -6,13 +6,15 @@
 
 Files that are open must not be copied over, nor moved into each other's place: what SQLite keeps beside them would
 then belong to another file. This way the target changes in one transaction; who reads it goes on with the old state,
-then with the new one. A copy has the store's identity and its numbers, so that an index beside it only catches up.
+then with the new one. Where there was no target, a whole one is moved there. A copy has the store's identity and its
+numbers, so that an index beside it only catches up.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import StoreError
@@ -36,18 +38,40 @@ def copy_store(source: Path, target: Path) -> None:
         raise StoreError("there is no store", where=str(source))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as here,
-            closing(sqlite3.connect(target, timeout=_BUSY_SECONDS)) as there,
-        ):
-            if _kind(here) != (APPLICATION_ID, SCHEMA_VERSION):
-                raise StoreError("not a store of this version", where=str(source))
-            if there.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] and _kind(there)[0] != APPLICATION_ID:
-                raise StoreError("this SQLite file is not a catalog's store", where=str(target))
-            here.backup(there)
-            there.execute("PRAGMA journal_mode = WAL")
+        if target.exists():
+            if target.samefile(source):
+                raise StoreError("is the store that is to be copied", where=str(target), hint="name another file")
+            _copy(source, target)
+        else:
+            _create(source, target)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"can't be copied: {error}", where=str(target)) from None
+
+
+def _create(source: Path, target: Path) -> None:
+    """A new file is made beside its place, so that nobody meets half of it."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        _copy(source, part)
+        part.replace(target)
+    finally:
+        for rest in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError):
+                part.with_name(part.name + rest).unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as here,
+        closing(sqlite3.connect(target, timeout=_BUSY_SECONDS)) as there,
+    ):
+        if _kind(here) != (APPLICATION_ID, SCHEMA_VERSION):
+            hint = "a crawl brings an older store of ours forward"
+            raise StoreError("not a store of this version", where=str(source), hint=hint)
+        if there.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] and _kind(there)[0] != APPLICATION_ID:
+            raise StoreError("this SQLite file is not a catalog's store", where=str(target), hint="name another file")
+        here.backup(there)  # in one step: were it many, each commit of a crawl would start it anew
+        there.execute("PRAGMA journal_mode = WAL")
 
 
 def _kind(db: sqlite3.Connection) -> tuple[int, int]:

@@ -1,0 +1,87 @@
+"""``catalog store``: look at the file that crawls write, and copy it while it is in use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from catalog.cli.common import JSON, say
+from catalog.cli.site import CONFIG
+
+if TYPE_CHECKING:
+    from catalog.store.summary import StoreSummary
+
+__all__ = ["store"]
+
+
+@click.group()
+def store() -> None:
+    """Look at the store, the file that crawls write, or copy it while it is in use.
+
+    Example: catalog store info
+    """
+
+
+@store.command()
+@click.argument("source", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("dest", type=click.Path(path_type=Path, dir_okay=False))
+def copy(source: Path, dest: Path) -> None:
+    """Make the store DEST what SOURCE is now, also while a crawl writes SOURCE and others read DEST.
+
+    DEST changes all at once or not at all. A file that isn't a store is never written over. The copy is the same store:
+    an AppView over it only catches up with what is new.
+
+    Example: catalog store copy .catalog/catalog.sqlite /backup/catalog.sqlite
+    """
+    from catalog.store.copying import copy_store
+    from catalog.store.summary import summary
+
+    copy_store(source, dest)
+    found = summary(dest)
+    say(f"copied {sum(found.records.values()):,} records, {found.bytes / 1e6:,.1f} MB, to {dest}")
+
+
+@store.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@CONFIG
+@JSON
+def info(path: Path | None, config_file: Path, *, as_json: bool) -> None:
+    """Say what a store holds: its version, its records, its sources, and when it was last crawled.
+
+    PATH is a store's file; without it, it is the store of the MkDocs configuration.
+
+    Example: catalog store info .catalog/catalog.sqlite
+    """
+    from catalog.config import load_settings
+    from catalog.store.summary import summary
+
+    path = load_settings(config_file).store if path is None else path
+    found = summary(path)
+    if as_json:
+        crawled = None if found.crawled is None else found.crawled.isoformat()
+        click.echo(json.dumps({"path": str(path), **asdict(found), "crawled": crawled}))
+        return
+    for name, text in _lines(path, found):
+        click.echo(f"{name:<10}{text}")
+
+
+def _lines(path: Path, found: StoreSummary) -> list[tuple[str, str]]:
+    lines = [
+        ("store", str(path)),
+        ("version", str(found.version)),
+        ("identity", f"{found.identity}, change {found.changes:,}"),
+        ("size", f"{found.bytes / 1e6:,.1f} MB"),
+        ("accounts", f"{found.accounts:,}"),
+    ]
+    total = sum(found.records.values())
+    lines.append(("records", f"{total:,}, and {found.refused:,} refused"))
+    lines += [("", f"{number:>9,}  {collection}") for collection, number in found.records.items()]
+    lines += [("source" if not index else "", source) for index, source in enumerate(found.sources)]
+    if found.denied:
+        lines.append(("denied", f"{found.denied:,} accounts"))
+    crawled = "never" if found.crawled is None else found.crawled.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return [*lines, ("crawled", crawled)]

@@ -1,0 +1,71 @@
+"""What a store holds, in a few numbers: for a person who has a file and wonders which one it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from catalog.errors import StoreError
+from catalog.store.reading import Reader
+from catalog.store.tables import REFUSED, SCHEMA_VERSION, VISIBLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["StoreSummary", "summary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSummary:
+    """A store's numbers. Counts are of what is shown: of active, not denied accounts that a source lists.
+
+    ``identity`` is the same in all copies of a store, and ``changes`` says which of two copies has come further;
+    ``records`` is by collection. ``bytes`` are the file's own, without what SQLite keeps beside it. ``crawled`` is when
+    the last crawl ended; None before the first.
+    """
+
+    version: int
+    identity: str
+    changes: int
+    bytes: int
+    accounts: int
+    records: Mapping[str, int]
+    refused: int
+    sources: tuple[str, ...]
+    denied: int
+    crawled: datetime | None
+
+
+def summary(path: Path) -> StoreSummary:
+    """The numbers of the store at ``path``, which may be in use. Raises :class:`StoreError` where there is none."""
+    with closing(Reader(path)) as reader:
+        position, accounts = reader.position(), reader.publishers()
+        sources, denied = reader.configuration()
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            # "at://", the DID and "/" stand before the collection.
+            records = db.execute(
+                "SELECT substr(tail, 1, instr(tail, '/') - 1) AS collection, count(*)"
+                f" FROM (SELECT substr(uri, length(did) + 7) AS tail {VISIBLE}) GROUP BY collection ORDER BY collection"
+            ).fetchall()
+            (refused,) = db.execute(f"SELECT count(*) {REFUSED}").fetchone()
+            crawled = db.execute("SELECT ended FROM crawls ORDER BY number DESC LIMIT 1").fetchone()
+        size = path.stat().st_size
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"can't be read: {error}", where=str(path)) from None
+    return StoreSummary(
+        version=SCHEMA_VERSION,
+        identity=position.store,
+        changes=position.number,
+        bytes=size,
+        accounts=accounts,
+        records=dict(records),
+        refused=refused,
+        sources=sources,
+        denied=len(denied),
+        crawled=None if crawled is None else datetime.fromisoformat(crawled[0]),
+    )
