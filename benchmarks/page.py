@@ -78,11 +78,13 @@ def _section(name: str, text: str, result: Result | None) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    """Columns that no row needs are left out."""
+    """Columns that no row needs are left out. Where there is one peer, its column has its name."""
+    peers = {row.peer for row in rows if row.peer is not None}
+    only = peers.pop() if len(peers) == 1 and all(row.theirs is not None for row in rows if row.peer) else None
     columns = {
         "What": [row.what for row in rows],
         "Ours": [_number(row.ours, row.unit) for row in rows],
-        "Other": [_other(row) for row in rows],
+        only or "Other": [_other(row, only) for row in rows],
         "Ratio": ["" if row.ratio is None else f"{row.ratio:.3g}" for row in rows],
         "Wanted": [_wanted(row) for row in rows],
     }
@@ -92,9 +94,11 @@ def _table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def _other(row: Row) -> str:
+def _other(row: Row, only: str | None) -> str:
     if row.peer is None:
         return ""
+    if row.peer == only:
+        return _number(row.theirs, row.unit)
     return row.peer if row.theirs is None else f"{_number(row.theirs, row.unit)}, {row.peer}"
 
 
@@ -131,7 +135,7 @@ def _run(name: str, result: Result) -> str:
         warnings.append(f"These are old numbers: the run of {result.failed} broke off.")
     if result.busy is not None and result.busy > BUSY:
         warnings.append(
-            f"The machine was busy: others used {result.busy:g} cores meanwhile. Times are longer than they should be."
+            f"The machine was busy: others used {result.busy:g} cores meanwhile. Take the times for an upper bound."
         )
     machine = ", ".join(f"{value} cores" if key == "cores" else value for key, value in result.machine.items())
     versions = ", ".join(f"{key} {value}" for key, value in result.versions.items())

@@ -102,6 +102,13 @@ def test_a_peer_that_is_not_installed_is_named_in_its_row_and_below() -> None:
     assert "build: Hugo isn't installed." in text
 
 
+def test_the_only_peer_of_a_table_has_its_name_above_its_column() -> None:
+    rows = (*MADE.rows, Row(what="writing", unit="ms", ours=3))
+    assert "| What | Ours | other 1.0 | Ratio |" in written(replace(MADE, rows=rows))
+    two = (*rows, Row(what="asking", unit="ms", ours=1, peer="third 2.0", theirs=2))
+    assert "| reading | 50 ms | 100 ms, other 1.0 | 2 |" in written(replace(MADE, rows=two))
+
+
 def test_a_busy_machine_and_old_numbers_are_told() -> None:
     assert "warning" not in written(MADE)
     assert "others used 1.2 cores" in written(replace(MADE, busy=1.2))
