@@ -27,6 +27,7 @@ from catalog.records import DATASET, SCHEMA
 from catalog.samples.arrays import encode_array
 from catalog.samples.shards import write_shards
 from catalog.sampletype import Array, Field, SampleType, Scalar, write_body
+from catalog.site.finish import read_graph
 from catalog.site.previews import Preview, gather, gathering, pictures, plots
 from catalog.site.previews.cache import Cache, Entry
 from catalog.site.previews.painter import Painter
@@ -1005,6 +1006,16 @@ def test_without_pillow_the_build_says_what_to_install(
         run(graph_of(tmp_path))
     assert "pip install 'atdata-catalog[previews]'" in str(caught.value)
     assert isinstance(caught.value, CatalogError)
+
+
+def test_without_pillow_nothing_is_crawled_and_the_old_site_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MkDocs empties the site's folder before our pages are made: it must not come that far."""
+    monkeypatch.setattr(gathering, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra):
+        read_graph(read_settings({"previews": True}, tmp_path), crawls=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- on the page ---------------------------------------------------------------------------------------------

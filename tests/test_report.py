@@ -55,7 +55,7 @@ def test_the_table_lines_up_and_the_last_line_says_it_all() -> None:
     assert "car 1, tree 1" in table[1]
     assert lines[-1] == (
         "4 repositories, 3 changed; records: 6 new, 2 updated, 1 removed, 1 refused; 10 requests, 13.2 kB, 1.5 s; "
-        "1 source failed, their old records stay; 1 repository couldn't be read"
+        "1 source failed, its old records stay; 1 repository couldn't be read"
     )
     assert report.failed
 

@@ -155,6 +155,31 @@ def test_a_source_that_cant_be_read_is_an_error_only_when_strict(project: Path) 
     assert _catalog("build", cwd=project).returncode == 1
 
 
+def test_an_empty_site_never_takes_the_place_of_a_full_one(project: Path) -> None:
+    """Where a source failed and the store has nothing: a first build, or one on a machine without the store."""
+    assert _catalog("build", cwd=project).returncode == 0
+    shutil.rmtree(project / ".catalog")
+    (project / "manifests").rename(project / "elsewhere")
+    for command in (["catalog"], ["mkdocs"]):
+        failed = subprocess.run(
+            [sys.executable, "-m", *command, "build"],
+            cwd=project, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert failed.returncode == 1
+        assert "manifests: there is no such file or directory" in failed.stdout + failed.stderr
+        assert "its store is empty" in failed.stdout + failed.stderr
+        assert "Iris flowers" in (project / "site" / "datasets" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_catalog_without_sources_says_so(project: Path) -> None:
+    (project / "mkdocs.yml").write_text(
+        "site_name: Empty\ntheme: {name: material}\nplugins: [catalog]\n", encoding="utf-8"
+    )
+    done = _catalog("build", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "no sources are named" in done.stderr
+
+
 def test_a_build_beside_a_running_crawl_takes_the_store_as_it_is(project: Path) -> None:
     """And says so; what that crawl brings makes the next build differ."""
     assert _catalog("crawl", cwd=project).returncode == 0

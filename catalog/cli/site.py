@@ -150,6 +150,8 @@ def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) ->
     wanted = bool((catalog_block(config) or {}).get("crawl", True))
     if not wanted or os.environ.get("CATALOG_NO_CRAWL", "") not in {"", "0"}:
         return
+    if not settings.sources:
+        say(f"{config_file}: no sources are named (sources: under catalog:); the site shows what its store has")
     with Store.open(settings.store) as store, Progress() as progress:
         try:
             report = run(settings, store, progress=progress.say, watch=progress.watch)
@@ -158,7 +160,11 @@ def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) ->
             return
         for line in report.lines():
             progress.say(line)
+        nothing = next(store.records(), None) is None
     if report.failed:
+        if nothing:  # without the last build's store: an empty site would take the place of a full one
+            hint = "what was wrong with each stands above; with --no-crawl an empty site is built"
+            raise BuildError("the catalog's sources could not all be read, and its store is empty", hint=hint)
         if strict or config.get("strict") is True:
             raise BuildError("the catalog's sources could not all be read", hint="without --strict that is a warning")
         say("the catalog's sources could not all be read; what the store had of them is shown")

@@ -111,7 +111,8 @@ class CrawlReport:
             total["refused"] += len(source.refused)
             total["failed"] += source.error is not None
             total["problems"] += len(source.problems)
-        trouble = f"; {_many(total['failed'], 'source')} failed, their old records stay" if total["failed"] else ""
+        whose = "its" if total["failed"] == 1 else "their"
+        trouble = f"; {_many(total['failed'], 'source')} failed, {whose} old records stay" if total["failed"] else ""
         trouble += f"; {_many(total['problems'], 'repository', 'repositories')} couldn't be read" * bool(
             total["problems"]
         )

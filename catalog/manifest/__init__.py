@@ -127,8 +127,11 @@ def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Fault]]:
             )
             if not inside:
                 faults.append(Fault(where=shown(str(path), 500), message="no *.yaml file in this directory"))
-        else:
+        elif path.exists():
             inside = [path]
+        else:
+            faults.append(Fault(where=shown(str(path), 500), message="there is no such file or directory"))
+            inside = []
         for file in inside:
             files.setdefault(file.resolve(), file)
     return tuple(files.values()), faults

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from html import unescape
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import StoreBusy
+from catalog.errors import BuildError, StoreBusy
 from catalog.graph import Graph
 from catalog.site import build, search
 from catalog.site.facets import address_of, rows
@@ -46,15 +46,28 @@ _TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
 
 
 def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
-    """The catalog, after a crawl where one is wanted. What is denied now is not shown, whenever it was crawled."""
+    """The catalog, after a crawl where one is wanted. What is denied now is not shown, whenever it was crawled.
+
+    Raises :class:`BuildError` where sources failed and there is nothing to show, not even from earlier, and
+    :class:`~catalog.errors.MissingExtra` for previews without Pillow, before anything is crawled or built.
+    """
+    if settings.previews is not None:
+        from catalog.site.previews import check_painter
+
+        check_painter()
     crawls = crawls and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
     with Store.open(settings.store) as store:
+        failed = False
         if crawls:
-            _crawl(settings, store)
+            failed = _crawl(settings, store)
         else:
             store.configure([str(source) for source in settings.sources], settings.deny)
         with _timed("reading the store"):
-            return Graph.from_store(store)
+            graph = Graph.from_store(store)
+    if failed and not graph.nodes:  # an empty site would take the place of a full one
+        hint = "what was wrong with each stands above"
+        raise BuildError("the catalog's sources could not all be read, and its store is empty", hint=hint)
+    return graph
 
 
 def finish_site(
@@ -136,7 +149,8 @@ def _previews(graph: Graph, settings: CatalogSettings) -> Previews | None:
     return gather(graph, settings, progress=log.info)
 
 
-def _crawl(settings: CatalogSettings, store: Store) -> None:
+def _crawl(settings: CatalogSettings, store: Store) -> bool:
+    """Bring the store up to date; whether a source failed."""
     from catalog.crawl import crawl
 
     try:
@@ -144,11 +158,12 @@ def _crawl(settings: CatalogSettings, store: Store) -> None:
     except StoreBusy as error:  # what it has is whole all the same
         log.warning("catalog: %s; the site is built from what it has so far", error.what)
         store.configure([str(source) for source in settings.sources], settings.deny)
-        return
+        return False
     for line in report.lines():
         log.info("Catalog: %s", line)
     if report.failed:
         log.warning("the catalog's sources could not all be read; what the store had of them is shown")
+    return report.failed
 
 
 @contextmanager

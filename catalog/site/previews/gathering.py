@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from catalog.site.previews.model import Preview
     from catalog.site.previews.reading import Place
 
-__all__ = ["FOLDER", "Previews", "gather"]
+__all__ = ["FOLDER", "Previews", "check_painter", "gather"]
 
 FOLDER: Final = "previews"
 """Beside the store."""
@@ -87,12 +87,17 @@ def gather(
     caps = settings.previews
     if caps is None:
         return Previews()
-    if find_spec("PIL") is None:
-        hint = "pip install 'atdata-catalog[previews]', or leave previews out"
-        raise MissingExtra("previews need Pillow, which isn't installed", where="previews", hint=hint)
+    check_painter()
     with Painter() as painter, _patient_client(settings, caps) as client:
         gathering = _Gathering(settings, caps, painter, client, progress=progress, clock=clock)
         return gathering.run(graph)
+
+
+def check_painter() -> None:
+    """Raise :class:`~catalog.errors.MissingExtra` where there is no Pillow: before a build empties the old site."""
+    if find_spec("PIL") is None:
+        hint = "pip install 'atdata-catalog[previews]', or leave previews out"
+        raise MissingExtra("previews need Pillow, which isn't installed", where="previews", hint=hint)
 
 
 def _patient_client(settings: CatalogSettings, caps: PreviewSettings) -> Client:
