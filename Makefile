@@ -26,6 +26,7 @@ help: ## show this list
 
 site: $(INSTALLED) ## crawl the example sources and build site/
 	$(BIN)/catalog build
+	@echo 'site/ is built; look at it with: make serve'
 
 serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 	$(BIN)/catalog serve
