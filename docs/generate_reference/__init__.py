@@ -1,8 +1,8 @@
 """The pages of ``docs/reference/``, made from the code itself: ``make reference`` writes them.
 
 They are committed, so that they read on a forge as on the site; ``tests/test_reference.py`` holds them against what
-is made now. Plain Markdown and no plugin such as mkdocstrings: docstrings here are reStructuredText, which that would
-show as it stands, and a plugin would run in every build, also in Zensical's.
+is made now. Plain Markdown and no plugin such as mkdocstrings: our docstrings are reStructuredText, whose roles that
+one shows as they stand (``:class:StoreError``), and on a forge its pages would be empty.
 """
 
 from __future__ import annotations

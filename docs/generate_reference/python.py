@@ -127,24 +127,25 @@ def _signatures(name: str, one: Callable[..., object], *, bound: bool = False) -
     """How it is called; an overloaded one has several ways."""
     if inspect.isclass(one) and "__init_subclass__" in vars(one):
         subclass: Callable[..., object] = vars(one)["__init_subclass__"].__func__
-        line = _signature("class Yours", subclass, bound=True).partition(" -> ")[0]
-        return fence(f"{line.replace('(', f'({name}, ', 1)}: …", "python")
+        line = _signature("class Yours", subclass, bound=True, base=name).rpartition(" -> ")[0]
+        return fence(f"{line}: ...", "python")
     ways = get_overloads(one) if inspect.isfunction(one) else ()
     plain = [getattr(way, "__func__", way) for way in ways] or [one]
     return fence("\n".join(_signature(name, each, bound=bound) for each in plain), "python")
 
 
-def _signature(name: str, one: Callable[..., object], *, bound: bool) -> str:
+def _signature(name: str, one: Callable[..., object], *, bound: bool, base: str = "") -> str:
+    """How one is called; with a ``base`` how its subclass is begun."""
     try:
         signature = inspect.signature(one)
     except ValueError:  # of a builtin base, such as dict
         return f"{name}(…)"
     found = list(signature.parameters.values())[1 if bound else 0 :]
     found = [each for each in found if not each.name.startswith("_")]
-    shown: list[str] = []
+    shown = [base] if base else []
     for before, each in zip([None, *found], found, strict=False):
         starred = before is not None and before.kind in (before.VAR_POSITIONAL, before.KEYWORD_ONLY)
-        if each.kind is each.KEYWORD_ONLY and not starred:
+        if each.kind is each.KEYWORD_ONLY and not starred and not base:
             shown.append("*")
         if before is not None and before.kind is before.POSITIONAL_ONLY and each.kind is not each.POSITIONAL_ONLY:
             shown.append("/")
