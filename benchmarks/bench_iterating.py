@@ -268,7 +268,7 @@ def compare(folder: Path, size: Size, way: str, results: Results, *, quick: bool
     rates = [size.samples / run.seconds for run in (mine, theirs)]
     results.add(what, "samples/s", rates[0], peer=peer, theirs=rates[1], better="higher", wanted_ratio=1.0)
     if way == "shuffled":
-        results.add(f"{what}: memory", "MiB", mine.grown, peer=peer, theirs=theirs.grown)
+        results.add(f"{what}: peak of memory", "MiB", mine.peak, peer=peer, theirs=theirs.peak)
     return ratio
 
 
