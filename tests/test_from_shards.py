@@ -27,6 +27,7 @@ from catalog.cli import cli, manifest_tools
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidArray, InvalidSample
 from catalog.manifest import ManifestSet, load
+from catalog.manifest.drafts import BucketDraft
 from catalog.publish.measuring import measured
 from catalog.publish.sketching import sketch
 from catalog.publish.sketchyaml import as_yaml
@@ -349,6 +350,56 @@ def test_patterns_of_files_are_looked_for(tmp_path: Path) -> None:
     assert (found.name, found.samples) == ("n", 7)
 
 
+def test_what_shards_do_not_hold_can_be_said(tmp_path: Path) -> None:
+    """The name of the class and of the axes; then there is nothing to do about them."""
+    data = {"image": np.zeros((2, 8, 8), "uint8"), "label": 1, "line": np.zeros(3)}
+    (tmp_path / "a.tar").write_bytes(tar_of(("0.msgpack", pack(data))))
+    plain, _ = drafted(tmp_path, str(tmp_path / "a.tar"))
+    assert "# TODO: the name of your class" in plain
+    assert plain.count("# TODO: what its axes are") == 2
+    place = str(tmp_path / "a.tar")
+    done = run(tmp_path, place, "-o", "a.yaml", "--schema", "Digit", "--dims", "image=time,y,x", "--dims", "line=point")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "a.yaml").read_text(encoding="utf-8")
+    assert "name of your class" not in text
+    assert "axes" not in text
+    [schema] = load([tmp_path / "a.yaml"]).schemas
+    assert schema.sample_type.name == "Digit"
+    types = {field.name: field.type for field in schema.sample_type.fields}
+    assert types["image"] == Array(dtype="uint8", shape=(2, 8, 8), dimensions=("time", "y", "x"))
+    assert types["line"] == Array(dtype="float64", shape=(3,), dimensions=("point",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--dims", "image"], 2, "doesn't name axes"),
+        (["--dims", "image=y,,x"], 2, "doesn't name axes"),
+        (["--dims", "n=y"], 1, "1 names for the axes of 'n', which has no fixed number of axes"),
+        (["--dims", "m=y"], 1, "no field is called 'm'"),
+        (["--dims", "x=y,x"], 1, "2 names for the axes of 'x', which has 1"),
+        (["--schema", "no name"], 2, "--schema is the name of a class"),
+        (["--region", "eu-west-1"], 1, "for shards in a bucket"),
+    ],
+)
+def test_what_is_said_wrongly_is_told(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    (tmp_path / "a.tar").write_bytes(tar_of(("0.msgpack", pack({"n": 1, "x": np.zeros(3)}))))
+    told = run(tmp_path, "a.tar", *arguments)
+    assert words in (told.output if code == 2 else str(told.exception))
+    assert told.exit_code == code
+
+
+def test_files_that_will_be_in_a_bucket_have_keys(tmp_path: Path) -> None:
+    """As they are, unescaped; with the bucket's region."""
+    numbers(tmp_path, name="a b")
+    place = str(tmp_path / "a b-*.tar")
+    _, found = drafted(tmp_path, place, url_prefix="s3://open-data/x", region="eu-west-1")
+    [dataset] = found.datasets
+    assert dataset.bucket == BucketDraft(name="open-data", region="eu-west-1")
+    assert [shard.url for shard in dataset.shards] == [f"x/a b-00000{number}.tar" for number in range(3)]
+    assert all(shard.local is not None and shard.sha256 for shard in dataset.shards)
+
+
 def test_what_stands_behind_the_end_of_a_tar_is_hashed_too(tmp_path: Path) -> None:
     raw = tar_of(("0.msgpack", msgpack.packb({"a": 1}))) + bytes(200_000)
     (tmp_path / "a.tar").write_bytes(raw)
@@ -429,7 +480,11 @@ JPEG = tar_of(("0.jpg", b"\xff\xd8"), ("0.cls", b"3"), ("1.jpg", b"\xff\xd8"), (
         ({"d/a.tar": JPEG, "e/a.tar": JPEG}, ["d/a.tar", "e/a.tar"], "2 shards would have one address"),
         ({}, ["pipe:touch MARK"], "is not an https URL"),
         ({}, ["http://data.example/a.tar"], "is not an https URL"),
-        ({}, ["s3://bucket/a.tar"], "is not an https URL"),
+        ({}, ["s3://B!/a.tar"], "not the name of a bucket"),
+        ({}, ["s3://bucket/"], "not a key that is opened"),
+        ({}, ["s3://bucket/a*.tar"], "has a \\*"),
+        ({}, ["s3://bucket/a.tar", "s3://other/a.tar"], "in several places"),
+        ({}, ["s3://bucket/a.tar", "https://data.example/a.tar"], "in several places"),
         ({}, ["https://data.example/{0..999999}.tar"], "more than 100000 shards"),
         ({}, ["n{0..99999}{0..9}.tar"], "more than 100000 shards"),
     ],
@@ -518,7 +573,10 @@ def test_the_draft_is_written_beside_the_shards_and_is_valid(tmp_path: Path) -> 
 def test_the_help_has_an_example_that_works_and_says_every_option(tmp_path: Path) -> None:
     text = run(tmp_path, "--help").output
     assert "Example: catalog manifest from-shards 'data/digits-*.tar' -o digits.yaml" in text
-    assert all(option in text for option in ("--url-prefix", "--name", "--samples-per-shard", "--force"))
+    assert all(
+        option in text
+        for option in ("--url-prefix", "--name", "--schema", "--dims", "--endpoint", "--samples-per-shard", "--force")
+    )
     numbers(tmp_path / "data", count=10, per_shard=1, name="digits")
     assert run(tmp_path, "data/digits-*.tar", "-o", "digits.yaml").exit_code == 0
     assert len(load([tmp_path / "digits.yaml"]).datasets[0].shards) == 10

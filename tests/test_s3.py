@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 
 from catalog.config import NetworkSettings
 from catalog.errors import MissingExtra, RefusedAddress, RefusedUrl, RequestFailed
+from catalog.manifest import load
+from catalog.manifest.drafts import BucketDraft
+from catalog.publish.sketching import sketch
+from catalog.publish.sketchyaml import as_yaml
 from catalog.samples import remote, s3
+from catalog.samples.packable import pack
 from catalog.samples.s3 import Place
 from catalog.samples.shards import Shard, read_shard
 from tests.fakes import Asked, Fake, answer, fake_server
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 LOOPBACK = NetworkSettings(allow_loopback=True)
 SAMPLES = [(f"{number:03d}", hashlib.sha512(b"%d" % number).digest() * 100) for number in range(60)]
 RAW = tar_of(*((f"{key}.msgpack", data) for key, data in SAMPLES))
+TYPED = tar_of(("0.msgpack", pack({"number": 1})))
 SHA256 = hashlib.sha256(RAW).hexdigest()
 ODD_KEY = "dir/a b+c%2F~é#?&=.tar"
 
@@ -63,6 +69,7 @@ def store() -> Iterator[Store]:
         buckets.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         for key in ("a.tar", ODD_KEY):
             buckets.put_object(Bucket=bucket, Key=key, Body=RAW, ACL=access)
+    buckets.put_object(Bucket="open-data", Key="typed/t-0.tar", Body=TYPED, ACL="public-read")
     users.create_user(UserName="reader")
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
     users.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=json.dumps(policy))
@@ -174,6 +181,24 @@ def test_botocore_is_not_loaded_for_a_public_bucket(store: Store) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(len(SAMPLES)), "False"]
+
+
+def test_a_manifest_is_drafted_from_shards_in_a_bucket(store: Store, tmp_path: Path) -> None:
+    """With keys and checksums; this store's own address is no https, so that one is left to be written."""
+    sketched = sketch(
+        ["s3://open-data/typed/t-{0..0}.tar"], settings=LOOPBACK, endpoint=store.url, region="eu-west-1", name="open"
+    )
+    (tmp_path / "open.yaml").write_text(as_yaml(sketched, tmp_path), encoding="utf-8")
+    [dataset] = load([tmp_path / "open.yaml"]).datasets
+    assert dataset.bucket == BucketDraft(name="open-data", region="eu-west-1")
+    assert [(shard.url, shard.sha256, shard.bytes) for shard in dataset.shards] == [
+        ("typed/t-0.tar", hashlib.sha256(TYPED).hexdigest(), len(TYPED))
+    ]
+    assert "# TODO: the https address by which others reach" in (tmp_path / "open.yaml").read_text(encoding="utf-8")
+    https = replace(sketched, bucket=BucketDraft(name="open-data", endpoint="https://s3.example.org"))
+    (tmp_path / "open.yaml").write_text(as_yaml(https, tmp_path), encoding="utf-8")
+    [dataset] = load([tmp_path / "open.yaml"]).datasets
+    assert dataset.bucket == BucketDraft(name="open-data", endpoint="https://s3.example.org")
 
 
 def test_loopback_needs_the_setting(store: Store) -> None:

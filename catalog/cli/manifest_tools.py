@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ __all__ = ["manifest"]
 
 _SCHEMA = "manifest.schema.json"
 """Where ``catalog init`` puts it."""
+_CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,89}")
+_MAX_AXIS = 200
 
 
 @click.group()
@@ -36,8 +39,19 @@ def schema() -> None:
 
 @manifest.command("from-shards")
 @click.argument("shards", nargs=-1, required=True, metavar="SHARD…")
-@click.option("--url-prefix", metavar="URL", help="Where the files will be found: https://host/folder, or its like.")
+@click.option(
+    "--url-prefix", metavar="URL", help="Where the files will be: https://host/folder, or s3://bucket/folder."
+)
 @click.option("--name", metavar="NAME", help="The dataset's name; else it is taken from the first shard's.")
+@click.option("--schema", metavar="NAME", help="The name of the samples' class, which shards don't hold.")
+@click.option(
+    "--dims",
+    multiple=True,
+    metavar="FIELD=Y,X",
+    help="What the axes of an array are, which shards don't hold either; may be given again.",
+)
+@click.option("--endpoint", metavar="URL", help="The store of an s3:// bucket; else the environment's, or AWS.")
+@click.option("--region", metavar="REGION", help="The bucket's region.")
 @click.option(
     "-o",
     "--output",
@@ -53,17 +67,22 @@ def schema() -> None:
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def from_shards(
+    *,
     shards: tuple[str, ...],
     url_prefix: str | None,
     name: str | None,
+    schema: str | None,
+    dims: tuple[str, ...],
+    endpoint: str | None,
+    region: str | None,
     output: Path | None,
     samples_per_shard: int | None,
-    *,
     force: bool,
 ) -> None:
     """Look into shards, and draft the manifest of their schema and dataset.
 
-    A SHARD is a file, a pattern of files (data-{000000..000009}.tar, data-*.tar), or an https address.
+    A SHARD is a file, a pattern of files (data-{000000..000009}.tar, data-*.tar), an https address, or an object in a
+    bucket (s3://bucket/digits-{000000..000009}.tar).
 
     Example: catalog manifest from-shards 'data/digits-*.tar' -o digits.yaml
     """
@@ -75,11 +94,17 @@ def from_shards(
         raise click.ClickException(f"{output} is there already: give another name, or --force to write over it")
     if name is not None and not 0 < len(name.strip().encode()) <= 200:
         raise click.UsageError("--name has 1 to 200 bytes")
+    if schema is not None and not _CLASS.fullmatch(schema):
+        raise click.UsageError("--schema is the name of a class: letters, digits and _, at most 90")
     found = sketch(
         shards,
         settings=NetworkSettings.from_environment(),
         url_prefix=url_prefix,
         name=name,
+        schema=schema,
+        dimensions=dict(map(_axes, dims)),
+        endpoint=endpoint,
+        region=region,
         samples_per_shard=samples_per_shard,
         progress=say,
     )
@@ -91,6 +116,15 @@ def from_shards(
         text = f"# yaml-language-server: $schema={_SCHEMA}\n{text}"
     _write(output, text, force=force)
     say(f"wrote {output}; look for TODO in it, then: catalog validate {output}")
+
+
+def _axes(text: str) -> tuple[str, tuple[str, ...]]:
+    """``image=y,x``: a field, and the names of its axes."""
+    field, equals, names = text.rpartition("=")
+    axes = tuple(name.strip() for name in names.split(","))
+    if not equals or not field or not all(0 < len(name) <= _MAX_AXIS and name.isprintable() for name in axes):
+        raise click.UsageError(f"{text[:80]!r} doesn't name axes: --dims FIELD=Y,X, for example --dims image=y,x")
+    return field, axes
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:

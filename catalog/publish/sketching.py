@@ -15,21 +15,24 @@ import glob
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from catalog.errors import DataError, InvalidShard, RefusedUrl
 from catalog.manifest.digests import Hashing
-from catalog.manifest.shards import MAX_SHARDS, expand_pattern, https_fault
+from catalog.manifest.drafts import BucketDraft
+from catalog.manifest.shards import MAX_SHARDS, expand_pattern, https_fault, key_fault
 from catalog.samples.inferring import Inference
+from catalog.samples.s3 import Place
 from catalog.samples.shards import Shard, expand
 from catalog.samples.storage import opened, shown
 from catalog.samples.tar import members
+from catalog.sampletype import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from catalog.config import NetworkSettings
     from catalog.samples.tar import Source
@@ -39,6 +42,7 @@ __all__ = ["NOWHERE", "FoundShard", "Sketch", "sketch"]
 NOWHERE: Final = "https://change-me.example/"
 """Where shards are said to be until the author says it; a host that never resolves (RFC 2606)."""
 
+_S3: Final = "s3://"
 _SUFFIX: Final = ".msgpack"
 _SOON: Final = 1000
 """Members after which a shard without any sample is given up."""
@@ -66,13 +70,18 @@ class FoundShard:
 class Sketch:
     """What some shards hold. ``name`` is the dataset's, ``seen`` what was inferred from the samples looked at.
 
-    ``others`` are the kinds of members that are no samples, such as ``.json``; they were passed over.
+    ``others`` are the kinds of members that are no samples, such as ``.json``; they were passed over. ``schema`` is the
+    name of the sample type, ``None`` when nobody said it: shards don't hold it. ``dimensions`` are names of axes, by
+    field. ``bucket`` is where the shards are, whose URLs begin with ``s3://`` then.
     """
 
     name: str
     shards: tuple[FoundShard, ...]
     seen: Inference
     others: tuple[str, ...]
+    schema: str | None = None
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bucket: BucketDraft | None = None
 
     @property
     def samples(self) -> int:
@@ -86,20 +95,28 @@ def sketch(
     settings: NetworkSettings,
     url_prefix: str | None = None,
     name: str | None = None,
+    schema: str | None = None,
+    dimensions: Mapping[str, tuple[str, ...]] | None = None,
+    endpoint: str | None = None,
+    region: str | None = None,
     samples_per_shard: int | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Sketch:
-    """Look into shards: files, ``https`` addresses, brace patterns of both, glob patterns of files.
+    """Look into shards: files, ``https`` and ``s3`` addresses, brace patterns of them, glob patterns of files.
 
-    Files will be at ``url_prefix`` and their own name. All samples are looked at, or the first ``samples_per_shard``
+    Files will be at ``url_prefix`` and their own name. ``endpoint`` and ``region`` are those of an ``s3://bucket``;
+    without an endpoint it is the environment's, or AWS. ``schema`` names the sample type, and ``dimensions`` the axes
+    of its arrays, by field: shards hold neither. All samples are looked at, or the first ``samples_per_shard``
     of each shard. ``progress`` gets a line for each shard.
 
-    Raises :class:`~catalog.errors.DataError` (no such file; no shard, or one of other samples; names that clash),
+    Raises :class:`~catalog.errors.DataError` (no such file; no shard, or one of other samples; names that clash; more
+    than one bucket; names for the axes of what has none),
     or a :class:`~catalog.errors.NetworkError`.
     """
     found = _found(places)
     urls = _urls(found, url_prefix)
-    looking = _Looking(settings, samples_per_shard)
+    bucket = _bucket(urls, endpoint, region)
+    looking = _Looking(settings, samples_per_shard, bucket)
     seen = looking.seen
     shards: list[FoundShard] = []
     for number, (place, url) in enumerate(zip(found, urls, strict=True), start=1):
@@ -112,8 +129,31 @@ def sketch(
     if not seen.fields:
         what = "; ".join(f"{one.name!a}: {one.why}" for one in seen.left_out[:5]) or "the samples are empty"
         raise DataError(f"no field of these samples has a type: {what}", where=shown(str(found[0])))
-    kinds = tuple(kind for kind, _ in looking.others.most_common(_SHOWN_KINDS))
-    return Sketch(name=name or _name(found[0]), shards=tuple(shards), seen=seen, others=kinds)
+    axes = dimensions or {}
+    _check_axes(seen, axes)
+    return Sketch(
+        name=name or _name(found[0]),
+        shards=tuple(shards),
+        seen=seen,
+        others=tuple(kind for kind, _ in looking.others.most_common(_SHOWN_KINDS)),
+        schema=schema,
+        dimensions=axes,
+        bucket=bucket,
+    )
+
+
+def _check_axes(seen: Inference, axes: Mapping[str, tuple[str, ...]]) -> None:
+    """Whether the named axes are those of arrays that were seen."""
+    types = {field.name: field.type for field in seen.fields}
+    for name, names in axes.items():
+        type_ = types.get(name)
+        if type_ is None:
+            hint = f"its fields are {', '.join(types)}"[:300]
+            raise DataError(f"no field is called {name!a}, whose axes are named", hint=hint)
+        shape = type_.shape if isinstance(type_, Array) else None
+        if shape is None or len(shape) != len(names):
+            what = f"has {len(shape)}" if shape else "has no fixed number of axes"
+            raise DataError(f"{len(names)} names for the axes of {name!a}, which {what}")
 
 
 # --- which shards --------------------------------------------------------------------------------------------
@@ -137,10 +177,33 @@ def _found(places: Iterable[str]) -> list[str | Path]:
 def _addresses(pattern: str) -> tuple[str, ...]:
     urls = expand(pattern)
     for url in urls:
-        fault = https_fault(url)
+        fault = _s3_fault(url) if url.startswith(_S3) else https_fault(url)
         if fault is not None:
             raise RefusedUrl(fault[0], hint=fault[1])
     return urls
+
+
+def _s3_fault(url: str) -> tuple[str, str | None] | None:
+    """What is wrong with ``s3://bucket/key``, as an address or in a manifest."""
+    key = Place.of(url, None, None).key
+    if expand_pattern(key) != [key]:
+        return f"the braces in {shown(url)!r} would be a pattern", "copy the object to another key"
+    return key_fault(key)
+
+
+def _bucket(urls: Sequence[str], endpoint: str | None, region: str | None) -> BucketDraft | None:
+    """The bucket of all of them, ``None`` when they are at https addresses."""
+    buckets = {url[len(_S3) :].partition("/")[0] if url.startswith(_S3) else None for url in urls}
+    if len(buckets) > 1:
+        hint = "a dataset's shards are in one bucket, or at https addresses; --url-prefix says where files will be"
+        raise DataError("the shards are in several places", hint=hint)
+    (name,) = buckets
+    if name is None:
+        if endpoint is not None or region is not None:
+            raise DataError("an endpoint or region is for shards in a bucket", hint="s3://bucket/key")
+        return None
+    place = Place.of(urls[0], endpoint, region)
+    return BucketDraft(name=name, endpoint=place.endpoint, region=place.region)
 
 
 def _files(pattern: str) -> list[Path]:
@@ -176,10 +239,12 @@ def _check_path(file: Path) -> None:
 def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
     """Where each shard is, or will be."""
     base = NOWHERE if prefix is None else prefix if prefix.endswith(("/", "=")) else f"{prefix}/"
-    fault = https_fault(base)
+    in_bucket = base.startswith(_S3)
+    fault = _s3_fault(f"{base}x") if in_bucket else https_fault(base)
     if fault is not None:
         raise RefusedUrl(fault[0], hint=fault[1])
-    urls = [place if isinstance(place, str) else base + quote(place.name) for place in found]
+    names = (place if isinstance(place, str) else place.name if in_bucket else quote(place.name) for place in found)
+    urls = [name if isinstance(place, str) else base + name for place, name in zip(found, names, strict=True)]
     url, count = Counter(urls).most_common(1)[0]
     if count > 1:
         raise DataError(f"{count} shards would have one address", where=shown(url), hint="give them different names")
@@ -200,8 +265,9 @@ def _name(place: str | Path) -> str:
 class _Looking:
     """Looks into one shard after the other."""
 
-    def __init__(self, settings: NetworkSettings, most: int | None) -> None:
+    def __init__(self, settings: NetworkSettings, most: int | None, bucket: BucketDraft | None) -> None:
         self._settings, self._most = settings, most
+        self._bucket = bucket or BucketDraft(name="")
         self.seen = Inference()
         self.others = Counter[str]()
 
@@ -209,7 +275,8 @@ class _Looking:
         """Read a shard to its end."""
         local = place if isinstance(place, Path) else None
         path = None if local is None else os.path.abspath(local)  # noqa: PTH100 - a link keeps its name
-        with opened(Shard(url=path or url), self._settings) as source:
+        shard = Shard(url=path or url, endpoint=self._bucket.endpoint, region=self._bucket.region)
+        with opened(shard, self._settings) as source:
             hashing = Hashing(source)
             samples = self._samples(hashing, shown(str(place)))
             sha256 = hashing.finish()

@@ -10,6 +10,7 @@ import yaml
 
 from catalog.errors import DataError
 from catalog.manifest.document import MAX_BYTES
+from catalog.manifest.shards import https_fault
 from catalog.publish.sketching import NOWHERE
 from catalog.sampletype import Array, Field, type_text
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from catalog.manifest.drafts import BucketDraft
     from catalog.publish.sketching import FoundShard, Sketch
 
 __all__ = ["as_yaml"]
@@ -55,7 +57,9 @@ def _head(sketch: Sketch) -> Iterator[str]:
 
 def _schema(sketch: Sketch) -> Iterator[str]:
     yield "schemas:"
-    yield f"  - name: {_schema_name(sketch.name)}"
+    if sketch.schema is None:
+        yield "    # TODO: the name of your class, here and below; shards don't hold it (--schema NAME writes it)"
+    yield f"  - name: {_schema_name(sketch)}"
     yield "    version: 1.0.0  # a published version never changes: a changed field needs a new one"
     yield "    # TODO: what one sample is, and where its values come from; Markdown"
     yield "    # description: …"
@@ -90,15 +94,17 @@ def _field(field: Field, sketch: Sketch) -> Iterator[str]:
     yield f"        type: {type_}"
     if form != "ndarrayBytes":
         yield f"        format: {form}"
-    if shape:
-        yield "        # TODO: what its axes are"
+    if field.name in sketch.dimensions:
+        yield f"        dimensions: [{', '.join(_quoted(name) for name in sketch.dimensions[field.name])}]"
+    elif shape:
+        yield "        # TODO: what its axes are (--dims FIELD=y,x writes it)"
         yield f"        # dimensions: [{', '.join(f'axis{number}' for number in range(len(shape)))}]"
 
 
 def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
     yield "datasets:"
     yield f"  - name: {_text(sketch.name)}"
-    yield f"    schema: {_schema_name(sketch.name)}@1.0.0"
+    yield f"    schema: {_schema_name(sketch)}@1.0.0"
     yield "    version: 1.0.0"
     yield "    # TODO: what is in it, how it was made, what it is good for; Markdown"
     yield "    # description: |"
@@ -108,19 +114,38 @@ def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
     yield "    # tags: []"
     yield "    # metadata: {homepage: https://…, creators: […], citation: …}"
     yield f"    samples: {sketch.samples}"
+    if sketch.bucket is not None:
+        yield from _bucket(sketch, sketch.bucket, folder)
+        return
     yield "    shards:"
     if any(shard.url.startswith(NOWHERE) for shard in sketch.shards):
         yield "      # TODO: where the shards will be; --url-prefix writes it for all of them"
     for shard in sketch.shards:
-        yield from _shard(shard, folder)
+        yield f"      - url: {_text(shard.url)}"
+        yield from _file(shard, folder, "        ")
 
 
-def _shard(shard: FoundShard, folder: Path) -> Iterator[str]:
-    yield f"      - url: {_text(shard.url)}"
+def _bucket(sketch: Sketch, bucket: BucketDraft, folder: Path) -> Iterator[str]:
+    yield "    s3:"
+    yield f"      bucket: {_text(bucket.name)}"
+    if bucket.region is not None:
+        yield f"      region: {_text(bucket.region)}"
+    if bucket.endpoint is not None and https_fault(bucket.endpoint) is None:
+        yield f"      endpoint: {_text(bucket.endpoint)}"
+    elif bucket.endpoint is not None:
+        yield f"      # TODO: the https address by which others reach {_text(bucket.endpoint)}"
+        yield "      # endpoint: https://…"
+    yield "      keys:"
+    for shard in sketch.shards:
+        yield f"        - key: {_text(shard.url.removeprefix(f's3://{bucket.name}/'))}"
+        yield from _file(shard, folder, "          ")
+
+
+def _file(shard: FoundShard, folder: Path, margin: str) -> Iterator[str]:
     if shard.local is not None:
-        yield f"        local: {_text(_relative(shard.local, folder))}"
-    yield f"        sha256: {_text(shard.sha256)}"
-    yield f"        bytes: {shard.bytes}"
+        yield f"{margin}local: {_text(_relative(shard.local, folder))}"
+    yield f"{margin}sha256: {_text(shard.sha256)}"
+    yield f"{margin}bytes: {shard.bytes}"
 
 
 def _relative(file: Path, folder: Path) -> str:
@@ -130,9 +155,11 @@ def _relative(file: Path, folder: Path) -> str:
         return str(file.absolute())
 
 
-def _schema_name(name: str) -> str:
+def _schema_name(sketch: Sketch) -> str:
     """A name for what one sample of the dataset is: ``DigitsSample`` for ``digits``; letters and digits only."""
-    words = re.findall(r"[A-Za-z0-9]+", name)
+    if sketch.schema is not None:
+        return sketch.schema
+    words = re.findall(r"[A-Za-z0-9]+", sketch.name)
     joined = "".join(word[0].upper() + word[1:] for word in words)[:_SCHEMA_NAME]
     return f"{joined}Sample" if joined[:1].isalpha() else "Sample"
 
