@@ -115,6 +115,14 @@ def test_a_busy_machine_and_old_numbers_are_told() -> None:
     assert "the run of 2026-02-03 broke off" in written(replace(MADE, failed="2026-02-03"))
 
 
+def test_no_column_asks_for_an_inline_style() -> None:
+    """The site's content policy forbids them."""
+    text = written(MADE)
+    assert "| --- | --- |" in text
+    assert "---:" not in text
+    assert ":---" not in text
+
+
 def test_each_table_has_its_own_date_machine_versions_and_options() -> None:
     assert "with `--records 10`, 2026-01-02, 90 s. 2 cores. Python 3.12.1." in written(MADE)
 
