@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import chain, pairwise
 from random import Random
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
@@ -403,6 +403,29 @@ def test_words_and_choices_meet(made: Made, base: str, page: Page) -> None:
     page.goto(base + "browse/?q=harbour&licence=MIT&state=verified")
     chosen = {"licence": ["MIT"], "state": ["verified"], "kind": ["dataset"]}
     expect(page.locator(COUNT)).to_have_text(f"{len(reference(made, chosen))} records")
+
+
+def test_the_best_matches_stand_first_where_that_is_wanted(made: Made, base: str, page: Page) -> None:
+    """The same as in the box of the header, which shows the best; without a word the newest stand first."""
+    term = "wave"  # the name of a schema, and a word of its datasets
+    page.goto(base)
+    page.get_by_role("combobox", name="Search the catalog").fill(term)
+    expect(page.get_by_role("option").first).to_be_visible()
+    best = page.get_by_role("option").first.get_attribute("data-href")
+    orders: dict[str, list[int]] = {}
+    found: list[str] = []
+    for sort in ("match", "new"):
+        page.goto(base + f"browse/?q={quote(term)}&sort={sort}")
+        settled(page)
+        orders[sort] = shown_rows(page)
+        found.append(page.locator(COUNT).inner_text())
+    assert found[0] == found[1]
+    assert orders["match"] != orders["new"]
+    assert best is not None
+    assert best.endswith(facets.address_of(made.nodes[orders["match"][0]]))
+    page.goto(base + "browse/?sort=match")
+    settled(page)
+    assert shown_rows(page) == list(range(len(shown_rows(page))))
 
 
 def test_a_misspelt_word_finds_what_was_meant_and_says_so(base: str, page: Page) -> None:

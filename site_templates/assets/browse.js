@@ -9,8 +9,9 @@ const TITLES = {
   kind: "Kind", tag: "Tags", licence: "Licence", publisher: "Publisher", schema: "Schema", dtype: "Array type", size: "Size",
   state: "Checked", updated: "Updated",
 };
-const ORDERS = ["new", "name", "size", "samples", "updated"];
+const ORDERS = ["new", "match", "name", "size", "samples", "updated"];
 const STEP = 40;
+const BEST = 200; // so many matches are put in order; the others come after them, newest first
 const RETRY = 3000; // milliseconds
 const NAMES = 4000; // without a text index, the names of so many rows are searched
 const LARGE = 20_000; // from here on facets that cost most stand closed at first
@@ -102,8 +103,8 @@ class Browser {
     const term = this.form.q.value.trim();
     if (!term) return null;
     try {
-      const { rows, instead } = await findText(term, 0, this.exactly === term);
-      return { rows: new Set(rows.filter((row) => row < this.table.length)), instead };
+      const { rows, best, instead } = await findText(term, this.form.sort.value === "match" ? BEST : 0, this.exactly === term);
+      return { rows: new Set(rows.filter((row) => row < this.table.length)), best, instead };
     } catch {
       if (this.table.length > NAMES) return { rows: new Set(), failed: true };
       const low = term.toLowerCase();
@@ -124,7 +125,7 @@ class Browser {
     const fail = (words) => () => { note.push(words); return null; };
     const [text, order] = await Promise.all([
       this.matches(),
-      sort === "new" ? null : this.table.order(sort).catch(fail("The order could not be loaded: newest first.")),
+      sort === "new" || sort === "match" ? null : this.table.order(sort).catch(fail("The order could not be loaded: newest first.")),
       this.table.need([...chosen, ...counted]).catch(fail("Some of the filters could not be loaded.")),
     ]);
     if (turn !== this.turn) return;
@@ -139,6 +140,9 @@ class Browser {
     if (order) {
       const inside = new Set(found.rows);
       this.rows = [...order].filter((row) => inside.has(row));
+    } else if (sort === "match" && text?.best) {
+      const inside = new Set(found.rows);
+      this.rows = [...new Set([...text.best.filter((row) => inside.has(row)), ...found.rows])];
     } else this.rows = found.rows;
     this.note = note.join(" ");
     this.wayBack = text?.instead ? this.form.q.value.trim() : "";
