@@ -19,7 +19,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help site serve test lint format reference bench soak lock clean
+.PHONY: help site serve test lint format reference bench soak bounds lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ lint: $(INSTALLED) ## style, types, and the floors of the house
 
 format: $(INSTALLED) ## set the code's format
 	$(BIN)/ruff format
+
+bounds: $(INSTALLED) ## try the oldest dependencies that pyproject.toml allows, and the newest, each in an environment of its own
+	UV=$(CURDIR)/$(BIN)/uv tests/bounds.sh $(PYTHON) lowest-direct
+	UV=$(CURDIR)/$(BIN)/uv tests/bounds.sh $(PYTHON) highest
 
 reference: $(INSTALLED) ## write docs/reference/ anew, from the code
 	$(BIN)/python -m docs.generate_reference
