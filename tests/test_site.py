@@ -11,7 +11,7 @@ import pytest
 from catalog.site.build import HIDDEN_FOLDER
 from catalog.site.parallel import in_parallel
 from catalog.site.shell import BODY, DESCRIPTION, TITLE
-from tests.sitecatalog import CHANGED, DID, MKDOCS, UNPROVEN, build, fill, mkdocs
+from tests.sitecatalog import CHANGED, DID, MKDOCS, UNPROVEN, build, dataset, fill, mkdocs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,3 +239,14 @@ def test_the_home_page_seeks_datasets_and_shows_each_schema_once(site: Path) -> 
 
 def test_the_page_for_what_is_not_there_leads_on(site: Path) -> None:
     assert re.search(r'href="[^"]*/browse/">Browse and search</a>', (site / "404.html").read_text(encoding="utf-8"))
+
+
+def test_a_dataset_without_a_licence_says_so(tmp_path: Path) -> None:
+    """Who looks for data must not have to tell "free to use" from "nobody said"."""
+    silent = dataset(0)
+    del silent["license"]
+    built = build(tmp_path, datasets=1, extra=[("science.alt.dataset.entry", "3kbbbbbbbbbb2", silent)])
+    assert "none stated" in _text(built, f"datasets/{HOME}/3kbbbbbbbbbb2")
+    others = [page for page in built.glob(f"datasets/{HOME}/*/index.html") if page.parent.name != "3kbbbbbbbbbb2"]
+    assert others
+    assert not any("none stated" in page.read_text(encoding="utf-8") for page in others)

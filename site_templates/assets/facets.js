@@ -79,6 +79,7 @@ class Group {
     const missing = [...chosen].filter((word) => !shown.includes(word));
     const held = document.activeElement;
     this.list.replaceChildren(...[...missing, ...shown].map((word) => this.choice(word)));
+    if (!this.list.childElementCount) this.list.append(span("none", "cat-quiet"));
     if (held !== document.activeElement && this.list.contains(held)) held.focus();
     const left = numbers.length - shown.length;
     this.more.hidden = left === 0 || most === MOST;
