@@ -60,15 +60,15 @@ def _made(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_empty_folder_becomes_a_repository(tmp_path: Path) -> None:
-    """Eleven files, nothing left to be filled in, and three lines that say what to do next; the second time nothing."""
+    """Eleven files, nothing left to be filled in, and what to do next at the end; the second time nothing."""
     first = _catalog("init", cwd=tmp_path)
     assert (first.returncode, first.stdout) == (0, ""), first.stderr
     made = _made(tmp_path)
     assert set(made) == FILES
     assert [name for name, text in made.items() if re.search(rb"%[A-Z_]+%", text)] == []
     said = first.stderr.splitlines()
-    assert [line for line in said if line.startswith("wrote ")] == said[:-3]
-    assert "catalog serve" in said[-3]
+    assert [line for line in said if line.startswith("wrote ")] == said[: said.index("Next:")]
+    assert said[said.index("Next:") + 1].startswith("  catalog serve "), "it is here: nothing to go to"
     again = _catalog("init", cwd=tmp_path)
     assert again.returncode == 0
     assert "everything was there already" in again.stderr
@@ -94,6 +94,19 @@ def test_what_is_known_stands_where_it_belongs(tmp_path: Path) -> None:
         workflow = (tmp_path / "new" / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
         assert "${{ vars.CATALOG_HANDLE || 'alice.example.org' }}" in workflow
     assert f"atdata-catalog{requirement(__version__)}" in (tmp_path / "new" / "requirements.txt").read_text("utf-8")
+
+
+def test_what_it_says_at_the_end_can_be_copied(tmp_path: Path) -> None:
+    """First of all where to go; then each command works there."""
+    said = _catalog("init", "my data/sets", cwd=tmp_path).stderr
+    commands = [line.strip() for line in said.partition("Next:\n")[2].splitlines() if line.startswith("  ")]
+    assert commands[0] == "cd 'my data/sets'"
+    assert commands[1].startswith("catalog serve ")
+    ran = subprocess.run(
+        ["bash", "-ec", f'catalog() {{ "{sys.executable}" -m catalog "$@"; }}\n{commands[0]}\n{commands[2]}'],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout.startswith("valid: ")
 
 
 @pytest.mark.parametrize(
@@ -229,18 +242,28 @@ def test_what_breaks_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
 
 def test_only_a_manifest(tmp_path: Path) -> None:
     """Commented and valid, its schema for editors beside it; never over another."""
-    ran = _catalog("init", "manifest", "deep/own.yaml", cwd=tmp_path)
+    ran = _catalog("manifest", "init", "deep/own.yaml", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert set(_made(tmp_path)) == {"deep/own.yaml", f"deep/{Path(SCHEMA).name}"}
     assert "catalog validate deep/own.yaml" in ran.stderr
     assert _catalog("validate", "deep/own.yaml", cwd=tmp_path).returncode == 0
     (tmp_path / "deep" / "own.yaml").write_text("mine", encoding="utf-8")
-    again = _catalog("init", "manifest", "deep/own.yaml", cwd=tmp_path)
+    again = _catalog("manifest", "init", "deep/own.yaml", cwd=tmp_path)
     assert again.returncode == 1
     assert "own.yaml" in again.stderr
     assert (tmp_path / "deep" / "own.yaml").read_text(encoding="utf-8") == "mine"
-    assert _catalog("init", "manifest", cwd=tmp_path).returncode == 0
+    assert _catalog("manifest", "init", cwd=tmp_path).returncode == 0
     assert (tmp_path / "manifest.yaml").is_file()
+    assert _catalog("manifest", "init", "--keep", "--force", cwd=tmp_path).returncode == 2
+
+
+def test_the_first_spelling_of_that_still_works_and_tells_of_the_other(tmp_path: Path) -> None:
+    """As it does of the way to a folder that is called “manifest”."""
+    old = _catalog("init", "manifest", "own.yaml", cwd=tmp_path)
+    assert old.returncode == 0
+    assert set(_made(tmp_path)) == {"own.yaml", Path(SCHEMA).name}
+    assert "`catalog manifest init`" in old.stderr
+    assert "catalog init ./manifest" in old.stderr
     assert _catalog("init", "./manifest", cwd=tmp_path).returncode == 0
     assert (tmp_path / "manifest" / "mkdocs.yml").is_file()
 

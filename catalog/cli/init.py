@@ -1,8 +1,9 @@
-"""``catalog init``: a repository to begin with, or only a manifest."""
+"""``catalog init`` and ``catalog manifest init``: a repository to begin with, or only a manifest."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,20 +17,23 @@ from catalog.cli.common import JSON, say
 if TYPE_CHECKING:
     from catalog.scaffold import Written
 
-__all__ = ["init"]
+__all__ = ["init", "manifest_init"]
+
+_KEEP = click.option("--keep", is_flag=True, help="Leave files that are there as they are, and write the others.")
+_FORCE = click.option("--force", is_flag=True, help="Replace files that are there.")
 
 
 @click.command()
-@click.argument("what", default=".", metavar="[DIR | manifest]")
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("folder", default=".", metavar="[DIR]")
+@click.argument("file", required=False, metavar="", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--name", default="Dataset catalog", show_default=True, help="The site's name.")
 @click.option("--handle", metavar="HANDLE", help="The account that will publish, by handle or DID.")
 @click.option("--site-url", metavar="URL", help="Where the site will be served: https://alice.github.io/datasets/")
-@click.option("--keep", is_flag=True, help="Leave files that are there as they are, and write the others.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@_KEEP
+@_FORCE
 @JSON
 def init(
-    what: str,
+    folder: str,
     file: Path | None,
     name: str,
     handle: str | None,
@@ -41,23 +45,18 @@ def init(
 ) -> None:
     """Make a repository for a catalog: settings, pages, a first manifest, workflows for GitHub.
 
-    Asks nothing and replaces nothing. With the word “manifest”, only a commented manifest is written, to FILE (else
-    to manifest.yaml), with the JSON Schema for editors beside it; a folder of that name is written “./manifest”.
+    Asks nothing and replaces nothing. Only a manifest: catalog manifest init.
 
     Example: catalog init my-datasets --name "My datasets" --handle alice.example.org
     """
     from catalog.manifest.first import first_manifest, manifest_schema
-    from catalog.scaffold import SCHEMA, Scaffold, write_files
+    from catalog.scaffold import Scaffold, write_files
 
-    if keep and force:
-        raise click.UsageError("--keep or --force, not both")
-    if what == "manifest":
-        place = file or Path("manifest.yaml")
-        files = {place.name: first_manifest(), Path(SCHEMA).name: manifest_schema()}
-        _tell(place.parent, write_files(place.parent, files, force=force, keep=keep), as_json=as_json)
-        if not as_json:
-            say(f"Next: put your own data in it, then: catalog validate {place}")
+    if folder == "manifest":  # as it was spelt first
+        say("`catalog manifest init` is the name of this; a folder that is called so: catalog init ./manifest")
+        _manifest(file, force=force, keep=keep, as_json=as_json)
         return
+    _not_both(keep=keep, force=force)
     if file is not None:
         raise click.UsageError(f"Got unexpected extra argument ({file})")
     scaffold = Scaffold(
@@ -68,12 +67,46 @@ def init(
         handle=None if handle is None else _account(handle),
         site_url=None if site_url is None else _address(site_url),
     )
-    folder = Path(what)
-    _tell(folder, write_files(folder, scaffold.files(), force=force, keep=keep), as_json=as_json)
+    place = Path(folder)
+    _tell(place, write_files(place, scaffold.files(), force=force, keep=keep), as_json=as_json)
     if not as_json:
-        say(f"Next, in {folder.resolve().name}: catalog serve   shows the site while you write")
-        say("         catalog validate manifests   checks what you describe; manifests/first.yaml is an example")
-        say("         README.md   tells how to publish, and how GitHub does all of it for you")
+        say("Next:")
+        if place.resolve() != Path.cwd():
+            say(f"  cd {shlex.quote(folder)}")
+        say("  catalog serve                # shows the site while you write")
+        say("  catalog validate manifests   # checks what you describe; manifests/first.yaml is an example")
+        say("README.md tells how to publish, and how GitHub does all of it for you.")
+
+
+@click.command("init")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@_KEEP
+@_FORCE
+@JSON
+def manifest_init(file: Path | None, *, keep: bool, force: bool, as_json: bool) -> None:
+    """Write a commented first manifest to FILE, else to manifest.yaml, with the JSON Schema for editors beside it.
+
+    Example: catalog manifest init manifests/digits.yaml
+    """
+    _manifest(file, force=force, keep=keep, as_json=as_json)
+
+
+def _manifest(file: Path | None, *, force: bool, keep: bool, as_json: bool) -> None:
+    from catalog.manifest.first import first_manifest, manifest_schema
+    from catalog.scaffold import SCHEMA, write_files
+
+    _not_both(keep=keep, force=force)
+    place = file or Path("manifest.yaml")
+    files = {place.name: first_manifest(), Path(SCHEMA).name: manifest_schema()}
+    _tell(place.parent, write_files(place.parent, files, force=force, keep=keep), as_json=as_json)
+    if not as_json:
+        say("Next: put your own data in it, then:")
+        say(f"  catalog validate {shlex.quote(str(place))}")
+
+
+def _not_both(*, keep: bool, force: bool) -> None:
+    if keep and force:
+        raise click.UsageError("--keep or --force, not both")
 
 
 def _account(text: str) -> str:

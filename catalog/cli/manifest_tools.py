@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from catalog.cli.common import say
+from catalog.cli.init import manifest_init
 
 __all__ = ["manifest"]
 
@@ -22,8 +23,11 @@ _MAX_AXIS = 200
 def manifest() -> None:
     """Help with writing manifests.
 
-    Example: catalog manifest schema > manifests/manifest.schema.json
+    Example: catalog manifest init manifests/digits.yaml
     """
+
+
+manifest.add_command(manifest_init)
 
 
 @manifest.command()
