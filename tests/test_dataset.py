@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from catalog.samples.publishing import Publisher
+    from catalog.samples.publishing import PublishingClient
     from tests.conftest import HttpsServer, Network
 
 NOW = Datetime.parse("2026-01-01T00:00:00Z")
@@ -551,7 +551,7 @@ class Recorder:
 def asked_for(dataset: Dataset[Any], **rest: Any) -> dict[str, Any]:  # noqa: ANN401
     """What publishing the dataset asks of a client."""
     recorder = Recorder()
-    dataset.publish_to_atproto(cast("Publisher", recorder), name="tiles", **rest)
+    dataset.publish_to_atproto(cast("PublishingClient", recorder), name="tiles", **rest)
     return recorder.asked
 
 

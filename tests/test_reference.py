@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import catalog
 from catalog import errors
 from catalog.cli import cli
 from catalog.config import table
-from docs.generate_reference import PAGES, commands, lexicons, manifests, python
+from docs.generate_reference import PAGES, commands, dependencies, lexicons, manifests, python
 from docs.generate_reference.markdown import anchor, escape, from_docstring, headings
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def test_each_public_name_is_told_and_every_heading_is_one(pages: dict[str, str]
             if inspect.isclass(one):
                 expected |= {f"{name}.{member}" for member in python.members(one)}
     assert bare == {name.replace("`", "") for name in expected}
-    assert not any(re.search(r"(^|[. ])_", one) for one in told), "nothing private"
+    assert not any(re.search(r"(^|[. ])_(?!_)", one) for one in told), "nothing private"
 
 
 def test_each_public_name_and_member_has_a_docstring_of_its_own() -> None:
@@ -209,3 +210,16 @@ def test_no_page_names_this_machine(pages: dict[str, str]) -> None:
 )
 def test_a_docstring_becomes_markdown(docstring: str, expected: list[str]) -> None:
     assert from_docstring(docstring, {"StoreError": "errors.md#storeerror"}) == expected
+
+
+# --- dependencies ----------------------------------------------------------------------------------------------------
+
+
+def test_each_dependency_says_what_it_is_for_and_no_other_is_told(pages: dict[str, str]) -> None:
+    """In pyproject.toml, from where the page has it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(one for named in extras.values() for one in named)]
+    assert set(dependencies.purposes()) == set(wanted)
+    assert sorted(re.findall(r"^\| `([^`]+)` \| [A-Z\d`]", pages["dependencies.md"], re.MULTILINE)) == sorted(wanted)
+    assert set(headings(pages["dependencies.md"])) == {"The base", *extras}

@@ -62,8 +62,8 @@ class Client:
     def login(cls, account: str, password: str | None = None, *, settings: NetworkSettings | None = None) -> Self:
         """A client for the account of a handle or DID.
 
-        ``password`` is an app password; without one the environment or the keyring has it
-        (:mod:`catalog.network.credentials`). Raises :class:`~catalog.errors.SessionError` when there is none or it is
+        ``password`` is an app password; without one CATALOG_SESSION, CATALOG_APP_PASSWORD or the keyring of
+        ``catalog login`` has it. Raises :class:`~catalog.errors.SessionError` when there is none or it is
         refused, and :class:`~catalog.errors.UnknownIdentity`.
         """
         client = cls(settings)
@@ -110,7 +110,13 @@ class Client:
         tags: Sequence[str] = (),
         place: Place | None = None,
     ) -> AtUri:
-        """Publish one version of a schema; see :class:`~catalog.samples.publishing.Publisher` for what that means."""
+        """Publish one version of a schema, and answer its address.
+
+        What is there with the same content stays as it is. Raises :class:`~catalog.errors.PublishError` when other
+        content is there, :class:`~catalog.errors.InvalidManifest` with every fault of the record,
+        :class:`~catalog.errors.SessionError` without a login, or another :class:`~catalog.errors.NetworkError`;
+        an error begins with ``place``, without one with the line that called.
+        """
         key = (records.SCHEMA, sample_type.name, sample_type.version)
         return self._publish(key, place, lambda drafting: drafting.schema(sample_type, license_=license, tags=tags))
 
@@ -129,7 +135,12 @@ class Client:
         content_metadata: Json = None,
         place: Place | None = None,
     ) -> AtUri:
-        """Publish a dataset, with a ``version`` its label, and its schema when a sample type is given."""
+        """Publish a dataset, with a ``version`` its label, and its schema when a sample type is given.
+
+        Answers the dataset's address. ``samples`` is their number, ``metadata`` a map of anything,
+        ``content_metadata`` what programs are to read. Raises as :meth:`publish_schema`,
+        :class:`~catalog.errors.InvalidManifest` also for a local shard that isn't the one promised.
+        """
 
         def draft(drafting: Drafting) -> None:
             drafting.dataset(
@@ -158,7 +169,10 @@ class Client:
         description: str | None = None,
         place: Place | None = None,
     ) -> AtUri:
-        """Publish a lens, and its schemas where sample types are given."""
+        """Publish a lens, and its schemas where sample types are given, and answer its address.
+
+        Raises as :meth:`publish_schema`.
+        """
 
         def draft(drafting: Drafting) -> None:
             drafting.lens(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from catalog.samples.iterating import Step
     from catalog.samples.lens import Lens, LensNetwork
     from catalog.samples.published import Connection
-    from catalog.samples.publishing import Publisher
+    from catalog.samples.publishing import PublishingClient
     from catalog.sampletype import SampleType
     from catalog.syntax import AtUri
 
@@ -57,6 +57,8 @@ S = TypeVar("S")
 class Dataset(Generic[T]):
     """Shards, the class that their samples are read as, and what is done to each.
 
+    Iterating gives the samples; each step (:meth:`map`, :meth:`filter`, …) answers another dataset and reads nothing.
+    Only ``shards`` and ``sample_class`` are needed, and mostly one of the ``from_…`` below makes it.
     It pickles when the functions given to its steps do. ``uri`` is the address of its record, ``None`` for one that
     was not made from a record.
     """
@@ -317,7 +319,7 @@ class Dataset(Generic[T]):
 
     def publish_to_atproto(
         self,
-        client: Publisher,
+        client: PublishingClient,
         *,
         name: str,
         description: str | None = None,
@@ -334,7 +336,7 @@ class Dataset(Generic[T]):
         files here: they are hashed. ``schema`` is the schema's address, or what it is made from; without one it is that
         of the record this was read from, else the class's own, published with the dataset when it isn't there yet.
         ``version`` makes a label, too. Raises :class:`PublishError`, also for a dataset with steps (the record would
-        promise what the shards don't hold), and what :class:`~catalog.samples.publishing.Publisher` says.
+        promise what the shards don't hold), and what :meth:`Client.publish_dataset` does.
         """
         from catalog.samples.published import schema_to_publish, shards_to_publish
 

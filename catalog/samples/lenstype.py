@@ -22,7 +22,7 @@ from catalog.samples.recasting import alike, bare_type, keep_key, recast, shown_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from catalog.samples.publishing import Publisher
+    from catalog.samples.publishing import PublishingClient
     from catalog.sampletype import SampleType
     from catalog.syntax import AtUri
 
@@ -152,7 +152,7 @@ class Lens(Generic[S, T]):
 
     def publish_to_atproto(
         self,
-        client: Publisher,
+        client: PublishingClient,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -166,7 +166,7 @@ class Lens(Generic[S, T]):
         Repository and commit are asked of git where they aren't given. ``source`` and ``target`` are the schemas: those
         the classes were made from or written after, else the classes' own, published with the lens when they aren't
         there yet. Raises :class:`LensError` for a lens that has no putter or is a path (a record refers to functions),
-        or whose code can't be referred to, and what :class:`~catalog.samples.publishing.Publisher` says.
+        or whose code can't be referred to, and what :meth:`Client.publish_lens` does.
         """
         from catalog.samples.codereference import code_reference
         from catalog.samples.published import schema_to_publish
@@ -253,7 +253,7 @@ class _Path(Lens[S, T]):
         keep_key(sample, result := recast(made, self.source))
         return result
 
-    def publish_to_atproto(self, client: Publisher, **options: Any) -> AtUri:  # noqa: ANN401, ARG002 - the base's
+    def publish_to_atproto(self, client: PublishingClient, **options: Any) -> AtUri:  # noqa: ANN401, ARG002 - the base's
         raise LensError(f"{self.name} has no code of its own", hint="publish its lenses one by one")
 
     def _value(self) -> tuple[object, ...]:

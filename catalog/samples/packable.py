@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from catalog.samples.arrays import Buffer
-    from catalog.samples.publishing import Publisher
+    from catalog.samples.publishing import PublishingClient
     from catalog.sampletype import SampleType
 
 __all__ = [
@@ -137,7 +137,7 @@ class PackableSample:
     @classmethod
     def publish_to_atproto(
         cls,
-        client: Publisher,
+        client: PublishingClient,
         *,
         license: str | None = None,  # noqa: A002 - as records spell it
         tags: Sequence[str] = (),
@@ -145,7 +145,7 @@ class PackableSample:
         """Publish the class as a schema record of the client's account, and answer its address.
 
         A version that is there and the same stays as it is; one that says anything else is refused. Raises what
-        :meth:`~catalog.samples.publishing.Publisher.publish_schema` does.
+        :meth:`Client.publish_schema` does.
         """
         from catalog.samples.publishing import Place
 

@@ -1,9 +1,9 @@
-"""What publishing from code needs of a client: :class:`Publisher`, which ``catalog.client.Client`` is.
+"""What publishing from code needs of a client: :class:`PublishingClient`, which ``catalog.client.Client`` is.
 
 ::
 
     Digit.publish_to_atproto(client)  ─┐
-    dataset.publish_to_atproto(…)      ├─▶ Publisher ─▶ drafts ─▶ the manifests' own publisher ─▶ PDS
+    dataset.publish_to_atproto(…)      ├─▶ PublishingClient ─▶ drafts ─▶ the manifests' own publisher ─▶ PDS
     lens.publish_to_atproto(client)   ─┘
 
 Samples stand below publishing, so the client is handed in and only its shape is known here.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from catalog.sampletype import SampleType
     from catalog.syntax import AtUri
 
-__all__ = ["Place", "PublishedShard", "Publisher"]
+__all__ = ["Place", "PublishedShard", "PublishingClient"]
 
 _OURS: Final = __name__.partition(".")[0]
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
@@ -75,7 +75,7 @@ class PublishedShard:
     region: str | None = None
 
 
-class Publisher(Protocol):
+class PublishingClient(Protocol):
     """A logged-in account that writes records, as the manifests' publisher does.
 
     A sample type where a schema is referred to is published too, in the same commit, unless it is there already. What

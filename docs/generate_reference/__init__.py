@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from docs.generate_reference import commands, configuration, errors, lexicons, manifests, python
+from docs.generate_reference import commands, configuration, dependencies, errors, lexicons, manifests, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,5 +24,6 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "lexicons.md": lexicons.records_page,
     "queries.md": lexicons.queries_page,
     "errors.md": errors.page,
+    "dependencies.md": dependencies.page,
 }
 """Each page by its file name."""

@@ -18,7 +18,8 @@ __all__ = ["page", "tables"]
 _INTRO = """\
 A manifest is a YAML file that says what an account publishes. `catalog validate` checks it, `catalog plan` shows what
 publishing would do, `catalog publish` does it. All manifests that are given together are one set: names resolve across
-its files. Editors complete and check them by the JSON Schema that `catalog manifest schema` prints."""
+its files. Lengths of text are in bytes of UTF-8, as the protocol counts them. Editors complete and check manifests
+by the JSON Schema that `catalog manifest schema` prints."""
 
 _TITLES: Final = {
     "schema": "An entry of schemas", "longField": "The long form of a field", "dataset": "An entry of datasets",
@@ -93,7 +94,8 @@ def _kind(one: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR
     if "if" in one:
         return f"{_kind(one['else'], definitions)}, or {_kind(one['then'], definitions)}"
     if one.get("type") == "array":
-        return f"a list, each {_kind(one['items'], definitions)}"
+        each = f" (at most {one['items']['maxLength']:,} bytes)" if "maxLength" in one["items"] else ""
+        return f"a list, each {_kind(one['items'], definitions)}{each}"
     if one.get("type") == "object" and isinstance(one.get("additionalProperties"), dict):
         return f"a map, each value {_kind(one['additionalProperties'], definitions)}"
     if "anyOf" in one and "type" not in one:
@@ -114,7 +116,7 @@ def _limits(one: dict[str, Any]) -> Iterator[str]:
         message = one["patternErrorMessage"]
         yield escape(f"It {message}" if message.startswith("must ") else message[0].upper() + message[1:])
     if "maxLength" in one:
-        yield f"At most {one['maxLength']:,} characters"
+        yield f"At most {one['maxLength']:,} bytes"
     if "maxItems" in one or "maxProperties" in one:
         yield f"At most {one.get('maxItems', one.get('maxProperties')):,}"
     if "maximum" in one and one["maximum"] < 2**53 - 1:

@@ -11,14 +11,17 @@ from docs.generate_reference.errors import LINKS
 from docs.generate_reference.markdown import anchor, code, fence, from_docstring, front
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["BESIDE", "MODULES", "members", "page", "public"]
 
 MODULES: Final = {"catalog": "", "catalog.client": "", "catalog.records": "records."}
 """Whose ``__all__`` is told, and what stands before their names; a name is told where it is first."""
 BESIDE: Final = (
-    "catalog.config.NetworkSettings", "catalog.samples.lenscode.PublishedLens", "catalog.samples.lenslaws.LensReport",
+    "catalog.config.NetworkSettings", "catalog.samples.publishing.PublishingClient",
+    "catalog.samples.publishing.PublishedShard", "catalog.samples.publishing.Place", "catalog.sampletype.SampleType",
+    "catalog.sampletype.Field", "catalog.syntax.AtUri", "catalog.graph.Publisher",
+    "catalog.samples.lenscode.PublishedLens", "catalog.samples.lenslaws.LensReport",
     "catalog.samples.lenslaws.Counterexample", "catalog.samples.shards.ShardInfo", "catalog.errors.Fault",
 )  # fmt: skip
 """What the others take or answer with."""
@@ -29,6 +32,7 @@ ours and may change. Importing `catalog` loads nothing heavy; a name is loaded w
 have [a page of their own](errors.md)."""
 _BESIDE = "Taken or answered by the others"
 _WIDE: Final = 72
+_SPECIAL: Final = ("__call__", "__getattr__", "__getitem__", "__iter__", "__len__")
 
 
 def public() -> dict[str, dict[str, Any]]:
@@ -51,7 +55,9 @@ def members(cls: type) -> list[str]:
     names: dict[str, None] = {}
     for base in cls.__mro__:
         if base.__module__.startswith("catalog.") and (base is cls or base not in told):
-            names |= dict.fromkeys(name for name in vars(base) if not name.startswith("_"))
+            names |= dict.fromkeys(
+                name for name in vars(base) if not name.startswith("_") or _is_spoken(vars(base), name)
+            )
     return sorted(name for name in names if not _is_field(cls, name) and not _is_slot(cls, name))
 
 
@@ -178,6 +184,11 @@ def _text(annotation: object) -> str:
 def _is_field(cls: type, name: str) -> bool:
     """Whether it is a field of a dataclass, which stands in the signature."""
     return name in getattr(cls, "__dataclass_fields__", {})
+
+
+def _is_spoken(inside: Mapping[str, Any], name: str) -> bool:
+    """Whether it is a special method (``__iter__``) that a docstring tells something of."""
+    return name in _SPECIAL and bool(inspect.getdoc(inside[name]))
 
 
 def _is_slot(cls: type, name: str) -> bool:
