@@ -58,9 +58,7 @@ class Dataset(Generic[T]):
     """Shards, the class that their samples are read as, and what is done to each.
 
     Iterating gives the samples; each step (:meth:`map`, :meth:`filter`, …) answers another dataset and reads nothing.
-    Only ``shards`` and ``sample_class`` are needed, and mostly one of the ``from_…`` below makes it.
-    It pickles when the functions given to its steps do. ``uri`` is the address of its record, ``None`` for one that
-    was not made from a record.
+    It pickles when the functions given to its steps do. ``uri`` is its record's address, ``None`` where it has none.
     """
 
     shards: tuple[Shard, ...]
