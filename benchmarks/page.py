@@ -21,7 +21,8 @@ RESULTS: Final = HERE / "results"
 TEXTS: Final = HERE / "texts"
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
 ORDER: Final = (
-    "import", "iterating", "browser", "appview", "appview_engine", "site", "stamping", "crawl", "car", "firehose",
+    "import", "installed", "iterating", "browser", "appview", "appview_engine", "site", "stamping", "crawl", "car",
+    "firehose",
 )  # fmt: skip
 """First what people wait for who load data, then visitors, then hosts. Others come last."""
 

@@ -1,0 +1,44 @@
+"""``dependencies.md``, from pyproject.toml and its comments."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from docs.generate_reference.markdown import code, escape, front
+
+__all__ = ["page", "purposes"]
+
+_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+_LINE = re.compile(r'"([^"]+)"[\],]*\s+# (.+)')
+_INTRO = """\
+What the package needs, and what for. The base install loads, publishes, crawls and builds sites; what only some users
+need is an extra: `pip install "atdata-catalog[appview,previews]"`. How much each takes is measured on
+[the benchmarks' page](../benchmarks.md#installed). Exact versions with their hashes are in `requirements.lock`."""
+
+
+def purposes() -> dict[str, str]:
+    """By requirement, as it stands in the file, the words behind it."""
+    text = _PROJECT.read_text(encoding="utf-8").partition("[dependency-groups]")[0]
+    return dict(_LINE.findall(text))
+
+
+def page() -> str:
+    """The page. Raises ``KeyError`` for a requirement whose purpose isn't told."""
+    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
+    parts = front("Dependencies", _INTRO, "`pyproject.toml`")
+    parts += ["", "## The base", "", *_table(project["dependencies"])]
+    for extra, requirements in sorted(project["optional-dependencies"].items()):
+        parts += ["", f"## `{extra}`", "", *_table(requirements)]
+    return "\n".join(parts) + "\n"
+
+
+def _table(requirements: list[str]) -> list[str]:
+    told = purposes()
+    rows = [f"| {code(one)} | {escape(_sentence(told[one]))} |" for one in requirements]
+    return ["| package | what for |", "|---|---|", *rows]
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
