@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import say
+from catalog.cli.common import network, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.network.http import Client
-    from catalog.network.identity import Resolver
     from catalog.network.session import Session
 
 __all__ = ["account_of", "ask_password", "login", "logout", "signed_in"]
@@ -22,10 +20,6 @@ __all__ = ["account_of", "ask_password", "login", "logout", "signed_in"]
 HANDLE = click.option(
     "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else asked for."
 )
-
-
-_PATIENCE: Final = 3700.0
-"""Seconds: servers count what an account writes by the hour, and who publishes much has to wait for the next."""
 
 
 @click.command()
@@ -43,7 +37,7 @@ def login(handle: str | None) -> None:
 
     require_keyring()
     account = account_of(handle)
-    with _network() as (client, resolver):
+    with network() as (client, resolver):
         password = ask_password()
         session = Session.login(client, resolver, account, password)
         remember(session, password)
@@ -60,7 +54,7 @@ def logout(handle: str | None) -> None:
     from catalog.network.credentials import forget
 
     account = account_of(handle)
-    with _network() as (client, resolver):
+    with network() as (client, resolver):
         who = resolver.resolve(account)
         found = forget(client, resolver, who.did)
         say(f"{who.handle or who.did} is logged out" if found else f"nothing was kept of {who.handle or who.did}")
@@ -72,7 +66,7 @@ def signed_in(handle: str | None) -> Iterator[Session]:
     from catalog.network.credentials import open_session
 
     account = account_of(handle)
-    with _network() as (client, resolver):
+    with network() as (client, resolver):
         yield open_session(client, resolver, account, ask=ask_password)
 
 
@@ -94,19 +88,3 @@ def _ask(what: str, variable: str, *, hide: bool) -> str:
         raise click.UsageError(message)
     answer: str = click.prompt(what, hide_input=hide, err=True)
     return answer
-
-
-def _wait(host: str, seconds: float) -> None:
-    left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    say(f"{host} takes no more for {left}; going on then")
-
-
-@contextmanager
-def _network() -> Iterator[tuple[Client, Resolver]]:
-    from catalog.config import NetworkSettings
-    from catalog.network.http import Client
-    from catalog.network.identity import Resolver
-
-    settings = NetworkSettings.from_environment()
-    with Client(settings, patience=_PATIENCE, waiting=_wait) as client:
-        yield client, Resolver(client, settings)

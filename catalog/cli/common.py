@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
 import click
 
-__all__ = ["JSON", "say"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+
+__all__ = ["JSON", "network", "say"]
+
+_PATIENCE: Final = 3700.0
+"""Seconds: servers count what an account writes by the hour, and who publishes much has to wait for the next."""
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 
@@ -12,3 +24,20 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 def say(text: str) -> None:
     """Say something to the person at the terminal; standard output is for results."""
     click.echo(text, err=True)
+
+
+@contextmanager
+def network() -> Iterator[tuple[Client, Resolver]]:
+    """The way out, by the environment's settings. A long wait, where a host takes no more for now, is told."""
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.network.identity import Resolver
+
+    settings = NetworkSettings.from_environment()
+    with Client(settings, patience=_PATIENCE, waiting=_told) as client:
+        yield client, Resolver(client, settings)
+
+
+def _told(host: str, seconds: float) -> None:
+    left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    say(f"{host} takes no more for {left}; going on then")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.cli.account import HANDLE, account_of, signed_in
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON, network, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,12 +171,8 @@ def _confirm() -> None:
 @contextmanager
 def _repository(account: str) -> Iterator[Repository]:
     """An account's repository, for reading."""
-    from catalog.config import NetworkSettings
-    from catalog.network.http import Client
-    from catalog.network.identity import Resolver
     from catalog.publish import Repository
 
-    settings = NetworkSettings.from_environment()
-    with Client(settings) as client:
-        who = Resolver(client, settings).resolve(account)
+    with network() as (client, resolver):
+        who = resolver.resolve(account)
         yield Repository(client=client, did=who.did, handle=str(who.handle or who.did), pds=who.pds)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 from catalog.cli.account import ask_password
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON, network, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,6 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
     Example: catalog verify at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --shards 2
     """
     from catalog.config import NetworkSettings
-    from catalog.network.http import Client
     from catalog.publish.shardchecks import Choice
     from catalog.publish.verifying import MEANING, Verifier, closing
 
@@ -57,7 +56,7 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
         raise click.UsageError("--no-shards and --shards N exclude each other")
     asked = _records(uris)
     settings = NetworkSettings.from_environment()
-    with Client(settings) as client, _Watch() as watch:
+    with network() as (client, _), _Watch() as watch:
         verifier = Verifier(
             client=client, settings=settings, choice=Choice(most=0 if no_shards else most), watch=watch.see
         )
@@ -118,18 +117,13 @@ def withdraw(
 
     Example: catalog withdraw at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --with-references
     """
-    from catalog.config import NetworkSettings
     from catalog.network.credentials import known_account, open_session
-    from catalog.network.http import Client
-    from catalog.network.identity import Resolver
     from catalog.publish import Repository, apply_plan
     from catalog.publish.withdrawing import make_withdrawal
 
     asked = _records(uris)
     account = handle or known_account() or str(asked[0].authority)
-    settings = NetworkSettings.from_environment()
-    with Client(settings) as client:
-        resolver = Resolver(client, settings)
+    with network() as (client, resolver):
         who = resolver.resolve(account)
         repository = Repository(client=client, did=who.did, handle=str(who.handle or who.did), pds=who.pds)
         found = make_withdrawal(
