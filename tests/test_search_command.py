@@ -129,6 +129,13 @@ def test_without_a_place_misuse_says_which_there_are(tmp_path: Path, monkeypatch
     assert run("x", "--kind", "label").exit_code == 2
 
 
+def test_the_help_has_an_example_for_each_place() -> None:
+    """Each on a line of its own, also on a narrow terminal."""
+    lines = [line.strip() for line in run("--help").stdout.splitlines()]
+    for place in ("the store here", "a site", "an AppView", "an account"):
+        assert [line for line in lines if "catalog search ocean" in line and line.endswith(f"  # {place}")], place
+
+
 def test_mistakes_are_our_own_errors(here: Path) -> None:
     assert here
     for asked in (["x", "--in", "nowhere.sqlite"], ["x", "--in", "http://127.0.0.1:9"], ["--schema", "at://x"]):

@@ -75,7 +75,13 @@ def search(
     ./mkdocs.yml unless --in or CATALOG_SEARCH names another; `--publisher alice.example.org --in pds` asks the
     account's own server.
 
-    Example: catalog search ocean audio --kind dataset --tag reef --in https://data.example.org
+    Example: catalog search ocean audio --tag reef  # the store here
+
+    catalog search ocean --in https://alice.example.org/datasets/  # a site
+
+    catalog search ocean --in https://appview.example.org  # an AppView
+
+    catalog search ocean --in pds --publisher alice.example.org  # an account
     """
     from catalog.client import Client
 
