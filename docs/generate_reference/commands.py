@@ -49,13 +49,14 @@ def page() -> str:
 
 def _command(name: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=name)
-    text, _, example = (command.help or "").partition("Example: ")
+    # click's \b keeps the line ends of a paragraph in the terminal; examples keep theirs here anyway.
+    text, _, example = (command.help or "").replace("\b", "").partition("Example: ")
     for paragraph in text.strip().split("\n\n"):
         yield escape(" ".join(line.strip() for line in paragraph.splitlines()))
         yield ""
     yield fence(" ".join([name, *command.collect_usage_pieces(context)]), "text")
     if example:
-        yield from ("", "Example:", "", fence(example.strip(), "sh"))
+        yield from ("", "Example:", "", fence("\n".join(filter(None, map(str.strip, example.splitlines()))), "sh"))
     options = [one for one in command.params if isinstance(one, click.Option)]
     if options:
         yield ""
