@@ -16,10 +16,11 @@ import gc
 import json
 import sys
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import log
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
 from catalog.errors import CatalogError
@@ -172,6 +173,8 @@ Node: TypeAlias = DatasetNode | SchemaNode | LensNode
 _RELATED = 6
 _NEAR = 6
 """How far to both sides relatives are looked for in a list: a schema or tag may have ten thousand datasets."""
+_EVERYWHERE = 0.01
+"""What it counts to share a tag that all datasets have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,13 +353,14 @@ class _Builder:
         places = {id(list_): {node: at for at, node in enumerate(list_)} for list_ in by_tag.values()}
         places |= {id(list_): {node: at for at, node in enumerate(list_)} for list_ in by_schema.values()}
         for dataset in ordered:
-            scores: Counter[DatasetNode] = Counter()
-            for weight, kin in _kin(dataset, by_tag, by_schema):
+            scores: dict[DatasetNode, float] = defaultdict(float)
+            for weight, kin in _kin(dataset, by_tag, by_schema, len(ordered)):
                 at = places[id(kin)].get(dataset, 0)
                 for other in kin[max(0, at - _NEAR) : at + _NEAR + 1]:
                     scores[other] += weight
             scores.pop(dataset, None)
-            ranked = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0].uri))
+            # Rounded: in which order tags were added up is no reason to stand before another.
+            ranked = sorted(scores.items(), key=lambda pair: (-round(pair[1], 9), pair[0].uri))
             dataset.related = tuple(node for node, _ in ranked[:_RELATED])
 
 
@@ -364,10 +368,12 @@ def _kin(
     dataset: DatasetNode,
     by_tag: Mapping[str, list[DatasetNode]],
     by_schema: Mapping[SchemaNode, list[DatasetNode]],
-) -> Iterator[tuple[int, list[DatasetNode]]]:
+    total: int,
+) -> Iterator[tuple[float, list[DatasetNode]]]:
     """The lists in which a dataset's relatives stand, and what being in each counts.
 
-    The same schema counts three, a schema one lens away two, each shared tag one.
+    The same schema counts three, a schema one lens away two. A shared tag counts by its rarity (its inverse document
+    frequency, ln(all / those that have it), by ln(all)): nearly one when few have it, next to nothing when all have it.
     """
     schema = dataset.schema
     if schema is not None:
@@ -376,7 +382,8 @@ def _kin(
             if neighbour is not None and neighbour is not schema and neighbour in by_schema:
                 yield 2, by_schema[neighbour]
     for tag in dataset.tags:
-        yield 1, by_tag[tag]
+        kin = by_tag[tag]
+        yield max(_EVERYWHERE, log(total / len(kin)) / log(max(2, total))), kin
 
 
 def _best(lenses: list[LensNode], far: Callable[[LensNode], SchemaNode | None]) -> tuple[LensNode, ...]:
