@@ -381,3 +381,9 @@ def test_classes_and_datasets_publish_themselves(
         assert dataset.publish_to_atproto(client, name="digits", description="A few.", tags=["small"]) == uri
         assert network.latest_rev(account.did) == rev
         assert str(tmp_path) not in str(network.get_record(account.did, DATASET, str(uri.rkey)))
+
+
+@pytest.mark.parametrize("misused", ["alice.example.org", "https://pds.example.org", 1])
+def test_a_client_that_is_made_of_an_account_says_how_to_log_in(misused: object) -> None:
+    with pytest.raises(TypeError, match=r"Client\.login\(account\)"):
+        Client(misused)  # type: ignore[arg-type]

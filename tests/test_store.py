@@ -222,3 +222,8 @@ def test_what_is_visible_is_told_without_reading_all_listings(store: Store) -> N
     plan = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN SELECT uri {VISIBLE} AND uri = ?", ("at://x",))]
     assert any(step.startswith("SEARCH listings") for step in plan), plan
     assert not any(step.startswith(("SCAN listings", "SCAN records", "SCAN repos")) for step in plan), plan
+
+
+def test_a_store_that_is_made_instead_of_opened_says_how(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"Store\.open\(path\)"):
+        Store(tmp_path / "store.sqlite")  # type: ignore[arg-type]

@@ -52,6 +52,8 @@ class Client:
 
     def __init__(self, settings: NetworkSettings | None = None) -> None:
         """``settings`` are the environment's unless given; those may raise :class:`~catalog.errors.InvalidConfig`."""
+        if not isinstance(settings, NetworkSettings | None):
+            raise TypeError("Client(settings) takes NetworkSettings; with an account: Client.login(account)")
         self.settings = settings or NetworkSettings.from_environment()
         self.http = http.Client(self.settings)
         self.resolver = Resolver(self.http, self.settings)

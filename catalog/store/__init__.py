@@ -62,7 +62,9 @@ _CRAWLS_KEPT: Final = 30
 class Store:
     """An open store; a context manager. Every method may raise :class:`StoreError`."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
+        if path is None:
+            raise TypeError("a store is opened by its path: Store.open(path)")
         self._db = connection
         self._path = path
         self._lock = RLock()
