@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.words import folded, in_order, plain, words
 from catalog.errors import CatalogError
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, Dataset, Label, Lens, Schema, read_record
+from catalog.records import (
+    DATASET,
+    LABEL,
+    LENS,
+    SCHEMA,
+    VERIFICATION,
+    Dataset,
+    Label,
+    Lens,
+    LensVerification,
+    Schema,
+    read_record,
+)
 from catalog.sampletype import Array, List
 
 if TYPE_CHECKING:
@@ -118,7 +130,7 @@ def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[
             found |= _lens(record, schema, shown)
         case Label():
             found |= {"key": [record.name], "ref": str(record.dataset)}
-        case _:
+        case LensVerification():
             found["ref"] = str(record.lens)
     return found
 
