@@ -173,8 +173,8 @@ Node: TypeAlias = DatasetNode | SchemaNode | LensNode
 _RELATED = 6
 _NEAR = 6
 """How far to both sides relatives are looked for in a list: a schema or tag may have ten thousand datasets."""
-_EVERYWHERE = 0.01
-"""What it counts to share a tag that all datasets have."""
+_EVERYWHERE = 10
+"""What it counts to share a tag that all datasets have, in thousandths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,18 +349,22 @@ class _Builder:
                 by_tag[tag].append(dataset)
             if dataset.schema is not None:
                 by_schema[dataset.schema].append(dataset)
+        # In whole thousandths: floats add up differently in another order.
+        most = log(max(2, len(ordered)))
+        rarity = {
+            tag: max(_EVERYWHERE, round(1000 * log(len(ordered) / len(kin)) / most)) for tag, kin in by_tag.items()
+        }
         # Where a dataset stands in each list it is in: those beside it are of about its age.
         places = {id(list_): {node: at for at, node in enumerate(list_)} for list_ in by_tag.values()}
         places |= {id(list_): {node: at for at, node in enumerate(list_)} for list_ in by_schema.values()}
         for dataset in ordered:
-            scores: dict[DatasetNode, float] = defaultdict(float)
-            for weight, kin in _kin(dataset, by_tag, by_schema, len(ordered)):
+            scores: defaultdict[DatasetNode, int] = defaultdict(int)
+            for weight, kin in _kin(dataset, by_tag, by_schema, rarity):
                 at = places[id(kin)].get(dataset, 0)
                 for other in kin[max(0, at - _NEAR) : at + _NEAR + 1]:
                     scores[other] += weight
             scores.pop(dataset, None)
-            # Rounded: in which order tags were added up is no reason to stand before another.
-            ranked = sorted(scores.items(), key=lambda pair: (-round(pair[1], 9), pair[0].uri))
+            ranked = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0].uri))
             dataset.related = tuple(node for node, _ in ranked[:_RELATED])
 
 
@@ -368,22 +372,21 @@ def _kin(
     dataset: DatasetNode,
     by_tag: Mapping[str, list[DatasetNode]],
     by_schema: Mapping[SchemaNode, list[DatasetNode]],
-    total: int,
-) -> Iterator[tuple[float, list[DatasetNode]]]:
-    """The lists in which a dataset's relatives stand, and what being in each counts.
+    rarity: Mapping[str, int],
+) -> Iterator[tuple[int, list[DatasetNode]]]:
+    """The lists in which a dataset's relatives stand, and what being in each counts, in thousandths.
 
     The same schema counts three, a schema one lens away two. A shared tag counts by its rarity (its inverse document
     frequency, ln(all / those that have it), by ln(all)): nearly one when few have it, next to nothing when all have it.
     """
     schema = dataset.schema
     if schema is not None:
-        yield 3, by_schema[schema]
+        yield 3000, by_schema[schema]
         for neighbour in (*(lens.target for lens in schema.lenses_from), *(lens.source for lens in schema.lenses_to)):
             if neighbour is not None and neighbour is not schema and neighbour in by_schema:
-                yield 2, by_schema[neighbour]
+                yield 2000, by_schema[neighbour]
     for tag in dataset.tags:
-        kin = by_tag[tag]
-        yield max(_EVERYWHERE, log(total / len(kin)) / log(max(2, total))), kin
+        yield rarity[tag], by_tag[tag]
 
 
 def _best(lenses: list[LensNode], far: Callable[[LensNode], SchemaNode | None]) -> tuple[LensNode, ...]:
