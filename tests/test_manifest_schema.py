@@ -396,3 +396,12 @@ def test_addresses_that_the_parser_takes_the_editor_takes(key: str, text: str) -
         assert re.search(pattern, text)
     elif re.search(pattern, text):
         assert ":" in text[8:] or re.search(r"[][]", text)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples" / "manifests").glob("*.yaml")), ids=lambda file: file.stem)
+def test_an_editor_finds_the_schema_that_an_example_names(file: Path) -> None:
+    """By its first line, from where the example lies in the repository."""
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    _, equals, path = first.partition("# yaml-language-server: $schema=")
+    assert equals, first
+    assert (file.parent / path).read_text(encoding="utf-8") == manifest_schema()
