@@ -31,6 +31,7 @@ def loaded(text: str) -> Any:  # noqa: ANN401 - any JSON
 def dumped(value: object) -> bytes:
     """In UTF-8, without blanks; a ``?`` stands for half a character."""
     try:
-        return orjson.dumps(value)
+        found: bytes = orjson.dumps(value)
     except orjson.JSONEncodeError:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return found
