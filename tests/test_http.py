@@ -158,6 +158,15 @@ def test_a_server_in_an_allowed_network_is_asked(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
+    ("url", "words"),
+    [("http://127.0.0.1:1/", "connection refused"), ("https://nobody.invalid/", "name or service|temporary|nodename")],
+)
+def test_what_keeps_a_server_from_being_reached_is_told_in_words(client: Client, url: str, words: str) -> None:
+    with pytest.raises(RequestFailed, match=rf"can't be reached \(({words})"):
+        client.get(url)
+
+
+@pytest.mark.parametrize(
     "url",
     ["ftp://example.org/", "file:///etc/passwd", "pipe:id", "", "https://", "https://user:secret@example.org/",
      "https://[::1", "https://example.org:99999/", "javascript:alert(1)", "//example.org"],

@@ -307,7 +307,9 @@ def test_a_drip_of_chunk_sizes_is_given_up(fake: Fake) -> None:
 def test_a_server_that_never_answers_is_given_up(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TRIES", 2)
     fake.routes["/a.tar"] = lambda *_: time.sleep(1)
-    with pytest.raises(RequestFailed, match=r"a\.tar: didn't answer \(ReadTimeout\); 0 bytes came in [0-9]+ seconds"):
+    with pytest.raises(
+        RequestFailed, match=r"a\.tar: didn't answer \(it took too long\); 0 bytes came in [0-9]+ seconds"
+    ):
         read(Shard(url=f"{fake.url}/a.tar"))
 
 

@@ -181,7 +181,10 @@ def test_when_a_sample_cannot_be_written_no_shard_changes(tmp_path: Path) -> Non
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize(("pattern", "per_shard"), [("n.tar", 1), ("n-%d-%d.tar", 1), ("n-%s.tar", 1), ("n-%d.tar", 0)])
-def test_a_pattern_needs_one_number(tmp_path: Path, pattern: str, per_shard: int) -> None:
-    with pytest.raises(ValueError, match="pattern"):
+@pytest.mark.parametrize(
+    ("pattern", "per_shard", "words"),
+    [("n.tar", 1, "number"), ("n-%d-%d.tar", 1, "number"), ("n-%s.tar", 1, "number"), ("n-%d.tar", 0, "at least 1")],
+)
+def test_a_pattern_needs_one_number(tmp_path: Path, pattern: str, per_shard: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
         write_shards(numbers(1), tmp_path / pattern, per_shard=per_shard)

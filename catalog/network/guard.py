@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEADLINE",
     "GuardedTransport",
+    "cause_of",
     "checked_addresses",
     "is_allowed",
     "is_global",
@@ -37,7 +38,6 @@ __all__ = [
     "open_socket",
     "opens_plain",
     "tls_context",
-    "tls_fault",
 ]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -132,15 +132,20 @@ def tls_context() -> ssl.SSLContext:
     return _tls((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")))
 
 
-def tls_fault(error: BaseException | None) -> str | None:
-    """What TLS had against the other side, if that is at the root of an error."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"TLS: {error.verify_message}"
-        if isinstance(error, ssl.SSLError):
-            return f"TLS: {(error.reason or 'it failed').lower().replace('_', ' ')}"
-        error = error.__cause__ or error.__context__
-    return None
+def cause_of(error: BaseException) -> str:
+    """What is at the root of a failed connection, in words: TLS's, the system's, or that it took too long."""
+    root: BaseException | None = error
+    while root is not None:
+        if isinstance(root, ssl.SSLCertVerificationError):
+            return f"TLS: {root.verify_message}"
+        if isinstance(root, ssl.SSLError):
+            return f"TLS: {(root.reason or 'it failed').lower().replace('_', ' ')}"
+        if isinstance(root, (TimeoutError, httpx.TimeoutException)):
+            return "it took too long"
+        if isinstance(root, OSError) and root.strerror:
+            return root.strerror[0].lower() + root.strerror[1:]
+        root = root.__cause__ or root.__context__
+    return type(error).__name__
 
 
 def open_socket(url: str, *, allow_loopback: bool, seconds: float, allowed: Networks = ()) -> socket.socket:
@@ -177,9 +182,7 @@ def open_socket(url: str, *, allow_loopback: bool, seconds: float, allowed: Netw
                 raise
         raise failure
     except (OSError, ValueError, httpcore.ConnectError) as error:
-        raise RequestFailed(
-            f"can't be reached ({tls_fault(error) or type(error).__name__})", where=f"{parts.scheme}://{host}"
-        ) from None
+        raise RequestFailed(f"can't be reached ({cause_of(error)})", where=f"{parts.scheme}://{host}") from None
 
 
 class _Stream(httpcore.NetworkStream):

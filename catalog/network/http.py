@@ -22,7 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
-from catalog.network.guard import DEADLINE, GuardedTransport, opens_plain, tls_fault
+from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
 from catalog.network.hosts import METER, Host, Meter
 
 if TYPE_CHECKING:
@@ -495,7 +495,7 @@ def _headers(opened: httpx.Response) -> dict[str, str]:
 
 
 def _no_answer(what: str, error: Exception, url: str) -> RequestFailed:
-    return RequestFailed(f"{what} ({tls_fault(error) or type(error).__name__})", where=_place(url))
+    return RequestFailed(f"{what} ({cause_of(error)})", where=_place(url))
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

@@ -144,8 +144,10 @@ def write_shards(
     be, ValueError for a pattern without a number, or a limit below 1.
     """
     limits = [limit for limit in (per_shard, max_bytes) if limit is not None]
-    if min(limits, default=1) < 1 or not _NUMBERED.fullmatch(Path(pattern).name):
-        raise ValueError("the pattern needs one number like %06d, and the limits are at least 1")
+    if not _NUMBERED.fullmatch(Path(pattern).name):
+        raise ValueError(f"{str(pattern)[:200]!r} has no place for a shard's number: name it like 'digits-%06d.tar'")
+    if min(limits, default=1) < 1:
+        raise ValueError("per_shard and max_bytes are at least 1")
     written: list[_Writing] = []
     try:
         for number, sample in enumerate(samples):
