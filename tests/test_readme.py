@@ -60,3 +60,16 @@ def test_every_command_in_it_exists(line: str) -> None:
 def test_there_are_commands_in_it() -> None:
     """Or the test above would say nothing."""
     assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_every_file_that_is_named_is_there(name: str) -> None:
+    """In links, and what stands as code and looks like a path of this repository: each defence names its tests."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    paths = re.findall(r"`((?:tests|docs|benchmarks|catalog|examples|\.github)/[\w./-]*\w)`", text)
+    assert [path for path in (*links, *paths) if not (ROOT / path).exists()] == []
+    if name == "SECURITY.md":
+        rows = re.findall(r"^\| .+ \|$", text, re.MULTILINE)[1:]
+        assert len(rows) > 10
+        assert [row for row in rows if "`tests/test_" not in row] == []

@@ -80,6 +80,9 @@ def test_workflows_meet_the_schema(scaffolded: Path, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout
     ran = _check("dependabot", OURS / "dependabot.yml", scaffolded / ".github" / "dependabot.yml")
     assert ran.returncode == 0, ran.stdout
+    forms = OURS / "ISSUE_TEMPLATE"
+    assert _check("github-issue-forms", forms / "bug.yml", forms / "feature.yml").returncode == 0
+    assert _check("github-issue-config", forms / "config.yml").returncode == 0
     wrong = tmp_path / "wrong.yml"
     wrong.write_text(_files(scaffolded)[0].read_text(encoding="utf-8").replace("steps:", "stpes:"), encoding="utf-8")
     assert _check("github-workflows", wrong).returncode != 0

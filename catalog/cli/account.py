@@ -74,17 +74,17 @@ def account_of(handle: str | None) -> str:
     """The account that is meant; asked for when nothing says it."""
     from catalog.network.credentials import known_account
 
-    return handle or known_account() or _ask("Handle or DID", "CATALOG_HANDLE", hide=False)
+    return handle or known_account() or _ask("Handle or DID", "give --handle or set CATALOG_HANDLE", hide=False)
 
 
 def ask_password() -> str:
     """An app password, typed unseen."""
-    return _ask("App password", "CATALOG_APP_PASSWORD", hide=True)
+    return _ask("App password", "set CATALOG_APP_PASSWORD", hide=True)
 
 
-def _ask(what: str, variable: str, *, hide: bool) -> str:
+def _ask(what: str, instead: str, *, hide: bool) -> str:
     if not sys.stdin.isatty():
-        message = f"{what} is needed, and there is nobody to ask: set {variable}"
+        message = f"{what} is needed, and there is nobody to ask: {instead}"
         raise click.UsageError(message)
     answer: str = click.prompt(what, hide_input=hide, err=True)
     return answer
