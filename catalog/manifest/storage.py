@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,8 @@ __all__ = ["BLOB_KEYS", "KINDS", "S3_KEYS", "Stored", "read_storage"]
 KINDS: Final = ("shards", "s3", "blobs")
 S3_KEYS: Final = ("bucket", "region", "endpoint", "keys", "local", "prefix")
 BLOB_KEYS: Final = ("local", "sha256", "bytes")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")
+"""What S3 and those who speak its protocol have ever allowed in a bucket's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ def read_storage(dataset: Table, report: Report) -> Stored:
 def _read_s3(node: Node, report: Report) -> Stored:
     table = Table(node, "s3", S3_KEYS, report)
     name = table.text("bucket", 255, required=True)
-    if name is not None and (any(char in "/:" or char.isspace() for char in name) or not name.isprintable()):
+    if name is not None and not _BUCKET.fullmatch(name):
         report.add(table.line_of("bucket"), f"{shown(name)!r} is not a bucket's name", "the name alone, without s3://")
     region, endpoint = table.text("region", 50), table.text("endpoint", 500)
     if region is not None and not region.strip():
