@@ -106,6 +106,8 @@ class Host:
         self._storm = 0
         """429s in a row that said nothing."""
         self._failures = 0
+        self._why = ""
+        """What the last of them was."""
         self._parked_until = 0.0
         self._parked_for = PARKED_SECONDS
 
@@ -132,6 +134,7 @@ class Host:
                 if self._parked_until > now:
                     left = self._parked_until - now
                     message = f"left alone for {left:.0f} s more, after {self._failures} failures in a row"
+                    message += f", the last: {self._why}" if self._why else ""
                     raise RequestFailed(message, name="HostParked", where=self.name)
                 resumes = self._resumes
                 pause = resumes - now if resumes != served else 0.0
@@ -182,9 +185,10 @@ class Host:
                 wait = random.uniform(0, min(LONGEST_PAUSE, 2.0**self._storm))  # noqa: S311 — spreads load, hides nothing
             self._pause(wait + random.uniform(0, 0.5))  # noqa: S311
 
-    def failed(self) -> None:
-        """No answer, a 5xx, or a body that broke off."""
+    def failed(self, why: str = "") -> None:
+        """No answer, a 5xx, or a body that broke off; ``why`` is told while the host is left alone for it."""
         with self._changed:
+            self._why = why
             self._failures += 1
             if self._parks and self._failures % PARKED_AFTER == 0:
                 self._parked_until = self._clock() + self._parked_for

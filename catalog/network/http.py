@@ -393,18 +393,20 @@ class Client:
             try:
                 opened = self._http.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                host.failed()
-                raise _TryError(_no_answer("can't be reached", error, url), sent=False) from None
+                answer = _no_answer("can't be reached", error, url)
+                host.failed(answer.what)
+                raise _TryError(answer, sent=False) from None
             except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
-                host.failed()
-                raise _TryError(_no_answer("didn't answer", error, url), sent=True) from None
+                answer = _no_answer("didn't answer", error, url)
+                host.failed(answer.what)
+                raise _TryError(answer, sent=True) from None
             finally:
                 DEADLINE.reset(token)
                 self._count(host, seconds=time.monotonic() - begun)
             if opened.status_code == 429:
                 host.busy(_retry_after(opened.headers), opened.headers)
             elif opened.status_code in _RETRIED:
-                host.failed()
+                host.failed(f"HTTP {opened.status_code}")
             else:
                 host.answered(time.monotonic() - begun, opened.headers)
         return opened, deadline
@@ -441,7 +443,7 @@ class Client:
             if not judged and whole:
                 host.received(taken, took)
             elif not judged:
-                host.failed()
+                host.failed("an answer broke off")
 
     def _refused(self, opened: httpx.Response, url: str, deadline: float) -> Exception:
         """The error for a status of 400 and more, with the name and message of XRPC when there are any."""
