@@ -90,6 +90,8 @@ def test_a_shard_that_is_not_there_is_named(serve: Callable[[Path], str], tmp_pa
         list(read_shard(Shard(url=serve(tmp_path) + "gone.tar"), settings=LOOPBACK))
     with pytest.raises(InvalidShard, match=r"gone\.tar: the file can't be read"):
         list(read_shard(Shard(url=str(tmp_path / "gone.tar"))))
+    with pytest.raises(InvalidShard, match=r"gone-\*\.tar: the file can't be read: .* \(many shards are named as a-\{"):
+        list(read_shard(Shard(url=str(tmp_path / "gone-*.tar"))))
     with pytest.raises(InvalidShard, match="can't be read"):
         list(read_shard(Shard(url=str(tmp_path))))
 

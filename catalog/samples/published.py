@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from catalog.errors import CatalogError, DataError, InvalidSample, PublishError, RefusedUrl
+from catalog.errors import CatalogError, DataError, InvalidSample, PublishError, RefusedUrl, RequestFailed
 from catalog.records import (
     DATASET,
     LABEL,
@@ -108,7 +108,10 @@ class Reader:
         return known
 
     def record(self, uri: AtUri | str) -> Published[Record]:
-        """Any record of ours: it is what was asked for, has the CID that the PDS says, and is right by its lexicon."""
+        """Any record of ours: it is what was asked for, has the CID that the PDS says, and is right by its lexicon.
+
+        Raises :class:`RequestFailed` with the name ``RecordNotFound`` when there is none.
+        """
         from catalog.network.repo import checked, get_record
 
         asked = AtUri.parse(str(uri))
@@ -119,6 +122,11 @@ class Reader:
             listed = get_record(self.http, identity.pds, identity.did, asked.collection, asked.rkey)
             found = checked(listed, identity.did, asked.collection)
             record = read_record(asked.collection, found.value)
+        except RequestFailed as error:
+            if error.name == "RecordNotFound":
+                what, hint = f"{identity.pds} has no such record", "it was deleted, or the address has a slip"
+                raise RequestFailed(what, status=error.status, name=error.name, where=str(uri), hint=hint) from None
+            raise
         except CatalogError as error:
             if error.where is None:
                 error.within(str(uri))

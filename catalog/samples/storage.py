@@ -120,7 +120,9 @@ def opened(shard: Shard, settings: NetworkSettings | None) -> Iterator[Source]:
                 yield stack.enter_context(_file(path, shard))
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                raise InvalidShard(f"the file can't be read: {reason}", where=shown(shard.url)) from error
+                pattern = isinstance(error, FileNotFoundError) and any(mark in str(path) for mark in "*?")
+                hint = "many shards are named as a-{000000..000009}.tar, or in a list" if pattern else None
+                raise InvalidShard(f"the file can't be read: {reason}", where=shown(shard.url), hint=hint) from error
         elif shard.checksum is not None:
             yield stack.enter_context(_cached(shard, settings))
         else:
