@@ -21,7 +21,16 @@ from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at ru
 
 from catalog import Array, Dataset, DictSample, PackableSample, write_shards
 from catalog.client import Client
-from catalog.errors import DataError, InvalidSample, InvalidSyntax, LensError, PublishError, RefusedUrl, RequestFailed
+from catalog.errors import (
+    DataError,
+    InvalidSample,
+    InvalidSchema,
+    InvalidSyntax,
+    LensError,
+    PublishError,
+    RefusedUrl,
+    RequestFailed,
+)
 from catalog.network.identity import Identity
 from catalog.records import (
     DATASET,
@@ -126,6 +135,19 @@ def test_steps_make_new_datasets(folder: Path) -> None:
 def test_a_length_is_told_only_where_it_is_known(folder: Path) -> None:
     with pytest.raises(TypeError, match="not known"):
         len(Dataset.from_urls(f"{folder}/t-000000.tar", Tile))
+
+
+@pytest.mark.parametrize("cls", [dict, int, "Number"])
+def test_a_class_that_is_no_sample_is_refused_before_anything_is_read(folder: Path, cls: type) -> None:
+    with pytest.raises(InvalidSchema, match=r"is not a packable class \(use @packable or PackableSample; for dicts"):
+        Dataset.from_urls(str(folder / "gone.tar"), cls)
+
+
+def test_a_dataset_shows_shards_class_and_address_and_nothing_of_its_inside(folder: Path) -> None:
+    shown = repr(Dataset.from_urls(str(folder / "n-000000.tar")).shuffled(seed=1).batched(2))
+    assert "n-000000.tar" in shown
+    assert "DictSample" in shown
+    assert " _" not in shown
 
 
 def test_other_schemes_are_refused_before_anything_is_read(folder: Path) -> None:

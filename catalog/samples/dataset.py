@@ -23,14 +23,14 @@ from __future__ import annotations
 
 import random
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 from catalog.errors import InvalidSample, PublishError
 from catalog.samples.iterating import Batched, Filtered, Mapped, Part, Shuffle, samples_of
-from catalog.samples.packable import DictSample, PackableSample, class_from, sample_type
+from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type
 from catalog.samples.pytorch import make_known_to_torch, torch_hint, torch_worker
 from catalog.samples.shards import Shard, ShardInfo, expand
 
@@ -64,14 +64,14 @@ class Dataset(Generic[T]):
     shards: tuple[Shard, ...]
     sample_class: type[Any]
     uri: AtUri | None = None
-    _schema: SampleType | None = None
-    _schema_uri: AtUri | None = None
-    _stored: int | None = None
-    _settings: NetworkSettings | None = None
-    _shuffle: Shuffle | None = None
-    _validate: bool = False
-    _splits: tuple[tuple[int, int], ...] = ()
-    _steps: tuple[Step, ...] = ()
+    _schema: SampleType | None = field(default=None, repr=False)
+    _schema_uri: AtUri | None = field(default=None, repr=False)
+    _stored: int | None = field(default=None, repr=False)
+    _settings: NetworkSettings | None = field(default=None, repr=False)
+    _shuffle: Shuffle | None = field(default=None, repr=False)
+    _validate: bool = field(default=False, repr=False)
+    _splits: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    _steps: tuple[Step, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         make_known_to_torch(Dataset)
@@ -111,7 +111,7 @@ class Dataset(Generic[T]):
         sums = (None,) * len(listed) if checksums is None else tuple(checksums)
         pairs = zip(listed, sums, strict=True)
         shards = tuple(Shard(url=str(url), checksum=checksum) for url, checksum in pairs)
-        return Dataset.from_shards(shards, sample_class or DictSample, settings=settings)
+        return Dataset.from_shards(shards, sample_class, settings=settings)
 
     @overload
     @classmethod
@@ -131,12 +131,12 @@ class Dataset(Generic[T]):
     ) -> Dataset[Any]:
         """A dataset of shards described one by one, or of those that ``write_shards`` wrote.
 
-        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened.
+        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened, InvalidSchema for no sample's class.
         """
         infos = [shard for shard in shards if isinstance(shard, ShardInfo)]
         described = tuple(_described(shard) for shard in shards)
         stored = sum(info.samples for info in infos) if infos and len(infos) == len(shards) else None
-        chosen = sample_class or DictSample
+        chosen = readable(sample_class)
         return Dataset(shards=described, sample_class=chosen, _stored=stored, _settings=settings)
 
     @overload

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from catalog.sampletype import SampleType
 
 __all__ = [
-    "DictSample", "PackableSample", "class_from", "fields_of", "pack", "packable", "sample_type", "schema_uri",
-    "unpack", "wire",
+    "DictSample", "PackableSample", "class_from", "fields_of", "pack", "packable", "readable", "sample_type",
+    "schema_uri", "unpack", "wire",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -259,6 +259,18 @@ def _elements(sparse: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - scipy has no
 
 
 # --- class ⇄ sample type -------------------------------------------------------------------------------------
+
+
+def readable(cls: type[Any] | None) -> type[Any]:
+    """A class that samples can be read as: dicts for ``None``. Raises :class:`InvalidSchema` for one that is none."""
+    if cls is None:
+        return DictSample
+    if isinstance(cls, type) and (issubclass(cls, DictSample) or "__packable__" in cls.__dict__):
+        return cls
+    shown = cls.__name__ if isinstance(cls, type) else f"an object of {type(cls).__name__}"
+    raise InvalidSchema(
+        f"{shown} is not a packable class", hint="use @packable or PackableSample; for dicts, leave it out"
+    )
 
 
 def sample_type(cls: type) -> SampleType:
