@@ -101,7 +101,7 @@ def test_no_control_character_of_a_record_reaches_the_terminal(here: Path, serve
 def test_what_is_left_out_and_what_was_meant_is_said(here: Path) -> None:
     assert here
     assert run("tidal", "--limit", "2").stderr == "25 results, the first 2\n"
-    assert "nothing has elephnat" in run("elephnat").stderr
+    assert "no record has elephnat" in run("elephnat").stderr
     nothing = run("xqzwvk")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
     assert nothing.stderr.startswith("nothing found\n")

@@ -123,6 +123,7 @@ def test_a_dataset_goes_and_its_label_stays_unless_asked_for(repo: Repo) -> None
     before = repo.there()
     found = repo.withdraw("dataset points")
     assert [one.name for one in found.own] == ["label points@1.0.0"]
+    assert any("stay, and will lead nowhere (--with-references deletes" in line for line in found.lines())
     assert repo.there() == before - {"dataset points"}
 
 
@@ -137,6 +138,7 @@ def test_labels_and_verifications_go_along_when_asked_for(repo: Repo) -> None:
     assert repo.network.latest_rev(repo.account.did) > rev
     found = repo.withdraw("schema Flat@1.0.0", with_references=True)
     assert [one.name for one in found.own] == ["dataset 'others'"]
+    assert "These records of yours stay, and will lead nowhere:" in found.lines(), "datasets never go along"
     assert "dataset others" in repo.there()
 
 

@@ -101,4 +101,6 @@ def licence_key(text: str | None) -> str:
 
 def loosely(loose: Sequence[str]) -> tuple[str, ...]:
     """The note on words that nothing has."""
-    return (f"nothing has {', '.join(loose)}: words that begin so or are like it were looked for",) if loose else ()
+    if not loose:
+        return ()
+    return (f"no record has {', '.join(loose)}: words that begin so, or are spelled nearly so, count in its place",)

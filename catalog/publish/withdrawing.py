@@ -87,7 +87,9 @@ class Withdrawal:
         for change in self.plan.changes:
             yield f"delete {change.name}  {change.uri}"
         if self.own:
-            yield "These records of yours stay, and will lead nowhere:"
+            along = any(one.uri.collection in (LABEL, VERIFICATION) for one in self.own)
+            way = " (--with-references deletes labels and verifications as well)" if along else ""
+            yield f"These records of yours stay, and will lead nowhere{way}:"
             yield from (f"  {one.name}  {one.uri}" for one in self.own)
         for account, references in self.others.items():
             yield f"These records of {account} will lead nowhere:"
