@@ -78,12 +78,15 @@ class Group {
     const shown = numbers.slice(0, most).map((number) => words[number]);
     const missing = [...chosen].filter((word) => !shown.includes(word));
     const held = document.activeElement;
+    const inside = this.element.contains(held);
     this.list.replaceChildren(...[...missing, ...shown].map((word) => this.choice(word)));
     if (!this.list.childElementCount) this.list.append(span("none", "cat-quiet"));
-    if (held !== document.activeElement && this.list.contains(held)) held.focus();
     const left = numbers.length - shown.length;
     this.more.hidden = left === 0 || most === MOST;
     this.more.textContent = `${left.toLocaleString("en")} more`;
+    // What had the focus stays where it is; what is gone gives it to its group.
+    if (inside && (held !== document.activeElement || (held === this.more && this.more.hidden)))
+      (this.list.contains(held) ? held : this.element.querySelector("summary")).focus();
     this.element.hidden = words.length === 0 && chosen.size === 0;
   }
 
