@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.conftest import Account, Network
 
 WANTED_SECONDS = 10.0
-"""Two are wanted, and benchmarks/soak_appview.py measures that; a machine at work with other tests may need more."""
-"""From the answer of the PDS on, for 95 of 100."""
+"""From the answer of the PDS on, for 95 of 100. Two are wanted, and benchmarks/soak_appview.py measures that; a machine
+at work with other tests may need more."""
 PATIENCE = 60.0
 TIME = "2026-01-02T03:04:05.000Z"
 

@@ -154,7 +154,7 @@ def test_broken_records_are_passed_over_and_told(client: Client, bob: Account) -
 def test_a_dataset_whose_schema_can_t_be_read_is_told_when_its_name_matters(client: Client, bob: Account) -> None:
     refused: list[Fault] = []
     assert names(client.datasets(bob.did, schema="Point", refused=refused)) == {"villages"}
-    assert any("RecordNotFound" in fault.message for fault in refused)
+    assert any("has no such record" in fault.message for fault in refused)
     assert all("lost" not in fault.message for fault in refused)
 
 
