@@ -377,6 +377,18 @@ def test_everything_works_by_keyboard_and_the_focus_is_never_lost(base: str, pag
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Text"
 
 
+def test_a_choice_that_goes_gives_its_focus_to_its_group(base: str, page: Page) -> None:
+    """A rare one stands among the most frequent only while it is chosen."""
+    page.goto(base + "browse/?tag=rare-7")
+    tags = page.locator(".cat-facet", has_text="Tags")
+    rare = tags.get_by_role("checkbox", name=re.compile("^rare-7"))
+    rare.focus()
+    page.keyboard.press("Space")
+    expect(page.locator(COUNT)).to_have_text("336 records")
+    expect(rare).to_have_count(0)
+    expect(tags.locator("summary")).to_be_focused()
+
+
 def test_links_of_other_pages_lead_to_a_choice_that_has_something(made: Made, base: str, page: Page) -> None:
     pages = [*made.site.glob("schemas/*/*/index.html"), *made.site.glob("datasets/*/*/index.html")]
     pages += [

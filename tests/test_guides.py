@@ -96,13 +96,14 @@ class Run:
             ["bash", "-c", command],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # in the order that a terminal shows
             text=True,
             timeout=180,
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        said = ran.stdout + ran.stderr
+        said = ran.stdout
         self.printed.append(said)
         assert ran.returncode == 0, f"$ {command}\n{said}"
         if not expected.strip():

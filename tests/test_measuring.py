@@ -197,11 +197,11 @@ def test_an_empty_tar_holds_no_samples(one: Measuring) -> None:
 
 
 def test_without_being_asked_nobody_reads_an_address(one: Measuring, fake: Fake) -> None:
-    """One line says how many shards have no checksum; those stated are believed."""
+    """Those stated are believed."""
     (one.folder / "a.tar").write_bytes(RAW)
     found = one.at(one.load({}, {"sha256": "ab" * 32}, {"local": "a.tar"}, {}), fake.url)
     assert one.run(found, read_urls=False) == ([(None, None), ("ab" * 32, None), of(RAW), (None, None)], None)
-    assert one.lines == ["2 shards without a checksum: nobody can check them (--read-urls reads them once)"]
+    assert one.lines == []
     assert fake.asked == []
 
 
@@ -533,7 +533,7 @@ def test_validate_reads_addresses_when_asked_to(
 
     good = run(of(RAW)[0], "--read-urls")
     assert (good.returncode, good.stdout) == (0, "valid: 1 schema, 1 dataset\n"), good.stderr
-    assert good.stderr == "read 1 of 1 shard, 1 MB\n"
+    assert good.stderr.splitlines()[0] == "read 1 of 1 shard, 1 MB"
     assert run("ab" * 32).returncode == 0  # the control: offline it is believed
     bad = run("ab" * 32, "--read-urls")
     assert bad.returncode == 1

@@ -10,7 +10,7 @@ import pytest
 
 from catalog.config import NetworkSettings
 from catalog.errors import InvalidProof, NetworkError, RequestFailed
-from catalog.network.car import Blocks
+from catalog.network.car import CID_BYTES, Blocks
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.network.keys import PublicKey
@@ -193,16 +193,36 @@ def test_a_small_repository_that_is_all_ours_is_read_whole(network: Network, rep
     assert small.known == small.listed()
 
 
-def _flip(at: int) -> Callable[[bytes], bytes]:
-    def change(body: bytes) -> bytes:
-        place = at % len(body)
-        return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+def _last_block(body: bytes) -> int:
+    """Where it begins in a CAR, behind its CID."""
+    here, start = 0, 0
+    while here < len(body):
+        length, shift = 0, 0
+        while True:
+            byte, here = body[here], here + 1
+            length, shift = length | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                break
+        start, here = here + CID_BYTES, here + length
+    return start
 
-    return change
+
+def _flip(body: bytes, place: int) -> bytes:
+    return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "last": lambda body: _flip(body, len(body) - 1),
+    "first": lambda body: _flip(body, _last_block(body)),
+    "cut": lambda body: body[:-1],
+    "empty": lambda _: b"",
+    "page": lambda _: b"<html>",
+}
+"""Bits of a block, not of the CID beside it: a block that isn't there is asked for in another way."""
 
 
 @pytest.mark.parametrize("methods", [["getRecord"], ["getBlocks", "getRepo"]], ids=lambda names: names[0])
-@pytest.mark.parametrize("change", [_flip(-1), _flip(-100), lambda body: body[:-1], lambda _: b"", lambda _: b"<html>"])
+@pytest.mark.parametrize("change", DAMAGES.values(), ids=DAMAGES)
 def test_a_proof_that_is_damaged_proves_nothing(
     repository: Repository, methods: list[str], change: Callable[[bytes], bytes]
 ) -> None:

@@ -51,17 +51,9 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
     Example: catalog validate examples/manifests
     """
     from catalog.manifest import load
-    from catalog.manifest.digests import unmeasured
 
-    found = load(manifests)
-    if not read_urls:
-        if (line := unmeasured(found.datasets)) is not None:
-            say(line)
-    else:
-        from catalog.config import NetworkSettings
-        from catalog.publish.measuring import measured
-
-        measured(found, read_urls=True, settings=NetworkSettings.from_environment(), progress=say)
+    found = _measured(manifests, read_urls=True) if read_urls else load(manifests)
+    advised = _advised(found)
     summary = {
         "schemas": len(found.schemas),
         "datasets": len(found.datasets),
@@ -70,7 +62,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
         "verifications": len(found.verifications),
     }
     if as_json:
-        click.echo(json.dumps({"ok": True, **summary}))
+        click.echo(json.dumps({"ok": True, **summary, "advice": advised}))
         return
     counted = [f"{number} {_ONE[kind] if number == 1 else kind}" for kind, number in summary.items() if number]
     click.echo("valid: " + ", ".join(counted))
@@ -101,6 +93,7 @@ def plan(
     if markdown and as_json:
         raise click.UsageError("--markdown or --json, not both")
     found = _measured(manifests, read_urls=read_urls)
+    _advised(found)
     with _repository(account_of(handle)) as repository:
         planned = make_plan(found, repository, set_name=found.name, prune=prune, hash_local=False)
     if as_json:
@@ -131,6 +124,7 @@ def publish(
     from catalog.publish import PublishReport, apply_plan, make_plan
 
     found = _measured(manifests, read_urls=read_urls)  # every mistake is told before anybody is asked for a password
+    _advised(found)
     with signed_in(handle) as session:
         planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)
         if planned.writes and not yes:
@@ -152,6 +146,16 @@ def _measured(manifests: tuple[Path, ...], *, read_urls: bool) -> ManifestSet:
     from catalog.publish.measuring import measured
 
     return measured(load(manifests), read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
+
+
+def _advised(found: ManifestSet) -> tuple[str, ...]:
+    """Tell what is better looked at before it is published."""
+    from catalog.manifest.advice import advice
+
+    lines = advice(found)
+    for line in lines:
+        say(line)
+    return lines
 
 
 def _show(planned: Plan) -> None:

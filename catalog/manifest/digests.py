@@ -39,7 +39,6 @@ __all__ = [
     "counted_shards",
     "local_faults",
     "other_faults",
-    "unmeasured",
 ]
 
 _BLOCK: Final = 1 << 20
@@ -226,14 +225,6 @@ def other_faults(draft: DatasetDraft, shard: ShardDraft, found: Measure, name: s
     if shard.bytes not in (None, found.bytes):
         faults.append(Fault(where=where, message=f"'bytes' is {shard.bytes}, but {name!r} has {found.bytes}"))
     return faults
-
-
-def unmeasured(drafts: Iterable[DatasetDraft]) -> str | None:
-    """One line on the shards that have neither a checksum nor a local copy to make one of; ``None`` without such."""
-    missing = sum(shard.sha256 is None and shard.local is None for draft in drafts for shard in draft.shards)
-    if not missing:
-        return None
-    return f"{counted_shards(missing)} without a checksum: nobody can check them (--read-urls reads them once)"
 
 
 def counted_shards(count: int) -> str:

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import Fault, InvalidManifest, RequestFailed
-from catalog.manifest.digests import Digests, counted_shards, local_faults, other_faults, unmeasured
+from catalog.manifest.digests import Digests, counted_shards, local_faults, other_faults
 from catalog.manifest.faults import place
 from catalog.manifest.measures import Measure
 from catalog.publish.arriving import read_once
@@ -56,8 +56,8 @@ def measured(
     """The same set, its shards with checksum and bytes, its datasets with their samples, as far as they were read.
 
     Local copies are always read; addresses only with ``read_urls``, all of them, also where a checksum is stated.
-    ``progress`` gets a line now and then, and one that says how many shards have no checksum. ``digests`` is what
-    hashes local files and remembers; without it that is the user's own.
+    ``progress`` gets a line now and then. ``digests`` is what hashes local files and remembers; without it that is the
+    user's own.
 
     Raises :class:`InvalidManifest` with every fault: a shard can't be read, or isn't what the manifest states.
     """
@@ -67,8 +67,6 @@ def measured(
     local = digests.all(shard.local for _, shard in shards if shard.local is not None)
     places = [_place(one, shard) for one, shard in shards if shard.local is None and not one.as_blobs]
     remote = read_once(places, settings, digests.memory, heard=word.read) if read_urls else {}
-    if not read_urls and (line := unmeasured(found.datasets)) is not None:
-        word.say(line)
     faults: list[Fault] = []
     datasets = tuple(_dataset(draft, local, remote, faults) for draft in found.datasets)
     if faults:

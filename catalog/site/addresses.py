@@ -16,7 +16,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from catalog.site.licences import NAMES
+from catalog.records.licences import spdx_id
 
 __all__ = ["SECTIONS", "of_licence", "of_publisher", "of_record", "of_tag", "safe", "safe_did"]
 
@@ -71,4 +71,4 @@ def of_tag(tag: str) -> str:
 
 def of_licence(name: str) -> str:
     """The address of the page of what is under a licence."""
-    return f"licences/{safe(name.lower() if name in NAMES else name)}/"
+    return f"licences/{safe(name.lower() if spdx_id(name) == name else name)}/"

@@ -10,7 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, licences
+from catalog.records import licences
+from catalog.site import addresses
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:

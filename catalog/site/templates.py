@@ -22,7 +22,8 @@ from markupsafe import Markup, escape
 
 from catalog import resources
 from catalog.graph import changes
-from catalog.site import addresses, figures, licences, markup, pieces
+from catalog.records import licences
+from catalog.site import addresses, figures, markup, pieces
 from catalog.site.exports.beside import record_json
 from catalog.site.exports.heads import JSON, alternate, opengraph
 from catalog.site.fieldrows import field_rows
@@ -152,7 +153,7 @@ class Templates:
         if group is None:
             return markup.link(text)
         html = f'<a href="{root}{escape(group.address)}">{pieces.user(name)}</a>'
-        full = licences.NAMES.get(name)
+        full = licences.title(name)
         if full is not None:
             html += f' <a class="cat-quiet" href="{licences.TEXTS}{name}.html" rel="noopener">{escape(full)}</a>'
         elif markup.is_web(text):
@@ -224,8 +225,7 @@ def _environment(overrides: Path | None) -> Environment:
         "moment": figures.moment,
         "highlight": highlight,
         "visible_lines": lambda text: Markup(escape(markup.shown(text, lines=True))),  # noqa: S704 - escaped
-        "spdx": licences.spdx_id,
     }
-    env.globals |= {"spdx_names": licences.NAMES, "sections": addresses.SECTIONS}
+    env.globals |= {"sections": addresses.SECTIONS}
     env.globals |= {name: getattr(pieces, name) for name in pieces.__all__}
     return env

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import licences
+from catalog.records import licences
 from catalog.site.citation import creators
 from catalog.site.exports.downloads import uri
 from catalog.site.markup import cut, is_web, plain, shown

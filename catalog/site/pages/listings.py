@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, figures, licences
+from catalog.records import licences
+from catalog.site import addresses, figures
 from catalog.site.exports.beside import group_json
 from catalog.site.exports.feeds import FEED, feed, newest
 from catalog.site.exports.heads import ATOM, alternate
@@ -80,7 +81,7 @@ def group_page(templates: Templates, section: str, group: Group) -> Page:
     kind = GROUPS[section]
     body = templates.render(
         "group", group.address, kind=kind, section=section, group=group, groups=_by_kind(group.nodes), most=PER_GROUP,
-        full_name=licences.NAMES.get(group.name) if kind == "licence" else None, texts=licences.TEXTS,
+        full_name=licences.title(group.name) if kind == "licence" else None, texts=licences.TEXTS,
     )  # fmt: skip
     words = "tagged" if kind == "tag" else "licensed under"
     description = f"{figures.counted(len(group.nodes), 'record')} {words} {group.name}"

@@ -1,10 +1,18 @@
-"""Licences as people know them: SPDX identifiers with their names (https://spdx.org/licenses/)."""
+"""Licences as people know them: by their SPDX identifiers (https://spdx.org/licenses/).
+
+The list is ``packaging``'s; the full names of common ones stand here.
+"""
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
-__all__ = ["NAMES", "TEXTS", "spdx_id"]
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+__all__ = ["NAMES", "TEXTS", "is_spdx", "spdx_id", "spdx_like", "title"]
 
 NAMES: Final = {
     "0BSD": "BSD Zero Clause License",
@@ -42,9 +50,43 @@ NAMES: Final = {
 TEXTS: Final = "https://spdx.org/licenses/"
 """Where the texts lie, each under its identifier with ``.html``."""
 
-_BY_FOLDED: Final = {name.casefold(): name for name in NAMES}
+_IDENTIFIER: Final = re.compile(r"(?!LicenseRef-)[A-Za-z0-9.-]{1,100}")
+_BLANKS: Final = re.compile(r"[\s_/-]+")
 
 
+@lru_cache(maxsize=1024)
 def spdx_id(text: str) -> str | None:
-    """The SPDX identifier meant by ``text``, whatever its case; ``None`` for one we don't know."""
-    return _BY_FOLDED.get(text.strip().casefold())
+    """The SPDX identifier meant by ``text``, whatever its case; ``None`` for an expression and for what isn't there."""
+    return _canonical(text) if _IDENTIFIER.fullmatch(text.strip()) else None
+
+
+def is_spdx(text: str) -> bool:
+    """Whether it is an SPDX expression: an identifier, ``MIT OR Apache-2.0``, ``LicenseRef-ours``."""
+    return _canonical(text) is not None
+
+
+def spdx_like(text: str) -> str | None:
+    """The identifier that was probably meant: ``CC-BY-4.0`` for ``CC BY 4``, ``MIT`` for ``MIT Licence``."""
+    words = _BLANKS.sub("-", text.strip())
+    found = spdx_id(words) or spdx_id(f"{words}.0")
+    if found is not None:
+        return found
+    letters = re.sub(r"[-0-9.]+$", "", words).casefold()  # of a version that doesn't exist: the newest that does
+    newest = max((name for name in NAMES if re.sub(r"[-0-9.]+$", "", name).casefold() == letters), default=None)
+    if newest is not None:
+        return newest
+    known = {**{name.casefold(): name for name in NAMES}, **{full.casefold(): name for name, full in NAMES.items()}}
+    near = get_close_matches(text[:100].casefold(), known, n=1, cutoff=0.7)
+    return known[near[0]] if near else None
+
+
+def title(name: str) -> str | None:
+    """What stands on the link to the text of an SPDX identifier: its full name where we know it; else ``None``."""
+    return NAMES.get(name) or ("text at spdx.org" if spdx_id(name) == name else None)
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return canonicalize_license_expression(text.strip())
+    except InvalidLicenseExpression:
+        return None
