@@ -220,6 +220,22 @@ def test_redirects_are_followed_a_few_times_and_lose_the_credentials(client: Cli
         assert len(other.asked) == 1
 
 
+def test_no_host_is_given_a_cookie_back(client: Client, fake: Fake) -> None:
+    """Neither its own nor another's: crawls leave no traces to be known by."""
+    fake.routes["/"] = lambda handler, _: answer(handler, {}, Set_Cookie="who=you; Path=/")
+    for _ in range(2):
+        client.get_json(fake.url)
+    assert [asked.headers.get("cookie") for asked in fake.asked] == [None, None]
+
+
+def test_a_host_is_the_same_with_its_port_spelt_out(client: Client) -> None:
+    one = client.host("https://pds.example/xrpc/x")
+    assert client.host("https://PDS.example:443/xrpc/y") is one
+    assert client.host("http://pds.example:443/") is not one
+    assert client.host("https://pds.example:8443/") is not one
+    assert client.host("http://pds.example:80/") is one
+
+
 def _endless(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
     handler.send_response(200)
     handler.send_header("Connection", "close")

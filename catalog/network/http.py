@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -56,6 +57,7 @@ T = TypeVar("T")
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
+_DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 _MAX_ERROR: Final = 65_536
 _PIECE: Final = 65_536
 """Bytes of a file that are in memory while it is sent."""
@@ -139,6 +141,7 @@ class Client:
             transport=GuardedTransport(allow_loopback=settings.allow_loopback, allowed=settings.allow_addresses),
             headers={"User-Agent": user_agent(settings), "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # nobody recognises us by one, nor fills memory
             follow_redirects=False,
             trust_env=False,
         )
@@ -160,7 +163,7 @@ class Client:
     def host(self, url: str, method: str = "GET") -> Host:
         """What is known of the host of a URL. Each method of a PDS that writes has limits of its own: a host's too."""
         parts = urlsplit(url)
-        name = parts.netloc.rpartition("@")[2].lower()
+        name = parts.netloc.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ":"))
         key = name if method == "GET" else name + parts.path
         with self._lock:
             found = self._hosts.get(key)
