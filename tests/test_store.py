@@ -109,7 +109,7 @@ def test_a_store_is_found_again_as_it_was_left(tmp_path: Path) -> None:
         store.configure(["repo:a"], [])
         store.replace(REPO, [replace(_found("a", "ä\u2028\U0001f600"), local=(tmp_path / "x.tar",))], [], moment=NOW)
         before = list(store.records())
-    with Store.open(path) as store:
+    with Store.open(str(path)) as store:
         assert list(store.records()) == before
         assert before[0].value == {"$type": COLLECTION, "name": "ä\u2028\U0001f600"}
         assert before[0].local == (tmp_path / "x.tar",)

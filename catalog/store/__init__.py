@@ -70,11 +70,12 @@ class Store:
         self._lock = RLock()
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path | str) -> Self:
         """Open the store at ``path``, making it and its directory where there is none.
 
         Raises :class:`StoreError` when the file is not ours, is of a newer version, or can't be opened.
         """
+        path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
