@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.datamodel import Json
+    from catalog.records import Size
     from catalog.store import PastCrawl, Refused, Repo, Store, StoredRecord, Version
     from catalog.syntax import AtUri
 
@@ -126,9 +127,15 @@ class SchemaNode(_Node):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class DatasetNode(_Node):
-    """A dataset. ``local`` are the shard copies on this machine that a draft names."""
+    """A dataset. ``local`` are the shard copies on this machine that a draft names.
 
+    What lists and groups ask of every dataset stands here; the rest takes reading the record.
+    """
+
+    name: str = ""
     tags: tuple[str, ...] = ()
+    license: str | None = None
+    size: Size | None = None
     schema_ref: str = ""
     schema: SchemaNode | None = None
     labels: list[LabelNode] = field(default_factory=list)
@@ -255,7 +262,11 @@ class _Builder:
             case Dataset():
                 tags = tuple(map(sys.intern, record.tags))
                 schema_ref = sys.intern(str(record.schema_ref))
-                self.datasets[uri] = DatasetNode(local=stored.local, tags=tags, schema_ref=schema_ref, **common)
+                licence = None if record.license is None else sys.intern(record.license)
+                self.datasets[uri] = DatasetNode(
+                    name=record.name, tags=tags, license=licence, size=record.size, schema_ref=schema_ref,
+                    local=stored.local, **common,
+                )  # fmt: skip
             case Schema():
                 self.schemas[uri] = SchemaNode(record=record, **common)
             case Lens():

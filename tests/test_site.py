@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -194,6 +195,15 @@ def test_work_in_parallel_is_the_same_work(number: int) -> None:
     assert sorted(in_parallel(double, range(number))) == [2 * n for n in range(number)]
     with pytest.raises(ZeroDivisionError):
         in_parallel(lambda n: 1 // (n - 2), range(number))
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="with one core there is nothing to fork for")
+def test_processes_are_forked_anew_after_a_while() -> None:
+    """What they have touched of the memory they share is given back."""
+    begun = in_parallel(lambda _: os.getpid(), range(1000), block=10, renewed=20)
+    assert [begun[first : first + 10] for first in range(0, 1000, 10)] == [[begun[n]] * 10 for n in range(0, 1000, 10)]
+    rounds = [set(begun[first : first + 200]) for first in range(0, 1000, 200)]
+    assert len(set().union(*rounds)) == sum(map(len, rounds)) >= len(rounds)
 
 
 def test_a_template_of_the_owner_takes_the_place_of_ours(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from catalog.sampletype import Array, List
 from catalog.site import addresses
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
-from catalog.site.nodes import kind_of, name_of, schema_of
+from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,11 +98,11 @@ def address_of(node: Node) -> str:
 def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
     """What a record can be found by: facet → its words. ``schemas`` are the names of schemas by their ``id``."""
     kind = kind_of(node)
-    licence = getattr(node.record, "license", None)
+    licence = licence_of(node)
     schema = schema_of(node)
     return {
         "kind": (kind,),
-        "tag": tuple(dict.fromkeys(shown(tag) for tag in getattr(node.record, "tags", ()))),
+        "tag": tuple(dict.fromkeys(shown(tag) for tag in tags_of(node))),
         "licence": (licence_name(licence),) if licence else (),
         "publisher": (shown(node.publisher.shown),),
         "schema": () if schema is None else (schemas[id(schema)],),
@@ -144,7 +144,7 @@ def _dtypes(schema: SchemaNode) -> tuple[str, ...]:
 
 
 def _bucket(node: Node) -> str:
-    size = getattr(node.record, "size", None)
+    size = size_of(node)
     if size is None or size.bytes is None:
         return UNKNOWN
     return next(name for end, name in SIZES if end is None or size.bytes < end)
@@ -266,7 +266,7 @@ def _ends(lens: LensNode) -> str:
 
 
 def _size(node: Node, what: str) -> int:
-    value = getattr(getattr(node.record, "size", None), what, None)
+    value = getattr(size_of(node), what, None)
     return NONE if value is None else value
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.records import licences
 from catalog.site import addresses
 from catalog.site.markup import shown
+from catalog.site.nodes import licence_of, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,9 +51,9 @@ class Groups:
         names: defaultdict[str, list[Node]] = defaultdict(list)
         for node in graph.nodes:
             publishers[node.publisher.did].append(node)
-            for tag in {shown(tag) for tag in getattr(node.record, "tags", ())}:
+            for tag in {shown(tag) for tag in tags_of(node)}:
                 tags[tag].append(node)
-            licence = getattr(node.record, "license", None)
+            licence = licence_of(node)
             if licence:
                 names[licence_name(licence)].append(node)
         return cls(

@@ -10,8 +10,9 @@ from catalog.site.markup import plain
 
 if TYPE_CHECKING:
     from catalog.graph import Node
+    from catalog.records import Size
 
-__all__ = ["description_of", "kind_of", "name_of", "schema_of", "summary_of"]
+__all__ = ["description_of", "kind_of", "licence_of", "name_of", "schema_of", "size_of", "summary_of", "tags_of"]
 
 
 def kind_of(node: Node) -> str:
@@ -23,7 +24,28 @@ def kind_of(node: Node) -> str:
 
 def name_of(node: Node) -> str:
     """What a page calls the record."""
+    if isinstance(node, DatasetNode):
+        return node.name
     return node.record.sample_type.name if isinstance(node, SchemaNode) else node.record.name
+
+
+def tags_of(node: Node) -> tuple[str, ...]:
+    """Its tags as the record has them; a lens has none."""
+    if isinstance(node, DatasetNode):
+        return node.tags
+    return node.record.tags if isinstance(node, SchemaNode) else ()
+
+
+def licence_of(node: Node) -> str | None:
+    """Its licence as the record has it; a lens has none."""
+    if isinstance(node, DatasetNode):
+        return node.license
+    return node.record.license if isinstance(node, SchemaNode) else None
+
+
+def size_of(node: Node) -> Size | None:
+    """How large a dataset is, as far as it says so."""
+    return node.size if isinstance(node, DatasetNode) else None
 
 
 def description_of(node: Node) -> str | None:

@@ -28,6 +28,10 @@ _WORTH_IT = 400
 _BLOCK = 100
 """Things that a process takes at a time: neighbours, which share what is cached; few enough that none waits long."""
 
+_RENEWED = 200
+"""Blocks from one fork to the next. A forked process shares what it doesn't touch, and Python touches whatever it looks
+at: over 100,000 datasets each would come to hold a copy of nearly all."""
+
 _LONG = 20_000
 """Things from which on it is told how far the work is."""
 
@@ -41,11 +45,12 @@ def in_parallel(
     done: Callable[[int], None] | None = None,
     block: int = _BLOCK,
     worth: int = _WORTH_IT,
+    renewed: int = _RENEWED,
 ) -> list[R]:
     """``[work(thing) for thing in things]``, worked on in any order. The results, not the things, must be picklable.
 
-    A process takes ``block`` things at a time; below ``worth`` things there is only one. ``done`` is told now and then
-    how many are done. An exception of ``work`` comes through as it is.
+    A process takes ``block`` things at a time, and after ``renewed`` blocks it is forked anew; below ``worth`` things
+    there is only one. ``done`` is told now and then how many are done. An exception of ``work`` comes through as it is.
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
     workers = min(_cores(), 8)
@@ -53,14 +58,15 @@ def in_parallel(
         return [work(thing) for thing in things]
     _shared = (work, things)  # type: ignore[assignment]
     try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-            results: list[R] = []
-            parts = [(start, start + block) for start in range(0, len(things), block)]
-            for part in pool.map(_block, parts):
-                results.extend(part)  # type: ignore[arg-type]
-                if done is not None:
-                    done(len(results))
-            return results
+        results: list[R] = []
+        parts = [(start, start + block) for start in range(0, len(things), block)]
+        for first in range(0, len(parts), renewed):
+            with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+                for part in pool.map(_block, parts[first : first + renewed]):
+                    results.extend(part)  # type: ignore[arg-type]
+                    if done is not None:
+                        done(len(results))
+        return results
     finally:
         _shared = None
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.site import facets, textindex
 from catalog.site.markup import shown
-from catalog.site.nodes import name_of, schema_of
+from catalog.site.nodes import name_of, schema_of, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def files(graph: Graph) -> Iterator[tuple[str, str]]:
 
 def _words_of(node: Node) -> set[str]:
     schema = schema_of(node)
-    texts = [name_of(node), node.publisher.shown, *getattr(node.record, "tags", ())]
+    texts = [name_of(node), node.publisher.shown, *tags_of(node)]
     if schema is not None:
         texts.append(name_of(schema))
     return words(" ".join(shown(text) for text in texts))

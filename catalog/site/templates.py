@@ -169,11 +169,11 @@ class Templates:
 
     def _new_row(self, node: DatasetNode) -> str:
         facts = [] if node.publisher.draft else [pieces.user(node.publisher.shown)]
-        size = node.record.size
+        size = node.size
         if size is not None and size.samples is not None:
             facts.append(escape(figures.counted(size.samples, "sample")))
         address = addresses.of_record("dataset", node.publisher.did, node.rkey)
-        link = f'<a href="{_ROOT}{escape(address)}">{pieces.user(node.record.name)}</a>'
+        link = f'<a href="{_ROOT}{escape(address)}">{pieces.user(node.name)}</a>'
         return f"{link} <span>{', '.join(facts)}</span>"
 
     def _once(self, template: str, node: Node, root: str) -> Markup:

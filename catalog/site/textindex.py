@@ -39,7 +39,7 @@ import numpy as np
 from catalog.graph import LensNode
 from catalog.site import addresses, facets, figures
 from catalog.site.markup import plain, shown
-from catalog.site.nodes import description_of, kind_of, name_of, schema_of
+from catalog.site.nodes import description_of, kind_of, name_of, schema_of, size_of, tags_of
 from catalog.site.parallel import in_parallel, tenths
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _levels(node: Node) -> tuple[set[str], set[str], set[str]]:
 def texts(node: Node) -> tuple[str, list[str], str]:
     """What a record is found by: its name; tags, publisher, schemas and fields; its description as plain text."""
     schema = schema_of(node)
-    middle = [*getattr(node.record, "tags", ()), node.publisher.shown]
+    middle = [*tags_of(node), node.publisher.shown]
     if isinstance(node, LensNode):
         middle += [name_of(end) for end in (node.source, node.target) if end is not None]
     if schema is not None:
@@ -275,7 +275,7 @@ def texts(node: Node) -> tuple[str, list[str], str]:
 def _result(node: Node) -> list[str]:
     """What a result shows: name, address, kind, publisher, tags, size, first words."""
     kind = kind_of(node)
-    size = getattr(node.record, "size", None)
+    size = size_of(node)
     name = shown(name_of(node))
     schema = schema_of(node)
     description = description_of(node)
@@ -284,7 +284,7 @@ def _result(node: Node) -> list[str]:
         addresses.of_record(kind, node.publisher.did, node.rkey),
         kind,
         shown(node.publisher.shown),
-        ", ".join(shown(tag) for tag in getattr(node.record, "tags", ())[:4]),
+        ", ".join(shown(tag) for tag in tags_of(node)[:4]),
         "" if size is None or size.bytes is None else figures.byte_size(size.bytes),
         plain(description, longest=_SUMMARY) if description else "",
     ]

@@ -78,7 +78,7 @@ def _part(number: int, part: Sequence[DatasetNode], settings: SiteSettings) -> s
         f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ] ;\n"
         f"  dct:isPartOf <../catalog.ttl> ;\n  dcat:dataset {named} .\n"
     )
-    texts = {words.licence(node.record.license) for node in part} - {None}
+    texts = {words.licence(node.license) for node in part} - {None}
     typed = f"\n{_TAR} a dct:MediaType .\n" + "".join(
         f"<{text}> a dct:LicenseDocument .\n" for text in sorted(map(str, texts))
     )

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from catalog.site import addresses, figures
 from catalog.site.exports import words
 from catalog.site.markup import shown
-from catalog.site.nodes import kind_of
+from catalog.site.nodes import kind_of, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings
 def _entry(node: Node, settings: SiteSettings) -> str:
     kind = kind_of(node)
     url = settings.absolute(addresses.of_record(kind, node.publisher.did, node.rkey)) or ""
-    tags = "".join(f"<category term={quoteattr(shown(tag))}/>" for tag in getattr(node.record, "tags", ())[:20])
+    tags = "".join(f"<category term={quoteattr(shown(tag))}/>" for tag in tags_of(node)[:20])
     return (
         f"<entry>\n<id>{escape(str(node.uri))}</id>\n<title>{escape(words.name(node))}</title>\n"
         f"<updated>{figures.moment(node.updated)}</updated>\n"

@@ -65,7 +65,7 @@ def licence_of(text: str | None) -> str | dict[str, str] | None:
 
 
 def _size(node: DatasetNode) -> str | None:
-    size = node.record.size
+    size = node.size
     if size is None:
         return None
     facts = [] if size.samples is None else [figures.counted(size.samples, "sample")]

@@ -30,8 +30,8 @@ def redirects(graph: Graph) -> Iterator[tuple[str, str]]:
         handle = node.publisher.handle
         if handle is None or node.draft:
             continue
-        slug = _GAPS.sub("-", node.record.name.lower()).strip("-.")
-        address = f"@{handle}/{addresses.safe(slug or node.record.name)}/"
+        slug = _GAPS.sub("-", node.name.lower()).strip("-.")
+        address = f"@{handle}/{addresses.safe(slug or node.name)}/"
         if address not in taken:
             taken.add(address)
             yield address, addresses.of_record("dataset", node.publisher.did, node.rkey)

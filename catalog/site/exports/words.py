@@ -60,7 +60,7 @@ def _plain(text: str) -> str:
 
 def keywords(node: DatasetNode) -> list[str]:
     """Its tags, without blank ones."""
-    return [shown(tag) for tag in node.record.tags if tag.strip()]
+    return [shown(tag) for tag in node.tags if tag.strip()]
 
 
 @lru_cache(maxsize=1024)

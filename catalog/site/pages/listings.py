@@ -93,7 +93,7 @@ def group_page(templates: Templates, section: str, group: Group) -> Page:
 def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> Page:
     """An account and the newest of what it publishes."""
     datasets: Sequence[DatasetNode] = [node for node in group.nodes if kind_of(node) == "dataset"]  # type: ignore[misc]
-    sizes = [node.record.size for node in datasets if node.record.size is not None]
+    sizes = [node.size for node in datasets if node.size is not None]
     body = templates.render(
         "publisher", group.address, publisher=publisher, groups=_by_kind(group.nodes), most=PER_GROUP,
         samples=sum(size.samples or 0 for size in sizes), weight=sum(size.bytes or 0 for size in sizes),
