@@ -370,6 +370,8 @@ def test_everything_works_by_keyboard_and_the_focus_is_never_lost(base: str, pag
     expect(page.locator(COUNT)).to_have_text("336 records")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Text"
     page.keyboard.type("recordings")
+    expect(page.get_by_role("button", name="Clear all")).to_be_visible()  # it comes when the search is done
+    settled(page)
     tab_to("Clear all")
     page.keyboard.press("Enter")
     expect(page.locator(COUNT)).to_have_text("336 records")

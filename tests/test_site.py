@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -199,10 +201,16 @@ def test_work_in_parallel_is_the_same_work(number: int) -> None:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="with one core there is nothing to fork for")
 def test_processes_are_forked_anew_after_a_while() -> None:
-    """What they have touched of the memory they share is given back."""
-    begun = in_parallel(lambda _: os.getpid(), range(1000), block=10, renewed=20)
-    assert [begun[first : first + 10] for first in range(0, 1000, 10)] == [[begun[n]] * 10 for n in range(0, 1000, 10)]
-    rounds = [set(begun[first : first + 200]) for first in range(0, 1000, 200)]
+    """What they have touched of the memory they share is given back. In a process of one thread: others don't fork."""
+    code = (
+        "import json, os; from catalog.site.parallel import in_parallel; "
+        "print(json.dumps([os.getpid(), *in_parallel(lambda _: os.getpid(), range(1000), block=10, renewed=20)]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    parent, *workers = json.loads(ran.stdout)
+    assert parent not in workers
+    assert all(len(set(workers[first : first + 10])) == 1 for first in range(0, 1000, 10))
+    rounds = [set(workers[first : first + 200]) for first in range(0, 1000, 200)]
     assert len(set().union(*rounds)) == sum(map(len, rounds)) >= len(rounds)
 
 
