@@ -54,6 +54,7 @@ def test_a_licence_that_people_can_look_up_is_nothing_to_speak_of(tmp_path: Path
         ("(((", "identifiers: https://spdx.org/licenses/"),
         ("(" * 150, "identifiers: https://spdx.org/licenses/"),
         ("ask us", "identifiers: https://spdx.org/licenses/"),
+        ("//[", "identifiers: https://spdx.org/licenses/"),
     ],
 )
 def test_a_licence_that_spdx_does_not_list_is_told_with_what_was_meant(tmp_path: Path, licence: str, hint: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from catalog.appview.documents import KINDS
 from catalog.appview.jsontext import loaded
+from catalog.records import KINDS
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -29,10 +29,11 @@ import re
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from catalog.appview.documents import KINDS, RANK_BITS, SEARCHED
+from catalog.appview.documents import RANK_BITS, SEARCHED
 from catalog.appview.engine import tantivy
 from catalog.appview.words import folded, in_order
 from catalog.errors import InvalidSyntax
+from catalog.records import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

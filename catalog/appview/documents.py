@@ -15,19 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.words import folded, in_order, plain, words
 from catalog.errors import CatalogError
-from catalog.records import (
-    DATASET,
-    LABEL,
-    LENS,
-    SCHEMA,
-    VERIFICATION,
-    Dataset,
-    Label,
-    Lens,
-    LensVerification,
-    Schema,
-    read_record,
-)
+from catalog.records import KINDS, SCHEMA, Dataset, Label, Lens, LensVerification, Schema, read_record
 from catalog.sampletype import Array, List
 
 if TYPE_CHECKING:
@@ -38,11 +26,8 @@ if TYPE_CHECKING:
     from catalog.sampletype import FieldType
     from catalog.store.reading import Shown, Trace
 
-__all__ = ["KINDS", "RANK_BITS", "SEARCHED", "SchemaFacts", "document", "facts_of", "rank_of", "seconds_of", "stamp"]
+__all__ = ["RANK_BITS", "SEARCHED", "SchemaFacts", "document", "facts_of", "rank_of", "seconds_of", "stamp"]
 
-KINDS: Final = {
-    DATASET: "dataset", SCHEMA: "schema", LENS: "lens", LABEL: "label", VERIFICATION: "verification",
-}  # fmt: skip
 SEARCHED: Final = ("dataset", "schema", "lens")
 """The kinds that a search finds; the others are listed."""
 RANK_BITS: Final = 31

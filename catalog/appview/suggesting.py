@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.asking import MOST_WORDS, slips_allowed
-from catalog.appview.documents import KINDS
 from catalog.appview.engine import tantivy
 from catalog.appview.words import in_order
+from catalog.records import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

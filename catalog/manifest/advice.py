@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from catalog.manifest.digests import counted_shards
 from catalog.manifest.faults import place, shown
@@ -51,7 +50,7 @@ def _unlicensed(drafts: tuple[DatasetDraft, ...]) -> str | None:
 
 def _licence(draft: SchemaDraft | DatasetDraft) -> Iterator[str]:
     text = draft.license
-    if text is None or is_spdx(text) or urlsplit(text).scheme in {"http", "https"}:
+    if text is None or is_spdx(text) or text.startswith(("https://", "http://")):
         return
     meant = spdx_like(text)
     hint = "identifiers: https://spdx.org/licenses/" if meant is None else f"did you mean {meant!r}?"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from catalog.datamodel import record_cid
 from catalog.errors import InvalidData, InvalidSyntax
 from catalog.manifest import MARK
 from catalog.manifest.faults import shown
 from catalog.network import repo
-from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION, schema_rkey
+from catalog.records import COLLECTIONS, KINDS, LABEL, LENS, SCHEMA, VERIFICATION, schema_rkey
 from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from catalog.manifest import DraftKey
     from catalog.network.http import Client
 
-__all__ = ["KINDS", "Present", "PresentRecord", "Repository", "RepositoryReader", "called", "read_present"]
-
-
-KINDS: Final = {SCHEMA: "schema", DATASET: "dataset", LENS: "lens", LABEL: "label", VERIFICATION: "verification"}
+__all__ = ["Present", "PresentRecord", "Repository", "RepositoryReader", "called", "read_present"]
 
 
 class RepositoryReader(Protocol):

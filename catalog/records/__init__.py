@@ -21,6 +21,7 @@ from __future__ import annotations
 from catalog.records.kinds import (
     COLLECTIONS,
     DATASET,
+    KINDS,
     LABEL,
     LENS,
     SCHEMA,
@@ -51,6 +52,7 @@ from catalog.records.writing import write_record
 __all__ = [
     "COLLECTIONS",
     "DATASET",
+    "KINDS",
     "LABEL",
     "LENS",
     "SCHEMA",

@@ -20,7 +20,9 @@ DATASET: Final = _NS + "entry"
 LENS: Final = _NS + "lens"
 LABEL: Final = _NS + "label"
 VERIFICATION: Final = _NS + "lensVerification"
-COLLECTIONS: Final = (SCHEMA, DATASET, LENS, LABEL, VERIFICATION)
+KINDS: Final = {SCHEMA: "schema", DATASET: "dataset", LENS: "lens", LABEL: "label", VERIFICATION: "verification"}
+"""What messages and searches call the records of each collection."""
+COLLECTIONS: Final = tuple(KINDS)
 
 JSON_SCHEMA_FORMAT: Final = SCHEMA + "#jsonSchemaFormat"
 STORAGE_HTTP: Final = _NS + "storageHttp"

@@ -122,12 +122,10 @@ class Reader:
             listed = get_record(self.http, identity.pds, identity.did, asked.collection, asked.rkey)
             found = checked(listed, identity.did, asked.collection)
             record = read_record(asked.collection, found.value)
-        except RequestFailed as error:
-            if error.name == "RecordNotFound":
+        except CatalogError as error:
+            if isinstance(error, RequestFailed) and error.name == "RecordNotFound":
                 what, hint = f"{identity.pds} has no such record", "it was deleted, or the address has a slip"
                 raise RequestFailed(what, status=error.status, name=error.name, where=str(uri), hint=hint) from None
-            raise
-        except CatalogError as error:
             if error.where is None:
                 error.within(str(uri))
             raise

@@ -22,7 +22,7 @@ from catalog.sampletype import Array, List, Scalar
 from catalog.site import addresses, figures
 from catalog.site.exports import words
 from catalog.site.exports.downloads import downloads
-from catalog.site.exports.jsonld import licence_of
+from catalog.site.exports.jsonld import licence_jsonld
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": words.name(node),
         "description": words.description(node),
-        "license": licence_of(record.license),
+        "license": licence_jsonld(record.license),
         "url": page or words.homepage(node) or str(node.uri),
         "identifier": None if node.draft else str(node.uri),
         "creator": words.agents(node),

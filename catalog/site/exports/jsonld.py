@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from catalog.graph import DatasetNode, Graph
     from catalog.site.settings import SiteSettings
 
-__all__ = ["catalog_jsonld", "dataset_jsonld", "licence_of", "script"]
+__all__ = ["catalog_jsonld", "dataset_jsonld", "licence_jsonld", "script"]
 
 _CONTEXT: Final = "https://schema.org/"
 _LONGEST: Final = 300
@@ -39,7 +39,7 @@ def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, objec
         "url": url,
         "identifier": None if node.draft else str(node.uri),
         "sameAs": also or None,
-        "license": licence_of(record.license),
+        "license": licence_jsonld(record.license),
         "creator": words.agents(node),
         "keywords": words.keywords(node) or None,
         "version": words.version(node),
@@ -57,7 +57,7 @@ def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, objec
     return {key: value for key, value in held.items() if value is not None}
 
 
-def licence_of(text: str | None) -> str | dict[str, str] | None:
+def licence_jsonld(text: str | None) -> str | dict[str, str] | None:
     """A licence as schema.org takes it: the address of its text, else what the record calls it."""
     if text is None or not text.strip():
         return None
