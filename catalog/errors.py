@@ -25,6 +25,7 @@
     │   ├── ChecksumMismatch a shard's bytes are not the ones promised
     │   └── RefusedUrl       a URL of a scheme we don't open
     ├── LensError            a lens can't be made, found or loaded
+    ├── InternalError        an exception that nobody expected   (origin)
     ├── MissingExtra         an optional library isn't installed
     ├── PublishError         records couldn't be written
     └── BuildError           the site couldn't be built
@@ -36,6 +37,7 @@ each has a *Cause* and a *Cure*.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "ChecksumMismatch",
     "DataError",
     "Fault",
+    "InternalError",
     "InvalidArray",
     "InvalidConfig",
     "InvalidData",
@@ -66,6 +69,7 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "UnknownIdentity",
+    "contained",
 ]
 
 
@@ -339,6 +343,40 @@ class LensError(CatalogError):
 
     Cure: follow the message. To load somebody's code, name its repository and commit yourself.
     """
+
+
+class InternalError(CatalogError):
+    """An exception that this package does not raise on purpose; ``origin`` is the module and line that raised it.
+
+    Cause: input of a kind that nobody thought of, an operating system at its limits, or a mistake of ours. The work on
+    one account, record, file or page ended; the rest went on.
+
+    Cure: report it with its whole line, as it is a defect of this package whatever caused it.
+    """
+
+    def __init__(self, what: str, *, origin: str = "", where: str | None = None) -> None:
+        super().__init__(what, where=where, hint=f"a defect of this package, at {origin}; please report it")
+        self.origin = origin
+
+
+def contained(error: Exception, *, where: str | None = None) -> CatalogError:
+    """Return any exception as one of ours, so that it can be reported and ends only the work on one unit.
+
+    A :class:`CatalogError` stays what it is. Everything else, also ``MemoryError`` and ``RecursionError``, becomes an
+    :class:`InternalError` that names the exception's class and the innermost line of this package that it came from.
+    ``where`` is the unit's URI, file or host.
+    """
+    if isinstance(error, CatalogError):
+        return error
+    import traceback  # takes longer to load than all of this module
+
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}catalog{os.sep}" in frame.filename] or frames
+    origin = "an unknown line"
+    if ours:
+        origin = f"{ours[-1].filename.rpartition(f'{os.sep}catalog{os.sep}')[2]}:{ours[-1].lineno}"
+    text = str(error)[:200]
+    return InternalError(f"unexpected {type(error).__name__}{f': {text}' if text else ''}", origin=origin, where=where)
 
 
 class MissingExtra(CatalogError):

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from catalog.cli.progress import Progress
-from catalog.crawl.report import CrawlReport, Tally, counted, one_line, size
+from catalog.crawl.report import CrawlReport, Tally, counted, size
+from catalog.sanitize import one_line
 from catalog.store import Changes, Refused
 
 

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.network.hosts import Meter
+from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.store import Changes, Refused
 
-__all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "counted", "one_line", "size"]
+__all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "counted", "size"]
 
 _SHOWN: Final = 20
 """Refused records and problems that are told one by one; the rest is a number."""
@@ -288,9 +289,3 @@ def size(number: int) -> str:
     if number < 1000:
         return f"{number} B"
     return f"{number / 1000:.1f} kB" if number < 1_000_000 else f"{number / 1_000_000:.1f} MB"
-
-
-def one_line(text: str, most: int = 500) -> str:
-    """Somebody else's text made fit for a line of a terminal and for the store: cut, no control characters."""
-    clean = "".join(char if char.isprintable() else "�" for char in text[:most])
-    return clean if len(text) <= most else clean[:-1] + "…"

@@ -10,13 +10,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from catalog.crawl.report import one_line
 from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed, StoreError, UnknownIdentity
 from catalog.network import repo as wire
 from catalog.network.identity import Identity, Resolver, same_server
 from catalog.network.keys import PublicKey
 from catalog.network.proof import Account, Part, Reader, Reading
 from catalog.records import COLLECTIONS, read_record
+from catalog.sanitize import one_line
 from catalog.store import Found, Refused, Repo
 from catalog.syntax import AtUri, Cid, Did
 

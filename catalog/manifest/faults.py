@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
+from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +59,5 @@ def near(word: str, known: Iterable[str]) -> str | None:
 
 
 def shown(text: str, most: int = 60) -> str:
-    """A text made fit for one line of a terminal: cut, and without control characters."""
-    clean = "".join(char if char.isprintable() else "�" for char in text[: most + 1])
-    return clean if len(clean) <= most else clean[: most - 1] + "…"
+    """Return what a manifest says on one short line."""
+    return one_line(text, most)

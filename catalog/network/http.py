@@ -25,6 +25,7 @@ import httpx
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
 from catalog.network.hosts import METER, Host, Meter
+from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
-__all__ = ["Client", "Response", "Stream", "user_agent"]
+__all__ = ["Client", "Response", "Stream", "message_line", "user_agent"]
 
 MAX_BYTES: Final = 5_000_000
 """Bytes of an answer that isn't streamed, unless the caller says otherwise."""
@@ -459,7 +460,7 @@ class Client:
             opened.close()
         if isinstance(found, dict):
             token = opened.request.headers.get("authorization", "").rpartition(" ")[2]
-            name, message = (_line(_without(found.get(key), token)) for key in ("error", "message"))
+            name, message = (message_line(_without(found.get(key), token)) for key in ("error", "message"))
         status = opened.status_code
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
         error = RequestFailed(what, status=status, name=name, where=_place(url))
@@ -539,7 +540,7 @@ def _place(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "a URL"
-    return _line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
 
 
 def _without(value: object, secret: str) -> object:
@@ -547,7 +548,6 @@ def _without(value: object, secret: str) -> object:
     return value.replace(secret, "…") if secret and isinstance(value, str) else value
 
 
-def _line(value: object) -> str:
-    """Somebody else's text on one line, cut."""
-    text = value if isinstance(value, str) else ""
-    return "".join(char if char.isprintable() else " " for char in text[:200])
+def message_line(value: object) -> str:
+    """Return what a server says as one line of at most 200 characters; empty when it is no text."""
+    return one_line(value, 200) if isinstance(value, str) else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.datamodel import check_record_size, encode
 from catalog.errors import InvalidSyntax, RequestFailed
+from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid, Did, Tid
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def checked(listed: ListedRecord, did: Did, collection: str) -> CheckedRecord:
     check_record_size(raw)
     cid = Cid.of_block(raw)
     if cid != listed.cid:
-        raise RequestFailed(f"its content has the CID {cid}, it was listed with {_shown(listed.cid)}")
+        raise RequestFailed(f"its content has the CID {cid}, it was listed with {one_line(listed.cid)}")
     check_type(listed.value, collection)
     return CheckedRecord(uri=uri, cid=cid, value=listed.value, size=len(raw))
 
@@ -163,16 +164,12 @@ def check_type(value: Json, collection: str) -> None:
     """Raises :class:`RequestFailed` for a value whose ``$type`` is not its collection's."""
     named = value.get("$type") if isinstance(value, dict) else None
     if named != collection:
-        raise RequestFailed(f"its $type is {_shown(str(named))!r}, not {collection!r}")
+        raise RequestFailed(f"its $type is {one_line(str(named))!r}, not {collection!r}")
 
 
 def query(client: Client, pds: str, method: str, parameters: Mapping[str, str], *, max_bytes: int = 5_000_000) -> Json:
     """The answer of an XRPC query. Raises a ``NetworkError``."""
     return client.get_json(f"{pds}/xrpc/{method}", params=parameters, max_bytes=max_bytes)
-
-
-def _shown(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text[:100])
 
 
 def _listed(line: Json) -> ListedRecord:

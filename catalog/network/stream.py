@@ -29,7 +29,8 @@ from catalog.errors import InvalidProof, InvalidSyntax
 from catalog.network import mst
 from catalog.network.car import Blocks, is_cid
 from catalog.network.commit import SignedCommit, check_commit, read_commit
-from catalog.network.websocket import line, messages
+from catalog.network.http import message_line
+from catalog.network.websocket import messages
 from catalog.syntax import Did, Tid
 
 if TYPE_CHECKING:
@@ -157,14 +158,14 @@ def read_frame(raw: bytes, wanted: Filter) -> Event | None:
         return None
     header, body = _parts(raw)
     if header.get("op") == -1:
-        return Notice(name=line(body.get("error")) or "unnamed", message=line(body.get("message")))
+        return Notice(name=message_line(body.get("error")) or "unnamed", message=message_line(body.get("message")))
     match header.get("t") if header.get("op") == 1 else None:
         case "#commit":
             return _commit(body, wanted)
         case "#sync" | "#identity" | "#account" as kind:
             return _about_account(body, kind, wanted)
         case "#info":
-            return Notice(name=line(body.get("name")) or "unnamed", message=line(body.get("message")))
+            return Notice(name=message_line(body.get("name")) or "unnamed", message=message_line(body.get("message")))
     return None
 
 

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from catalog.errors import RequestFailed
 from catalog.network.guard import open_socket
-from catalog.network.http import user_agent
+from catalog.network.http import message_line, user_agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
 
-__all__ = ["line", "messages"]
+__all__ = ["messages"]
 
 MAX_MESSAGE: Final = 16_000_000
 """Bytes after which a connection is closed. A frame may have 5 MB; one between is passed over by whoever reads it, as a
@@ -90,12 +90,6 @@ def messages(
         stop.wait(random.uniform(0, min(LONGEST_WAIT, 2.0**short)))  # noqa: S311 — spreads load, hides nothing
 
 
-def line(value: object) -> str:
-    """What a server says as one line that can be shown; empty when it is no text."""
-    text = value if isinstance(value, str) else ""
-    return "".join(char if char.isprintable() else " " for char in text[:200])
-
-
 def _next(connection: ClientConnection) -> bytes | str | None:
     """The next message; None when there was none for a moment."""
     try:
@@ -127,7 +121,7 @@ def _connected(url: str, settings: NetworkSettings) -> Iterator[ClientConnection
         )
     except (WebSocketException, OSError, EOFError, ValueError) as error:  # a ValueError is a redirect
         connection.close()
-        raise RequestFailed(f"opens no stream: {line(str(error))}", where=place) from None
+        raise RequestFailed(f"opens no stream: {message_line(str(error))}", where=place) from None
     except BaseException:
         connection.close()
         raise
@@ -135,4 +129,4 @@ def _connected(url: str, settings: NetworkSettings) -> Iterator[ClientConnection
         with opened:
             yield opened
     except ConnectionClosed as error:
-        raise RequestFailed(f"closed the stream: {line(str(error))}", where=place) from None
+        raise RequestFailed(f"closed the stream: {message_line(str(error))}", where=place) from None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from catalog.sanitize import one_line
+
 if TYPE_CHECKING:
     from catalog.datamodel import Json
 
@@ -45,20 +47,14 @@ class Check:
 
 def passed(what: str, text: str) -> Check:
     """It is as it should be."""
-    return Check(what=what, state=State.PASSED, text=_line(text))
+    return Check(what=what, state=State.PASSED, text=one_line(text, _LONGEST))
 
 
 def failed(what: str, text: str) -> Check:
     """It isn't."""
-    return Check(what=what, state=State.FAILED, text=_line(text))
+    return Check(what=what, state=State.FAILED, text=one_line(text, _LONGEST))
 
 
 def unchecked(what: str, text: str) -> Check:
     """Nobody can tell, or nobody looked; the text says which."""
-    return Check(what=what, state=State.UNCHECKED, text=_line(text))
-
-
-def _line(text: str) -> str:
-    """Somebody else's words on one line: no control characters for the terminal, not endless."""
-    cut = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    return "".join(char if char.isprintable() else " " for char in cut)
+    return Check(what=what, state=State.UNCHECKED, text=one_line(text, _LONGEST))
