@@ -11,13 +11,13 @@ from catalog.sanitize import one_line, printable
 @pytest.mark.parametrize(
     "hostile",
     [
-        "\x1b[2J", "\x1b]8;;https://evil.example\x07", "\r\n", "\x00", "\x7f", "\x9b31m", "\u202e", "\u2066", "\u200b", "\u2028",
-        "\ufeff", "\u3164", "\u115f", "\u2800", "\U000e0041", "\ufe0f", "\ud800", "\u00ad", "\ue000",
+        "\x1b[2J", "\x1b]8;;https://evil.example\x07", "\r\n", "\x00", "\x7f", "\x9b31m", "\u202e", "\u2066", "\u200b",
+        "\u2028", "\ufeff", "\u3164", "\u115f", "\u2800", "\U000e0041", "\ufe0f", "\ud800", "\u00ad", "\ue000",
     ],
 )  # fmt: skip
 def test_what_is_not_visible_is_replaced(hostile: str) -> None:
     line = one_line(f"a{hostile}b")
-    assert line[0] == "a" and line[-1] == "b"
+    assert (line[0], line[-1]) == ("a", "b")
     assert all(printable(char) for char in line)
     assert "�" in line
 
@@ -34,10 +34,9 @@ def test_a_long_text_is_cut() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), RecursionError("deep"), OSError(28, "no space")])
 def test_a_foreign_exception_becomes_ours(error: Exception) -> None:
-    try:
+    with pytest.raises(type(error)) as caught:
         raise error
-    except Exception as caught:  # noqa: BLE001 — any of them
-        found = contained(caught, where="at://did:plc:x/c/r")
+    found = contained(caught.value, where="at://did:plc:x/c/r")
     assert isinstance(found, InternalError)
     assert type(error).__name__ in found.what
     assert found.where == "at://did:plc:x/c/r"
