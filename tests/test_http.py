@@ -53,30 +53,85 @@ def test_a_good_answer_is_read_and_counted(client: Client, fake: Fake) -> None:
     assert "https://example.org/about" in fake.asked[0].headers["user-agent"]
 
 
+IANA = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.0.0/29 192.0.0.8/32
+192.0.0.9/32 192.0.0.10/32 192.0.0.170/31 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.88.99.2/32
+192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4 255.255.255.255/32
+::1/128 ::/128 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001::/32 2001:1::1/128 2001:1::2/128 2001:1::3/128
+2001:2::/48 2001:3::/32 2001:4:112::/48 2001:10::/28 2001:20::/28 2001:30::/28 2001:db8::/32 2620:4f:8000::/48 3fff::/20
+5f00::/16 fc00::/7 fe80::/10
+"""
+"""Every block of the registries of special-purpose addresses, but for the three that carry an IPv4 address.
+
+https://www.iana.org/assignments/iana-ipv4-special-registry/ and https://www.iana.org/assignments/iana-ipv6-special-registry/
+"""
+OTHERS = ["224.0.0.0/4", "ff00::/8", "fec0::/10", "::/8", "::/96", "::ffff:0:0:0/96", "4000::/2", "8000::/1"]
+"""Multicast, site-local, what was never given out, and the withdrawn forms that carry an IPv4 address."""
+
+
+@pytest.mark.parametrize("block", [*IANA.split(), *OTHERS])
+def test_no_block_of_special_addresses_is_global(block: str) -> None:
+    """Neither its ends nor its middle, nor, for IPv4, as an address that IPv6 carries."""
+    network = ipaddress.ip_network(block)
+    for address in (network[0], network[network.num_addresses // 2], network[-1]):
+        if address.version == 6 and address.ipv4_mapped is not None:
+            continue  # as global as the IPv4 address
+        assert not is_global(address), address
+        for prefix, shift in CARRIERS if address.version == 4 else ():
+            assert not is_global(ipaddress.IPv6Address(prefix | int(address) << shift)), address
+
+
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",  # noqa: S104
-        "224.0.0.1", "255.255.255.255", "240.0.0.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1",
-        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::", "2002:a00:1::",
+        "168.63.129.16", "192.0.0.192", "100.100.100.200", "169.254.169.254", "169.254.170.2", "fd00:ec2::254",
+        "fd20:ce::254", "fe80::a9fe:a9fe", "::ffff:168.63.129.16", "64:ff9b::a83f:8110", "2002:a83f:8110::1", "fec0::1",
+        "::127.0.0.1", "::8.8.8.8", "::ffff:0:10.0.0.1", "64:ff9b:1::808:808", "2002:7f00:1::",
+        "2001:0:808:808:0:0:f5ff:fffe",
     ],
 )  # fmt: skip
 def test_no_address_inside_is_global(address: str) -> None:
-    """Also not one that hides in an IPv6 address."""
+    """Clouds' metadata, also at a public address; every form of IPv6 that carries an IPv4 address."""
     assert not is_global(ipaddress.ip_address(address))
+    with pytest.raises(RefusedAddress):
+        checked_addresses(address, 443, allow_loopback=False)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "8.8.8.8", "168.63.129.17", "192.0.1.1", "2606:4700::1111", "2001:4860:4860::8888", "2a00:1450::1",
+        "64:ff9b::808:808", "::ffff:8.8.8.8", "2002:808:808::1",
+    ],
+)  # fmt: skip
 def test_public_addresses_are_global(address: str) -> None:
     """The control: not everything is refused."""
     assert is_global(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    ("address", "nameable"),
+    [
+        ("10.0.0.1", True), ("fd00::1", True), ("fe80::1", True),
+        ("192.0.2.1", False), ("fec0::1", False), ("168.63.129.16", False),
+    ],
+)  # fmt: skip
+def test_the_setting_is_named_only_where_it_can_help(address: str, nameable: bool) -> None:  # noqa: FBT001
+    """An address that ``allow_addresses`` refuses is no hint."""
+    with pytest.raises(RefusedAddress) as caught:
+        checked_addresses(address, 443, allow_loopback=False)
+    assert ("allow_addresses" in str(caught.value)) == nameable
+
+
+CARRIERS = ((0xFFFF << 32, 0), (0x64FF9B << 96, 0), (0x2002 << 112, 80))
+"""Mapped, NAT64 and 6to4: the prefix, and how far left the IPv4 address is."""
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_an_address_inside_another_counts_as_itself(number: int) -> None:
     """Mapped, 6to4 and NAT64 forms of an IPv4 address are as global as the address."""
     inner = ipaddress.IPv4Address(number)
-    for prefix, shift in ((0xFFFF << 32, 0), (0x64FF9B << 96, 0), (0x2002 << 112, 80)):
+    for prefix, shift in CARRIERS:
         assert is_global(ipaddress.IPv6Address(prefix | number << shift)) == is_global(inner)
 
 

@@ -6,12 +6,12 @@ nothing inside a network is opened unless its owner has named it here.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, TypeAlias
 
 from catalog.errors import InvalidConfig
 
-__all__ = ["Networks", "read_networks", "read_proxies"]
+__all__ = ["Networks", "is_nameable", "read_networks", "read_proxies"]
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 
@@ -36,6 +36,15 @@ def read_networks(value: object, where: str) -> Networks:
     if len(items) > _MOST:
         raise InvalidConfig(f"more than {_MOST} of them", where=where, hint="name the networks that they are in")
     return tuple(_network(item, where) for item in items)
+
+
+def is_nameable(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether :func:`read_networks` takes this address."""
+    try:
+        read_networks([str(address)], "")
+    except InvalidConfig:
+        return False
+    return True
 
 
 def read_proxies(value: object, where: str) -> Networks:

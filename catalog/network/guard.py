@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from catalog.config.addresses import is_nameable
 from catalog.errors import RefusedAddress, RequestFailed
 
 if TYPE_CHECKING:
@@ -46,29 +47,74 @@ DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
 """When (``time.monotonic``) the connection that is being used must be done; no read waits longer."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All IPv6 addresses that are given out for the internet; loopback, local, mapped and multicast ones lie outside."""
+_CLOSED: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8",  # this network; Linux connects 0.0.0.0 to loopback
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared: carriers, VPNs, Alibaba's metadata
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local, where most clouds keep credentials
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments: the own gateway's PCP and TURN; Oracle's old metadata
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112: answers for private names
+        "192.52.193.0/24",  # multicast tunnels
+        "192.88.99.0/24",  # relays of 6to4, withdrawn
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, with the broadcast address
+        "2001::/23",  # protocol assignments: Teredo, benchmarks, AMT, AS112, ORCHID, DRIP
+        "2001:db8::/32",  # documentation
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+)
+"""No host of the internet is here: https://www.iana.org/assignments/iana-ipv4-special-registry/ and -ipv6-…/.
+
+The blocks that the registries call globally reachable are closed too: they hold relays and anycast services of the
+network itself, which may be those of the reader's own network."""
 _METADATA: Final = frozenset(
     ipaddress.ip_address(text)
-    for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "fd00:42::42", "fd20:ce::254")
+    for text in (
+        "169.254.169.254",  # most clouds
+        "169.254.170.2",  # Amazon's containers
+        "169.254.170.23",
+        "169.254.0.23",  # Tencent
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure's wire server, a public address
+        "192.0.0.192",  # Oracle
+        "fd00:ec2::254",  # Amazon
+        "fd00:ec2::23",
+        "fd00:42::42",  # Scaleway
+        "fd00:a9fe:a9fe::1",  # Akamai
+        "fd20:ce::254",  # Google
+    )
 )
-"""Where clouds hand a machine its credentials, to whoever asks from there; three lie inside private ranges."""
+"""Addresses at which clouds give a machine its credentials, without a password."""
 
 
 def is_global(address: Address) -> bool:
-    """Whether an address is one of the open internet, also when it hides an IPv4 address inside an IPv6 one."""
+    """Return whether an address is a host's on the internet; an IPv4 address inside an IPv6 one counts as itself."""
     address = _itself(address)
-    return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
-    )
+    if address in _METADATA or (address.version == 6 and address not in _UNICAST):
+        return False
+    return not any(address in network for network in _CLOSED)
 
 
 def _itself(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one, if there is one."""
+    """Return the IPv4 address inside a mapped, 6to4 or NAT64 address, and any other address unchanged."""
     if not isinstance(address, ipaddress.IPv6Address):
         return address
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    teredo = None if address.teredo is None else address.teredo[1]
-    return address.ipv4_mapped or address.sixtofour or teredo or address
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def is_allowed(address: Address, allowed: Networks) -> bool:
@@ -116,7 +162,7 @@ def checked_addresses(host: str, port: int, *, allow_loopback: bool, allowed: Ne
             hint = "only public addresses are opened"
             if address.is_loopback:
                 hint += "; CATALOG_ALLOW_LOOPBACK=1 allows this machine's own"
-            elif not ((inner := _itself(address)).is_multicast or inner.is_reserved or inner.is_unspecified):
+            elif is_nameable(inner := _itself(address)):
                 hint += f"; allow_addresses: ['{inner}'] in mkdocs.yml or CATALOG_ALLOW_ADDRESSES={inner} allows it"
             raise RefusedAddress(f"its address {address} is not a public one", where=host, hint=hint)
     return found
