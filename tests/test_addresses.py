@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.site.addresses import of_publisher, of_record, safe, safe_did
+from catalog.site.addresses import of_licence, of_publisher, of_record, of_tag, safe, safe_did
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RKEYS = st.from_regex(r"[A-Za-z0-9._~:-]{1,512}", fullmatch=True)
 DIDS = st.one_of(
@@ -62,6 +66,29 @@ def test_a_plain_did_stays_readable(did: str, folder: str) -> None:
 @pytest.mark.parametrize("text", ["con", "nul.txt", "a.", "A", "a~b", "page:1", ".hidden", "-x", "", "x" * 81])
 def test_what_is_not_plain_gets_a_hash(text: str) -> None:
     assert re.search(r"~[0-9a-f]{16}$", safe(text))
+
+
+@pytest.mark.parametrize("text", ["index.html", "index.json", "catalog-shell"])
+@pytest.mark.parametrize("address", [of_tag, of_licence])
+def test_a_group_named_like_a_file_of_its_section_gets_a_hash(address: Callable[[str], str], text: str) -> None:
+    assert re.search(rf"/{re.escape(text)}~[0-9a-f]{{16}}/$", address(text))
+
+
+def test_the_other_names_of_groups_keep_their_addresses() -> None:
+    """Golden values: ``page`` and names of files that lie elsewhere never were in the way."""
+    assert of_tag("page") == "tags/page/"
+    assert of_tag("feed.xml") == "tags/feed.xml/"
+    assert of_licence("CC-BY-4.0") == "licences/cc-by-4.0/"
+    assert of_record("dataset", "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "index.html").endswith("/index.html/")
+
+
+def test_twins_have_two_addresses_on_every_file_system() -> None:
+    """Also where case, normalisation, and dots and spaces at the end of a name don't count."""
+    twins = ["vision", "Vision", "VISION", "caf\u00e9", "cafe\u0301", "a", "a.", "a ", " a", ".", "..", "con", "con ",
+             "x" * 300, "x" * 301, "\u212a", "k", "K", "index.html", "INDEX.HTML", "index.html."]  # fmt: skip
+    found = {of_tag(tag) for tag in twins}
+    assert len({address.casefold() for address in found}) == len(twins)
+    assert all(address.isascii() and len(address) < 100 for address in found)
 
 
 def test_the_address_of_a_record_is_this_for_ever() -> None:

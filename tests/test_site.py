@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from catalog.site.build import HIDDEN_FOLDER
+from catalog.records import DATASET
+from catalog.site.addresses import HIDDEN_FOLDER
 from catalog.site.parallel import in_parallel
 from catalog.site.shell import BODY, DESCRIPTION, TITLE
 from tests.sitecatalog import CHANGED, DID, MKDOCS, UNPROVEN, build, dataset, fill, mkdocs
@@ -137,6 +138,36 @@ def test_two_builds_are_the_same_byte_for_byte(tmp_path: Path) -> None:
     first, second = contents("one"), contents("two")
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_tags_and_licences_named_like_files_and_letters_that_unfold_have_their_pages(tmp_path: Path) -> None:
+    """The kind: a stranger's text that the site has a use for itself, as a file name or as a word."""
+    odd = [
+        "index.html",
+        "index.json",
+        "catalog-shell",
+        ".",
+        "..",
+        "con",
+        "a.",
+        "a ",
+        "Vision",
+        "vision",
+        "\ufdfa",
+        "\ufe70",
+    ]
+    extra = [
+        (DATASET, f"3kodd{number:08d}", dataset(1, name=f"odd {number}", tags=[text], license=text))
+        for number, text in enumerate(odd)
+    ]
+    site = build(tmp_path, extra=extra)
+    for section in ("tags", "licences"):
+        rows = json.loads((site / section / "index.json").read_text(encoding="utf-8"))[section]
+        assert {row["name"] for row in rows} >= {text for text in odd if section == "tags"}
+        for row in rows:
+            assert (site / row["page"] / "index.html").is_file(), row
+            assert (site / row["page"] / "index.json").is_file(), row
+    assert len(list(site.glob("datasets/*/3kodd*/index.html"))) == len(odd)
 
 
 def test_a_home_page_is_left_as_it_is_but_for_its_mark(tmp_path: Path) -> None:

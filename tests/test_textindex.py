@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,6 +178,45 @@ def test_any_text_gives_words_that_lie_in_a_bucket(text: str) -> None:
         assert len(word) <= 64
         assert " " not in word
         assert 0 <= bucket(word, 7) < 7
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Hadith \ufdfa here", {"hadith", "صلي", "الله", "عليه", "وسلم", "here"}),
+        ("a\ufe70b", {"a", "b"}),
+        ("\ufe70", set()),
+        ("\u0130stanbul", {"istanbul"}),
+        ("e\ufb03cient", {"efficient"}),
+        ("\u2474", {"1"}),
+        ("\U0001d400lpha", {"alpha"}),
+        ("x\u00bdy", {"x1", "2y"}),
+    ],
+)
+def test_a_letter_that_unfolds_gives_the_words_it_unfolds_to(text: str, found: set[str]) -> None:
+    assert words(text) == found
+
+
+def test_every_letter_is_cut_the_same_way_on_both_sides(serve: Callable[[Path], str], folder: Path, page: Page) -> None:
+    """Each character that this Python knows, in a word and alone."""
+    page.goto(serve(folder / "site"))
+    texts = [
+        f"ab{sign}Cd {sign}"
+        for sign in map(chr, range(0x110000))
+        if unicodedata.category(sign) not in {"Cn", "Cs"}
+        and (sign + "\0").lower() + unicodedata.normalize("NFKD", sign) != sign + "\0" + sign
+    ]
+    assert len(texts) > 10_000
+    theirs = page.evaluate(
+        """async (texts) => {
+            const { words } = await import("./assets/catalog/textindex.js");
+            return texts.map((text) => words(text));
+        }""",
+        texts,
+    )
+    assert [
+        text for text, found in zip(texts, theirs, strict=True) if set(found) != words(text) and len(words(text)) <= 8
+    ] == []
 
 
 def test_words_are_cut_the_same_way_on_both_sides(serve: Callable[[Path], str], folder: Path, page: Page) -> None:

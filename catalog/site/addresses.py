@@ -18,10 +18,15 @@ from typing import Final
 
 from catalog.records.licences import spdx_id
 
-__all__ = ["SECTIONS", "of_licence", "of_publisher", "of_record", "of_tag", "safe", "safe_did"]
+__all__ = ["HIDDEN_FOLDER", "SECTIONS", "of_licence", "of_publisher", "of_record", "of_tag", "safe", "safe_did"]
 
 SECTIONS: Final = {"dataset": "datasets", "schema": "schemas", "lens": "lenses"}
 """Kind of record → the folder its pages live in."""
+
+HIDDEN_FOLDER: Final = "catalog-shell"
+"""The folder of a section's archetypes while the site is built."""
+_TAKEN: Final = frozenset({"index.html", "index.json", HIDDEN_FOLDER})
+"""Names that the folder of a section has itself. ``page`` isn't one: below it there are only numbers."""
 
 LONGEST: Final = 80
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}(?<!\.)")
@@ -31,12 +36,13 @@ _DIGITS: Final = 16
 """64 bits of hash: finding somebody else's address again must not be cheap."""
 
 
-def safe(text: str) -> str:
+def safe(text: str, *, taken: frozenset[str] = frozenset()) -> str:
     """``text`` as one path segment: itself where it is plain, else a slug, ``~`` and 16 hex digits of SHA-256.
 
-    Two texts never share a segment, also where file names ignore case. At most 80 characters.
+    Two texts never share a segment, also where file names ignore case. At most 80 characters. A text that is one of
+    ``taken``, names that the folder has already, gets a hash too.
     """
-    if _PLAIN.fullmatch(text) and not _RESERVED.fullmatch(text):
+    if _PLAIN.fullmatch(text) and not _RESERVED.fullmatch(text) and text not in taken:
         return text
     slug = re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._")[: LONGEST - _DIGITS - 1]
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
@@ -66,9 +72,9 @@ def of_publisher(did: str) -> str:
 
 def of_tag(tag: str) -> str:
     """The address of the page of what bears a tag."""
-    return f"tags/{safe(tag)}/"
+    return f"tags/{safe(tag, taken=_TAKEN)}/"
 
 
 def of_licence(name: str) -> str:
     """The address of the page of what is under a licence."""
-    return f"licences/{safe(name.lower() if spdx_id(name) == name else name)}/"
+    return f"licences/{safe(name.lower() if spdx_id(name) == name else name, taken=_TAKEN)}/"

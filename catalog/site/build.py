@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHETYPES",
     "ASIDE",
-    "HIDDEN_FOLDER",
     "HOME",
     "HOME_ELEMENT",
     "HOME_MARK",
@@ -75,7 +74,6 @@ __all__ = [
 Job = Callable[[], str | None]
 """Writes one file; the address of the page where it is a stamped one."""
 
-HIDDEN_FOLDER: Final = "catalog-shell"
 HOME_MARK: Final = "<!-- catalog:home -->"
 """Stands in a page where what is new in the catalog is to be shown."""
 HOME_ELEMENT: Final = "<div data-catalog-home></div>"
@@ -98,7 +96,7 @@ class Archetype:
 ARCHETYPES: Final = tuple(
     Archetype(address=f"{section}/{folder}")
     for section in (*addresses.SECTIONS.values(), *GROUPS, "network")
-    for folder in (f"{HIDDEN_FOLDER}/", f"{HIDDEN_FOLDER}/page/")
+    for folder in (f"{addresses.HIDDEN_FOLDER}/", f"{addresses.HIDDEN_FOLDER}/page/")
 )
 """In each section one for each depth that pages lie at: links are relative."""
 

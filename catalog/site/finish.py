@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError, StoreBusy
 from catalog.graph import Graph
-from catalog.site import build, search
+from catalog.site import addresses, build, search
 from catalog.site.facets import address_of, rows
 from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
 from catalog.site.size import site_size
@@ -115,7 +115,7 @@ def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, s
     found = {}
     for file in sorted(site_dir.rglob("index.html")):
         address = file.parent.relative_to(site_dir).as_posix() + "/"
-        if address.partition("/")[0] in ours or build.HIDDEN_FOLDER in address:
+        if address.partition("/")[0] in ours or addresses.HIDDEN_FOLDER in address.split("/"):
             continue
         content = _CONTENT.search(file.read_text(encoding="utf-8"))
         if content is not None and not build.HOME.search(content[1]):

@@ -20,7 +20,8 @@ Tricky bits
 -----------
 - ``textindex.js`` cuts words out of a question as :func:`words` does out of a record, and finds a bucket as
   :func:`bucket` does.
-- Accents and case are dropped. ``DigitSample`` is found by its parts too; Chinese, Japanese and Korean, which don't
+- Accents and case are dropped, before and after compatibility forms are unfolded: U+FDFA unfolds to four words, U+1D400
+  to a capital letter. ``DigitSample`` is found by its parts too; Chinese, Japanese and Korean, which don't
   part words, by pairs of characters.
 """
 
@@ -78,7 +79,8 @@ def words(text: str, *, parts: bool = False) -> set[str]:
     found: set[str] = set()
     for whole in _WORD.findall(text):
         for word in (whole, *_HUMP.split(whole)) if parts else (whole,):
-            found.update(_cut(folded(word)))
+            for piece in _WORD.findall(folded(word)):  # one letter may unfold to several words (U+FDFA), or to none
+                found.update(_cut(piece))
     return found
 
 
@@ -87,10 +89,11 @@ def folded(word: str) -> str:
     if word.isascii():
         return word.lower()
     apart = unicodedata.normalize("NFKD", word.lower())
-    return "".join(sign for sign in apart if not unicodedata.category(sign).startswith("M"))
+    return "".join(sign for sign in apart if not unicodedata.category(sign).startswith("M")).lower()
 
 
 def _cut(word: str) -> Iterable[str]:
+    """Return the keys of one folded word."""
     if len(word) > 1 and not word.isascii() and _PAIRED.search(word):
         return [word[at : at + 2] for at in range(min(len(word), LONGEST) - 1)]
     return (word[:LONGEST],) if word else ()

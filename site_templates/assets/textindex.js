@@ -20,10 +20,12 @@ export async function loadIndex(root) {
 export function words(text) {
   const found = [];
   for (const [whole] of text.matchAll(/[\p{L}\p{N}]+/gu)) {
-    const word = whole.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
-    const signs = [...word];
-    if (signs.length > 1 && PAIRED.test(word)) for (let i = 0; i + 1 < Math.min(signs.length, LONGEST); i++) found.push(signs[i] + signs[i + 1]);
-    else if (word) found.push(signs.slice(0, LONGEST).join(""));
+    const folded = whole.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+    for (const [word] of folded.matchAll(/[\p{L}\p{N}]+/gu)) { // one letter may unfold to several words (U+FDFA), or to none
+      const signs = [...word];
+      if (signs.length > 1 && PAIRED.test(word)) for (let i = 0; i + 1 < Math.min(signs.length, LONGEST); i++) found.push(signs[i] + signs[i + 1]);
+      else found.push(signs.slice(0, LONGEST).join(""));
+    }
   }
   return [...new Set(found)].slice(0, MOST_WORDS);
 }
