@@ -86,6 +86,11 @@ class Pds:
         self.records[path] = value
         self.commit()
 
+    def remove(self, path: str) -> None:
+        """Somebody else's deletion."""
+        del self.records[path]
+        self.commit()
+
     # --- methods -------------------------------------------------------------------------------------------------
 
     def create_session(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:

@@ -196,7 +196,7 @@ def test_a_500_for_what_somebody_else_did_names_it(tmp_path: Path, how: str) -> 
             apply_plan(_plan(tmp_path, session), session)
             plan = _plan(tmp_path, session, word="b")
             path = _dataset_path(server)
-            server.during = lambda: (server.records.pop(path), server.commit())
+            server.during = lambda: server.remove(path)
         with pytest.raises(PublishError, match="is new" if how == "created" else "is gone"):
             apply_plan(plan, session)
 
