@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 NETWORK := tests/network/node_modules/.installed
+NEXT := tests/network-next/node_modules/.installed
+ARROBA := .venv-arroba/.installed
 BROWSER := .venv/.browser
 JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
@@ -12,6 +14,7 @@ WORKERS ?= 2
 ONLY ?=
 OPTIONS ?=
 TORCH := torch==2.13.0
+ARROBA_WANTED := arroba[flask,datastore]==3.1
 LOCKED := pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
@@ -31,7 +34,7 @@ site: $(INSTALLED) ## crawl the example sources and build site/
 serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 	$(BIN)/catalog serve
 
-test: lint $(NETWORK) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
+test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(INSTALLED) ## style, types, and the floors of the house
@@ -58,12 +61,13 @@ soak: $(INSTALLED) $(NETWORK) ## run what takes long: every benchmarks/soak_*.py
 	@shopt -s nullglob; for script in benchmarks/soak_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 # The lock names no registry and no folder of this machine; look at the difference before you commit it.
-lock: $(INSTALLED) ## bring both locks up to date with pyproject.toml
+lock: $(INSTALLED) ## bring the locks up to date with pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --group dev --group frameworks --output-file requirements-frameworks.lock
 	$(BIN)/uv pip compile $(LOCKED) --group dev --constraint requirements-frameworks.lock --output-file requirements.lock
+	echo '$(ARROBA_WANTED)' | $(BIN)/uv pip compile - $(filter-out pyproject.toml,$(LOCKED)) --output-file requirements-arroba.lock
 
 clean: ## remove what was built and installed
-	rm -rf .venv site dist tests/*/node_modules
+	rm -rf .venv .venv-arroba site dist tests/*/node_modules
 
 # Stamp files are the targets, each made last: an installation that broke is not taken for done.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -75,6 +79,16 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 $(NETWORK): tests/network/package.json tests/network/package-lock.json
 	cd tests/network && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(NEXT): tests/network-next.sh tests/network-next/package.json tests/network-next/package-lock.json
+	tests/network-next.sh
+	@touch $@
+
+# In an environment of its own: it pins versions of packages that this project uses as well.
+$(ARROBA): requirements-arroba.lock $(INSTALLED)
+	$(PYTHON) -m venv --clear .venv-arroba
+	$(BIN)/uv pip sync --quiet --python .venv-arroba/bin/python --require-hashes requirements-arroba.lock
 	@touch $@
 
 $(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json

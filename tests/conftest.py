@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
@@ -41,6 +42,8 @@ settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TEST_EXAMPLES", "same"))
 
 NETWORK = Path(__file__).parent / "network"
+NEXT = Path(__file__).parent / "network-next"
+ARROBA = Path(__file__).parent.parent / ".venv-arroba"
 START_SECONDS = 60  # it takes one or two; a machine that runs five suites at once takes longer
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -188,17 +191,85 @@ def network() -> Iterator[Network]:
     node = shutil.which("node")
     if node is None or not (NETWORK / "node_modules").is_dir():
         pytest.fail("the test network is not installed: run `make test`, or `npm ci` in tests/network", pytrace=False)
+    with _servers([node, "server.mjs"], NETWORK) as urls, _settings_of(urls):
+        yield Network(pds_url=urls["pds"], plc_url=urls["plc"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrobaNetwork(Network):
+    """An arroba PDS, with a directory of its accounts. It has one password and one token for all of them."""
+
+    password: str
+
+    def account(self, name: str | None = None) -> Account:
+        """Create an account; ``name`` only makes its handle readable."""
+        handle = f"{name or 'someone'}-{next(self._numbers)}.test"
+        did = _answer(httpx.post(f"{self.pds_url}/accounts", json={"handle": handle}, timeout=30))["did"]
+        session = self.post("com.atproto.server.createSession", {"identifier": did, "password": self.password})
+        return Account(
+            did=did, handle=handle, password=self.password, pds_url=self.pds_url, access_jwt=session["accessJwt"]
+        )
+
+    def deactivate(self, account: Account) -> None:
+        """Deactivate an account."""
+        _answer(httpx.post(f"{self.pds_url}/accounts/{account.did}/deactivate", timeout=30))
+
+
+@pytest.fixture(scope="module", params=["pinned", "newest"])
+def family(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """Each real server: the reference PDS at the version that all tests have and at the newest one, and arroba."""
+    if request.param == "pinned":
+        yield request.getfixturevalue("network")
+    elif request.param == "newest":
+        with newest_network() as running:
+            yield running
+    else:
+        with arroba_network() as running:
+            yield running
+
+
+@contextmanager
+def newest_network() -> Iterator[Network]:
+    """The newest reference PDS, on the Node that is installed with it, and the settings that lead our code to it."""
+    packaged = sorted(NEXT.glob("node_modules/node-*-*/bin/node"))
+    node = str(packaged[0]) if packaged else shutil.which("node")
+    if node is None or not (NEXT / "node_modules").is_dir():
+        pytest.fail("the newest PDS is not installed: run `make test`, or tests/network-next.sh", pytrace=False)
+    with _servers([node, "server.mjs"], NEXT) as urls, _settings_of(urls):
+        yield Network(pds_url=urls["pds"], plc_url=urls["plc"])
+
+
+@contextmanager
+def arroba_network() -> Iterator[ArrobaNetwork]:
+    """An arroba PDS, and the settings that lead our code to it."""
+    python = ARROBA / "bin" / "python"
+    if not python.exists():
+        pytest.fail("arroba is not installed: run `make test`, or `make .venv-arroba/.installed`", pytrace=False)
+    script = str(Path(__file__).with_name("arroba_server.py"))
+    with _servers([str(python), "-P", "-W", "ignore", script], ARROBA) as urls, _settings_of(urls):
+        PASSWORDS.add(urls["password"])
+        yield ArrobaNetwork(pds_url=urls["pds"], plc_url=urls["plc"], password=urls["password"])
+
+
+@contextmanager
+def _settings_of(urls: Mapping[str, str]) -> Iterator[None]:
+    """The settings that lead our code to these servers."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CATALOG_PLC_URL", urls["plc"])
+        environment.setenv("CATALOG_ALLOW_LOOPBACK", "1")
+        environment.setenv("CATALOG_HANDLE_RESOLVER", urls["pds"])  # .test handles are in no DNS
+        yield
+
+
+@contextmanager
+def _servers(command: list[str], folder: Path) -> Iterator[dict[str, str]]:
+    """Servers while they run, as a process that ends with its standard input, and the URLs that it printed."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(
-        [node, "server.mjs"], cwd=NETWORK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            urls = json.loads(_first_line(process))
-            running = Network(pds_url=urls["pds"], plc_url=urls["plc"])
-            with pytest.MonkeyPatch.context() as environment:
-                environment.setenv("CATALOG_PLC_URL", running.plc_url)
-                environment.setenv("CATALOG_ALLOW_LOOPBACK", "1")
-                environment.setenv("CATALOG_HANDLE_RESOLVER", running.pds_url)  # .test handles are in no DNS
-                yield running
+            yield json.loads(_first_line(process))
         finally:
             assert process.stdin is not None
             process.stdin.close()

@@ -124,7 +124,7 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     assert loaded == already
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-frameworks.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-frameworks.lock", "requirements-arroba.lock"])
 def test_locks_name_no_registry_and_no_folder_of_a_machine(name: str) -> None:
     """Whoever installs asks the registry of their own; every Python package is pinned with its hashes."""
     lock = (ROOT / name).read_text(encoding="utf-8")
@@ -133,7 +133,7 @@ def test_locks_name_no_registry_and_no_folder_of_a_machine(name: str) -> None:
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, flags=re.MULTILINE)) > 0
 
 
-@pytest.mark.parametrize("folder", ["browser", "network", "typescript"])
+@pytest.mark.parametrize("folder", ["browser", "network", "network-next", "typescript"])
 def test_npm_locks_name_no_registry(folder: str) -> None:
     """The same for what the tests take from npm."""
     npm = (ROOT / "tests" / folder / "package-lock.json").read_text(encoding="utf-8")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tests.conftest import Network
 
 ROWS = real_datasets()[:60]
-pytestmark = pytest.mark.publishing
+pytestmark = [
+    pytest.mark.publishing,
+    pytest.mark.skipif(not ROWS, reason="../shared/data/real-datasets.jsonl is not here"),
+]
 KILLS = 5
 
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 NS = "science.alt.dataset"
 COLLECTIONS = tuple(f"{NS}.{kind}" for kind in ("schema", "entry", "lens", "label", "lensVerification"))
 ROWS = real_datasets()
-pytestmark = pytest.mark.publishing
+pytestmark = [
+    pytest.mark.publishing,
+    pytest.mark.skipif(not ROWS, reason="../shared/data/real-datasets.jsonl is not here"),
+]
 
 
 @dataclass(slots=True, kw_only=True)

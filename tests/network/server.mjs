@@ -38,7 +38,8 @@ const freePort = () =>
     })
   })
 
-const { TestNetworkNoAppView, TestPds, mockNetworkUtilities } = await import('@atproto/dev-env')
+const importDevEnv = globalThis.importDevEnv ?? (() => import('@atproto/dev-env'))
+const { TestNetworkNoAppView, TestPds, mockNetworkUtilities } = await importDevEnv()
 const settings = {
   port: await freePort(),
   // Named, as it is to be the same PDS after a stop.
