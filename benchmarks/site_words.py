@@ -1,8 +1,7 @@
-"""What synthetic datasets are made of: words, sentences, fields and citations, real ones where they are at hand.
+"""Words, sentences, fields and citations for synthetic datasets, from the descriptions of real ones.
 
-The real ones are ``real-datasets.jsonl`` of ``../shared/data``, a hundred-odd datasets as people described them. They
-are cut and recombined, so that a hundred thousand descriptions are not a hundred, said again. Without the file, words
-that mean nothing take their place.
+``tests/data/real-datasets.jsonl`` has over a hundred datasets as people described them. Their sentences are recombined
+and some words replaced, so that a hundred thousand descriptions are not a hundred repeated.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REAL", "Weighted", "Words", "coined", "words", "zipf"]
 
-REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "real-datasets.jsonl"
+REAL: Final = Path(__file__).resolve().parents[1] / "tests" / "data" / "real-datasets.jsonl"
 
 _SYLLABLES: Final = tuple(a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "el", "or", "is"))
 _DTYPES: Final = {"bool_": "bool", "str_": None}
@@ -79,7 +78,7 @@ class Words:
 
 def words(datasets: int, chance: Random) -> Words:
     """What a catalog of so many datasets is made of: the real ones where they are, with a tail of rare tags."""
-    found = _real(REAL.read_text(encoding="utf-8")) if REAL.exists() else _made(chance)
+    found = _real(REAL.read_text(encoding="utf-8"))
     common = [tag for tag, _ in Counter(found.pop("tags")).most_common()]
     rare = sorted({coined(chance, 2).lower() for _ in range(min(3000, datasets // 50))} - set(common))
     spoken = Counter(word for sentence in found["sentences"] for word in _WORD.findall(sentence))
@@ -110,36 +109,6 @@ def _real(text: str) -> dict[str, list[Any]]:
 def _sentences(text: str) -> list[str]:
     parts = (" ".join(part.split()) for part in re.split(r"(?<=[.!?])\s+|\n\s*\n", text))
     return [part for part in parts if 20 <= len(part) <= 400]
-
-
-def _made(chance: Random) -> dict[str, list[Any]]:
-    every = [coined(chance, chance.randint(1, 3)).lower() for _ in range(6000)]
-    common = zipf(every)
-
-    def sentence() -> str:
-        return " ".join(common.draw(chance) for _ in range(chance.randint(6, 30))).capitalize() + "."
-
-    def field(number: int) -> tuple[str, dict[str, Any]]:
-        kind = chance.choice(("text", "int", "float", "array", "array"))
-        name = f"{every[number]}_{number}"
-        return _field({"name": name, "kind": kind, "dtype": "float32", "shape": chance.choice(_SHAPES)})
-
-    def citation(year: int) -> str:
-        authors = " and ".join(f"{coined(chance)}, {coined(chance)}" for _ in range(chance.randint(1, 5)))
-        return (
-            f"@article{{{coined(chance).lower()}{year},\n  title={{{sentence()}}},\n  author={{{authors}}},\n"
-            f"  journal={{{sentence()}}},\n  year={{{year}}}\n}}"
-        )
-
-    return {
-        "names": every[:400],
-        "sentences": [sentence() for _ in range(700)],
-        "tags": [common.draw(chance) for _ in range(400)],
-        "fields": [tuple(map(field, range(chance.randint(2, 9)))) for _ in range(100)],
-        "citations": [citation(year) for year in range(1998, 2026)],
-        "homepages": [f"https://{coined(chance).lower()}.example/data/" for _ in range(80)],
-        "sizes": [int(chance.lognormvariate(17, 2.5)) + 1 for _ in range(300)],
-    }
 
 
 def _field(field: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -135,9 +135,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     asked = parser.parse_args()
-    if not real_datasets():
-        print("../shared/data/real-datasets.jsonl is not here: nothing to publish")
-        return 0
     print(f"seed {asked.seed}", flush=True)
     for name in ("CATALOG_HANDLE", "CATALOG_APP_PASSWORD", "CATALOG_SESSION"):
         os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""Real datasets as manifests: the descriptions of ``real-datasets.jsonl`` (``../shared/data``), over a hundred.
+"""Real datasets as manifests: the descriptions of ``real-datasets.jsonl`` (``tests/data``), over a hundred.
 
 Names, prose, citations, tags, units, addresses and checksums are the real ones. Two things are not: datasets without a
 file of their own get two small tars that stand for it, as blobs, and the files are no shards. Only ``https`` is
@@ -23,8 +23,7 @@ import yaml
 
 __all__ = ["REAL", "real_datasets", "real_manifests", "write_manifests"]
 
-REAL: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "real-datasets.jsonl"
-"""Beside the repository where this is developed, nowhere else."""
+REAL: Final = Path(__file__).parent / "data" / "real-datasets.jsonl"
 SET: Final = "real-datasets"
 FILES: Final = 8
 PLAIN: Final = "Files"
@@ -44,9 +43,7 @@ _LICENCES: Final = (
 
 
 def real_datasets() -> list[dict[str, Any]]:
-    """The lines of the file; an empty list where there is none."""
-    if not REAL.is_file():
-        return []
+    """The lines of the file."""
     with REAL.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 

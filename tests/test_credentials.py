@@ -190,7 +190,7 @@ def test_a_keyring_that_is_locked_or_a_file_is_none(account: Account, ring: Memo
 @pytest.mark.parametrize(
     ("status", "name", "hint"),
     [
-        (401, "AuthFactorTokenRequired", "an app password needs none"),
+        (401, "AuthFactorTokenRequired", "an app password of the account needs no code"),
         (401, "AccountTakedown", "taken down"),
         (400, "AccountDeactivated", "deactivated"),
         (401, "AuthenticationRequired", "is it an app password"),
@@ -200,6 +200,9 @@ def test_a_refused_login_says_what_to_do(account: Account, status: int, name: st
     with _network() as (client, _), fake_server({}) as fake:
         fake.routes["/xrpc/com.atproto.server.createSession"] = lambda handler, _: answer(
             handler, {"error": name, "message": account.password}, status
+        )
+        fake.routes["/xrpc/com.atproto.server.listAppPasswords"] = lambda handler, _: answer(
+            handler, {"error": "AuthMissing"}, 401
         )
         with pytest.raises((SessionError, RequestFailed)) as caught:
             Session.login(client, _Elsewhere(fake.url, account.did), account.handle, account.password)  # type: ignore[arg-type]

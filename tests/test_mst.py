@@ -23,7 +23,7 @@ from tests.repos import build_tree, cid_of, entry, layer, node, shared_length
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VECTORS = Path(__file__).resolve().parents[2] / "shared" / "interop"
+VECTORS = Path(__file__).parent / "data" / "interop"
 
 collections = st.sampled_from(["app.example.post", "app.example.post.x", "app.example.like", "b.c"])
 paths = st.builds(lambda collection, number: f"{collection}/{number}", collections, st.integers(0, 3000))
@@ -242,10 +242,7 @@ def test_a_node_is_written_as_the_slow_way_writes_it(
 
 
 def vectors(name: str) -> Any:  # noqa: ANN401 — what the file holds
-    file = VECTORS / name
-    if not file.is_file():
-        pytest.skip(f"the vectors aren't here: {file}")
-    return json.loads(file.read_text())
+    return json.loads((VECTORS / name).read_text())
 
 
 def test_layers_are_those_of_the_vectors() -> None:
@@ -261,10 +258,7 @@ def test_common_prefixes_are_those_of_the_vectors() -> None:
 
 
 def test_a_tree_of_the_example_keys_is_read() -> None:
-    file = VECTORS / "mst" / "example_keys.txt"
-    if not file.is_file():
-        pytest.skip(f"the vectors aren't here: {file}")
-    keys = file.read_text().split()
+    keys = (VECTORS / "mst" / "example_keys.txt").read_text().split()
     root, blocks = tree_of(dict.fromkeys(keys, ONE))
     assert list(read(blocks, root).entries) == sorted(keys)
     assert all(int(key[1]) == layer_of(key.encode()) for key in keys)  # their names tell

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from tests.conftest import Network
 
 ROWS = real_datasets()[:60]
-pytestmark = [
-    pytest.mark.publishing,
-    pytest.mark.skipif(not ROWS, reason="../shared/data/real-datasets.jsonl is not here"),
-]
+pytestmark = pytest.mark.publishing
 KILLS = 5
 
 

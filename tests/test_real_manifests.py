@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 NS = "science.alt.dataset"
 COLLECTIONS = tuple(f"{NS}.{kind}" for kind in ("schema", "entry", "lens", "label", "lensVerification"))
 ROWS = real_datasets()
-pytestmark = [
-    pytest.mark.publishing,
-    pytest.mark.skipif(not ROWS, reason="../shared/data/real-datasets.jsonl is not here"),
-]
+pytestmark = pytest.mark.publishing
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,6 @@ SIGKILL leaves it behind. Who else crawls or indexes meanwhile (another service,
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -22,22 +21,24 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
+from catalog.appview.health import HEARTBEAT, WAITING, Health, Work, read_health
 from catalog.appview.index import Index
 from catalog.appview.indexer import Indexer
 from catalog.appview.logs import note, set_up_logs
 from catalog.config import load_settings
 from catalog.crawl import STREAMS, follow
-from catalog.errors import CatalogError, StoreBusy, StoreError
+from catalog.errors import CatalogError, StoreBusy, contained
+from catalog.sanitize import one_line
 from catalog.store import Store
 from catalog.store.reading import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from catalog.config import CatalogSettings
     from catalog.crawl import Tally
 
-__all__ = ["heartbeat_age"]
+__all__: list[str] = []
 
 HEARTBEAT_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 2.0
@@ -45,45 +46,52 @@ AGAIN_SECONDS: Final = 2.0
 _TURN_SECONDS: Final = 0.05
 """How soon to look again whether another process still has store or index: after a crash it is just ending."""
 MOST_AGAIN_SECONDS: Final = 60.0
-_HEARTBEAT: Final = "following.json"
 _LAST_SECONDS: Final = 20.0
 """How long the end may take."""
-
-
-def heartbeat_age(index: Path) -> float | None:
-    """Seconds since the follower of this index last told that it is there; None where there never was one."""
-    try:
-        return max(0.0, time.time() - (index / _HEARTBEAT).stat().st_mtime)
-    except OSError:
-        return None
+_TELL_SECONDS: Final = 60.0
+"""How often a heartbeat that can't be written is noted."""
+_MOST_REASON: Final = 1000
 
 
 class _Following:
-    """The follower's threads. ``stop`` ends them."""
+    """The follower's threads. ``stop`` ends them; nothing else does, whatever they raise."""
 
     def __init__(self, settings: CatalogSettings, index: Path) -> None:
         self._settings = settings
         self._index = index
+        self._calls: dict[str, Callable[[], None]] = {"index": self._indexing}
+        if settings.sources:
+            self._calls["sources"] = self._crawling
+        self.health = Health(works={name: Work() for name in self._calls})
+        before = read_health(index)
+        if before is not None:  # one that ended well has taken its own away
+            self.health.restarts = before.restarts + 1
+        self._told = -_TELL_SECONDS
         self.stop = Event()
 
     def run(self) -> None:
         """Until ``stop``."""
-        # Made here, so that both threads find it.
-        self._again("store", lambda: Store.open(self._settings.store).close(), once=True)
-        threads = [Thread(target=self._again, args=("index", self._indexing), daemon=True)]
-        if self._settings.sources:
-            threads.append(Thread(target=self._again, args=("sources", self._crawling), daemon=True))
-        for thread in threads:
-            thread.start()
+        threads = {name: self._started(name) for name in self._calls}
+        self._beat()
         while not self.stop.wait(HEARTBEAT_SECONDS):
+            for name, thread in threads.items():
+                if not thread.is_alive() and not self.stop.is_set():
+                    self.health.works[name].failed("InternalError")
+                    threads[name] = self._started(name)
             self._beat()
         until = time.monotonic() + _LAST_SECONDS
-        for thread in threads:
+        for thread in threads.values():
             thread.join(max(0.0, until - time.monotonic()))
+        (self._index / HEARTBEAT).unlink(missing_ok=True)
 
-    def _again(self, what: str, call: object, *, once: bool = False) -> None:
-        """Call it again and again; what it fails with is noted, and waited after."""
-        assert callable(call)  # noqa: S101 - ours
+    def _started(self, name: str) -> Thread:
+        thread = Thread(target=self._again, args=(name, self._calls[name]), daemon=True, name=name)
+        thread.start()
+        return thread
+
+    def _again(self, name: str, call: Callable[[], None]) -> None:
+        """Call it again and again; what it raises is noted, and waited after."""
+        work = self.health.works[name]
         pause, turn = AGAIN_SECONDS, _TURN_SECONDS
         while not self.stop.is_set():
             begun = time.monotonic()
@@ -91,31 +99,40 @@ class _Following:
                 call()
             except StoreBusy as error:
                 if turn < AGAIN_SECONDS <= 2 * turn:
-                    note("waiting", {"for": what, "reason": str(error)})
+                    note("waiting", {"for": name, "reason": _reason(error)})
+                work.state = WAITING
                 self.stop.wait(turn)
                 turn = min(AGAIN_SECONDS, 2 * turn)
                 continue
-            except CatalogError as error:
-                note("failed", {"what": what, "reason": str(error)}, level=logging.WARNING)
-            else:
-                if once:
-                    return
+            except BaseException as error:  # noqa: BLE001 - also what isn't an Exception, as a panic of the engine
+                problem = contained(error if isinstance(error, Exception) else RuntimeError(repr(error)), where=name)
+                work.failed(type(problem).__name__)
+                note(
+                    "failed",
+                    {"what": name, "kind": work.error, "reason": _reason(problem)},
+                    level=logging.WARNING if isinstance(error, CatalogError) else logging.ERROR,
+                )
+            turn = _TURN_SECONDS
             pause = AGAIN_SECONDS if time.monotonic() - begun > MOST_AGAIN_SECONDS else pause * 2
             self.stop.wait(min(pause, MOST_AGAIN_SECONDS))
 
     # --- the two ---------------------------------------------------------------------------------------------------
 
     def _indexing(self) -> None:
+        Store.open(self._settings.store).close()  # there is one from now on, of this version
         reader = Reader(self._settings.store)
         try:
-            try:
-                indexer = Indexer(Index(self._index), reader)
-            except StoreError as error:
-                raise StoreBusy(error.what, where=error.where, hint=error.hint) from None
-            with indexer:
-                indexer.follow(self.stop, progress=lambda text: note("indexing", {"progress": text}))
+            with Indexer(Index(self._index), reader) as indexer:
+                indexer.follow(self.stop, progress=self._indexed, done=lambda: self._caught_up(indexer))
         finally:
             reader.close()
+
+    def _caught_up(self, indexer: Indexer) -> None:
+        self.health.left_out = len(indexer.left_out)
+        self.health.works["index"].succeeded()
+
+    def _indexed(self, text: str) -> None:
+        note("indexing", {"progress": text})
 
     def _crawling(self) -> None:
         """Follow until ``stop``, or until one of the streams can't be followed any more."""
@@ -130,9 +147,11 @@ class _Following:
         finally:
             over.set()
             watcher.join()
-        for source in report.sources:
-            if source.error is not None:
-                note("source failed", {"source": source.source, "reason": source.error}, level=logging.WARNING)
+        failed = [source for source in report.sources if source.error is not None]
+        for source in failed:
+            note("source failed", {"source": source.source, "reason": source.error}, level=logging.WARNING)
+        if not self.stop.is_set():
+            self.health.works["sources"].failed("NetworkError")
 
     def _watch(self, attempt: Event, over: Event, watched: list[Sequence[Tally]]) -> None:
         while not over.wait(0.2):
@@ -141,12 +160,20 @@ class _Following:
             if self.stop.is_set() or any(tally.error is not None for tally in streams):
                 attempt.set()
                 return
+            if len(watched) > 1:
+                self.health.works["sources"].succeeded()
 
     def _beat(self) -> None:
         try:
-            (self._index / _HEARTBEAT).write_text(json.dumps({"pid": os.getpid()}), encoding="ascii")
+            self.health.write(self._index)
         except OSError as error:
-            note("failed", {"what": "heartbeat", "reason": str(error)}, level=logging.WARNING)
+            if time.monotonic() - self._told >= _TELL_SECONDS:
+                self._told = time.monotonic()
+                note("failed", {"what": "heartbeat", "reason": _reason(error)}, level=logging.WARNING)
+
+
+def _reason(error: BaseException) -> str:
+    return one_line(" ".join(str(error).split()), _MOST_REASON)
 
 
 def _is_stream(tally: Tally) -> bool:

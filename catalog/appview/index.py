@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import filelock
 
 from catalog.appview.engine import tantivy
-from catalog.errors import StoreError
+from catalog.errors import StoreBusy, StoreError
 from catalog.store.reading import Position
 
 if TYPE_CHECKING:
@@ -106,11 +106,16 @@ class Index:
             raise StoreError(f"the index can't be read: {error}", where=str(self.folder), hint=hint) from None
 
     def writer(self, *, heap: int, threads: int) -> tantivy.IndexWriter:
-        """Tantivy's writer. Raises :class:`StoreError` when another process has it."""
+        """Tantivy's writer. Raises :class:`StoreBusy` when another process has it, and :class:`StoreError`."""
         try:
             return self._index.writer(heap, threads)
-        except ValueError as error:
-            hint = "one process writes an index; the others only read it"
+        except (OSError, ValueError) as error:
+            if "LockBusy" in str(error):
+                hint = "one process writes an index; the others only read it"
+                raise StoreBusy(
+                    "the index can't be written: another process does", where=str(self.folder), hint=hint
+                ) from None
+            hint = "check the folder's rights and the free space of its disk"
             raise StoreError(f"the index can't be written: {error}", where=str(self.folder), hint=hint) from None
 
     def state(self) -> State | None:
@@ -137,5 +142,8 @@ class Index:
             raise StoreError(f"the index can't be written: {error}", where=str(self.folder)) from None
 
     def forget_state(self) -> None:
-        """Note that it shows nothing that can be relied on."""
-        (self.folder / _POSITION).unlink(missing_ok=True)
+        """Note that it shows nothing that can be relied on. Raises :class:`StoreError`."""
+        try:
+            (self.folder / _POSITION).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"the index can't be written: {error}", where=str(self.folder)) from None

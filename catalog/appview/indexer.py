@@ -12,6 +12,8 @@
 - No two records may have one rank (:mod:`catalog.appview.asking`): where a rank is taken, the next lower one is.
 - A dataset has its schema's name and dtypes; when the schema changes, its datasets are done again.
 - A commit is what makes changes visible, and takes ten milliseconds or so: changes are gathered for a moment.
+- A record that can't be indexed, whatever its error, is left out and reported; the rest of its batch goes in.
+- Records are read one at a time: a batch of large ones would not fit into memory.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from catalog.appview.documents import document, facts_of, stamp
 from catalog.appview.engine import tantivy
 from catalog.appview.index import State
-from catalog.errors import StoreError
+from catalog.errors import StoreError, contained
 from catalog.records import SCHEMA
-from catalog.store.reading import Position
+from catalog.sanitize import one_line
+from catalog.store.reading import Position, is_damage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from threading import Event
     from types import TracebackType
 
@@ -55,6 +58,8 @@ _BUILD_HEAP: Final = 200_000_000
 _HEAP: Final = 50_000_000
 _FACTS_KEPT: Final = 50_000
 _PROGRESS: Final = 10_000
+MOST_LEFT_OUT: Final = 1000
+"""Records that fail and are remembered; each is reported once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,9 @@ class Indexer:
         self._facts: dict[str, SchemaFacts | None] = {}
         self._ranks: dict[int, str] = {}
         """The ranks of this batch."""
+        self.left_out: dict[str, str] = {}
+        """By URI why a record isn't indexed; the first :data:`MOST_LEFT_OUT` of them."""
+        self._say: Callable[[str], object] = lambda _text: None
 
     def __enter__(self) -> Self:
         return self
@@ -98,25 +106,44 @@ class Indexer:
 
     # --- following -------------------------------------------------------------------------------------------------
 
-    def follow(self, stop: Event, *, progress: Callable[[str], object] | None = None) -> None:
+    def follow(
+        self,
+        stop: Event,
+        *,
+        progress: Callable[[str], object] | None = None,
+        done: Callable[[], object] = lambda: None,
+    ) -> None:
         """Keep the index at the store until ``stop``. After an error close this one and go on with a new one.
 
-        ``progress`` hears of a long build, and of a :class:`Drift` that a check has found and mended.
+        ``progress`` is called for a long build, for a record that is left out, and for a :class:`Drift` that a check
+        has found and repaired; ``done`` whenever the index is up to date.
         """
+        self._say = progress or self._say
         seen, looked = self._reader.commits(), time.monotonic()  # first, lest a commit fall between the two
         checked = looked - CHECK_SECONDS + _FIRST_CHECK_SECONDS
         self.catch_up(progress=progress)
+        done()
         while not stop.wait(LOOK_SECONDS):
             commits, begun = self._reader.commits(), time.monotonic()
             if commits != seen or begun - looked > _ANYWAY_SECONDS:
                 seen, looked = commits, begun
                 if self.catch_up(progress=progress):
                     stop.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
+                done()
             if time.monotonic() - checked > CHECK_SECONDS:
-                drift = self.check()
-                if drift and progress is not None:
-                    progress(f"index and store differed: {drift.missing:,} records missing, {drift.surplus:,} too many")
+                self._compare()
                 checked = time.monotonic()
+
+    def _compare(self) -> None:
+        try:
+            drift = self.check()
+        except StoreError as error:
+            if not is_damage(error):
+                raise
+            self._say(f"index and store can't be compared: {error}")
+            return
+        if drift:
+            self._say(f"index and store differed: {drift.missing:,} records missing, {drift.surplus:,} too many")
 
     def catch_up(self, *, progress: Callable[[str], object] | None = None) -> int:
         """Bring the index to where the store is; how many records went in. Builds it where that must be."""
@@ -151,8 +178,9 @@ class Indexer:
         self._facts.clear()
         taken: set[int] = set()
         count = 0
-        for shown in self._reader.everything():
-            found = document(shown, self._schema)
+        self.left_out.clear()
+        for shown in self._everything():
+            found = self._document(shown)
             if found is None:
                 continue
             while found["rank"] in taken:
@@ -194,11 +222,62 @@ class Indexer:
         wanted = sorted(uris)
         for start in range(0, len(wanted), _BATCH):
             some = wanted[start : start + _BATCH]
-            shown = self._reader.shown(some)
             for uri in some:
                 self._writer.delete_documents_by_term("uri", uri)
-                done += uri in shown and self._add(shown[uri])
+                self.left_out.pop(uri, None)
+            done += sum(self._add(shown) for shown in self._each(some))
         return done
+
+    def _each(self, uris: Sequence[str]) -> Iterator[Shown]:
+        """The visible ones of these records, one at a time; those whose part of the store is damaged are left out."""
+        given: set[str] = set()
+        try:
+            for shown in self._reader.each(uris):
+                given.add(shown.uri)
+                yield shown
+        except StoreError as error:
+            yield from self._one_by_one((uri for uri in uris if uri not in given), error)
+
+    def _everything(self) -> Iterator[Shown]:
+        last = ""
+        try:
+            for shown in self._reader.everything():
+                last = shown.uri
+                yield shown
+        except StoreError as error:
+            yield from self._one_by_one((uri for uri in self._reader.uris() if uri > last), error)
+
+    def _one_by_one(self, uris: Iterable[str], error: StoreError) -> Iterator[Shown]:
+        """Each record by itself after ``error``. Raises it anew where that isn't a matter of single records."""
+        if not is_damage(error):
+            raise error
+        for uri in uris:
+            try:
+                found = self._reader.shown([uri]).get(uri)
+            except StoreError as one:
+                if not is_damage(one):
+                    raise
+                self._leave_out(uri, one)
+                continue
+            if found is not None:
+                yield found
+
+    def _document(self, shown: Shown) -> dict[str, Any] | None:
+        """What is indexed of a record; None where there is nothing, or where it fails."""
+        try:
+            return document(shown, self._schema)
+        except Exception as error:
+            if isinstance(error, StoreError) and not is_damage(error):
+                raise
+            self._leave_out(shown.uri, error)
+            return None
+
+    def _leave_out(self, uri: str, error: Exception) -> None:
+        reason = one_line(str(contained(error)))
+        if uri in self.left_out or len(self.left_out) >= MOST_LEFT_OUT:
+            return
+        self.left_out[uri] = reason
+        self._say(f"left out {one_line(uri)}: {reason}")
 
     def _records(self, changed: Iterable[str]) -> Iterator[str]:
         for what in changed:
@@ -216,7 +295,7 @@ class Indexer:
                 yield searcher.doc(address)["uri"][0]
 
     def _add(self, shown: Shown) -> bool:
-        found = document(shown, self._schema)
+        found = self._document(shown)
         if found is None:
             return False
         while self._is_taken(found["rank"], shown.uri):
@@ -225,10 +304,10 @@ class Indexer:
         return self._put(found)
 
     def _put(self, found: dict[str, Any]) -> bool:
-        text = json.dumps(found, ensure_ascii=False).encode(errors="replace").decode()
         try:
-            self._writer.add_json(text)
-        except ValueError:  # somebody's record has what no index takes, and is the only one to suffer
+            self._writer.add_json(json.dumps(found, ensure_ascii=False).encode(errors="replace").decode())
+        except Exception as error:  # noqa: BLE001 - a record that no index takes; a broken writer fails again on commit
+            self._leave_out(found["uri"], error)
             return False
         return True
 
@@ -244,8 +323,17 @@ class Indexer:
         if uri not in self._facts:
             if len(self._facts) >= _FACTS_KEPT:
                 self._facts.clear()
-            self._facts[uri] = facts_of(self._reader.shown([uri]).get(uri))
+            self._facts[uri] = self._facts_of(uri)
         return self._facts[uri]
+
+    def _facts_of(self, uri: str) -> SchemaFacts | None:
+        """The facts of a schema; None where there are none, also because it fails: datasets don't suffer for it."""
+        try:
+            return facts_of(self._reader.shown([uri]).get(uri))
+        except Exception as error:
+            if isinstance(error, StoreError) and not is_damage(error):
+                raise
+            return None
 
     def _commit(self, state: State) -> None:
         try:

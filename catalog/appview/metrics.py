@@ -99,7 +99,7 @@ def _counted(sums: Sequence[float]) -> Iterator[str]:
 def _gauged(gauges: Mapping[str, tuple[str, float | None]]) -> Iterator[str]:
     for name, (meaning, value) in gauges.items():
         if value is not None:
-            yield from _head(name, "gauge", meaning)
+            yield from _head(name.partition("{")[0], "gauge", meaning)
             yield f"{name} {value:.15g}"
 
 

@@ -27,9 +27,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
 from multiprocessing.connection import wait
@@ -38,8 +40,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from catalog.appview.following import heartbeat_age
+from catalog.appview.answers import moment_text
 from catalog.appview.gate import Gate
+from catalog.appview.health import DEAD, RUNNING, heartbeat_age, read_health
 from catalog.appview.index import FORMAT, Index, directory
 from catalog.appview.jsontext import dumped
 from catalog.appview.logs import note, set_up_logs
@@ -251,9 +254,11 @@ class _Service:
             return _response(_told(_NO_STORE))
         if behind is None:
             return _response(_told(_NOT_READY))
-        return _response(
-            _packed(dumped({"ready": True, "behind": behind}), packs=False, head={"cache-control": "no-store"})
-        )
+        about: dict[str, Any] = {"ready": True, "behind": behind}
+        following = _following(self._index.folder)
+        if following is not None:
+            about["following"] = following
+        return _response(_packed(dumped(about), packs=False, head={"cache-control": "no-store"}))
 
     def _behind(self) -> int | None:
         self._index.searcher()
@@ -271,7 +276,9 @@ class _Service:
         except StoreError:
             records, behind = 0, None
         folder = self._index.folder
-        sizes = [file.stat().st_size for file in folder.glob("*") if file.is_file()]
+        sizes = []
+        with suppress(OSError):  # files go while others come
+            sizes = [file.stat().st_size for file in folder.glob("*") if file.is_file()]
         return {
             "catalog_index_ready": ("Whether the index is built.", float(behind is not None)),
             "catalog_index_records": ("Records in the index.", records),
@@ -280,6 +287,7 @@ class _Service:
             "catalog_following_age_seconds": (
                 "Since when nobody told that the sources are followed; a few seconds are usual.", heartbeat_age(folder),
             ),
+            **_follower_gauges(folder),
         }  # fmt: skip
 
     # --- descriptions ----------------------------------------------------------------------------------------------
@@ -308,7 +316,8 @@ class _Service:
             about: Answer | None = await self._threaded(self._queries.statistics)
         except StoreError:
             about = None
-        body = status_page(about, self._version, self._settings.appview.url).encode()
+        following = _following(self._index.folder)
+        body = status_page(about, self._version, self._settings.appview.url, following).encode()
         head = {
             "content-type": "text/html; charset=utf-8", "content-security-policy": POLICY, "cache-control": "no-cache",
         }  # fmt: skip
@@ -333,6 +342,46 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _failed(_: Request, __: Exception) -> Response:
     """What nobody foresaw. It is raised again after this, and logged by the gate."""
     return _response(_told(Problem(status=500, name="InternalServerError", message="something went wrong here")))
+
+
+def _following(folder: Path) -> dict[str, Any] | None:
+    """What is told of the follower: states, times and counts; of an error only its class."""
+    health = read_health(folder)
+    if health is None:
+        return None
+    told: dict[str, Any] = {"state": health.state, "restarts": health.restarts, "leftOut": health.left_out}
+    for name, work in health.works.items():
+        part: dict[str, Any] = {"state": work.state, "restarts": work.restarts}
+        if work.success is not None:
+            part["lastSuccess"] = moment_text(datetime.fromtimestamp(work.success, tz=UTC))
+        if work.error is not None:
+            part["lastError"] = work.error
+        told[name] = part
+    return told
+
+
+def _follower_gauges(folder: Path) -> dict[str, tuple[str, float | None]]:
+    health = read_health(folder)
+    if health is None:
+        return {}
+    gauges: dict[str, tuple[str, float | None]] = {
+        "catalog_follower_up": ("Whether the follower's process is alive.", float(health.state != DEAD)),
+        "catalog_follower_restarts": ("How often its process was started anew.", health.restarts),
+        "catalog_index_left_out": ("Records that can't be indexed.", health.left_out),
+    }
+    for name, work in health.works.items():
+        age = None if work.success is None else max(0.0, time.time() - work.success)
+        gauges |= {
+            f"catalog_{name}_running": (
+                f"Whether the work on {name} goes on without a failure.",
+                work.state == RUNNING,
+            ),
+            f"catalog_{name}_restarts": (f"How often the work on {name} failed and was begun anew.", work.restarts),
+            f"catalog_{name}_success_age_seconds": (f"Seconds since the last success of the work on {name}.", age),
+        }
+        if work.error is not None:
+            gauges[f'catalog_{name}_error{{kind="{work.error}"}}'] = (f"The last error of the work on {name}.", 1.0)
+    return gauges
 
 
 def _told(problem: Problem) -> _Reply:

@@ -211,10 +211,15 @@ def _keep(command: list[str], stop: Event, running: _Running) -> None:
     pause = _AGAIN_SECONDS
     while not stop.is_set():
         begun = time.monotonic()
-        running.process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - ourselves
-        if stop.is_set():
-            running.end()
-        code = running.process.wait()
+        code: int | str
+        try:
+            running.process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - ourselves
+        except OSError as error:  # no memory, or too many processes: for the moment
+            code = str(error)
+        else:
+            if stop.is_set():
+                running.end()
+            code = running.process.wait()
         if not stop.is_set():
             pause = _AGAIN_SECONDS if time.monotonic() - begun > _MOST_AGAIN_SECONDS else pause * 2
             pause = min(pause, _MOST_AGAIN_SECONDS)

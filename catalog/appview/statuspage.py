@@ -40,8 +40,8 @@ def _template() -> Template:
     return environment.get_template("status.html")
 
 
-def status_page(about: Answer | None, version: str, url: str | None) -> str:
-    """The HTML; ``about`` is what getStatistics answers, None where that isn't known."""
+def status_page(about: Answer | None, version: str, url: str | None, following: Answer | None = None) -> str:
+    """Return the HTML; ``about`` is getStatistics's answer, ``following`` the follower's state, None if unknown."""
     queries = []
     for name in METHODS:
         query = lexicon_of(PREFIX + name)
@@ -51,4 +51,5 @@ def status_page(about: Answer | None, version: str, url: str | None) -> str:
     counts = [] if about is None else [(name, f"{about[name]:,}") for name in _COUNTS]
     return _template().render(
         about=about, counts=counts, queries=queries, style=_style(), url=url, version=version,
+        following=following,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,11 @@ import click
 from catalog.cli.common import network, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from catalog.network.session import Session
 
-__all__ = ["account_of", "ask_password", "login", "logout", "signed_in"]
+__all__ = ["account_of", "ask_password", "code_asker", "login", "logout", "signed_in"]
 
 HANDLE = click.option(
     "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else asked for."
@@ -28,18 +29,19 @@ def login(handle: str | None) -> None:
     """Keep an app password in this system's keyring, so that publishing asks for none.
 
     Where there is no keyring (in a script, on a server), set CATALOG_APP_PASSWORD instead. It needs the extra
-    'keyring'. The password is never written to a file.
+    'keyring'. The password is never written to a file. A server that asks for a second factor is given the code that
+    you type, or that of CATALOG_LOGIN_CODE.
 
     Example: catalog login --handle alice.example.org
     """
-    from catalog.network.credentials import remember, require_keyring
+    from catalog.network.credentials import login_code, remember, require_keyring
     from catalog.network.session import Session
 
     require_keyring()
     account = account_of(handle)
     with network() as (client, resolver):
         password = ask_password()
-        session = Session.login(client, resolver, account, password)
+        session = Session.login(client, resolver, account, password, code=login_code(), ask_code=code_asker())
         remember(session, password)
         say(f"{session.handle} is logged in at {session.pds}")
 
@@ -67,7 +69,7 @@ def signed_in(handle: str | None) -> Iterator[Session]:
 
     account = account_of(handle)
     with network() as (client, resolver):
-        yield open_session(client, resolver, account, ask=ask_password)
+        yield open_session(client, resolver, account, ask=ask_password, ask_code=code_asker())
 
 
 def account_of(handle: str | None) -> str:
@@ -80,6 +82,11 @@ def account_of(handle: str | None) -> str:
 def ask_password() -> str:
     """An app password, typed unseen."""
     return _ask("App password", "set CATALOG_APP_PASSWORD", hide=True)
+
+
+def code_asker() -> Callable[[], str] | None:
+    """What asks for the code of a second factor; None where no terminal is there to ask at."""
+    return partial(_ask, "Code of the second factor", "", hide=False) if sys.stdin.isatty() else None
 
 
 def _ask(what: str, instead: str, *, hide: bool) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import click
 
-from catalog.cli.account import ask_password
+from catalog.cli.account import ask_password, code_asker
 from catalog.cli.common import JSON, network, say
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def withdraw(
         if found.plan.writes:
             if not yes:
                 _confirm()
-            session = open_session(client, resolver, who.did, ask=ask_password)
+            session = open_session(client, resolver, who.did, ask=ask_password, ask_code=code_asker())
             apply_plan(found.plan, session, progress=say)
     if as_json:
         click.echo(json.dumps({**found.as_json(), "deleted": len(found.plan.writes)}))

@@ -199,6 +199,10 @@ VARIABLES: Final = (
         purpose="A session in a password's place; goes before CATALOG_APP_PASSWORD.",
     ),
     Variable(
+        name="CATALOG_LOGIN_CODE", value="a code",
+        purpose="The code of a second factor, where the account's server asks for one and there is no terminal.",
+    ),
+    Variable(
         name="CATALOG_SEARCH", value="store, a path, pds, or an address", default="the store of ./mkdocs.yml",
         purpose="Where `catalog search` looks without `--in`.",
     ),

@@ -133,6 +133,10 @@ class Blocks:
             else:
                 mine[cid] = found
 
+    def cids(self) -> Iterator[bytes]:
+        """The CIDs of all blocks, as the file has them."""
+        return iter(self._found)
+
     def __contains__(self, cid: object) -> bool:
         return isinstance(cid, bytes) and cid.startswith(_KINDS) and cid in self._found
 

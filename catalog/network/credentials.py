@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import MissingExtra, SessionError
+from catalog.network.refusedlogin import CODE
 from catalog.network.session import Session
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from catalog.network.identity import Resolver
     from catalog.syntax import Did
 
-__all__ = ["forget", "known_account", "open_session", "remember", "require_keyring"]
+__all__ = ["forget", "known_account", "login_code", "open_session", "remember", "require_keyring"]
 
 _SERVICE: Final = "atdata-catalog"
 _ACCOUNT: Final = "account"
@@ -48,27 +49,38 @@ def open_session(
     *,
     password: str | None = None,
     ask: Callable[[], str] | None = None,
+    ask_code: Callable[[], str] | None = None,
 ) -> Session:
     """A session of an account (a handle or DID); without one, of the account that the environment or keyring names.
 
-    ``ask`` is called for an app password when nothing else gives one. Raises :class:`SessionError` when there is none,
-    or it is refused; :class:`UnknownIdentity`; another ``NetworkError``.
+    ``ask`` is called for an app password when nothing else gives one, ``ask_code`` for the code of a second factor when
+    the server asks for it and CATALOG_LOGIN_CODE has none. Raises :class:`SessionError` when there is none, or it is
+    refused; :class:`UnknownIdentity`; another ``NetworkError``.
     """
+
+    def login(account: str, password: str) -> Session:
+        return Session.login(client, resolver, account, password, code=login_code(), ask_code=ask_code)
+
     if password is not None:
-        return Session.login(client, resolver, _named(account), password)
+        return login(_named(account), password)
     text = os.environ.get("CATALOG_SESSION")
     if text:
         return _of_string(client, resolver, account, text)
     account = account or known_account()
     password = os.environ.get("CATALOG_APP_PASSWORD")
     if password:
-        return Session.login(client, resolver, _named(account), password)
-    session = None if account is None else _of_keyring(client, resolver, account)
+        return login(_named(account), password)
+    session = None if account is None else _of_keyring(client, resolver, account, login)
     if session is not None:
         return session
     if ask is None:
         raise SessionError("there is no password", where=account, hint=_HINT)
-    return Session.login(client, resolver, _named(account), ask())
+    return login(_named(account), ask())
+
+
+def login_code() -> str | None:
+    """The code of a second factor that the environment has."""
+    return os.environ.get(CODE) or None
 
 
 def known_account() -> str | None:
@@ -123,7 +135,9 @@ def _of_string(client: Client, resolver: Resolver, account: str | None, text: st
     return session
 
 
-def _of_keyring(client: Client, resolver: Resolver, account: str) -> Session | None:
+def _of_keyring(
+    client: Client, resolver: Resolver, account: str, login: Callable[[str, str], Session]
+) -> Session | None:
     """From the refresh token, else from the password; None when the keyring has neither."""
     if _ring() is None:
         return None
@@ -136,7 +150,7 @@ def _of_keyring(client: Client, resolver: Resolver, account: str) -> Session | N
         except SessionError:
             _delete(_token_of(did))  # ended, or taken back
     if session is None and password is not None:
-        session = Session.login(client, resolver, did, password)
+        session = login(did, password)
     if session is not None:
         _put(_token_of(did), session.refresh_token)
         session.renewed = lambda fresh: _put(_token_of(did), fresh)

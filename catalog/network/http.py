@@ -25,6 +25,7 @@ import httpx
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
 from catalog.network.hosts import METER, Host, Meter
+from catalog.network.secrets import Secrets
 from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Client:
 
     ``patience`` is how many seconds a request waits, all in all, where a host asks for pauses, and ``waiting`` is
     called with a host and the seconds before it waits for long; ``parks`` leaves hosts alone that fail again and again
-    (:mod:`catalog.network.hosts`).
+    (:mod:`catalog.network.hosts`). No error repeats one of its ``secrets``, whatever a server answers.
 
     Every method may raise :class:`RequestFailed` (an error answer, or none), :class:`RefusedAddress`,
     :class:`RefusedUrl` and :class:`ResponseTooLarge`.
@@ -148,6 +149,7 @@ class Client:
         )
         self.requests = 0
         self.bytes = 0
+        self.secrets = Secrets()
 
     def __enter__(self) -> Self:
         return self
@@ -356,6 +358,8 @@ class Client:
                 raise RefusedUrl("redirects to what is not a URL", where=_place(url)) from None
             if method != "GET":
                 raise RequestFailed("redirects a request that writes", status=opened.status_code, where=_place(url))
+            if self.secrets.repeated_in(target):
+                raise RefusedUrl("redirects to an address that repeats a password or token", where=_place(url))
             if _origin(target) != _origin(url):
                 sent = {name: value for name, value in sent.items() if name.lower() != "authorization"}
             url = target
@@ -459,8 +463,9 @@ class Client:
         finally:
             opened.close()
         if isinstance(found, dict):
-            token = opened.request.headers.get("authorization", "").rpartition(" ")[2]
-            name, message = (message_line(_without(found.get(key), token)) for key in ("error", "message"))
+            self.secrets.add(opened.request.headers.get("authorization", "").rpartition(" ")[2])
+            said = (text if isinstance(text, str) else "" for text in (found.get("error"), found.get("message")))
+            name, message = map(message_line, self.secrets.cleaned(*said))
         status = opened.status_code
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
         error = RequestFailed(what, status=status, name=name, where=_place(url))
@@ -541,11 +546,6 @@ def _place(url: str) -> str:
     except ValueError:
         return "a URL"
     return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
-
-
-def _without(value: object, secret: str) -> object:
-    """Somebody else's text without what we told them, should they repeat it."""
-    return value.replace(secret, "…") if secret and isinstance(value, str) else value
 
 
 def message_line(value: object) -> str:

@@ -13,42 +13,59 @@ Tricky bits
 -----------
 - A commit is all or nothing, a plan of more than one isn't. Run again, it goes on where it stopped: what is there
   already is found by its name, so nothing comes twice.
-- When the answer to a commit doesn't come, nobody knows whether it was made. The repository is asked.
+- When the answer to a commit doesn't come, or is 500, it may have been made all the same. The repository is read and
+  compared first; a commit that wasn't made onto an unchanged repository isn't tried again after a 500.
+- Not every server compares ``swapCommit``: some refuse it, some ignore it. Where it isn't known to be compared, the
+  newest commit is compared right before each write, and all records and commits after it.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import NetworkError, PublishError, RequestFailed
-from catalog.network.session import Write, batches
+from catalog.network.session import SMALLER_BLOBS, Swap, Write, batches
 from catalog.publish.plan import Action
 from catalog.publish.present import called, read_present
+from catalog.sanitize import one_line
+from catalog.syntax import Cid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from catalog.manifest import LocalBlob
     from catalog.network.session import Session
     from catalog.publish.plan import Change, Plan
     from catalog.publish.present import Present
-    from catalog.syntax import AtUri, Cid
+    from catalog.syntax import AtUri
 
 __all__ = ["Applied", "apply_plan"]
 
 _TRIES: Final = 8
 """How often a commit is tried while others write to the same account."""
+_OUTAGES: Final = 4
+"""How often a commit is tried while the server doesn't answer, or says that it is out for a moment."""
+_FINAL: Final = (500, 501)
+"""Answers of a server that failed, not of one that is out for a moment."""
 _PAUSE_SECONDS: Final = 0.2
 _MANY: Final = 5
+_UNGUARDED: Final = {
+    Swap.REFUSED: "doesn't support swapCommit",
+    Swap.IGNORED: "doesn't compare swapCommit",
+    Swap.UNKNOWN: "may not support swapCommit",
+}
+"""What is said of a server that isn't known to compare ``swapCommit``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What was done: commits made, and blobs sent."""
+    """What was done: commits made, and blobs sent. ``warnings`` are a line each."""
 
     commits: int
     blobs: int
+    warnings: tuple[str, ...] = ()
 
 
 def apply_plan(plan: Plan, session: Session, *, progress: Callable[[str], object] | None = None) -> Applied:
@@ -65,7 +82,9 @@ def apply_plan(plan: Plan, session: Session, *, progress: Callable[[str], object
         return Applied(commits=0, blobs=0)
     say = progress or (lambda _text: None)
     blobs = _upload(changes, session, say)
-    return Applied(commits=_Writing(plan, session, say).run(changes), blobs=blobs)
+    writing = _Writing(plan, session, say)
+    commits = writing.run(changes)
+    return Applied(commits=commits, blobs=blobs, warnings=tuple(writing.warnings))
 
 
 def _upload(changes: Sequence[Change], session: Session, say: Callable[[str], object]) -> int:
@@ -75,13 +94,29 @@ def _upload(changes: Sequence[Change], session: Session, say: Callable[[str], ob
     }
     there = session.has_blobs(wanted) if wanted else set()
     missing = [blob for cid, blob in wanted.items() if cid not in there]
+    _check_sizes(missing, session)
     for number, blob in enumerate(missing, 1):
         if blob.path is None:
             message = f"the blob {blob.cid} isn't in the repository, and there is no local copy of it"
             raise PublishError(message, hint="publish where the file is")
         say(f"uploading {blob.path.name} ({blob.size:,} bytes), {number} of {len(missing)}")
-        session.upload_blob(blob.path, cid=blob.cid, size=blob.size, mime_type=blob.mime_type)
+        stored = session.upload_blob(blob.path, cid=blob.cid, size=blob.size, mime_type=blob.mime_type)
+        if stored != blob.mime_type:
+            message = f"the server stored {blob.path.name} as {one_line(stored, 100)}, by its first bytes"
+            hint = f"a record must repeat that type, and the lexicon takes {blob.mime_type} alone: make it a plain tar"
+            raise PublishError(f"{message}; nothing was written", where=session.pds, hint=hint)
     return len(missing)
+
+
+def _check_sizes(missing: Sequence[LocalBlob], session: Session) -> None:
+    """Refuse before the first upload what the server says that it won't take."""
+    limit = session.blob_limit() if missing else None
+    large = [] if limit is None else [blob for blob in missing if blob.size > limit]
+    if large:
+        names = ", ".join(f"{blob.path.name if blob.path else blob.cid} has {blob.size:,} bytes" for blob in large[:5])
+        more = f" and {len(large) - 5} more" if len(large) > 5 else ""
+        message = f"{names}{more}, more than this server takes as a blob ({limit:,} bytes)"
+        raise RequestFailed(message, status=413, name="BlobTooLarge", where=session.pds, hint=SMALLER_BLOBS)
 
 
 class _Writing:
@@ -89,15 +124,24 @@ class _Writing:
 
     def __init__(self, plan: Plan, session: Session, say: Callable[[str], object]) -> None:
         self._session, self._say = session, say
-        self._commit = plan.present.commit.cid
+        self._commit = plan.present.commit
         self._expected: dict[AtUri, Cid] = plan.present.cids
         self._made = 0
         self._parts = 0
+        self._swap = Swap.UNKNOWN
+        self.warnings: list[str] = []
 
     def run(self, changes: Sequence[Change]) -> int:
         by_place = {(change.key[0], str(change.uri.rkey)): change for change in changes}
         parts = tuple(batches([_write(change) for change in changes]))
         self._parts = len(parts)
+        self._swap = self._session.swap()
+        if self._swap is not Swap.KEPT:
+            self._warn(
+                f"{self._session.pds} {_UNGUARDED[self._swap]}, so it doesn't refuse to overwrite what changed "
+                "meanwhile. The repository is compared before and after each write; don't change these records "
+                "elsewhere until this is done"
+            )
         done = 0
         for part in parts:
             self._say(f"writing {done + 1} to {done + len(part)} of {len(changes)} records")
@@ -107,31 +151,98 @@ class _Writing:
 
     def _part(self, part: Sequence[Write], changes: Sequence[Change]) -> None:
         after = _after(self._expected, changes)
+        error: RequestFailed | None = None
         for attempt in range(_TRIES):
             try:
-                self._commit = self._session.apply(part, swap_commit=self._commit)
-            except RequestFailed as error:
-                if error.name != "InvalidSwap" and 400 <= error.status < 500:
-                    raise self._refusal(error, changes) from None
-                time.sleep(_PAUSE_SECONDS * attempt)  # not after looking: who is slow to write finds another commit
-                present = self._look(error)
+                if self._swap is not Swap.KEPT:
+                    self._require_newest()
+                swap_commit = None if self._swap is Swap.REFUSED else self._commit.cid
+                made = self._session.apply(part, swap_commit=swap_commit)
+            except RequestFailed as failed:
+                error = failed
+                if self._made_after_all(failed, changes, after, attempt):
+                    return
             else:
                 self._expected, self._made = after, self._made + 1
+                if self._swap is Swap.KEPT:
+                    self._commit = replace(self._commit, cid=made)
+                else:
+                    self._compare(made)
                 return
-            if present.cids == after:  # it was made, and only its answer got lost
-                self._commit, self._expected, self._made = present.commit.cid, after, self._made + 1
-                return
-            self._require_expected(present)
-            self._commit = present.commit.cid
         message = f"the repository changes all the time; {self._written()}"
+        if error is not None:
+            message += f"; the last answer was {error.what}"
         raise PublishError(message, where=self._session.pds, hint=self._again())
+
+    def _made_after_all(
+        self, error: RequestFailed, changes: Sequence[Change], after: dict[AtUri, Cid], attempt: int
+    ) -> bool:
+        """Return whether the commit was made in spite of the error; False when it should be tried again.
+
+        Raises :class:`PublishError` when there is no use in that.
+        """
+        if error.name != "InvalidSwap" and 400 <= error.status < 500:
+            raise self._refusal(error, changes)
+        time.sleep(_PAUSE_SECONDS * attempt)  # not after looking: who is slow to write finds another commit
+        present = self._look(error)
+        moved, self._commit = present.commit.cid != self._commit.cid, present.commit
+        if present.cids == after:  # it was made, and only its answer got lost
+            self._expected, self._made = after, self._made + 1
+            return True
+        self._require_expected(present)
+        out = error.status in _FINAL or attempt + 1 >= _OUTAGES
+        if not moved and error.name != "InvalidSwap" and out:
+            message = f"the PDS wrote nothing and answered {error.what}; {self._written()}"
+            hint = f"{self._again()}; if it stays, ask whoever runs the server what is in its log"
+            raise PublishError(message, where=self._session.pds, hint=hint)
+        return False
 
     def _refusal(self, error: RequestFailed, changes: Sequence[Change]) -> PublishError:
         if error.status == 413 and len(changes) == 1:
             message = f"{changes[0].name} is too large for this PDS ({error.what}); {self._written()}"
             return PublishError(message, where=self._session.pds, hint="list fewer, larger shards, and publish again")
         message = f"the PDS refused the records: {error.what}; {self._written()}"
-        return PublishError(message, where=self._session.pds, hint=self._again())
+        hint = self._again()
+        if error.name == "InvalidMimeType":
+            hint = f"the server stored a blob as another media type than the record names; {hint}"
+        return PublishError(message, where=self._session.pds, hint=hint)
+
+    # --- servers that don't compare swapCommit -------------------------------------------------------------------
+
+    def _require_newest(self) -> None:
+        """The repository stands where we left it, or only records of others have changed since."""
+        if self._session.latest_commit().cid == self._commit.cid:
+            return
+        present = read_present(self._session)
+        self._require_expected(present)
+        self._commit = present.commit
+
+    def _compare(self, made: Cid) -> None:
+        """Notice what somebody else wrote between the comparison before a write and the write."""
+        before = self._commit
+        try:
+            present = read_present(self._session)
+        except NetworkError as error:
+            message = f"whether somebody else wrote at the same time can't be told ({error.what}); {self._written()}"
+            raise PublishError(message, where=self._session.pds, hint="compare with `catalog plan`") from None
+        self._commit = present.commit
+        self._require_expected(present)
+        commits = {Cid.of_binary(commit.cid): commit for commit in self._session.commits_since(before.rev)}
+        own = commits.get(made)
+        if own is None:
+            return
+        between = any(commit.rev < own.rev for commit in commits.values())
+        if between or (own.prev is not None and own.prev != before.cid.binary):
+            self._warn(
+                f"another commit was made to {self._session.handle} right before this write, and the server didn't "
+                "refuse it. If that commit changed one of the records just written, its change is lost: check them"
+            )
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        self._say(f"warning: {text}")
+
+    # --- the repository as it is ---------------------------------------------------------------------------------
 
     def _look(self, error: RequestFailed) -> Present:
         """The repository as it is now, after a commit that failed or may have."""

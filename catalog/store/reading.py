@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from catalog.datamodel import Json
 
-__all__ = ["Position", "Reader", "Shown", "Trace"]
+__all__ = ["Position", "Reader", "Shown", "Trace", "is_damage"]
 
 _BUSY_SECONDS: Final = 10.0
 _AT_ONCE: Final = 500
@@ -160,6 +160,15 @@ class Reader:
                 found.update((row[0], _shown(row)) for row in rows)
         return found
 
+    def each(self, uris: Collection[str]) -> Iterator[Shown]:
+        """Those of these records that are visible, read one at a time, in no particular order."""
+        wanted = [*dict.fromkeys(uris)]
+        with self._reading() as db:
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                for row in db.execute(f"SELECT {_COLUMNS} {VISIBLE} AND uri IN ({', '.join('?' * len(some))})", some):
+                    yield _shown(row)
+
     def everything(self) -> Iterator[Shown]:
         """All visible records as of one moment, in the order of their URIs."""
         with self._reading() as db:
@@ -171,6 +180,11 @@ class Reader:
         with self._reading() as db:
             for uri, cid, draft, verified, handle in db.execute(f"SELECT {_TRACES} {VISIBLE}"):
                 yield Trace(uri=uri, cid=cid, draft=bool(draft), verified=bool(verified), handle=handle)
+
+    def uris(self) -> list[str]:
+        """All records, visible or not, in order. Reads nothing of them but their URIs."""
+        with self._reading() as db:
+            return [uri for (uri,) in db.execute("SELECT uri FROM records ORDER BY uri")]
 
     def uris_of(self, did: str) -> list[str]:
         """The records of an account, visible or not."""
@@ -231,6 +245,15 @@ class Reader:
         with self._lock:
             self._open.append(db)
         return db
+
+
+def is_damage(error: StoreError) -> bool:
+    """Whether a part of the store's file is damaged, so that other records may still be read.
+
+    Locked, missing, full or unreadable files are :class:`sqlite3.OperationalError`, and no single record's matter.
+    """
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
 
 
 _Row = tuple[str, str, str, int, int, str, str, str | None, str]
