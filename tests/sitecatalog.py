@@ -125,7 +125,8 @@ def crawl_report(*, new: int, problems: tuple[str, ...] = ()) -> CrawlReport:
     )  # fmt: skip
     source = SourceReport(
         source=SOURCE, seen=2, changed=2, unchanged=0, new=new, updated=0, removed=0, ways={"tree": 2, "car": 1},
-        refused=(("at://x", "y"),), problems=problems, error="can't <i>be</i> reached" if problems else None,
+        refused=(("at://x", "y"),), refusals=1, problems=problems, troubles=len(problems), defects=0,
+        error="can't <i>be</i> reached" if problems else None,
         requests=2468, bytes=11_357_802, seconds=3.0, hosts=hosts,
     )  # fmt: skip
     return CrawlReport(sources=(source,), seconds=3.25)

@@ -830,6 +830,8 @@ def test_no_redirect_leads_inside(world: World, host: str) -> None:
         ("https://public.example\\\\[", RefusedUrl),
         ("https://\u2100@public.example/", RefusedUrl),
         ("https://public.example:99999/", RefusedUrl),
+        ("https://xn--/", RefusedUrl),
+        ("https://xn--a.public.example/", RefusedUrl),
         ("https://[::1", RequestFailed),
         ("https://", RequestFailed),
     ],

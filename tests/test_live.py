@@ -220,7 +220,7 @@ def test_a_jetstream_is_believed_only_after_the_pds_was_asked(
     assert report.error is None
     assert _names(store, account.did) == ["one"]
     assert {record.verified for record in store.records()} == {True}
-    assert len(report.problems) == 5, "three messages, and an account that doesn't exist, twice"
+    assert len(report.problems) == 4, "three messages, and an account that doesn't exist"
     assert store.cursor(str(source)) == 1_700_000_000_000_006
     assert "wantedCollections=science.alt.dataset.%2A" in fake_stream.asked[0]
     fake_stream.says = []

@@ -49,7 +49,8 @@ CONFIG = click.option(
 def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> None:
     """Bring the store up to date with the sources.
 
-    The exit code is 1 when a source couldn't be read; what the others had is in the store.
+    The exit code is 1 when a source couldn't be read, and when an account or record met an unexpected error, which
+    should be reported. What all others had is in the store.
 
     Example: catalog crawl --follow --every 30
     """
@@ -71,7 +72,7 @@ def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> No
     else:
         for line in report.lines():
             click.echo(line, err=True)
-    if report.failed:
+    if report.failed or report.defects:
         sys.exit(1)
 
 

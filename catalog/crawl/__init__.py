@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 __all__ = ["DRAFT_DID", "CrawlReport", "HostReport", "SourceReport", "Tally", "crawl", "follow"]
 
 STREAMS: Final = ("firehose", "jetstream")
+AGAIN_SECONDS: Final = 2.0
+"""After how long a stream is followed again that an unexpected error broke off, at first; it doubles."""
+MOST_AGAIN_SECONDS: Final = 60.0
 
 
 def crawl(
@@ -86,11 +89,15 @@ def follow(
     begun = time.monotonic()
     streams = [source for source in settings.sources if source.kind in STREAMS]
     others = [source for source in settings.sources if source.kind not in STREAMS]
-    with store.crawling(), Client(settings.network, parks=True) as client, Schedule() as schedule:
+    tallies = [Tally(source=str(source)) for source in streams]
+    with (
+        store.crawling(),
+        Client(settings.network, parks=True) as client,
+        Schedule(troubled=partial(_troubled, tallies)) as schedule,
+    ):
         locks = Locks()
         first = _round(settings, store, client, locks, settings.sources, progress, watch)
         crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny), locks=locks)
-        tallies = [Tally(source=str(source)) for source in streams]
         followers = [
             Follower(source, crawler, tally, settings.network) for source, tally in zip(streams, tallies, strict=True)
         ]
@@ -110,8 +117,9 @@ def follow(
             thread.join()
         schedule.stop()
         schedule.wait()
-        for follower in followers:
-            follower.keep_cursor()
+        for follower, tally in zip(followers, tallies, strict=True):
+            with tally.containing(tally.source):
+                follower.keep_cursor()
         seconds = round(time.monotonic() - begun, 3)
         sources = {report.source: report for report in (*first.sources, *last.sources)}
         sources |= {tally.source: tally.report() for tally in tallies}
@@ -120,17 +128,33 @@ def follow(
     return report
 
 
+def _troubled(tallies: Sequence[Tally], host: str, error: CatalogError) -> None:
+    """Report what a piece of work raised beside what it reports itself. Without sources there is no work."""
+    tallies[0].unread(host, error)
+
+
 def _follow(follower: Follower, crawler: Crawler, tally: Tally, stop: Event, say: Callable[[str], object]) -> None:
     say(f"following {tally.source}")
-    try:
-        with tally.metered(crawler.client):
-            follower.follow(stop)
-    except StoreError as error:  # our own broken state: everything stops, and says so
-        tally.fail(error)
-        stop.set()
-    except CatalogError as error:
-        tally.fail(error)
-        say(f"{tally.source} failed: {error}")
+    pause = AGAIN_SECONDS
+    while not stop.is_set():
+        begun = time.monotonic()
+        try:
+            with tally.metered(crawler.client):
+                follower.follow(stop)
+        except StoreError as error:  # our own broken state: everything stops, and says so
+            tally.fail(error)
+            stop.set()
+        except CatalogError as error:
+            tally.fail(error)
+            say(f"{tally.source} failed: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 — whatever it is, the stream is followed again after a pause
+            found = tally.unread(tally.source, error, what="broke off and is followed again")
+            say(f"{tally.source} broke off and is followed again in {pause:.0f} s: {found}")
+            stop.wait(pause)
+            pause = (
+                AGAIN_SECONDS if time.monotonic() - begun > MOST_AGAIN_SECONDS else min(pause * 2, MOST_AGAIN_SECONDS)
+            )
 
 
 def _round(  # noqa: PLR0917 — as its callers got them
@@ -145,7 +169,7 @@ def _round(  # noqa: PLR0917 — as its callers got them
     """Crawl these sources once. Exports come last: they may be older than what the network says."""
     begun = time.monotonic()
     tallies = [Tally(source=str(source)) for source in sources]
-    with Schedule() as schedule:
+    with Schedule(troubled=partial(_troubled, tallies)) as schedule:
         store.configure([str(source) for source in settings.sources], settings.deny)
         crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny), locks=locks)
         if watch is not None:
@@ -159,13 +183,14 @@ def _round(  # noqa: PLR0917 — as its callers got them
                     progress(f"crawling {source}")
                 if source.kind in STREAMS:
                     follower = Follower(source, crawler, tally, settings.network)
-                    followers.append(follower)
+                    followers.append((follower, tally))
                     kinds.guarded(crawler, tally, str(source), partial(follower.catch_up, Event()))
                 else:
                     kinds.begin(source, settings.base, crawler, tally)
             schedule.wait()
-        for follower in followers:
-            follower.keep_cursor()
+        for follower, tally in followers:
+            with tally.containing(tally.source):
+                follower.keep_cursor()
     report = CrawlReport(sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - begun, 3))
     store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
     return report

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from catalog.crawl.drafts import paths_of
 from catalog.crawl.repositories import PART, paths_in
-from catalog.errors import CatalogError, InvalidConfig, InvalidProof, StoreError, UnknownIdentity
+from catalog.errors import InvalidConfig, InvalidProof, StoreError, UnknownIdentity
 from catalog.network.car import Blocks
 from catalog.network.commit import read_commit
 from catalog.network.identity import Identity, identity_of
@@ -51,8 +51,8 @@ def crawl_exports(source: Source, base: Path, crawler: Crawler, tally: Tally) ->
             found.add(_one(path, crawler, tally))
         except StoreError:
             raise
-        except (CatalogError, OSError) as error:
-            tally.problem(f"{path.name} could not be read: {error}")
+        except Exception as error:  # noqa: BLE001 — whatever it is, it ends this file alone
+            tally.unread(path.name, error)
     if len(found) == len(files):  # what couldn't be read may still be there
         crawler.store.hide_missing(tally.source, found)
 

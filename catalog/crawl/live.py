@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -27,13 +28,13 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.crawl.repositories import PART, host_of, paths_in
 from catalog.crawl.sources import list_pds, list_relay
-from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed
+from catalog.errors import InvalidProof, NetworkError, RequestFailed, StoreError, contained
 from catalog.network import jetstream, mst, stream
 from catalog.network.car import Blocks
-from catalog.network.proof import Reading, Unread, as_car, take
+from catalog.network.proof import Reading, as_car, take, unread
 from catalog.network.repo import list_repos_by_collection
 from catalog.network.stream import AccountEvent, CommitEvent, IdentityEvent, Notice, SyncEvent
-from catalog.syntax import Cid
+from catalog.syntax import Cid, Did
 
 if TYPE_CHECKING:
     from threading import Event as Stop
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.crawl.repositories import Crawler
     from catalog.store import Repo
-    from catalog.syntax import Did
 
 __all__ = ["Follower"]
 
@@ -53,6 +53,7 @@ CATCH_UP_SECONDS: Final = 900.0
 """The most that catching up may take; the rest is for the next crawl."""
 RETRY_SECONDS: Final = 120.0
 """How often accounts are visited again that couldn't be read."""
+_DID: Final = re.compile(rb"did:plc:[a-z2-7]{24}")
 _STORE_SECONDS: Final = 2.0
 """How often the cursor is stored."""
 
@@ -73,9 +74,9 @@ class _Cursor:
     def end(self, number: int) -> None:
         """An event's work is over."""
         with self._lock:
-            self._under_way[number] -= 1
-            if not self._under_way[number]:
-                del self._under_way[number]
+            left = self._under_way.pop(number, 1) - 1
+            if left:
+                self._under_way[number] = left
 
     def passed(self, number: int) -> None:
         """Everything up to this event was looked at."""
@@ -105,8 +106,8 @@ class Follower:
         """The newest event that came; connecting anew goes on from it, as what is under way stays so."""
         self._cursor = _Cursor(self._seen)
         self._wanted = stream.Filter(PART.prefix, crawler.store.holders())
-        self._visits: dict[Did, list[int]] = {}
-        """The accounts that are visited, with the events that came meanwhile: these mean one visit more."""
+        self._visits: dict[Did, int | None] = {}
+        """The accounts that are visited, with the first event that came meanwhile: it means one visit more."""
         self._lock = Lock()
         self._unsettled = False
         """Whether every account is being looked at: until that is over, no cursor says what is in the store."""
@@ -132,10 +133,9 @@ class Follower:
     def keep_cursor(self) -> None:
         """Store how far everything is done."""
         if self._passed is not None:
-            number = stream.sequence_of(self._passed)
-            self._passed = None
-            if number is not None:
-                self._saw(number)
+            passed, self._passed = self._passed, None
+            with self._tally.containing(f"{self._source} event"):
+                self._saw(stream.sequence_of(passed) or 0)
         if self._unsettled:
             if self._due or self._crawler.schedule.busy:
                 return
@@ -190,10 +190,21 @@ class Follower:
                 self._hint(message)
         except InvalidProof as error:
             self._tally.problem(f"{self._source}: {error}")
+        except (StoreError, NetworkError):  # the server itself says that there is no going on
+            raise
+        except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this message alone
+            did = _account_of(message)
+            self._tally.unread(
+                did or str(self._source), error, what=f"has an event of {self._host} that could not be read"
+            )
+            if did is not None and self._wanted.tracks(did.encode()):
+                # What it says can't be known from it, and its number neither: the account's own PDS knows.
+                self._crawler.look_at(self._tally, did, after=lambda: None, fresh=True)
 
     def _parameters(self) -> list[tuple[str, str]]:
         if self._passed is not None:
-            self._saw(stream.sequence_of(self._passed) or 0)
+            with self._tally.containing(f"{self._source} event"):
+                self._saw(stream.sequence_of(self._passed) or 0)
         if self._source.kind == "firehose":
             return [] if self._seen is None else [("cursor", str(self._seen))]
         wanted = ("wantedCollections", f"{PART.prefix.decode()}*")
@@ -215,10 +226,15 @@ class Follower:
         self._asked = self._unsettled = self._due = True
         try:
             self._list()
-        except NetworkError as error:
+        except StoreError:
+            raise
+        except Exception as failure:  # noqa: BLE001 — whatever it is, the stream goes on where there is a later
+            error = contained(failure, where=str(self._source))
             if not self._patient:
-                raise
-            self._tally.problem(f"{self._source}: its accounts could not be listed: {error}")
+                raise error from None
+            self._tally.problem(
+                f"{self._source}: its accounts could not be listed: {error}", unit=f"list {self._source}"
+            )
         else:
             self._due = False
 
@@ -301,15 +317,16 @@ class Follower:
                 return
             try:
                 proven = stream.check_commit_event(event, self._wanted, key=identity.key)
-            except InvalidProof as error:
+                reading = self._reading(known, proven)
+                crawler.keep(self._tally, replace(known, source=self._tally.source), reading, event.rev)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this event alone
                 # The key may be a new one, or the stream lies: the account's own PDS knows.
-                self._tally.problem(f"{self._source}: event {event.seq} of {event.did}: {error}")
+                self._tally.unread(event.did, error, what=f"has a commit (event {event.seq}) that could not be taken")
                 self._visit(event.did, event.seq, fresh=True)
-                return
-            self._tally.count(host_of(identity.pds), "seen")
-            crawler.keep(
-                self._tally, replace(known, source=self._tally.source), self._reading(known, proven), event.rev
-            )
+            else:
+                self._tally.count(host_of(identity.pds), "seen")
 
     def _reading(self, known: Repo, proven: stream.Proven) -> Reading:
         """The change as a reading: all that was known stays but what the operations touch."""
@@ -321,9 +338,8 @@ class Follower:
             cid = Cid.of_block(raw)
             try:
                 reading.records.append(take(known.did, path, cid.binary, raw))
-            except CatalogError as error:
-                uri = f"at://{known.did}/{path}"
-                reading.unread[Unread(uri=uri, cid=cid, reason=str(error))] = None
+            except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
+                reading.unread[unread(f"at://{known.did}/{path}", cid, error)] = None
         reading.kept = [path for path in paths_in(store.known(known.did)) if path not in proven.records]
         held, blocks = store.tree(known.did), proven.blocks
         if held is not None:
@@ -342,23 +358,27 @@ class Follower:
 
     def _visit(self, did: Did, number: int, *, fresh: bool = False) -> None:
         """Have an account visited; of several events that come while it is, one visit more."""
-        self._cursor.begin(number)
         with self._lock:
-            waiting = self._visits.get(did)
-            if waiting is not None:
-                waiting.append(number)
+            if did in self._visits:
+                if self._visits[did] is None:  # the first that waits holds the cursor for all that follow
+                    self._visits[did] = number
+                    self._cursor.begin(number)
                 return
-            self._visits[did] = []
+            self._visits[did] = None
+            self._cursor.begin(number)
         self._crawler.look_at(self._tally, did, fresh=fresh, after=partial(self._visited, did, number))
 
     def _visited(self, did: Did, number: int) -> None:
+        """End an event's visit, and begin the one that came meanwhile. Being called a second time changes nothing."""
         with self._lock:
-            waiting = self._visits.pop(did)
-        if waiting:
-            self._visit(did, waiting[-1], fresh=True)
-        for later in waiting:
-            self._cursor.end(later)
-        self._cursor.end(number)
+            waiting = self._visits.pop(did, None)
+        try:
+            if waiting is not None:
+                self._visit(did, waiting, fresh=True)
+        finally:
+            if waiting is not None:
+                self._cursor.end(waiting)
+            self._cursor.end(number)
 
 
 def _is_next(known: Repo, event: CommitEvent) -> bool:
@@ -368,6 +388,12 @@ def _is_next(known: Repo, event: CommitEvent) -> bool:
     return Cid(known.root).binary == event.prev_data
 
 
+def _account_of(message: bytes | str) -> Did | None:
+    """The account that a message which can't be read is about, as far as its bytes show."""
+    found = _DID.search(message if isinstance(message, bytes) else message.encode("utf-8", "replace"))
+    return None if found is None else Did(found[0].decode("ascii"))
+
+
 def _is_past(message: bytes | str, moment: float) -> bool:
     """Whether a message is of a time after this one."""
     try:
@@ -375,5 +401,5 @@ def _is_past(message: bytes | str, moment: float) -> bool:
             return stream.time_of(message) >= moment
         hint = jetstream.read_hint(message)
         return hint is not None and hint.time_us / 1e6 >= moment
-    except InvalidProof:
+    except Exception:  # noqa: BLE001 — what is wrong with a message is reported where it is read
         return False

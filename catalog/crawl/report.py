@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from catalog.errors import InternalError, StoreError, contained
 from catalog.network.hosts import Meter
 from catalog.sanitize import one_line
 
@@ -24,7 +25,12 @@ __all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "counted", "siz
 _SHOWN: Final = 20
 """Refused records and problems that are told one by one; the rest is a number."""
 _KEPT: Final = 200
-"""Those that are kept for the status page."""
+"""Those that are kept, in memory and for the status page; the rest is a number."""
+_TOLD_APART: Final = 10_000
+"""Units with a problem that are counted once however often it comes again; beyond them each time counts."""
+_MOST_HOSTS: Final = 10_000
+"""Hosts that are counted one by one in a source; the others are counted together."""
+_OTHERS: Final = "other hosts"
 COUNTS: Final = ("seen", "changed", "unchanged", "new", "updated", "removed")
 
 
@@ -55,7 +61,8 @@ class SourceReport:
     """What came of one source. ``error`` is why it ended early; ``problems`` are repositories that couldn't be read.
 
     ``refused`` are (URI, reason) pairs of the repositories read in this crawl; ``bytes`` and ``seconds`` are what it
-    took.
+    took. At most 200 refused records and problems are listed; ``refusals`` and ``troubles`` are how many there were,
+    and ``defects`` how many of the problems are an :class:`~catalog.errors.InternalError`.
     """
 
     source: str
@@ -66,7 +73,10 @@ class SourceReport:
     updated: int
     removed: int
     refused: tuple[tuple[str, str], ...]
+    refusals: int
     problems: tuple[str, ...]
+    troubles: int
+    defects: int
     error: str | None
     ways: dict[str, int]
     requests: int
@@ -87,6 +97,11 @@ class CrawlReport:
         """Whether a source could not be read at all, or not to its end."""
         return any(source.error is not None for source in self.sources)
 
+    @property
+    def defects(self) -> int:
+        """Return how many accounts, frames or sources met an error that this package does not raise on purpose."""
+        return sum(source.defects for source in self.sources)
+
     def lines(self) -> list[str]:
         """What went wrong, then the table, then one line in closing."""
         return [
@@ -96,27 +111,26 @@ class CrawlReport:
         ]
 
     def json(self) -> dict[str, Any]:
-        """All of it, as the store keeps it; long lists are cut."""
+        """All of it, as the store keeps it."""
         whole = asdict(self)
         for source, report in zip(whole["sources"], self.sources, strict=True):
             source["seconds"] = round(report.seconds, 3)
-            source["refusals"] = len(report.refused)
-            source["refused"] = report.refused[:_KEPT]
-            source["problems"] = report.problems[:_KEPT]
         return whole
 
     def _closing(self) -> str:
         total = Counter[str]()
         for source in self.sources:
             total.update({name: getattr(source, name) for name in (*COUNTS, "requests", "bytes")})
-            total["refused"] += len(source.refused)
+            total["refused"] += source.refusals
             total["failed"] += source.error is not None
-            total["problems"] += len(source.problems)
+            total["problems"] += source.troubles
+            total["defects"] += source.defects
         whose = "its" if total["failed"] == 1 else "their"
         trouble = f"; {_many(total['failed'], 'source')} failed, {whose} old records stay" if total["failed"] else ""
         trouble += f"; {_many(total['problems'], 'repository', 'repositories')} couldn't be read" * bool(
             total["problems"]
         )
+        trouble += f"; {_many(total['defects'], 'unexpected error')}, please report" * bool(total["defects"])
         return (
             f"{_many(total['seen'], 'repository', 'repositories')}, {total['changed']:,} changed; records: "
             f"{total['new']:,} new, {total['updated']:,} updated, {total['removed']:,} removed, "
@@ -127,7 +141,7 @@ class CrawlReport:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """A source's report in the making. Many threads count in it."""
+    """A source's report in the making. Many threads count in it. Its size is bounded, however long it lasts."""
 
     source: str
     meter: Meter = field(default_factory=Meter)
@@ -135,46 +149,84 @@ class Tally:
     begun: float = field(default_factory=time.monotonic)
     ended: float = field(default_factory=time.monotonic)
     hosts: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    refused: dict[tuple[str, str], None] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    """By unit (an account, a frame, a file) the newest problem with it; at most 200."""
+    troubles: int = 0
+    defects: int = 0
     lock: Lock = field(default_factory=Lock)
+    _met: set[int] = field(default_factory=set)
+    """Hashes of the units that had a problem or a defect before."""
 
-    def count(self, host: str, *names: str) -> None:
+    def count(self, host: str, *names: str, number: int = 1) -> None:
         """Count repositories by what was found of them."""
         with self.lock:
-            self.hosts[host].update(names)
+            self._of(host).update(dict.fromkeys(names, number))
 
     def add(self, host: str, changes: Changes, refused: Iterable[Refused], way: str | None = None) -> None:
         """Count the changes of one repository."""
         told = [(item.uri, item.reason) for item in refused]
         with self.lock:
-            counts = self.hosts[host]
+            counts = self._of(host)
             counts.update(new=changes.new, updated=changes.updated, removed=changes.removed, refused=len(told))
             if way is not None:
                 counts[f"way {way}"] += 1
-            self.refused += told
+            self.refused.update(dict.fromkeys(told[: max(0, _KEPT - len(self.refused))]))
 
-    def problem(self, text: str) -> None:
-        """Note a repository that couldn't be read."""
+    def problem(self, text: str, *, unit: str | None = None, defect: bool = False) -> None:
+        """Note a repository or another ``unit`` that couldn't be read; a later problem with it replaces this one."""
+        key = one_line(text) if unit is None else one_line(unit, 2100)
         with self.lock:
-            self.problems.append(one_line(text))
+            self.troubles += self._first(f"trouble {key}")
+            self.defects += defect and self._first(f"defect {key}")
+            if key in self.problems or len(self.problems) < _KEPT:
+                self.problems[key] = one_line(text)
+
+    def unread(self, unit: str, error: Exception, *, what: str = "could not be read") -> CatalogError:
+        """Note what ended the work on one unit, and return it as one of our errors."""
+        found = contained(error)
+        text = f"{one_line(unit, 200)} {what}: {found}"
+        self.problem(text, unit=unit, defect=isinstance(found, InternalError))
+        return found
 
     def total(self, name: str) -> int:
         """How many there are so far."""
         with self.lock:
             return sum(counts[name] for counts in self.hosts.values())
 
+    @contextmanager
+    def containing(self, unit: str) -> Iterator[None]:
+        """Note whatever goes wrong with one unit, and go on; a StoreError ends everything."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this unit alone
+            self.unread(unit, error)
+
     def once(self, text: str) -> None:
         """Note a problem of many repositories once."""
-        with self.lock:
-            if text not in self.problems:
-                self.problems.append(text)
+        self.problem(text)
 
     def fail(self, failure: CatalogError | str) -> None:
         """Note why the source ended early; the first reason counts."""
         with self.lock:
+            self.defects += isinstance(failure, InternalError) and self._first(f"defect {self.source}")
             if self.error is None:
-                self.error = "\n".join(one_line(line) for line in str(failure).splitlines())
+                self.error = "\n".join(one_line(line) for line in str(failure).splitlines()[:_KEPT])
+
+    def _of(self, host: str) -> Counter[str]:
+        """The counts of a host; one for all hosts beyond a number that no network of datasets has."""
+        return self.hosts[host if host in self.hosts or len(self.hosts) < _MOST_HOSTS else _OTHERS]
+
+    def _first(self, what: str) -> bool:
+        """Whether something is met for the first time, as far as that is remembered."""
+        number = hash(what)
+        if number in self._met:
+            return False
+        if len(self._met) < _TOLD_APART:
+            self._met.add(number)
+        return True
 
     @contextmanager
     def metered(self, client: Client) -> Iterator[None]:
@@ -197,7 +249,10 @@ class Tally:
                 source=self.source,
                 **{name: sum(getattr(host, name) for host in hosts) for name in COUNTS},
                 refused=tuple(self.refused),
-                problems=tuple(self.problems),
+                refusals=sum(host.refused for host in hosts),
+                problems=tuple(self.problems.values()),
+                troubles=self.troubles,
+                defects=self.defects,
                 error=self.error,
                 ways=dict(ways),
                 requests=sum(host.requests for host in hosts),
@@ -226,7 +281,7 @@ def counted(tallies: Iterable[Tally]) -> str:
         with tally.lock:
             for counts in tally.hosts.values():
                 total.update(counts)
-            total["problems"] += len(tally.problems)
+            total["problems"] += tally.troubles
         for traffic in list(tally.meter.hosts.values()):
             total["requests"] += traffic.requests
             total["bytes"] += traffic.bytes
@@ -247,7 +302,7 @@ def _table(sources: Iterable[SourceReport]) -> list[str]:
     """A line for each source, and under it one for each host where there are several."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for source in sources:
-        rows.append(_row(source.source, source, len(source.refused), source.seconds))
+        rows.append(_row(source.source, source, source.refusals, source.seconds))
         if len(source.hosts) > 1 or any(host.host not in source.source for host in source.hosts):
             rows += [_row(f"  {host.host}", host, host.refused, host.seconds) for host in source.hosts[:_SHOWN]]
             if len(source.hosts) > _SHOWN:
@@ -267,17 +322,17 @@ def _row(name: str, of: SourceReport | HostReport, refused: int, seconds: float)
 
 
 def _faults(report: SourceReport) -> Iterator[str]:
-    yield from _some([f"refused {uri}: {reason}" for uri, reason in report.refused], "refused records")
-    yield from _some(list(report.problems), "problems")
+    yield from _some([f"refused {uri}: {reason}" for uri, reason in report.refused], report.refusals, "refused records")
+    yield from _some(list(report.problems), report.troubles, "problems")
     if report.error is not None:
         for line in report.error.splitlines():
             yield f"{report.source} failed: {line}"
 
 
-def _some(lines: list[str], what: str) -> Iterator[str]:
+def _some(lines: list[str], number: int, what: str) -> Iterator[str]:
     yield from lines[:_SHOWN]
     if len(lines) > _SHOWN:
-        yield f"… and {len(lines) - _SHOWN} more {what}"
+        yield f"… and {number - _SHOWN:,} more {what}"
 
 
 def _many(number: int, one: str, many: str | None = None) -> str:

@@ -10,11 +10,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed, StoreError, UnknownIdentity
+from catalog.errors import (
+    InternalError,
+    InvalidProof,
+    NetworkError,
+    RequestFailed,
+    StoreError,
+    UnknownIdentity,
+)
 from catalog.network import repo as wire
 from catalog.network.identity import Identity, Resolver, same_server
 from catalog.network.keys import PublicKey
-from catalog.network.proof import Account, Part, Reader, Reading
+from catalog.network.proof import Account, Part, Reader, Reading, unread
 from catalog.records import COLLECTIONS, read_record
 from catalog.sanitize import one_line
 from catalog.store import Found, Refused, Repo
@@ -66,6 +73,8 @@ class Crawler:
         """The accounts that are somebody's to visit, with what others do if he gives them up."""
         self._failures: Counter[str] = Counter()
         """By host, in a row."""
+        self._looking: set[Did] = set()
+        """The accounts that :meth:`look_again` has begun with."""
 
     def claim(self, did: Did, source: str, otherwise: Callable[[], None]) -> bool:
         """Whether this account is yet to be visited, and may be; then it is the caller's.
@@ -86,7 +95,7 @@ class Crawler:
         """Leave an account to the others who wanted it: a PDS that listed it had nothing to say about it."""
         with self._lock:
             others = self._claimed.pop(did, [])
-        for other in others:
+        for other in others:  # each contains what goes wrong with it
             other()
 
     @staticmethod
@@ -107,22 +116,27 @@ class Crawler:
     # --- visits ----------------------------------------------------------------------------------------------------
 
     def arrange(self, tally: Tally, did: Did) -> None:
-        """Have an account visited at its own PDS, wherever that is."""
-        if not self.claim(did, tally.source, partial(self.arrange, tally, did)):
-            return
-        known = self.store.repo(did)
-        identity = self.remembered(known)
-        if identity is None:
-            self.arrange_work(tally, self._directory(did), did, partial(self._identify, tally, did))
-        else:
-            self._arrange_at(tally, identity)
+        """Have an account visited at its own PDS, wherever that is. Whatever goes wrong with it is reported as its."""
+        with tally.containing(did):
+            if not self.claim(did, tally.source, partial(self.arrange, tally, did)):
+                return
+            known = self.store.repo(did)
+            identity = self.remembered(known)
+            if identity is None:
+                self.arrange_work(tally, self._directory(did), did, partial(self._identify, tally, did))
+            else:
+                self._arrange_at(tally, identity)
 
     def arrange_listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
-        """Have an account visited that a PDS lists, if it has changed. What can't be read may be others' to read."""
-        if self.claim(state.did, tally.source, partial(self.arrange_listed, tally, pds, state)):
-            failed = partial(self.give_up, state.did)
-            if not self._settled(tally, pds, state):
-                self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state), failed)
+        """Have an account visited that a PDS lists, if it has changed. What can't be read may be others' to read.
+
+        Whatever goes wrong with it is reported as its.
+        """
+        with tally.containing(state.did):
+            if self.claim(state.did, tally.source, partial(self.arrange_listed, tally, pds, state)):
+                failed = partial(self.give_up, state.did)
+                if not self._settled(tally, pds, state):
+                    self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state), failed)
 
     def arrange_work(
         self,
@@ -132,7 +146,7 @@ class Crawler:
         work: Callable[[], None],
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Have something done at a host; what goes wrong is the account's problem, and ``failed`` is called."""
+        """Have something done at a host. Whatever goes wrong is the account's problem; then ``failed`` is called."""
         self.schedule.add(host, partial(self._guarded, tally, host, did, work, failed))
 
     def _guarded(self, tally: Tally, host: str, did: Did, work: Callable[[], None], failed: Callable[[], None]) -> bool:
@@ -142,18 +156,20 @@ class Crawler:
                 tally.fail(message)
             else:
                 tally.once(message)
-            failed()
+            with tally.containing(did):
+                failed()
             return False
         with tally.metered(self.client):
             try:
                 work()
             except StoreError:
                 raise
-            except CatalogError as error:
-                tally.problem(f"{did} could not be read: {error}")
-                if not isinstance(error, UnknownIdentity | InvalidProof):
+            except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this account alone
+                found = tally.unread(did, error)
+                if not isinstance(found, UnknownIdentity | InvalidProof | InternalError):
                     self._failures[host] += 1
-                failed()
+                with tally.containing(did):
+                    failed()
                 return False
         self._failures[host] = 0
         return True
@@ -171,17 +187,20 @@ class Crawler:
         Where that fails, or its host is left alone, it is noted as unread, for :meth:`look_again`. ``fresh`` looks the
         account up anew.
         """
+        over = _once(after)
 
         def failed() -> None:
-            with self.locks.alone_with(did):
-                known = self.store.repo(did)
-                unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
-                self.store.put_repo(unread)
-            after()
+            try:
+                with self.locks.alone_with(did):
+                    known = self.store.repo(did)
+                    unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
+                    self.store.put_repo(unread)
+            finally:
+                over()
 
         def visit(identity: Identity) -> None:
             self.visit(tally, identity)
-            after()
+            over()
 
         def identify() -> None:  # the directory's work; the visit is its PDS's, which may be slow
             arrange_visit(self.resolver.resolve(did, fresh=fresh))
@@ -190,20 +209,31 @@ class Crawler:
             self.arrange_work(tally, host_of(identity.pds), did, partial(visit, identity), failed)
 
         if not self.allows(did):
-            after()
+            over()
             return
-        identity = None if fresh else self.remembered(self.store.repo(did))
-        if identity is None:
-            self.arrange_work(tally, self._directory(did), did, identify, failed)
-        else:
-            arrange_visit(identity)
+        try:
+            identity = None if fresh else self.remembered(self.store.repo(did))
+            if identity is None:
+                self.arrange_work(tally, self._directory(did), did, identify, failed)
+            else:
+                arrange_visit(identity)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this account alone
+            tally.unread(did, error)
+            with tally.containing(did):
+                failed()
 
     def look_again(self, tally: Tally) -> None:
         """Have those of a stream's accounts visited that couldn't be read before; each host gets another chance."""
         with self._lock:
             self._failures.clear()
-        for did in self.store.unread(tally.source):
-            self.look_at(tally, Did(did), after=lambda: None)
+        for did in map(Did, self.store.unread(tally.source)):
+            with self._lock:
+                if did in self._looking:  # the last time isn't over yet
+                    continue
+                self._looking.add(did)
+            self.look_at(tally, did, after=partial(self._looking.discard, did))
 
     def visit(self, tally: Tally, identity: Identity) -> None:
         """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
@@ -335,6 +365,11 @@ class Crawler:
             fresh = replace(fresh, rev=str(reading.commit.rev), root=str(Cid.of_binary(reading.commit.data)))
         else:
             fresh = replace(fresh, rev=rev)
+        defects = [item for item in reading.unread if item.defect]
+        if defects:  # the next crawl reads it again, with more memory or a version without that defect
+            fresh = replace(fresh, rev=None)
+        for item in defects:
+            tally.problem(f"{one_line(item.uri, 200)} is left out: {item.reason}", unit=item.uri, defect=True)
         changes = self.store.replace(
             fresh,
             found,
@@ -362,8 +397,10 @@ def _sorted_out(reading: Reading, repo: Repo) -> tuple[list[Found], list[Refused
     for record in reading.records:
         try:
             read_record(str(record.uri.collection), record.value)
-        except CatalogError as error:
-            refused[_refused(str(record.uri), str(error), record.cid, repo)] = None
+        except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
+            item = unread(str(record.uri), record.cid, error)
+            reading.unread[item] = None
+            refused[_refused(item.uri, item.reason, item.cid, repo)] = None
         else:
             found[record.uri] = _found(record, verified=reading.commit is not None)
     return list(found.values()), list(refused)
@@ -377,6 +414,17 @@ def _refused(uri: str, reason: str, cid: Cid | None, repo: Repo) -> Refused:
     clean = one_line("; ".join(reason.splitlines()), 2000)
     shown = one_line(uri) or f"at://{repo.did}/?"
     return Refused(uri=shown, reason=clean, source=repo.source, cid=None if cid is None else str(cid))
+
+
+def _once(call: Callable[[], None]) -> Callable[[], None]:
+    """A callback that is called the first time only, however the work ends that calls it."""
+    left = [call]
+
+    def first() -> None:
+        if left:  # one thread at a time has the work
+            left.pop()()
+
+    return first
 
 
 def paths_in(known: dict[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from catalog.crawl.drafts import crawl_manifests
 from catalog.crawl.exports import crawl_exports
 from catalog.crawl.repositories import host_of
-from catalog.errors import CatalogError, StoreError
+from catalog.errors import CatalogError, StoreError, contained
 from catalog.network import repo as wire
 from catalog.records import COLLECTIONS
 from catalog.syntax import Did
@@ -54,8 +54,8 @@ def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None])
                 work()
             except StoreError:
                 raise
-            except CatalogError as failure:
-                tally.fail(failure)
+            except Exception as failure:  # noqa: BLE001 — whatever it is, it ends this source alone
+                tally.fail(contained(failure, where=tally.source))
                 return False
         return True
 
@@ -79,17 +79,21 @@ def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
         listed.add(state.did)
         tally.count(host, "seen")
         crawler.arrange_listed(tally, pds, state)
-    gone = crawler.store.hide_missing(tally.source, listed)
-    with tally.lock:
-        tally.hosts[host]["changed"] += gone
+    tally.count(host, "changed", number=crawler.store.hide_missing(tally.source, listed))
 
 
 def list_relay(relay: str, crawler: Crawler, tally: Tally) -> None:
     """The accounts that a relay knows to have dataset records, and those it once knew."""
     found = {Did(did) for did in crawler.store.listed(tally.source)}
-    try:
-        for collection in COLLECTIONS:
+    failures: list[CatalogError] = []
+    for collection in COLLECTIONS:
+        try:
             found.update(wire.list_repos_by_collection(crawler.client, relay, collection))
-    finally:
-        for did in sorted(found):
-            crawler.arrange(tally, did)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 — what the other collections list is visited all the same
+            failures.append(contained(error, where=relay))
+    for did in sorted(found):
+        crawler.arrange(tally, did)
+    if failures:
+        raise failures[0]

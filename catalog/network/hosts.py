@@ -49,6 +49,8 @@ _WORTH_MEASURING: Final = 16_384
 """Bytes of a body below which its time says nothing of the throughput."""
 _WORTH_TELLING: Final = 5.0
 """Seconds of a pause from which somebody who sits there wants to know why nothing happens."""
+_MOST_METERED: Final = 10_000
+"""Hosts whose traffic is counted one by one; that of all others is counted together."""
 _EPOCH: Final = 1_000_000_000
 """A RateLimit-Reset above it is a time, below it a number of seconds."""
 
@@ -72,6 +74,8 @@ class Meter:
     def count(self, host: str, *, requests: int = 0, received: int = 0, seconds: float = 0.0) -> None:
         """Add to a host's traffic."""
         with self.lock:
+            if host not in self.hosts and len(self.hosts) >= _MOST_METERED:
+                host = "other hosts"
             traffic = self.hosts.setdefault(host, Traffic())
             traffic.requests += requests
             traffic.bytes += received

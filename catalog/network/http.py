@@ -370,7 +370,7 @@ class Client:
         try:
             parts = urlsplit(url)
             parts.port  # noqa: B018 — raises for a port that is none
-            httpx.URL(url)
+            httpx.URL(url).host  # noqa: B018 — raises for a name that IDNA doesn't know
         except (ValueError, httpx.InvalidURL):
             raise RefusedUrl("not a URL", where=_place(url)) from None
         if not parts.hostname or parts.scheme not in ("http", "https"):
@@ -391,7 +391,10 @@ class Client:
         patience: float,
     ) -> tuple[httpx.Response, float]:
         content = body() if callable(body) else body
-        request = self._http.build_request(method, url, headers=dict(headers), content=content)
+        try:
+            request = self._http.build_request(method, url, headers=dict(headers), content=content)
+        except (ValueError, httpx.InvalidURL):
+            raise RefusedUrl("not a URL that can be asked for", where=_place(url)) from None
         host = self.host(url, method)
         with host.turn(patience):
             begun = time.monotonic()
@@ -408,6 +411,8 @@ class Client:
                 answer = _no_answer("didn't answer", error, url)
                 host.failed(answer.what)
                 raise _TryError(answer, sent=True) from None
+            except ValueError:  # a name that TLS or DNS takes for none
+                raise RefusedUrl("its host is none that can be asked", where=_place(url)) from None
             finally:
                 DEADLINE.reset(token)
                 self._count(host, seconds=time.monotonic() - begun)

@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 import dns.exception
 import dns.resolver
+import httpx
 
 from catalog.errors import CatalogError, InvalidSyntax, UnknownIdentity
 from catalog.network.guard import is_loopback_name
@@ -149,7 +150,7 @@ class Resolver:
         """From the TXT record of ``_atproto.<handle>``; None when there is none, or DNS can't be asked."""
         try:
             answer = dns.resolver.resolve(f"_atproto.{handle}", "TXT", lifetime=_DNS_SECONDS, search=False)
-        except (dns.exception.DNSException, OSError):
+        except (dns.exception.DNSException, OSError, ValueError):
             return None
         texts = [b"".join(record.strings).decode("ascii", "replace") for record in answer]
         found = {text.removeprefix("did=").strip() for text in texts if text.startswith("did=")}
@@ -316,8 +317,8 @@ def _claimed(document: Json) -> Handle | None:
 def _is_server(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
+        _ = parts.port, httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL):
         return False
     bare = not (parts.path or parts.query or parts.fragment or parts.username)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and bare

@@ -26,7 +26,7 @@ from urllib.parse import urlencode, urlsplit
 import libipld
 
 from catalog.datamodel import check_record_size, decode
-from catalog.errors import CatalogError, InvalidProof, NetworkError, RequestFailed, ResponseTooLarge
+from catalog.errors import InternalError, InvalidProof, NetworkError, RequestFailed, ResponseTooLarge, contained
 from catalog.network import mst
 from catalog.network.car import Blocks
 from catalog.network.commit import SignedCommit, check_commit, read_commit
@@ -41,7 +41,19 @@ if TYPE_CHECKING:
     from catalog.network.keys import PublicKey
     from catalog.syntax import Did
 
-__all__ = ["MAX_REPO", "WAYS", "Account", "Part", "Reader", "Reading", "Unread", "as_car", "read_blocks", "take"]
+__all__ = [
+    "MAX_REPO",
+    "WAYS",
+    "Account",
+    "Part",
+    "Reader",
+    "Reading",
+    "Unread",
+    "as_car",
+    "read_blocks",
+    "take",
+    "unread",
+]
 
 WAYS: Final = ("tree", "proofs", "car", "listed")
 MAX_REPO: Final = 512 * 2**20
@@ -93,11 +105,22 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """An entry of the part that is no record, and why; ``cid`` where it is known."""
+    """An entry of the part that is no record, and why; ``cid`` where it is known.
+
+    ``defect`` is true where the reason is an :class:`~catalog.errors.InternalError`.
+    """
 
     uri: str
     cid: Cid | None
     reason: str
+    defect: bool = False
+
+
+def unread(uri: str, cid: Cid | None, error: Exception) -> Unread:
+    """An entry that an error makes no record. After an unexpected one its CID is not noted: it is looked for again."""
+    found = contained(error)
+    defect = isinstance(found, InternalError)
+    return Unread(uri=uri, cid=None if defect else cid, reason=str(found), defect=defect)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -318,9 +341,9 @@ class Reader:
                     raise RequestFailed(f"more than {MAX_RECORDS:,} dataset records", where=account.did)
                 try:
                     yield checked(line, account.did, collection)
-                except CatalogError as error:
+                except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
                     uri = line.uri or f"at://{account.did}/{collection}/?"
-                    reading.unread[Unread(uri=uri, cid=None, reason=str(error))] = None
+                    reading.unread[unread(uri, None, error)] = None
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
@@ -383,9 +406,8 @@ def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at 
             continue
         try:
             record = take(did, path, cid, raw)
-        except CatalogError as error:
-            uri = f"at://{did}/{path}"
-            reading.unread[Unread(uri=uri, cid=Cid.of_binary(cid), reason=str(error))] = None
+        except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
+            reading.unread[unread(f"at://{did}/{path}", Cid.of_binary(cid), error)] = None
         else:
             reading.add(record)
 
