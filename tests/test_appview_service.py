@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from catalog.appview import service
+from catalog.appview import queries, service
 from catalog.appview.facets import FACETS
 from catalog.appview.gate import LONGEST_ADDRESS
 from catalog.appview.limits import Buckets, client_of
@@ -275,7 +275,7 @@ def test_an_answer_has_a_size_that_it_doesnt_exceed(
     """Pages get shorter instead, and still lead to every record once."""
     put(world, *[dataset(f"big {number}", 10, description="ü" * 2400) for number in range(40)])
     world.catch_up()
-    monkeypatch.setattr(service, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(queries, "MOST_COST", 20_000)
     names: list[str] = []
     more: dict[str, str] = {}
     while True:

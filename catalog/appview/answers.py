@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from catalog.appview.jsontext import loaded
+from catalog.appview.jsontext import as_it_is, loaded
 from catalog.records import KINDS
 
 if TYPE_CHECKING:
@@ -13,27 +13,39 @@ if TYPE_CHECKING:
     from catalog.appview.lensnet import Edge
     from catalog.store.reading import Shown
 
-__all__ = ["Answer", "field_of", "hit_of", "item_of", "moment_text", "step_of"]
+__all__ = ["OURS", "Answer", "about_of", "field_of", "hit_of", "item_of", "moment_text", "record_of", "step_of"]
 
 Answer = dict[str, Any]
 """A JSON object."""
+
+
+OURS: Final = ("uri", "cid", "did", "verified", "indexedAt", "handle", "draft", "partial")
+"""What is said about a record. No field of its own goes by these names."""
+_DECODED: Final = 20_000
+"""Characters of a record that is decoded to be encoded again; a longer one goes out as it is."""
 
 
 def item_of(shown: Shown) -> Answer:
     """A record as an item."""
     value = loaded(shown.text)
     record = {key: part for key, part in value.items() if key != "$type"} if isinstance(value, dict) else {}
-    for key in ("handle", "draft"):
+    for key in ("handle", "draft", "partial"):
         record.pop(key, None)  # they are said below, or not at all
-    return {**record, **_about(shown)}
+    return {**record, **about_of(shown)}
 
 
 def hit_of(shown: Shown) -> Answer:
     """A record as a hit."""
-    return {"kind": KINDS[shown.collection], **_about(shown), "record": loaded(shown.text)}
+    return {"kind": KINDS[shown.collection], **about_of(shown), "record": record_of(shown.text)}
 
 
-def _about(shown: Shown) -> Answer:
+def record_of(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """A record as it is."""
+    return loaded(text) if len(text) <= _DECODED else as_it_is(text)
+
+
+def about_of(shown: Shown) -> Answer:
+    """What is known about a record."""
     about: Answer = {
         "uri": shown.uri,
         "cid": shown.cid,
@@ -45,6 +57,8 @@ def _about(shown: Shown) -> Answer:
         about["handle"] = shown.handle
     if shown.draft:
         about["draft"] = True
+    if shown.partial:
+        about["partial"] = True
     return about
 
 

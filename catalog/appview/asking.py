@@ -91,6 +91,8 @@ class Page:
 
     uris: tuple[str, ...]
     cursor: str | None
+    places: tuple[tuple[int, int], ...]
+    """Level and rank of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +125,13 @@ class Asked:
             if len(found) > limit:
                 break
         uris = tuple(self.searcher.doc(address)["uri"][0] for _, _, address in found[:limit])
-        if len(found) <= limit:
-            return Page(uris=uris, cursor=None)
-        number, rank, _ = found[limit - 1]
-        return Page(uris=uris, cursor=f"1.{self.digest}.{self.modes}.{number}.{rank:x}")
+        places = tuple((number, rank) for number, rank, _ in found[:limit])
+        return Page(uris=uris, cursor=None if len(found) <= limit else self.cursor(places[-1]), places=places)
+
+    def cursor(self, place: tuple[int, int]) -> str:
+        """The cursor of what follows a place."""
+        number, rank = place
+        return f"1.{self.digest}.{self.modes}.{number}.{rank:x}"
 
     def _newest(self, level: _Level, bound: int | None, most: int) -> list[tuple[int, tantivy.DocAddress]]:
         """The first so many of a level, by rank; with ``bound`` only those below it.

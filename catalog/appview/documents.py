@@ -34,6 +34,9 @@ RANK_BITS: Final = 31
 _LAST_SECOND: Final = 2**33 - 1
 _MOST_FIELDS: Final = 200
 """Fields of a schema whose names are found."""
+_MOST_DTYPES: Final = 50
+_LONGEST_NAME: Final = 100
+"""Letters of a field's name or dtype that count: each dataset of a schema has them all in the index."""
 _ANY: Final = "any"
 
 
@@ -60,9 +63,10 @@ def facts_of(shown: Shown | None) -> SchemaFacts | None:
 
 def _facts(schema: Schema) -> SchemaFacts:
     sample_type = schema.sample_type
-    dtypes = dict.fromkeys(dtype for field in sample_type.fields for dtype in _dtypes(field.type))
-    fields = tuple(field.name for field in sample_type.fields[:_MOST_FIELDS])
-    return SchemaFacts(name=sample_type.name, version=sample_type.version, fields=fields, dtypes=tuple(sorted(dtypes)))
+    every = dict.fromkeys(dtype[:_LONGEST_NAME] for field in sample_type.fields for dtype in _dtypes(field.type))
+    fields = tuple(field.name[:_LONGEST_NAME] for field in sample_type.fields[:_MOST_FIELDS])
+    dtypes = tuple(sorted(every)[:_MOST_DTYPES])
+    return SchemaFacts(name=sample_type.name, version=sample_type.version, fields=fields, dtypes=dtypes)
 
 
 def _dtypes(type_: FieldType) -> Iterable[str]:

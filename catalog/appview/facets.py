@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.appview.documents import facts_of
+from catalog.appview.answers import field_of
+from catalog.records import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,8 @@ FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "stat
 SIZES: Final = (0, 10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)
 """Where each bucket of sizes begins, in bytes; the last one is open."""
 MOST_VALUES: Final = 20
+_MOST_COST: Final = 2_000_000
+"""Of schemas that are read for their names; values beyond it have no label."""
 _FIELDS: Final = {"publisher": "did"}
 
 
@@ -70,8 +73,10 @@ def _labels(name: str, values: list[str], reader: Reader) -> dict[str, str]:
     if name == "publisher":
         return reader.handles(values)
     if name == "schema":
-        facts = {uri: facts_of(shown) for uri, shown in reader.shown(values).items()}
-        return {uri: f"{one.name} {one.version}" for uri, one in facts.items() if one is not None}
+        schemas = {
+            uri: one for uri, one in reader.brief(values, most=_MOST_COST).shown.items() if one.collection == SCHEMA
+        }
+        return {uri: f"{field_of(one, 'name')} {field_of(one, 'version')}" for uri, one in schemas.items()}
     return {}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from catalog.appview.metrics import Metrics
     from catalog.config import AppViewSettings
 
-__all__ = ["LONGEST_ADDRESS", "Gate", "method_of"]
+__all__ = ["CLIENT", "LONGEST_ADDRESS", "Gate", "method_of"]
 
 _Scope: TypeAlias = "MutableMapping[str, Any]"
 _Send: TypeAlias = "Callable[[MutableMapping[str, Any]], Awaitable[None]]"
@@ -35,6 +35,8 @@ _Receive: TypeAlias = "Callable[[], Awaitable[MutableMapping[str, Any]]]"
 _App: TypeAlias = "Callable[[_Scope, _Receive, _Send], Awaitable[None]]"
 _Head: TypeAlias = "list[tuple[bytes, bytes]]"
 
+CLIENT: Final = "catalog.client"
+"""Under which name a request's scope has the client that asks."""
 LONGEST_ADDRESS: Final = 16_384
 """Bytes of path and parameters."""
 _UNLIMITED: Final = frozenset({"/metrics", "/healthz", "/readyz", "/xrpc/_health"})
@@ -130,7 +132,7 @@ class _Passage:
 
     async def serve(self, app: _App, receive: _Receive, send: _Send) -> None:
         gate, scope = self._gate, self._scope
-        self._client = gate.client(scope, self._head)
+        scope[CLIENT] = self._client = gate.client(scope, self._head)
         self._more = gate.cross_origin(self._head.get(b"origin", b""))
         share = gate.share(self._client, scope["path"])
         if share is not None:

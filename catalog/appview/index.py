@@ -91,11 +91,19 @@ class Index:
         self._index.config_reader("manual", 0)
         self._seen: tuple[int, int] | None = None
 
-    def searcher(self) -> tantivy.Searcher:
-        """Tantivy's searcher on the newest commit, whoever made it. Raises :class:`StoreError`."""
+    def commit(self) -> tuple[int, int]:
+        """What tells the newest commit from others. Raises :class:`StoreError`."""
         try:
             found = self._meta.stat()
-            commit = found.st_ino, found.st_mtime_ns
+        except OSError as error:
+            hint = "start again: it is built anew from the store"
+            raise StoreError(f"the index can't be read: {error}", where=str(self.folder), hint=hint) from None
+        return found.st_ino, found.st_mtime_ns
+
+    def searcher(self) -> tantivy.Searcher:
+        """Tantivy's searcher on the newest commit, whoever made it. Raises :class:`StoreError`."""
+        commit = self.commit()
+        try:
             if commit != self._seen:
                 with self._lock:
                     self._index.reload()

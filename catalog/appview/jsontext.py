@@ -17,7 +17,7 @@ except ImportError:
     hint = "pip install 'atdata-catalog[appview]'"
     raise MissingExtra("the AppView needs a fast encoder", where="orjson", hint=hint) from None
 
-__all__ = ["dumped", "loaded"]
+__all__ = ["as_it_is", "dumped", "loaded", "spliced"]
 
 
 def loaded(text: str) -> Any:  # noqa: ANN401 - any JSON
@@ -28,10 +28,26 @@ def loaded(text: str) -> Any:  # noqa: ANN401 - any JSON
         return json.loads(text)
 
 
+def as_it_is(text: str) -> Any:  # noqa: ANN401 - orjson's
+    """JSON that goes into an answer without being decoded and encoded: a large record costs no more than its bytes."""
+    return orjson.Fragment(text.encode("utf-8", "replace"))
+
+
+def spliced(text: str, about: dict[str, Any]) -> Any:  # noqa: ANN401 - orjson's
+    """The object in the text with these fields before its own, which must have other names; not decoded either."""
+    inner = text.strip()[1:-1]
+    return as_it_is(f"{json.dumps(about)[:-1]}{',' if inner else ''}{inner}}}")
+
+
 def dumped(value: object) -> bytes:
     """In UTF-8, without blanks; a ``?`` stands for half a character."""
     try:
         found: bytes = orjson.dumps(value)
     except orjson.JSONEncodeError:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_decoded)
+        return text.encode("utf-8", "replace")
     return found
+
+
+def _decoded(part: object) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(part.contents) if isinstance(part, orjson.Fragment) else str(part)

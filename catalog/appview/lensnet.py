@@ -11,13 +11,15 @@ walked in a moment, the best of those that were walked are shown; the shortest o
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from catalog.appview.asking import Filters, ask
-from catalog.errors import CatalogError
+from catalog.appview.logs import note
+from catalog.errors import CatalogError, contained
 from catalog.records import LENS, VERIFICATION, Lens, LensVerification, read_record
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from catalog.store.reading import Position, Reader, Shown
 
 __all__ = ["Edge", "LensNetwork"]
+
+_Key = TypeVar("_Key")
 
 _AT_ONCE: Final = 5000
 _MOST_CHANGES: Final = 50_000
@@ -176,19 +180,23 @@ class LensNetwork:
         for uri in wanted:
             edge = self._edges.pop(uri, None)
             if edge is not None:
-                self._onward[edge.source].discard(uri)
-                self._back[edge.target].discard(uri)
+                _remove(self._onward, edge.source, uri)
+                _remove(self._back, edge.target, uri)
             word = self._words.pop(uri, None)
             if word is not None:
-                self._vouched[word].discard(uri)
-        for shown in self._reader.shown(wanted).values():
-            self._take(shown)
+                _remove(self._vouched, word, uri)
+        for shown in self._reader.briefly([*wanted]):
+            try:
+                self._take(shown)
+            except Exception as error:  # noqa: BLE001 - whatever one record causes is that record's problem
+                if not isinstance(error, CatalogError):
+                    note("left out", {"uri": shown.uri, "reason": str(contained(error))}, level=logging.WARNING)
 
     def _take(self, shown: Shown) -> None:
-        try:
-            record = read_record(shown.collection, shown.value, checked=True)
-        except CatalogError:
-            return
+        value = shown.value
+        if shown.partial and isinstance(value, dict):  # a large one: the code that it names isn't needed here
+            value = {**value, "getterCode": {}, "putterCode": {}}
+        record = read_record(shown.collection, value, checked=True)
         match record:
             case Lens():
                 source, target = str(record.source), str(record.target)
@@ -202,3 +210,12 @@ class LensNetwork:
                 self._vouched[word].add(shown.uri)
             case _:
                 pass
+
+
+def _remove(held: dict[_Key, set[str]], key: _Key, uri: str) -> None:
+    """Take a URI out of the set at a key, and the set with the last one: keys that are gone aren't kept."""
+    uris = held.get(key)
+    if uris is not None:
+        uris.discard(uri)
+        if not uris:
+            del held[key]

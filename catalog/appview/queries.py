@@ -18,34 +18,54 @@ is. Cursors are opaque; one of another question raises :class:`~catalog.errors.I
 - What is shown comes from the store at the moment of the question: a record that was deleted, or whose account was
   denied or taken down, is gone at once, even while the index still has it.
 - Accounts may be given by DID or handle everywhere, also in URIs.
+- Answers are bounded. Lists have of a large record only its main fields, marked ``partial``, and end before they cost
+  more than ``MOST_COST``, with a cursor to go on; one record by itself is there whole, and is never decoded for that.
+- A record that can't be shown, whatever its error, is left out and logged; the answer has the others.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from catalog.appview.answers import Answer, field_of, hit_of, item_of, moment_text, step_of
+from catalog.appview.answers import (
+    OURS,
+    Answer,
+    about_of,
+    field_of,
+    hit_of,
+    item_of,
+    moment_text,
+    record_of,
+    step_of,
+)
 from catalog.appview.asking import Filters, ask
-from catalog.appview.documents import SEARCHED, facts_of
+from catalog.appview.documents import SEARCHED
 from catalog.appview.facets import FACETS, facet_request, facets_of
+from catalog.appview.jsontext import as_it_is, spliced
 from catalog.appview.lensnet import LensNetwork
+from catalog.appview.logs import note
 from catalog.appview.suggesting import suggestions
-from catalog.errors import InvalidSyntax
+from catalog.errors import InvalidSyntax, StoreError, contained
 from catalog.records import DATASET, LENS, SCHEMA
+from catalog.sanitize import one_line
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from catalog.appview.asking import Asked
     from catalog.appview.index import Index
-    from catalog.store.reading import Reader, Shown
+    from catalog.store.reading import Brief, Reader, Shown
 
 __all__ = ["FACETS", "Answer", "Queries"]
 
+MOST_COST: Final = 4_000_000
+"""Of the records in one answer, unless there is only one (:func:`catalog.store.reading.cost_of`)."""
 _STATISTICS_SECONDS: Final = 2.0
+_MOST_COST_OF_NAMESAKES: Final = 16_000_000
 _MOST_NAMESAKES: Final = 1000
 """Versions of a schema, or labels of a name, that are looked through for the newest."""
 
@@ -76,7 +96,7 @@ class Queries:
         newest = max(found, key=lambda shown: semver_key(field_of(shown, "version") or ""), default=None)
         if newest is None:
             return None
-        return {"uri": newest.uri, "cid": newest.cid, "record": newest.value}
+        return {"uri": newest.uri, "cid": newest.cid, "record": self._record(newest)}
 
     def resolve_label(self, *, handle: str, name: str, version: str | None = None) -> Answer | None:
         """``resolveLabel``: ``{uri, cid, label}``: URI and CID of the dataset, and the label as an item.
@@ -91,28 +111,32 @@ class Queries:
         ]
         # Newest first already, and sorting keeps that among equals.
         labels.sort(key=lambda label: semver_key(field_of(label, "version") or ""), reverse=True)
-        datasets = self._reader.shown([field_of(label, "datasetUri") or "" for label in labels])
+        datasets = self._brief([field_of(label, "datasetUri") or "" for label in labels]).shown
         for label in labels:
             dataset = datasets.get(field_of(label, "datasetUri") or "")
             if dataset is not None:
-                return {"uri": dataset.uri, "cid": dataset.cid, "label": item_of(label)}
+                return {"uri": dataset.uri, "cid": dataset.cid, "label": self._item(label)}
         return None
 
     def get_entry(self, uri: str) -> Answer | None:
         """``getEntry``: ``{entry: item}``."""
         found = self._one(uri, DATASET)
-        return None if found is None else {"entry": item_of(found)}
+        return None if found is None else {"entry": self._item(found)}
 
     def get_schema(self, uri: str) -> Answer | None:
         """``getSchema``: the item itself."""
         found = self._one(uri, SCHEMA)
-        return None if found is None else item_of(found)
+        return None if found is None else self._item(found)
 
     def get_entries(self, uris: Sequence[str]) -> Answer:
         """``getEntries``: ``{entries: [item]}``, in the order asked for, without those that there are not."""
         wanted = [*dict.fromkeys(self._by_did(uri) for uri in uris)]
-        found = self._reader.shown(wanted)
-        return {"entries": [item_of(found[uri]) for uri in wanted if uri in found and found[uri].collection == DATASET]}
+        brief = self._brief(wanted, MOST_COST)
+        shown = brief.shown
+        if brief.read < len(wanted):  # there is no cursor: what goes beyond the budget is shown in part
+            shown = {**shown, **self._told(self._reader.brief(wanted[brief.read :], cards=True)).shown}
+        found = [shown[uri] for uri in wanted if uri in shown and shown[uri].collection == DATASET]
+        return {"entries": self._made(item_of, found)}
 
     def list_entries(self, *, repo: str | None = None, limit: int = 50, cursor: str | None = None) -> Answer:
         """``listEntries``: ``{entries: [item], cursor?}``, newest first."""
@@ -194,7 +218,7 @@ class Queries:
                 return {"hits": [], "total": 0}
             wanted = replace(wanted, did=did)
         found, following, asked = self._found(q, wanted, limit, cursor)
-        answer: Answer = {"hits": [hit_of(shown) for shown in found], "total": asked.count()}
+        answer: Answer = {"hits": self._made(hit_of, found), "total": asked.count()}
         if asked.loose:
             answer["loose"] = [*asked.loose]
         if following is not None:
@@ -235,13 +259,14 @@ class Queries:
         found = self._one(uri, LENS)
         if found is None:
             return None
-        answer: Answer = {"lens": item_of(found), "vouched": self._lenses.vouched(found.uri)}
+        answer: Answer = {"lens": self._item(found), "vouched": self._lenses.vouched(found.uri)}
         ends = {"source": field_of(found, "sourceSchema") or "", "target": field_of(found, "targetSchema") or ""}
-        schemas = self._reader.shown([*ends.values()])
-        for end, schema in ends.items():
-            facts = facts_of(schemas.get(schema))
-            if facts is not None:
-                answer[end] = {"uri": schema, "name": facts.name, "version": facts.version}
+        schemas = self._brief([*ends.values()]).shown
+        for end, reference in ends.items():
+            schema = schemas.get(reference)
+            if schema is not None and schema.collection == SCHEMA:
+                name, version = field_of(schema, "name"), field_of(schema, "version")
+                answer[end] = {"uri": reference, "name": name or "", "version": version or ""}
         return answer
 
     def list_verifications(self, lens: str, *, limit: int = 50, cursor: str | None = None) -> Answer | None:
@@ -277,24 +302,29 @@ class Queries:
     def history(self, uri: str, *, limit: int = 20, cursor: str | None = None) -> Answer | None:
         """``getHistory``: ``{uri, versions: [{cid, rev?, seenAt, record}], cursor?}``, newest first."""
         address = self._by_did(uri)
-        versions = self._reader.versions(address)
+        upto = None
+        if cursor is not None:
+            newest = self._reader.newest_version(address)
+            if not newest:
+                return None
+            upto = _history_place(cursor, newest)
+        versions = self._reader.versions(address, limit=limit, most=MOST_COST, upto=upto)
         if not versions:
             return None
-        start = _history_place(cursor, len(versions))
         answer: Answer = {
             "uri": address,
             "versions": [
                 {
-                    "cid": str(version.cid),
+                    "cid": version.cid,
                     "seenAt": moment_text(version.seen),
-                    "record": version.value,
+                    "record": record_of(version.text),
                     **({} if version.rev is None else {"rev": version.rev}),
                 }
-                for version in versions[start : start + limit]
+                for version in versions
             ],
         }
-        if start + limit < len(versions):
-            answer["cursor"] = str(len(versions) - start - limit)
+        if versions[-1].number > self._reader.oldest_version(address):
+            answer["cursor"] = str(versions[-1].number - 1)
         return answer
 
     def statistics(self) -> Answer:
@@ -324,17 +354,52 @@ class Queries:
     # --- how -------------------------------------------------------------------------------------------------------
 
     def _found(
-        self, text: str, filters: Filters, limit: int, cursor: str | None
+        self, text: str, filters: Filters, limit: int, cursor: str | None, most: int | None = None
     ) -> tuple[list[Shown], str | None, Asked]:
         """A page of visible records. Not an empty one while there are more: for many clients that is the end."""
         while True:
             asked = ask(self._index, text, filters, cursor)
             page = asked.page(limit)
-            shown = self._reader.shown(page.uris)
-            found = [shown[uri] for uri in page.uris if uri in shown]
-            cursor = page.cursor
+            brief = self._brief(page.uris, MOST_COST if most is None else most)
+            found = [brief.shown[uri] for uri in page.uris if uri in brief.shown]
+            cursor = page.cursor if brief.read == len(page.uris) else asked.cursor(page.places[brief.read - 1])
             if found or cursor is None:
                 return found, cursor, asked
+
+    def _brief(self, uris: Sequence[str], most: int | None = None) -> Brief:
+        return self._told(self._reader.brief(uris, most=most))
+
+    def _told(self, brief: Brief) -> Brief:
+        for uri, error in brief.failed.items():
+            _left_out(uri, error)
+        return brief
+
+    def _made(self, make: Callable[[Shown], Answer], found: Sequence[Shown]) -> list[Answer]:
+        """What is made of each record; one that fails is left out."""
+        made = []
+        for shown in found:
+            try:
+                made.append(make(shown))
+            except Exception as error:  # noqa: BLE001 - whatever one record causes is that record's problem
+                _left_out(shown.uri, error)
+        return made
+
+    def _item(self, shown: Shown) -> Answer:
+        """The whole record as an item. A large one is not decoded for it."""
+        if not shown.partial:
+            return item_of(shown)
+        text = self._reader.text_of(shown.uri, without=("$type", *OURS))
+        if text is None:
+            raise StoreError("a record went while it was read", where=shown.uri)
+        item: Answer = spliced(text, about_of(replace(shown, partial=False)))
+        return item
+
+    def _record(self, shown: Shown) -> object:
+        """The whole record as it is."""
+        text = self._reader.text_of(shown.uri) if shown.partial else shown.text
+        if text is None:
+            raise StoreError("a record went while it was read", where=shown.uri)
+        return as_it_is(text) if shown.partial else record_of(text)
 
     def _listed(
         self, name: str, filters: Filters, repo: str | None, limit: int, cursor: str | None, *, text: str = ""
@@ -345,18 +410,23 @@ class Queries:
                 return {name: []}
             filters = replace(filters, did=did)
         found, following, _ = self._found(text, filters, limit, cursor)
-        answer: Answer = {name: [item_of(shown) for shown in found]}
+        answer: Answer = {name: self._made(item_of, found)}
         if following is not None:
             answer["cursor"] = following
         return answer
 
     def _of(self, account: str, filters: Filters) -> list[Shown]:
         did = self._did(account)
-        return [] if did is None else self._found("", replace(filters, did=did), _MOST_NAMESAKES, None)[0]
+        if did is None:
+            return []
+        return self._found("", replace(filters, did=did), _MOST_NAMESAKES, None, _MOST_COST_OF_NAMESAKES)[0]
 
     def _one(self, uri: str, collection: str) -> Shown | None:
         address = self._by_did(uri)
-        found = self._reader.shown([address]).get(address)
+        brief = self._reader.brief([address])
+        if address in brief.failed:
+            raise brief.failed[address]
+        found = brief.shown.get(address)
         return found if found is not None and found.collection == collection else None
 
     def _did(self, account: str) -> str | None:
@@ -389,10 +459,12 @@ class Queries:
         return answer
 
 
-def _history_place(cursor: str | None, total: int) -> int:
-    """Where a page begins. The cursor counts from the oldest, which stays it when newer ones come."""
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10 and 0 < int(cursor) <= total):
+def _left_out(uri: str, error: Exception) -> None:
+    note("left out", {"uri": one_line(uri), "reason": one_line(str(contained(error)))}, level=logging.WARNING)
+
+
+def _history_place(cursor: str, newest: int) -> int:
+    """The highest number of a page's versions. Numbers count from the oldest, which stays it when newer ones come."""
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10 and 0 < int(cursor) <= newest):
         raise InvalidSyntax("this is not a cursor of this history", where="cursor", hint="ask anew without a cursor")
-    return total - int(cursor)
+    return int(cursor)

@@ -10,10 +10,12 @@
 
 - An ETag has two parts, the state of store and index, and a digest of the answer. A client that has the newest state
   is told so without the question being asked again; one that has the same answer isn't sent it again.
-- Questions are asked in a few threads, so that a slow one holds up neither the others nor what looks after the service;
-  when too many wait, more are turned away.
-- An answer over ``MOST_BYTES`` is asked for again with half the limit: records of strangers may be large, and a
-  hundred of them too much.
+- Queries run in a few threads, and clients take turns there (:mod:`catalog.appview.turns`); when too many wait, more
+  are turned away at once. Monitoring has a thread of its own.
+- A large answer goes out in parts, and a client that doesn't read it is left after a minute: those that wait to be read
+  are held in memory, and there is a limit for them.
+- What an answer may cost is bounded where it is made (:mod:`catalog.appview.queries`): records of strangers may be
+  large, and a hundred of them too much.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from catalog.appview.answers import moment_text
-from catalog.appview.gate import Gate
+from catalog.appview.gate import CLIENT, Gate
 from catalog.appview.health import DEAD, RUNNING, heartbeat_age, read_health
 from catalog.appview.index import FORMAT, Index, directory
 from catalog.appview.jsontext import dumped
@@ -50,6 +52,7 @@ from catalog.appview.metrics import Metrics
 from catalog.appview.openapi import openapi
 from catalog.appview.queries import Queries
 from catalog.appview.statuspage import POLICY, status_page
+from catalog.appview.turns import TooMany, Turns
 from catalog.appview.xrpc import PREFIX, Problem, ask_queries, lexicon_of
 from catalog.config import load_settings
 from catalog.errors import MissingExtra, StoreError
@@ -65,9 +68,10 @@ except ImportError:
     raise MissingExtra("the AppView needs a web framework", where="starlette", hint=hint) from None
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from catalog.appview.answers import Answer
     from catalog.config import CatalogSettings
@@ -76,12 +80,19 @@ __all__ = ["ENVIRONMENT", "application", "index_folder", "make_application"]
 
 ENVIRONMENT: Final = "CATALOG_APPVIEW"
 """The variable that tells processes what to serve: JSON with ``config``, ``json`` and ``counts``."""
-MOST_BYTES: Final = 4_000_000
-"""Of one answer, unless a single record is larger."""
 MOST_WAITING: Final = 200
-"""Questions that are being answered or wait for a thread, in one process."""
+"""Queries that wait for a thread, in one process."""
+_MOST_WAITING_OF_ONE: Final = 100
+"""Of one client: behind a proxy that isn't trusted, all are one."""
 _THREADS: Final = 2
+_STORE_SECONDS: Final = 2.0
+"""How long a query waits for a store that is locked."""
 _RETRY_SECONDS: Final = 2
+MOST_OUTGOING: Final = 128_000_000
+"""Bytes of large answers that wait to be read, in one process."""
+SENDING_SECONDS: Final = 60.0
+"""How long a client may take to read a large answer."""
+_PART: Final = 256 * 1024
 _WORTH_PACKING: Final = 1000
 _SWITCH_SECONDS: Final = 0.0005
 """How soon a thread makes room for another: with Python's 5 ms short answers would wait for long ones."""
@@ -145,17 +156,46 @@ def make_application(settings: CatalogSettings, counts: Path) -> Gate:
     return Gate(app, settings.appview, service.counts)
 
 
+class _Outgoing:
+    """How many bytes of large answers wait to be read by clients."""
+
+    bytes = 0
+
+
+class _InParts(Response):  # type: ignore[misc] # Starlette is untyped where it isn't installed
+    """A large answer. Raises ``TimeoutError`` when it isn't read in time; the connection is then closed."""
+
+    def __init__(self, reply: _Reply, outgoing: _Outgoing) -> None:
+        super().__init__(reply.body, reply.status, reply.head)
+        self._outgoing = outgoing
+        outgoing.bytes += len(self.body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+        """Send it."""
+        try:
+            async with asyncio.timeout(SENDING_SECONDS):
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                for start in range(0, len(self.body), _PART):
+                    part, end = self.body[start : start + _PART], start + _PART
+                    await send({"type": "http.response.body", "body": part, "more_body": end < len(self.body)})
+        finally:
+            self._outgoing.bytes -= len(self.body)
+
+
 class _Service:
     """What the routes answer from. One process's."""
 
     def __init__(self, settings: CatalogSettings, counts: Metrics) -> None:
         self.counts = counts
         self._settings = settings
-        self._reader = Reader(settings.store)
+        self._reader = Reader(settings.store, patience=_STORE_SECONDS)
         self._index = Index(index_folder(settings))
         self._queries = Queries(self._index, self._reader)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")
-        self._waiting = 0
+        # One more than all may have: whoever has used little is answered beside them.
+        self._pool = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="query")
+        self._care = ThreadPoolExecutor(1, thread_name_prefix="care")
+        self._turns = Turns(_THREADS, each=_MOST_WAITING_OF_ONE)
+        self._outgoing = _Outgoing()
         self._version = version("atdata-catalog")
         self._described = json.dumps(openapi(self._version, settings.appview.url)).encode()
 
@@ -163,16 +203,20 @@ class _Service:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """From the first request to the last; those under way are finished before it ends."""
         try:
-            await self._threaded(self._queries.warm)
+            await self._cared(self._queries.warm)
         except StoreError as error:
             note("not ready", {"reason": str(error)})
+        except Exception:  # noqa: BLE001 - queries say themselves what fails
+            note("failed", {"what": "warming up"}, level=logging.ERROR)
         yield
         self._pool.shutdown()
+        self._care.shutdown()
         self._reader.close()
         self.counts.close()
 
-    async def _threaded(self, call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+    async def _cared(self, call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is
+        """In the thread of monitoring."""
+        return await asyncio.get_running_loop().run_in_executor(self._care, _contained, call, *arguments)
 
     # --- queries ---------------------------------------------------------------------------------------------------
 
@@ -181,15 +225,19 @@ class _Service:
         nsid, head = request.path_params["nsid"], request.headers
         if lexicon_of(nsid) is None:
             return _response(_told(Problem(status=501, name="MethodNotImplemented", message="no such query here")))
-        if self._waiting >= MOST_WAITING:
-            return _response(_told(_BUSY))
-        self._waiting += 1
+        text = request.scope["query_string"].decode("latin-1")
+        held, packs = head.get("if-none-match", ""), "gzip" in head.get("accept-encoding", "")
+        loop = asyncio.get_running_loop()
         try:
-            text = request.scope["query_string"].decode("latin-1")
-            held, packs = head.get("if-none-match", ""), "gzip" in head.get("accept-encoding", "")
-            return _response(await self._threaded(self._answer, nsid, text, held, packs))
-        finally:
-            self._waiting -= 1
+            async with self._turns.turn(request.scope.get(CLIENT, ""), MOST_WAITING):
+                reply = await loop.run_in_executor(self._pool, _contained, self._answer, nsid, text, held, packs)
+        except TooMany:
+            return _response(_told(_BUSY))
+        if len(reply.body) <= _PART:
+            return _response(reply)
+        if self._outgoing.bytes + len(reply.body) > MOST_OUTGOING:
+            return _response(_told(_BUSY))
+        return _InParts(reply, self._outgoing)
 
     def _answer(self, nsid: str, text: str, held: str, packs: bool) -> _Reply:  # noqa: FBT001 - one caller
         try:
@@ -201,38 +249,26 @@ class _Service:
                 known = next((tag for tag in tags if tag.partition(".")[0] == state), None)
                 if known is not None:
                     return _unchanged(known)
-            found = self._fitting(nsid, text)
+            found = ask_queries(self._queries, nsid, text)
         except StoreError as error:
             note("not readable", {"reason": str(error)}, level=logging.WARNING)
             return _told(_NO_STORE)
         if isinstance(found, Problem):
             return _told(found)
-        digest = blake2b(found, digest_size=9).hexdigest()
+        body = dumped(found)
+        digest = blake2b(body, digest_size=9).hexdigest()
         tag = f"{state}.{digest}"
         if any(one.partition(".")[2] == digest for one in tags):
             return _unchanged(tag)
-        return _packed(found, packs, {"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
-
-    def _fitting(self, nsid: str, text: str) -> bytes | Problem:
-        """The answer as JSON, of fewer records where it would be too large."""
-        instead: dict[str, int] = {}
-        while True:
-            found = ask_queries(self._queries, nsid, text, **instead)
-            if isinstance(found, Problem):
-                return found
-            body = dumped(found)
-            records = next((len(part) for name, part in found.items() if isinstance(part, list) and part), 0)
-            if len(body) <= MOST_BYTES or "cursor" not in _parameters(nsid) or records < 2:
-                return body
-            instead = {"limit": max(1, min(records // 2, records * MOST_BYTES // len(body)))}
+        return _packed(body, packs, {"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
 
     def _state(self) -> str | None:
         """The state of store and index, in a few letters; None while there is nothing to ask yet."""
         searcher, state, here = self._index.searcher(), self._index.state(), self._reader.position()
         if state is None and not searcher.num_docs:
             return None
-        meta = (self._index.folder / "meta.json").stat()
-        what = (here.store, here.number, self._reader.configuration(), meta.st_ino, meta.st_mtime_ns)
+        meta = self._index.commit()
+        what = (here.store, here.number, self._reader.configuration(), *meta)
         return blake2b(repr(what).encode(), digest_size=6).hexdigest()
 
     # --- looking after it ------------------------------------------------------------------------------------------
@@ -248,7 +284,7 @@ class _Service:
     async def ready(self, _: Request) -> Response:
         """``/readyz``: the index is built, and can be read."""
         try:
-            behind = await self._threaded(self._behind)
+            behind = await self._cared(self._behind)
         except StoreError as error:
             note("not ready", {"reason": str(error)}, level=logging.WARNING)
             return _response(_told(_NO_STORE))
@@ -266,7 +302,7 @@ class _Service:
 
     async def metrics(self, _: Request) -> Response:
         """``/metrics``."""
-        text = self.counts.text(await self._threaded(self._gauges))
+        text = self.counts.text(await self._cared(self._gauges))
         head = {"cache-control": "no-store", "content-type": "text/plain; version=0.0.4; charset=utf-8"}
         return _response(_Reply(status=200, body=text.encode(), head=head))
 
@@ -313,8 +349,11 @@ class _Service:
     async def page(self, _: Request) -> Response:
         """``/``: a page for people."""
         try:
-            about: Answer | None = await self._threaded(self._queries.statistics)
+            about: Answer | None = await self._cared(self._queries.statistics)
         except StoreError:
+            about = None
+        except Exception:  # noqa: BLE001 - the page says that it isn't known
+            note("failed", {"what": "statistics"}, level=logging.ERROR)
             about = None
         following = _following(self._index.folder)
         body = status_page(about, self._version, self._settings.appview.url, following).encode()
@@ -324,9 +363,14 @@ class _Service:
         return _response(_Reply(status=200, body=body, head=head))
 
 
-def _parameters(nsid: str) -> Mapping[str, object]:
-    query = lexicon_of(nsid)
-    return {} if query is None else query.parameters
+def _contained(call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is
+    """Call it in a thread. What isn't an :class:`Exception` would end more than the request: a panic of the engine."""
+    try:
+        return call(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 async def _refused(_: Request, error: Exception) -> Response:

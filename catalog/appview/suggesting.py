@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from catalog.appview.answers import field_of
 from catalog.appview.asking import MOST_WORDS, slips_allowed
 from catalog.appview.engine import tantivy
 from catalog.appview.words import in_order
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["suggestions"]
 
+_MOST_COST: Final = 2_000_000
+"""Of records that are read for their names."""
 _SPARE: Final = 4
 """Times as many are looked at as are wanted: names repeat."""
 
@@ -65,11 +68,10 @@ def _newest(searcher: tantivy.Searcher, query: tantivy.Query, most: int) -> list
 
 
 def _named(reader: Reader, uris: list[str] | tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    shown = reader.shown(uris)
+    shown = reader.brief(uris, most=_MOST_COST).shown
     for uri in uris:
-        value = shown[uri].value if uri in shown else None
-        name = value.get("name") if isinstance(value, dict) else None
-        if isinstance(name, str) and uri in shown:
+        name = field_of(shown[uri], "name") if uri in shown else None
+        if name is not None:
             yield {"text": name, "kind": KINDS[shown[uri].collection], "uri": uri}
 
 

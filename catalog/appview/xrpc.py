@@ -57,8 +57,8 @@ def _lexicons() -> dict[str, Query]:
     return {nsid: query for nsid, query in Lexicons.load().queries.items() if nsid.removeprefix(PREFIX) in METHODS}
 
 
-def ask_queries(queries: Queries, nsid: str, text: str, **instead: int) -> Answer | Problem:
-    """The answer to a query, whose parameters are the text after the ``?`` of an address; ``instead`` goes over them.
+def ask_queries(queries: Queries, nsid: str, text: str) -> Answer | Problem:
+    """The answer to a query, whose parameters are the text after the ``?`` of an address.
 
     Raises :class:`~catalog.errors.StoreError` when our own files can't be read; that is for our log, not for clients.
     """
@@ -69,7 +69,7 @@ def ask_queries(queries: Queries, nsid: str, text: str, **instead: int) -> Answe
     if isinstance(parameters, Problem):
         return parameters
     try:
-        found = METHODS[nsid.removeprefix(PREFIX)](queries, {**parameters, **instead})
+        found = METHODS[nsid.removeprefix(PREFIX)](queries, parameters)
     except InvalidSyntax as error:
         name = "InvalidCursor" if error.where == "cursor" else "InvalidRequest"
         return Problem(status=400, name=name, message=str(error))

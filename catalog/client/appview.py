@@ -31,6 +31,8 @@ __all__ = ["ABSENT", "AppViewSearch"]
 ABSENT: Final = frozenset({404, 405, 410, 501})
 """What servers answer to a question they don't know."""
 _PAGE: Final = 100
+_LARGE: Final = 20_000_000
+"""Bytes of the JSON of one large record, at most."""
 _MOST_PAGES: Final = 1000
 _MOST_SCHEMAS: Final = 1000
 """Schemas of one name that an AppView is asked for."""
@@ -109,7 +111,7 @@ class AppViewSearch:
                 raise RequestFailed("an answer of search has no 'hits'", where=self._server)
             for hit in hits:
                 try:
-                    found = _of_hit(hit)
+                    found = _of_hit(self._whole(hit))
                 except CatalogError as error:
                     self._refuse(Fault(where=self._server, message="; ".join(str(error).splitlines())[:2000]))
                     continue
@@ -132,6 +134,17 @@ class AppViewSearch:
             self._total = total
             self._loose = tuple(str(word)[:100] for word in loose[:12]) if isinstance(loose, list) else ()
         return page
+
+    def _whole(self, hit: Json) -> Json:
+        """The hit with its record; of a large one lists have only the main fields, and its history begins with it."""
+        if not isinstance(hit, dict) or hit.get("partial") is not True or not isinstance(hit.get("uri"), str):
+            return hit
+        asked = urlencode([("uri", str(hit["uri"])), ("limit", "1")])
+        url = f"{self._server}/xrpc/science.alt.dataset.getHistory?{asked}"
+        page = self._records.http.get_json(url, max_bytes=_LARGE)
+        versions = page.get("versions") if isinstance(page, dict) else None
+        newest = versions[0] if isinstance(versions, list) and versions else None
+        return {**hit, "record": newest.get("record")} if isinstance(newest, dict) else hit
 
     def _standard(self) -> Results:
         """An AppView that has only what all have: words over datasets."""

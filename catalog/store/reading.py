@@ -11,6 +11,9 @@
   no harm, and a thing that changed ten times is looked up once.
 - What is listed and denied is told by :meth:`Reader.configuration`; it changes seldom, and for all accounts at once.
 - Only a million changes are kept. Who is further behind reads everything again.
+- What lists and searches show of a record is bounded (:meth:`Reader.brief`): of a large one only its main fields.
+  SQLite takes them out, builds no Python objects for that, and holds no other thread up: to decode a record of a
+  million empty lists takes 60 MB and a tenth of a second.
 """
 
 from __future__ import annotations
@@ -18,28 +21,44 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import StoreError
-from catalog.store.rows import Version
+from catalog.errors import CatalogError, InvalidData, StoreError
 from catalog.store.tables import APPLICATION_ID, CHANGES_KEPT, SCHEMA_VERSION, VISIBLE
-from catalog.syntax import Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from catalog.datamodel import Json
 
-__all__ = ["Position", "Reader", "Shown", "Trace", "is_damage"]
+__all__ = ["Brief", "Past", "Position", "Reader", "Shown", "Trace", "cost_of", "is_damage"]
 
 _BUSY_SECONDS: Final = 10.0
 _AT_ONCE: Final = 500
 """URIs in one statement."""
 _COLUMNS: Final = "uri, did, cid, records.draft, verified, first_seen, updated, handle, value"
+WHOLE_CHARACTERS: Final = 250_000
+"""A record whose JSON is longer is large: lists have only its main fields. 1,300 shards with checksums are below it."""
+WHOLE_COST: Final = 500_000
+"""And so is one that costs more (:func:`cost_of`)."""
+_ABOUT_COST: Final = 500
+_ELEMENT_COST: Final = 16
+_BRIEF: Final = _COLUMNS.replace("value", f"substr(value, 1, {WHOLE_CHARACTERS + 1})")
+_CARDS_KEPT: Final = 500
+_LONGEST_MAIN: Final = 25_000
+_MAIN: Final = (
+    "$type", "name", "version", "description", "createdAt", "license", "tags", "schemaRef", "schemaType",
+    "metadataSchemaRef", "sourceSchema", "targetSchema", "sourceSchemaVersion", "targetSchemaVersion", "language",
+    "datasetUri", "lens", "lensCommit", "verificationMethod",
+)  # fmt: skip
+"""The fields that lists have of a large record, all of them texts but for the tags."""
+_SIZES: Final = ("samples", "bytes", "shards")
+_PATHS: Final = (*(f'$."{name}"' for name in _MAIN), *(f"$.size.{name}" for name in _SIZES))
 _TRACES: Final = "uri, cid, records.draft, verified, handle"
 
 
@@ -64,6 +83,13 @@ class Shown:
     updated: datetime
     handle: str | None
     text: str
+    partial: bool = False
+    """``text`` has only the main fields of a large record."""
+
+    @property
+    def cost(self) -> int:
+        """What showing it costs (:func:`cost_of`), its text apart from what is said about it."""
+        return WHOLE_COST if self.partial else _ABOUT_COST + cost_of(self.text)
 
     @property
     def collection(self) -> str:
@@ -97,17 +123,45 @@ class Trace:
     handle: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """A version of a record: its number, counted from the oldest, and its JSON as the store keeps it."""
+
+    number: int
+    cid: str
+    rev: str | None
+    seen: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """Records as lists show them.
+
+    ``read`` is how many of the URIs asked for were looked at, from the first on, before the budget ended; ``failed``
+    why some of them can't be shown.
+    """
+
+    shown: dict[str, Shown]
+    read: int
+    failed: dict[str, CatalogError] = field(default_factory=dict)
+
+
 class Reader:
     """A store, open for reading. Every thread has a connection of its own; each call sees the newest commit.
 
     Every method may raise :class:`StoreError`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = _BUSY_SECONDS) -> None:
+        """``patience`` is how many seconds a call waits for a store that another process has locked."""
         self._path = path
+        self._patience = patience
         self._threads = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._cards: OrderedDict[tuple[str, str], str] = OrderedDict()
+        """The main fields of the large records that were shown last, by URI and CID."""
 
     @property
     def path(self) -> Path:
@@ -211,15 +265,134 @@ class Reader:
         with self._reading() as db:
             return int(db.execute(query).fetchone()[0])
 
-    def versions(self, uri: str) -> list[Version]:
-        """The versions of a visible record, the newest first; none of a record that isn't visible."""
-        query = f"SELECT cid, rev, seen, value FROM versions WHERE uri = (SELECT uri {VISIBLE} AND uri = ?)"
+    def versions(self, uri: str, *, limit: int, most: int, upto: int | None = None) -> list[Past]:
+        """At most so many versions of a visible record, the newest first; none of a record that isn't visible.
+
+        They cost at most ``most`` together, but there is at least one; with ``upto`` none has a higher number.
+        """
+        query = (
+            f"SELECT number, cid, rev, seen, value FROM versions WHERE uri = (SELECT uri {VISIBLE} AND uri = ?)"
+            " AND number <= ? ORDER BY number DESC LIMIT ?"
+        )
+        found: list[Past] = []
         with self._reading() as db:
-            rows = db.execute(f"{query} ORDER BY number DESC", (uri,)).fetchall()
-        return [
-            Version(cid=Cid(cid), rev=rev, seen=datetime.fromisoformat(seen), value=json.loads(value))
-            for cid, rev, seen, value in rows
-        ]
+            for number, cid, rev, seen, text in db.execute(query, (uri, 2**62 if upto is None else upto, limit)):
+                most -= _ABOUT_COST + octets_of(text)
+                if found and most < 0:
+                    break
+                found.append(Past(number=number, cid=cid, rev=rev, seen=datetime.fromisoformat(seen), text=text))
+        return found
+
+    def oldest_version(self, uri: str) -> int:
+        """The number of the oldest version of a record, 0 where there is none."""
+        with self._reading() as db:
+            row = db.execute("SELECT coalesce(min(number), 0) FROM versions WHERE uri = ?", (uri,)).fetchone()
+        return int(row[0])
+
+    def newest_version(self, uri: str) -> int:
+        """The number of the newest version of a visible record, 0 where there is none."""
+        query = f"SELECT coalesce(max(number), 0) FROM versions WHERE uri = (SELECT uri {VISIBLE} AND uri = ?)"
+        with self._reading() as db:
+            row = db.execute(query, (uri,)).fetchone()
+        return int(row[0])
+
+    # --- bounded -----------------------------------------------------------------------------------------------------
+
+    def brief(self, uris: Sequence[str], *, most: int | None = None, cards: bool = False) -> Brief:
+        """Those of these records that are visible, of large ones (with ``cards`` of all) only the main fields.
+
+        They cost at most ``most`` together, but there is at least one. A record that can't be read is left out.
+        """
+        read: dict[str, Shown] = {}
+        failed: dict[str, CatalogError] = {}
+        spent = 0
+        try:
+            for shown in self.briefly(uris, failed=failed, cards=cards):
+                read[shown.uri] = shown
+                spent += shown.cost
+                if most is not None and spent > most:
+                    break
+            else:
+                return Brief(shown=read, read=len(uris), failed=failed)
+        except StoreError as error:
+            if not is_damage(error):
+                raise
+        return self._in_order(uris, read, failed, most=most, cards=cards)
+
+    def briefly(
+        self, uris: Sequence[str], *, failed: dict[str, CatalogError] | None = None, cards: bool = False
+    ) -> Iterator[Shown]:
+        """As :meth:`brief`, without a limit, one at a time and in no particular order."""
+        with self._reading() as db:
+            for start in range(0, len(uris), _AT_ONCE):
+                some = uris[start : start + _AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                for row in db.execute(f"SELECT {_BRIEF} {VISIBLE} AND uri IN ({marks})", some):
+                    try:
+                        shown = self._short(db, _shown(row), cards=cards)
+                    except CatalogError as error:
+                        if failed is not None:
+                            failed[row[0]] = error
+                    else:
+                        yield shown
+
+    def text_of(self, uri: str, *, without: Sequence[str] = ()) -> str | None:
+        """The JSON of a visible record as the store keeps it, but for some fields of its outermost level."""
+        removed = "".join(f", '$.\"{name}\"'" for name in without)
+        column = f"json_remove(value{removed})" if without else "value"
+        with self._reading() as db:
+            row = db.execute(f"SELECT {column} {VISIBLE} AND uri = ?", (uri,)).fetchone()
+        return None if row is None else row[0]
+
+    def _in_order(
+        self, uris: Sequence[str], read: dict[str, Shown], failed: dict[str, CatalogError], *, most: int | None,
+        cards: bool,
+    ) -> Brief:  # fmt: skip
+        """One record after the other, as far as the budget goes; ``read`` are those that are here already."""
+        found: dict[str, Shown] = {}
+        spent = 0
+        for at, uri in enumerate(uris):
+            shown = read.get(uri)
+            if shown is None and uri not in failed:
+                try:
+                    shown = next(self.briefly([uri], failed=failed, cards=cards), None)
+                except StoreError as error:
+                    if not is_damage(error):
+                        raise
+                    failed[uri] = error
+            if shown is None:
+                continue
+            spent += shown.cost
+            if found and most is not None and spent > most:
+                return Brief(shown=found, read=at, failed=failed)
+            found[uri] = shown
+        return Brief(shown=found, read=len(uris), failed=failed)
+
+    def _short(self, db: sqlite3.Connection, shown: Shown, *, cards: bool) -> Shown:
+        whole = len(shown.text) <= WHOLE_CHARACTERS and cost_of(shown.text) <= WHOLE_COST
+        if whole and not cards:
+            return shown
+        return replace(shown, text=self._card(db, shown), partial=True)
+
+    def _card(self, db: sqlite3.Connection, shown: Shown) -> str:
+        """The main fields of a record as JSON. Raises :class:`InvalidData` where the store's text isn't JSON."""
+        key = shown.uri, shown.cid
+        with self._lock:
+            held = self._cards.get(key)
+            if held is not None:
+                self._cards.move_to_end(key)
+                return held
+        query = f"SELECT json_extract(value, {', '.join('?' * len(_PATHS))}) FROM records WHERE uri = ? AND cid = ?"
+        try:
+            row = db.execute(query, (*_PATHS, *key)).fetchone()
+        except sqlite3.OperationalError as error:
+            raise InvalidData(f"the store's text can't be read: {error}", where=shown.uri) from None
+        card = "{}" if row is None else json.dumps(_main(json.loads(row[0])), ensure_ascii=False)
+        with self._lock:
+            self._cards[key] = card
+            if len(self._cards) > _CARDS_KEPT:
+                self._cards.popitem(last=False)
+        return card
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -235,7 +408,7 @@ class Reader:
         if not self._path.is_file():
             raise StoreError("there is no store", where=str(self._path), hint="catalog crawl makes one")
         # Closed by whichever thread closes the reader.
-        db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA query_only = ON")
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -254,6 +427,30 @@ def is_damage(error: StoreError) -> bool:
     """
     cause = error.__cause__
     return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
+
+
+def octets_of(text: str) -> int:
+    """How many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def cost_of(text: str) -> int:
+    """What decoding JSON costs, in bytes: its length, and 16 for each of its parts, which may be three letters long."""
+    return octets_of(text) + _ELEMENT_COST * (text.count(",") + text.count("[") + text.count("{"))
+
+
+def _main(parts: list[Json]) -> dict[str, Json]:
+    """The main fields, from what stands at their paths; whatever isn't short is left out."""
+    found: dict[str, Json] = {}
+    for name, part in zip(_MAIN, parts, strict=False):
+        if isinstance(part, str) and len(part) <= _LONGEST_MAIN:
+            found[name] = part
+        elif name == "tags" and isinstance(part, list) and all(isinstance(tag, str) for tag in part):
+            found[name] = part if sum(map(len, map(str, part))) <= _LONGEST_MAIN else []
+    sizes = {name: part for name, part in zip(_SIZES, parts[len(_MAIN) :], strict=True) if isinstance(part, int)}
+    if sizes:
+        found["size"] = {**sizes}
+    return found
 
 
 _Row = tuple[str, str, str, int, int, str, str, str | None, str]
