@@ -2,6 +2,9 @@
 
 Only where it is safe and pays: on systems that fork, in a process with one thread, for enough work. Elsewhere it is a
 plain loop with the same result.
+
+Each worker has a pipe of its own, so that a worker that is killed (out of memory, most of the time) is noticed at once,
+together with the things it was working on. These are tried again one by one; the others go on.
 """
 
 from __future__ import annotations
@@ -9,13 +12,20 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import pickle
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections import deque
+from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+
+from catalog.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkContext
 
 __all__ = ["in_parallel", "tenths"]
 
@@ -35,7 +45,13 @@ at: over 100,000 datasets each would come to hold a copy of nearly all."""
 _LONG = 20_000
 """Things from which on it is told how far the work is."""
 
+_TRIES = 2
+"""Processes that may be killed over one thing before it is given up."""
+
 _shared: tuple[Callable[[object], object], Sequence[object]] | None = None
+
+_Part: TypeAlias = "tuple[int, int, int]"
+"""The first thing, the one after the last, and how many processes were killed over it."""
 
 
 def in_parallel(
@@ -43,6 +59,7 @@ def in_parallel(
     things: Sequence[T],
     *,
     done: Callable[[int], None] | None = None,
+    lost: Callable[[T], R] | None = None,
     block: int = _BLOCK,
     worth: int = _WORTH_IT,
     renewed: int = _RENEWED,
@@ -51,6 +68,8 @@ def in_parallel(
 
     A process takes ``block`` things at a time, and after ``renewed`` blocks it is forked anew; below ``worth`` things
     there is only one. ``done`` is told now and then how many are done. An exception of ``work`` comes through as it is.
+    ``lost`` gives the result for a thing over which the processes were killed; without it that raises
+    :class:`BuildError`.
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
     workers = min(_cores(), 8)
@@ -58,17 +77,28 @@ def in_parallel(
         return [work(thing) for thing in things]
     _shared = (work, things)  # type: ignore[assignment]
     try:
-        results: list[R] = []
-        parts = [(start, start + block) for start in range(0, len(things), block)]
+        results: dict[int, R] = {}
+        starts = range(0, len(things), block)
+        parts = [(start, min(start + block, len(things)), 0) for start in starts]
         for first in range(0, len(parts), renewed):
-            with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-                for part in pool.map(_block, parts[first : first + renewed]):
-                    results.extend(part)  # type: ignore[arg-type]
-                    if done is not None:
-                        done(len(results))
-        return results
+            crew = _Crew(deque(parts[first : first + renewed]), workers)
+            for start, found in crew.work():
+                if found is None:
+                    results[start] = _given_up(things[start], lost)
+                else:
+                    results.update(zip(range(start, start + len(found)), cast("list[R]", found), strict=True))
+                if done is not None:
+                    done(len(results))
+        return [results[place] for place in range(len(things))]
     finally:
         _shared = None
+
+
+def _given_up(thing: T, lost: Callable[[T], R] | None) -> R:
+    if lost is None:
+        hint = "probably for lack of memory: close other programs, or build on a machine with more"
+        raise BuildError("a process that worked for the build was killed by the system", hint=hint)
+    return lost(thing)
 
 
 def tenths(total: int, what: str, tell: Callable[[str], None]) -> Callable[[int], None]:
@@ -84,11 +114,127 @@ def tenths(total: int, what: str, tell: Callable[[str], None]) -> Callable[[int]
     return done
 
 
-def _block(part: tuple[int, int]) -> list[object]:
-    assert _shared is not None  # noqa: S101 - set before the fork
+class _Worker:
+    """A forked process, and the part it works on. Raises OSError if the system has no room for another one."""
+
+    def __init__(self, context: ForkContext) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, self.pipe), daemon=True)
+        try:
+            self.process.start()
+        except BaseException:
+            self.pipe.close()
+            raise
+        finally:
+            theirs.close()  # only the process itself has that end: when it is gone, ours says so
+        self.part: _Part = (0, 0, 0)
+
+    def take(self, part: _Part) -> None:
+        """Begin the work on a part."""
+        self.part = part
+        with suppress(OSError):  # if it is gone, the next look at its pipe says so
+            self.pipe.send(part)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+class _Crew:
+    """Workers over parts that wait."""
+
+    def __init__(self, waiting: deque[_Part], most: int) -> None:
+        self.waiting = waiting
+        self.most = most
+        self.context = multiprocessing.get_context("fork")
+        self.workers: dict[Connection, _Worker] = {}
+
+    def work(self) -> Iterator[tuple[int, list[object] | None]]:
+        """Yield the first thing of each part with its results; with None a single thing that was given up."""
+        try:
+            while self.waiting or self.workers:
+                self._hire()
+                if not self.workers:  # no room for a single process: this one does it
+                    part = self.waiting.popleft()
+                    yield part[0], _block(part)
+                    continue
+                for pipe in wait(list(self.workers)):
+                    yield from self._news(self.workers[cast("Connection", pipe)])
+        finally:
+            for worker in self.workers.values():
+                worker.end()
+
+    def _hire(self) -> None:
+        while self.waiting and len(self.workers) < self.most:
+            try:
+                worker = _Worker(self.context)
+            except OSError:
+                return
+            self.workers[worker.pipe] = worker
+            worker.take(self.waiting.popleft())
+
+    def _news(self, worker: _Worker) -> Iterator[tuple[int, list[object] | None]]:
+        part = worker.part
+        try:
+            whole, found = worker.pipe.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._dismiss(worker)
+            yield from self._again(part)
+            return
+        if not whole:
+            raise found
+        if self.waiting:
+            worker.take(self.waiting.popleft())
+        else:
+            self._dismiss(worker)
+        yield part[0], found
+
+    def _dismiss(self, worker: _Worker) -> None:
+        del self.workers[worker.pipe]
+        worker.end()
+
+    def _again(self, part: _Part) -> Iterator[tuple[int, None]]:
+        """What becomes of a part whose process was killed: its things are tried one by one."""
+        start, end, killed = part
+        if end - start > 1:
+            self.waiting.extendleft((place, place + 1, 0) for place in reversed(range(start, end)))
+        elif killed + 1 < _TRIES:
+            self.waiting.appendleft((start, end, killed + 1))
+        else:
+            yield start, None
+
+
+def _serve(pipe: Connection, other: Connection) -> None:
+    """Work on parts until the pipe is closed."""
+    other.close()  # or this process would keep its own pipe open when its parent is gone
     gc.disable()  # it ends soon, and hardly any garbage is in circles
+    while True:
+        try:
+            part = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = pickle.dumps((True, _block(part)))
+        except Exception as error:  # noqa: BLE001 - raised again in the parent
+            answer = _packed(error)
+        pipe.send_bytes(answer)
+
+
+def _packed(error: Exception) -> bytes:
+    try:
+        packed = pickle.dumps((False, error))
+        pickle.loads(packed)  # noqa: S301 - our own: some classes of exceptions can't be made again
+    except Exception:  # noqa: BLE001
+        return pickle.dumps((False, BuildError(f"{type(error).__name__}: {error}")))
+    return packed
+
+
+def _block(part: _Part) -> list[object]:
+    assert _shared is not None  # noqa: S101 - set before the fork
     work, things = _shared
-    return [work(thing) for thing in things[slice(*part)]]
+    return [work(thing) for thing in things[slice(part[0], part[1])]]
 
 
 def _cores() -> int:
