@@ -18,7 +18,7 @@ import sys
 import zlib
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import log
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
@@ -28,7 +28,7 @@ from catalog.records import Dataset, Label, Lens, LensVerification, Record, Sche
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -210,6 +210,50 @@ class Graph:
     def nodes(self) -> tuple[Node, ...]:
         """All of them: datasets, then schemas, then lenses."""
         return (*self.datasets, *self.schemas, *self.lenses)
+
+    def without(self, uris: Collection[str]) -> Graph:
+        """Return the graph as it would be if the store lacked these datasets, schemas and lenses."""
+        builder = _Builder({}, {})
+        for dataset in self.datasets:
+            builder.labels += dataset.labels
+            builder.datasets[str(dataset.uri)] = replace(dataset, schema=None, labels=[], related=())
+        for schema in self.schemas:
+            builder.schemas[str(schema.uri)] = replace(
+                schema, versions=(), datasets=[], lenses_from=[], lenses_to=[], onward=(), back=()
+            )
+        for lens in self.lenses:
+            builder.verifications += lens.verifications
+            builder.lenses[str(lens.uri)] = replace(lens, source=None, target=None, verifications=[])
+        for uri in uris:
+            for kind in (builder.datasets, builder.schemas, builder.lenses):
+                kind.pop(uri, None)
+        builder.labels.sort(key=lambda label: label.uri)
+        builder.verifications.sort(key=lambda verification: verification.uri)
+        left = (*builder.datasets.values(), *builder.schemas.values(), *builder.lenses.values())
+        gone = {node.publisher.did for node in self.nodes if str(node.uri) in uris}
+        gone -= {node.publisher.did for node in (*left, *builder.labels, *builder.verifications)}
+        builder.publishers = {did: found for did, found in self.publishers.items() if did not in gone}
+        return builder.finish(self.refused, self.crawls)
+
+    def only(self, node: Node) -> Graph:
+        """Return a graph of this node alone, with the schemas it leads to; the nodes stay as they are."""
+        schemas: tuple[SchemaNode | None, ...]
+        match node:
+            case DatasetNode():
+                schemas = (node.schema,)
+            case LensNode():
+                schemas = (node.source, node.target)
+            case _:
+                schemas = (node,)
+        found = {str(schema.uri): schema for schema in schemas if schema is not None}
+        nodes = (node, *found.values())
+        return replace(
+            self,
+            datasets=(node,) if isinstance(node, DatasetNode) else (),
+            schemas=tuple(found.values()),
+            lenses=(node,) if isinstance(node, LensNode) else (),
+            publishers={near.publisher.did: near.publisher for near in nodes},
+        )
 
 
 def changes(history: tuple[Version, ...]) -> tuple[tuple[Version, tuple[str, ...]], ...]:

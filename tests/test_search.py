@@ -175,7 +175,7 @@ def test_files_of_words_are_bounded_and_have_the_most_used(monkeypatch: pytest.M
     monkeypatch.setattr(spelling, "MOST", 1)
     fill(tmp_path / "store.sqlite", datasets=3, extra=[(DATASET, "3krare", dataset(1, name="Tideless reading"))])
     with Store.open(tmp_path / "store.sqlite") as store:
-        files = {name: json.loads(text)["words"] for name, text in spelling.files(Graph.from_store(store))}
+        files = {name: json.loads(text)["words"] for name, text in spelling.files(Graph.from_store(store), [])}
     assert files["catalog/words/1t.json"] == "tidal", "three have it, and one each of tides and tideless"
     assert files["catalog/words/1r.json"] == "recordings"
     assert files["catalog/words/1z.json"] == ""

@@ -108,16 +108,17 @@ def test_a_second_build_does_nothing_and_says_so(project: Path) -> None:
 
 
 def test_a_build_that_failed_is_never_taken_for_done(project: Path) -> None:
-    """Not even where the pages were written already, and MkDocs alone always builds and leaves no mark."""
+    """The old site stays whole, with its mark. MkDocs alone always builds and leaves no mark."""
     assert _catalog("build", cwd=project).returncode == 0
+    before = _tree(project / "site")
     hook = project / "hook.py"
     hook.write_text("def on_post_build(config):\n    raise SystemExit(3)\n", encoding="utf-8")
     for _ in range(2):
         failed = _catalog("build", cwd=project)
         assert failed.returncode != 0
         assert "Building documentation" in failed.stderr
-        assert not (project / "site" / MARK).exists()
-    hook.write_text("", encoding="utf-8")
+        assert _tree(project / "site") == before
+    hook.write_text("# another\n", encoding="utf-8")
     mended = _catalog("build", cwd=project)
     assert mended.returncode == 0, mended.stderr
     assert "Building documentation" in mended.stderr

@@ -89,6 +89,6 @@ def test_without_zensical_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "mkdocs.yml").write_text(MKDOCS % "true", encoding="utf-8")
     monkeypatch.setattr("catalog.site.zensical.find_spec", lambda _: None)
     with pytest.raises(MissingExtra) as caught:
-        build_with_zensical(tmp_path / "mkdocs.yml")
+        build_with_zensical(tmp_path / "mkdocs.yml", tmp_path / "new")
     assert caught.value.hint == 'pip install "atdata-catalog[zensical]"'
     assert not (tmp_path / "site").exists()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from catalog.config import CatalogSettings
+    from catalog.site.unchanged import Fingerprint
 
 __all__ = ["build", "crawl", "serve"]
 
@@ -127,6 +128,7 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     deployed = None if since is None else Fingerprint.read(since)
     site = site_folder(config_file)
     before = Fingerprint.read(site / MARK)
+    made = str(now)
     if now == deployed and not force:
         say(f"nothing changed since {since} was written; nothing is built")
     elif now == before and not force:
@@ -134,9 +136,39 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     else:
         if before is not None and now != before:
             say(f"changed since the last build: {', '.join(now.changed(before))}")
-        now.write(_build(config_file, zensical=zensical, strict=strict) or site)
+        if not _build_aside(config_file, site, now, zensical=zensical, strict=strict):
+            made = ""
     if since is not None:
-        _tell_github(built=now != deployed or force, fingerprint=str(now))
+        _tell_github(built=now != deployed or force, fingerprint=made)
+
+
+def _build_aside(config_file: Path, site: Path, now: Fingerprint, *, zensical: bool, strict: bool) -> bool:
+    """Build the site beside the old one, then swap them; whether it is complete.
+
+    A site that lacks pages has no fingerprint: the next build tries them again. Raises :class:`BuildError`, also for
+    what the renderer raises; the old site then stays as it is.
+    """
+    from catalog.errors import BuildError, contained
+    from catalog.site.aside import built_aside
+    from catalog.site.leftout import anything_left_out, no_room
+
+    hint = f"the site in {site.name}/ is as it was"
+    with built_aside(site) as aside:
+        if not aside.at_once:
+            say(f"{site} can't be renamed (a mount point?): the new site takes its place file by file")
+        try:
+            _build(config_file, aside.folder, zensical=zensical, strict=strict)
+        except (click.ClickException, click.Abort, BuildError):
+            raise
+        except OSError as error:
+            raise no_room(error, str(site)) from error
+        except Exception as error:
+            raise BuildError(str(contained(error)), where=str(config_file), hint=hint) from error
+        whole = not anything_left_out(aside.folder)
+        if whole:
+            now.write(aside.folder)
+    say(f"built {site}")
+    return whole
 
 
 def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) -> None:
@@ -171,17 +203,17 @@ def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) ->
         say("the catalog's sources could not all be read; what the store had of them is shown")
 
 
-def _build(config_file: Path, *, zensical: bool, strict: bool) -> Path | None:
-    """Render the site from the store as it is; where, if not where the configuration says."""
+def _build(config_file: Path, target: Path, *, zensical: bool, strict: bool) -> None:
+    """Render the site from the store as it is, into an empty folder."""
     os.environ["CATALOG_NO_CRAWL"] = "1"
     if zensical:
-        return _zensical(config_file)
+        _zensical(config_file, target)
+        return
     from mkdocs.__main__ import cli as mkdocs
 
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
-    arguments = ["build", "--config-file", str(config_file), *(["--strict"] if strict else [])]
-    mkdocs.main(arguments, prog_name="mkdocs", standalone_mode=False)
-    return None
+    arguments = ["build", "--config-file", str(config_file), "--site-dir", str(target)]
+    mkdocs.main([*arguments, *(["--strict"] if strict else [])], prog_name="mkdocs", standalone_mode=False)
 
 
 def _tell_github(*, built: bool, fingerprint: str) -> None:
@@ -210,11 +242,9 @@ def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
     os.execv(sys.executable, arguments)  # noqa: S606 — our own interpreter and arguments, no shell
 
 
-def _zensical(config_file: Path) -> Path:
+def _zensical(config_file: Path, target: Path) -> None:
     from catalog.site.zensical import build_with_zensical
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)-7s -  %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    site = build_with_zensical(config_file)
-    say(f"built {site}")
-    return site
+    build_with_zensical(config_file, target)

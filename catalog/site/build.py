@@ -8,6 +8,13 @@
     publishers/<did>/, tags/<tag>/, licences/<id>/
     browse/ publishers/ tags/ …    in place
     catalog/facets.json, columns/, rows/, orders/   what the browse page reads
+
+Tricky bits
+-----------
+- A record whose page can't be made is left out of the whole site: the pages are made once more from a graph without
+  it, so that no list or link leads to it. A page of many records that fails because of one of them leaves out that one.
+  Any other page that fails has a few words in its place.
+- The status page lists what was left out, so it is written last (:meth:`Built.write_status`).
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -26,9 +33,11 @@ from catalog.site.exports import jsonld
 from catalog.site.exports.dcat import dcat_files
 from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, newest
 from catalog.site.exports.heads import ATOM, JSON, alternate
-from catalog.site.exports.index import index_files, robots
+from catalog.site.exports.index import index_files, robots, status_json
 from catalog.site.exports.redirects import redirect_page, redirects
+from catalog.site.leftout import Job, LeftOut, killed, tried
 from catalog.site.mended import mended, with_ways_on
+from catalog.site.nodes import kind_of, of_node
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
 from catalog.site.pages.listings import (
@@ -45,16 +54,18 @@ from catalog.site.pages.network import LENSES_PER_PAGE, network_json, network_pa
 from catalog.site.pages.schema import schema_page
 from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel, tenths
+from catalog.site.probing import probe
 from catalog.site.search import with_box
 from catalog.site.shell import Shell, archetype
 from catalog.site.templates import Page, Templates
 from catalog.site.tidy import ASSETS, root_of, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from catalog.graph import Graph, Node, SchemaNode
+    from catalog.site.groups import Group
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
@@ -66,19 +77,25 @@ __all__ = [
     "HOME_MARK",
     "IN_PLACE",
     "Archetype",
+    "Built",
     "build_pages",
     "ready",
     "sources",
 ]
-
-Job = Callable[[], str | None]
-"""Writes one file; the address of the page where it is a stamped one."""
 
 HOME_MARK: Final = "<!-- catalog:home -->"
 """Stands in a page where what is new in the catalog is to be shown."""
 HOME_ELEMENT: Final = "<div data-catalog-home></div>"
 """The mark as it survives generators and plugins that drop comments."""
 HOME: Final = re.compile(rf"{re.escape(HOME_MARK)}|{HOME_ELEMENT}|<div data-catalog-home=(?:\"\")?></div>")
+
+
+_ROUNDS: Final = 4
+"""Times that the pages are made again without the records that can't be shown."""
+_LEFT_OUT: Final = (
+    '<article class="cat-page"><header class="cat-head"><h1 id="top">Left out</h1></header>'
+    '<p>This page could not be made. The <a href="{status}">status page</a> has the reason.</p></article>'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +150,71 @@ def _description(description: str) -> tuple[str, str]:
     return "description: CatalogShellDescriptionToken", f"description: {description}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What the theme rendered, read before any of it is written over, and all files that were there."""
+
+    shells: Mapping[tuple[str, int], Shell]
+    sections: Mapping[str, Shell]
+    homes: Mapping[str, str]
+    """Address → HTML of the pages that show what is new, and of the site's home page."""
+    files: frozenset[str]
+
+    @classmethod
+    def read(cls, site_dir: Path, own: frozenset[str]) -> _Frame:
+        """Read a rendered site. Raises :class:`BuildError` if the theme lost a page or a token."""
+        return cls(
+            shells={_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES},
+            sections={
+                section: Shell.cut(_rendered(site_dir, f"{section}/")) for section in IN_PLACE if section not in own
+            },
+            homes=dict(_homes(site_dir)),
+            files=frozenset(_all_files(site_dir)),
+        )
+
+    def restore(self, site_dir: Path) -> None:
+        """Remove all files that were not there."""
+        for file in _all_files(site_dir):
+            if file not in self.files:
+                os.unlink(file)  # noqa: PTH108 - there may be a million
+        for folder, _, _ in os.walk(site_dir, topdown=False):
+            with suppress(OSError):  # what isn't empty stays
+                os.rmdir(folder)  # noqa: PTH106
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What was built: the addresses of the stamped pages, sorted, the records that have one, and what was left out."""
+
+    addresses: tuple[str, ...]
+    graph: Graph
+    left_out: tuple[LeftOut, ...]
+    _templates: Templates
+    _frame: _Frame
+
+    def write_status(self, site_dir: Path, more: Iterable[LeftOut] = ()) -> tuple[LeftOut, ...]:
+        """Write the status page with all that was left out; return that."""
+        left_out = (*self.left_out, *more)
+        jobs: list[Job[None]] = [
+            Job(kind="export", place="status/index.json", make=partial(self._status_json, site_dir, left_out))
+        ]
+        if "status" in self._frame.sections:
+            jobs.append(Job(kind="page", place="status/", make=partial(self._status_page, site_dir, left_out)))
+        for job in jobs:
+            found = tried(job)
+            if isinstance(found, LeftOut):
+                _put_words(site_dir, self._frame, job)
+                left_out = (*left_out, found)
+        return left_out
+
+    def _status_json(self, site_dir: Path, left_out: tuple[LeftOut, ...]) -> None:
+        _export(site_dir, "status/index.json", partial(status_json, self.graph, left_out))
+
+    def _status_page(self, site_dir: Path, left_out: tuple[LeftOut, ...]) -> None:
+        body = section_body(self._templates, "status", "status/", left_out=left_out)
+        _write(site_dir / "status" / "index.html", self._frame.sections["status"].stamp(body=body))
+
+
 def build_pages(
     graph: Graph,
     site_dir: Path,
@@ -141,27 +223,109 @@ def build_pages(
     own: frozenset[str] = frozenset(),
     previews: Previews | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> tuple[str, ...]:
+) -> Built:
     """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
 
     ``own`` are sections whose page the site's owner wrote; they stay. ``progress`` gets a line now and
-    then in a long build. Returns the addresses of the stamped pages, sorted. Raises :class:`BuildError` when the theme
-    lost a token.
+    then in a long build. Pages that can't be made are left out; the status page is still to be written. Raises
+    :class:`BuildError` if the theme lost a token, if no page of a kind can be made, or if the disk is full.
     """
     _make_ready(site_dir, searches=settings.search)
-    templates = Templates(graph, settings, previews)
-    _home(site_dir, templates)
-    shells = {_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES}
-    jobs: list[Job] = [partial(_facets, site_dir, graph)]  # the longest first
-    jobs.append(partial(_network, site_dir, graph))
-    jobs += [partial(_fill, site_dir, templates, section) for section in IN_PLACE if section not in own]
-    jobs += [partial(_programs, site_dir, None), *(partial(_programs, site_dir, schema) for schema in graph.schemas)]
-    jobs += [partial(_export, site_dir, name, make) for name, make in _exports(templates)]
-    jobs += [partial(_stamp, site_dir, shells, make) for make in _stamped(templates)]
-    written = in_parallel(lambda job: job(), jobs, done=tenths(len(jobs), "files stamped", progress))
+    frame = _Frame.read(site_dir, own)
+    left_out: list[LeftOut] = []
+    for last in (*[False] * _ROUNDS, True):
+        templates, jobs = _prepared(graph, settings, previews, frame, site_dir)
+        done = tenths(len(jobs), "files stamped", progress)
+        written = in_parallel(tried, jobs, done=done, lost=killed)
+        failed = [(job, found) for job, found in zip(jobs, written, strict=True) if isinstance(found, LeftOut)]
+        guilty = _guilty(templates, failed)
+        if last or not guilty:
+            break
+        left_out += guilty.values()
+        graph = graph.without(guilty)
+        frame.restore(site_dir)
+        progress(f"{len(guilty):,} records can't be shown; the pages are made again without them")
+    left_out += [found for _, found in failed]
+    for job, _ in failed:
+        _put_words(site_dir, frame, job)
     for shape in ARCHETYPES:
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
-    return tuple(sorted(address for address in written if address is not None))
+    return Built(
+        addresses=tuple(sorted(found for found in written if isinstance(found, str))),
+        graph=graph,
+        left_out=tuple(left_out),
+        _templates=templates,
+        _frame=frame,
+    )
+
+
+def _prepared(
+    graph: Graph, settings: SiteSettings, previews: Previews | None, frame: _Frame, site_dir: Path
+) -> tuple[Templates, list[Job[str | None]]]:
+    templates = Templates(graph, settings, previews)
+    return templates, list(_jobs(templates, frame, site_dir))
+
+
+def _jobs(templates: Templates, frame: _Frame, site_dir: Path) -> Iterator[Job[str | None]]:
+    """All pages and files but the status page; the longest first."""
+    graph = templates.graph
+    every = graph.nodes
+    yield Job(kind="index of the browse page", place="catalog/facets.json", make=partial(_facets, site_dir, graph),
+              members=every)  # fmt: skip
+    yield Job(kind="lens network", place="catalog/network.json", make=partial(_network, site_dir, graph), members=every)
+    for address in frame.homes:
+        yield Job(kind="page", place=address, make=partial(_home, site_dir, frame, templates, address), members=every)
+    for section in frame.sections:
+        if section != "status":
+            make = partial(_fill, site_dir, frame, templates, section)
+            yield Job(kind="page", place=f"{section}/", make=make, members=every)
+    yield Job(kind="programs", place="catalog/", make=partial(_programs, site_dir, None))
+    for schema in graph.schemas:
+        yield Job(kind="schema", place=of_node(schema), make=partial(_programs, site_dir, schema), node=schema)
+    for name, text in _exports(templates):
+        yield Job(kind="export", place=name, make=partial(_export, site_dir, name, text), members=every)
+    for page in (*_of_records(templates), *_of_groups(templates), *_lists(templates)):
+        stamp = partial(_stamp, site_dir, frame.shells, page.make)
+        yield Job(kind=page.kind, place=page.place, make=stamp, node=page.node, members=page.members)
+
+
+def _guilty(templates: Templates, failed: Sequence[tuple[Job[str | None], LeftOut]]) -> dict[str, LeftOut]:
+    """By URI the records to leave out: those whose page failed, and those that made a page of many fail.
+
+    Raises :class:`BuildError` if that is every record of a kind, as with a mistake of ours or a broken installation.
+    """
+    guilty = {str(job.node.uri): found for job, found in failed if job.node is not None}
+    suspects = {str(node.uri): node for job, _ in failed if job.node is None for node in job.members}
+    jobs = [
+        Job(kind=kind_of(node), place=of_node(node), make=partial(probe, templates, node), node=node)
+        for uri, node in suspects.items()
+        if uri not in guilty
+    ]
+    for found in in_parallel(tried, jobs, lost=killed):
+        if isinstance(found, LeftOut) and found.uri is not None:
+            guilty[found.uri] = found
+    for kind, nodes in _kinds(templates.graph):
+        if len(nodes) > 1 and all(str(node.uri) in guilty for node in nodes):
+            first = guilty[str(nodes[0].uri)]
+            raise BuildError(f"no {kind} can be shown; the first: {first.error}", where=first.place)
+    return guilty
+
+
+def _put_words(site_dir: Path, frame: _Frame, job: Job[str | None] | Job[None]) -> None:
+    """Put a page in the place of one that failed, so that links lead somewhere. Files have none."""
+    section = job.place.partition("/")[0]
+    if job.node is not None or not job.place.endswith("/"):
+        return
+    way = "../" * job.place.count("/")
+    body = _LEFT_OUT.format(status=f"{way}status/")
+    with suppress(OSError, KeyError):
+        if job.place == f"{section}/":
+            html = frame.sections[section].stamp(body=body)
+        else:
+            html = frame.shells[_place(job.place)].stamp(
+                body=body, title="Left out", description="This page could not be made", address=job.place
+            )
+        _write(site_dir / job.place / "index.html", html)
 
 
 def _make_ready(site_dir: Path, *, searches: bool) -> None:
@@ -183,21 +347,26 @@ def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
     return tidy(with_ways_on(mended(with_box(html, root) if searches else html), root), root, scripts)
 
 
-def _home(site_dir: Path, templates: Templates) -> None:
-    """What is new in the catalog where a page asks for it, and what programs look for in the home page."""
-    graph, settings = templates.graph, templates.settings
-    held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
-    held += "" if settings.url is None else alternate(ATOM, FEED, settings.name)
+def _homes(site_dir: Path) -> Iterator[tuple[str, str]]:
+    """Address and HTML of the pages that show what is new in the catalog, and of the home page."""
     for file in sorted(site_dir.rglob("index.html")):
         html = file.read_text(encoding="utf-8")
         address = "" if file.parent == site_dir else file.parent.relative_to(site_dir).as_posix() + "/"
-        asks = HOME.search(html)
-        if asks is not None:
-            html = html[: asks.start()] + section_body(templates, "home", address) + html[asks.end() :]
-        if not address:
-            html = html.replace("</head>", f"{held}</head>", 1)
-        if asks is not None or not address:
-            file.write_text(html, encoding="utf-8")
+        if not address or HOME.search(html) is not None:
+            yield address, html
+
+
+def _home(site_dir: Path, frame: _Frame, templates: Templates, address: str) -> None:
+    """What is new in the catalog where a page asks for it, and what programs look for in the home page."""
+    graph, settings, html = templates.graph, templates.settings, frame.homes[address]
+    asks = HOME.search(html)
+    if asks is not None:
+        html = html[: asks.start()] + section_body(templates, "home", address) + html[asks.end() :]
+    if not address:
+        held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
+        held += "" if settings.url is None else alternate(ATOM, FEED, settings.name)
+        html = html.replace("</head>", f"{held}</head>", 1)
+    (site_dir / address / "index.html").write_text(html, encoding="utf-8")
 
 
 def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
@@ -263,25 +432,51 @@ def _put(file: str, text: str | bytes) -> None:
         out.write(text if isinstance(text, bytes) else text.encode("utf-8"))
 
 
-def _stamped(templates: Templates) -> Iterator[Callable[[], Page]]:
-    """What makes each of the pages that are stamped."""
+def _of_records(templates: Templates) -> Iterator[Job[Page]]:
+    """The pages of records."""
+    graph = templates.graph
+    for dataset in graph.datasets:
+        yield _of_record(dataset, partial(dataset_page, templates, dataset))
+    for schema in graph.schemas:
+        yield _of_record(schema, partial(schema_page, templates, schema))
+    for lens in graph.lenses:
+        yield _of_record(lens, partial(lens_page, templates, lens))
+
+
+def _of_record(node: Node, make: Callable[[], Page]) -> Job[Page]:
+    return Job(kind=kind_of(node), place=of_node(node), make=make, node=node)
+
+
+def _of_groups(templates: Templates) -> Iterator[Job[Page]]:
+    """The pages of publishers, tags and licences."""
     graph, groups = templates.graph, templates.groups
-    yield from (partial(dataset_page, templates, dataset) for dataset in graph.datasets)
-    yield from (partial(schema_page, templates, schema) for schema in graph.schemas)
-    yield from (partial(lens_page, templates, lens) for lens in graph.lenses)
     for did, group in groups.publishers.items():
-        yield partial(publisher_page, templates, graph.publishers[did], group)
-    yield from (partial(group_page, templates, "tags", group) for group in groups.tags.values())
-    yield from (partial(group_page, templates, "licences", group) for group in groups.licences.values())
-    for kind, found in _kinds(graph):
-        for number in range(2, page_count(found) + 1):
-            yield partial(listing, templates, kind, found, number)
+        yield _of_group("publishers", group, partial(publisher_page, templates, graph.publishers[did], group))
+    for section, found in (("tags", groups.tags), ("licences", groups.licences)):
+        for group in found.values():
+            yield _of_group(section, group, partial(group_page, templates, section, group))
+
+
+def _lists(templates: Templates) -> Iterator[Job[Page]]:
+    """The second and later pages of lists."""
+    graph = templates.graph
+    for kind, listed in _kinds(graph):
+        for number in range(2, page_count(listed) + 1):
+            yield _numbered(addresses.SECTIONS[kind], number, partial(listing, templates, kind, listed, number), listed)
     for section in GROUPS:
         for number in range(2, page_count(groups_of(templates, section), GROUPS_PER_PAGE) + 1):
-            yield partial(group_listing, templates, section, number)
+            yield _numbered(section, number, partial(group_listing, templates, section, number))
     lenses = network_places(graph)
     for number in range(2, page_count(lenses, LENSES_PER_PAGE) + 1):
-        yield partial(network_page, templates, lenses, number)
+        yield _numbered("network", number, partial(network_page, templates, lenses, number), lenses)
+
+
+def _of_group(section: str, group: Group, make: Callable[[], Page]) -> Job[Page]:
+    return Job(kind=GROUPS[section], place=group.address, make=make, members=group.nodes)
+
+
+def _numbered(section: str, number: int, make: Callable[[], Page], members: Sequence[Node] = ()) -> Job[Page]:
+    return Job(kind="list", place=f"{section}/page/{number}/", make=make, members=members)
 
 
 def _kinds(graph: Graph) -> tuple[tuple[str, tuple[Node, ...]], ...]:
@@ -303,9 +498,15 @@ def _shell(site_dir: Path, shape: Archetype) -> Shell:
     return Shell.cut(_rendered(site_dir, shape.address), address=shape.address)
 
 
-def _fill(site_dir: Path, templates: Templates, section: str) -> None:
-    address, body = f"{section}/", _section_body(templates, section)
-    _write(site_dir / address / "index.html", Shell.cut(_rendered(site_dir, address)).stamp(body=body))
+def _fill(site_dir: Path, frame: _Frame, templates: Templates, section: str) -> None:
+    body = _section_body(templates, section)
+    _write(site_dir / section / "index.html", frame.sections[section].stamp(body=body))
+
+
+def _all_files(folder: Path) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        for name in names:
+            yield f"{place}/{name}"
 
 
 def _rendered(site_dir: Path, address: str) -> str:

@@ -22,11 +22,12 @@ from catalog.site.size import site_size
 from catalog.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from catalog.config import CatalogSettings
+    from catalog.site.leftout import LeftOut
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
@@ -40,6 +41,8 @@ HOME_PAGE: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{buil
 """The home page of a site that has none."""
 _FELT: Final = 0.1
 """Seconds from which on a part of the build is told of."""
+_NAMED: Final = 20
+"""Pages left out that are named in the log one by one."""
 _CONTENT: Final = re.compile(r'<article class="md-content__inner[^>]*>(.*)</article>', re.DOTALL)
 _TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
 _TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
@@ -86,7 +89,7 @@ def finish_site(
         previews = _previews(graph, settings)
     written = _hand_written(site_dir, own)
     with _timed("pages"):
-        pages = build.build_pages(
+        built = build.build_pages(
             graph,
             site_dir,
             settings=site,
@@ -96,17 +99,30 @@ def finish_site(
         )
     if site.url is not None:
         with _timed("sitemap"):
-            write_sitemap(site_dir, site.url, _addresses(graph, site_dir, {*pages, *written}))
+            write_sitemap(site_dir, site.url, _addresses(built.graph, site_dir, {*built.addresses, *written}))
+    unfound: tuple[LeftOut, ...] = ()
     if site.search:
         with _timed("text index"):
-            search.build_index(graph, written, site_dir, progress=lambda line: log.info("Catalog: %s", line))
+            unfound = search.build_index(
+                built.graph, written, site_dir, progress=lambda line: log.info("Catalog: %s", line)
+            )
         if site.appview is not None:
             search.ask_appview(site_dir / ASSETS, site.appview)
+    left_out = built.write_status(site_dir, unfound)
     size = site_size(site_dir)
-    log.info("Catalog: %d pages; the site has %s", len(pages), size)
-    warning = size.warning(len(graph.datasets))
+    log.info("Catalog: %d pages; the site has %s", len(built.addresses), size)
+    warning = size.warning(len(built.graph.datasets))
     if warning is not None:
         log.warning("Catalog: %s", warning)
+    _warn(left_out)
+
+
+def _warn(left_out: Sequence[LeftOut]) -> None:
+    """Name what was left out; in a strict build each line is an error."""
+    for found in left_out[:_NAMED]:
+        log.warning("Catalog: left out: %s", found)
+    if left_out:
+        log.warning("Catalog: %d pages or files could not be made; the status page lists them", len(left_out))
 
 
 def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:

@@ -6,13 +6,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from catalog.graph import DatasetNode, SchemaNode
+from catalog.site import addresses
 from catalog.site.markup import plain
 
 if TYPE_CHECKING:
     from catalog.graph import Node
     from catalog.records import Size
 
-__all__ = ["description_of", "kind_of", "licence_of", "name_of", "schema_of", "size_of", "summary_of", "tags_of"]
+__all__ = [
+    "description_of",
+    "kind_of",
+    "licence_of",
+    "name_of",
+    "of_node",
+    "schema_of",
+    "size_of",
+    "summary_of",
+    "tags_of",
+]
 
 
 def kind_of(node: Node) -> str:
@@ -20,6 +31,11 @@ def kind_of(node: Node) -> str:
     if isinstance(node, DatasetNode):
         return "dataset"
     return "schema" if isinstance(node, SchemaNode) else "lens"
+
+
+def of_node(node: Node) -> str:
+    """The address of its page."""
+    return addresses.of_record(kind_of(node), node.publisher.did, node.rkey)
 
 
 def name_of(node: Node) -> str:

@@ -61,7 +61,7 @@ def in_parallel(
     done: Callable[[int], None] | None = None,
     lost: Callable[[T], R] | None = None,
     block: int = _BLOCK,
-    worth: int = _WORTH_IT,
+    worth: int | None = None,
     renewed: int = _RENEWED,
 ) -> list[R]:
     """``[work(thing) for thing in things]``, worked on in any order. The results, not the things, must be picklable.
@@ -73,7 +73,7 @@ def in_parallel(
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
     workers = min(_cores(), 8)
-    if workers < 2 or len(things) < worth or not _can_fork():
+    if workers < 2 or len(things) < (_WORTH_IT if worth is None else worth) or not _can_fork():
         return [work(thing) for thing in things]
     _shared = (work, things)  # type: ignore[assignment]
     try:

@@ -11,16 +11,19 @@ from mkdocs.config import config_options as options
 from mkdocs.config.base import Config
 from mkdocs.config.config_options import ExtraScriptValue
 from mkdocs.exceptions import PluginError
-from mkdocs.plugins import BasePlugin
+from mkdocs.plugins import BasePlugin, CombinedEvent, event_priority
 from mkdocs.structure.files import File, InclusionLevel
 from mkdocs.structure.nav import Section
 from mkdocs.structure.pages import Page
+from mkdocs.utils import CountHandler
 
 from catalog import resources
 from catalog.config import read_settings
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, contained
 from catalog.site import build
+from catalog.site.aside import Aside, is_aside
 from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.leftout import no_room
 from catalog.site.settings import SiteSettings, overrides, read_search
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ __all__ = ["CatalogConfig", "CatalogPlugin"]
 
 log = logging.getLogger("mkdocs.plugins.catalog")
 
+_LAST: Final = -1000
+"""After all other plugins, whatever their priority."""
 _SECTION_FILES: Final = {f"{section}/index.md": place for place, section in enumerate(build.IN_PLACE)}
 
 
@@ -58,10 +63,13 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._own: frozenset[str] = frozenset()
+        self._swaps = False
+        self._depth = 0
+        self._aside: tuple[Aside, MkDocsConfig, str] | None = None
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
         """Being here keeps this object alive between the rebuilds of ``mkdocs serve``."""
-        del command, dirty
+        self._swaps = command != "serve" and not dirty
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Crawl once, read the store, and add the catalog's style and scripts."""
@@ -82,6 +90,19 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         if self.config.search and any(name.split("/")[-1] == "search" for name in config.plugins):
             log.warning("the catalog has its own search: remove the plugin 'search', or set catalog's `search: false`")
         return config
+
+    @event_priority(_LAST)
+    def on_pre_build(self, *, config: MkDocsConfig) -> None:
+        """Let MkDocs build beside the old site. Plugins that build within a build do so in the same folder."""
+        self._depth += 1
+        if not self._swaps or self._depth > 1 or is_aside(Path(config.site_dir)):
+            return
+        try:
+            aside = Aside(Path(config.site_dir))
+        except CatalogError as error:
+            raise PluginError(f"catalog: {error}") from error
+        self._aside = aside, config, config.site_dir
+        config.site_dir = str(aside.folder)
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
         """Add the archetypes, the sections' pages, the assets, and a home page where there is none."""
@@ -115,14 +136,42 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         del page, config, files
         return markdown.replace(build.HOME_MARK, build.HOME_ELEMENT)
 
-    def on_post_build(self, *, config: MkDocsConfig) -> None:
+    def _finish(self, *, config: MkDocsConfig) -> None:
         """Stamp the pages and build the index."""
         assert self._graph is not None  # noqa: S101 - on_config has read it
         try:
             settings = read_settings(dict(self.config), _folder(config))
             finish_site(self._graph, Path(config.site_dir), settings=settings, site=self._site(config), own=self._own)
-        except CatalogError as error:
-            raise PluginError(f"catalog: {error}") from error
+        except OSError as error:
+            raise PluginError(f"catalog: {no_room(error, config.site_dir)}") from error
+        except Exception as error:
+            raise PluginError(f"catalog: {contained(error, where=config.site_dir)}") from error
+
+    @event_priority(_LAST)
+    def _swap(self, *, config: MkDocsConfig) -> None:
+        """Put the new site in the old one's place, after all plugins are done with it."""
+        self._depth -= 1
+        if self._depth == 0 and self._aside is not None and not (config.strict and _warned()):
+            try:
+                self._aside[0].swap()
+            except CatalogError as error:
+                raise PluginError(f"catalog: {error}") from error
+            self._leave()
+
+    on_post_build = CombinedEvent(_finish, _swap)
+
+    def on_build_error(self, *, error: Exception) -> None:
+        """Leave the old site as it is."""
+        del error
+        self._depth = 0
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._aside is not None:
+            aside, config, site_dir = self._aside
+            self._aside = None
+            config.site_dir = site_dir
+            aside.close()
 
     def _site(self, config: MkDocsConfig) -> SiteSettings:
         searches, appview = read_search(self.config.search)
@@ -135,6 +184,13 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             appview=appview,
             templates=overrides(config.theme.custom_dir),
         )
+
+
+def _warned() -> bool:
+    """Return whether MkDocs is about to fail a strict build."""
+    return any(
+        isinstance(handler, CountHandler) and handler.get_counts() for handler in logging.getLogger("mkdocs").handlers
+    )
 
 
 def _unfolded(item: StructureItem) -> StructureItem:

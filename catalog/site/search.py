@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.graph import Graph
+    from catalog.site.leftout import LeftOut
 
 __all__ = ["ask_appview", "build_index", "with_box"]
 
@@ -57,10 +58,14 @@ def build_index(
     site_dir: Path,
     *,
     progress: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Write the text index and the words to spell by. ``pages`` are the hand-written ones: address → title, text."""
-    for name, text in spelling.files(graph):
+) -> tuple[LeftOut, ...]:
+    """Write the text index and the words to spell by. ``pages`` are the hand-written ones: address → title, text.
+
+    Return the records that the index lacks.
+    """
+    left_out: list[LeftOut] = []
+    for name, text in spelling.files(graph, left_out):
         file = site_dir / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="\n")
-    write_text_index(graph, pages, site_dir, progress=progress)
+    return (*left_out, *write_text_index(graph, pages, site_dir, progress=progress))

@@ -13,9 +13,11 @@ from a to z or a digit is ``_``; every file is there, so that none is asked for 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.site import facets, textindex
+from catalog.site.leftout import Job, LeftOut, tried
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of, schema_of, tags_of
 
@@ -38,11 +40,18 @@ def words(text: str) -> set[str]:
     return {word for word in textindex.words(text, parts=True) if len(word) >= SHORTEST and not word.isdecimal()}
 
 
-def files(graph: Graph) -> Iterator[tuple[str, str]]:
-    """All files: path in the site, text. The most used words come first."""
+def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:
+    """All files: path in the site, text. The most used words come first.
+
+    ``left_out`` takes the records whose words could not be taken.
+    """
     counts: Counter[str] = Counter()
     for node in graph.nodes:
-        counts.update(_words_of(node))
+        known = tried(Job(kind="search entry", place="catalog/words", make=partial(_words_of, node), node=node))
+        if isinstance(known, LeftOut):
+            left_out.append(known)
+        else:
+            counts.update(known)
     buckets: defaultdict[str, list[str]] = defaultdict(list)
     for word in sorted(counts, key=lambda word: (-counts[word], word)):
         for place in (0, 1):

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from catalog import resources
-from catalog.graph import changes
+from catalog.graph import DatasetNode, changes
 from catalog.records import licences
 from catalog.site import addresses, figures, markup, pieces
 from catalog.site.exports.beside import record_json
@@ -34,7 +34,7 @@ from catalog.site.nodes import description_of, kind_of, name_of, summary_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from catalog.graph import DatasetNode, Graph, Node, SchemaNode
+    from catalog.graph import Graph, Node, SchemaNode
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
@@ -120,6 +120,12 @@ class Templates:
         if any(name == "index.json" for name, _ in files):
             heads += alternate(JSON, "index.json")
         return Page(address=address, title=title, description=description, body=body, head=heads + head, files=files)
+
+    def small(self, node: Node) -> None:
+        """Render what pages of many records show of this one: its card, and a dataset's row."""
+        self._once("card", node, "")
+        if isinstance(node, DatasetNode):
+            self._row(node, "")
 
     def fields(self, schema: SchemaNode) -> Markup:
         """The table of a schema's fields, the same on every page that shows it."""

@@ -33,14 +33,16 @@ import re
 import unicodedata
 from array import array
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from catalog.graph import LensNode
 from catalog.site import addresses, facets, figures
+from catalog.site.leftout import Job, LeftOut, tried
 from catalog.site.markup import plain, shown
-from catalog.site.nodes import description_of, kind_of, name_of, schema_of, size_of, tags_of
+from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema_of, size_of, tags_of
 from catalog.site.parallel import in_parallel, tenths
 
 if TYPE_CHECKING:
@@ -177,8 +179,11 @@ def write_text_index(
     site_dir: Path,
     *,
     progress: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Write the index of a catalog. ``pages`` are the hand-written ones: address → title and plain text."""
+) -> tuple[LeftOut, ...]:
+    """Write the index of a catalog. ``pages`` are the hand-written ones: address → title and plain text.
+
+    Return the records that have no words in it, because their words could not be taken.
+    """
     folder = site_dir / FOLDER
     for name in ("words", "rows", "shown"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -192,9 +197,11 @@ def write_text_index(
         told(min(blocks * _BLOCK, len(nodes)))
 
     blocks = in_parallel(lambda start: _block(nodes, start, folder / "shown"), starts, done=done, block=1, worth=2)
-    for parts, shown_digest in blocks:
+    left_out: list[LeftOut] = []
+    for parts, shown_digest, failed in blocks:
         lists.extend(parts)
         digest.update(shown_digest)
+        left_out += failed
     listed = []
     for place, (address, (title, text)) in enumerate(sorted(pages.items())):
         lists.add(len(nodes) + place, (words(title, parts=True), set(), words(text)))
@@ -206,20 +213,33 @@ def write_text_index(
         "pages": listed,
     }  # fmt: skip
     _write(folder / "index.json", _dump(index).encode())
+    return tuple(left_out)
 
 
-def _block(nodes: Sequence[Node], start: int, folder: Path) -> tuple[list[_Part], bytes]:
-    """The lists of some rows; what results show of them is written, and its digest given."""
+def _block(nodes: Sequence[Node], start: int, folder: Path) -> tuple[list[_Part], bytes, list[LeftOut]]:
+    """The lists of some rows; what results show of them is written, and its digest given; the rows that failed."""
     lists, digest = _Lists(), hashlib.sha256()
+    left_out: list[LeftOut] = []
     for first in range(start, min(start + _BLOCK, len(nodes)), SHOWN):
         held = []
         for row, node in enumerate(nodes[first : first + SHOWN], first):
-            lists.add(row, _levels(node))
-            held.append(_result(node))
+            job = Job(kind="search entry", place=FOLDER, make=partial(_entry, node), node=node)
+            found = tried(job)
+            if isinstance(found, LeftOut):  # its row stays, as the rows of all others are counted with it
+                left_out.append(found)
+                held.append(["", of_node(node), kind_of(node), "", "", "", ""])
+            else:
+                lists.add(row, found[0])
+                held.append(found[1])
         raw = _dump(held).encode()
         digest.update(raw)
         _write(folder / f"{first // SHOWN}.json", raw)
-    return lists.parts(), digest.digest()
+    return lists.parts(), digest.digest(), left_out
+
+
+def _entry(node: Node) -> tuple[tuple[set[str], set[str], set[str]], list[str]]:
+    """A record's words, and what a result shows of it."""
+    return _levels(node), _result(node)
 
 
 def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash) -> int:

@@ -41,8 +41,8 @@ _HOMES: Final = ("index.md", "README.md")
 _SECONDS: Final = 600
 
 
-def build_with_zensical(config_file: Path) -> Path:
-    """Crawl, let Zensical render, and finish the site; where it lies.
+def build_with_zensical(config_file: Path, target: Path) -> None:
+    """Crawl, let Zensical render, and finish the site in ``target``, an empty folder.
 
     Raises :class:`MissingExtra` where there is no Zensical, :class:`BuildError` with its words when it fails.
     """
@@ -54,7 +54,6 @@ def build_with_zensical(config_file: Path) -> Path:
     block = catalog_block(owner) or {}
     search, appview = read_search(block.get("search", True))
     graph = read_graph(settings, crawls=bool(block.get("crawl", True)))
-    target = base / str(owner.get("site_dir") or "site")
     with TemporaryDirectory(prefix="catalog-zensical-") as folder:
         project = Path(folder)
         own = _lay_out(project, config_file, base, owner, search=search)
@@ -70,11 +69,8 @@ def build_with_zensical(config_file: Path) -> Path:
             templates=overrides(_custom_dir(owner, base)),
         )
         finish_site(graph, project / "site", settings=settings, site=site, own=own)
-        if target.exists():
-            shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.rmdir()
         shutil.move(project / "site", target)
-    return target
 
 
 def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, Any], *, search: bool) -> frozenset[str]:

@@ -6,7 +6,7 @@
     catalog/records-1.json …  all records, a thousand each: URI, CID, kind, name, page
     datasets/index.json …     for schemas and lenses, too: how many, and in which of those lists
     publishers/index.json …   for tags and licences, too: all of them, with their pages
-    status/index.json         the last crawl, and what was refused
+    status/index.json         the last crawl, what was refused, what could not be made
     llms.txt                  the same in words (https://llmstxt.org/)
     robots.txt                where the sitemap is, unless the owner wrote one
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
     from catalog.graph import Graph, Node
     from catalog.site.groups import Group, Groups
+    from catalog.site.leftout import LeftOut
     from catalog.site.settings import SiteSettings
 
-__all__ = ["index_files", "robots"]
+__all__ = ["index_files", "robots", "status_json"]
 
 _EACH: Final = 1000
 _FEW: Final = 20
@@ -44,7 +45,6 @@ def index_files(graph: Graph, groups: Groups, settings: SiteSettings) -> Iterato
     parts = [nodes[start : start + _EACH] for start in range(0, len(nodes), _EACH)]
     yield "catalog.json", partial(_catalog, graph, settings, len(parts))
     yield "llms.txt", partial(_llms, graph, settings)
-    yield "status/index.json", partial(_status, graph)
     first = 0
     for kind, count in (("dataset", len(graph.datasets)), ("schema", len(graph.schemas)), ("lens", len(graph.lenses))):
         section = addresses.SECTIONS[kind]
@@ -109,12 +109,14 @@ def _groups(section: str, groups: Mapping[str, Group]) -> str:
     return compact({section: rows}) + "\n"
 
 
-def _status(graph: Graph) -> str:
+def status_json(graph: Graph, left_out: Sequence[LeftOut]) -> str:
+    """The last crawl, the refused records, and the pages that could not be made."""
     last = graph.crawls[0] if graph.crawls else None
     refused = [{"uri": found.uri, "reason": found.reason} for found in graph.refused[:_MOST_REFUSED]]
     held = {
         "crawl": None if last is None else {"ended": figures.moment(last.ended), **last.report},
         "refused": {"count": len(graph.refused), "records": refused},
+        "left_out": {"count": len(left_out), "pages": [found.json() for found in left_out[:_MOST_REFUSED]]},
     }
     return compact(held) + "\n"
 

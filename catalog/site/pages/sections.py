@@ -6,6 +6,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.site.leftout import LeftOut
     from catalog.site.templates import Templates
 
 __all__ = ["section_body"]
@@ -14,8 +17,10 @@ FRESH: Final = 3
 """Schemas on the home page: of each only the newest version."""
 
 
-def section_body(templates: Templates, template: str, address: str) -> str:
-    """The body of a page that the theme renders in place."""
+def section_body(templates: Templates, template: str, address: str, *, left_out: Sequence[LeftOut] = ()) -> str:
+    """The body of a page that the theme renders in place. ``left_out`` is for the status page."""
     graph = templates.graph
     fresh = tuple(islice((schema for schema in graph.schemas if schema.versions[0] is schema), FRESH))
-    return templates.render(template, address, graph=graph, groups=templates.groups, crawls=graph.crawls, fresh=fresh)
+    return templates.render(
+        template, address, graph=graph, groups=templates.groups, crawls=graph.crawls, fresh=fresh, left_out=left_out
+    )

@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import BuildError, CatalogError, MissingExtra, RequestFailed
+from catalog.errors import BuildError, CatalogError, MissingExtra, RequestFailed, contained
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.sampletype import Array, List
@@ -188,8 +188,8 @@ class _Gathering:
             self._settle(node, path, entry)
         except BuildError:
             raise
-        except CatalogError as error:
-            self._fail(node, error)
+        except Exception as error:  # noqa: BLE001 - one dataset's preview
+            self._fail(node, contained(error, where=uri))
         return None
 
     def _key(self, schema: SampleType) -> tuple[str, ...]:
