@@ -249,15 +249,23 @@ BYTES = {
     "alias bomb": (
         b"a: &a0 [x, x]\n"
         + b"".join(b"b%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 20)),
-        7,
-        "more than 500,000 values",
+        6,
+        "more than 50,000 values",
     ),
     "lone surrogate": (b'a: "\\ud800"', 1, ""),
     "escape beyond Unicode": (b'a: "\\UFFFFFFFF"', 1, ""),
-    "a long number": (b"a: " + b"9" * 10_000, 1, "is not a int"),
-    "an empty number": (b"a: !!int ''", 1, "is not a int"),
-    "no truth value": (b"a: !!bool maybe", 1, "is not a bool"),
-    "no date": (b"a: !!timestamp maybe", 1, "is not a timestamp"),
+    "long aliases": (
+        b"a: &a " + b"x" * 100_000 + b"\nb:\n" + b"".join(b"- [" + b"*a, " * 4 + b"]\n" for _ in range(10)),
+        5,
+        "characters of text",
+    ),
+    "many directives": (b"%TAG !a! tag:example.org,2000:\n" * 17 + b"--- {}", 1, "TAG directives"),
+    "an empty number": (b"a: !!int ''", 1, "kind int"),
+    "a number of another kind": (b"a: !!int 0b101", 1, "kind int"),
+    "no truth value": (b"a: !!bool maybe", 1, "kind bool"),
+    "no truth value any more": (b"a: !!bool yes", 1, "kind bool"),
+    "no bytes": (b"a: !!binary '%'", 1, "kind binary"),
+    "no date": (b"a: !!timestamp 2024-01-01", 1, "!!timestamp is not allowed"),
 }
 
 

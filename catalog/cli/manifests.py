@@ -13,6 +13,7 @@ import click
 
 from catalog.cli.account import HANDLE, account_of, signed_in
 from catalog.cli.common import JSON, network, say
+from catalog.errors import InvalidManifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +51,11 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
 
     Example: catalog validate examples/manifests
     """
-    from catalog.manifest import load
+    from catalog.manifest import load_sound
 
-    found = _measured(manifests, read_urls=True) if read_urls else load(manifests)
+    found, faults = load_sound(manifests)
+    if read_urls and not faults:
+        found = _measured(found, read_urls=True)
     advised = _advised(found)
     summary = {
         "schemas": len(found.schemas),
@@ -61,11 +64,15 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
         "lenses": len(found.lenses),
         "verifications": len(found.verifications),
     }
-    if as_json:
-        click.echo(json.dumps({"ok": True, **summary, "advice": advised}))
-        return
     counted = [f"{number} {_ONE[kind] if number == 1 else kind}" for kind, number in summary.items() if number]
-    click.echo("valid: " + ", ".join(counted))
+    if as_json and not faults:
+        click.echo(json.dumps({"ok": True, **summary, "advice": advised}))
+    elif not faults:
+        click.echo("valid: " + ", ".join(counted))
+    if faults:
+        if counted:
+            say("without mistakes: " + ", ".join(counted))
+        raise InvalidManifest(faults)
 
 
 @click.command()
@@ -86,13 +93,22 @@ def plan(
 ) -> None:
     """Show what publishing would do, record by record. Nothing is written, and no password is needed.
 
+    Manifests with mistakes are left out, unless --prune or --json is given, and the exit code is 1.
+
     Example: catalog plan --handle alice.example.org manifests/
     """
+    from catalog.manifest import load_sound
     from catalog.publish import as_markdown, make_plan
 
     if markdown and as_json:
         raise click.UsageError("--markdown or --json, not both")
-    found = _measured(manifests, read_urls=read_urls)
+    found, faults = load_sound(manifests)
+    if faults and (prune or as_json or not found.files):
+        raise InvalidManifest(faults)
+    try:
+        found = _measured(found, read_urls=read_urls)
+    except InvalidManifest as error:
+        raise InvalidManifest((*faults, *error.faults)) from None
     _advised(found)
     with _repository(account_of(handle)) as repository:
         planned = make_plan(found, repository, set_name=found.name, prune=prune, hash_local=False)
@@ -102,6 +118,8 @@ def plan(
         click.echo(as_markdown(planned), nl=False)
     else:
         _show(planned)
+    if faults:  # the others are planned all the same; publishing waits for all
+        raise InvalidManifest(faults)
 
 
 @click.command()
@@ -121,9 +139,12 @@ def publish(
 
     Example: catalog publish --handle alice.example.org manifests/
     """
+    from catalog.manifest import load
     from catalog.publish import PublishReport, apply_plan, make_plan
 
-    found = _measured(manifests, read_urls=read_urls)  # every mistake is told before anybody is asked for a password
+    found = _measured(
+        load(manifests), read_urls=read_urls
+    )  # every mistake is told before anybody is asked for a password
     _advised(found)
     with signed_in(handle) as session:
         planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)
@@ -139,13 +160,12 @@ def publish(
         click.echo(line)
 
 
-def _measured(manifests: tuple[Path, ...], *, read_urls: bool) -> ManifestSet:
+def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
     """The set, with the checksums of its shards."""
     from catalog.config import NetworkSettings
-    from catalog.manifest import load
     from catalog.publish.measuring import measured
 
-    return measured(load(manifests), read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
+    return measured(found, read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
 
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:

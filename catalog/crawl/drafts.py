@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from catalog import records
 from catalog.errors import Fault, InvalidConfig, InvalidManifest
-from catalog.manifest import DraftKey, ManifestSet, load
+from catalog.manifest import DraftKey, ManifestSet, load_sound
 from catalog.manifest.digests import Digests
+from catalog.manifest.faults import place, shown
 from catalog.store import Found, Repo
 from catalog.syntax import Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from catalog.config import Source
     from catalog.crawl.report import Tally
     from catalog.store import Store
@@ -28,13 +31,22 @@ __all__ = ["DRAFT_DID", "crawl_manifests", "paths_of"]
 
 DRAFT_DID: Final = Did.parse("did:web:draft.invalid")
 """Nobody's: ``.invalid`` is reserved for names that never exist (RFC 2606)."""
+_MOST_SHOWN: Final = 100
+"""Mistakes that are named one by one."""
 _DEFAULT_EPOCH: Final = 946_684_800
 """2000-01-01: plainly not a date somebody chose."""
 
 
 def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> None:
-    """Replace a source's drafts by what its manifests say now. Raises :class:`InvalidManifest`, with all mistakes."""
-    drafts = load(paths_of(base, source))
+    """Replace a source's drafts by what its manifests without mistakes say now.
+
+    Raises :class:`InvalidManifest` with the mistakes of the others, after that. Where there is no sound one, the drafts
+    stay as they were.
+    """
+    drafts, mistakes = load_sound(paths_of(base, source))
+    if mistakes and not drafts.files:
+        raise _invalid(mistakes)
+    faults = list(mistakes)
     rkeys = {key: _rkey(key) for key in _keys(drafts)}
     moment = _moment()
     made = drafts.records(
@@ -43,24 +55,37 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
         new_tid=lambda: Tid.at(0, 0),
         rkeys=rkeys,
         digests=Digests.of_user(),  # a crawl every hour shouldn't hash the same terabyte every hour
+        faults=faults,
     )
     others = {record.uri: record.source for record in store.records() if record.draft and record.source != str(source)}
-    clashes = tuple(
-        Fault(where=f"{draft.file}:{draft.line}", message=f"{draft.name!r} is in {others[draft.uri]} too")
+    faults += [
+        Fault(where=place(draft.file, draft.line), message=f"{shown(draft.name)!r} is in {others[draft.uri]} too")
         for draft in made
         if draft.uri in others
-    )
-    if clashes:
-        raise InvalidManifest(clashes)
+    ]
     found = [
         Found(uri=draft.uri, cid=draft.cid, value=draft.value, local=tuple(path.resolve() for path in draft.local))
         for draft in made
+        if draft.uri not in others
     ]
+    if faults and not found:
+        raise _invalid(faults)
     repo = Repo(did=DRAFT_DID, source=str(source), draft=True)
     changes = store.replace(repo, found, [], moment=moment)
     changed = bool(changes.new or changes.updated or changes.removed)
     tally.count("manifests", "seen", "changed" if changed else "unchanged")
     tally.add("manifests", changes, [])
+    if faults:
+        raise _invalid(faults)
+
+
+def _invalid(faults: Sequence[Fault]) -> InvalidManifest:
+    """The mistakes as one error; of very many the first."""
+    more = len(faults) - _MOST_SHOWN
+    if more <= 0:
+        return InvalidManifest(tuple(faults))
+    left = Fault(where="", message=f"{more:,} more mistakes", hint="catalog validate shows all of them")
+    return InvalidManifest((*faults[:_MOST_SHOWN], left))
 
 
 def paths_of(base: Path, source: Source) -> list[Path]:

@@ -21,11 +21,15 @@ up: for a ``*``, and for how large a blob will be.
 
 from __future__ import annotations
 
+import os
+import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
 from catalog.manifest.blobs import LocalBlob
-from catalog.manifest.build import DEFAULT_SET, MARK, DraftKey, DraftRecord, ManifestSet
+from catalog.manifest.build import DEFAULT_SET, MARK, DraftKey, DraftRecord, ManifestSet, closed
+from catalog.manifest.digests import without_waiting
 from catalog.manifest.document import MAX_BYTES, compose
 from catalog.manifest.drafts import (
     BucketDraft,
@@ -38,7 +42,7 @@ from catalog.manifest.drafts import (
     ShardDraft,
     VerificationDraft,
 )
-from catalog.manifest.faults import Report, shown
+from catalog.manifest.faults import Report, place, shown
 from catalog.manifest.names import Names
 from catalog.manifest.read import read_manifest
 from catalog.syntax import Datetime, Did, Tid
@@ -65,6 +69,7 @@ __all__ = [
     "VerificationDraft",
     "load",
     "load_schemas",
+    "load_sound",
 ]
 
 
@@ -73,7 +78,22 @@ def load(paths: Sequence[Path]) -> ManifestSet:
 
     Raises :class:`InvalidManifest` with every mistake of every file, among them those that only a lexicon knows.
     """
-    return _checked(*_read(paths, all_there=True))
+    found, faults = _read(paths, all_there=True)
+    return _checked(found.manifests(found.files), faults)
+
+
+def load_sound(paths: Sequence[Path]) -> tuple[ManifestSet, tuple[Fault, ...]]:
+    """Read manifests as :func:`load` does, but leave out each file with a mistake; also return all mistakes.
+
+    A file that refers to one that is left out is sound itself: the reference is reported, and only labels and
+    verifications, which are nothing without what they refer to, are left out with it.
+    """
+    found, faults = _read(paths, all_there=True)
+    sound = [file for file in found.files if not file.faults()]
+    broken = _lexicon_faults(found.manifests(sound))
+    sound = [file for file in sound if not any(file.has(fault) for fault in broken)]
+    manifests, missing = closed(found.manifests(sound))
+    return manifests, tuple(dict.fromkeys((*faults, *broken, *missing)))
 
 
 def load_schemas(paths: Sequence[Path]) -> tuple[SchemaDraft, ...]:
@@ -82,27 +102,65 @@ def load_schemas(paths: Sequence[Path]) -> tuple[SchemaDraft, ...]:
     Raises :class:`InvalidManifest` as :func:`load` does, but for names that no file declares.
     """
     found, faults = _read(paths, all_there=False)
-    return _checked(ManifestSet(files=found.files, schemas=found.schemas), faults).schemas
+    every = found.manifests(found.files)
+    return _checked(ManifestSet(files=every.files, schemas=every.schemas), faults).schemas
 
 
-def _read(paths: Sequence[Path], *, all_there: bool) -> tuple[ManifestSet, list[Fault]]:
-    """What manifests say, and their mistakes; names that no file declares are mistakes when ``all_there``."""
-    reports: list[Report] = []
-    drafts: list[Draft] = []
-    names = Names()
-    stopped: dict[Path, tuple[Fault, ...]] = {}
-    files, faults = _files(paths)
-    for file in files:
-        report = Report(file)
-        reports.append(report)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """One manifest: its drafts, its report, and the mistake after which it could not be read further."""
+
+    report: Report
+    drafts: list[Draft]
+    stopped: tuple[Fault, ...]
+
+    def faults(self) -> tuple[Fault, ...]:
+        return (*self.report.faults(), *self.stopped)
+
+    def has(self, fault: Fault) -> bool:
+        """Whether a fault is about this file."""
+        return fault.where.rpartition(":")[0] == place(self.report.file, 1).rpartition(":")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """All files of a set."""
+
+    files: list[_File]
+    name: str | None
+
+    def manifests(self, files: Sequence[_File]) -> ManifestSet:
+        """What some of them say."""
+        drafts = [draft for file in files for draft in file.drafts]
+        return ManifestSet(
+            files=tuple(file.report.file for file in files),
+            name=DEFAULT_SET if self.name is None else self.name,
+            schemas=tuple(draft for draft in drafts if isinstance(draft, SchemaDraft)),
+            datasets=tuple(draft for draft in drafts if isinstance(draft, DatasetDraft)),
+            labels=tuple(draft for draft in drafts if isinstance(draft, LabelDraft)),
+            lenses=tuple(draft for draft in drafts if isinstance(draft, LensDraft)),
+            verifications=tuple(draft for draft in drafts if isinstance(draft, VerificationDraft)),
+            doubts=tuple(doubt for file in files for doubt in file.report.doubts()),
+        )
+
+
+def _read(paths: Sequence[Path], *, all_there: bool) -> tuple[_Files, list[Fault]]:
+    """Every file, and every mistake; names that no file declares are mistakes when ``all_there``."""
+    names, files = Names(), []
+    found, faults = _files(paths)
+    for path in found:
+        report = Report(path)
+        drafts: list[Draft] = []
+        stopped: tuple[Fault, ...] = ()
         try:
-            drafts += read_manifest(compose(_bytes(file, report), report), report, names)
+            drafts = read_manifest(compose(_bytes(path, report), report), report, names)
         except InvalidManifest as error:
-            stopped[file] = error.faults
-    if all_there and not stopped and not faults:  # a file that can't be read may hold names that seem to be missing
-        names.check()
-    faults += [fault for report in reports for fault in (*report.faults(), *stopped.get(report.file, ()))]
-    return _set(files, drafts, names.set_name), faults
+            stopped = error.faults
+        files.append(_File(report=report, drafts=drafts, stopped=stopped))
+    if all_there and not faults and not any(file.stopped for file in files):
+        names.check()  # a file that can't be read may hold the names that seem to be missing
+    faults += [fault for file in files for fault in file.faults()]
+    return _Files(files=files, name=names.set_name), faults
 
 
 def _checked(found: ManifestSet, faults: list[Fault]) -> ManifestSet:
@@ -117,46 +175,57 @@ def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Fault]]:
     files: dict[Path, Path] = {}
     faults: list[Fault] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix in (".yaml", ".yml")
-                and file.is_file()
-                and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
+        try:
+            inside = _inside(path) if path.is_dir() else [path]
             if not inside:
                 faults.append(Fault(where=shown(str(path), 500), message="no *.yaml file in this directory"))
-        elif path.exists():
-            inside = [path]
-        else:
+            elif not os.path.lexists(path):
+                raise FileNotFoundError  # noqa: TRY301 - said as every other reason
+            for file in inside:
+                files.setdefault(_identity(file), file)
+        except FileNotFoundError:
             faults.append(Fault(where=shown(str(path), 500), message="there is no such file or directory"))
-            inside = []
-        for file in inside:
-            files.setdefault(file.resolve(), file)
+        except (OSError, ValueError) as error:
+            faults.append(Fault(where=shown(str(path), 500), message=f"can't be read: {_reason(error)}"))
     return tuple(files.values()), faults
 
 
-def _bytes(file: Path, report: Report) -> bytes:
-    """The bytes of a file, at most one more than a manifest may have."""
+def _inside(folder: Path) -> list[Path]:
+    """The manifests of a folder, at any depth. What is no regular file is reported when it is read."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix in (".yaml", ".yml")
+        and not file.is_dir()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+def _identity(file: Path) -> Path:
+    """What two names of one file have in common; a link to itself is only its name."""
     try:
-        with file.open("rb") as opened:
+        return file.resolve()
+    except RuntimeError:
+        return file.absolute()
+
+
+def _bytes(file: Path, report: Report) -> bytes:
+    """The bytes of a regular file of at most the size that a manifest may have."""
+    try:
+        with open(file, "rb", opener=without_waiting) as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise report.stop(1, "can't be read: it is no regular file")
+            if status.st_size > MAX_BYTES:
+                hint = "use a brace pattern, or several files"
+                raise report.stop(1, f"the file has {status.st_size:,} bytes; the most is {MAX_BYTES:,}", hint)
             return opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise report.stop(1, f"can't be read: {reason}") from None
+        raise report.stop(1, f"can't be read: {_reason(error)}") from None
 
 
-def _set(files: tuple[Path, ...], drafts: list[Draft], name: str | None) -> ManifestSet:
-    return ManifestSet(
-        files=files,
-        name=DEFAULT_SET if name is None else name,
-        schemas=tuple(draft for draft in drafts if isinstance(draft, SchemaDraft)),
-        datasets=tuple(draft for draft in drafts if isinstance(draft, DatasetDraft)),
-        labels=tuple(draft for draft in drafts if isinstance(draft, LabelDraft)),
-        lenses=tuple(draft for draft in drafts if isinstance(draft, LensDraft)),
-        verifications=tuple(draft for draft in drafts if isinstance(draft, VerificationDraft)),
-    )
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _lexicon_faults(drafts: ManifestSet) -> tuple[Fault, ...]:

@@ -21,10 +21,14 @@ _MARK: Final = "TODO:"
 
 
 def advice(found: ManifestSet) -> tuple[str, ...]:
-    """One line each: shards that nobody can check, licences that SPDX doesn't list or that aren't stated, TODOs."""
+    """Return one line for each thing to look at.
+
+    Shards that nobody can check, licences that SPDX doesn't list or that aren't stated, doubtful values, TODOs.
+    """
     lines = [line for line in (_unmeasured(found.datasets), _unlicensed(found.datasets)) if line is not None]
     licensed: tuple[SchemaDraft | DatasetDraft, ...] = (*found.schemas, *found.datasets)
     lines += (line for draft in licensed for line in _licence(draft))
+    lines += found.doubts
     lines += (line for file in found.files for line in _left_open(file))
     return tuple(lines)
 

@@ -12,7 +12,7 @@ from catalog.errors import CatalogError, DataError, Fault, InvalidManifest, Inva
 from catalog.manifest.blobs import MAX_BLOB, LocalBlob, packed_with, size_of
 from catalog.manifest.digests import Digests, local_faults
 from catalog.manifest.drafts import LabelDraft
-from catalog.manifest.faults import place, shown
+from catalog.manifest.faults import GUESSES, place, shown
 from catalog.manifest.lines import line_of
 from catalog.records import (
     BlobShard,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from catalog.manifest.measures import Measure
     from catalog.records import Record, Storage
 
-__all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "ManifestSet"]
+__all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "ManifestSet", "closed"]
 
 DraftKey = tuple[str, str, str]
 """Which record is meant, whatever its record key: collection, name, and the version or ``""``.
@@ -96,7 +96,10 @@ class DraftRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestSet:
-    """What a set of manifests says; every name in it resolves. ``name`` marks the records published from it."""
+    """What a set of manifests says; every name in it resolves. ``name`` marks the records published from it.
+
+    ``doubts`` are values that may be meant otherwise, a line each.
+    """
 
     files: tuple[Path, ...]
     name: str = DEFAULT_SET
@@ -105,6 +108,7 @@ class ManifestSet:
     labels: tuple[LabelDraft, ...] = ()
     lenses: tuple[LensDraft, ...] = ()
     verifications: tuple[VerificationDraft, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def records(
         self,
@@ -118,6 +122,7 @@ class ManifestSet:
         marks: Mapping[DraftKey, str | None] = _NO_MARKS,
         hash_local: bool = True,
         digests: Digests | None = None,
+        faults: list[Fault] | None = None,
     ) -> tuple[DraftRecord, ...]:
         """The records of an account, those referred to first: schemas, datasets, labels, lenses, verifications.
 
@@ -127,7 +132,8 @@ class ManifestSet:
         stands there. ``hash_local=False`` leaves local copies alone; ``digests`` may remember them.
 
         Raises :class:`InvalidManifest`, with all faults: a local copy is missing or isn't the shard that was
-        promised, or a record breaks its lexicon.
+        promised, or a record breaks its lexicon. With a list for ``faults`` they are added to it, and the other records
+        are returned.
         """
         build = _Build(
             did=did,
@@ -143,9 +149,43 @@ class ManifestSet:
             local = (shard.local for dataset in self.datasets for shard in dataset.shards)
             build.measures = (digests or Digests()).all(path for path in local if path is not None)
         build.run(self)
-        if build.faults:
+        if build.faults and faults is None:
             raise InvalidManifest(tuple(build.faults))
+        if faults is not None:
+            faults += build.faults
         return tuple(build.done)
+
+
+def closed(found: ManifestSet) -> tuple[ManifestSet, tuple[Fault, ...]]:
+    """Return a set of which some files are left out, without what needs them, and a fault for each such reference."""
+    schemas = {(one.sample_type.name, one.sample_type.version) for one in found.schemas}
+    datasets, lenses = {one.name for one in found.datasets}, {one.name for one in found.lenses}
+    labels = tuple(one for one in found.labels if not _lost(one.dataset, datasets))
+    words = tuple(one for one in found.verifications if not _lost(one.lens, lenses))
+    references: list[tuple[Draft, str, str]] = [
+        *((one, "schema", str(one.schema)) for one in found.datasets if _lacks(one.schema, schemas)),
+        *((one, "source", str(one.source)) for one in found.lenses if _lacks(one.source, schemas)),
+        *((one, "target", str(one.target)) for one in found.lenses if _lacks(one.target, schemas)),
+        *((one, "dataset", str(one.dataset)) for one in found.labels if _lost(one.dataset, datasets)),
+        *((one, "lens", str(one.lens)) for one in found.verifications if _lost(one.lens, lenses)),
+    ]
+    faults = tuple(
+        Fault(
+            where=place(draft.file, draft.lines.get(key, draft.line)),
+            message=f"the {key} {shown(name)!r} is in no manifest without mistakes",
+            hint="correct the manifest that declares it",
+        )
+        for draft, key, name in references
+    )
+    return replace(found, labels=labels, verifications=words), faults
+
+
+def _lost(name: str | AtUri, known: set[str]) -> bool:
+    return not isinstance(name, AtUri) and name not in known
+
+
+def _lacks(ref: SchemaRef, schemas: set[tuple[str, str]]) -> bool:
+    return not isinstance(ref, AtUri) and (ref.name, ref.version) not in schemas
 
 
 @dataclass(slots=True, kw_only=True)
@@ -215,7 +255,7 @@ class _Build:
         """The shard with checksum and bytes: from the local copy if it is there, which must be as stated."""
         if shard.local is not None and self.hash_local:
             found = self.measures[shard.local]
-            faults = local_faults(draft, shard, found)
+            faults = local_faults(draft, shard, found, guess=len(self.faults) < GUESSES)
             self.faults += faults
             if isinstance(found, DataError):
                 shard = replace(shard, local=None)  # where that is no fault, its checksum and bytes are stated

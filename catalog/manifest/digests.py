@@ -39,6 +39,7 @@ __all__ = [
     "counted_shards",
     "local_faults",
     "other_faults",
+    "without_waiting",
 ]
 
 _BLOCK: Final = 1 << 20
@@ -166,7 +167,7 @@ class Digests:
 
     def _measure(self, path: Path) -> tuple[Measure, str | None]:
         try:
-            with open(path, "rb", buffering=0, opener=_descriptor) as file:
+            with open(path, "rb", buffering=0, opener=without_waiting) as file:
                 before, since = os.fstat(file.fileno()), time.time_ns()
                 if not stat.S_ISREG(before.st_mode):
                     raise DataError("can't be read: it is no regular file")
@@ -199,8 +200,12 @@ class Digests:
         return hear
 
 
-def local_faults(draft: DatasetDraft, shard: ShardDraft, found: Measure | DataError) -> list[Fault]:
+def local_faults(
+    draft: DatasetDraft, shard: ShardDraft, found: Measure | DataError, *, guess: bool = True
+) -> list[Fault]:
     """What is wrong with a shard's local copy: it can't be read, or is not what the manifest states.
+
+    ``guess`` looks for a file of a similar name, which costs as much as the folder has files.
 
     Nothing is wrong with one that isn't there when its checksum and bytes are stated: manifests travel without data.
     """
@@ -210,7 +215,8 @@ def local_faults(draft: DatasetDraft, shard: ShardDraft, found: Measure | DataEr
     gone = shard.local is not None and not is_there(shard.local)
     if gone and shard.sha256 is not None and shard.bytes is not None:
         return []
-    hint = found.hint or (instead_of(shard.local) if gone and shard.local is not None and draft.lines else None)
+    guess = guess and gone and bool(draft.lines)
+    hint = found.hint or (instead_of(shard.local) if guess and shard.local is not None else None)
     message = f"the local copy {name!r} {found.what}"
     return [Fault(where=place(draft.file, shard.line), message=message, hint=hint)]
 
@@ -232,8 +238,9 @@ def counted_shards(count: int) -> str:
     return "1 shard" if count == 1 else f"{count:,} shards"
 
 
-def _descriptor(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # or opening a named pipe would wait for a writer
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file for :func:`open` without waiting for the writer of a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _key(path: Path) -> bytes:

@@ -5,53 +5,63 @@ process when libyaml does the parsing), keeps the last of two equal keys, and ex
 
 Tricky bits
 -----------
-- A key is its text as written: ``on:`` and ``1:`` are the keys ``on`` and ``1``, not ``True`` and a number.
+- Scalars are read by YAML 1.2 (:mod:`catalog.manifest.scalars`); PyYAML's parser, which is left to do the syntax, knows
+  nothing of them. A key is its text as written: ``true:`` and ``1:`` are the keys ``true`` and ``1``.
 - An entry of a map stands at the line of its key, so that a block of text is found where it begins.
-- Merge keys (``<<``) are refused; anchors and aliases are fine.
+- Merge keys (``<<``) are refused; anchors and aliases are fine. What they expand to is limited by the size of the file,
+  so that reading takes time in proportion to it.
+- libyaml compares each %TAG directive with all others, so their number is limited before it sees them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from catalog.manifest.faults import Report, shown
+from catalog.manifest.scalars import Scalar, plain_value, tagged_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "YamlScalar", "compose", "lines_of"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "compose", "lines_of"]
 
 MAX_BYTES: Final = 5_000_000
 MAX_NODES: Final = 500_000
-"""Values in one document, aliases expanded."""
+"""Values in one document, aliases expanded. Of a small file fewer: two for each byte."""
 MAX_DEPTH: Final = 64
-
-YamlScalar: TypeAlias = str | int | float | bool | bytes | date | None
+_FEW_NODES: Final = 50_000
+"""Values that any document may have, however small it is."""
+_MAX_TEXT: Final = 4
+"""Characters of all scalars, aliases expanded, for each byte of the file."""
+_SOME_TEXT: Final = 1_000_000
+"""Characters that any document may have."""
+_MAX_DIRECTIVES: Final = 16
+_LONGEST_PATH: Final = 300
+"""Characters of a path whose own line is known; what is below it has the line of what is above."""
 
 _PREFIX: Final = "tag:yaml.org,2002:"
-_SCALAR_TAGS: Final = {_PREFIX + kind for kind in ("null", "bool", "int", "float", "binary", "timestamp")}
-_TEXT_TAGS: Final = {_PREFIX + kind for kind in ("str", "value", "merge")}  # "=" and "<<" as values are just text
-_BROKEN_SCALAR: Final = (ValueError, OverflowError, LookupError, AttributeError, TypeError, yaml.YAMLError)
-"""What PyYAML's constructors raise for ``!!int x``, ``!!bool x``, ``2024-13-45`` and the like."""
+_SCALAR_TAGS: Final = {_PREFIX + kind: kind for kind in ("null", "bool", "int", "float", "binary")}
+_TEXT_TAGS: Final = ("!", f"{_PREFIX}str")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A value and the line (from 1) it stands on. ``text`` is a scalar as written; ``weight`` counts the values.
+    """A value and the line (from 1) it stands on.
 
-    ``merges`` is set of a bare ``<<``; in quotes it is text.
+    ``text`` is a scalar as written, ``plain`` if it has neither quotes nor a tag. ``weight`` counts the values,
+    ``size`` the characters of all scalars.
     """
 
     line: int
-    value: YamlScalar | dict[str, Node] | list[Node]
+    value: Scalar | dict[str, Node] | list[Node]
     text: str = ""
     weight: int = 1
+    size: int = 0
     height: int = 1
-    merges: bool = False
+    plain: bool = False
 
 
 class _Frame:
@@ -64,10 +74,12 @@ class _Frame:
         self.list: list[Node] = []
         self.key: Node | None = None
         self.weight = 1
+        self.size = 0
         self.height = 1
 
     def take(self, node: Node, report: Report) -> None:
         self.weight += node.weight
+        self.size += node.size
         self.height = max(self.height, node.height + 1)
         if self.map is None:
             self.list.append(node)
@@ -81,7 +93,7 @@ class _Frame:
 
     @staticmethod
     def _put(entries: dict[str, Node], key: Node, node: Node, report: Report) -> None:
-        if key.merges:
+        if key.plain and key.text == "<<":
             report.add(key.line, "merge keys (<<) are not supported", "write the keys out")
         elif key.text in entries:
             first = entries[key.text].line
@@ -91,7 +103,27 @@ class _Frame:
 
     def close(self) -> Node:
         value = self.list if self.map is None else self.map
-        return Node(line=self.line, value=value, weight=self.weight, height=self.height)
+        return Node(line=self.line, value=value, weight=self.weight, size=self.size, height=self.height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """What a document may come to, aliases expanded."""
+
+    nodes: int
+    text: int
+
+    @classmethod
+    def of(cls, length: int) -> _Limits:
+        """Those of a file of so many bytes; no file without aliases reaches them."""
+        nodes = min(MAX_NODES, max(_FEW_NODES, 2 * length))
+        return cls(nodes=nodes, text=max(_SOME_TEXT, _MAX_TEXT * length))
+
+    def check(self, frame: _Frame, line: int, report: Report) -> None:
+        if frame.weight > self.nodes:
+            raise report.stop(line, f"more than {self.nodes:,} values", "use a brace pattern, and few aliases")
+        if frame.size > self.text:
+            raise report.stop(line, f"more than {self.text:,} characters of text", "use few aliases of long texts")
 
 
 def compose(raw: bytes, report: Report) -> Node:
@@ -107,8 +139,11 @@ def compose(raw: bytes, report: Report) -> Node:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise report.stop(line, "not UTF-8 text", "save the file as UTF-8") from None
+    if text.startswith("%TAG") + text.count("\n%TAG") > _MAX_DIRECTIVES:
+        line = text.count("\n", 0, text.index("%TAG")) + 1
+        raise report.stop(line, f"more than {_MAX_DIRECTIVES} %TAG directives", "manifests need none")
     try:
-        root = _compose(_events(text), report)
+        root = _compose(_events(text), report, _Limits.of(len(raw)))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = "not YAML: a character that may not stand in YAML"
@@ -130,7 +165,7 @@ def _events(text: str) -> Iterator[Any]:
     return iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
-def _compose(events: Iterator[Any], report: Report) -> Node | None:
+def _compose(events: Iterator[Any], report: Report, limits: _Limits) -> Node | None:
     anchors: dict[str, Node] = {}
     stack: list[_Frame] = []
     root: Node | None = None
@@ -147,8 +182,7 @@ def _compose(events: Iterator[Any], report: Report) -> Node | None:
             root = node
             continue
         stack[-1].take(node, report)
-        if stack[-1].weight > MAX_NODES:
-            raise report.stop(line, f"more than {MAX_NODES:,} values", "use a brace pattern, and few aliases")
+        limits.check(stack[-1], line, report)
     return None if root is None or root.value is None else root
 
 
@@ -200,41 +234,39 @@ def _alias(event: yaml.AliasEvent, line: int, report: Report, anchors: dict[str,
     return replace(node, line=line)
 
 
-_RESOLVER = yaml.resolver.Resolver()
-_CONSTRUCTOR = yaml.constructor.SafeConstructor()
-
-
 def _scalar(event: yaml.ScalarEvent, line: int, report: Report) -> Node:
-    text = event.value
+    text: str = event.value
     try:
         text.encode()
     except UnicodeEncodeError:
         raise report.stop(line, "a lone surrogate (\\ud800 to \\udfff) is not text") from None
-    tag = event.tag
-    if tag in (None, "!"):
-        tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
-    if tag in _TEXT_TAGS:
-        return Node(line=line, value=text, text=text, merges=tag == f"{_PREFIX}merge")
-    if tag not in _SCALAR_TAGS:
-        raise _unknown_tag(tag, line, report)
-    node = yaml.ScalarNode(tag, text)
+    if event.tag is None and event.implicit[0]:
+        return Node(line=line, value=plain_value(text), text=text, size=len(text), plain=True)
+    if event.tag is None or event.tag in _TEXT_TAGS:
+        return Node(line=line, value=text, text=text, size=len(text))
+    kind = _SCALAR_TAGS.get(event.tag)
+    if kind is None:
+        raise _unknown_tag(event.tag, line, report)
     try:
-        value = _CONSTRUCTOR.yaml_constructors[tag](_CONSTRUCTOR, node)
-    except _BROKEN_SCALAR:
-        kind = tag.removeprefix(_PREFIX)
-        raise report.stop(line, f"{shown(text)!r} is not a {kind}", "put text in quotes") from None
-    return Node(line=line, value=value, text=text)
+        value = tagged_value(text, kind)
+    except ValueError:
+        raise report.stop(line, f"{shown(text)!r} is not of the kind {kind}", "put text in quotes") from None
+    return Node(line=line, value=value, text=text, size=len(text))
 
 
 def lines_of(node: Node) -> dict[str, int]:
-    """The line of every value under a node, by its path: ``tags[2]``, ``getter.commit``."""
+    """The line of every value under a node, by its path: ``tags[2]``, ``getter.commit``; long paths are left out."""
     lines: dict[str, int] = {}
     todo: list[tuple[str, Node]] = [("", node)]
     while todo:
         path, at = todo.pop()
         lines[path] = at.line
         if isinstance(at.value, dict):
-            todo.extend((f"{path}.{key}" if path else key, item) for key, item in at.value.items())
+            todo.extend(
+                (f"{path}.{key}" if path else key, item)
+                for key, item in at.value.items()
+                if len(path) + len(key) <= _LONGEST_PATH
+            )
         elif isinstance(at.value, list):
             todo.extend((f"{path}[{index}]", item) for index, item in enumerate(at.value))
     return lines

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from catalog.manifest.faults import Report, near, shown
-from catalog.manifest.shards import MAX_SHARDS, count_pattern, expand_pattern
+from catalog.manifest.faults import GUESSES, Report, near, shown
+from catalog.manifest.shards import MAX_SHARDS, count_pattern, expand_pattern, spend_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,8 @@ _RELATIVE: Final = "paths are relative to the manifest"
 
 _MOST_SEEN: Final = 200_000
 """Names that are looked at for one pattern: ``/*/*/*`` is a mistake."""
+_MOST_SEEN_OF_FILE: Final = 1_000_000
+"""Names that are looked at for all patterns of a file."""
 
 
 class _TooMany(Exception):
@@ -38,6 +40,7 @@ def named_files(pattern: str, line: int, report: Report) -> list[str]:
             message = f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}"
             report.add(line, message, "make larger ones")
         else:
+            spend_pattern(pattern, count, line, report)
             return expand_pattern(pattern)
     elif count_pattern(pattern) != 1:
         report.add(line, f"{shown(pattern)!r} has a range and a *", "one of them is enough")
@@ -50,12 +53,16 @@ def named_files(pattern: str, line: int, report: Report) -> list[str]:
 
 def _matching(pattern: str, line: int, report: Report) -> list[str]:
     try:
-        found = _walk(pattern, report.file.parent)
+        found = _walk(pattern, report.file.parent, lambda seen: _looked(seen, line, report))
     except _TooMany:
         report.add(line, f"{shown(pattern)!r} makes me look at more than {_MOST_SEEN:,} files", "name the folder")
         return []
+    for path in found:
+        spend_pattern(path, 1, line, report)
     if not found:
-        report.add(line, f"{shown(pattern)!r} matches no file", instead_of(report.file.parent / _fixed(pattern)))
+        guess = len(report) < GUESSES
+        hint = instead_of(report.file.parent / _fixed(pattern)) if guess else _RELATIVE
+        report.add(line, f"{shown(pattern)!r} matches no file", hint)
     elif len(found) > MAX_SHARDS:
         message = f"{shown(pattern)!r} matches {len(found):,} files; the most is {MAX_SHARDS:,}"
         report.add(line, message, "make larger ones")
@@ -63,8 +70,12 @@ def _matching(pattern: str, line: int, report: Report) -> list[str]:
     return found
 
 
-def _walk(pattern: str, base: Path) -> list[str]:
-    """All matches, part of the path by part: each begun path is one that there is."""
+def _looked(names: int, line: int, report: Report) -> None:
+    report.spend(line, "files to look at", names, _MOST_SEEN_OF_FILE)
+
+
+def _walk(pattern: str, base: Path, looked: Callable[[int], object]) -> list[str]:
+    """All matches, part of the path by part: each begun path is one that there is. Each folder's size is ``looked``."""
     *folders, last = pattern.split("/")
     begun, seen = [""], 0
     for number, part in enumerate([*folders, last]):
@@ -74,7 +85,9 @@ def _walk(pattern: str, base: Path) -> list[str]:
             if "*" not in part:
                 longer.append(path + part + ("" if is_last else "/"))
                 continue
-            for entry in _entries(base / path):
+            entries = _entries(base / path)
+            looked(len(entries))
+            for entry in entries:
                 seen += 1
                 if seen > _MOST_SEEN:
                     raise _TooMany

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 import msgpack
 
 from catalog import datamodel
 from catalog.manifest.faults import Report, shown
+from catalog.manifest.scalars import doubt, is_exact
 from catalog.manifest.table import MAX_INT, kind_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_METADATA = 100_000
 
 
 def metadata_of(node: Node | None, report: Report) -> dict[str, object]:
-    """The plain values of ``metadata``: dates as ISO text, bytes as bytes, floats of any kind."""
+    """The plain values of ``metadata``: bytes as bytes, floats of any kind."""
     if node is None:
         return {}
     if not isinstance(node.value, dict):
@@ -45,11 +45,19 @@ def _plain(node: Node, report: Report) -> object:
         return {key: _plain(item, report) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, report) for item in value]
-    if isinstance(value, date):  # a datetime is one, too
-        return value.isoformat()
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+    fits = is_exact(value, node.text) if isinstance(value, float) else True
+    if not fits or (isinstance(value, int) and not -(2**63) <= value < 2**64):
         report.add(node.line, f"the number {shown(node.text)} doesn't fit in 64 bits", "put it in quotes")
+    _doubtful(node, report)
     return value
+
+
+def _doubtful(node: Node, report: Report) -> None:
+    """Note a scalar that may be meant otherwise: here any kind of value is allowed, so nothing else tells."""
+    if node.plain and not isinstance(node.value, dict | list):
+        found = doubt(node.text, node.value)
+        if found is not None:
+            report.doubt(node.line, f"{shown(node.text)!r} {found[0]}", found[1])
 
 
 def content_of(node: Node | None, report: Report) -> Json:
@@ -63,6 +71,7 @@ def content_of(node: Node | None, report: Report) -> Json:
 
 
 def _json(node: Node, report: Report) -> Json:  # noqa: PLR0911 - one a kind of value
+    _doubtful(node, report)
     match node.value:
         case dict(entries):
             return {key: _json(item, report) for key, item in entries.items()}
@@ -72,8 +81,6 @@ def _json(node: Node, report: Report) -> Json:  # noqa: PLR0911 - one a kind of 
             hint = "put it under 'metadata', or in quotes"
             report.add(node.line, f"records have no floats: {shown(node.text)}", hint)
             return None
-        case date() as moment:
-            return moment.isoformat()
         case bytes(raw):
             return datamodel.bytes_json(raw)
         case bool() | None as value:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import InvalidSyntax
 from catalog.manifest.drafts import SchemaKey
-from catalog.manifest.faults import Report, near, place, shown
+from catalog.manifest.faults import GUESSES, Report, near, place, shown
 from catalog.records import schema_rkey
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Names:
         self._schemas: set[str] = set()
         self._datasets: set[str] = set()
         self._lenses: set[str] = set()
+        self._guesses = GUESSES
         self._half_known: set[tuple[str | None, str | None]] = set()
         self._nameless: set[str] = set()
         self._schemas_wanted: list[tuple[SchemaKey, int, Report]] = []
@@ -115,8 +116,10 @@ class Names:
             for name, line, report in references if kind not in self._nameless else ():
                 self._check(kind, name, known, line, report)
 
-    @staticmethod
-    def _check(kind: str, text: str, known: set[str], line: int, report: Report) -> None:
-        if text not in known:
-            hint = near(text, sorted(known)) or f"declare it in these manifests, or give the {kind}'s at:// URI"
-            report.add(line, f"there is no {kind} {shown(text)!r}", hint)
+    def _check(self, kind: str, text: str, known: set[str], line: int, report: Report) -> None:
+        if text in known or report.full:
+            return
+        guess = near(text, sorted(known)) if self._guesses > 0 else None
+        self._guesses -= 1
+        hint = guess or f"declare it in these manifests, or give the {kind}'s at:// URI"
+        report.add(line, f"there is no {kind} {shown(text)!r}", hint)

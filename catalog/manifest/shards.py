@@ -29,12 +29,16 @@ __all__ = [
     "one_each",
     "read_keys",
     "read_shards",
+    "spend_pattern",
 ]
 
 SHARD_KEYS: Final = ("url", "local", "sha256", "bytes")
 KEY_KEYS: Final = ("key", "local", "sha256", "bytes")
 
 MAX_SHARDS: Final = 100_000
+_MAX_SHARDS_OF_FILE: Final = 1_000_000
+_MAX_TEXT_OF_FILE: Final = 200_000_000
+"""Characters of all addresses and paths that the patterns of a file stand for."""
 MAX_URL: Final = 2000
 MAX_KEY: Final = 1024
 """Bytes of a URL and of a key in a bucket, by the lexicon."""
@@ -66,6 +70,12 @@ def expand_pattern(text: str) -> list[str]:
     return ["".join(picked) for picked in product(*choices)]
 
 
+def spend_pattern(text: str, count: int, line: int, report: Report) -> None:
+    """Count the shards that a pattern stands for. Raises :class:`InvalidManifest` if the file has too many."""
+    report.spend(line, "shards", count, _MAX_SHARDS_OF_FILE)
+    report.spend(line, "characters of addresses and paths", count * len(text), _MAX_TEXT_OF_FILE)
+
+
 def https_fault(url: str) -> tuple[str, str | None] | None:
     """What is wrong with an https URL, and a hint; ``None`` when nothing is."""
     shape = f"{shown(url)!r} is not an https URL"
@@ -93,7 +103,7 @@ def read_keys(nodes: list[Node], report: Report) -> tuple[ShardDraft, ...]:
     """The shards under keys of a bucket, patterns expanded; mistakes go to ``report``."""
     found = (
         _read_pattern(Node(line=node.line, value={"key": node}), report)
-        if isinstance(node.value, str)
+        if isinstance(node.value, str | int | float)
         else _read_pattern(node, report)
         for node in nodes
     )
@@ -159,6 +169,7 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
         report.add(table.line_of(one), f"one {one!r} for {count} shards", "list the shards one by one, or give 'local'")
     if len(report) > before:
         return []
+    spend_pattern(name + (local or ""), count, table.line, report)
     base = report.file.parent
     copies: list[Path | None] = [None] * count if local is None else [base / text for text in expand_pattern(local)]
     return [

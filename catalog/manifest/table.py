@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.faults import nearest, shown
+from catalog.manifest.scalars import doubt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,11 +67,10 @@ class Table:
         return None if found is None else self.text_of(found, key, limit, blank=not required)
 
     def text_of(self, node: Node, what: str, limit: int, *, blank: bool = False) -> str | None:
-        """The text of a node."""
-        value = node.value
+        """The text of a node, as written: with and without quotes a number is the same text."""
+        value = node.text if isinstance(node.value, bool | int | float) else node.value
         if not isinstance(value, str):
-            hint = None if isinstance(value, dict | list) else f'put it in quotes: "{shown(node.text)}"'
-            self.report.add(node.line, f"{what!r} must be text, not {kind_of(node)}", hint)
+            self.report.add(node.line, f"{what!r} must be text, not {kind_of(node)}")
             return None
         size = len(value.encode())
         if size > limit:
@@ -89,7 +88,7 @@ class Table:
             return None
         value = found.value
         if isinstance(value, bool) or not isinstance(value, int):
-            self.report.add(found.line, f"{key!r} must be a whole number, not {kind_of(found)}")
+            self.report.add(found.line, f"{key!r} must be a whole number, not {kind_of(found)}", _meant(found))
             return None
         if not 0 <= value <= MAX_INT:
             self.report.add(found.line, f"{key!r} is {'negative' if value < 0 else 'too large'}")
@@ -101,7 +100,7 @@ class Table:
         found = self.get(key)
         if found is None or isinstance(found.value, bool):
             return None if found is None else found.value is True
-        self.report.add(found.line, f"{key!r} must be true or false, not {kind_of(found)}")
+        self.report.add(found.line, f"{key!r} must be true or false, not {kind_of(found)}", _meant(found))
         return None
 
     def items(self, key: str, *, required: bool = False) -> list[Node]:
@@ -136,6 +135,12 @@ class Table:
         return self.texts("tags", most=MAX_TAGS, limit=MAX_TAG)
 
 
+def _meant(node: Node) -> str | None:
+    """A hint for text that looks like something else."""
+    found = doubt(node.text, node.value) if node.plain and not isinstance(node.value, dict | list) else None
+    return None if found is None else found[1]
+
+
 def kind_of(node: Node) -> str:  # noqa: PLR0911 - one a kind of value
     """What a value is, in a manifest author's words."""
     match node.value:
@@ -149,8 +154,6 @@ def kind_of(node: Node) -> str:  # noqa: PLR0911 - one a kind of value
             return f"the truth value {shown(node.text)}"
         case int() | float():
             return f"the number {shown(node.text)}"
-        case date():
-            return f"the date {shown(node.text)}"
         case bytes():
             return "bytes"
         case str():

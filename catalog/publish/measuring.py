@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import Fault, InvalidManifest, RequestFailed
 from catalog.manifest.digests import Digests, counted_shards, local_faults, other_faults
-from catalog.manifest.faults import place
+from catalog.manifest.faults import GUESSES, place
 from catalog.manifest.measures import Measure
 from catalog.publish.arriving import read_once
 from catalog.samples.shards import count_samples
@@ -99,7 +99,7 @@ def _dataset(
         measure: Measure | CatalogError | None
         if shard.local is not None:
             measure = local[shard.local]
-            faults += local_faults(draft, shard, measure)
+            faults += local_faults(draft, shard, measure, guess=len(faults) < GUESSES)
         else:
             measure = remote.get(_place(draft, shard)) if _is_remote(draft, shard) else None
             faults += _remote_faults(draft, shard, measure)

@@ -100,7 +100,8 @@ def _kind(one: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR
         return f"a map, each value {_kind(one['additionalProperties'], definitions)}"
     if "anyOf" in one and "type" not in one:
         return ", or ".join(_kind(each, definitions) for each in one["anyOf"])
-    return _KINDS[one["type"]]
+    kinds = one["type"]
+    return _KINDS[kinds if isinstance(kinds, str) else kinds[0]]  # several: text, which may look like a number
 
 
 def _link(name: str) -> str:
