@@ -30,6 +30,8 @@
     ├── PublishError         records couldn't be written
     └── BuildError           the site couldn't be built
 
+    UnverifiedWarning        a record is taken without a proof: a warning
+
 Each says *what* is wrong, *where*, and *what to do* (``hint``). Where a text holds several mistakes all of
 them are reported at once, as a tuple of :class:`Fault`. ``docs/reference/errors.md`` is made of the docstrings below:
 each has a *Cause* and a *Cure*.
@@ -39,6 +41,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+
+from catalog.sanitize import escaped
 
 __all__ = [
     "BuildError",
@@ -69,6 +73,7 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "UnknownIdentity",
+    "UnverifiedWarning",
     "contained",
 ]
 
@@ -86,10 +91,10 @@ class Fault:
     hint: str | None = None
 
     def __str__(self) -> str:
-        """One line: ``where: message (hint)``."""
+        """One line: ``where: message (hint)``; unprintable characters are escaped."""
         place = f"{self.where}: " if self.where else ""
         advice = f" ({self.hint})" if self.hint else ""
-        return f"{place}{self.message}{advice}"
+        return escaped(f"{place}{self.message}{advice}")
 
 
 class CatalogError(Exception):
@@ -107,8 +112,13 @@ class CatalogError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """One line: ``where: what (hint)``."""
-        return str(Fault(where=self.where or "", message=self.what, hint=self.hint))
+        """One line: ``where: what (hint)``; unprintable characters are escaped.
+
+        A few of our own messages list something in several lines.
+        """
+        place = f"{escaped(self.where)}: " if self.where else ""
+        advice = f" ({escaped(self.hint)})" if self.hint else ""
+        return f"{place}{escaped(self.what, lines=True)}{advice}"
 
     def within(self, where: str) -> CatalogError:
         """The same error, seen from outside: ``where`` is put before its own place."""
@@ -156,7 +166,7 @@ class _Faulty(CatalogError):
 
     def __str__(self) -> str:
         """One line per fault."""
-        place = f"{self.where}: " if self.where else ""
+        place = f"{escaped(self.where)}: " if self.where else ""
         return "\n".join(f"{place}{fault}" for fault in self.faults)
 
 
@@ -405,4 +415,15 @@ class BuildError(CatalogError):
     that failed.
 
     Cure: read the line above it; without ``--strict`` sources that fail are warnings.
+    """
+
+
+class UnverifiedWarning(UserWarning):
+    """A record was read that its server didn't prove: a warning, given once for each server.
+
+    Cause: the server doesn't offer ``com.atproto.sync.getRecord`` or refused it, or the account's DID document names no
+    key. The record may be another than the account signed.
+
+    Cure: compare the record with another source you trust, or ask the server's operator. To refuse such records:
+    ``warnings.simplefilter("error", catalog.errors.UnverifiedWarning)``.
     """

@@ -8,15 +8,19 @@ below are letters or marks by category, and draw nothing (Unicode, *Default_Igno
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["one_line", "printable"]
+if TYPE_CHECKING:
+    from logging import LogRecord
+
+__all__ = ["escaped", "escaped_json", "escaped_record", "one_line", "printable"]
 
 _INVISIBLE: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
     + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 )
 _REPLACEMENT: Final = "�"
+_NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(char: str) -> bool:
@@ -33,3 +37,31 @@ def one_line(text: str, most: int = 500) -> str:
     if not (cut.isascii() and cut.isprintable()):
         cut = "".join(char if printable(char) else _REPLACEMENT for char in cut)
     return cut if len(text) <= most else cut[:-1] + "…"
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    """Return the text with every unprintable character as an escape sequence, as Python and JSON spell it.
+
+    A line break is one of them, unless ``lines``: then line feeds and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if printable(char) or (lines and char in "\n\t") else _sequence(char) for char in text)
+
+
+def _sequence(char: str) -> str:
+    named = _NAMED.get(char)
+    if named is not None:
+        return named
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
+
+
+def escaped_json(text: str) -> str:
+    """Return JSON that :func:`json.dumps` wrote in ASCII, without the one control character that it leaves: DEL."""
+    return text.replace("\x7f", "\\u007f")
+
+
+def escaped_record(record: LogRecord) -> bool:
+    """Make a log message one line without unprintable characters: a filter for :mod:`logging`, which lets all pass."""
+    record.msg, record.args = escaped(record.getMessage()), None
+    return True

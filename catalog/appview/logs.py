@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from catalog.sanitize import escaped_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,9 +25,9 @@ class _Lines(logging.Formatter):
     """``time level event name=value …``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={json.dumps(value)}" for name, value in _fields(self, record).items())
+        fields = " ".join(f"{name}={escaped_json(json.dumps(value))}" for name, value in _fields(self, record).items())
         when = datetime.fromtimestamp(record.created, tz=UTC)
-        event = json.dumps(record.getMessage())[1:-1]
+        event = escaped_json(json.dumps(record.getMessage()))[1:-1]
         return f"{when:%Y-%m-%dT%H:%M:%S}Z {record.levelname.lower()} {event} {fields}".rstrip()
 
 
@@ -35,7 +37,7 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds")
         about = {"time": when.replace("+00:00", "Z"), "level": record.levelname.lower(), "event": record.getMessage()}
-        return json.dumps({**about, **_fields(self, record)})
+        return escaped_json(json.dumps({**about, **_fields(self, record)}))
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -23,12 +23,21 @@ from catalog.cli.schemas import codegen, compat
 from catalog.cli.search import search
 from catalog.cli.site import build, crawl, serve
 from catalog.cli.stores import store
-from catalog.errors import CatalogError
+from catalog.cli.terminal import printed_warnings, say, show
+from catalog.errors import contained
 
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Catalog(click.Group):
+    """The command, whose warnings are printed as its messages are."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        with printed_warnings():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Catalog, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="atdata-catalog", prog_name="catalog")
 def cli() -> None:
     """A catalog for datasets on the AT Protocol: crawl, build a site, publish, load.
@@ -52,12 +61,12 @@ def main() -> NoReturn:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("stopped", err=True)
+        say("stopped")
         code = 1
     except click.ClickException as error:
-        error.show()
+        show(error)
         code = error.exit_code
-    except CatalogError as error:
-        click.echo(str(error), err=True)
+    except Exception as error:  # noqa: BLE001 - one of ours, or reported as a defect of ours
+        say(contained(error))
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import network, say
+from catalog.cli.common import network
+from catalog.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from catalog.cli.terminal import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from catalog.network.http import Client
     from catalog.network.identity import Resolver
 
-__all__ = ["JSON", "network", "say"]
+__all__ = ["JSON", "network"]
 
 _PATIENCE: Final = 3700.0
 """Seconds: servers count what an account writes by the hour, and who publishes much has to wait for the next."""
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
-
-
-def say(text: str) -> None:
-    """Say something to the person at the terminal; standard output is for results."""
-    click.echo(text, err=True)
 
 
 @contextmanager

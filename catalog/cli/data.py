@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from catalog.cli.common import JSON
+from catalog.cli.terminal import echo, echo_json
 
 __all__ = ["load"]
 
@@ -30,7 +29,7 @@ def load(source: str, count: int, *, as_json: bool) -> None:
     dataset = Dataset.from_atproto(source) if source.startswith("at://") else Dataset.from_urls(source)
     for sample in dataset.head(count):
         if as_json:
-            click.echo(json.dumps(sample_json(sample)))
+            echo_json(sample_json(sample))
         else:
             for line in lines(sample):
-                click.echo(line)
+                echo(line)

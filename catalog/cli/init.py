@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from importlib.metadata import version
@@ -12,7 +11,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON
+from catalog.cli.terminal import echo_json, say
 
 if TYPE_CHECKING:
     from catalog.scaffold import Written
@@ -134,7 +134,7 @@ def _address(text: str) -> str:
 
 def _tell(folder: Path, written: Written, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), **asdict(written)}))
+        echo_json({"folder": str(folder), **asdict(written)})
         return
     for word, paths in (("wrote", written.new), ("replaced", written.replaced), ("kept", written.kept)):
         for path in paths:

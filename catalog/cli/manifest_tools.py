@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from catalog.cli.common import say
 from catalog.cli.init import manifest_init
+from catalog.cli.terminal import echo, say
 
 __all__ = ["manifest"]
 
@@ -38,7 +38,7 @@ def schema() -> None:
     """
     from catalog.manifest.first import manifest_schema
 
-    click.echo(manifest_schema(), nl=False)
+    echo(manifest_schema(), nl=False)
 
 
 @manifest.command("from-shards")
@@ -114,7 +114,7 @@ def from_shards(
     )
     text = as_yaml(found, Path() if output is None else output.parent)
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     if (output.parent / _SCHEMA).is_file():
         text = f"# yaml-language-server: $schema={_SCHEMA}\n{text}"

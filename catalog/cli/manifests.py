@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.cli.account import HANDLE, account_of, signed_in
-from catalog.cli.common import JSON, network, say
+from catalog.cli.common import JSON, network
+from catalog.cli.terminal import echo, echo_json, say, styled
 from catalog.errors import InvalidManifest
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
     }
     counted = [f"{number} {_ONE[kind] if number == 1 else kind}" for kind, number in summary.items() if number]
     if as_json and not faults:
-        click.echo(json.dumps({"ok": True, **summary, "advice": advised}))
+        echo_json({"ok": True, **summary, "advice": advised})
     elif not faults:
-        click.echo("valid: " + ", ".join(counted))
+        echo("valid: " + ", ".join(counted))
     if faults:
         if counted:
             say("without mistakes: " + ", ".join(counted))
@@ -113,9 +113,9 @@ def plan(
     with _repository(account_of(handle)) as repository:
         planned = make_plan(found, repository, set_name=found.name, prune=prune, hash_local=False)
     if as_json:
-        click.echo(json.dumps(planned.as_json()))
+        echo_json(planned.as_json())
     elif markdown:
-        click.echo(as_markdown(planned), nl=False)
+        echo(as_markdown(planned), nl=False)
     else:
         _show(planned)
     if faults:  # the others are planned all the same; publishing waits for all
@@ -154,10 +154,10 @@ def publish(
         apply_plan(planned, session, progress=say)
     report = PublishReport.of(planned)
     if as_json:
-        click.echo(json.dumps(asdict(report), default=str))
+        echo_json(asdict(report))
         return
     for line in report.lines():
-        click.echo(line)
+        echo(line)
 
 
 def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
@@ -181,8 +181,8 @@ def _advised(found: ManifestSet) -> tuple[str, ...]:
 def _show(planned: Plan) -> None:
     from catalog.publish import as_lines
 
-    for line in as_lines(planned, lambda text, colour: click.style(text, fg=colour)):
-        click.echo(line)
+    for line in as_lines(planned, lambda text, colour: styled(text, fg=colour)):
+        echo(line)
 
 
 def _confirm() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, Self
 
+from catalog.cli.terminal import clear_line, write_line
 from catalog.crawl.report import counted
 
 if TYPE_CHECKING:
@@ -52,20 +52,13 @@ class Progress:
     def say(self, text: str) -> None:
         """A line that stays."""
         self._clear()
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        write_line(self._out, text)
 
     def _run(self) -> None:
         while not self._over.wait(_TERMINAL_SECONDS if self._terminal else _LOG_SECONDS):
             line = f"{counted(self._tallies)}, {time.monotonic() - self._begun:.0f} s"
-            if self._terminal:
-                width = max(20, shutil.get_terminal_size().columns - 1)
-                self._out.write(f"\r\x1b[K{line[:width]}")
-            else:
-                self._out.write(f"{line}\n")
-            self._out.flush()
+            write_line(self._out, line, passing=self._terminal)
 
     def _clear(self) -> None:
         if self._terminal:
-            self._out.write("\r\x1b[K")
-            self._out.flush()
+            clear_line(self._out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 from catalog.cli.account import ask_password, code_asker
-from catalog.cli.common import JSON, network, say
+from catalog.cli.common import JSON, network
+from catalog.cli.terminal import clear_line, echo, echo_json, say, styled, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +64,9 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
     bad = any(check.state == "failed" for check in every)
     if as_json:
         answer = [{"uri": str(uri), "checks": [check.as_json() for check in found[uri]]} for uri in asked]
-        click.echo(json.dumps({"ok": not bad, "closing": closing(every), "meaning": MEANING, "records": answer}))
+        echo_json({"ok": not bad, "closing": closing(every), "meaning": MEANING, "records": answer})
     else:
-        click.echo(closing(every))
+        echo(closing(every))
         say(MEANING)
     sys.exit(1 if bad else 0)
 
@@ -75,14 +74,14 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
 def _verified(verifier: Verifier, uri: AtUri, watch: _Watch, *, quiet: bool) -> list[Check]:
     """The checks of one record, printed as they are made."""
     if not quiet:
-        click.echo(uri)
+        echo(uri)
     checks: list[Check] = []
     for check in verifier.verify(uri):
         checks.append(check)
         if not quiet:
             watch.clear()
             line = check.line()
-            click.echo(f"  {click.style(line[0], fg=_COLOURS[check.state], bold=True)}{line[1:]}")
+            echo(f"  {styled(line[0], fg=_COLOURS[check.state], bold=True)}{line[1:]}")
     return checks
 
 
@@ -135,16 +134,16 @@ def withdraw(
         )
         if not as_json:
             for line in found.lines():
-                click.echo(line)
+                echo(line)
         if found.plan.writes:
             if not yes:
                 _confirm()
             session = open_session(client, resolver, who.did, ask=ask_password, ask_code=code_asker())
             apply_plan(found.plan, session, progress=say)
     if as_json:
-        click.echo(json.dumps({**found.as_json(), "deleted": len(found.plan.writes)}))
+        echo_json({**found.as_json(), "deleted": len(found.plan.writes)})
     else:
-        click.echo(f"{len(found.plan.writes)} deleted")
+        echo(f"{len(found.plan.writes)} deleted")
 
 
 def _records(uris: Sequence[str]) -> list[AtUri]:
@@ -210,17 +209,11 @@ class _Watch:
             return
         self._told = now
         text = f"shard {name}: {size:,} bytes"
-        if self._terminal:
-            width = max(20, shutil.get_terminal_size().columns - 1)
-            sys.stderr.write(f"\r\x1b[K{text[:width]}")
-            self._shown = True
-        else:
-            sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        write_line(sys.stderr, text, passing=self._terminal)
+        self._shown = self._terminal
 
     def clear(self) -> None:
         """Take the line away that changes."""
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            clear_line(sys.stderr)
             self._shown = False

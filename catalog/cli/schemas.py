@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON
+from catalog.cli.terminal import echo, echo_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ def codegen(source: str, language: str, output: Path | None, templates: Path | N
     one = found[0]
     code = generate(one.sample_type, language, uri=_text(one.uri), cid=_text(one.cid), templates=templates)
     if output is None:
-        click.echo(code, nl=False)
+        echo(code, nl=False)
     else:
         _write(output, code)
         say(f"wrote {output}")
@@ -127,10 +127,10 @@ def compat(old: str, new: str, *, as_json: bool) -> None:
     comparison = compare(before, after)
     complaint = comparison.needs(before.version, after.version)
     if as_json:
-        click.echo(json.dumps({**comparison.as_json(), "ok": complaint is None, "complaint": complaint}))
+        echo_json({**comparison.as_json(), "ok": complaint is None, "complaint": complaint})
     else:
         for line in comparison.lines():
-            click.echo(line)
+            echo(line)
         if complaint is not None:
             say(complaint)
     if complaint is not None:

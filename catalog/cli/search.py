@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON
+from catalog.cli.terminal import echo, echo_json, say, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +100,10 @@ def search(
             **_place(place or os.environ.get(_VARIABLE) or None, publisher),
         )
     if as_json:
-        click.echo(json.dumps(found.as_json()))
+        echo_json(found.as_json())
     else:
         for line in _lines(found.findings):
-            click.echo(line)
+            echo(line)
         if not found.findings:
             say("nothing found")
         elif found.total is not None and found.total > len(found):
@@ -138,7 +138,7 @@ def _lines(found: Sequence[Finding[Record]]) -> list[str]:
     for one in found:
         name = one.name if one.version is None else f"{one.name} {one.version}"
         about = (one.publisher.shown, _size(one), one.license or "", ", ".join(one.tags[:6]))
-        lines.append(f"{one.kind:<8}" + click.style(_cut(_clean(name) or "(no name)", width - 8), bold=True))
+        lines.append(f"{one.kind:<8}" + styled(_cut(_clean(name) or "(no name)", width - 8), bold=True))
         lines.append(_cut("        " + " · ".join(text for text in map(_clean, about) if text), width))
         if one.summary:
             lines.append(_cut(f"        {_clean(one.summary)}", width))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON
+from catalog.cli.terminal import echo_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,15 +64,15 @@ def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> No
     with Store.open(settings.store) as store, Progress() as progress:
         if follow:
             with _stoppable() as stop:
-                say, watch = progress.say, progress.watch
-                report = run_on(settings, store, stop=stop, every=every * 60, progress=say, watch=watch)
+                seen = progress.watch
+                report = run_on(settings, store, stop=stop, every=every * 60, progress=progress.say, watch=seen)
         else:
             report = run(settings, store, progress=progress.say, watch=progress.watch)
     if as_json:
-        click.echo(json.dumps(report.json()))
+        echo_json(report.json())
     else:
         for line in report.lines():
-            click.echo(line, err=True)
+            say(line)
     if report.failed or report.defects:
         sys.exit(1)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import JSON, say
+from catalog.cli.common import JSON
 from catalog.cli.site import CONFIG
+from catalog.cli.terminal import echo, echo_json, say
 
 if TYPE_CHECKING:
     from catalog.store.summary import StoreSummary
@@ -63,10 +63,10 @@ def info(path: Path | None, config_file: Path, *, as_json: bool) -> None:
     found = summary(path)
     if as_json:
         crawled = None if found.crawled is None else found.crawled.isoformat()
-        click.echo(json.dumps({"path": str(path), **asdict(found), "crawled": crawled}))
+        echo_json({"path": str(path), **asdict(found), "crawled": crawled})
         return
     for name, text in _lines(path, found):
-        click.echo(f"{name:<10}{text}")
+        echo(f"{name:<10}{text}")
 
 
 def _lines(path: Path, found: StoreSummary) -> list[tuple[str, str]]:

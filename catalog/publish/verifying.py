@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.errors import CatalogError, InvalidData, InvalidProof, InvalidRecord, InvalidSyntax
 from catalog.lexicon import Lexicons
 from catalog.network.identity import Resolver
-from catalog.network.proof import Account, Part, Reader
+from catalog.network.proof import Part, Reader
 from catalog.network.repo import checked, get_record
 from catalog.publish.checks import Check, State, failed, passed, unchecked
 from catalog.publish.shardchecks import Choice, check_shards
@@ -46,7 +46,7 @@ from catalog.records import (
     Schema,
     read_record,
 )
-from catalog.samples.published import Published
+from catalog.samples.published import Published, proof_of
 from catalog.syntax import AtUri
 from catalog.syntax.semver import SEMVER
 
@@ -157,7 +157,13 @@ class Verifier:
             return
         yield from self._references(record, fetched.record.uri)
         if isinstance(record, Dataset):
-            found = Published(record=record, uri=fetched.record.uri, cid=fetched.record.cid, account=identity)
+            found = Published(
+                record=record,
+                uri=fetched.record.uri,
+                cid=fetched.record.cid,
+                account=identity,
+                proven=fetched.check.state is State.PASSED,
+            )
             yield from check_shards(found, self.client, choice=self.choice, watch=self.watch)
 
     # --- the record ------------------------------------------------------------------------------------------------
@@ -185,14 +191,7 @@ class Verifier:
     def _proven(self, identity: Identity, path: str) -> Reading | None:
         """The proof of a record, or of its absence. Raises InvalidProof, also when a new key doesn't help."""
         reader = self._readers.setdefault(path.partition("/")[0], Reader(self.client, Part((path.partition("/")[0],))))
-        account = Account(did=identity.did, pds=identity.pds, key=identity.key, known={})
-        try:
-            return reader.prove(account, path)
-        except InvalidProof:
-            now = self._resolver.resolve(str(identity.did), fresh=True)
-            if (now.key, now.pds) == (identity.key, identity.pds) or now.key is None:
-                raise
-        return reader.prove(Account(did=now.did, pds=now.pds, key=now.key, known={}), path)
+        return proof_of(reader, self._resolver, identity, path)
 
     def _unproven(self, identity: Identity, uri: AtUri) -> _Fetched:
         """The record on its server's word."""

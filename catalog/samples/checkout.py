@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from catalog.config import cache_folder
 from catalog.errors import LensError, RequestFailed
+from catalog.sanitize import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ def git(*arguments: str, cwd: Path) -> str:
 
 def repository_url(text: str, settings: NetworkSettings) -> str:
     """The URL of a repository, if it is one that is opened. Raises :class:`LensError`."""
-    shown = text[:200] if text.isprintable() else ascii(text)[1:200]
+    shown = escaped(text[:200])
     if text.startswith("at:"):
         raise LensError("repositories at at:// addresses are not opened yet", where=shown, hint="https is")
     try:
@@ -225,4 +226,4 @@ def _size(folder: Path) -> int:
 def _last_line(raw: bytes) -> str:
     lines = [line.strip() for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
     text = lines[-1][:300] if lines else ""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return escaped(text)

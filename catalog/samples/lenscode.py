@@ -34,6 +34,7 @@ from catalog.samples.checkout import checkout
 from catalog.samples.lens import Lens
 from catalog.samples.packable import sample_type
 from catalog.sampletype import check_fit
+from catalog.sanitize import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class PublishedLens:
                 for what, code in (("getter", self.getter), ("putter", self.putter))
             ),
         ]
-        return "\n".join(line if line.isprintable() else ascii(line)[1:-1] for line in lines)
+        return "\n".join(map(escaped, lines))
 
     def load(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 
 from catalog.samples.packable import fields_of
 from catalog.sampletype import Array, type_text
+from catalog.sanitize import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ _SHOWN_ITEMS: Final = 5
 
 def lines(sample: object) -> Iterator[str]:
     """One line with the sample's key, and one for each field: its wire name and a short text of its value."""
-    yield getattr(sample, "__key__", "") or "sample"
+    yield _plain(getattr(sample, "__key__", "")) or "sample"
     values = fields_of(sample)
     width = min(30, max((len(_plain(name)) for name in values), default=0))
     for name, value in values.items():
@@ -44,7 +45,7 @@ def as_json(sample: object) -> dict[str, Any]:
 def _plain(text: str) -> str:
     """Text on one line, without what a terminal would act on."""
     shown = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
-    return shown if shown.isprintable() else ascii(shown)[1:-1]
+    return escaped(shown)
 
 
 def _short(value: object) -> str:

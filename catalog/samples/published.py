@@ -5,16 +5,31 @@
     at://did/science.alt.dataset.entry/… ──▶ DID document ──▶ PDS ──▶ record ──▶ shards
                                                                           └────▶ at://…schema/… ──▶ *its* DID document …
 
-What a PDS answers is read tolerantly, as every record is; it is not proved against the repository's signed commit.
+Each record is proven against the account's signed commit (``sync.getRecord``). Where a server offers no proof, the
+record is taken on the server's word, with an :class:`UnverifiedWarning`; a proof that contradicts is an error.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from catalog.errors import CatalogError, DataError, InvalidSample, PublishError, RefusedUrl, RequestFailed
+from catalog.errors import (
+    CatalogError,
+    DataError,
+    InvalidProof,
+    InvalidSample,
+    PublishError,
+    RefusedUrl,
+    RequestFailed,
+    ResponseTooLarge,
+    UnverifiedWarning,
+)
 from catalog.records import (
+    COLLECTIONS,
     DATASET,
     LABEL,
     LENS,
@@ -35,6 +50,7 @@ from catalog.samples.publishing import PublishedShard
 from catalog.samples.shards import Shard, expand
 from catalog.sampletype import check_fit
 from catalog.sampletype.compatibility import Kind
+from catalog.sanitize import one_line
 from catalog.syntax import AtUri
 from catalog.syntax.cid import SHA_256
 
@@ -43,17 +59,26 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
-    from catalog.network.identity import Identity
+    from catalog.network.identity import Identity, Resolver
+    from catalog.network.proof import Reader as ProofReader
+    from catalog.network.proof import Reading
+    from catalog.network.repo import CheckedRecord
     from catalog.records import BlobShard, Checksum, Record, Storage
     from catalog.sampletype import SampleType
     from catalog.syntax import Cid, Did
 
-__all__ = ["Connection", "Published", "Reader", "require_fit", "schema_to_publish", "shards_of", "shards_to_publish"]
+__all__ = [
+    "Connection", "Published", "Reader", "proof_of", "require_fit", "schema_to_publish", "shards_of",
+    "shards_to_publish",
+]  # fmt: skip
 
 R = TypeVar("R")
 
 _REMEMBERED: Final = 10_000
 """Accounts that are kept; beyond that all are forgotten, and looked up again."""
+
+_ABSENT: Final = "RecordNotFound"
+_MAX_REASON: Final = 300
 
 _MAX_LABELS: Final = 1
 """A label leads to a dataset, never to another label."""
@@ -75,16 +100,22 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Generic[R]):
-    """A record, and where it was found. ``uri`` names the account by its DID; ``cid`` is that of what was read."""
+    """A record, and where it was found. ``uri`` names the account by its DID; ``cid`` is that of what was read.
+
+    ``proven`` tells whether the account's signed commit holds it; else it is the server's word.
+    """
 
     record: R
     uri: AtUri
     cid: Cid
     account: Identity
+    proven: bool = False
 
 
 class Reader:
-    """Reads records from their accounts' own PDS; each account is looked up once.
+    """Reads records from their accounts' own PDS, and proves them; each account is looked up once.
+
+    An :class:`UnverifiedWarning` is given once for each server that offers no proof.
 
     Every method takes an ``at://`` URI, whose authority may be a handle, and raises
     :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
@@ -97,6 +128,7 @@ class Reader:
         self.http = client
         self._resolver = Resolver(client, settings)
         self._accounts: dict[str, Identity] = {}
+        self._unproven: set[str] = set()
 
     def account(self, text: str) -> Identity:
         """The account of a handle or DID. Raises :class:`~catalog.errors.UnknownIdentity`."""
@@ -108,28 +140,68 @@ class Reader:
         return known
 
     def record(self, uri: AtUri | str) -> Published[Record]:
-        """Any record of ours: it is what was asked for, has the CID that the PDS says, and is right by its lexicon.
+        """Any record of ours: proven where its server offers a proof, and right by its lexicon.
 
-        Raises :class:`RequestFailed` with the name ``RecordNotFound`` when there is none.
+        Raises :class:`RequestFailed` with the name ``RecordNotFound`` when there is none, :class:`InvalidProof` for a
+        proof that is wrong.
         """
-        from catalog.network.repo import checked, get_record
-
         asked = AtUri.parse(str(uri))
         if asked.collection is None or asked.rkey is None:
             raise DataError("not the address of a record", where=str(uri), hint="at://…/collection/key")
         identity = self.account(str(asked.authority))
         try:
-            listed = get_record(self.http, identity.pds, identity.did, asked.collection, asked.rkey)
-            found = checked(listed, identity.did, asked.collection)
+            proven = self._proven(identity, asked)
+            found = self._answered(identity, asked) if proven is None else proven
             record = read_record(asked.collection, found.value)
         except CatalogError as error:
-            if isinstance(error, RequestFailed) and error.name == "RecordNotFound":
+            if isinstance(error, RequestFailed) and error.name == _ABSENT:
                 what, hint = f"{identity.pds} has no such record", "it was deleted, or the address has a slip"
                 raise RequestFailed(what, status=error.status, name=error.name, where=str(uri), hint=hint) from None
             if error.where is None:
                 error.within(str(uri))
             raise
-        return Published(record=record, uri=found.uri, cid=found.cid, account=identity)
+        return Published(record=record, uri=found.uri, cid=found.cid, account=identity, proven=proven is not None)
+
+    def _proven(self, identity: Identity, uri: AtUri) -> CheckedRecord | None:
+        """The record that the account's signed commit holds; None, with a warning, where its server offers no proof."""
+        path, why = f"{uri.collection}/{uri.rkey}", "its DID document names no key that signs commits"
+        if uri.collection not in COLLECTIONS:
+            return None  # read_record refuses it
+        if identity.key is not None:
+            try:
+                reading = proof_of(self._prover, self._resolver, identity, path)
+            except (RequestFailed, ResponseTooLarge) as error:
+                reading, why = None, one_line(str(error), _MAX_REASON)
+            else:
+                why = f"{identity.pds} doesn't offer com.atproto.sync.getRecord"
+            if reading is not None:
+                if reading.records:
+                    return reading.records[0]
+                if not reading.unread:
+                    raise RequestFailed("the signed commit has no such record", status=404, name=_ABSENT)
+                why = next(iter(reading.unread)).reason
+        self._warn(identity, uri, why)
+        return None
+
+    @cached_property
+    def _prover(self) -> ProofReader:
+        from catalog.network.proof import Part, Reader
+
+        return Reader(self.http, Part(tuple(COLLECTIONS)))
+
+    def _answered(self, identity: Identity, uri: AtUri) -> CheckedRecord:
+        """The record on its server's word: it is what was asked for, and has the CID that the server says."""
+        from catalog.network.repo import checked, get_record
+
+        collection, rkey = str(uri.collection), str(uri.rkey)
+        return checked(get_record(self.http, identity.pds, identity.did, collection, rkey), identity.did, collection)
+
+    def _warn(self, identity: Identity, uri: AtUri, why: str) -> None:
+        if identity.pds in self._unproven:
+            return
+        self._unproven.add(identity.pds)
+        what = f"unverified: {uri} and other records of {identity.pds} are not proven to be signed by their account"
+        warnings.warn(UnverifiedWarning(f"{what} ({why})"), stacklevel=_outside())
 
     def dataset(self, uri: AtUri | str) -> Published[DatasetRecord]:
         """A dataset; a label is followed to the dataset it names."""
@@ -156,6 +228,31 @@ class Reader:
         if asked.collection != collection:
             raise DataError(f"not the address of {what}", where=str(uri), hint=f"at://…/{collection}/…")
         return self.record(asked)
+
+
+def proof_of(reader: ProofReader, resolver: Resolver, identity: Identity, path: str) -> Reading | None:
+    """Return the proof of a record, or of its absence; None where the server offers none.
+
+    An account may have got a new key a moment ago: before a proof counts as wrong, the account is looked up again.
+    Raises :class:`InvalidProof`, or another ``NetworkError``.
+    """
+    from catalog.network.proof import Account
+
+    try:
+        return reader.prove(Account(did=identity.did, pds=identity.pds, key=identity.key, known={}), path)
+    except InvalidProof:
+        now = resolver.resolve(str(identity.did), fresh=True)
+        if (now.key, now.pds) == (identity.key, identity.pds) or now.key is None:
+            raise
+    return reader.prove(Account(did=now.did, pds=now.pds, key=now.key, known={}), path)
+
+
+def _outside() -> int:
+    """Return the ``stacklevel`` of the first caller outside this package, for a warning given by our caller."""
+    frame, level = sys._getframe(1), 1  # noqa: SLF001 - as warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "catalog":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def require_fit(own: type, published: SampleType) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError, StoreBusy
 from catalog.graph import Graph
+from catalog.sanitize import escaped_record
 from catalog.site import addresses, build, search
 from catalog.site.facets import address_of, rows
 from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["ASSETS", "HOME_PAGE", "finish_site", "read_graph"]
 
 log = logging.getLogger("mkdocs.plugins.catalog")
+log.addFilter(escaped_record)
 
 ASSETS: Final = "assets/catalog"
 """Where the catalog's style and scripts lie in the site."""

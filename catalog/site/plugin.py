@@ -20,6 +20,7 @@ from mkdocs.utils import CountHandler
 from catalog import resources
 from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
+from catalog.sanitize import escaped_record
 from catalog.site import build
 from catalog.site.aside import Aside, is_aside
 from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["CatalogConfig", "CatalogPlugin"]
 
 log = logging.getLogger("mkdocs.plugins.catalog")
+log.addFilter(escaped_record)
 
 _LAST: Final = -1000
 """After all other plugins, whatever their priority."""

@@ -19,10 +19,10 @@ wrong with the command line itself (an unknown option, a missing argument) is no
 In code, catch `CatalogError` to catch them all."""
 
 
-def classes() -> list[type[CatalogError]]:
+def classes() -> list[type[Exception]]:
     """The public classes, in the order in which they are written, which is that of the tree."""
     found = [getattr(source, name) for name in source.__all__]
-    errors = [one for one in found if inspect.isclass(one) and issubclass(one, CatalogError)]
+    errors = [one for one in found if inspect.isclass(one) and issubclass(one, CatalogError | Warning)]
     return sorted(errors, key=lambda one: list(vars(source)).index(one.__name__))
 
 
@@ -41,7 +41,7 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _error(one: type[CatalogError]) -> list[str]:
+def _error(one: type[Exception]) -> list[str]:
     parts: list[str] = []
     for block in from_docstring(one.__doc__ or "", {}):
         word, colon, rest = block.partition(": ")
@@ -52,5 +52,5 @@ def _error(one: type[CatalogError]) -> list[str]:
     return parts if parts[-1] else parts[:-2]
 
 
-def _parent(one: type[CatalogError]) -> type[CatalogError] | None:
+def _parent(one: type[Exception]) -> type[CatalogError] | None:
     return next((base for base in one.__mro__[1:] if base.__name__ in LINKS and issubclass(base, CatalogError)), None)
