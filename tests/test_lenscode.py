@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import marshal
 import os
 import shutil
 import subprocess
@@ -9,6 +11,7 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +31,7 @@ from catalog.sampletype import Field, SampleType, Scalar
 from catalog.syntax import AtUri, Datetime, Did, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.conftest import Network
 
@@ -134,12 +137,12 @@ class Repository:
     url: str
     asked: list[str]
 
-    def commit(self, files: dict[str, str]) -> str:
-        """Write files, commit all; the commit's id."""
-        for name, text in files.items():
+    def commit(self, files: Mapping[str, str | bytes]) -> str:
+        """Write files, commit all as they are; the commit's id."""
+        for name, content in files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "-m", "x")
         return self.git("rev-parse", "HEAD")
@@ -335,12 +338,195 @@ def test_the_files_are_those_of_the_commit_and_nothing_else_happens(repository: 
     folder = checkout(repository.url, first, LOOPBACK)
     assert (folder / "a.txt").read_text() == "second"
     assert not (folder / ".git").exists()
-    assert not (folder / "link").is_symlink()
+    assert not os.path.lexists(folder / "link")
     assert not touched.exists()
     before = len(repository.asked)
     assert checkout(repository.url, first, LOOPBACK) == folder
     assert len(repository.asked) == before
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert [path.name for path in folder.parent.parent.iterdir()] == [folder.parent.name]
+
+
+# --- the bytes of the commit, and no others --------------------------------------------------------------------
+
+
+def compiled(mark: Path) -> bytes:
+    """A compiled file that is taken without a look at its source, where one looks for it."""
+    code = compile(f"open({str(mark)!r}, 'w').close()\n", "lens.py", "exec")
+    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code)
+
+
+PLAIN = LENSES.replace("from .words import shout", "def shout(text):\n    return text.upper()")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"pkg/__pycache__/lenses.{sys.implementation.cache_tag}.pyc",
+        f"pkg/__pycache__/lenses.{sys.implementation.cache_tag}.opt-1.pyc",
+        f"__pycache__/pkg.{sys.implementation.cache_tag}.pyc",
+        f"pkg/__pycache__/__init__.{sys.implementation.cache_tag}.pyc",
+        "pkg/__init__.pyc", "pkg/lenses.pyc", "pkg/LENSES.PYC", f"pkg/lenses{EXTENSION_SUFFIXES[0]}", "pkg/lenses.so",
+        "pkg/lenses/__init__.pyc", "pkg/lenses/note.txt", "pkg.pyc", "__init__.pyc", "sitecustomize.pyc",
+    ],
+)  # fmt: skip
+def test_what_lies_beside_the_source_never_runs(repository: Repository, mark: Path, tmp_path: Path, name: str) -> None:
+    """Compiled files, in every place where Python looks, and folders of the module's name."""
+    evil = tmp_path / "evil"
+    commit = repository.commit({"pkg/lenses.py": PLAIN.format(mark=str(mark)), name: compiled(evil)})
+    lens = published(repository, commit).load(repository=repository.url, commit=commit)
+    assert lens(lens.source(text="a")).text == "A"
+    assert not evil.exists()
+    folder = checkout(repository.url, commit, LOOPBACK)
+    assert (folder / name).exists() == name.endswith(".txt")
+    assert not list(folder.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"pkg/lenses/__init__.py": "raise SystemExit"}, {"pkg/lenses/__init__.py": PLAIN},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["pkg/lenses.py:loud", "pkg.lenses:loud"])
+def test_two_files_that_are_one_module_are_refused(
+    repository: Repository, commit: str, mark: Path, beside: dict[str, str], path: str
+) -> None:
+    """It can't be told which of them is meant; none runs."""
+    commit = repository.commit(beside)
+    found = published(repository, commit)
+    found = replace(found, getter=replace(found.getter, path=path))
+    with pytest.raises(LensError, match="both"):
+        found.load(repository=repository.url, commit=commit)
+    assert not mark.exists()
+
+
+def test_a_compiled_file_alone_is_no_module(repository: Repository, tmp_path: Path) -> None:
+    evil = tmp_path / "evil"
+    commit = repository.commit({"pkg/lenses.pyc": compiled(evil), "pkg/other.py": ""})
+    with pytest.raises(LensError, match="no such file"):
+        published(repository, commit).load(repository=repository.url, commit=commit)
+    assert not evil.exists()
+
+
+def test_files_of_the_repository_shadow_nothing(repository: Repository, mark: Path, tmp_path: Path) -> None:
+    """Neither the standard library nor what is installed: the repository is not on the path."""
+    evil = tmp_path / "evil"
+    shadow = f"open({str(evil)!r}, 'w').close()\n"
+    names = ("dataclasses.py", "catalog.py", "catalog/__init__.py", "numpy.py", "pkg/dataclasses.py", "pkg/typing.py")
+    commit = repository.commit({"pkg/lenses.py": PLAIN.format(mark=str(mark)), **dict.fromkeys(names, shadow)})
+    lens = published(repository, commit).load(repository=repository.url, commit=commit)
+    assert lens(lens.source(text="a")).text == "A"
+    assert not evil.exists()
+
+
+def test_every_file_has_the_bytes_of_its_blob(repository: Repository, tmp_path: Path) -> None:
+    """Whatever its attributes, and the configuration of the repository and its reader, say."""
+    touched = tmp_path / "touched"
+    contents = {
+        "crlf.txt": b"a\r\nb\r\n", "lf.py": b"x = 1\n", "ident.py": b"# $Id$\n", "subst.py": b"# $Format:%H$\n",
+        "wide.txt": "ä\n".encode("utf-16"), "filtered.py": b"y = 2\n",
+        "lfs.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n",
+    }  # fmt: skip
+    commit = repository.commit(contents)
+    attributes = "*.txt text eol=crlf\n*.py ident export-subst eol=crlf\nfiltered.py filter=evil\nlfs.bin filter=lfs\n"
+    (repository.folder / ".gitattributes").write_text(attributes + "wide.txt working-tree-encoding=UTF-16\n")
+    repository.git("update-index", "--add", "--cacheinfo", f"100644,{_blob(repository)},.gitattributes")
+    repository.git("-c", "core.autocrlf=false", "commit", "--quiet", "-m", "x")
+    commit = repository.git("rev-parse", "HEAD")
+    for name in ("smudge", "clean"):
+        repository.git("config", f"filter.evil.{name}", f"touch {touched}")
+    folder = checkout(repository.url, commit, LOOPBACK)
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
+    assert not touched.exists()
+
+
+def _blob(repository: Repository) -> str:
+    return repository.git("hash-object", "-w", "--no-filters", ".gitattributes")
+
+
+@pytest.mark.parametrize("kind", ["compiled", "changed", "gone"])
+def test_a_cached_copy_that_was_changed_does_not_run(
+    repository: Repository, commit: str, mark: Path, tmp_path: Path, kind: str
+) -> None:
+    """What is added to it isn't looked at, and what is changed is refused."""
+    folder, evil = checkout(repository.url, commit, LOOPBACK), tmp_path / "evil"
+    found = published(repository, commit)
+    if kind == "compiled":
+        cache = folder / "pkg" / "__pycache__" / f"lenses.{sys.implementation.cache_tag}.pyc"
+        cache.parent.mkdir()
+        cache.write_bytes(compiled(evil))
+        found.load(repository=repository.url, commit=commit)
+        assert mark.exists()
+    else:
+        file = folder / "pkg" / "words.py"
+        file.write_text(f"open({str(evil)!r}, 'w').close()\n") if kind == "changed" else file.unlink()
+        with pytest.raises(LensError):
+            found.load(repository=repository.url, commit=commit)
+        assert not mark.exists()
+    assert not evil.exists()
+
+
+def test_a_folder_that_an_older_version_checked_out_is_not_used(
+    repository: Repository, commit: str, mark: Path
+) -> None:
+    """It may hold anything."""
+    place = checkout(repository.url, commit, LOOPBACK).parent
+    shutil.rmtree(place)
+    (place / "pkg").mkdir(parents=True)
+    (place / "pkg" / "lenses.py").write_text("raise SystemExit")
+    published(repository, commit).load(repository=repository.url, commit=commit)
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b"# coding: utf-7\n# +AAo-raise SystemExit\n", "utf-7"),
+        (b"# coding: unicode_escape\n# \\u000araise SystemExit\n", "unicode_escape"),
+        (b"# coding: latin-1\nx = '\xe4'\n", "UTF-8"),
+        (b"x = '\xff'\n", "UTF-8"),
+        (b"# nothing \rraise SystemExit\n", "line 1"),
+        ("x = 1\n# \u202e nothing\n".encode(), "line 2"),
+        ("if 'user\u2066' == 1: pass\n".encode(), "line 1"),
+        (b"# \x1b[2K\n", "line 1"),
+        (b"x = 1 # \x00\n", "line 1"),
+    ],
+)
+def test_source_that_does_not_show_what_it_does_is_refused(
+    repository: Repository, commit: str, mark: Path, source: bytes, words: str
+) -> None:
+    """Other encodings, lines that hide behind a carriage return, text in another order."""
+    commit = repository.commit({"pkg/words.py": source + b"\ndef shout(text):\n    return text.upper()\n"})
+    with pytest.raises(LensError, match=words):
+        published(repository, commit).load(repository=repository.url, commit=commit)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil.py", ".git/config", ".GIT/config", "a/../../evil.py", "."])
+def test_paths_out_of_the_folder_are_refused(name: str) -> None:
+    """Git refuses to make such trees; a server doesn't have to."""
+    listing = b"100644 blob " + b"a" * 40 + b"       1\t" + name.encode() + b"\0"
+    with pytest.raises(LensError, match="name"):
+        checkout_module._entries(listing, where="x")
+    twice = b"100644 blob " + b"a" * 40 + b"       1\tlens.py\0"
+    with pytest.raises(LensError, match="two files"):
+        checkout_module._entries(twice * 2, where="x")
+    linked = twice.replace(b"100644", b"120000")
+    assert checkout_module._entries(linked, where="x") == []
+
+
+def test_a_commit_of_very_many_files_is_given_up(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they are written; the sizes are those of the unpacked files."""
+    many = repository.commit({f"{number}.txt": "same" for number in range(30)})
+    monkeypatch.setattr(checkout_module, "MAX_FILES", 20)
+    with pytest.raises(LensError, match="more than 20 files"):
+        checkout(repository.url, many, LOOPBACK)
+    monkeypatch.setattr(checkout_module, "MAX_FILES", 100)
+    bomb = repository.commit({f"{number}.txt": bytes(400_000) for number in range(30)})
+    monkeypatch.setattr(checkout_module, "MAX_BYTES", 10_000_000)
+    with pytest.raises(LensError, match="more than 10,000,000 bytes"):
+        checkout(repository.url, bomb, LOOPBACK)
+    assert list(Path(os.environ["CATALOG_CACHE"], "lenses").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -386,7 +572,7 @@ def test_a_commit_that_is_not_there_leaves_nothing_behind(repository: Repository
     """git's own words, a hint, an empty cache; the next try can do better."""
     with pytest.raises(LensError, match="git could not fetch it"):
         checkout(repository.url, "b" * 40, LOOPBACK)
-    cache = checkout(repository.url, commit, LOOPBACK).parent
+    cache = checkout(repository.url, commit, LOOPBACK).parent.parent
     assert len(list(cache.iterdir())) == 1
 
 

@@ -98,7 +98,12 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no YAML": (content(b"a: [b"), "YAML"),
     "a mistake": (content(b"schemas: [{name: Broken, fields: {a: int}}]"), "needs 'version'"),
     "a fault of the lexicon": (
-        content((SCHEMA.replace("Digit", "L") + USES.replace("Digit", "L").replace("two", "bad").replace("b.tar", "é.tar")).encode()),
+        content(
+            (
+                SCHEMA.replace("Digit", "L")
+                + USES.replace("Digit", "L").replace("two", "bad").replace("b.tar", "é.tar")
+            ).encode()
+        ),
         "URI",
     ),
 }

@@ -15,6 +15,8 @@ Tricky bits
   the root or in ``src``. The function may be a :class:`~catalog.samples.lens.Lens`, decorated: then it is that one's.
 - A repository is a package of a private name, so that its modules don't get in the way of yours; they may import each
   other relatively. What else they import must be installed here.
+- Its modules are found and loaded by :class:`_Finder` alone: the source of a ``.py`` file, UTF-8, as the commit has it.
+  No compiled file is read or written, and no path of ``sys.path`` is looked at.
 """
 
 from __future__ import annotations
@@ -22,22 +24,26 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import io
 import re
 import sys
-import types
+import tokenize
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import LensError
-from catalog.samples.checkout import checkout
+from catalog.samples.checkout import checkout, files_of, source_of
 from catalog.samples.lens import Lens
 from catalog.samples.packable import sample_type
 from catalog.sampletype import check_fit
 from catalog.sanitize import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import types
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from catalog.config import NetworkSettings
@@ -50,6 +56,8 @@ __all__ = ["PublishedLens", "fetch_lens"]
 
 _PRIVATE: Final = "_catalog_lens_"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HIDDEN: Final = re.compile(r"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, a carriage return alone, and those that change the order in which text is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +123,7 @@ class PublishedLens:
         if not _NAME.fullmatch(name):
             raise LensError("it names no function", where=where, hint="lenses/digits.py:flatten")
         folder = checkout(code.repository, code.commit, self._settings)
-        found = getattr(_imported(folder, _module_parts(folder, place, where), where), name, None)
+        found = getattr(_imported(folder, place, where), name, None)
         if isinstance(found, Lens):
             found = found.getter if first else found.put_function
         if not inspect.isfunction(found):
@@ -154,7 +162,20 @@ def fetch_lens(uri: str, *, client: Connection | None = None, settings: NetworkS
 # --- importing -----------------------------------------------------------------------------------------------
 
 
-def _module_parts(folder: Path, place: str, where: str) -> tuple[str, ...]:
+def _imported(folder: Path, place: str, where: str) -> types.ModuleType:
+    """The module, run once for each repository and commit. Raises :class:`LensError` for what it raises."""
+    repository = _FINDER.repository(folder)
+    parts = _module_parts(repository, place, where)
+    try:
+        return importlib.import_module(".".join((repository.package, *parts)))
+    except LensError as error:
+        error.within(where)
+        raise
+    except (Exception, SystemExit) as error:
+        raise LensError(f"its code can't be imported: {type(error).__name__}: {error}", where=where) from error
+
+
+def _module_parts(repository: _Repository, place: str, where: str) -> tuple[str, ...]:
     """The way from the root of a repository to a module, as names. Raises :class:`LensError`."""
     if place.endswith(".py"):
         parts = tuple(place.removesuffix(".py").split("/"))
@@ -166,23 +187,102 @@ def _module_parts(folder: Path, place: str, where: str) -> tuple[str, ...]:
     if not plain:
         hint = "a file.py in the repository, or a module: names of letters, digits, _ and -"
         raise LensError("the place of its code is not a plain one", where=where, hint=hint)
-    root = folder.resolve()
     for choice in choices:
-        file = root.joinpath(*choice)
-        for candidate in (file.with_name(f"{file.name}.py"), file / "__init__.py"):
-            if candidate.is_file() and candidate.resolve().is_relative_to(root):
-                return choice
+        files = repository.sources(choice)
+        if len(files) > 1:
+            raise LensError(f"both {files[0]} and {files[1]} are this module", where=where, hint="remove one of them")
+        if files:
+            return choice
     raise LensError("there is no such file in the repository", where=where)
 
 
-def _imported(folder: Path, parts: tuple[str, ...], where: str) -> types.ModuleType:
-    """The module, run once for each repository and commit. Raises :class:`LensError` for what it raises."""
-    package = _PRIVATE + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    if package not in sys.modules:
-        root = types.ModuleType(package, "A repository, at one commit.")
-        root.__path__ = [str(folder.resolve())]
-        sys.modules[package] = root
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repository:
+    """The files of a commit, and the package that they are."""
+
+    package: str
+    folder: Path
+    files: Mapping[str, str]
+
+    def sources(self, parts: tuple[str, ...]) -> list[str]:
+        """The files that may be this module: that of a package comes first, as in Python."""
+        base = "/".join(parts)
+        return [path for path in (f"{base}/__init__.py", f"{base}.py") if path in self.files]
+
+    def has_folder(self, parts: tuple[str, ...]) -> bool:
+        """Whether there are files below it."""
+        prefix = f"{'/'.join(parts)}/"
+        return not parts or any(path.startswith(prefix) for path in self.files)
+
+
+class _Source(SourceFileLoader):
+    """Runs the text of a file as the commit has it."""
+
+    def __init__(self, fullname: str, repository: _Repository, path: str) -> None:
+        super().__init__(fullname, str(repository.folder.joinpath(*path.split("/"))))
+        self._repository = repository
+        self._source = path
+
+    def get_code(self, fullname: str) -> types.CodeType:  # noqa: ARG002 - a loader's own signature
+        """Compile the source; a compiled file is neither looked for nor written."""
+        raw = source_of(self._repository.folder, self._source, self._repository.files)
+        _check_text(raw, self._source)
+        code: types.CodeType = self.source_to_code(raw, self.path)
+        return code
+
+
+class _Finder:
+    """Finds the modules of fetched repositories, and only there."""
+
+    def __init__(self) -> None:
+        self._repositories: dict[str, _Repository] = {}
+
+    def repository(self, folder: Path) -> _Repository:
+        """The repository in a folder. Raises :class:`LensError`."""
+        package = _PRIVATE + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+        known = self._repositories.get(package)
+        if known is None:
+            known = _Repository(package=package, folder=folder.resolve(), files=files_of(folder))
+            self._repositories[package] = known
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        sys.meta_path.insert(0, self)  # before all others, also those that came after it
+        return known
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+        """Find a module; one of a repository that isn't among its files is not looked for elsewhere."""
+        package, *parts = fullname.split(".")
+        repository = self._repositories.get(package)
+        if repository is None:
+            return None
+        way = tuple(parts)
+        for source in repository.sources(way) if way else ():
+            inside = source.endswith("/__init__.py")
+            loader = _Source(fullname, repository, source)
+            return spec_from_file_location(
+                fullname, loader.path, loader=loader, submodule_search_locations=[] if inside else None
+            )
+        if not repository.has_folder(way):
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        spec = ModuleSpec(fullname, None, is_package=True)
+        spec.submodule_search_locations = [str(repository.folder.joinpath(*way))]
+        return spec
+
+
+_FINDER: Final = _Finder()
+
+
+def _check_text(raw: bytes, path: str) -> None:
+    """Check that whoever reads a file reads what Python runs. Raises :class:`LensError`."""
     try:
-        return importlib.import_module(".".join((package, *parts)))
-    except Exception as error:
-        raise LensError(f"its code can't be imported: {type(error).__name__}: {error}", where=where) from error
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        text = raw.decode("utf-8-sig")
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise LensError(f"it is not UTF-8: {error}", where=path) from None
+    if encoding not in ("utf-8", "utf-8-sig", "ascii"):
+        raise LensError(f"it is read as {encoding[:40]!a}, not as UTF-8", where=path)
+    hidden = _HIDDEN.search(text.replace("\r\n", "\n"))
+    if hidden is not None:
+        line = text.count("\n", 0, hidden.start()) + 1
+        what = f"line {line} has a character that hides or reorders code: {hidden[0]!a}"
+        raise LensError(what, where=path, hint="in a string write it as an escape sequence")
