@@ -302,13 +302,74 @@ def test_a_repository_that_breaks_off_keeps_its_records_and_is_tried_again(lying
     assert _names(store) == ["three"]
 
 
-def test_a_host_that_fails_again_and_again_is_left_alone(lying: LyingPds, store: Store) -> None:
-    """Not every one of its thousand repositories is tried."""
-    lying.listed = [(f"did:plc:{number:024d}".replace("0", "a").replace("1", "b"), lying.rev) for number in range(1000)]
-    lying.fake.routes["/xrpc/com.atproto.repo.describeRepo"] = lambda handler, _: answer(handler, {}, 400)
+def _many(first: int, last: int) -> list[tuple[str, str]]:
+    letters = str.maketrans("0189", "abcd")
+    return [(f"did:plc:{number:024d}".translate(letters), "3kaaaaaaaaaa2") for number in range(first, last)]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_unreadable_accounts_hide_no_other_of_their_host(
+    lying: LyingPds, store: Store, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """However many of them come one after the other: a host that answers is asked for each of its accounts."""
+    monkeypatch.setattr("catalog.network.http.TRIES", 1)
+    lying.listed = [*_many(0, 60), *lying.listed]
+    lying.records = [lying.record("one")]
+
+    def described(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if asked.query["repo"] == lying.did:
+            answer(handler, {"collections": [LABEL]})
+        else:
+            answer(handler, {"error": "Whatever"}, status)
+
+    lying.fake.routes["/xrpc/com.atproto.repo.describeRepo"] = described
     report = crawl(_settings(("pds", lying.fake.url)), store)
-    assert report.failed
-    assert len(lying.fake.asked) < 20
+    assert _names(store) == ["one"]
+    assert report.sources[0].troubles == 60
+
+
+def test_a_host_that_never_answers_is_left_alone(lying: LyingPds, store: Store) -> None:
+    """Not every one of its thousand accounts is tried; those left are counted."""
+    dead = "http://127.0.0.1:9"
+    for did, _ in _many(0, 1000):
+        service = [{"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": dead}]
+        document = {"id": did, "service": service}
+        lying.fake.routes[f"/{did}"] = lambda handler, _, said=document: answer(handler, said)  # type: ignore[misc]
+    everybody = {"repos": [{"did": did} for did, _ in [*_many(0, 1000), *lying.listed]]}
+    lying.fake.routes["/xrpc/com.atproto.sync.listReposByCollection"] = lambda handler, _: answer(handler, everybody)
+    lying.records = [lying.record("one")]
+    network = NetworkSettings(plc_url=lying.fake.url, allow_loopback=True)
+    settings = CatalogSettings(
+        store=Path("nowhere"), sources=(Source(kind="relay", value=lying.fake.url),), network=network
+    )
+    report = crawl(settings, store)
+    assert not report.failed
+    assert _names(store) == ["one"]
+    assert report.sources[0].troubles == 1000
+    assert any("127.0.0.1:9" in problem and "left for the next" in problem for problem in report.sources[0].problems)
+
+
+def test_a_host_that_fails_for_a_while_is_waited_for(
+    lying: LyingPds, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answered before: its accounts are read once it is back, in the same crawl."""
+    monkeypatch.setattr("catalog.network.hosts.PROVEN_PARKED_SECONDS", 0.3)
+    monkeypatch.setattr("catalog.network.http.TRIES", 1)
+    bad = iter(range(8))
+    lying.listed = [*_many(0, 30), *lying.listed]
+    lying.records = [lying.record("one")]
+
+    def described(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if len(lying.fake.asked) > 5 and next(bad, None) is not None:
+            answer(handler, {}, 503)
+        else:
+            answer(handler, {"collections": [LABEL] if asked.query["repo"] == lying.did else []})
+
+    lying.fake.routes["/xrpc/com.atproto.repo.describeRepo"] = described
+    report = crawl(_settings(("pds", lying.fake.url)), store)
+    assert _names(store) == ["one"]
+    assert report.sources[0].error is None
+    assert report.sources[0].problems == ()
 
 
 def test_an_old_handle_is_checked_again(

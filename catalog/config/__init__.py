@@ -39,8 +39,8 @@ from catalog.errors import InvalidConfig, InvalidSyntax
 from catalog.syntax import AtIdentifier, Did
 
 __all__ = [
-    "SOURCE_KINDS", "AppViewSettings", "CatalogSettings", "NetworkSettings", "PreviewSettings", "Source",
-    "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
+    "SOURCE_KINDS", "AppViewSettings", "CatalogSettings", "LimitSettings", "NetworkSettings", "PreviewSettings",
+    "Source", "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = tuple(source.name for source in SOURCES)
@@ -132,6 +132,19 @@ class PreviewSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """How much a crawl spends.
+
+    The seconds are those of one account, of all work at one host in a crawl, and of a whole crawl. Pauses that a server
+    asks for count.
+    """
+
+    account_seconds: int = 900
+    host_seconds: int = 1800
+    crawl_seconds: int = 7200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppViewSettings:
     """How the AppView serves.
 
@@ -160,6 +173,7 @@ class CatalogSettings:
     sources: tuple[Source, ...] = ()
     deny: tuple[Did, ...] = ()
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     previews: PreviewSettings | None = None
     appview: AppViewSettings = field(default_factory=AppViewSettings)
     base: Path = Path()
@@ -208,6 +222,7 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
             contact=None if contact is None else _text(contact, "contact"),
             allow_addresses=None if allowed is None else read_networks(allowed, "allow_addresses"),
         ),
+        limits=LimitSettings(**_numbers(mapping.get("limits"), "limits")),
         previews=_previews(mapping.get("previews")),
         appview=_appview(mapping.get("appview"), base),
         base=base,
@@ -260,9 +275,16 @@ def _previews(value: object) -> PreviewSettings | None:
     caps = {} if value is True else value
     if not isinstance(caps, Mapping):
         raise InvalidConfig("must be true, false, or a map of caps", where="previews", hint="for example {samples: 8}")
-    known = keys_of("previews")
-    for name, number in caps.items():
-        where = f"previews.{name}"
+    return PreviewSettings(**_numbers(caps, "previews"))
+
+
+def _numbers(value: object, block: str) -> dict[str, int]:
+    """A map of whole numbers, each within the range that the table of settings gives."""
+    known, numbers = keys_of(block), {} if value is None else value
+    if not isinstance(numbers, Mapping):
+        raise InvalidConfig("must be a map of whole numbers", where=block, hint=f"known: {', '.join(known)}")
+    for name, number in numbers.items():
+        where = f"{block}.{name}"
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
@@ -270,7 +292,7 @@ def _previews(value: object) -> PreviewSettings | None:
         least, most = _RANGES[where]
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
             raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
-    return PreviewSettings(**{str(name): number for name, number in caps.items()})
+    return {str(name): number for name, number in numbers.items()}
 
 
 def _appview(value: object, base: Path) -> AppViewSettings:

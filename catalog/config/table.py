@@ -79,6 +79,24 @@ SETTINGS: Final = (
         purpose="Whether a build brings the store up to date first.",
     ),
     Setting(
+        name="limits", kind="map", default=None, example="limits: {host_seconds: 600}",
+        purpose="How much a crawl spends. What was read until then is kept, the rest is left for the next crawl.",
+    ),
+    Setting(
+        name="limits.account_seconds", kind="whole number", default=900, least=1, most=86_400,
+        example="limits: {account_seconds: 300}",
+        purpose="At most so many seconds for one account, pauses that its server asks for included.",
+    ),
+    Setting(
+        name="limits.host_seconds", kind="whole number", default=1800, least=1, most=604_800,
+        example="limits: {host_seconds: 600}",
+        purpose="At most so many seconds of work at one host in a crawl, pauses that it asks for included.",
+    ),
+    Setting(
+        name="limits.crawl_seconds", kind="whole number", default=7200, least=1, most=604_800,
+        example="limits: {crawl_seconds: 1800}", purpose="At most so many seconds for a whole crawl.",
+    ),
+    Setting(
         name="search", kind="true, false, or a map", default=True, example="search: true",
         purpose="Whether pages have a search box.",
     ),

@@ -97,7 +97,15 @@ def follow(
     ):
         locks = Locks()
         first = _round(settings, store, client, locks, settings.sources, progress, watch)
-        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny), locks=locks)
+        crawler = Crawler(
+            client,
+            settings.network,
+            store,
+            schedule,
+            deny=frozenset(settings.deny),
+            locks=locks,
+            limits=settings.limits,
+        )
         followers = [
             Follower(source, crawler, tally, settings.network) for source, tally in zip(streams, tallies, strict=True)
         ]
@@ -171,7 +179,16 @@ def _round(  # noqa: PLR0917 — as its callers got them
     tallies = [Tally(source=str(source)) for source in sources]
     with Schedule(troubled=partial(_troubled, tallies)) as schedule:
         store.configure([str(source) for source in settings.sources], settings.deny)
-        crawler = Crawler(client, settings.network, store, schedule, deny=frozenset(settings.deny), locks=locks)
+        crawler = Crawler(
+            client,
+            settings.network,
+            store,
+            schedule,
+            deny=frozenset(settings.deny),
+            locks=locks,
+            limits=settings.limits,
+            ends=begun + settings.limits.crawl_seconds,
+        )
         if watch is not None:
             watch(tallies)
         followers = []

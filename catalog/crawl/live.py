@@ -166,7 +166,7 @@ class Follower:
                 self._look_after()
             elif time.monotonic() - looked > _STORE_SECONDS:
                 looked = time.monotonic()
-                if looked - begun > CATCH_UP_SECONDS or _is_past(message, until):
+                if looked > min(begun + CATCH_UP_SECONDS, self._crawler.ends) or _is_past(message, until):
                     return
 
     def _look_after(self) -> None:

@@ -154,6 +154,8 @@ class Tally:
     """By unit (an account, a frame, a file) the newest problem with it; at most 200."""
     troubles: int = 0
     defects: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+    """By reason the accounts that are left for the next crawl."""
     lock: Lock = field(default_factory=Lock)
     _met: set[int] = field(default_factory=set)
     """Hashes of the units that had a problem or a defect before."""
@@ -193,6 +195,13 @@ class Tally:
         """How many there are so far."""
         with self.lock:
             return sum(counts[name] for counts in self.hosts.values())
+
+    def leave(self, host: str, why: str) -> None:
+        """Note an account that is left for the next crawl. A source whose own host that is has ended early."""
+        with self.lock:
+            self.left[why if why in self.left or len(self.left) < _KEPT else f"{_OTHERS}: see above"] += 1
+        if self.source.endswith(f"//{host}"):
+            self.fail(f"{why}; it was not read to its end")
 
     @contextmanager
     def containing(self, unit: str) -> Iterator[None]:
@@ -245,13 +254,17 @@ class Tally:
             ways = Counter[str]()
             for host in hosts:
                 ways.update(host.ways)
+            left = [
+                f"{one_line(why, 300)}; {_many(number, 'account')} left for the next crawl"
+                for why, number in self.left.items()
+            ]
             return SourceReport(
                 source=self.source,
                 **{name: sum(getattr(host, name) for host in hosts) for name in COUNTS},
                 refused=tuple(self.refused),
                 refusals=sum(host.refused for host in hosts),
-                problems=tuple(self.problems.values()),
-                troubles=self.troubles,
+                problems=(*left, *self.problems.values()),
+                troubles=self.troubles + self.left.total(),
                 defects=self.defects,
                 error=self.error,
                 ways=dict(ways),
@@ -281,7 +294,7 @@ def counted(tallies: Iterable[Tally]) -> str:
         with tally.lock:
             for counts in tally.hosts.values():
                 total.update(counts)
-            total["problems"] += tally.troubles
+            total["problems"] += tally.troubles + tally.left.total()
         for traffic in list(tally.meter.hosts.values()):
             total["requests"] += traffic.requests
             total["bytes"] += traffic.bytes

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from catalog.config import LimitSettings
 from catalog.errors import (
-    InternalError,
     InvalidProof,
     NetworkError,
     RequestFailed,
@@ -19,6 +22,7 @@ from catalog.errors import (
     UnknownIdentity,
 )
 from catalog.network import repo as wire
+from catalog.network.hosts import RATE_LIMITED, TIME_UP, Budget
 from catalog.network.identity import Identity, Resolver, same_server
 from catalog.network.keys import PublicKey
 from catalog.network.proof import Account, Part, Reader, Reading, unread
@@ -28,12 +32,12 @@ from catalog.store import Found, Refused, Repo
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from catalog.config import NetworkSettings
     from catalog.crawl.locks import Locks
     from catalog.crawl.report import Tally
-    from catalog.crawl.schedule import Schedule
+    from catalog.crawl.schedule import Schedule, Work
     from catalog.network.http import Client
     from catalog.network.repo import CheckedRecord
     from catalog.store import Store
@@ -44,7 +48,16 @@ PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)
 """How long a handle, a key and a PDS are believed without being looked up again."""
 _PARKED_AFTER: Final = 5
-"""Repositories of one host in a row that couldn't be read, after which the host is left alone."""
+"""Repositories in a row that a host didn't answer for, after which it is left alone; not if it has ever answered."""
+_ROUNDS: Final = 3
+"""How often a crawl waits for a host that answered once and then fails, before it leaves the rest."""
+_CRAWL: Final = "the crawl"
+_CLOSE: Final = 0.1
+"""Seconds of a budget that are not worth a request."""
+_AGAIN_SECONDS: Final = 1.0
+"""After how long an account is tried a second time that got no answer from a host that had answered before."""
+_UNAVAILABLE: Final = frozenset({0, 502, 503, 504})
+"""Statuses of a host that is in trouble as a whole, 0 where it didn't answer. All others are about one account."""
 
 
 class Crawler:
@@ -59,13 +72,19 @@ class Crawler:
         *,
         deny: frozenset[Did],
         locks: Locks,
+        limits: LimitSettings | None = None,
+        ends: float = inf,
     ) -> None:
         self.client = client
         self.store = store
         self.schedule = schedule
         self.locks = locks
         self.resolver = Resolver(client, settings)
+        self.ends = ends
+        """When (``time.monotonic``) the crawl's time budget is used up."""
+        self._limits = LimitSettings() if limits is None else limits
         self._plc = host_of(settings.plc_url)
+        self._asked_for_handles = None if settings.handle_resolver is None else host_of(settings.handle_resolver)
         self._reader = Reader(client, PART)
         self._deny = deny
         self._lock = Lock()
@@ -73,6 +92,10 @@ class Crawler:
         """The accounts that are somebody's to visit, with what others do if he gives them up."""
         self._failures: Counter[str] = Counter()
         """By host, in a row."""
+        self._late: dict[str, str] = {}
+        """Hosts whose accounts are left for the next crawl, and why."""
+        self._waits: dict[str, tuple[float, int]] = {}
+        """Hosts that fail after they had answered: until when they are left alone, and how often they were."""
         self._looking: set[Did] = set()
         """The accounts that :meth:`look_again` has begun with."""
 
@@ -111,7 +134,66 @@ class Crawler:
         """Every account may be visited once more."""
         with self._lock:
             self._claimed.clear()
-            self._failures.clear()
+        self._give_chances()
+
+    def _give_chances(self) -> None:
+        """Let each host be tried again, with a new time budget."""
+        with self._lock:
+            for known in (self._failures, self._late, self._waits):
+                known.clear()
+        self.schedule.renew()
+
+    # --- budgets ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def budgeted(self, host: str, account: Did | None = None) -> Iterator[None]:
+        """Let requests take as long as is left of the budgets: of the account, if it is one, its host and the crawl."""
+        now, limits = time.monotonic(), self._limits
+        left = limits.host_seconds - self.schedule.worked(host)
+        budgets = [Budget(now + left, host), Budget(self.ends, _CRAWL)]
+        if account is not None:
+            budgets.append(Budget(now + limits.account_seconds, account))
+        with self.client.within(min(budgets, key=lambda budget: budget.ends)):
+            yield
+
+    def late(self, host: str, error: Exception | None = None) -> str | None:
+        """Why the rest of a host's work is left for the next crawl; None where it goes on.
+
+        ``error`` is what a request ended with: a host that wants a pause beyond the budget is late already.
+        """
+        with self._lock:
+            why = self._late.get(host)
+        if why is not None:
+            return why
+        spent, limits = self.schedule.worked(host), self._limits
+        name, where = (error.name, error.where) if isinstance(error, RequestFailed) else ("", None)
+        if time.monotonic() >= self.ends or (name == TIME_UP and where == _CRAWL):
+            why = f"time budget of the crawl used up after {limits.crawl_seconds:,} s"
+        elif spent + _CLOSE >= limits.host_seconds or (name == TIME_UP and where == host):
+            why = f"time budget of host {host} used up after {limits.host_seconds:,} s"
+        elif name == RATE_LIMITED and where == host.lower().removesuffix(":443"):
+            why = f"time budget of host {host} used up after {spent:,.0f} s, as {one_line(str(error), 200)}"
+        if why is not None:
+            with self._lock:
+                self._late[host] = why
+        return why
+
+    def _postponed(self, host: str, work: Work) -> bool:
+        """Whether work is done later instead, as its host answered before and is left alone now after failures."""
+        left = self.client.parked(host)
+        if left <= 0 or not self.schedule.answered(host):
+            return False
+        now = time.monotonic()
+        with self._lock:
+            until, rounds = self._waits.get(host, (0.0, 0))
+            if now >= until:
+                until, rounds = now + left, rounds + 1
+                self._waits[host] = until, rounds
+            if rounds > _ROUNDS:
+                self._late[host] = f"{host} doesn't answer any more"
+                return False
+        self.schedule.add(host, work, after=left)
+        return True
 
     # --- visits ----------------------------------------------------------------------------------------------------
 
@@ -147,34 +229,81 @@ class Crawler:
         failed: Callable[[], None] = lambda: None,
     ) -> None:
         """Have something done at a host. Whatever goes wrong is the account's problem; then ``failed`` is called."""
-        self.schedule.add(host, partial(self._guarded, tally, host, did, work, failed))
+        chances = [1]
 
-    def _guarded(self, tally: Tally, host: str, did: Did, work: Callable[[], None], failed: Callable[[], None]) -> bool:
-        if self._failures[host] >= _PARKED_AFTER:
-            message = f"{host}: {_PARKED_AFTER} repositories in a row could not be read; the rest is left for later"
-            if tally.source.endswith(f"//{host}"):
-                tally.fail(message)
-            else:
-                tally.once(message)
-            with tally.containing(did):
-                failed()
+        def again() -> bool:
+            if self._postponed(host, piece):
+                return True
+            if not chances or not self.schedule.answered(host):
+                return False
+            chances.pop()
+            self.schedule.add(host, piece, after=_AGAIN_SECONDS)
+            return True
+
+        def piece() -> bool:
+            return not self._postponed(host, piece) and self._guarded(tally, host, did, work, failed, again=again)
+
+        self.schedule.add(host, piece)
+
+    def _guarded(
+        self,
+        tally: Tally,
+        host: str,
+        did: Did,
+        work: Callable[[], None],
+        failed: Callable[[], None],
+        *,
+        again: Callable[[], bool],
+    ) -> bool:
+        late = self.late(host)
+        if late is not None:
+            self._leave(tally, host, did, late, failed)
             return False
         with tally.metered(self.client):
             try:
-                work()
+                with self.budgeted(host, did):
+                    work()
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this account alone
-                found = tally.unread(did, error)
-                if not isinstance(found, UnknownIdentity | InvalidProof | InternalError):
-                    self._failures[host] += 1
-                with tally.containing(did):
-                    failed()
+                late = self.late(host, error)
+                if late is not None:
+                    self._leave(tally, host, did, late, failed)
+                elif not (self._counts(host, error) and again()):
+                    tally.unread(did, error)
+                    with tally.containing(did):
+                        failed()
                 return False
-        self._failures[host] = 0
+        with self._lock:
+            self._failures.pop(host, None)
+            self._waits.pop(host, None)
+        return True
+
+    def _leave(self, tally: Tally, host: str, did: Did, why: str, failed: Callable[[], None]) -> None:
+        tally.leave(host, why)
+        with tally.containing(did):
+            failed()
+
+    def _counts(self, host: str, error: Exception) -> bool:
+        """Whether an error says that a host doesn't answer; one that never did is left alone after a few of them."""
+        if not isinstance(error, RequestFailed) or error.status not in _UNAVAILABLE or error.name == TIME_UP:
+            return False
+        with self._lock:
+            self._failures[host] += 1
+            if self._failures[host] >= _PARKED_AFTER and not self.schedule.answered(host):
+                self._late[host] = f"{host} doesn't answer"
         return True
 
     def _identify(self, tally: Tally, did: Did) -> None:
+        """Look an account's document up, then, as that is another host's work and may take long, its handle."""
+        claimed = self.resolver.claim(did)
+        if claimed is None:
+            self._identify_all(tally, did)
+        else:
+            host = self._asked_for_handles or f"the handle {claimed}"
+            self.arrange_work(tally, host, did, partial(self._identify_all, tally, did))
+
+    def _identify_all(self, tally: Tally, did: Did) -> None:
         self._arrange_at(tally, self.resolver.resolve(did))
 
     def _arrange_at(self, tally: Tally, identity: Identity) -> None:
@@ -226,8 +355,7 @@ class Crawler:
 
     def look_again(self, tally: Tally) -> None:
         """Have those of a stream's accounts visited that couldn't be read before; each host gets another chance."""
-        with self._lock:
-            self._failures.clear()
+        self._give_chances()
         for did in map(Did, self.store.unread(tally.source)):
             with self._lock:
                 if did in self._looking:  # the last time isn't over yet

@@ -51,11 +51,12 @@ def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None])
     def done() -> bool:
         with tally.metered(crawler.client):
             try:
-                work()
+                with crawler.budgeted(host):
+                    work()
             except StoreError:
                 raise
             except Exception as failure:  # noqa: BLE001 — whatever it is, it ends this source alone
-                tally.fail(contained(failure, where=tally.source))
+                tally.fail(crawler.late(host, failure) or contained(failure, where=tally.source))
                 return False
         return True
 

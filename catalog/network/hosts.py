@@ -31,13 +31,15 @@ from catalog.errors import RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["METER", "Host", "Meter", "Traffic"]
+__all__ = ["BUDGET", "METER", "RATE_LIMITED", "TIME_UP", "Budget", "Host", "Meter", "Traffic"]
 
 TURNS: Final = 4
 """Requests in flight to one host, until their headers are there."""
 PARKED_AFTER: Final = 5
 """Failures in a row."""
 PARKED_SECONDS: Final = 60.0
+PROVEN_PARKED_SECONDS: Final = 5.0
+"""The same for a host that has answered well before: it may be back soon."""
 MOST_PARKED_SECONDS: Final = 3600.0
 LONGEST_PAUSE: Final = 60.0
 """The most that a 429 without a word makes everybody wait."""
@@ -82,6 +84,27 @@ class Meter:
             traffic.seconds += seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long something may take: until ``ends`` (``time.monotonic``). ``whose`` says what it is the budget of."""
+
+    ends: float
+    whose: str
+
+    @property
+    def over(self) -> bool:
+        """Whether it is used up."""
+        return time.monotonic() >= self.ends
+
+    def error(self) -> RequestFailed:
+        """What is raised when it is used up."""
+        return RequestFailed("its time budget is used up", name=TIME_UP, where=self.whose)
+
+
+TIME_UP: Final = "TimeUp"
+RATE_LIMITED: Final = "RateLimited"
+BUDGET: ContextVar[Budget | None] = ContextVar("BUDGET", default=None)
+"""What the requests of this thread may take all together."""
 METER: ContextVar[Meter | None] = ContextVar("METER", default=None)
 """Where the requests of this thread are counted too."""
 
@@ -146,15 +169,23 @@ class Host:
                     if self._in_flight < self._width:
                         self._in_flight += 1
                         return
+                    if now >= patience:
+                        raise RequestFailed("other requests to it take too long", where=self.name)
                     self._changed.wait(1.0)
                     continue
             if resumes > patience:
                 message = f"it wants no request for {pause:.0f} s"
-                raise RequestFailed(message, status=429, name="RateLimited", where=self.name)
+                raise RequestFailed(message, status=429, name=RATE_LIMITED, where=self.name)
             if self._waiting is not None and pause >= _WORTH_TELLING:
                 self._waiting(self.name, pause)
             self._sleep(pause)
             served = resumes  # whoever sleeps by another clock has slept
+
+    @property
+    def parked(self) -> float:
+        """Seconds that requests to it fail at once, after failures; 0 when it may be asked."""
+        with self._changed:
+            return max(0.0, self._parked_until - self._clock())
 
     @property
     def pause(self) -> float:
@@ -189,9 +220,15 @@ class Host:
                 wait = random.uniform(0, min(LONGEST_PAUSE, 2.0**self._storm))  # noqa: S311 — spreads load, hides nothing
             self._pause(wait + random.uniform(0, 0.5))  # noqa: S311
 
-    def failed(self, why: str = "") -> None:
-        """No answer, a 5xx, or a body that broke off; ``why`` is told while the host is left alone for it."""
+    def failed(self, why: str = "", *, alive: bool = False) -> None:
+        """No answer, a 5xx, or a body that broke off; ``why`` is told while the host is left alone for it.
+
+        ``alive`` says that it is an answer of the host itself: one that has answered well before isn't left alone for
+        it, as it may be about one account.
+        """
         with self._changed:
+            if alive and self.latency is not None:
+                return
             self._why = why
             self._failures += 1
             if self._parks and self._failures % PARKED_AFTER == 0:
@@ -202,7 +239,7 @@ class Host:
         """A body, or as much of it as was wanted, took some time: only now the answer was a good one."""
         with self._changed:
             self._failures = 0
-            self._parked_for = PARKED_SECONDS
+            self._parked_for = PROVEN_PARKED_SECONDS
             if size >= _WORTH_MEASURING and seconds > 0:
                 self.throughput = _smoothed(self.throughput, size / seconds)
 

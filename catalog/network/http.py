@@ -24,7 +24,7 @@ import httpx
 
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
-from catalog.network.hosts import METER, Host, Meter
+from catalog.network.hosts import BUDGET, METER, Host, Meter
 from catalog.network.secrets import Secrets
 from catalog.sanitize import one_line
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
     from catalog.datamodel import Json
+    from catalog.network.hosts import Budget
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
@@ -175,6 +176,21 @@ class Client:
                 self._hosts[key] = found
             return found
 
+    def parked(self, host: str) -> float:
+        """Seconds that requests to a host (``name:port``) fail at once, after failures in a row."""
+        with self._lock:
+            found = self._hosts.get(host.lower().removesuffix(":443"))
+        return 0.0 if found is None else found.parked
+
+    @contextmanager
+    def within(self, budget: Budget) -> Iterator[None]:
+        """Let this thread's requests take no longer than a budget, pauses included; the rest fails (``TimeUp``)."""
+        token = BUDGET.set(budget)
+        try:
+            yield
+        finally:
+            BUDGET.reset(token)
+
     @contextmanager
     def metered(self, meter: Meter) -> Iterator[None]:
         """Count what this thread asks for meanwhile in ``meter`` too."""
@@ -291,9 +307,13 @@ class Client:
 
         A 429 is no try: the host says when to come back, and patience is what ends.
         """
+        budget = BUDGET.get()
         due = self._clock() + (self._patience if patience is None else patience)
+        due = due if budget is None else min(due, budget.ends)
         number = 0
         while True:
+            if budget is not None and budget.over:
+                raise budget.error()
             try:
                 return attempt(due)
             except _BusyError as busy:
@@ -304,9 +324,9 @@ class Client:
                 jitter = random.uniform(0, min(MAX_WAIT, 0.25 * 2**number))  # noqa: S311 — spreads load, hides nothing
                 pause = jitter if failed.wait is None else min(MAX_WAIT, failed.wait + jitter)
             if final:  # raised here, it has no context: httpx's errors hold the request, and that holds secrets
-                raise error
+                raise error if budget is None or not budget.over else budget.error()
             if pause > 0:
-                self._sleep(pause)
+                self._sleep(pause if budget is None else max(0.0, min(pause, budget.ends - self._clock())))
 
     def _whole(
         self,
@@ -398,7 +418,8 @@ class Client:
         host = self.host(url, method)
         with host.turn(patience):
             begun = time.monotonic()
-            deadline = begun + seconds
+            budget = BUDGET.get()
+            deadline = begun + seconds if budget is None else min(begun + seconds, budget.ends)
             token = DEADLINE.set(deadline)
             self._count(host, requests=1, received=len(body) if isinstance(body, bytes) else 0)
             try:
@@ -419,7 +440,7 @@ class Client:
             if opened.status_code == 429:
                 host.busy(_retry_after(opened.headers), opened.headers)
             elif opened.status_code in _RETRIED:
-                host.failed(f"HTTP {opened.status_code}")
+                host.failed(f"HTTP {opened.status_code}", alive=opened.status_code == 500)
             else:
                 host.answered(time.monotonic() - begun, opened.headers)
         return opened, deadline

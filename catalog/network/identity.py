@@ -126,6 +126,10 @@ class Resolver:
             return replace(identity, handle=claimed)
         return replace(identity, handle=self._confirmed(claimed, did, fresh=fresh))
 
+    def claim(self, did: Did) -> Handle | None:
+        """The handle that an account's document claims; it is not confirmed. Raises :class:`UnknownIdentity`."""
+        return self._documents.get(did, fresh=False).claimed
+
     def did_of(self, handle: Handle, *, fresh: bool = False) -> Did:
         """The DID that a handle points to. Raises :class:`UnknownIdentity`."""
         return self._handles.get(handle.normalised, fresh=fresh)
