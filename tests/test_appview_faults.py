@@ -26,10 +26,10 @@ from catalog.appview.queries import Queries
 from catalog.config import CatalogSettings, Source
 from catalog.errors import StoreBusy, StoreError
 from catalog.records import DATASET, LENS, SCHEMA, VERIFICATION
-from catalog.store.reading import Past, Reader
+from catalog.store.reading import Past, Reader, Shown
 from tests import sitecatalog
 from tests.appviewservices import PREFIX, asking
-from tests.appviewstores import ALICE, World, dataset, put, uri
+from tests.appviewstores import ALICE, BOB, HANDLES, SOURCE, World, dataset, put, uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -634,3 +634,45 @@ def test_a_client_that_doesnt_read_a_large_answer_is_left(
         refused = asked.send(path)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert asked.send(f"{PREFIX}listEntries").status_code == 200
+
+
+def test_a_large_record_that_is_remembered_is_shown_as_it_is_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed, hidden, renamed, denied, deleted: at once; and it isn't read again while nothing of that happens."""
+    put(world, _hostile("tide", 1))
+    world.catch_up()
+    address = str(uri(f"{DATASET}/k00000"))
+
+    def shown() -> Shown | None:
+        return world.reader.brief([address]).shown.get(address)
+
+    first = shown()
+    assert first is not None
+    assert first.partial
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "_card", None)
+        put(world, dataset("other"), did=BOB)
+        assert shown() == first
+    monkeypatch.setitem(HANDLES, ALICE, "oceanlab.example.org")
+    world.store.put_repo(world.repo(ALICE))
+    renamed = shown()
+    assert renamed is not None
+    assert renamed.handle == "oceanlab.example.org"
+    world.store.configure([SOURCE], [ALICE])
+    assert shown() is None
+    world.store.configure([SOURCE], [])
+    assert shown() == renamed
+    world.store.put_repo(world.repo(ALICE, active=False))
+    assert shown() is None
+    world.store.put_repo(world.repo(ALICE))
+    world.put({f"{DATASET}/k00000": _hostile("tide changed", 1)})
+    changed = shown()
+    assert changed is not None
+    assert '"tide changed"' in changed.text
+    world.put({f"{DATASET}/k00000": dataset("tide small", 1)})
+    small = shown()
+    assert small is not None
+    assert not small.partial
+    world.put({f"{DATASET}/k00000": _hostile("tide", 1)})
+    assert shown() is not None
+    world.take([f"{DATASET}/k00000"])
+    assert shown() is None

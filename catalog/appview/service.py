@@ -38,7 +38,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -93,6 +93,8 @@ MOST_OUTGOING: Final = 128_000_000
 SENDING_SECONDS: Final = 60.0
 """How long a client may take to read a large answer."""
 _PART: Final = 256 * 1024
+_HEAVY: Final = Lock()
+"""Held while a large answer is compressed: one at a time, so that the machine has time for all else."""
 _WORTH_PACKING: Final = 1000
 _SWITCH_SECONDS: Final = 0.0005
 """How soon a thread makes room for another: with Python's 5 ms short answers would wait for long ones."""
@@ -442,7 +444,11 @@ def _unchanged(tag: str) -> _Reply:
 def _packed(body: bytes, packs: bool, head: dict[str, str]) -> _Reply:  # noqa: FBT001 - internal
     head = {"content-type": "application/json", "vary": "Accept-Encoding", **head}
     if packs and len(body) >= _WORTH_PACKING:
-        body = gzip.compress(body, 4, mtime=0)
+        if len(body) < _PART:
+            body = gzip.compress(body, 4, mtime=0)
+        else:
+            with _HEAVY:
+                body = gzip.compress(body, 1, mtime=0)
         head["content-encoding"] = "gzip"
     return _Reply(status=200, body=body, head=head)
 

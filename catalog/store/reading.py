@@ -58,7 +58,8 @@ _MAIN: Final = (
 )  # fmt: skip
 """The fields that lists have of a large record, all of them texts but for the tags."""
 _SIZES: Final = ("samples", "bytes", "shards")
-_PATHS: Final = (*(f'$."{name}"' for name in _MAIN), *(f"$.size.{name}" for name in _SIZES))
+_PATHS: Final = ", ".join((*(f"'$.\"{name}\"'" for name in _MAIN), *(f"'$.size.{name}'" for name in _SIZES)))
+_CARD: Final = _COLUMNS.replace("value", f"json_extract(value, {_PATHS})")
 _TRACES: Final = "uri, cid, records.draft, verified, handle"
 
 
@@ -85,6 +86,11 @@ class Shown:
     text: str
     partial: bool = False
     """``text`` has only the main fields of a large record."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether lists have only its main fields."""
+        return len(self.text) > WHOLE_CHARACTERS or cost_of(self.text) > WHOLE_COST
 
     @property
     def cost(self) -> int:
@@ -147,6 +153,15 @@ class Brief:
     failed: dict[str, CatalogError] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Card:
+    """A large record as it was at a position of the store."""
+
+    shown: Shown
+    position: Position
+    configuration: tuple[tuple[str, ...], tuple[str, ...]]
+
+
 class Reader:
     """A store, open for reading. Every thread has a connection of its own; each call sees the newest commit.
 
@@ -160,8 +175,11 @@ class Reader:
         self._threads = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._cards: OrderedDict[tuple[str, str], str] = OrderedDict()
-        """The main fields of the large records that were shown last, by URI and CID."""
+        self._making, self._heavy = threading.Lock(), threading.Lock()
+        """Held while a large record is read, for its main fields or whole: one at a time, so that there is time for all
+        else, and what two want at once is made once."""
+        self._cards: OrderedDict[str, _Card] = OrderedDict()
+        """The large records that were shown last, by URI: to read one takes SQLite a hundredth of a second."""
 
     @property
     def path(self) -> Path:
@@ -323,24 +341,32 @@ class Reader:
         self, uris: Sequence[str], *, failed: dict[str, CatalogError] | None = None, cards: bool = False
     ) -> Iterator[Shown]:
         """As :meth:`brief`, without a limit, one at a time and in no particular order."""
+        held = self._held(uris)
+        yield from held.values()
+        rest = [uri for uri in uris if uri not in held] if held else uris
         with self._reading() as db:
-            for start in range(0, len(uris), _AT_ONCE):
-                some = uris[start : start + _AT_ONCE]
+            for start in range(0, len(rest), _AT_ONCE):
+                some = rest[start : start + _AT_ONCE]
                 marks = ", ".join("?" * len(some))
                 for row in db.execute(f"SELECT {_BRIEF} {VISIBLE} AND uri IN ({marks})", some):
-                    try:
-                        shown = self._short(db, _shown(row), cards=cards)
-                    except CatalogError as error:
-                        if failed is not None:
-                            failed[row[0]] = error
-                    else:
+                    shown: Shown | None = _shown(row)
+                    large = shown is not None and shown.is_large
+                    if large or cards:
+                        try:
+                            with self._making:
+                                shown = self._held([row[0]]).get(row[0]) or self._card(db, row[0], keep=large)
+                        except CatalogError as error:
+                            if failed is not None:
+                                failed[row[0]] = error
+                            continue
+                    if shown is not None:
                         yield shown
 
     def text_of(self, uri: str, *, without: Sequence[str] = ()) -> str | None:
         """The JSON of a visible record as the store keeps it, but for some fields of its outermost level."""
         removed = "".join(f", '$.\"{name}\"'" for name in without)
         column = f"json_remove(value{removed})" if without else "value"
-        with self._reading() as db:
+        with self._heavy, self._reading() as db:
             row = db.execute(f"SELECT {column} {VISIBLE} AND uri = ?", (uri,)).fetchone()
         return None if row is None else row[0]
 
@@ -368,31 +394,46 @@ class Reader:
             found[uri] = shown
         return Brief(shown=found, read=len(uris), failed=failed)
 
-    def _short(self, db: sqlite3.Connection, shown: Shown, *, cards: bool) -> Shown:
-        whole = len(shown.text) <= WHOLE_CHARACTERS and cost_of(shown.text) <= WHOLE_COST
-        if whole and not cards:
-            return shown
-        return replace(shown, text=self._card(db, shown), partial=True)
-
-    def _card(self, db: sqlite3.Connection, shown: Shown) -> str:
-        """The main fields of a record as JSON. Raises :class:`InvalidData` where the store's text isn't JSON."""
-        key = shown.uri, shown.cid
-        with self._lock:
-            held = self._cards.get(key)
-            if held is not None:
-                self._cards.move_to_end(key)
-                return held
-        query = f"SELECT json_extract(value, {', '.join('?' * len(_PATHS))}) FROM records WHERE uri = ? AND cid = ?"
+    def _card(self, db: sqlite3.Connection, uri: str, *, keep: bool) -> Shown | None:
+        """The main fields of a record, if it is visible. Raises :class:`InvalidData` where its text isn't JSON."""
+        here, configuration = self.position(), self.configuration()
         try:
-            row = db.execute(query, (*_PATHS, *key)).fetchone()
+            row = db.execute(f"SELECT {_CARD} {VISIBLE} AND uri = ?", (uri,)).fetchone()
         except sqlite3.OperationalError as error:
-            raise InvalidData(f"the store's text can't be read: {error}", where=shown.uri) from None
-        card = "{}" if row is None else json.dumps(_main(json.loads(row[0])), ensure_ascii=False)
+            raise InvalidData(f"the store's text can't be read: {error}", where=uri) from None
+        if row is None:
+            return None
+        text = json.dumps(_main(json.loads(row[-1])), ensure_ascii=False)
+        shown = replace(_shown((*row[:-1], text)), partial=True)
+        if keep:
+            with self._lock:
+                self._cards[uri] = _Card(shown=shown, position=here, configuration=configuration)
+                if len(self._cards) > _CARDS_KEPT:
+                    self._cards.popitem(last=False)
+        return shown
+
+    def _held(self, uris: Sequence[str]) -> dict[str, Shown]:
+        """Those of these large records that are remembered and haven't changed since."""
         with self._lock:
-            self._cards[key] = card
-            if len(self._cards) > _CARDS_KEPT:
-                self._cards.popitem(last=False)
-        return card
+            known = {uri: self._cards[uri] for uri in uris if uri in self._cards}
+        if not known:
+            return {}
+        here, configuration = self.position(), self.configuration()
+        whats = [*{what for uri, card in known.items() for what in (uri, card.shown.did)}]
+        changed: dict[str, int] = {}
+        with self._reading() as db:
+            for start in range(0, len(whats), _AT_ONCE):
+                some = whats[start : start + _AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                changed.update(db.execute(f"SELECT what, number FROM changes WHERE what IN ({marks})", some).fetchall())
+        return {
+            uri: card.shown
+            for uri, card in known.items()
+            if card.position.store == here.store
+            and card.configuration == configuration
+            and 0 <= here.number - card.position.number <= CHANGES_KEPT // 2  # what is older may have been forgotten
+            and max(changed.get(uri, 0), changed.get(card.shown.did, 0)) <= card.position.number
+        }
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
