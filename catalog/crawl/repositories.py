@@ -323,7 +323,8 @@ class Crawler:
                 with self.locks.alone_with(did):
                     known = self.store.repo(did)
                     unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
-                    self.store.put_repo(unread)
+                    if unread != known:
+                        self.store.put_repo(unread)
             finally:
                 over()
 
