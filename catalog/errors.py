@@ -209,7 +209,7 @@ class NetworkError(CatalogError):
 
 
 class RequestFailed(NetworkError):
-    """An HTTP error answer; ``status`` is 0 when none came, ``name`` the XRPC error name.
+    """An HTTP error answer; ``status`` is 0 when none came, ``name`` the XRPC error name, ``message`` its text.
 
     Cause: a server said no (``status`` and ``name`` tell how), or didn't answer in time.
 
@@ -217,11 +217,19 @@ class RequestFailed(NetworkError):
     """
 
     def __init__(
-        self, what: str, *, status: int = 0, name: str = "", where: str | None = None, hint: str | None = None
+        self,
+        what: str,
+        *,
+        status: int = 0,
+        name: str = "",
+        message: str = "",
+        where: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.status = status
         self.name = name
+        self.message = message
 
 
 class RefusedAddress(NetworkError):
@@ -244,12 +252,16 @@ class ResponseTooLarge(NetworkError):
 
 
 class UnknownIdentity(NetworkError):
-    """A DID or handle that doesn't resolve to an account.
+    """A DID or handle that doesn't resolve to an account; ``status`` is what its directory answered, 0 for no refusal.
 
     Cause: a misspelt handle, an account that is gone, or a handle and a DID that don't name each other.
 
     Cure: check the spelling, or use the DID. If the account is yours, set the handle's DNS record.
     """
+
+    def __init__(self, what: str, *, status: int = 0, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status
 
 
 class InvalidProof(NetworkError):

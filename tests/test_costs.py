@@ -60,6 +60,14 @@ def test_a_repository_that_is_small_or_mostly_ours_is_often_read_whole(ours: int
     assert choices.count("whole") >= 4, choices
 
 
+def test_a_root_that_is_missing_tells_nothing() -> None:
+    """The server answered with the commit only: the next level is looked at first."""
+    root = cid_of(b"root")
+    part = mst.read(Blocks(), root, PART.low, PART.high)
+    assert part.missing == (root,)
+    assert worth_of_whole(part, Blocks(), root=root, anew=True, speed=FAR) == 0
+
+
 def test_a_few_changes_are_never_worth_a_large_whole() -> None:
     """Not even where everything is ours."""
     assert _choice(4000, 0, FAR, known=True) == "part"

@@ -199,14 +199,20 @@ class LyingPds:
             ),
             "/xrpc/com.atproto.repo.describeRepo": lambda handler, _: answer(handler, {"collections": [LABEL]}),
             "/xrpc/com.atproto.repo.listRecords": self._records,
+            "/xrpc/com.atproto.repo.getRecord": self._record,
         })  # fmt: skip
 
     def _repos(self, handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
         repos = [{"did": did, "rev": rev, "active": True} for did, rev in self.listed]
-        answer(handler, {"repos": repos, "cursor": "always the same"})
+        answer(handler, {"repos": repos})
 
     def _records(self, handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
-        answer(handler, {"records": self.records, "cursor": "always the same"})
+        answer(handler, {"records": self.records})
+
+    def _record(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        uri = f"at://{asked.query['repo']}/{asked.query['collection']}/{asked.query['rkey']}"
+        found = [item for item in self.records if isinstance(item, dict) and item.get("uri") == uri]
+        answer(handler, found[0] if found else {"error": "RecordNotFound"}, 200 if found else 400)
 
     def record(self, rkey: str, **other: Json) -> dict[str, Json]:
         value = _label(self.did, rkey)

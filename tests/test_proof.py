@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,17 @@ import httpx
 import pytest
 
 from catalog.config import NetworkSettings
-from catalog.errors import InvalidProof, NetworkError, RequestFailed
+from catalog.errors import InvalidProof, RequestFailed
 from catalog.network.car import CID_BYTES, Blocks
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.network.keys import PublicKey
 from catalog.network.proof import Account, Part, Reader, Reading, read_blocks
+from catalog.network.repo import is_gone
 from catalog.records import COLLECTIONS, DATASET, LABEL
 from catalog.syntax import Did
 from tests.fakes import Asked, Fake, answer, fake_server, forward
-from tests.repos import SigningKey, build_repo
+from tests.repos import SigningKey, build_repo, car
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,19 +221,37 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "page": lambda _: b"<html>",
 }
 """Bits of a block, not of the CID beside it: a block that isn't there is asked for in another way."""
+LIES = ("last", "first")
+"""The damages that leave a CAR a CAR: blocks that aren't what their CIDs say."""
 
 
-@pytest.mark.parametrize("methods", [["getRecord"], ["getBlocks", "getRepo"]], ids=lambda names: names[0])
+@pytest.mark.parametrize("methods", [["getRecord"], ["getBlocks"], ["getBlocks", "getRecord"]], ids="-".join)
 @pytest.mark.parametrize("change", DAMAGES.values(), ids=DAMAGES)
-def test_a_proof_that_is_damaged_proves_nothing(
+def test_a_damaged_proof_is_made_good_by_another(
     repository: Repository, methods: list[str], change: Callable[[bytes], bytes]
 ) -> None:
-    """Whatever was changed: nothing is taken, not even on the server's word."""
+    """At the latest by the whole repository; all is proven, and nothing of the damaged answers is taken."""
     for name in methods:
         repository.garbles(f"com.atproto.sync.{name}", change)
-    with pytest.raises(InvalidProof):
-        repository.read()
-    assert not any("listRecords" in path for path in repository.fake.paths())
+    reading = repository.read()
+    assert (reading.commit is not None, len(reading.records), reading.unread) == (True, LABELS, {})
+    assert repository.known == repository.listed()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_every_proof_is_damaged_nothing_is_taken_for_proven(repository: Repository, damage: str) -> None:
+    """Blocks that lie end the reading; answers that are no proofs at all leave the server's word, told as such."""
+    for name in ("getRecord", "getBlocks"):
+        repository.garbles(f"com.atproto.sync.{name}", DAMAGES[damage])
+    whole = "first" if damage == "last" else damage  # its last block may be one that isn't needed
+    repository.garbles("com.atproto.sync.getRepo", DAMAGES[whole])
+    if damage in LIES:
+        with pytest.raises(InvalidProof):
+            repository.read()
+        assert not any("listRecords" in path for path in repository.fake.paths())
+    else:
+        reading = repository.read()
+        assert (reading.way, reading.commit, len(reading.records)) == ("listed", None, LABELS)
 
 
 def test_another_accounts_repository_is_no_proof(repository: Repository) -> None:
@@ -251,8 +271,11 @@ def test_another_accounts_repository_is_no_proof(repository: Repository) -> None
         answer(handler, httpx.get(url, params=query).content)
 
     repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = others
+    reading = reader.read(repository.account)
+    assert (reading.way, reading.commit is not None) == ("car", True), "the whole clears the server"
+    repository.lacks("com.atproto.sync.getRepo")
     with pytest.raises(InvalidProof, match="another account"):
-        reader.read(repository.account)
+        Reader(repository.client, Part(COLLECTIONS)).read(repository.account)
 
 
 def test_a_repository_that_changes_while_it_is_read_is_read_anew(repository: Repository) -> None:
@@ -275,8 +298,7 @@ def test_a_repository_that_changes_while_it_is_read_is_read_anew(repository: Rep
 
 
 def test_a_record_that_its_server_has_lost_takes_no_other_with_it(repository: Repository) -> None:
-    """It is told as unread, and found as soon as it is there again; whatever way it is read in."""
-    repository.lacks("com.atproto.sync.getRepo")
+    """It is told as unread once no way leads to it, and found as soon as it is there again."""
     lost = repository.listed()
     path, cid = min(lost.items())
     # All labels are alike, and a tree names a block as often as it is used; so one is made another.
@@ -285,18 +307,25 @@ def test_a_record_that_its_server_has_lost_takes_no_other_with_it(repository: Re
     )
     cid = repository.listed()[path]
 
-    def route(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
-        if cid in handler.path:
+    def route(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if cid in handler.path or asked.query.get("rkey") == path.rpartition("/")[2]:
             answer(handler, {"error": "InvalidRequest", "message": f"Could not find cids: {cid}"}, 400)
             return
         status, kind, body = forward(handler, repository.network.pds_url)
         answer(handler, body, status, Content_Type=kind)
 
+    fresh = replace(repository)
     repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
+    assert (len(fresh.read().records), fresh.known) == (LABELS, repository.listed()), "its own proof has it"
+    fresh = replace(repository, known={})
+    repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = route
+    assert (fresh.read().way, fresh.known) == ("car", repository.listed()), "the whole repository has it"
+    repository.lacks("com.atproto.sync.getRepo")
     reading = repository.read()
     assert (reading.way, len(reading.records), len(reading.unread)) == ("tree", LABELS - 1, 1)
     assert [(item.uri.endswith(path), item.cid) for item in reading.unread] == [(True, None)]
-    del repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"]
+    for method in ("getBlocks", "getRecord"):
+        del repository.fake.routes[f"/xrpc/com.atproto.sync.{method}"]
     assert [str(record.cid) for record in repository.read().records] == [cid]
     assert repository.known == repository.listed()
 
@@ -309,11 +338,61 @@ def test_a_closed_account_is_told_as_such(repository: Repository) -> None:
     assert caught.value.name == "RepoDeactivated"
 
 
-def test_a_server_that_fails_is_not_one_that_lacks_something(repository: Repository) -> None:
-    """Its records stay as they were, rather than become unproven."""
-    repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = lambda handler, _: answer(handler, {}, 403)
-    with pytest.raises(NetworkError):
+def _refuse(status: int, error: str) -> Callable[[BaseHTTPRequestHandler, Asked], None]:
+    kind = "application/json"
+    return lambda handler, _: answer(handler, {"error": error, "message": "x"}, status, Content_Type=kind)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/octet-stream", ""])
+def test_a_proof_with_the_commit_only_leads_to_the_next_way(repository: Repository, kind: str) -> None:
+    """As some servers answer for a record that isn't there; also with no root named, or null, as others do."""
+
+    def bare(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        _, _, body = forward(handler, repository.network.pds_url)
+        roots, blocks = Blocks.of_car(body)
+        answer(handler, car([], [(roots[0], blocks.get(roots[0]) or b"")]), Content_Type=kind)
+
+    repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = bare
+    reading = repository.read()
+    assert (reading.commit is not None, len(reading.records)) == (True, LABELS)
+    assert repository.known == repository.listed()
+
+
+def test_a_record_that_a_list_does_not_name_is_asked_for(repository: Repository) -> None:
+    """A list alone takes nothing away: it may be shortened. What is gone by the server's own word is gone."""
+    repository.lacks(*(f"com.atproto.sync.{name}" for name in ("getRecord", "getBlocks", "getRepo")))
+    assert repository.read().way == "listed"
+    first, second = sorted(repository.known)[:2]
+    repository.network.delete_record(repository.owner, LABEL, first.rpartition("/")[2])
+
+    def short(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        _, _, body = forward(handler, repository.network.pds_url)
+        page = json.loads(body)
+        answer(handler, {"records": [item for item in page["records"] if not item["uri"].endswith(second)]})
+
+    repository.fake.routes["/xrpc/com.atproto.repo.listRecords"] = short
+    reading = repository.read()
+    assert (reading.records, first in repository.known, second in repository.known) == ([], False, True)
+    assert repository.known == repository.listed()
+    repository.fake.routes["/xrpc/com.atproto.repo.getRecord"] = _refuse(503, "")
+    repository.fake.routes["/xrpc/com.atproto.repo.listRecords"] = lambda handler, _: answer(handler, {"records": []})
+    repository.read()
+    assert len(repository.known) == LABELS - 1, "a server that doesn't say so takes nothing away"
+
+
+def test_an_account_that_its_server_vouches_for_is_proven_or_not_read(repository: Repository) -> None:
+    """Though it is said to be gone in some answers: never is a plain list taken for it."""
+    for name in ("getRecord", "getBlocks"):
+        repository.fake.routes[f"/xrpc/com.atproto.sync.{name}"] = _refuse(400, "RepoNotFound")
+    with pytest.raises(RequestFailed) as caught:
         repository.read()
+    assert caught.value.name == "RepoNotFound"
+    repository.account = replace(repository.account, alive=True)
+    assert repository.read().way == "car"
+    repository.lacks("com.atproto.sync.getRepo")
+    with pytest.raises(RequestFailed) as caught:
+        repository.read()
+    assert is_gone(caught.value)
 
 
 def test_one_large_block_under_many_paths_is_not_read_many_times() -> None:

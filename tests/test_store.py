@@ -193,7 +193,7 @@ def test_a_store_of_version_1_is_brought_forward(tmp_path: Path) -> None:
         db.execute("DROP INDEX repos_handle")
         for table in ("listings", "trees", "cursors", "crawls", "changes", "identity"):
             db.execute(f"DROP TABLE {table}")
-        for table, column in (("repos", "signing_key"), ("repos", "root"), ("refused", "cid")):
+        for table, column in (("repos", "signing_key"), ("repos", "root"), ("refused", "cid"), ("repos", "newest")):
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     db.close()

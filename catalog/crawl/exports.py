@@ -70,7 +70,7 @@ def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
     tally.count(_HOST, "seen")
     known = crawler.store.repo(did)
     identity = _identity(path, did, crawler)
-    if known is not None and known.rev is not None and _is_known(known, str(claimed.rev), identity):
+    if known is not None and (known.rev or known.newest) is not None and _is_known(known, str(claimed.rev), identity):
         crawler.store.list_repo(tally.source, did)
         tally.count(_HOST, "unchanged")
         return did
@@ -85,10 +85,10 @@ def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
 
 def _is_known(known: Repo, rev: str, identity: Identity | None) -> bool:
     """Whether the store has this commit or a later one; what can't be proven doesn't replace what was."""
-    proven = known.root is not None
+    proven = known.newest is not None
     if identity is None or identity.key is None:
         return proven or (known.rev or "") >= rev
-    return proven and (known.rev or "") >= rev
+    return (known.newest or "") >= rev
 
 
 def _of_export(repo: Repo, source: str, identity: Identity | None) -> Repo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 from catalog.config import LimitSettings
 from catalog.errors import (
+    CatalogError,
     InvalidProof,
     NetworkError,
+    RefusedUrl,
     RequestFailed,
     StoreError,
     UnknownIdentity,
@@ -209,15 +211,15 @@ class Crawler:
             else:
                 self._arrange_at(tally, identity)
 
-    def arrange_listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
+    def arrange_listed(self, tally: Tally, pds: str, state: wire.RepoState, *, listed: bool = False) -> None:
         """Have an account visited that a PDS lists, if it has changed. What can't be read may be others' to read.
 
-        Whatever goes wrong with it is reported as its.
+        ``listed`` says that the store has it as one of this source's. Whatever goes wrong with it is reported as its.
         """
         with tally.containing(state.did):
-            if self.claim(state.did, tally.source, partial(self.arrange_listed, tally, pds, state)):
+            if self.claim(state.did, tally.source, partial(self.arrange_listed, tally, pds, state, listed=listed)):
                 failed = partial(self.give_up, state.did)
-                if not self._settled(tally, pds, state):
+                if not self._settled(tally, pds, state, listed=listed):
                     self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state), failed)
 
     def arrange_work(
@@ -269,6 +271,10 @@ class Crawler:
                 late = self.late(host, error)
                 if late is not None:
                     self._leave(tally, host, did, late, failed)
+                elif isinstance(error, UnknownIdentity) and self._lost(tally, did, error):
+                    with tally.containing(did):
+                        failed()
+                    return True
                 elif not (self._counts(host, error) and again()):
                     tally.unread(did, error)
                     with tally.containing(did):
@@ -364,28 +370,142 @@ class Crawler:
                 self._looking.add(did)
             self.look_at(tally, did, after=partial(self._looking.discard, did))
 
-    def visit(self, tally: Tally, identity: Identity) -> None:
+    def visit(self, tally: Tally, identity: Identity, *, doubted: bool = False) -> None:
         """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
         with self.locks.alone_with(identity.did):
-            self._visit(tally, identity)
+            self._visit(tally, identity, doubted=doubted)
 
-    def _visit(self, tally: Tally, identity: Identity) -> None:
+    def _visit(self, tally: Tally, identity: Identity, *, said: str | None = None, doubted: bool = False) -> None:
+        """The same while nobody else visits the account.
+
+        ``said`` is the rev that a list gave; ``doubted`` says that its server's list, read to its end, doesn't name it.
+        """
         host = host_of(identity.pds)
         known = self.store.repo(identity.did)
         fresh = self._fresh(identity, tally, known)
+        reading = False
         try:
-            rev = str(wire.latest_commit(self.client, identity.pds, identity.did).rev)
-            tally.count(host, "seen")
+            rev = said or str(wire.latest_commit(self.client, identity.pds, identity.did).rev)
+            if said is None:
+                tally.count(host, "seen")
             if known is not None and _unchanged(known, identity.pds, rev):
-                self.store.put_repo(replace(fresh, rev=rev, root=known.root))
-                tally.count(host, "unchanged")
-            else:
-                self._read(tally, fresh, known, rev)
-        except RequestFailed as error:
-            if error.name not in wire.GONE:
+                self._keep_unchanged(tally, fresh, known)
+                return
+            reading = True
+            self._read(tally, fresh, known, rev)
+        except (NetworkError, RefusedUrl) as error:
+            if not wire.is_refusal(error):
                 raise
-            tally.count(host, "seen", "changed" if known is None or known.active else "unchanged")
-            self.store.put_repo(replace(fresh, active=False, status=error.name, rev=None))
+            if said is None and not reading:
+                tally.count(host, "seen")
+            self._refused(tally, fresh, known, error, reading=reading, doubted=doubted)
+
+    def _keep_unchanged(self, tally: Tally, fresh: Repo, known: Repo) -> None:
+        """Note that an account has the commit that is known; some servers go on serving one that isn't active."""
+        if tally.source.startswith("repo:") or known.identified != fresh.identified:
+            status = wire.repo_status(self.client, fresh.pds or "", fresh.did)
+            if status.active is False:
+                self._hide(tally, fresh, known, status.status)
+                return
+        self.store.put_repo(replace(fresh, rev=known.rev, root=known.root))
+        tally.count(host_of(fresh.pds or ""), "unchanged")
+
+    def _refused(
+        self,
+        tally: Tally,
+        fresh: Repo,
+        known: Repo | None,
+        error: CatalogError,
+        *,
+        reading: bool,
+        doubted: bool,
+    ) -> None:
+        """Find out why a server refuses an account: it moved, or is gone, or only that request was refused.
+
+        Raises ``error`` where nothing says that the account is gone, and it can't be read.
+        """
+        identity = self.resolver.resolve(fresh.did, fresh=True)
+        if not same_server(identity.pds, fresh.pds or ""):
+            self._visit(tally, identity)
+            return
+        gone = wire.is_gone(error)
+        status = wire.repo_status(self.client, identity.pds, fresh.did)
+        if status.active is None and (gone or doubted or self._relay_agrees(tally, fresh.did)):
+            named = error.name if isinstance(error, RequestFailed) and gone else ""
+            status = wire.RepoStatus(active=False, status=named or "RepoNotFound")
+        if status.active is False:
+            self._hide(tally, fresh, known, status.status)
+            return
+        if reading and not gone:
+            raise error
+        try:
+            rev = None if status.rev is None else str(status.rev)
+            self._read(tally, self._fresh(identity, tally, known), known, rev, alive=gone)
+        except RequestFailed as again:
+            if not (gone and wire.is_gone(again)):
+                raise
+            self._hide(tally, fresh, known, again.name)
+
+    def _relay_agrees(self, tally: Tally, did: Did) -> bool:
+        """Whether the relay that named an account says that it is gone: where its own server says nothing."""
+        kind, _, server = tally.source.partition(":")
+        if kind not in ("relay", "firehose"):
+            return False
+        with suppress(NetworkError, RefusedUrl):
+            return wire.repo_status(self.client, server.replace("ws", "http", 1), did).active is False
+        return False
+
+    def _hide(self, tally: Tally, repo: Repo, known: Repo | None, status: str | None) -> None:
+        """Note that an account is not to be shown; what is known of its repository stays."""
+        host = host_of(repo.pds or "")
+        tally.count(host, "changed" if known is None or known.active else "unchanged")
+        rev, root = (None, None) if known is None else (known.rev, known.root)
+        self.store.put_repo(replace(repo, active=False, status=status, rev=rev, root=root))
+
+    def _lost(self, tally: Tally, did: Did, error: UnknownIdentity) -> bool:
+        """Whether a directory's answer ends an account: then it is hidden, now or when its server agrees.
+
+        A tombstone (410) in the PLC directory does. A 404 does if the account's server doesn't speak for it either.
+        """
+        known = self.store.repo(did)
+        if known is None or known.draft or error.status not in (404, 410):
+            return False
+        if not known.active:
+            return True
+        if error.status == 410 and did.startswith("did:plc:"):
+            self._hide(tally, replace(known, source=tally.source), known, "deleted")
+            return True
+        if known.pds is None:
+            return False
+        self.arrange_work(tally, host_of(known.pds), did, partial(self._agreed, tally, known, error))
+        return True
+
+    def _agreed(self, tally: Tally, known: Repo, error: UnknownIdentity) -> None:
+        """Hide an account that its directory doesn't know, unless its server says that it is active."""
+        with self.locks.alone_with(known.did):
+            if wire.repo_status(self.client, known.pds or "", known.did).active:
+                raise RequestFailed(f"its server says that it is active, but {error.what}", status=error.status)
+            self._hide(tally, replace(known, source=tally.source), known, "deleted")
+
+    def arrange_unlisted(self, tally: Tally, pds: str, did: Did, *, doubted: bool) -> None:
+        """Have an account looked at that a PDS doesn't list any more; that alone is no reason to hide it.
+
+        ``doubted`` says that the list can be believed where the PDS itself says nothing of the account.
+        """
+        if self.claim(did, tally.source, partial(self.arrange_unlisted, tally, pds, did, doubted=doubted)):
+            failed = partial(self.give_up, did)
+            work = partial(self._unlisted, tally, pds, did, doubted=doubted)
+            self.arrange_work(tally, self._directory(did), did, work, failed)
+
+    def _unlisted(self, tally: Tally, pds: str, did: Did, *, doubted: bool) -> None:
+        identity = self.resolver.resolve(did, fresh=True)
+        if not same_server(identity.pds, pds):
+            self.store.unlist(tally.source, did)
+            tally.count(host_of(pds), "changed")
+            self.give_up(did)
+            return
+        work = partial(self.visit, tally, identity, doubted=doubted)
+        self.arrange_work(tally, host_of(pds), did, work, partial(self.give_up, did))
 
     def _listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
         """An account that a PDS lists, with a rev that we don't know."""
@@ -395,38 +515,54 @@ class Crawler:
     def _listed_alone(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
         known = self.store.repo(state.did)
         ours = known is not None and known.pds is not None and same_server(known.pds, pds)
-        if not self.store.holds(state.did) and (known is None or ours):
-            collections = wire.describe_repo(self.client, pds, state.did)
-            if collections.isdisjoint(COLLECTIONS):
-                # Nothing of ours, and nothing it could take away: not worth finding out whose word it is.
-                self.store.put_repo(Repo(did=state.did, source=tally.source, pds=pds, rev=str(state.rev)))
-                tally.count(host_of(pds), "changed")
-                return
-        identity = self.remembered(known) or self.resolver.resolve(state.did)
+        rev = None if state.rev is None else str(state.rev)
+        if not self.store.holds(state.did) and (known is None or ours) and self._has_nothing(pds, state.did):
+            # Nothing of ours, and nothing it could take away: not worth finding out whose word it is.
+            self.store.put_repo(Repo(did=state.did, source=tally.source, pds=pds, rev=rev))
+            tally.count(host_of(pds), "changed")
+            return
+        remembered = self.remembered(known) if state.active else None  # it may be inactive here as it moved
+        identity = remembered or self.resolver.resolve(state.did, fresh=not state.active)
         if not same_server(identity.pds, pds):
             identity = self.resolver.resolve(state.did, fresh=True)
         if not same_server(identity.pds, pds):
             self.store.unlist(tally.source, state.did)
             raise UnknownIdentity(f"{pds} lists it, but the account is at {identity.pds}", where=state.did)
-        self._read(tally, self._fresh(identity, tally, known), known, str(state.rev))
+        if state.active:
+            self._visit(tally, identity, said=rev)
+        else:
+            self._hide(tally, self._fresh(identity, tally, known), known, state.status)
 
-    def _settled(self, tally: Tally, pds: str, state: wire.RepoState) -> bool:
+    def _has_nothing(self, pds: str, did: Did) -> bool:
+        """Whether a PDS says that a repository has none of our collections; not so where it says nothing."""
+        try:
+            return wire.describe_repo(self.client, pds, did).isdisjoint(COLLECTIONS)
+        except RequestFailed as error:
+            trouble = error.status in _UNAVAILABLE and not (
+                error.name or error.message
+            )  # of the host: it is waited for
+            if trouble or not wire.is_refusal(error):
+                raise
+            return False
+
+    def _settled(self, tally: Tally, pds: str, state: wire.RepoState, *, listed: bool) -> bool:
         """Whether a line of a PDS's list says all there is to know; then it is noted."""
         known = self.store.repo(state.did)
         ours = known is not None and known.pds is not None and same_server(known.pds, pds)
         if not state.active:
-            if known is not None and ours:
-                gone = replace(known, active=False, status=state.status, rev=None, source=tally.source)
-                if gone != known:
-                    self.store.put_repo(gone)
-            else:
+            if known is None or not ours:
                 self.give_up(state.did)
-            changed = known is not None and ours and known.active
-            tally.count(host_of(pds), "changed" if changed else "unchanged")
+            elif known.active and self.store.holds(state.did):
+                return False  # its document is looked up first: an account that moved is inactive where it was
+            elif known.active:
+                self.store.put_repo(replace(known, active=False, status=state.status, source=tally.source))
+                tally.count(host_of(pds), "changed")
+                return True
+            tally.count(host_of(pds), "unchanged")
             return True
         if known is None or not _unchanged(known, pds, str(state.rev)):
             return False
-        if known.source != tally.source:
+        if not listed:
             self.store.list_repo(tally.source, known.did)
         tally.count(host_of(pds), "unchanged")
         if known.identified is not None and self.moment() - known.identified > HANDLE_AGE:
@@ -467,7 +603,7 @@ class Crawler:
             identified=known.identified if known is not None and remembered else self.moment(),
         )
 
-    def _read(self, tally: Tally, fresh: Repo, known: Repo | None, rev: str) -> None:
+    def _read(self, tally: Tally, fresh: Repo, known: Repo | None, rev: str | None, *, alive: bool = False) -> None:
         """Read what changed in a repository, then store it. A ``NetworkError`` leaves the store as it was."""
         account = Account(
             did=fresh.did,
@@ -475,7 +611,8 @@ class Crawler:
             key=None if fresh.key is None else PublicKey.parse(fresh.key),
             known=paths_in(self.store.known(fresh.did)),
             tree=self.store.tree(fresh.did),
-            rev=known.rev if known is not None and known.root is not None else None,
+            rev=None if known is None else known.newest,
+            alive=alive,
         )
         try:
             reading = self._reader.read(account)
@@ -487,13 +624,15 @@ class Crawler:
             reading = self._reader.read(replace(account, pds=identity.pds, key=identity.key))
         self.keep(tally, fresh, reading, rev)
 
-    def keep(self, tally: Tally, fresh: Repo, reading: Reading, rev: str, *, host: str | None = None) -> None:
+    def keep(self, tally: Tally, fresh: Repo, reading: Reading, rev: str | None, *, host: str | None = None) -> None:
         """Store what was read of a repository. ``rev`` is what its server said, for what isn't proven."""
+        if reading.commit is None:
+            self._keep_newer(tally, fresh.did, reading, rev)
         found, refused = _sorted_out(reading, fresh)
         if reading.commit is not None:
             fresh = replace(fresh, rev=str(reading.commit.rev), root=str(Cid.of_binary(reading.commit.data)))
         else:
-            fresh = replace(fresh, rev=rev)
+            fresh = replace(fresh, rev=None if reading.passing else rev)
         defects = [item for item in reading.unread if item.defect]
         if defects:  # the next crawl reads it again, with more memory or a version without that defect
             fresh = replace(fresh, rev=None)
@@ -511,6 +650,27 @@ class Crawler:
         host = host_of(fresh.pds or "") if host is None else host
         tally.count(host, "changed")
         tally.add(host, changes, refused, reading.way)
+
+    def _keep_newer(self, tally: Tally, did: Did, reading: Reading, rev: str | None) -> None:
+        """Take out of an unproven reading what would put something older in the place of what was proven."""
+        known = self.store.repo(did)
+        if known is None or known.newest is None:
+            return
+        stored = paths_in(self.store.known(did))
+        if rev is None or rev <= known.newest:
+            older = [record for record in reading.records if _path_of(record) in stored]
+            reading.kept = list(stored)
+        else:
+            older = [record for record in reading.records if self._was_replaced(record)]
+            reading.kept += [_path_of(record) for record in older]
+        if older:
+            reading.records = [record for record in reading.records if record not in older]
+            what = "its server offers no proof, and lists versions that aren't newer than the proven ones; those stay"
+            tally.problem(f"{did}: {what}: {', '.join(_path_of(record) for record in older[:3])}")
+
+    def _was_replaced(self, record: CheckedRecord) -> bool:
+        """Whether a record has this content no more since a newer one was seen."""
+        return any(version.cid == record.cid for version in self.store.history(str(record.uri))[1:])
 
     def _directory(self, did: Did) -> str:
         """The host that knows an account's document."""
@@ -559,6 +719,10 @@ def _once(call: Callable[[], None]) -> Callable[[], None]:
 def paths_in(known: dict[str, str]) -> dict[str, str]:
     """By path in the repository what the store has by URI."""
     return {uri.split("/", 3)[3]: cid for uri, cid in known.items() if uri.count("/") >= 4}
+
+
+def _path_of(record: CheckedRecord) -> str:
+    return f"{record.uri.collection}/{record.uri.rkey}"
 
 
 def host_of(url: str) -> str:

@@ -1,18 +1,19 @@
 """The kinds of source: how each finds the accounts that are to be visited.
 
 What a relay or a stream says is a hint: it makes us look at an account's own PDS, and never removes anything. What a
-PDS lists is its word, about its own accounts only. A source that isn't listed to its end hides nothing.
+PDS lists is its word, about its own accounts only. An account that a PDS doesn't list any more may still be there: the
+list may be cut, refused or empty by accident. So its document and its status are asked for before it is hidden.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catalog.crawl.drafts import crawl_manifests
 from catalog.crawl.exports import crawl_exports
 from catalog.crawl.repositories import host_of
-from catalog.errors import CatalogError, StoreError, contained
+from catalog.errors import CatalogError, NetworkError, StoreError, UnknownIdentity, contained
 from catalog.network import repo as wire
 from catalog.records import COLLECTIONS
 from catalog.syntax import Did
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from catalog.crawl.repositories import Crawler
 
 __all__ = ["begin", "guarded", "list_pds", "list_relay"]
+
+_SHORTENED: Final = 500
+"""Accounts that one server lists at most, and without a cursor."""
 
 
 def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
@@ -65,31 +69,65 @@ def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None])
 
 def _repo(source: Source, crawler: Crawler, tally: Tally) -> None:
     """One account, by handle or DID, at its own PDS."""
-    identity = crawler.resolver.resolve(source.value)
+    try:
+        identity = crawler.resolver.resolve(source.value)
+    except UnknownIdentity:
+        for did in sorted(crawler.store.listed(tally.source)):  # the name leads nowhere; its account may be gone
+            crawler.arrange(tally, Did(did))
+        raise
     if crawler.claim(identity.did, tally.source, partial(crawler.arrange, tally, identity.did)):
         crawler.visit(tally, identity)
 
 
 def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
-    """Every repository of a PDS: those that changed are visited."""
+    """Every repository of a PDS: those that changed are visited, and those that it doesn't list any more."""
     host = host_of(pds)
+    before = crawler.store.listed(tally.source)
     listed: set[str] = set()
-    for state in wire.list_repos(crawler.client, pds):
-        if state.did in listed:
-            continue
-        listed.add(state.did)
-        tally.count(host, "seen")
-        crawler.arrange_listed(tally, pds, state)
-    tally.count(host, "changed", number=crawler.store.hide_missing(tally.source, listed))
+    states = wire.list_repos(crawler.client, pds)
+    try:
+        for state in states:
+            if state.did in listed:
+                continue
+            listed.add(state.did)
+            tally.count(host, "seen")
+            crawler.arrange_listed(tally, pds, state, listed=state.did in before)
+    except NetworkError as error:
+        if wire.is_refusal(error):
+            _look_for(before - listed, pds, crawler, tally, doubted=False)
+        raise
+    missing = before - listed
+    if states.fault is not None:
+        tally.problem(f"{pds}: its list of accounts may lack some: {states.fault}; those that it doesn't name stay")
+    whole = states.fault is None
+    # A list of much fewer accounts than before may be shortened; and one server lists the newest 500 only.
+    doubted = whole and 2 * len(missing) <= len(before) and len(listed) != _SHORTENED
+    held = _look_for(missing, pds, crawler, tally, doubted=doubted)
+    if whole:
+        crawler.store.hide_missing(tally.source, listed | held)
+
+
+def _look_for(missing: set[str], pds: str, crawler: Crawler, tally: Tally, *, doubted: bool) -> set[str]:
+    """Have accounts looked at that a PDS doesn't list any more. Return those that have something to lose."""
+    held = missing & crawler.store.holders() if missing else set()
+    for did in sorted(held):
+        known = crawler.store.repo(did)
+        if known is not None and known.active:
+            crawler.arrange_unlisted(tally, pds, Did(did), doubted=doubted)
+    return held
 
 
 def list_relay(relay: str, crawler: Crawler, tally: Tally) -> None:
-    """The accounts that a relay knows to have dataset records, and those it once knew."""
+    """The accounts that a relay knows to have dataset records, and those it once knew.
+
+    Raises the first ``NetworkError`` of its lists, one for each kind of record, after the others were read.
+    """
     found = {Did(did) for did in crawler.store.listed(tally.source)}
     failures: list[CatalogError] = []
     for collection in COLLECTIONS:
         try:
-            found.update(wire.list_repos_by_collection(crawler.client, relay, collection))
+            for did in wire.list_repos_by_collection(crawler.client, relay, collection):
+                found.add(did)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 — what the other collections list is visited all the same

@@ -14,7 +14,8 @@ block. A **section** is a length, as a varint, and that many bytes.
   touched: most of a personal repository is none of our business.
 - A file cut inside a section is refused here. One that is cut between two sections looks whole: then blocks are
   missing, and whoever follows links to them finds that out.
-- A section with a CID of another kind spoils nothing: its block can't be asked for.
+- A section with a CID of another kind, which may be shorter (CIDv0, identity), spoils nothing: its block can't be asked
+  for. Neither does a root of another kind, or none at all: some servers name no commit.
 
 Specification: https://ipld.io/specs/transport/car/carv1/ and https://atproto.com/specs/repository#car-file-serialization
 """
@@ -50,6 +51,8 @@ RAW_CID: Final = b"\x01\x55\x12\x20"
 _KINDS: Final = (CBOR_CID, RAW_CID)
 _MAX_HEADER: Final = 10_000
 _MAX_VARINT: Final = 9
+_SHORTEST_CID: Final = 4
+"""Bytes of the shortest CID that there is: version, codec, identity, no bytes."""
 _MORE: Final = 0x80
 _LENGTH_BITS: Final = 22
 """A section's length fits in them; its place in the file stands above them."""
@@ -89,7 +92,10 @@ class Blocks:
 
     @classmethod
     def of_car(cls, raw: bytes, *, where: str = "CAR") -> tuple[tuple[bytes, ...], Self]:
-        """The roots of a CAR, and its blocks. Raises :class:`InvalidProof` for a file that is broken or cut."""
+        """Return the roots of a CAR that can be commits, and its blocks.
+
+        Raises :class:`InvalidProof` for a file that is broken or cut.
+        """
         roots, start = _header(raw, where)
         blocks = cls()
         blocks._raw = raw
@@ -170,9 +176,8 @@ def _header(raw: bytes, where: str) -> tuple[tuple[bytes, ...], int]:
     if header["version"] != 1:
         raise InvalidProof("is a CAR of another version than 1", where=where)
     roots = header.get("roots")
-    if not isinstance(roots, list) or not all(map(is_cid, roots)):  # getBlocks answers without a root
-        raise InvalidProof("its header names a root that is not the CID of a DAG-CBOR block", where=where)
-    return tuple(roots), start + length
+    named = roots if isinstance(roots, list) else []  # getBlocks answers without a root, or with null
+    return tuple(filter(is_cid, named)), start + length
 
 
 def _sections(raw: bytes, start: int, where: str) -> dict[bytes, _Found]:
@@ -192,9 +197,10 @@ def _sections(raw: bytes, start: int, where: str) -> dict[bytes, _Found]:
                 if length > MAX_BLOCK + CID_BYTES:
                     what = f"a block of {length - CID_BYTES:,} bytes; the most is {MAX_BLOCK:,}"
                     raise InvalidProof(what, where=where)
-            if length < CID_BYTES:
+            if length >= CID_BYTES:
+                found[raw[here : here + CID_BYTES]] = here << _LENGTH_BITS | length
+            elif length < _SHORTEST_CID:
                 raise InvalidProof(f"a section of {length} bytes is too short for a CID", where=where)
-            found[raw[here : here + CID_BYTES]] = here << _LENGTH_BITS | length
             here += length
     except IndexError:
         here = end + 1

@@ -48,12 +48,15 @@ def worth_of_whole(part: Slice, blocks: Blocks, *, root: bytes, anew: bool, spee
     wrong guess costs about what the part does, and no more. ``anew`` says that nothing of the part is known yet: then
     all its records are still to come.
     """
+    top = blocks.get(root)
+    if top is None:  # a server that answered with the commit only
+        return 0
     layers = _missing_layers(part, blocks)
     if max(layers) > _NEAR:
         return 0
     keys = len(part.entries) + sum(4 << 2 * layer for layer in layers) if anew else sum(layers) + len(layers)
     part_bytes = keys * _RECORD_BYTES
-    whole_bytes = max(_keys_in_all(blocks.get(root) or b"", part.layer), keys) * _KEY_BYTES
+    whole_bytes = max(_keys_in_all(top, part.layer), keys) * _KEY_BYTES
     requests = max(layers) + 2 + keys / _CIDS
     part_seconds = requests * speed.latency + part_bytes / speed.throughput
     whole_seconds = speed.latency + whole_bytes / speed.throughput

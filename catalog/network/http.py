@@ -46,6 +46,8 @@ MAX_BYTES: Final = 5_000_000
 """Bytes of an answer that isn't streamed, unless the caller says otherwise."""
 MAX_REDIRECTS: Final = 5
 TRIES: Final = 4
+REFUSED_TRIES: Final = 2
+"""For a 500 in the words of XRPC: several servers say so of what isn't there, and then say so again."""
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 20.0
 WHOLE_SECONDS: Final = 60.0
@@ -98,9 +100,12 @@ def user_agent(settings: NetworkSettings) -> str:
 class _TryError(Exception):
     """A try that failed in a way that another may not. ``sent`` tells whether the server may have acted on it."""
 
-    def __init__(self, error: RequestFailed, *, sent: bool, wait: float | None = None) -> None:
+    def __init__(
+        self, error: RequestFailed, *, sent: bool, wait: float | None = None, tries: int | None = None
+    ) -> None:
         super().__init__(str(error))
         self.error, self.sent, self.wait = error, sent, wait
+        self.tries = TRIES if tries is None else tries
 
 
 class _BusyError(Exception):
@@ -320,7 +325,7 @@ class Client:
                 error, final, pause = busy.error, self._clock() >= due, 0.0
             except _TryError as failed:
                 number += 1
-                error, final = failed.error, number == TRIES or (failed.sent and not again)
+                error, final = failed.error, number >= failed.tries or (failed.sent and not again)
                 jitter = random.uniform(0, min(MAX_WAIT, 0.25 * 2**number))  # noqa: S311 — spreads load, hides nothing
                 pause = jitter if failed.wait is None else min(MAX_WAIT, failed.wait + jitter)
             if final:  # raised here, it has no context: httpx's errors hold the request, and that holds secrets
@@ -439,7 +444,7 @@ class Client:
                 self._count(host, seconds=time.monotonic() - begun)
             if opened.status_code == 429:
                 host.busy(_retry_after(opened.headers), opened.headers)
-            elif opened.status_code in _RETRIED:
+            elif opened.status_code in _RETRIED and not _is_xrpc(opened):
                 host.failed(f"HTTP {opened.status_code}", alive=opened.status_code == 500)
             else:
                 host.answered(time.monotonic() - begun, opened.headers)
@@ -494,12 +499,18 @@ class Client:
             name, message = map(message_line, self.secrets.cleaned(*said))
         status = opened.status_code
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
-        error = RequestFailed(what, status=status, name=name, where=_place(url))
+        error = RequestFailed(what, status=status, name=name, message=message, where=_place(url))
         if status == 429:
             return _BusyError(error)
         if status in _RETRIED:
-            return _TryError(error, sent=True, wait=_retry_after(opened.headers))
+            tries = REFUSED_TRIES if status == 500 and _is_xrpc(opened) else None
+            return _TryError(error, sent=True, wait=_retry_after(opened.headers), tries=tries)
         return error
+
+
+def _is_xrpc(opened: httpx.Response) -> bool:
+    """Whether an error is the answer of a server at work, in JSON: a fault of that one request, not of the host."""
+    return "json" in opened.headers.get("content-type", "").lower()
 
 
 def _pieces(path: Path, size: int) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ import dns.exception
 import dns.resolver
 import httpx
 
-from catalog.errors import CatalogError, InvalidSyntax, UnknownIdentity
+from catalog.errors import CatalogError, InvalidSyntax, RequestFailed, UnknownIdentity
 from catalog.network.guard import is_loopback_name
 from catalog.network.keys import Curve, PublicKey
 from catalog.syntax import AtIdentifier, Did, Handle
@@ -179,7 +179,8 @@ class Resolver:
         try:
             document = self._client.get_json(url, max_bytes=_MAX_DOCUMENT)
         except CatalogError as error:
-            raise UnknownIdentity(f"its DID document can't be read: {error}", where=did) from None
+            what = f"its DID document can't be read: {error}"
+            raise UnknownIdentity(what, status=_refused(error), where=did) from None
         return _Document(identity_of(document, did), _claimed(document))
 
     def _document_url(self, did: Did) -> str:
@@ -202,15 +203,21 @@ class Resolver:
             return None
 
 
+def _refused(error: CatalogError) -> int:
+    """Return the status of a refusal that is the directory's own: a proxy's page in its place says nothing of a DID."""
+    return error.status if isinstance(error, RequestFailed) and (error.name or error.message) else 0
+
+
 class _Refusal(NamedTuple):
     """An :class:`UnknownIdentity` to be raised again: errors themselves change as they are raised."""
 
     what: str
     where: str | None
     hint: str | None
+    status: int
 
     def error(self) -> UnknownIdentity:
-        return UnknownIdentity(self.what, where=self.where, hint=self.hint)
+        return UnknownIdentity(self.what, status=self.status, where=self.where, hint=self.hint)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -258,7 +265,10 @@ class _Cache(Generic[K, V]):
         try:
             found, lifetime = self._ask(key), self._lifetime
         except UnknownIdentity as error:
-            found, lifetime = _Refusal(error.what, error.where, error.hint), min(NEGATIVE_LIFETIME, self._lifetime)
+            found, lifetime = (
+                _Refusal(error.what, error.where, error.hint, error.status),
+                min(NEGATIVE_LIFETIME, self._lifetime),
+            )
         entry.found, entry.began, entry.expires = found, began, self._clock() + lifetime
         return found
 

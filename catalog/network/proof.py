@@ -5,7 +5,11 @@
     tree     getRecord ─▶ commit + path ─▶ getBlocks: missing nodes, level by level ─▶ getBlocks: changed records
     proofs   listRecords ─▶ what changed ─▶ getRecord for each             (a server without getBlocks)
     car      getRepo ──▶ everything
+    tree     once more, without the records that the server doesn't hand out
     listed   listRecords                                                  (nothing to prove with: unverified)
+
+Each way falls back to the next when the server refuses what it needs, whatever the status and name of the refusal, and
+when what comes is no CAR, or lacks blocks.
 
 *Tricky bits.*
 
@@ -13,29 +17,53 @@
   are gone begins anew.
 - The first answer of ``tree`` tells how large the repository is: a tree of n keys has log4(n) layers. What the rest
   costs is estimated from that and from how fast this server has been so far.
-- A proof that is missing is one thing: the records are unverified. A proof that is wrong is another: nothing is taken.
+- A proof that is missing is one thing: the records are unverified. A proof that is wrong (another block than its CID
+  says, another signature, an older commit) is another: then only the whole repository can clear the server.
+- Absence needs proof as well. Only a verified tree says that a record is gone; a list without it isn't enough, and the
+  server is asked for each record that a list doesn't name.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 import libipld
 
 from catalog.datamodel import check_record_size, decode
-from catalog.errors import InternalError, InvalidProof, NetworkError, RequestFailed, ResponseTooLarge, contained
+from catalog.errors import (
+    CatalogError,
+    InternalError,
+    InvalidProof,
+    NetworkError,
+    RequestFailed,
+    ResponseTooLarge,
+    contained,
+)
 from catalog.network import mst
 from catalog.network.car import Blocks
 from catalog.network.commit import SignedCommit, check_commit, read_commit
 from catalog.network.costs import Speed, worth_of_whole
-from catalog.network.repo import CheckedRecord, check_type, checked, describe_repo, list_records
+from catalog.network.repo import (
+    CheckedRecord,
+    check_type,
+    checked,
+    describe_repo,
+    get_record,
+    is_absent,
+    is_gone,
+    is_refusal,
+    list_records,
+)
 from catalog.syntax import AtUri, Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from catalog.network.http import Client
     from catalog.network.keys import PublicKey
@@ -74,7 +102,19 @@ _MAX_PROOFS: Final = 50
 _RECORD: Final = "com.atproto.sync.getRecord"
 _BLOCKS: Final = "com.atproto.sync.getBlocks"
 _REPO: Final = "com.atproto.sync.getRepo"
+_MAX_COMMIT: Final = 4096
+_SIGNATURE: Final = b"\x63sig\x58\x40"
+_EDGE: Final = "the proof of an absent record"
 _UNKNOWN_METHOD: Final = frozenset({"MethodNotImplemented", "XRPCNotSupported", "UnknownMethod", "NotImplemented"})
+_KNOWN_METHOD: Final = re.compile(r"record|block|repo|account", re.IGNORECASE)
+"""A word in the name of a 404 that speaks of something else than the method."""
+_PASSING: Final = frozenset({500, 502, 503, 504})
+"""Statuses of refusals that may be over the next time."""
+_REFUSED_AFTER: Final = 5
+"""Refusals in a row by one server, after which a method is tried now and then only."""
+_TRIED_AGAIN: Final = 20
+_LOST: Final = "its server has lost its block"
+_WITHHELD: Final = "its server doesn't hand out its block, and offers no whole repository that may have it:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +167,8 @@ def unread(uri: str, cid: Cid | None, error: Exception) -> Unread:
 class Reading:
     """What a read brought. ``kept`` are the paths whose CID was known already.
 
-    Everything is proven where there is a ``commit``; ``complete`` tells whether the part is whole by that proof too.
-    ``tree`` is to be handed in the next time.
+    Everything is proven where there is a ``commit``. ``tree`` is to be handed in the next time. ``passing`` says that
+    the server refused the proofs in a way that may be over the next time.
     """
 
     way: str
@@ -138,6 +178,7 @@ class Reading:
     kept: list[str] = field(default_factory=list)
     tree: bytes | None = None
     size: int = 0
+    passing: bool = False
 
     def add(self, record: CheckedRecord) -> None:
         """Add a record. Raises :class:`RequestFailed` when there are too many bytes of them: a tree may name one large
@@ -151,7 +192,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Whose repository is read, where, and what is known of it: CIDs by path, nodes, and the rev it had."""
+    """Whose repository is read, where, and what is known of it: CIDs by path, nodes, and the newest rev it had.
+
+    ``alive`` says that its server vouches for the account: then an answer that there is no such repository is a refusal
+    like others. Such a repository is read with proofs or not at all.
+    """
 
     did: Did
     pds: str
@@ -159,6 +204,7 @@ class Account:
     known: Mapping[str, str]
     tree: bytes | None = None
     rev: str | None = None
+    alive: bool = False
 
 
 class Reader:
@@ -168,17 +214,39 @@ class Reader:
         self._client = client
         self._part = part
         self._lacking: set[tuple[str, str]] = set()
+        self._refused: Counter[tuple[str, str]] = Counter()
+        """In a row, by server and method."""
 
     def read(self, account: Account) -> Reading:
-        """Read what changed. Raises :class:`InvalidProof` for a proof that is wrong, other ``NetworkError`` else."""
+        """Read what changed, in the first way that the server allows.
+
+        Raises :class:`InvalidProof` for a proof that is wrong, if the whole repository doesn't prove better; other
+        ``NetworkError`` where nothing can be read.
+        """
         if account.key is None:
             return self._listed(account)
-        for way in (self._by_tree, self._by_proofs, self._by_car):
+        passing = scraps = False
+        wrong: InvalidProof | None = None
+        for way in (self._by_tree, self._by_proofs, self._by_car, self._by_scraps):
+            if (wrong is not None and way != self._by_car) or (way == self._by_scraps and not scraps):
+                continue
             try:
                 return way(account)
-            except _LackingError:
+            except _LackingError as lacking:
+                passing, scraps = passing or lacking.status in _PASSING, scraps or lacking.blocks
+            except _IncompleteError:
                 continue
-        return self._listed(account)
+            except InvalidProof as error:
+                if way == self._by_car:
+                    raise
+                wrong = error
+        if wrong is not None:
+            raise wrong
+        if account.alive:
+            raise RequestFailed("its server refuses every proof", status=403, name="RepoInactive", where=account.did)
+        reading = self._listed(account)
+        reading.passing = passing
+        return reading
 
     def prove(self, account: Account, path: str) -> Reading | None:
         """One record of the part (``collection/rkey``) by its own proof; None where the server offers none.
@@ -189,7 +257,7 @@ class Reader:
         reading = Reading(way="proofs")
         try:
             self._prove(account, path, reading)
-        except _LackingError:
+        except (_LackingError, _IncompleteError):
             return None
         return reading
 
@@ -199,20 +267,36 @@ class Reader:
         before: bytes | None = None
         for _ in range(_RESTARTS):
             try:
-                return self._tree_once(account, before)
+                return self._tree_once(account)
             except _MovedOnError as error:
+                status = error.status
+                if error.commit == before:
+                    break
                 before = error.commit
-        raise _LackingError  # it has never had the nodes that it just named
+        self._note(account.pds, _BLOCKS)
+        raise _LackingError(
+            status, blocks=True
+        )  # it has never had the blocks that it just named, or doesn't hand them out
 
-    def _tree_once(self, account: Account, before: bytes | None) -> Reading:
-        """Read it once. ``before`` is the commit at which blocks were missing the last time."""
+    def _by_scraps(self, account: Account) -> Reading:
+        """The tree, with those records that the server hands out: for want of the whole."""
+        try:
+            reading = self._tree_once(account, lost=True)
+        except _MovedOnError as error:
+            raise _LackingError(error.status) from None
+        if reading.unread and not reading.records:
+            raise _LackingError
+        return reading
+
+    def _tree_once(self, account: Account, *, lost: bool = False) -> Reading:
+        """Read it once; ``lost`` tells to go on without the records that can't be had."""
         known = _binary(account.known)
         # What is written most, posts, lies just before the part: the way to its edge is what most often changed.
-        roots, blocks = self._proof_of(account, f"{min(self._part.collections)}/0")
+        roots, blocks = self._proof_of(account, f"{min(self._part.collections)}/0", of=_EDGE)
         commit = _commit(account, roots, blocks)
         if account.tree is not None:
             blocks.add(Blocks.of_car(account.tree)[1])
-        whole = not self._lacks(account.pds, _REPO)
+        whole = not lost and not self._lacks(account.pds, _REPO)
         for _ in range(_ROUNDS):
             part = mst.read(blocks, commit.data, self._part.low, self._part.high)
             if len(part.entries) > MAX_RECORDS:
@@ -224,7 +308,7 @@ class Reader:
                 most = worth_of_whole(part, blocks, root=commit.data, anew=not known, speed=speed)
                 if most:
                     whole = False  # tried once; where it is too large, it goes on as it began
-                    with suppress(_LackingError):
+                    with suppress(_LackingError, _IncompleteError):
                         return self._by_car(account, most)
             blocks.add(self._blocks(account, part.missing, commit))
         else:
@@ -233,18 +317,25 @@ class Reader:
         wanted = [cid for path, cid in part.entries.items() if known.get(path) != cid and self._part.has(path)]
         for at in range(0, len(wanted), _CIDS):
             some = list(dict.fromkeys(wanted[at : at + _CIDS]))
-            blocks.add(self._records(account, some, commit, lost=before == commit.cid))
-        _take_all(account.did, self._part, part.entries, blocks, reading, known)
+            blocks.add(self._records(account, some, commit, lost=lost))
+        _take_all(account.did, self._part, part.entries, blocks, reading, known, lost=_WITHHELD)
         return reading
 
-    def _proof_of(self, account: Account, path: str) -> tuple[tuple[bytes, ...], Blocks]:
+    def _proof_of(self, account: Account, path: str, *, of: str = _RECORD) -> tuple[tuple[bytes, ...], Blocks]:
+        if self._lacks(account.pds, of):
+            raise _LackingError
         collection, _, rkey = path.partition("/")
         parameters = [("did", account.did), ("collection", collection), ("rkey", rkey)]
-        raw = self._ask(account, _RECORD, parameters, max_bytes=_MAX_PROOF)
-        return Blocks.of_car(raw, where=f"{account.pds} getRecord {account.did}")
+        try:
+            found = _car(self._ask(account, _RECORD, parameters, max_bytes=_MAX_PROOF))
+        except _LackingError:
+            self._note(account.pds, of)
+            raise
+        self._refused.pop(_key(account.pds, of), None)
+        return found
 
     def _records(self, account: Account, cids: Sequence[bytes], commit: SignedCommit, *, lost: bool) -> Blocks:
-        """The blocks of records. Servers lose some; where that is known (``lost``) all the others are found."""
+        """The blocks of records. Servers lose some; with ``lost`` all the others are found."""
         try:
             return self._blocks(account, cids, commit)
         except _MovedOnError:
@@ -258,20 +349,20 @@ class Reader:
         return brought
 
     def _blocks(self, account: Account, cids: Sequence[bytes], commit: SignedCommit) -> Blocks:
-        """These blocks. Raises _MovedOnError when the server doesn't have one of them any more."""
+        """These blocks. Raises _MovedOnError when the server doesn't have one of them any more, however it says so."""
         brought = Blocks()
         for at in range(0, len(cids), _CIDS):
             some = cids[at : at + _CIDS]
             parameters = [("did", str(account.did)), *(("cids", str(Cid.of_binary(cid))) for cid in some)]
             try:
-                raw = self._ask(account, _BLOCKS, parameters, max_bytes=_MAX_BLOCKS)
-            except RequestFailed as error:
-                if error.status == 400 and error.name in ("InvalidRequest", "BlockNotFound", ""):
-                    raise _MovedOnError(commit.cid) from None
-                raise
-            brought.add(Blocks.of_car(raw, where=f"{account.pds} getBlocks {account.did}")[1])
+                brought.add(_car(self._ask(account, _BLOCKS, parameters, max_bytes=_MAX_BLOCKS))[1])
+            except _LackingError as error:
+                if self._lacks(account.pds, _BLOCKS):
+                    raise
+                raise _MovedOnError(commit.cid, error.status) from None
             if any(cid not in brought for cid in some):
                 raise _MovedOnError(commit.cid)
+        self._refused.pop(_key(account.pds, _BLOCKS), None)
         return brought
 
     def _speed(self, pds: str) -> Speed:
@@ -287,19 +378,36 @@ class Reader:
     def _by_car(self, account: Account, most: int = MAX_REPO) -> Reading:
         try:
             parameters = [("did", str(account.did))]
-            raw = self._ask(account, _REPO, parameters, max_bytes=most, seconds=900)
+            roots, blocks = _car(self._ask(account, _REPO, parameters, max_bytes=most, seconds=900))
+            return read_blocks(roots, blocks, account, self._part, partial(self._again, account))
         except ResponseTooLarge:
             raise _LackingError from None
-        roots, blocks = Blocks.of_car(raw, where=f"{account.pds} getRepo {account.did}")
-        return read_blocks(roots, blocks, account, self._part)
+
+    def _again(self, account: Account, cids: Sequence[bytes], commit: SignedCommit) -> Blocks:
+        """Those blocks that a whole repository lacks and that its server hands out one by one."""
+        brought = Blocks()
+        with suppress(_LackingError, _MovedOnError):
+            if not self._lacks(account.pds, _BLOCKS):
+                brought.add(self._records(account, cids[:_CIDS], commit, lost=True))
+        return brought
 
     def _by_proofs(self, account: Account) -> Reading:
         """What a list says has changed, each change proven; of what isn't listed, that it is gone."""
         known = _binary(account.known)
         reading = Reading(way="proofs")
         listed: dict[str, bytes] = {}
-        for entry in self._list(account, reading):
-            listed[_path(entry.uri)] = entry.cid.binary
+        faults: list[str] = []
+        if self._lacks(account.pds, _RECORD):
+            raise _LackingError
+        try:
+            for entry in self._list(account, reading, faults):
+                listed[_path(entry.uri)] = entry.cid.binary
+        except RequestFailed as error:
+            if not _passes(error, account):
+                raise
+            raise _LackingError(error.status) from None
+        if faults:
+            raise _LackingError
         changed = [path for path, cid in listed.items() if known.get(path) != cid]
         changed += [path for path in known if path not in listed]
         if len(changed) > _MAX_PROOFS:
@@ -315,27 +423,56 @@ class Reader:
         reading.commit = commit = _commit(account, roots, blocks)
         key = path.encode()
         part = mst.read(blocks, commit.data, key, key + b"\0")
-        if part.missing and path not in part.entries:
-            raise InvalidProof("the proof of a record doesn't lead to it", where=f"at://{account.did}/{path}")
+        if any(cid not in blocks for cid in part.entries.values()) or (part.missing and path not in part.entries):
+            raise _LackingError  # it doesn't lead to the record: some servers answer with the commit only
         _take_all(account.did, self._part, part.entries, blocks, reading, {})
 
     def _listed(self, account: Account) -> Reading:
-        """Everything a server lists, on its word. A record's CID is computed; that shows damage, not who wrote it."""
+        """Everything a server lists, on its word. A record's CID is computed; that shows damage, not who wrote it.
+
+        A record that was known with this content stays as it was. One that isn't listed any more is asked for itself.
+        """
         reading = Reading(way="listed")
-        seen: set[str] = set()
-        for entry in self._list(account, reading):
-            if entry.uri not in seen:
-                seen.add(entry.uri)
+        named: set[str] = set()
+        faults: list[str] = []
+        for entry in self._list(account, reading, faults):
+            path = _path(entry.uri)
+            if path in named:
+                continue
+            named.add(path)
+            if account.known.get(path) == entry.cid:
+                reading.kept.append(path)
+            else:
                 reading.add(entry)
+        named |= {item.uri.removeprefix(f"at://{account.did}/") for item in reading.unread}
+        missing = [path for path in account.known if path not in named]
+        reading.kept += self._not_gone(account, missing, whole=not faults)
         return reading
 
-    def _list(self, account: Account, reading: Reading) -> Iterator[CheckedRecord]:
+    def _not_gone(self, account: Account, missing: Sequence[str], *, whole: bool) -> list[str]:
+        """Those of some records, which a list doesn't name, that aren't gone by their server's own word.
+
+        A list that is ``whole`` is believed for the rest of many, if the first of them are gone indeed.
+        """
+        kept = []
+        for path in missing[:_MAX_PROOFS]:
+            collection, _, rkey = path.partition("/")
+            try:
+                get_record(self._client, account.pds, account.did, collection, rkey)
+            except RequestFailed as error:
+                if is_absent(error):
+                    continue
+                if not is_refusal(error):
+                    raise
+            kept.append(path)
+        return kept if whole and not kept else [*kept, *missing[_MAX_PROOFS:]]
+
+    def _list(self, account: Account, reading: Reading, faults: list[str]) -> Iterator[CheckedRecord]:
+        """Every record of the part that a server lists; ``faults`` are the reasons why it may not be all of them."""
         total = 0
-        present = describe_repo(self._client, account.pds, account.did)
-        for collection in self._part.collections:
-            if collection not in present:
-                continue
-            for line in list_records(self._client, account.pds, account.did, collection):
+        for collection in self._collections(account):
+            listing = list_records(self._client, account.pds, account.did, collection)
+            for line in listing:
                 total += 1
                 if total > MAX_RECORDS:
                     raise RequestFailed(f"more than {MAX_RECORDS:,} dataset records", where=account.did)
@@ -344,6 +481,18 @@ class Reader:
                 except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
                     uri = line.uri or f"at://{account.did}/{collection}/?"
                     reading.unread[unread(uri, None, error)] = None
+            if listing.fault is not None:
+                faults.append(listing.fault)
+
+    def _collections(self, account: Account) -> Sequence[str]:
+        """The collections of the part that a server says an account has; all of them where it says nothing."""
+        try:
+            present = describe_repo(self._client, account.pds, account.did)
+        except RequestFailed as error:
+            if not _passes(error, account):
+                raise
+            return self._part.collections
+        return [collection for collection in self._part.collections if collection in present]
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
@@ -356,41 +505,95 @@ class Reader:
         max_bytes: int,
         seconds: float = 60,
     ) -> bytes:
-        """The bytes of an answer. Raises _LackingError where the server doesn't know the method."""
+        """The bytes of an answer. Raises _LackingError for a refusal; those of a method unknown are remembered."""
         if self._lacks(account.pds, method):
             raise _LackingError
         url = f"{account.pds}/xrpc/{method}?{urlencode(parameters)}"
         headers = {"Accept": "application/vnd.ipld.car"}
         try:
             return self._client.get(url, headers=headers, max_bytes=max_bytes, seconds=seconds).body
-        except RequestFailed as error:
-            if error.name in _UNKNOWN_METHOD or error.status in (404, 405, 501):
-                self._lacking.add((urlsplit(account.pds).netloc, method))
-                raise _LackingError from None
-            raise
+        except CatalogError as error:
+            if not _passes(error, account):
+                raise
+            if isinstance(error, RequestFailed) and _is_unknown_method(error):
+                self._lacking.add(_key(account.pds, method))
+            raise _LackingError(error.status if isinstance(error, RequestFailed) else 0) from None
+
+    def _note(self, pds: str, method: str) -> None:
+        self._refused[_key(pds, method)] += 1
 
     def _lacks(self, pds: str, method: str) -> bool:
-        return (urlsplit(pds).netloc, method) in self._lacking
+        """Whether a server isn't worth asking: it doesn't know the method, or refused it again and again."""
+        key = _key(pds, method)
+        if key in self._lacking:
+            return True
+        refused = self._refused[key]
+        if refused < _REFUSED_AFTER:
+            return False
+        self._refused[key] += 1
+        return refused % _TRIED_AGAIN != 0
 
 
-def read_blocks(roots: Sequence[bytes], blocks: Blocks, account: Account, part: Part) -> Reading:
-    """The part of a whole repository. Raises :class:`InvalidProof`.
+def _key(pds: str, method: str) -> tuple[str, str]:
+    return urlsplit(pds).netloc, method
+
+
+def _passes(error: CatalogError, account: Account) -> bool:
+    """Whether another way may be tried after an error. Not so where the account is said to be gone."""
+    return is_refusal(error) and (account.alive or not is_gone(error))
+
+
+def _is_unknown_method(error: RequestFailed) -> bool:
+    if error.name in _UNKNOWN_METHOD or error.status in (405, 501):
+        return True
+    return error.status == 404 and not is_absent(error) and not _KNOWN_METHOD.search(error.name)
+
+
+def _car(raw: bytes) -> tuple[tuple[bytes, ...], Blocks]:
+    """Read the CAR of an answer. Raises _LackingError for an answer that is none: a page, an error with status 200."""
+    try:
+        return Blocks.of_car(raw)
+    except InvalidProof:
+        raise _LackingError from None
+
+
+def read_blocks(
+    roots: Sequence[bytes],
+    blocks: Blocks,
+    account: Account,
+    part: Part,
+    fetch: Callable[[Sequence[bytes], SignedCommit], Blocks] | None = None,
+) -> Reading:
+    """The part of a whole repository; ``fetch`` is asked for records that it lacks. Raises :class:`InvalidProof`.
 
     Without a key the signature isn't checked, and the reading has no commit: nothing is proven.
     """
     commit = _commit(account, roots, blocks)
     found = mst.read(blocks, commit.data, part.low, part.high)
     if found.missing:
-        raise InvalidProof(f"{len(found.missing)} blocks of the tree are missing", where=account.did)
+        raise _IncompleteError(f"{len(found.missing)} blocks of the tree are missing", where=account.did)
     if len(found.entries) > MAX_RECORDS:
         raise RequestFailed(f"more than {MAX_RECORDS:,} dataset records", where=account.did)
     reading = Reading(way="car", commit=None if account.key is None else commit, tree=as_car(found.nodes, blocks))
-    _take_all(account.did, part, found.entries, blocks, reading, _binary(account.known))
+    known = _binary(account.known)
+    if fetch is not None:
+        entries = found.entries.items()
+        lost = [cid for path, cid in entries if cid not in blocks and part.has(path) and known.get(path) != cid]
+        if lost:
+            blocks.add(fetch(lost, commit))
+    _take_all(account.did, part, found.entries, blocks, reading, known)
     return reading
 
 
 def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at hand
-    did: Did, part: Part, entries: Mapping[str, bytes], blocks: Blocks, reading: Reading, known: Mapping[str, bytes]
+    did: Did,
+    part: Part,
+    entries: Mapping[str, bytes],
+    blocks: Blocks,
+    reading: Reading,
+    known: Mapping[str, bytes],
+    *,
+    lost: str = _LOST,
 ) -> None:
     """Put a tree's entries into a reading: as kept where they are known, as records or as unread where not."""
     for path, cid in entries.items():
@@ -401,7 +604,7 @@ def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at 
             continue
         raw = blocks.get(cid)
         if raw is None:  # its CID is not noted, so that it is looked for again
-            reason = f"its server has lost its block {Cid.of_binary(cid)}"
+            reason = f"{lost} {Cid.of_binary(cid)}"
             reading.unread[Unread(uri=f"at://{did}/{path}", cid=None, reason=reason)] = None
             continue
         try:
@@ -424,9 +627,7 @@ def take(did: Did, path: str, cid: bytes, raw: bytes) -> CheckedRecord:
 def _commit(account: Account, roots: Sequence[bytes], blocks: Blocks) -> SignedCommit:
     """The commit of an answer, checked; it may be the known one, but none before it."""
     raw = blocks.get(roots[0]) if roots else None
-    if raw is None:
-        raise InvalidProof("the answer has no commit", where=account.did)
-    commit = read_commit(raw)
+    commit = _found_commit(account.did, blocks) if raw is None else read_commit(raw)
     if account.key is not None:
         check_commit(commit, did=account.did, key=account.key)
     elif commit.did != account.did:
@@ -434,6 +635,22 @@ def _commit(account: Account, roots: Sequence[bytes], blocks: Blocks) -> SignedC
     if account.rev is not None and commit.rev < account.rev:
         raise InvalidProof(f"its rev went back from {account.rev} to {commit.rev}", where=account.did)
     return commit
+
+
+def _found_commit(did: Did, blocks: Blocks) -> SignedCommit:
+    """The newest commit among the blocks of an answer that names none."""
+    found: SignedCommit | None = None
+    for cid in blocks.cids():
+        with suppress(InvalidProof):  # a block that isn't needed spoils nothing
+            raw = blocks.get(cid)
+            if raw is None or len(raw) > _MAX_COMMIT or _SIGNATURE not in raw:
+                continue
+            commit = read_commit(raw)
+            if commit.did == did and (found is None or commit.rev > found.rev):
+                found = commit
+    if found is None:
+        raise _IncompleteError("the answer has no commit", where=did)
+    return found
 
 
 def _binary(known: Mapping[str, str]) -> dict[str, bytes]:
@@ -468,15 +685,23 @@ def _varint(number: int) -> bytes:
 
 
 class _MovedOnError(Exception):
-    """The server doesn't have the blocks of this commit (any more)."""
+    """The server doesn't have the blocks of this commit (any more); ``status`` is how it said so."""
 
-    def __init__(self, commit: bytes) -> None:
+    def __init__(self, commit: bytes, status: int = 0) -> None:
         super().__init__("blocks are missing")
-        self.commit = commit
+        self.commit, self.status = commit, status
 
 
 class _LackingError(NetworkError):
-    """The server can't do what this way needs."""
+    """The server doesn't do what this way needs; ``status`` is how it said so, 0 for none.
 
-    def __init__(self) -> None:
+    ``blocks`` says that it has led to blocks that it didn't hand out.
+    """
+
+    def __init__(self, status: int = 0, *, blocks: bool = False) -> None:
         super().__init__("the server doesn't offer what a proof needs")
+        self.status, self.blocks = status, blocks
+
+
+class _IncompleteError(InvalidProof):
+    """A CAR lacks what leads to the records: it proves nothing, and nothing is wrong with what it has."""

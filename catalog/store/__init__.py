@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import replace as replaced
 from datetime import datetime
 from pathlib import Path
 from threading import RLock
@@ -335,6 +336,9 @@ class Store:
         return self._db.execute(f"SELECT uri, reason FROM refused WHERE {scope}", bound).fetchall()
 
     def _put_repo(self, repo: Repo) -> None:
+        row = self._db.execute("SELECT newest FROM repos WHERE did = ?", (str(repo.did),)).fetchone()
+        proven = (repo.newest, repo.rev if repo.root is not None else None, None if row is None else row[0])
+        repo = replaced(repo, newest=max(filter(None, proven), default=None))
         marks = ", ".join("?" * len(row_of(repo)))
         self._db.execute(f"INSERT OR REPLACE INTO repos ({REPO_COLUMNS}) VALUES ({marks})", row_of(repo))
         self._db.execute("INSERT OR IGNORE INTO listings VALUES (?, ?)", (repo.source, str(repo.did)))

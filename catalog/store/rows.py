@@ -23,7 +23,8 @@ class Repo:
 
     ``source`` is the one it was last read through; ``identified`` is when handle, PDS and key (did:key's text) were
     last looked up. ``rev`` and ``root`` are the commit that its records were read at, ``root`` the CID of that commit's
-    tree where it was proven. None as ``rev`` means that it must be read again.
+    tree where it was proven. None as ``rev`` means that it must be read again. ``newest`` is the highest rev that was
+    ever proven: the store keeps it, whatever happens to ``rev``, so that no older commit is taken for a new one.
     """
 
     did: Did
@@ -37,6 +38,7 @@ class Repo:
     status: str | None = None
     draft: bool = False
     identified: datetime | None = None
+    newest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +108,14 @@ class PastCrawl:
 
 
 RepoRow: TypeAlias = tuple[
-    str, str | None, str | None, str | None, str | None, str | None, int, str | None, str, int, str | None
+    str, str | None, str | None, str | None, str | None, str | None, int, str | None, str, int, str | None, str | None
 ]
-REPO_COLUMNS: Final = "did, handle, pds, signing_key, rev, root, active, status, source, draft, identified"
+REPO_COLUMNS: Final = "did, handle, pds, signing_key, rev, root, active, status, source, draft, identified, newest"
 
 
 def repo_of(row: RepoRow) -> Repo:
     """A repository from its row."""
-    did, handle, pds, key, rev, root, active, status, source, draft, identified = row
+    did, handle, pds, key, rev, root, active, status, source, draft, identified, newest = row
     return Repo(
         did=Did(did),
         handle=None if handle is None else Handle(handle),
@@ -126,6 +128,7 @@ def repo_of(row: RepoRow) -> Repo:
         source=source,
         draft=bool(draft),
         identified=None if identified is None else datetime.fromisoformat(identified),
+        newest=newest,
     )
 
 
@@ -144,6 +147,7 @@ def row_of(repo: Repo) -> RepoRow:
         repo.source,
         repo.draft,
         identified,
+        repo.newest,
     )
 
 

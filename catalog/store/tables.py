@@ -14,7 +14,7 @@ __all__ = ["APPLICATION_ID", "CHANGES_KEPT", "REFUSED", "SCHEMA_VERSION", "VISIB
 
 APPLICATION_ID: Final = 0x61746463
 """``atdc`` in ASCII."""
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 _TABLES: Final = """
 CREATE TABLE repos (
@@ -69,6 +69,11 @@ CREATE TRIGGER repo_unlisted AFTER DELETE ON listings BEGIN {_NOTE.format("OLD.d
 """
 """What changed, each thing once, by its latest number: URIs of records, and DIDs of accounts that show differently."""
 
+_SINCE_4: Final = """
+ALTER TABLE repos ADD COLUMN newest TEXT;
+UPDATE repos SET newest = rev WHERE root IS NOT NULL;
+"""
+
 _FROM_1: Final = f"""
 ALTER TABLE repos ADD COLUMN signing_key TEXT;
 ALTER TABLE repos ADD COLUMN root TEXT;
@@ -78,7 +83,7 @@ INSERT INTO listings SELECT source, did FROM repos;
 UPDATE repos SET rev = NULL, identified = NULL WHERE NOT draft;
 """
 """Version 1 proved nothing: everything is read again."""
-_UPGRADES: Final = {1: _FROM_1 + _SINCE_3, 2: _SINCE_3}
+_UPGRADES: Final = {1: _FROM_1 + _SINCE_3 + _SINCE_4, 2: _SINCE_3 + _SINCE_4, 3: _SINCE_4}
 
 # CROSS JOIN: for each of the few sources a look whether it lists the account. Left alone, SQLite reads all listings.
 _LISTED: Final = "EXISTS (SELECT 1 FROM sources CROSS JOIN listings USING (source) WHERE listings.did = {0}.did)"
@@ -100,7 +105,7 @@ def check_or_create(db: sqlite3.Connection, where: str) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if empty and application == 0 and version == 0:
-        _run(db, _TABLES + _SINCE_2 + _SINCE_3)
+        _run(db, _TABLES + _SINCE_2 + _SINCE_3 + _SINCE_4)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     elif application != APPLICATION_ID:
         raise StoreError("this SQLite file is not a catalog's store", where=where, hint="name another file")
