@@ -180,3 +180,17 @@ def test_any_changed_byte_is_read_or_refused(place: int, byte: int) -> None:
     raw[place % len(raw)] = byte
     with contextlib.suppress(InvalidArray):
         decode_array(raw)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("number", [0x110000, 0xFFFFFFFF])
+@pytest.mark.parametrize("shape", [(), (2,), (2, 1)])
+def test_text_with_numbers_that_are_no_characters_is_refused(order: str, number: int, shape: tuple[int, ...]) -> None:
+    """Python raises SystemError for them; also inside a structured array. The last character is fine."""
+    for points, fine in (([65, 0x10FFFF], True), ([65, number], False)):
+        raw = np.array(points, f"{order}u4").tobytes()
+        plain = np.frombuffer(raw * 2, f"{order}U2")[: int(np.prod(shape))].reshape(shape)
+        structured = np.frombuffer(raw, [("n", "<i4"), ("inner", [("text", f"{order}U1")])])
+        for array in (plain, structured):
+            with contextlib.nullcontext() if fine else pytest.raises(InvalidArray, match="Unicode"):
+                assert decode_array(encode_array(array)).tobytes() == array.tobytes()

@@ -18,6 +18,7 @@ import io
 import math
 import re
 import struct
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,9 +121,22 @@ def decode_array(raw: Buffer) -> NDArray[Any]:
         array: NDArray[Any] = np.frombuffer(raw, place.dtype, place.count, place.start).reshape(place.shape)
     else:
         array = _unusual(raw, place)
+    if place.dtype.kind in "UV":
+        _check_text(array)
     if type(raw) is not bytes:  # of bytes numpy makes nothing else
         array.setflags(write=False)
     return array
+
+
+def _check_text(array: NDArray[Any]) -> None:
+    """Check that text is Unicode: numpy takes any number for a character, and Python fails on those that are none."""
+    dtype = array.dtype
+    for name in dtype.names or ():
+        _check_text(array[name])
+    if dtype.kind == "U" and array.size and dtype.itemsize:
+        highest = int(np.ascontiguousarray(array).view(f"{dtype.byteorder}u4").max())
+        if highest > sys.maxunicode:
+            raise InvalidArray(f"text with the character {highest:#x}, which Unicode doesn't have")
 
 
 def decode_aligned(raw: Buffer) -> NDArray[Any]:

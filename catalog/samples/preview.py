@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from catalog.errors import InvalidArray
 from catalog.samples.packable import fields_of
 from catalog.sampletype import Array, type_text
 from catalog.sanitize import escaped
@@ -22,6 +24,10 @@ MAX_TEXT: Final = 100
 MAX_VALUES: Final = 64
 """Values of an array that are listed in JSON; beyond that its dtype, shape and range say what it is."""
 
+MAX_DEPTH: Final = 32
+"""Lists and maps inside each other; what lies deeper is an ellipsis."""
+
+_MAX_BITS: Final = 1024
 _SHOWN_ITEMS: Final = 5
 
 
@@ -48,18 +54,29 @@ def _plain(text: str) -> str:
     return escaped(shown)
 
 
-def _short(value: object) -> str:
+def _short(value: object, depth: int = 0) -> str:
+    if depth > MAX_DEPTH:
+        return "…"
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, list):
-        shown = ", ".join(_short(item) for item in value[:_SHOWN_ITEMS])
+        shown = ", ".join(_short(item, depth + 1) for item in value[:_SHOWN_ITEMS])
         return f"[{shown}{', …' if len(value) > _SHOWN_ITEMS else ''}]" + (f" ({len(value)})" if value else "")
     if isinstance(value, dict):
-        shown = ", ".join(f"{_plain(str(name))}: {_short(item)}" for name, item in list(value.items())[:_SHOWN_ITEMS])
+        some = islice(value.items(), _SHOWN_ITEMS)
+        shown = ", ".join(f"{_plain(_text(name))}: {_short(item, depth + 1)}" for name, item in some)
         return f"{{{shown}{', …' if len(value) > _SHOWN_ITEMS else ''}}}"
-    return _plain(str(value))
+    return _plain(_text(value))
+
+
+def _text(value: object) -> str:
+    """``str(value)``, also of what has none: an integer of very many digits, an object that fails."""
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - somebody else's value, and any error of its own making
+        return f"({type(value).__name__} that can't be shown: {type(error).__name__})"
 
 
 def _array(array: NDArray[Any]) -> str:
@@ -74,23 +91,29 @@ def _limits(array: NDArray[Any]) -> tuple[Any, Any] | None:
     """The smallest and the largest value, ``None`` where there is none: an empty array, text, records, only NaN."""
     if array.size == 0 or array.dtype.kind not in "buif":
         return None
-    known = array[~np.isnan(array)] if array.dtype.kind == "f" else array
-    return (known.min().item(), known.max().item()) if known.size else None
+    if array.dtype.kind != "f":
+        return array.min().item(), array.max().item()
+    low, high = (reduce(array, axis=None) for reduce in (np.fmin.reduce, np.fmax.reduce))  # they pass over NaN
+    return None if np.isnan(low) else (low.item(), high.item())
 
 
-def _json(value: object) -> object:
+def _json(value: object, depth: int = 0) -> object:  # noqa: PLR0911 - one for each kind of value
+    if depth > MAX_DEPTH:
+        return "…"
     match value:
         case np.ndarray():
             return _array_json(value)
         case bytes():
             return {"bytes": len(value)}
         case list():
-            return [_json(item) for item in value]
+            return [_json(item, depth + 1) for item in value]
         case dict():
-            return {str(name): _json(item) for name, item in value.items()}
+            return {_text(name): _json(item, depth + 1) for name, item in value.items()}
         case float():
             return value if math.isfinite(value) else str(value)  # JSON has no words for them
-    return value if isinstance(value, str | int | None) else str(value)
+        case int():
+            return value if value.bit_length() <= _MAX_BITS else _text(value)
+    return value if isinstance(value, str | None) else _text(value)
 
 
 def _array_json(array: NDArray[Any]) -> dict[str, object]:
@@ -98,4 +121,11 @@ def _array_json(array: NDArray[Any]) -> dict[str, object]:
     limits = _limits(array)
     if limits is not None:
         found |= {"min": _json(limits[0]), "max": _json(limits[1])}
-    return found | ({"values": _json(array.tolist())} if array.size <= MAX_VALUES else {})
+    return found | ({"values": _values(array)} if array.size <= MAX_VALUES else {})
+
+
+def _values(array: NDArray[Any]) -> object:
+    try:
+        return _json(array.tolist())
+    except (SystemError, ValueError, OverflowError, TypeError) as error:  # text and dates that Python doesn't have
+        raise InvalidArray(f"values of dtype {array.dtype.name} that can't be shown: {error}") from error
