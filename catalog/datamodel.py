@@ -32,6 +32,7 @@ __all__ = [
     "MAX_INTEGER",
     "MAX_NESTING",
     "MAX_RECORD_BYTES",
+    "MAX_VALUES",
     "Json",
     "bytes_json",
     "bytes_of",
@@ -50,8 +51,14 @@ MAX_NESTING: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
 MAX_RECORD_BYTES: Final = 2**20
 """The most bytes of an encoded record, as relays take it: 1 MiB."""
+MAX_VALUES: Final = 200_000
+"""The most values of a record, keys included: in one byte each, as empty lists, 1 MiB becomes 80 MB of objects."""
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z$_][A-Za-z0-9$_-]{0,63}")
+_SIZE_FOLLOWS: Final = 24
+"""From here on the size of a CBOR value is in the bytes after its head."""
+_STRINGS: Final = (2, 3)
+"""Major types whose size counts bytes: byte strings and texts."""
 _KEY_SHOWN: Final = 40
 _MAX_PADDING: Final = 2
 
@@ -83,10 +90,38 @@ def record_cid(value: Json) -> Cid:
 
 
 def check_record_size(raw: bytes) -> None:
-    """Raises :class:`InvalidData` when an encoded record is larger than the network takes."""
+    """Raises :class:`InvalidData` when an encoded record is larger than the network takes, or would be when decoded.
+
+    Each value has a byte at least, so that small records cost nothing.
+    """
     if len(raw) > MAX_RECORD_BYTES:
         what = f"the record has {len(raw):,} bytes; the most is {MAX_RECORD_BYTES:,}"
         raise InvalidData(what, hint="records point at data, they don't hold it")
+    if len(raw) > MAX_VALUES and _has_more_values(raw, MAX_VALUES):
+        what = f"the record has more than {MAX_VALUES:,} values"
+        raise InvalidData(what, hint="records point at data, they don't hold it")
+
+
+def _has_more_values(raw: bytes, most: int) -> bool:
+    """Whether a block of DAG-CBOR has more values and keys than ``most``: its heads are counted, nothing is decoded.
+
+    Of bytes that are no DAG-CBOR anything may be said: :func:`decode` refuses them.
+    """
+    at = count = 0
+    while at < len(raw):
+        count += 1
+        if count > most:
+            return True
+        major, short = raw[at] >> 5, raw[at] & 31
+        at += 1
+        size = short
+        if short >= _SIZE_FOLLOWS:
+            width = 1 << (short - _SIZE_FOLLOWS)
+            size = int.from_bytes(raw[at : at + width], "big")
+            at += width
+        if major in _STRINGS:
+            at += size
+    return False
 
 
 def bytes_of(value: object) -> bytes:

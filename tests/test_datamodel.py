@@ -228,6 +228,6 @@ def test_asking_whether_it_is_a_blob_never_fails(value: object) -> None:
 
 
 def test_a_record_of_more_than_the_limit_is_refused() -> None:
-    check_record_size(bytes(MAX_RECORD_BYTES))
+    check_record_size(b"\x5a" + (MAX_RECORD_BYTES - 5).to_bytes(4) + bytes(MAX_RECORD_BYTES - 5))  # one byte string
     with pytest.raises(InvalidData, match="1,048,577"):
         check_record_size(bytes(MAX_RECORD_BYTES + 1))

@@ -60,6 +60,7 @@ from catalog.network.repo import (
     is_refusal,
     list_records,
 )
+from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ _REPO: Final = "com.atproto.sync.getRepo"
 _MAX_COMMIT: Final = 4096
 _SIGNATURE: Final = b"\x63sig\x58\x40"
 _EDGE: Final = "the proof of an absent record"
+_MAX_URI: Final = 1000
+"""Characters of the longest address that a record has; of a longer one the beginning is kept."""
+_SHOWN_URI: Final = 200
 _UNKNOWN_METHOD: Final = frozenset({"MethodNotImplemented", "XRPCNotSupported", "UnknownMethod", "NotImplemented"})
 _KNOWN_METHOD: Final = re.compile(r"record|block|repo|account", re.IGNORECASE)
 """A word in the name of a 404 that speaks of something else than the method."""
@@ -160,6 +164,8 @@ def unread(uri: str, cid: Cid | None, error: Exception) -> Unread:
     """An entry that an error makes no record. After an unexpected one its CID is not noted: it is looked for again."""
     found = contained(error)
     defect = isinstance(found, InternalError)
+    if len(uri) > _MAX_URI:  # no URI; what is kept of a large answer is small, or its memory can't be used again
+        uri = one_line(uri, _SHOWN_URI)
     return Unread(uri=uri, cid=None if defect else cid, reason=str(found), defect=defect)
 
 
