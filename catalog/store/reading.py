@@ -48,7 +48,9 @@ WHOLE_COST: Final = 500_000
 """And so is one that costs more (:func:`cost_of`)."""
 _ABOUT_COST: Final = 500
 _ELEMENT_COST: Final = 16
-_BRIEF: Final = _COLUMNS.replace("value", f"substr(value, 1, {WHOLE_CHARACTERS + 1})")
+_SHORT: Final = 5_000
+_SURELY_WHOLE: Final = WHOLE_COST // (_ELEMENT_COST + 4)
+"""Characters of a text that can't cost as much, whatever it has."""
 _CARDS_KEPT: Final = 500
 _LONGEST_MAIN: Final = 25_000
 _MAIN: Final = (
@@ -86,11 +88,6 @@ class Shown:
     text: str
     partial: bool = False
     """``text`` has only the main fields of a large record."""
-
-    @property
-    def is_large(self) -> bool:
-        """Whether lists have only its main fields."""
-        return len(self.text) > WHOLE_CHARACTERS or cost_of(self.text) > WHOLE_COST
 
     @property
     def cost(self) -> int:
@@ -348,9 +345,9 @@ class Reader:
             for start in range(0, len(rest), _AT_ONCE):
                 some = rest[start : start + _AT_ONCE]
                 marks = ", ".join("?" * len(some))
-                for row in db.execute(f"SELECT {_BRIEF} {VISIBLE} AND uri IN ({marks})", some):
+                for row in db.execute(f"SELECT {_COLUMNS} {VISIBLE} AND uri IN ({marks})", some):
                     shown: Shown | None = _shown(row)
-                    large = shown is not None and shown.is_large
+                    large = len(row[-1]) > _SURELY_WHOLE and _is_large(row[-1])
                     if large or cards:
                         try:
                             with self._making:
@@ -475,8 +472,18 @@ def octets_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
+def _is_large(text: str) -> bool:
+    """Whether lists have only the main fields of this record."""
+    return len(text) > WHOLE_CHARACTERS or cost_of(text) > WHOLE_COST
+
+
 def cost_of(text: str) -> int:
-    """What decoding JSON costs, in bytes: its length, and 16 for each of its parts, which may be three letters long."""
+    """What decoding JSON costs, in bytes: its length, and 16 for each of its parts, which may be three letters long.
+
+    Parts of short texts aren't counted: a hundred of those are an answer's most, and cost little whatever they have.
+    """
+    if len(text) <= _SHORT:
+        return octets_of(text)
     return octets_of(text) + _ELEMENT_COST * (text.count(",") + text.count("[") + text.count("{"))
 
 
