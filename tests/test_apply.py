@@ -46,7 +46,7 @@ def _manifest(tmp_path: Path, schemas: int = 3, word: str = "a") -> Path:
     """Schemas, and one dataset of the first of them."""
     path = tmp_path / f"{word}.yaml"
     lines = [f"  - {{name: S{number}, version: 1.0.0, fields: {{a: int}}}}" for number in range(schemas)]
-    dataset = f"  - {{name: d, schema: S0@1.0.0, description: {word}, shards: [{{url: 'https://example.org/a.tar'}}]}}"
+    dataset = f"  - {{name: d, schema: S0@1.0.0, description: {word}, shards: [{{url: 'https://data.example/a.tar'}}]}}"
     path.write_text("\n".join(["schemas:", *lines, "datasets:", dataset, ""]), encoding="utf-8")
     return path
 
@@ -134,7 +134,7 @@ def test_a_record_that_is_too_large_for_the_server_is_told_before_and_after(acco
     """The plan warns, with file and line; the error names the record, and doesn't promise that trying again helps."""
     manifest = tmp_path / "large.yaml"
     shards = "".join(
-        f"      - {{url: 'https://example.org/{number:06d}.tar', sha256: '{number:064x}'}}\n" for number in range(1500)
+        f"      - {{url: 'https://data.example/{number:06d}.tar', sha256: '{number:064x}'}}\n" for number in range(1500)
     )
     manifest.write_text(
         "schemas:\n  - {name: S, version: 1.0.0, fields: {a: int}}\n"

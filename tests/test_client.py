@@ -218,7 +218,7 @@ def test_a_changed_schema_of_the_same_version_is_refused_by_its_place_in_the_cod
     assert f"test_client.py:{line}: schema Digit@1.0.0 is published with other content" in text
     assert "a published version is immutable (give it version 2.0.0)" in text
     with pytest.raises(PublishError, match="published with other content, and a published version is immutable"):
-        client.publish_dataset(name="d", schema=changed, shards=[PublishedShard(url="https://example.org/d.tar")])
+        client.publish_dataset(name="d", schema=changed, shards=[PublishedShard(url="https://data.example/d.tar")])
     assert network.latest_rev(account.did) == rev, "not even the dataset beside it"
 
 
@@ -235,7 +235,7 @@ def test_a_schema_that_is_there_with_more_words_serves_a_dataset_of_the_class(
         SampleType(name="Digit", version="1.0.0", fields=fields, description="Longer."), license="MIT"
     )
     before = cids(network, account)
-    shard = PublishedShard(url="https://example.org/d.tar", sha256="A" * 64, bytes=10240)
+    shard = PublishedShard(url="https://data.example/d.tar", sha256="A" * 64, bytes=10240)
     uri = client.publish_dataset(name="d", schema=sample_type(Digit), shards=[shard])
     assert set(cids(network, account)) - set(before) == {uri}
     value = network.get_record(account.did, DATASET, str(uri.rkey))["value"]
@@ -252,7 +252,7 @@ def test_a_published_schema_is_referred_to_by_did_even_when_named_by_handle(
     with Client.login(other.did, other.password) as theirs:
         schema = theirs.publish_schema(sample_type(Digit))
     named = AtUri.parse(schema.replace(other.did, other.handle))
-    uri = client.publish_dataset(name="d", schema=named, shards=[PublishedShard(url="https://example.org/d.tar")])
+    uri = client.publish_dataset(name="d", schema=named, shards=[PublishedShard(url="https://data.example/d.tar")])
     assert network.get_record(account.did, DATASET, str(uri.rkey))["value"]["schemaRef"] == schema
     assert set(cids(network, account)) == {uri}
 
@@ -275,7 +275,7 @@ def test_a_schema_record_that_can_t_be_read_serves_nobody(network: Network, acco
     rev = network.latest_rev(account.did)
     with pytest.raises(PublishError, match=r"schema Digit@1\.0\.0 is published, and can't be read as a schema"):
         client.publish_dataset(
-            name="d", schema=sample_type(Digit), shards=[PublishedShard(url="https://example.org/d.tar")]
+            name="d", schema=sample_type(Digit), shards=[PublishedShard(url="https://data.example/d.tar")]
         )
     assert network.latest_rev(account.did) == rev
 
@@ -297,12 +297,12 @@ def test_records_that_break_a_lexicon_are_told_with_the_caller_s_line(
 ) -> None:
     """Also a missing local copy, and metadata that can't be packed; nothing is written."""
     rev = network.latest_rev(account.did)
-    shard = PublishedShard(url="https://example.org/d.tar")
+    shard = PublishedShard(url="https://data.example/d.tar")
     with pytest.raises(InvalidManifest, match=r"test_client\.py:\d+: name: "):
         client.publish_dataset(name="d" * 201, schema=sample_type(Digit), shards=[shard])
     with pytest.raises(InvalidManifest, match=r"test_client\.py:\d+: metadata: can't be packed"):
         client.publish_dataset(name="d", schema=sample_type(Digit), shards=[shard], metadata={"x": object()})
-    lost = PublishedShard(url="https://example.org/d.tar", local=Path("/nowhere/d.tar"))
+    lost = PublishedShard(url="https://data.example/d.tar", local=Path("/nowhere/d.tar"))
     with pytest.raises(
         InvalidManifest, match=r"test_client\.py:\d+: the local copy '/nowhere/d.tar' can't be read: No"
     ):

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.publishing
 MANIFEST = """\
 schemas: [{name: A, version: 1.0.0, fields: {a: int}}]
 datasets:
-  - {name: web, schema: A@1.0.0, version: 1.0.0, shards: [{url: "https://example.org/a.tar"}]}
+  - {name: web, schema: A@1.0.0, version: 1.0.0, shards: [{url: "https://data.example/a.tar"}]}
 """
 
 

@@ -41,7 +41,7 @@ CODE = CodeReference(repository="https://git.example/x", commit="c" * 40, path="
 
 
 def dataset(client: Client, name: str, schema: SampleType | AtUri, **more: Any) -> AtUri:  # noqa: ANN401
-    url = f"https://example.org/{name}.tar"
+    url = f"https://data.example/{name}.tar"
     return client.publish_dataset(name=name, schema=schema, shards=[PublishedShard(url=url)], **more)
 
 

@@ -52,7 +52,7 @@ def account(network: Network) -> Account:
     made = network.account("lookup")
     with Client.login(made.did, made.password) as client:
         client.publish_schema(POINT_10)
-        shard = PublishedShard(url="https://example.org/d.tar")
+        shard = PublishedShard(url="https://data.example/d.tar")
         client.publish_dataset(name="d", schema=POINT, shards=[shard], version="1.0.0")
         client.publish_lens(name="l", source=POINT, target=WORD, getter=CODE, putter=CODE)
     return made

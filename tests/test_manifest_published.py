@@ -43,17 +43,17 @@ datasets:
     blobs: [{local: data/kept-000000.tar}]
   - name: in a bucket
     schema: Kept@1.0.0
-    s3: {bucket: example-data, endpoint: "https://s3.example.org", local: "data/*.tar", prefix: kept/}
+    s3: {bucket: example-data, endpoint: "https://s3.data.example", local: "data/*.tar", prefix: kept/}
   - name: at addresses
     schema: Kept@1.0.0
-    shards: [{url: "https://example.org/kept-{000000..000001}.tar", local: "data/kept-{000000..000001}.tar"}]
+    shards: [{url: "https://data.example/kept-{000000..000001}.tar", local: "data/kept-{000000..000001}.tar"}]
 labels:
   - {name: latest, description: The newest there is., dataset: in blobs}
 lenses:
   - name: same
     source: Kept@1.0.0
     target: Kept@1.0.0
-    getter: &code {repository: https://example.org/c, commit: 0123456789abcdef0123456789abcdef01234567, path: "a.py:b"}
+    getter: &code {repository: https://data.example/c, commit: 0123456789abcdef0123456789abcdef01234567, path: "a.py:b"}
     putter: *code
 verifications:
   - {lens: same, method: codeReview}

@@ -42,13 +42,13 @@ datasets:
     tags: [geometry, small]
     samples: 3
     shards:
-      - {url: "https://example.org/points-0.tar", bytes: 5,
+      - {url: "https://data.example/points-0.tar", bytes: 5,
          sha256: &sum aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}
-      - {url: "https://example.org/points-1.tar", sha256: *sum, bytes: 6}
-    metadata: {homepage: "https://example.org", scale: 0.5}
+      - {url: "https://data.example/points-1.tar", sha256: *sum, bytes: 6}
+    metadata: {homepage: "https://data.example", scale: 0.5}
   - name: others
     schema: Point@1.0.0
-    shards: [{url: "https://example.org/others.tar"}]
+    shards: [{url: "https://data.example/others.tar"}]
 lenses:
   - name: flatten
     source: Point@1.0.0
@@ -61,7 +61,7 @@ verifications:
 OTHERS = """\
   - name: others
     schema: Point@1.0.0
-    shards: [{url: "https://example.org/others.tar"}]
+    shards: [{url: "https://data.example/others.tar"}]
 """
 
 
@@ -158,11 +158,11 @@ def test_changes_are_told_field_by_field(account: Account, manifest: Path) -> No
         "description": ("A few points.", "Some points."),
         "tags": (["geometry", "small"], ["small", "tiny"]),
         "bytes": (11, 13),
-        "shards[https://example.org/points-1.tar]": (
-            {"url": "https://example.org/points-1.tar", "checksum": shard}, None
+        "shards[https://data.example/points-1.tar]": (
+            {"url": "https://data.example/points-1.tar", "checksum": shard}, None
         ),
-        "shards[https://example.org/points-2.tar]": (
-            None, {"url": "https://example.org/points-2.tar", "checksum": shard}
+        "shards[https://data.example/points-2.tar]": (
+            None, {"url": "https://data.example/points-2.tar", "checksum": shard}
         ),
         "metadata.scale": (0.5, 0.25),
         "metadata.unit": (None, "m"),
@@ -270,7 +270,7 @@ def test_a_schema_that_is_still_used_is_not_pruned(account: Account, manifest: P
     user = manifest.with_name("user.yaml")
     user.write_text(
         f"datasets: [{{name: user, schema: 'at://{account.did}/{SCHEMA}/Line:1.0.0', "
-        "shards: [{url: 'https://example.org/a.tar'}]}]\n",
+        "shards: [{url: 'https://data.example/a.tar'}]}]\n",
         encoding="utf-8",
     )
     _publish(account, user, set_name="user")
@@ -380,7 +380,7 @@ def test_what_manifests_cannot_say_is_told_before_it_is_lost() -> None:
 
 def test_lists_without_names_are_compared_by_place() -> None:
     """And shards that stand twice are, too."""
-    shard: Json = {"url": "https://example.org/a.tar"}
+    shard: Json = {"url": "https://data.example/a.tar"}
     before: Json = {"storage": {"shards": [shard, shard]}, "contentMetadata": {"a": [1, {"b": 2}]}}
     after: Json = {"storage": {"shards": [shard]}, "contentMetadata": {"a": [1, {"b": 3}]}}
     assert differences(before, after) == (

@@ -44,8 +44,8 @@ datasets:
     description: A few points.
     license: MIT
     samples: 3
-    shards: [{url: "https://example.org/points.tar", local: points.tar}]
-    metadata: {homepage: "https://example.org", scale: 0.5}
+    shards: [{url: "https://data.example/points.tar", local: points.tar}]
+    metadata: {homepage: "https://data.example", scale: 0.5}
 lenses:
   - name: flatten
     source: Point@1.0.0

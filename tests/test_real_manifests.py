@@ -147,7 +147,7 @@ def test_three_changes_are_planned_as_those_three(publisher: Publisher) -> None:
     before = {name: one.get(name) for name in ("description",)}
     one["description"] += "\n\nSee the errata."
     two["license"] = "CC-BY-4.0"
-    three.setdefault("metadata", {})["homepage"] = "https://example.org/moved"
+    three.setdefault("metadata", {})["homepage"] = "https://data.example/moved"
     old = deepcopy(publisher.there())
     publisher.write()
     planned = publisher.plan()

@@ -26,6 +26,7 @@ from catalog.errors import CatalogError, InvalidConfig
 from catalog.scaffold import MANIFEST, SCHEMA, Scaffold, Written, requirement, write_files
 from tests import sitekinds
 from tests.sitevariety import BuiltSite
+from tests.starter import fill_in
 from tests.test_links import HOST, Links, places_of, pointers
 from tests.wheels import build_wheel, pip_environment, with_secrets
 
@@ -381,9 +382,13 @@ def _tried(url: str) -> Iterator[str]:
 def test_every_command_of_its_readme_runs_as_it_stands(
     tmp_path: Path, environment: dict[str, str], network: Network
 ) -> None:
-    """In a fresh environment, one after the other in one shell: installed, built, shown, planned, published."""
+    """In a fresh environment, one after the other in one shell: installed, built, shown, planned, published.
+
+    The first manifest has something in the place of its placeholders, as its owner was asked for.
+    """
     account = network.account("reader")
     cli.main(["init", str(tmp_path), "--handle", account.handle], standalone_mode=False)
+    fill_in(tmp_path)
     commands = _commands((tmp_path / "README.md").read_text(encoding="utf-8"))
     words = [command.split("/catalog ")[-1].split()[0] for command in commands if "/catalog " in command]
     assert words == ["build", "serve", "validate", "plan", "publish"]

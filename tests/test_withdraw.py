@@ -40,8 +40,8 @@ schemas:
   - {name: Point, version: 1.0.0, fields: {x: float}}
   - {name: Flat, version: 1.0.0, fields: {x: float}}
 datasets:
-  - {name: points, schema: Point@1.0.0, version: 1.0.0, shards: [{url: "https://example.org/points.tar"}]}
-  - {name: others, schema: Flat@1.0.0, version: 1.0.0, shards: [{url: "https://example.org/others.tar"}]}
+  - {name: points, schema: Point@1.0.0, version: 1.0.0, shards: [{url: "https://data.example/points.tar"}]}
+  - {name: others, schema: Flat@1.0.0, version: 1.0.0, shards: [{url: "https://data.example/others.tar"}]}
 lenses:
   - name: flatten
     source: Point@1.0.0
@@ -209,7 +209,7 @@ def test_what_others_have_in_a_store_is_listed_by_account(repo: Repo, network: N
     """Their datasets, lenses, labels and words, as far as a crawl has seen them; drafts are nobody's."""
     other, third = network.account("bob"), network.account("carol")
     schema, lens = repo.names["schema Point@1.0.0"], repo.names["lens flatten"]
-    storage = {"$type": "science.alt.dataset.storageHttp", "shards": [{"url": "https://example.org/a.tar"}]}
+    storage = {"$type": "science.alt.dataset.storageHttp", "shards": [{"url": "https://data.example/a.tar"}]}
     network.create_record(
         other, DATASET, {"$type": DATASET, "name": "bobs", "schemaRef": schema, "storage": storage, "createdAt": TIME}
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalog.cli import cli
+from tests.starter import fill_in
 from tests.wheels import ROOT, TOKEN, build_wheel, pip_environment, with_secrets
 from tests.workflowruns import Hub, load_workflow
 
@@ -183,6 +184,7 @@ def hub(tmp_path: Path, python: tuple[Path, dict[str, str]], network: Network, a
     assert account.access_jwt.encode().startswith(TOKEN), "or the search for tokens would find none"
     source = tmp_path / "source"
     cli.main(["init", str(source), "--site-url", "https://alice.github.example/datasets/"], standalone_mode=False)
+    fill_in(source)
     where = {name: value for name, value in os.environ.items() if name.startswith("CATALOG_")}
     assert "CATALOG_APP_PASSWORD" not in where
     hub = Hub(
@@ -325,6 +327,7 @@ def test_a_pull_request_from_a_fork_has_its_plan_in_the_summary(hub: Hub, accoun
     assert "There is no plan: the variable CATALOG_HANDLE isn't set." in run.summary
     options = ["--force", "--handle", account.handle]
     cli.main(["init", str(hub.source), *options], standalone_mode=False)
+    fill_in(hub.source)
     run = hub.pull_request(MANIFEST, fork=True)["plan"]
     assert _results(run) == {"plan": "success", "comment": "skipped"}, run.log
     assert "### Plan for" in run.summary

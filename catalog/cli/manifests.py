@@ -97,7 +97,7 @@ def plan(
 
     Example: catalog plan --handle alice.example.org manifests/
     """
-    from catalog.manifest import load_sound
+    from catalog.manifest import load_sound, require_publishable
     from catalog.publish import as_markdown, make_plan
 
     if markdown and as_json:
@@ -106,6 +106,7 @@ def plan(
     if faults and (prune or as_json or not found.files):
         raise InvalidManifest(faults)
     try:
+        require_publishable(found)
         found = _measured(found, read_urls=read_urls)
     except InvalidManifest as error:
         raise InvalidManifest((*faults, *error.faults)) from None
@@ -139,12 +140,12 @@ def publish(
 
     Example: catalog publish --handle alice.example.org manifests/
     """
-    from catalog.manifest import load
+    from catalog.manifest import load, require_publishable
     from catalog.publish import PublishReport, apply_plan, make_plan
 
-    found = _measured(
-        load(manifests), read_urls=read_urls
-    )  # every mistake is told before anybody is asked for a password
+    found = load(manifests)
+    require_publishable(found)
+    found = _measured(found, read_urls=read_urls)  # every mistake is reported before a password is asked for
     _advised(found)
     with signed_in(handle) as session:
         planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)

@@ -44,6 +44,7 @@ from catalog.manifest.drafts import (
 )
 from catalog.manifest.faults import Report, place, shown
 from catalog.manifest.names import Names
+from catalog.manifest.publishable import require_publishable
 from catalog.manifest.read import read_manifest
 from catalog.syntax import Datetime, Did, Tid
 
@@ -70,6 +71,7 @@ __all__ = [
     "load",
     "load_schemas",
     "load_sound",
+    "require_publishable",
 ]
 
 

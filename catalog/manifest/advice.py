@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.digests import counted_shards
 from catalog.manifest.faults import place, shown
+from catalog.manifest.publishable import doubtful, unpublishable
 from catalog.records.licences import is_spdx, spdx_like
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def advice(found: ManifestSet) -> tuple[str, ...]:
     licensed: tuple[SchemaDraft | DatasetDraft, ...] = (*found.schemas, *found.datasets)
     lines += (line for draft in licensed for line in _licence(draft))
     lines += found.doubts
+    lines += (f"{fault}; catalog plan and publish refuse it" for fault in unpublishable(found))
+    lines += (str(fault) for fault in doubtful(found))
     lines += (line for file in found.files for line in _left_open(file))
     return tuple(lines)
 

@@ -32,6 +32,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import Fault
+from catalog.manifest import require_publishable
 from catalog.manifest.faults import place
 from catalog.network.session import MAX_BATCH_BYTES
 from catalog.publish.differences import differences
@@ -145,8 +146,10 @@ def make_plan(
     deleted. ``hash_local=False`` is for a set whose shards are measured already.
 
     Raises :class:`PublishError`, a line each, when a published schema would change;
-    :class:`InvalidManifest` when a local shard isn't the one promised; a ``NetworkError``.
+    :class:`InvalidManifest` for what isn't to be published (placeholders, addresses that end) and when a local shard
+    isn't the one promised; a ``NetworkError``.
     """
+    require_publishable(manifests)
     present = read_present(account)
     serving = serving_schemas(manifests.schemas, account.did, present)
     wanted = replace(manifests, schemas=tuple(one for one in manifests.schemas if schema_key(one) not in serving))
