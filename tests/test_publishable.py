@@ -72,14 +72,6 @@ def test_other_hosts_are_fine(tmp_path: Path, host: str) -> None:
     assert (unpublishable(found), doubtful(found)) == ((), ())
 
 
-@pytest.mark.parametrize("host", ["localhost", "a.localhost:8443", "127.0.0.1", "[::1]"])
-def test_a_shard_on_this_machine_is_doubted(tmp_path: Path, host: str) -> None:
-    found = load([_shard(tmp_path, f"https://{host}/a.tar")])
-    assert unpublishable(found) == ()
-    (fault,) = doubtful(found)
-    assert host in fault.message
-
-
 def test_many_shards_are_one_fault(tmp_path: Path) -> None:
     (fault,) = unpublishable(load([_write(tmp_path, shards=[{"url": "https://example.org/{000..499}.tar"}])]))
     assert "500 shards" in fault.message

@@ -30,7 +30,6 @@ __all__ = ["doubtful", "require_publishable", "unpublishable"]
 
 _RESERVED: Final = re.compile(r"(.*\.)?(example\.(com|net|org)|invalid|test)\.?", re.IGNORECASE)
 """Hosts that nobody can have: https://www.rfc-editor.org/rfc/rfc6761."""
-_LOCAL: Final = re.compile(r"(.*\.)?localhost\.?|127\.[0-9.]+|::1", re.IGNORECASE)
 _OURS: Final = frozenset({"change-me.example", "git.example"})
 """Hosts in the manifests that ``catalog init`` and ``from-shards`` write."""
 _BUCKETS: Final = frozenset({"my-bucket", "your-bucket", "example-bucket", "bucket-name", "amzn-s3-demo-bucket"})
@@ -215,8 +214,6 @@ def _kinds(parts: SplitResult, *, refused: bool, reserved: bool) -> Iterator[tup
     """What is wrong with one address, each with a hint."""
     if refused and reserved:
         yield f"is at a placeholder, {shown(parts.netloc)}", "put in the address that readers can open"
-    if not refused and _LOCAL.fullmatch(parts.hostname or ""):
-        yield f"is at {shown(parts.netloc)}, which is another machine for each reader", "put in the address of a server"
     found = _query(parts) if parts.query else None
     if found is not None and found[0] is refused:
         yield found[1], found[2]
