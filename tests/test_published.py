@@ -13,7 +13,7 @@ from catalog import Client, Dataset, fetch_lens
 from catalog.cli import cli
 from catalog.config import NetworkSettings
 from catalog.datamodel import record_cid
-from catalog.errors import CatalogError, InvalidProof, RequestFailed, UnverifiedWarning
+from catalog.errors import CatalogError, InvalidData, InvalidProof, RequestFailed, UnverifiedWarning
 from catalog.records import DATASET, LABEL, LENS, SCHEMA
 from tests.fakes import answer, fake_server
 from tests.repos import SigningKey, car, make_repo
@@ -178,6 +178,23 @@ def test_a_new_key_is_looked_up_before_a_proof_counts_as_wrong(server: Server) -
         assert client.records.get(SCHEMA_URI).record == client.records.schema(SCHEMA_URI).record
 
 
+def test_a_proof_without_the_records_block_proves_what_get_record_answers(server: Server) -> None:
+    """By its CID: no warning, and an error for any other record."""
+    without_the_record(server)
+    assert load(server) == "https://data.example/signed.tar"
+    assert server.count(ANSWER) == 2
+    server.told[ENTRY] = dataset("https://data.example/evil.tar")
+    with pytest.raises(InvalidProof):
+        load(server)
+
+
+def test_a_signed_block_that_is_no_record_is_an_error(server: Server) -> None:
+    """Whatever getRecord says."""
+    server.repo = make_repo({**SIGNED, ENTRY: {"$type": "com.example.other"}}, did=DID, key=server.key)
+    with pytest.raises(InvalidData):
+        load(server)
+
+
 def unnamed(server: Server) -> None:
     """No key in the DID document."""
     server.named = None
@@ -192,9 +209,28 @@ def refusing(status: int, error: str) -> Callable[[Server], None]:
     return refuse
 
 
+def commit_only(server: Server) -> None:
+    """A CAR without the nodes that lead to the record."""
+    raw = car([server.repo.commit], [(server.repo.commit, server.repo.blocks[server.repo.commit])])
+    server.fake.routes[PROOF] = lambda handler, _: answer(handler, raw)
+
+
+def no_car(server: Server) -> None:
+    """A page in its place."""
+    server.fake.routes[PROOF] = lambda handler, _: answer(handler, b"<!doctype html><title>hello</title>")
+
+
+def without_the_record(server: Server) -> None:
+    """A proof whose last block, the record's, was left out."""
+    blocks = {cid: raw for cid, raw in server.repo.blocks.items() if cid not in server.repo.paths.values()}
+    raw = car([server.repo.commit], blocks.items())
+    server.fake.routes[PROOF] = lambda handler, _: answer(handler, raw)
+
+
 @pytest.mark.parametrize(
     "lacking",
     [
+        commit_only, no_car,
         unnamed, refusing(501, "MethodNotImplemented"), refusing(404, "NotFound"), refusing(400, "InvalidRequest"),
         refusing(403, "Forbidden"), refusing(401, "AuthMissing"),
     ],

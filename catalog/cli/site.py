@@ -15,6 +15,7 @@ import click
 
 from catalog.cli.common import JSON
 from catalog.cli.terminal import echo_json, say
+from catalog.sanitize import escaped_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,5 +247,7 @@ def _zensical(config_file: Path, target: Path) -> None:
     from catalog.site.zensical import build_with_zensical
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)-7s -  %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(escaped_record)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     build_with_zensical(config_file, target)

@@ -151,13 +151,15 @@ class Part:
 class Unread:
     """An entry of the part that is no record, and why; ``cid`` where it is known.
 
-    ``defect`` is true where the reason is an :class:`~catalog.errors.InternalError`.
+    ``defect`` is true where the reason is an :class:`~catalog.errors.InternalError`. ``lost`` is the CID that the proof
+    names, where its block is what is missing.
     """
 
     uri: str
     cid: Cid | None
     reason: str
     defect: bool = False
+    lost: Cid | None = None
 
 
 def unread(uri: str, cid: Cid | None, error: Exception) -> Unread:
@@ -254,15 +256,16 @@ class Reader:
         reading.passing = passing
         return reading
 
-    def prove(self, account: Account, path: str) -> Reading | None:
+    def prove(self, account: Account, path: str, *, by_cid: bool = False) -> Reading | None:
         """One record of the part (``collection/rkey``) by its own proof; None where the server offers none.
 
         A reading without record and without an unread one proves that there is none. Without a key of the account
-        nothing is proven: see :meth:`read`. Raises as that does.
+        nothing is proven: see :meth:`read`. Raises as that does. With ``by_cid`` a proof that lacks only the record's
+        block counts, too: its CID is in ``lost`` of the unread one.
         """
         reading = Reading(way="proofs")
         try:
-            self._prove(account, path, reading)
+            self._prove(account, path, reading, by_cid=by_cid)
         except (_LackingError, _IncompleteError):
             return None
         return reading
@@ -423,13 +426,14 @@ class Reader:
             self._prove(account, path, reading)
         return reading
 
-    def _prove(self, account: Account, path: str, reading: Reading) -> None:
+    def _prove(self, account: Account, path: str, reading: Reading, *, by_cid: bool = False) -> None:
         """Add one record, or nothing when it is proven that there is none."""
         roots, blocks = self._proof_of(account, path)
         reading.commit = commit = _commit(account, roots, blocks)
         key = path.encode()
         part = mst.read(blocks, commit.data, key, key + b"\0")
-        if any(cid not in blocks for cid in part.entries.values()) or (part.missing and path not in part.entries):
+        lost = not by_cid and any(cid not in blocks for cid in part.entries.values())
+        if lost or (part.missing and path not in part.entries):
             raise _LackingError  # it doesn't lead to the record: some servers answer with the commit only
         _take_all(account.did, self._part, part.entries, blocks, reading, {})
 
@@ -610,8 +614,9 @@ def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at 
             continue
         raw = blocks.get(cid)
         if raw is None:  # its CID is not noted, so that it is looked for again
-            reason = f"{lost} {Cid.of_binary(cid)}"
-            reading.unread[Unread(uri=f"at://{did}/{path}", cid=None, reason=reason)] = None
+            named = Cid.of_binary(cid)
+            missing = Unread(uri=f"at://{did}/{path}", cid=None, reason=f"{lost} {named}", lost=named)
+            reading.unread[missing] = None
             continue
         try:
             record = take(did, path, cid, raw)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from catalog.errors import (
     CatalogError,
     DataError,
+    InvalidData,
     InvalidProof,
     InvalidSample,
     PublishError,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.network.identity import Identity, Resolver
     from catalog.network.proof import Reader as ProofReader
-    from catalog.network.proof import Reading
+    from catalog.network.proof import Reading, Unread
     from catalog.network.repo import CheckedRecord
     from catalog.records import BlobShard, Checksum, Record, Storage
     from catalog.sampletype import SampleType
@@ -169,7 +170,7 @@ class Reader:
             return None  # read_record refuses it
         if identity.key is not None:
             try:
-                reading = proof_of(self._prover, self._resolver, identity, path)
+                reading = proof_of(self._prover, self._resolver, identity, path, by_cid=True)
             except (RequestFailed, ResponseTooLarge) as error:
                 reading, why = None, one_line(str(error), _MAX_REASON)
             else:
@@ -179,9 +180,18 @@ class Reader:
                     return reading.records[0]
                 if not reading.unread:
                     raise RequestFailed("the signed commit has no such record", status=404, name=_ABSENT)
-                why = next(iter(reading.unread)).reason
+                return self._without_block(identity, uri, next(iter(reading.unread)))
         self._warn(identity, uri, why)
         return None
+
+    def _without_block(self, identity: Identity, uri: AtUri, unread: Unread) -> CheckedRecord:
+        """The record of a proof that names its CID, but doesn't bring a record."""
+        if unread.lost is None:
+            raise InvalidData(f"what the account signed is no record: {unread.reason}")
+        found = self._answered(identity, uri)
+        if found.cid != unread.lost:
+            raise InvalidProof(f"{identity.pds} answers {found.cid}, but {unread.lost} is what the account signed")
+        return found
 
     @cached_property
     def _prover(self) -> ProofReader:
@@ -230,7 +240,9 @@ class Reader:
         return self.record(asked)
 
 
-def proof_of(reader: ProofReader, resolver: Resolver, identity: Identity, path: str) -> Reading | None:
+def proof_of(
+    reader: ProofReader, resolver: Resolver, identity: Identity, path: str, *, by_cid: bool = False
+) -> Reading | None:
     """Return the proof of a record, or of its absence; None where the server offers none.
 
     An account may have got a new key a moment ago: before a proof counts as wrong, the account is looked up again.
@@ -239,12 +251,13 @@ def proof_of(reader: ProofReader, resolver: Resolver, identity: Identity, path: 
     from catalog.network.proof import Account
 
     try:
-        return reader.prove(Account(did=identity.did, pds=identity.pds, key=identity.key, known={}), path)
+        account = Account(did=identity.did, pds=identity.pds, key=identity.key, known={})
+        return reader.prove(account, path, by_cid=by_cid)
     except InvalidProof:
         now = resolver.resolve(str(identity.did), fresh=True)
         if (now.key, now.pds) == (identity.key, identity.pds) or now.key is None:
             raise
-    return reader.prove(Account(did=now.did, pds=now.pds, key=now.key, known={}), path)
+    return reader.prove(Account(did=now.did, pds=now.pds, key=now.key, known={}), path, by_cid=by_cid)
 
 
 def _outside() -> int:
