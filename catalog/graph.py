@@ -84,6 +84,8 @@ class _Node:
     verified: bool
     history: tuple[Version, ...] = ()
     """What it was, newest first, with what it is; empty when it never changed."""
+    bulk: int = 0
+    """Characters of the record's JSON."""
 
     def __repr__(self) -> str:
         """Its address alone: through a node's neighbours all of the graph is reached, again and again."""
@@ -144,8 +146,11 @@ class DatasetNode(_Node):
 
     @property
     def record(self) -> Dataset:
-        """The record, read anew when it was long ago: there may be a hundred thousand of them."""
-        return _dataset(self)
+        """The record, read anew when it was long ago: there may be a hundred thousand of them.
+
+        A bulky one is read anew each time: a megabyte of empty lists takes 60 in memory.
+        """
+        return _dataset(self) if self.bulk <= _BULKY else _dataset.__wrapped__(self)
 
     def kinship(self, other: DatasetNode) -> str:
         """Why another dataset is among the related ones."""
@@ -177,6 +182,8 @@ class LensNode(_Node):
 
 Node: TypeAlias = DatasetNode | SchemaNode | LensNode
 
+_BULKY = 200_000
+"""Characters of JSON from which on a record isn't kept in memory."""
 _RELATED = 6
 _NEAR = 6
 """How far to both sides relatives are looked for in a list: a schema or tag may have ten thousand datasets."""
@@ -204,7 +211,7 @@ class Graph:
         with _no_garbage_collection():
             for stored in store.records():
                 builder.add(stored)
-            return builder.finish(tuple(store.refused()), tuple(store.crawls()))
+            return builder.finish((*store.damaged, *store.refused()), tuple(store.crawls()))
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -282,6 +289,7 @@ class _Facts(TypedDict):
     draft: bool
     verified: bool
     history: tuple[Version, ...]
+    bulk: int
 
 
 class _Builder:
@@ -331,6 +339,7 @@ class _Builder:
                 pds=None if repo is None else repo.pds,
                 draft=stored.draft,
             )
+        text = json.dumps(stored.value)
         return {
             "uri": stored.uri,
             "cid": str(stored.cid),
@@ -338,7 +347,8 @@ class _Builder:
             "rkey": str(stored.rkey),
             "created": record.created_at.moment,
             "updated": stored.updated,
-            "packed": zlib.compress(json.dumps(stored.value).encode(), 1),
+            "packed": zlib.compress(text.encode(), 1),
+            "bulk": len(text),
             "draft": stored.draft,
             "verified": stored.verified,
             "history": self.histories.get(stored.uri, ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from html import unescape
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from catalog.records import CodeReference
+from catalog.sanitize import printable
 from catalog.site.coderefs import code_url
 from catalog.site.highlight import highlight
 from catalog.site.markup import is_web, link, markdown, plain, shown
@@ -179,3 +181,44 @@ def test_bare_addresses_lead_somewhere() -> None:
         "mailto:a@example.org",
     ]
     assert "javascript:alert(1) &lt;b&gt;" in html
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [
+        "&#x202E;", "&#8203;", "&lrm;", "&rlm;", "&ZeroWidthSpace;", "&#xE0041;", "&NoBreak;", "&shy;",
+        "&InvisibleTimes;", "&#65279;", "&#x200D;&#x200D;", "&#xFE0F;&#xFE0E;", "&#x3164;", "&#x2028;", "&#133;",
+        "&#7;", "&#0;",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "around",
+    [
+        "a{}b", "**a{}b**", "[a{}b](https://e.example/)", "![a{}b](https://e.example/x.png)",
+        "| a{}b |\n|---|\n| c{}d |", "# a{}b", "- a{}b", "[x](https://e.example/{} 'a{}b')",
+    ],
+)  # fmt: skip
+def test_an_entity_smuggles_no_invisible_character_into_a_page(entity: str, around: str) -> None:
+    html = str(markdown(around.replace("{}", entity)))
+    hidden = [char for char in unescape(html) if char not in "\n\u200d\ufe0f\ufe0e" and not printable(char)]
+    assert hidden == []
+    assert "\u200d\u200d" not in unescape(html)
+    assert "\ufe0f\ufe0e" not in unescape(html)
+
+
+def test_a_flood_of_blanks_is_one_blank() -> None:
+    assert str(markdown("a" + "&nbsp;" * 5000 + "b")).strip() == "<p>a b</p>"
+    assert str(markdown("a" + "&emsp;" * 5000 + "b")).strip() == "<p>a b</p>"
+
+
+def test_scripts_and_emoji_keep_their_joiners_and_selectors() -> None:
+    for text in (
+        "\u2764\ufe0f\u200d\U0001f525",
+        "\u0915\u094d\u200d\u0937",
+        "\u845b\U000e0100",
+        "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc",
+    ):
+        assert shown(text) == text
+    assert "200D" in shown("a\u200c\u200db")
+    assert "FE0F" in shown("\ufe0f")
+    assert "E0101" in shown("a\U000e0100\U000e0101")

@@ -118,11 +118,14 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     Example: catalog build --no-crawl
     """
     from catalog.site.unchanged import MARK, Fingerprint, site_folder, take_fingerprint
+    from catalog.store import refuse_empty
 
     if zensical and strict:
         raise click.UsageError("--strict is MkDocs's; Zensical has none that fits")
     settings = _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
-    if not no_crawl:
+    if no_crawl:
+        refuse_empty(settings.store)
+    else:
         _crawl_for(config_file, settings, strict=strict)
     way = [word for word, wanted in (("zensical", zensical), ("strict", strict)) if wanted]
     now = take_fingerprint(config_file, settings, way=way)

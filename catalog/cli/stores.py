@@ -11,6 +11,7 @@ import click
 from catalog.cli.common import JSON
 from catalog.cli.site import CONFIG
 from catalog.cli.terminal import echo, echo_json, say
+from catalog.errors import StoreError
 
 if TYPE_CHECKING:
     from catalog.store.summary import StoreSummary
@@ -67,6 +68,32 @@ def info(path: Path | None, config_file: Path, *, as_json: bool) -> None:
         return
     for name, text in _lines(path, found):
         echo(f"{name:<10}{text}")
+
+
+@store.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@CONFIG
+def check(path: Path | None, config_file: Path) -> None:
+    """Check that a store is whole. The exit code is 1 when it is damaged; there being no store is fine.
+
+    PATH is a store's file; without it, it is the store of the MkDocs configuration.
+
+    Example: catalog store check .catalog/catalog.sqlite
+    """
+    from catalog.config import load_settings
+    from catalog.store import DAMAGED, Store, refuse_empty
+
+    path = load_settings(config_file).store if path is None else path
+    if not path.exists():
+        say(f"{path}: there is no store yet")
+        return
+    refuse_empty(path)
+    with Store.open(path) as opened:
+        opened.check()
+        count = sum(1 for _ in opened.records())
+        if opened.damaged:
+            raise StoreError(f"the rows of {len(opened.damaged):,} records are damaged", where=str(path), hint=DAMAGED)
+    say(f"{path}: whole, {count:,} records shown")
 
 
 def _lines(path: Path, found: StoreSummary) -> list[tuple[str, str]]:

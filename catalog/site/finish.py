@@ -20,7 +20,7 @@ from catalog.site import addresses, build, search
 from catalog.site.facets import address_of, rows
 from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
 from catalog.site.size import site_size
-from catalog.store import Store
+from catalog.store import DAMAGED, Store, refuse_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +61,8 @@ def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
 
         check_painter()
     crawls = crawls and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
+    if not crawls:
+        refuse_empty(settings.store)
     with Store.open(settings.store) as store:
         failed = False
         if crawls:
@@ -69,6 +71,8 @@ def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
             store.configure([str(source) for source in settings.sources], settings.deny)
         with _timed("reading the store"):
             graph = Graph.from_store(store)
+        if store.damaged:
+            log.warning("Catalog: %d records are damaged in the store, and left out; %s", len(store.damaged), DAMAGED)
     if failed and not graph.nodes:  # an empty site would take the place of a full one
         hint = "what was wrong with each stands above"
         raise BuildError("the catalog's sources could not all be read, and its store is empty", hint=hint)

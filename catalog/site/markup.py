@@ -22,13 +22,19 @@ from markupsafe import Markup, escape
 __all__ = ["cut", "is_web", "link", "markdown", "plain", "shown"]
 
 _INVISIBLE = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f"
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
-"""Controls, bidi controls, fillers, tags, lone surrogates, and noncharacters, some of which XML has no way to say.
-The joiners U+200C and U+200D stay: scripts need them."""
-_HIDDEN: Final = re.compile(f"[{_INVISIBLE}\t\n]")
-_HIDDEN_IN_LINES: Final = re.compile(f"[{_INVISIBLE}]")
+"""Controls, bidi controls, fillers, tags, lone surrogates, and noncharacters, some of which XML has no way to say."""
+_JOINERS = "\u200c\u200d"
+_SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_ODD = f"[{_JOINERS}](?<=[{_JOINERS}].)|[{_SELECTORS}](?<=[{_JOINERS}{_SELECTORS}].)|(?<!\\S)[{_JOINERS}{_SELECTORS}]"
+"""Scripts and emoji need joiners and selectors, one after a letter; several, or one after nothing, hide a text."""
+_HIDDEN: Final = re.compile(f"[{_INVISIBLE}\t\n]|{_ODD}")
+_HIDDEN_IN_LINES: Final = re.compile(f"[{_INVISIBLE}]|{_ODD}")
+_BLANKS: Final = re.compile("(?:&nbsp;|[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]){4,}")
+"""Blanks that HTML doesn't fold: a thousand of them push a page out of its window."""
 
 _PLAINLY_WEB: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]*)?([/?#][!#-;=?-Z^_a-z{|}~]*)?")
 """What nearly every address looks like: an ASCII host, a path without anything that needs a second look."""
@@ -93,7 +99,9 @@ def _markdown(text: str) -> Markup:
     # All raw HTML is escaped, so every tag here is the renderer's own, and its attributes hold neither < nor ".
     html = comrak.render_markdown(text, _EXTENSIONS, None, _RENDERING)
     html = _IMAGE.sub(_image_as_link, _LINK.sub(_checked_link, _levelled(html)))
-    return Markup(_CLEANER.clean(html))  # noqa: S704 - this is the cleaner's output
+    # What entities stand for (`&#x202E;`) is a character only now.
+    clean = shown(_CLEANER.clean(html), lines=True)
+    return Markup(_BLANKS.sub(" ", clean))  # noqa: S704 - the cleaner's output, without any character of HTML added
 
 
 def _levelled(html: str) -> str:

@@ -19,19 +19,21 @@ Tricky bits
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace as replaced
 from datetime import datetime
 from pathlib import Path
-from threading import RLock
-from typing import TYPE_CHECKING, Final, Self
+from threading import RLock, Thread
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import filelock
 
-from catalog.errors import StoreBusy, StoreError
+from catalog.errors import CatalogError, StoreBusy, StoreError
 from catalog.store.fingerprint import fingerprint
+from catalog.store.opening import DAMAGED, faults, is_unwritable, open_read_only, refuse_empty, translated
 from catalog.store.rows import (
     REPO_COLUMNS,
     Changes,
@@ -45,7 +47,7 @@ from catalog.store.rows import (
     repo_of,
     row_of,
 )
-from catalog.store.tables import CHANGES_KEPT, REFUSED, VISIBLE, check_or_create
+from catalog.store.tables import CHANGES_KEPT, REFUSED, VISIBLE, check_or_create, check_version
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
@@ -54,9 +56,26 @@ if TYPE_CHECKING:
 
     from catalog.datamodel import Json
 
-__all__ = ["Changes", "Found", "PastCrawl", "Refused", "Repo", "Store", "StoredRecord", "Version"]
+__all__ = [
+    "DAMAGED",
+    "Changes",
+    "Found",
+    "PastCrawl",
+    "Refused",
+    "Repo",
+    "Store",
+    "StoredRecord",
+    "Version",
+    "refuse_empty",
+]
 
 _BUSY_SECONDS: Final = 10.0
+_OF_READERS: Final = (
+    "PRAGMA temp_store = MEMORY",
+    "CREATE TEMP TABLE sources AS SELECT * FROM main.sources",
+    "CREATE TEMP TABLE denied AS SELECT * FROM main.denied",
+)
+"""What is to be shown, for a reader that can't write it into the file: temporary tables go before those of the file."""
 _CRAWLS_KEPT: Final = 30
 
 
@@ -69,12 +88,16 @@ class Store:
         self._db = connection
         self._path = path
         self._lock = RLock()
+        self._writable = True
+        self.damaged: list[Refused] = []
+        """The records whose rows the last :meth:`records` couldn't read."""
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """Open the store at ``path``, making it and its directory where there is none.
 
-        Raises :class:`StoreError` when the file is not ours, is of a newer version, or can't be opened.
+        A store that can't be written is opened for reading, and :meth:`configure` then holds for this object only.
+        Raises :class:`StoreError` when the file is not ours, is of a newer version, is damaged, or can't be opened.
         """
         path = Path(path)
         try:
@@ -85,6 +108,29 @@ class Store:
         store = cls(connection, path)
         try:
             store._prepare()
+        except sqlite3.Error as error:
+            connection.close()
+            if not is_unwritable(error) or not path.is_file():
+                raise translated(error, str(path)) from error
+            return cls._opened_to_read(path)
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    @classmethod
+    def _opened_to_read(cls, path: Path) -> Self:
+        try:
+            connection = open_read_only(path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"can't be opened: {error}", where=str(path)) from error
+        store = cls(connection, path)
+        store._writable = False
+        try:
+            with store._translated():
+                check_version(connection, str(path))
+                for statement in _OF_READERS:
+                    connection.execute(statement)
         except BaseException:
             connection.close()
             raise
@@ -105,25 +151,22 @@ class Store:
     # --- reading ---------------------------------------------------------------------------------------------
 
     def records(self) -> Iterator[StoredRecord]:
-        """The visible records, in the order of their URIs. Don't write while reading."""
+        """The visible records, in the order of their URIs. Don't write while reading.
+
+        Rows that can't be read are passed over, and listed in :attr:`damaged`.
+        """
+        self.damaged = []
         with self._translated():
-            columns = "uri, did, cid, value, records.source, records.draft, verified, local, first_seen, updated"
+            columns = "uri, did, cid, CAST(value AS BLOB), records.source, records.draft, verified, local"
+            columns += ", first_seen, updated"
             for row in self._db.execute(f"SELECT {columns} {VISIBLE} ORDER BY uri"):
-                uri = AtUri(row[0])
-                yield StoredRecord(
-                    uri=uri,
-                    did=Did(row[1]),
-                    cid=Cid(row[2]),
-                    collection=str(uri.collection),
-                    rkey=str(uri.rkey),
-                    value=json.loads(row[3]),
-                    source=row[4],
-                    draft=bool(row[5]),
-                    verified=bool(row[6]),
-                    local=() if row[7] == "[]" else tuple(Path(text) for text in json.loads(row[7])),
-                    first_seen=datetime.fromisoformat(row[8]),
-                    updated=datetime.fromisoformat(row[9]),
-                )
+                try:
+                    record = _stored(row)
+                except (ValueError, RecursionError, CatalogError):
+                    reason = "its row in the store is damaged"
+                    self.damaged.append(Refused(uri=str(row[0]), reason=reason, source=str(row[4])))
+                else:
+                    yield record
 
     def repos(self) -> Iterator[Repo]:
         """Every repository a crawl has met, visible or not."""
@@ -158,10 +201,19 @@ class Store:
         ]
 
     def histories(self) -> dict[str, tuple[Version, ...]]:
-        """By URI the histories of the records that have changed since they were first seen; each as :meth:`history`."""
+        """By URI the histories of the records that have changed since they were first seen, as of :meth:`history`.
+
+        Their values are outlines, which differ where the values do: each field of the outermost level has the hash of
+        its JSON. The values of thirty versions of a megabyte take gigabytes.
+        """
+        found: dict[str, list[Version]] = {}
         with self._guard():
-            rows = self._db.execute("SELECT DISTINCT uri FROM versions WHERE number > 1").fetchall()
-        return {uri: tuple(self.history(uri)) for (uri,) in rows}
+            several = "uri IN (SELECT uri FROM versions WHERE number > 1)"
+            query = f"SELECT uri, cid, rev, seen, value FROM versions WHERE {several} ORDER BY uri, number DESC"
+            for uri, cid, rev, seen, value in self._db.execute(query):
+                version = Version(cid=Cid(cid), rev=rev, seen=datetime.fromisoformat(seen), value=_outline(value))
+                found.setdefault(uri, []).append(version)
+        return {uri: tuple(versions) for uri, versions in found.items()}
 
     def known(self, did: str) -> dict[str, str]:
         """By URI the CID of every record of this account that was read, whether it was taken or refused."""
@@ -225,7 +277,14 @@ class Store:
 
     @contextmanager
     def crawling(self) -> Iterator[None]:
-        """Be the only crawl of this store. Raises :class:`StoreBusy` at once when another one is at work."""
+        """Be the only crawl of this store; check meanwhile that it is whole.
+
+        Raises :class:`StoreBusy` at once when another one is at work, and :class:`StoreError` for a store that can't be
+        written, and at the end for one that is damaged: what a crawl put into it could not be read.
+        """
+        if not self._writable:
+            hint = "crawls write the store; building with --no-crawl and searching only read it"
+            raise StoreError("the store can't be written", where=str(self._path), hint=hint)
         lock = filelock.FileLock(f"{self._path}.lock")
         try:
             lock.acquire(timeout=0)
@@ -234,10 +293,29 @@ class Store:
             raise StoreBusy("another crawl is at work on this store", where=str(self._path), hint=hint) from None
         except OSError as error:
             raise StoreError(f"can't be locked: {error}", where=str(self._path)) from None
+        found: list[str] = []
+        checking = Thread(target=self._look, args=(found,), name="store check", daemon=True)
+        checking.start()  # beside the crawl, which waits for servers most of the time
         try:
             yield
         finally:
+            checking.join()
             lock.release()
+        self._refuse(found)
+
+    def check(self) -> None:
+        """Raise :class:`StoreError` if the file is damaged. A hundred thousand records take a second."""
+        with self._guard():
+            found = list(faults(self._db))
+        self._refuse(found)
+
+    def _look(self, found: list[str]) -> None:
+        with suppress(OSError, sqlite3.Error), closing(open_read_only(self._path)) as connection:
+            found += faults(connection)
+
+    def _refuse(self, found: Sequence[str]) -> None:
+        if found:
+            raise StoreError(f"the store is damaged ({'; '.join(found[:3])})", where=str(self._path), hint=DAMAGED)
 
     def configure(self, sources: Sequence[str], deny: Sequence[str]) -> None:
         """Say what is to be shown: these sources without these accounts. Holds until it is said again."""
@@ -363,28 +441,33 @@ class Store:
     # --- the file --------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Check that the file is ours, and make the tables in a new one."""
-        with self._guard():
+        """Check that the file is ours, and make the tables in a new one. Raises :class:`sqlite3.Error`, too."""
+        with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 check_or_create(self._db, str(self._path))
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._roll_back()
                 raise
-            self._db.execute("COMMIT")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._guard():
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("BEGIN IMMEDIATE" if self._writable else "BEGIN")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._roll_back()
                 raise
-            self._db.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        """End the transaction; SQLite has ended it itself after some errors, such as a full disk."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -396,8 +479,35 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            hint = "is another crawl running?" if "locked" in str(error) else None
-            raise StoreError(f"SQLite says: {error}", where=str(self._path), hint=hint) from error
+            raise translated(error, str(self._path)) from error
+
+
+def _stored(row: tuple[Any, ...]) -> StoredRecord:
+    uri = AtUri(row[0])
+    return StoredRecord(
+        uri=uri,
+        did=Did(row[1]),
+        cid=Cid(row[2]),
+        collection=str(uri.collection),
+        rkey=str(uri.rkey),
+        value=json.loads(row[3]),
+        source=row[4],
+        draft=bool(row[5]),
+        verified=bool(row[6]),
+        local=() if row[7] == "[]" else tuple(Path(text) for text in json.loads(row[7])),
+        first_seen=datetime.fromisoformat(row[8]),
+        updated=datetime.fromisoformat(row[9]),
+    )
+
+
+def _outline(text: str) -> Json:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # a row that is damaged
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    return {key: hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest() for key, held in value.items()}
 
 
 def _json(value: Json | list[str]) -> str:

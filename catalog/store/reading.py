@@ -28,6 +28,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import CatalogError, InvalidData, StoreError
+from catalog.store.opening import is_unwritable, open_read_only, translated
 from catalog.store.tables import APPLICATION_ID, CHANGES_KEPT, SCHEMA_VERSION, VISIBLE
 
 if TYPE_CHECKING:
@@ -440,14 +441,21 @@ class Reader:
                 db = self._threads.db = self._connect()
             yield db
         except sqlite3.Error as error:
-            raise StoreError(f"SQLite says: {error}", where=str(self._path)) from error
+            raise translated(error, str(self._path)) from error
 
     def _connect(self) -> sqlite3.Connection:
         if not self._path.is_file():
             raise StoreError("there is no store", where=str(self._path), hint="catalog crawl makes one")
         # Closed by whichever thread closes the reader.
         db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA query_only = ON")
+        try:
+            db.execute("PRAGMA query_only = ON")
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            db.close()
+            if not is_unwritable(error):
+                raise
+            db = open_read_only(self._path)
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):

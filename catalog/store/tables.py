@@ -10,7 +10,7 @@ from typing import Final
 
 from catalog.errors import StoreError
 
-__all__ = ["APPLICATION_ID", "CHANGES_KEPT", "REFUSED", "SCHEMA_VERSION", "VISIBLE", "check_or_create"]
+__all__ = ["APPLICATION_ID", "CHANGES_KEPT", "REFUSED", "SCHEMA_VERSION", "VISIBLE", "check_or_create", "check_version"]
 
 APPLICATION_ID: Final = 0x61746463
 """``atdc`` in ASCII."""
@@ -115,6 +115,15 @@ def check_or_create(db: sqlite3.Connection, where: str) -> None:
         hint = "delete it and crawl again, or use the version that wrote it"
         raise StoreError(f"its version is {version}, this program's is {SCHEMA_VERSION}", where=where, hint=hint)
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def check_version(db: sqlite3.Connection, where: str) -> None:
+    """Raise :class:`StoreError` for a file that is not ours, or of another version; for one that can't be written."""
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        hint = "a crawl that may write it brings an older store forward"
+        raise StoreError("the file is not a store of this version, and can't be written", where=where, hint=hint)
 
 
 def _run(db: sqlite3.Connection, statements: str) -> None:

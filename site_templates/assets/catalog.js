@@ -80,6 +80,10 @@ function startCopying(root) {
   }
 }
 
+/** A text with what can't be seen made visible, as catalog/site/markup.py does it. Line breaks, tabs and joiners stay. */
+const shown = (text) => String(text).replace(/(?![\n\t\u200c\u200d])[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]/gu,
+  (sign) => `⟨U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+
 /** The record's own JSON, fetched when somebody wants to see it. */
 function startRecord(details) {
   details.addEventListener("toggle", async () => {
@@ -97,7 +101,8 @@ function startRecord(details) {
     try {
       const answer = await fetch(details.dataset.record);
       if (!answer.ok) throw new Error(String(answer.status));
-      code.textContent = JSON.stringify((await answer.json()).record, null, 2);
+      const { record, left_out: cut } = await answer.json();
+      code.textContent = cut ? `It has ${cut.characters.toLocaleString("en")} characters, too many for this page. ${cut.at ?? ""}` : shown(JSON.stringify(record, null, 2));
     } catch { code.textContent = "It could not be loaded."; }
   });
 }
@@ -134,15 +139,15 @@ function startShards(note) {
       const { storage } = (await (await fetch(link.href)).json()).record;
       const all = storage.shards ?? storage.blobs ?? storage.urls ?? [];
       const body = note.parentElement.querySelector(".cat-shards tbody");
-      const shown = body.rows.length;
-      for (const shard of all.slice(shown)) {
+      const first = body.rows.length;
+      for (const shard of all.slice(first)) {
         const row = body.insertRow();
-        row.insertCell().textContent = typeof shard === "string" ? shard
-          : shard.url ?? (shard.key ? `s3://${storage.bucket}/${shard.key}` : shard.blob?.ref?.$link ?? "");
-        row.insertCell().append(Object.assign(document.createElement("code"), { textContent: shard.checksum ? `${shard.checksum.algorithm}:${shard.checksum.digest}` : "none" }));
+        row.insertCell().textContent = shown(typeof shard === "string" ? shard
+          : shard.url ?? (shard.key ? `s3://${storage.bucket}/${shard.key}` : shard.blob?.ref?.$link ?? ""));
+        row.insertCell().append(Object.assign(document.createElement("code"), { textContent: shard.checksum ? shown(`${shard.checksum.algorithm}:${shard.checksum.digest}`) : "none" }));
       }
       note.remove();
-      body.rows[shown]?.scrollIntoView({ block: "nearest" });
+      body.rows[first]?.scrollIntoView({ block: "nearest" });
     } catch { button.disabled = false; /* the link to the file stays */ }
   });
 }

@@ -11,6 +11,7 @@ of this site are named by their addresses from its root.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from catalog.graph import DatasetNode, LensNode, SchemaNode
 from catalog.site import addresses, figures
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["group_json", "record_json", "reference"]
 
 _MOST: Final = 1000
+LARGEST: Final = 2_500_000
+"""Characters of a record's JSON. Ten thousand shards need fewer; a megabyte of empty lists has more."""
 
 
 def record_json(node: Node) -> str:
@@ -50,8 +53,20 @@ def record_json(node: Node) -> str:
             view["verifications"] = [
                 {"uri": str(found.uri), "method": found.record.method} for found in node.verifications[:_MOST]
             ]
-    whole = {"uri": str(node.uri), "cid": node.cid, "verified": node.verified, "view": view, "record": node.value}
+    whole: dict[str, object] = {"uri": str(node.uri), "cid": node.cid, "verified": node.verified, "view": view}
+    if node.bulk <= LARGEST:
+        whole["record"] = node.value
+    else:
+        whole |= {"record": None, "left_out": {"characters": node.bulk, "at": _at_server(node)}}
     return compact(whole) + "\n"
+
+
+def _at_server(node: Node) -> str | None:
+    """Where the account's own server has the record."""
+    if node.publisher.pds is None or node.draft:
+        return None
+    asked = urlencode({"repo": node.publisher.did, "collection": node.uri.collection, "rkey": node.rkey})
+    return f"{node.publisher.pds}/xrpc/com.atproto.repo.getRecord?{asked}"
 
 
 def group_json(kind: str, group: Group, publisher: Publisher | None = None) -> str:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ShardRow", "dataset_page", "shard_rows"]
 
+_MOST_METADATA: Final = 50_000
+"""Characters of metadata on a page."""
+_MOST_KEYS: Final = 200
+_LONGEST_KEY: Final = 500
 _MOST_SHARDS: Final = 6
 """Rows of the storage table; a script adds those of the record beside the page, when somebody asks for them."""
 
@@ -134,8 +138,22 @@ def _checksum(checksum: Checksum | None) -> str | None:
 
 
 def _readable(metadata: Mapping[str, object] | dict[str, Json]) -> tuple[tuple[str, str], ...]:
-    """Metadata as pairs of words: text as it is, lists of words as such, everything else as JSON."""
-    return tuple((key, _words(value)) for key, value in metadata.items())
+    """Metadata as pairs of words: text as it is, lists of words as such, everything else as JSON.
+
+    What is longer than a page can show is cut; the record beside the page has all of it.
+    """
+    pairs: list[tuple[str, str]] = []
+    left = _MOST_METADATA
+    for key, value in metadata.items():
+        if left <= 0 or len(pairs) == _MOST_KEYS:
+            pairs.append(("…", f"{len(metadata) - len(pairs):,} more"))
+            break
+        words = _words(value)
+        if len(words) > left:
+            words = f"{words[:left]}… (cut after {left:,} of {len(words):,} characters)"
+        left -= len(key) + len(words)
+        pairs.append((key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…", words))
+    return tuple(pairs)
 
 
 def _words(value: object) -> str:
