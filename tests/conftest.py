@@ -215,7 +215,7 @@ class ArrobaNetwork(Network):
         _answer(httpx.post(f"{self.pds_url}/accounts/{account.did}/deactivate", timeout=30))
 
 
-@pytest.fixture(scope="module", params=["pinned", "newest"])
+@pytest.fixture(scope="module", params=["pinned", "newest", "arroba"])
 def family(request: pytest.FixtureRequest) -> Iterator[Network]:
     """Each real server: the reference PDS at the version that all tests have and at the newest one, and arroba."""
     if request.param == "pinned":

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from catalog.config import NetworkSettings
 from catalog.datamodel import encode
+from catalog.errors import InvalidSyntax
 from catalog.records import COLLECTIONS, DATASET, LABEL, SCHEMA
 from catalog.syntax import Cid, Tid
 from tests import repos
@@ -211,7 +212,10 @@ class World:
         parts = urlsplit(handler.path)
         query = parse_qs(parts.query)
         method = parts.path.removeprefix("/xrpc/com.atproto.") if parts.path.startswith("/xrpc/") else "plc"
-        reply = self.reply(method, parts.path, query, asked.body)
+        try:
+            reply = self.reply(method, parts.path, query, asked.body)
+        except (ValueError, InvalidSyntax):  # such as a cursor that isn't one of its own
+            reply = self.error((400, "InvalidRequest"), "not a value of that parameter")
         if self.change is not None:
             reply = self.change(asked, method, reply)
         handler.send_response(reply.status)
