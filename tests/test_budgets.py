@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ import pytest
 
 from catalog.config import CatalogSettings, LimitSettings, NetworkSettings, Source, read_settings
 from catalog.crawl import CrawlReport, crawl
-from catalog.errors import InvalidConfig
+from catalog.errors import InvalidConfig, RequestFailed
+from catalog.network.hosts import BUDGET, TIME_UP, Budget
+from catalog.network.http import Client
 from catalog.store import Store
 from tests.fakes import Asked, answer, fake_server
 from tests.manyaccounts import REVS, did_of, world
@@ -176,3 +179,13 @@ def test_limits_are_settings(tmp_path: Path) -> None:
         with pytest.raises(InvalidConfig) as caught:
             read_settings({"limits": wrong}, tmp_path)
         assert str(caught.value.where).startswith("limits")
+
+
+def test_a_budget_inside_another_never_lasts_longer() -> None:
+    """Whatever the inner one allows."""
+    with Client(NetworkSettings(), sleep=lambda _: None) as client:
+        inner = Budget(time.monotonic() + 1000, "inner")
+        with client.within(Budget(0.0, "outer")), client.within(inner), pytest.raises(RequestFailed) as caught:
+            client.get("https://pds.example")
+    assert (caught.value.name, caught.value.where) == (TIME_UP, "outer")
+    assert BUDGET.get() is None

@@ -191,8 +191,12 @@ class Client:
 
     @contextmanager
     def within(self, budget: Budget) -> Iterator[None]:
-        """Let this thread's requests take no longer than a budget, pauses included; the rest fails (``TimeUp``)."""
-        token = BUDGET.set(budget)
+        """Let this thread's requests take no longer than a budget, pauses included; the rest fails (``TimeUp``).
+
+        Of budgets in each other the one that ends first counts.
+        """
+        outer = BUDGET.get()
+        token = BUDGET.set(budget if outer is None or budget.ends < outer.ends else outer)
         try:
             yield
         finally:

@@ -30,6 +30,7 @@ import httpx
 
 from catalog.errors import CatalogError, InvalidSyntax, RequestFailed, UnknownIdentity
 from catalog.network.guard import is_loopback_name
+from catalog.network.hosts import Budget
 from catalog.network.keys import Curve, PublicKey
 from catalog.syntax import AtIdentifier, Did, Handle
 
@@ -53,6 +54,8 @@ _NEVER: Final = frozenset({"alt", "arpa", "example", "internal", "invalid", "loc
 """Top-level domains of handles that no lookup may find: https://atproto.com/specs/handle"""
 _MAX_DOCUMENT: Final = 500_000
 _DNS_SECONDS: Final = 5.0
+_HANDLE_SECONDS: Final = 15.0
+"""For all that a handle's own host is asked, retries and pauses included."""
 _KNOWN_AS: Final = 20
 _METHODS: Final = 50
 """Verification methods and services of a document that are looked at."""
@@ -166,8 +169,10 @@ class Resolver:
             raise UnknownIdentity(f"its DNS record is broken: {error.what}", where=handle) from None
 
     def _by_https(self, handle: Handle) -> Did:
+        budget = Budget(time.monotonic() + _HANDLE_SECONDS, handle)
         try:
-            answer = self._client.get(f"https://{handle}/.well-known/atproto-did", max_bytes=4096, seconds=15)
+            with self._client.within(budget):
+                answer = self._client.get(f"https://{handle}/.well-known/atproto-did", max_bytes=4096)
             return Did.parse(answer.body.decode("ascii", "replace").strip())
         except (CatalogError, ValueError) as error:
             reason = error.what if isinstance(error, CatalogError) else "not a host"
