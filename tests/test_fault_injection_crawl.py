@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ACCOUNTS = 20
 VICTIMS = {did_of(3): ValueError, did_of(7): RecursionError, did_of(11): MemoryError, did_of(19): OSError}
 VICTIM = did_of(7)
+ERRORS = tuple(VICTIMS.values())
 
 FOUND = ("catalog.store:Store.repo", "catalog.crawl.repositories:Crawler.claim")
 VISITED = (
@@ -228,3 +229,33 @@ def test_a_malformed_server_is_its_accounts_problem(served: World, tmp_path: Pat
         assert (report.troubles, report.defects) == (len(odd), 0)
         for number in range(ACCOUNTS, ACCOUNTS + len(odd)):
             assert any(did_of(number) in line for line in report.problems)
+
+
+@pytest.mark.parametrize("kind", ["pds", "relay"])
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_line_of_a_list(
+    served: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, error: type[Exception]
+) -> None:
+    """The lines after it are read; the list counts as incomplete, and so hides nobody."""
+    with monkeypatch.context() as patched, Store.open(tmp_path / "store.sqlite") as store:
+        if kind == "pds":
+            _crawl(store, kind, served.fake.url)
+            assert _complete(store, 1) == served.members.keys()
+        real = importlib.import_module("catalog.network.repo")._text
+
+        def broken(value: object, key: str) -> str:
+            text: str = real(value, key)
+            if text == VICTIM and key == "did" and not raised:
+                raised.append(text)
+                raise error("injected")
+            return text
+
+        raised: list[str] = []
+        patched.setattr("catalog.network.repo._text", broken)
+        report = _crawl(store, kind, served.fake.url)
+        assert raised
+        assert VICTIM in str(report.error)
+        assert error.__name__ in str(report.error)
+        assert report.defects == 1
+        assert _complete(store, 1) >= served.members.keys() - {VICTIM}
+        assert kind == "relay" or _complete(store, 1) == served.members.keys()

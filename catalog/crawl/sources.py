@@ -111,9 +111,10 @@ def _look_for(missing: set[str], pds: str, crawler: Crawler, tally: Tally, *, do
     """Have accounts looked at that a PDS doesn't list any more. Return those that have something to lose."""
     held = missing & crawler.store.holders() if missing else set()
     for did in sorted(held):
-        known = crawler.store.repo(did)
-        if known is not None and known.active:
-            crawler.arrange_unlisted(tally, pds, Did(did), doubted=doubted)
+        with tally.containing(did):
+            known = crawler.store.repo(did)
+            if known is not None and known.active:
+                crawler.arrange_unlisted(tally, pds, Did(did), doubted=doubted)
     return held
 
 

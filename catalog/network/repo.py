@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from catalog.datamodel import check_record_size, encode
-from catalog.errors import CatalogError, InvalidSyntax, RefusedAddress, RefusedUrl, RequestFailed
+from catalog.errors import CatalogError, InvalidSyntax, RefusedAddress, RefusedUrl, RequestFailed, contained
 from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid, Did, Tid
 
@@ -292,8 +292,11 @@ def _listing(pages: Iterator[list[Json] | str | None], read: Callable[[Json], T]
 
     def entries() -> Iterator[T]:
         fault: str | None = None
+        defect: CatalogError | None = None
         for page in pages:
             if not isinstance(page, list):
+                if defect is not None:  # reported once all other entries were handed on
+                    raise defect
                 listing.fault = page or fault
                 return
             for line in page:
@@ -301,6 +304,9 @@ def _listing(pages: Iterator[list[Json] | str | None], read: Callable[[Json], T]
                     entry = read(line)
                 except InvalidSyntax as error:
                     fault = f"an entry of it can't be understood: {error.what}"
+                    continue
+                except Exception as error:  # noqa: BLE001 — whatever it is, the other entries are read
+                    defect = contained(error, where=one_line(_text(line, "did") or "an entry of a list", 200))
                     continue
                 yield entry
 
