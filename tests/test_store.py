@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -80,6 +81,25 @@ def test_what_is_hidden_is_neither_a_record_nor_a_refusal(store: Store, hide: ob
     hide(store)
     assert [record.did for record in store.records()] == [OTHER]
     assert list(store.refused()) == []
+
+
+def test_the_history_of_a_record_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By number and by size; the newest version stays whatever its size, and other records keep theirs."""
+    monkeypatch.setattr("catalog.store.VERSIONS_KEPT", 5)
+    monkeypatch.setattr("catalog.store.HISTORY_KEPT", 4000)
+    repo, uri = REPO, AtUri.of(DID, COLLECTION, "a")
+    store.replace(repo, [_found("b", "0"), _found("a", "0")], [], moment=NOW)
+    for number in range(1, 10):
+        store.replace(repo, [_found("b", "0"), _found("a", str(number))], [], moment=NOW)
+    texts = [json.dumps(version.value) for version in store.history(uri)]
+    assert [any(f'"{number}"' in text for text in texts) for number in range(10)] == [False] * 5 + [True] * 5
+    assert len(store.history(AtUri.of(DID, COLLECTION, "b"))) == 1
+    for length in (1000, 1001, 1002, 1003, 1004):
+        store.replace(repo, [_found("b", "0"), _found("a", "x" * length)], [], moment=NOW)
+    assert len(store.history(uri)) == 3
+    store.replace(repo, [_found("b", "0"), _found("a", "x" * 100_000)], [], moment=NOW)
+    (newest,) = store.history(uri)
+    assert newest.cid == _found("a", "x" * 100_000).cid
 
 
 def test_drafts_are_replaced_by_source(store: Store) -> None:

@@ -76,6 +76,20 @@ _OF_READERS: Final = (
     "CREATE TEMP TABLE denied AS SELECT * FROM main.denied",
 )
 """What is to be shown, for a reader that can't write it into the file: temporary tables go before those of the file."""
+VERSIONS_KEPT: Final = 1000
+"""Versions of one record; older ones are forgotten."""
+HISTORY_KEPT: Final = 16_000_000
+"""Characters of all versions of one record; older ones are forgotten, the newest never is."""
+_PRUNE: Final = """
+DELETE FROM versions WHERE uri = :uri
+AND number < (SELECT max(number) FROM versions WHERE uri = :uri)
+AND number <= (
+    SELECT max(number) FROM (
+        SELECT number, row_number() OVER newest AS place, sum(length(value)) OVER newest AS characters
+        FROM versions WHERE uri = :uri WINDOW newest AS (ORDER BY number DESC)
+    ) WHERE place > :versions OR characters > :characters
+)
+"""
 _CRAWLS_KEPT: Final = 30
 
 
@@ -437,6 +451,8 @@ class Store:
                 "INSERT INTO versions SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM versions WHERE uri = ?",
                 (uri, str(record.cid), repo.rev, seen, value, uri),
             )
+            if known is not None:
+                self._db.execute(_PRUNE, {"uri": uri, "versions": VERSIONS_KEPT, "characters": HISTORY_KEPT})
 
     # --- the file --------------------------------------------------------------------------------------------
 
