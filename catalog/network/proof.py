@@ -266,7 +266,7 @@ class Reader:
         reading = Reading(way="proofs")
         try:
             self._prove(account, path, reading, by_cid=by_cid)
-        except (_LackingError, _IncompleteError):
+        except _LackingError:
             return None
         return reading
 
@@ -434,7 +434,8 @@ class Reader:
         part = mst.read(blocks, commit.data, key, key + b"\0")
         lost = not by_cid and any(cid not in blocks for cid in part.entries.values())
         if lost or (part.missing and path not in part.entries):
-            raise _LackingError  # it doesn't lead to the record: some servers answer with the commit only
+            what = "the proof of a record doesn't lead to it"  # some servers answer with the commit only
+            raise _IncompleteError(what, where=f"at://{account.did}/{path}")
         _take_all(account.did, self._part, part.entries, blocks, reading, {})
 
     def _listed(self, account: Account) -> Reading:
