@@ -177,7 +177,7 @@ def _https(url: str, name: str) -> str:
     """The address with https, without somebody's password, and with nothing in it that has to be escaped."""
     _, colon, rest = url.partition("://")
     if not colon:
-        return f"https://example.org/{quote(name)}/{quote(url)}"
+        return f"https://data.example/{quote(name)}/{quote(url)}"
     host, slash, path = rest.partition("/")
     return "https://" + host.rpartition("@")[2] + slash + quote(path, safe="/:?&=%~+,;@!$'()*-._#[]")
 
@@ -187,7 +187,7 @@ def _lens(rows: list[dict[str, Any]]) -> dict[str, Any]:
     named = [row for row in rows if row["fields"]]
     pairs = ((one, two) for at, one in enumerate(named) for two in named[at + 1 :] if one["fields"] == two["fields"])
     source, target = next(pairs, (named[0], named[0]))
-    code = {"repository": "https://git.example.org/lenses", "commit": "c" * 40, "path": "lenses/same.py:same"}
+    code = {"repository": "https://git.data.example/lenses", "commit": "c" * 40, "path": "lenses/same.py:same"}
     return {
         "name": "same-fields",
         "source": f"{_type_name(source['name'])}@{source['version']}",

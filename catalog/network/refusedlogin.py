@@ -112,14 +112,14 @@ def _no_passwords(client: Client, failed: RequestFailed, pds: str) -> SessionErr
 def has_app_passwords(client: Client, pds: str) -> bool | None:
     """Return whether a server has app passwords; None where it can't be told."""
     try:
-        client.get_json(f"{pds}/xrpc/com.atproto.server.listAppPasswords")
+        found = client.get_json(f"{pds}/xrpc/com.atproto.server.listAppPasswords")
     except RequestFailed as error:
         if _is_missing(error):
             return False
         return True if error.status == 401 or error.name in _LOGIN_NEEDED else None
     except NetworkError:
         return None
-    return True
+    return True if isinstance(found, dict) and isinstance(found.get("passwords"), list) else None
 
 
 def _has_oauth(client: Client, pds: str) -> bool:
