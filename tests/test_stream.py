@@ -215,7 +215,7 @@ def test_a_servers_own_words_are_told() -> None:
         name="OutdatedCursor", message="too old"
     )
     assert read_frame(error_frame("FutureCursor", "a\nb\x1b[1m"), NOBODY) == Notice(
-        name="FutureCursor", message="a b [1m"
+        name="FutureCursor", message="a�b�[1m"
     )
     assert read_frame(encode({"op": -1}) + encode({"message": 5}), NOBODY) == Notice(name="unnamed", message="")
 

@@ -104,10 +104,14 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One place records come from. As text: ``pds:https://pds.example.org``."""
+    """One place records come from. As text: ``pds:https://pds.example.org``.
+
+    ``relay`` names the accounts that published before a Jetstream was listened to.
+    """
 
     kind: str
     value: str
+    relay: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """The kind and the value; names the source in the store and in reports."""
@@ -136,12 +140,13 @@ class LimitSettings:
     """How much a crawl spends.
 
     The seconds are those of one account, of all work at one host in a crawl, and of a whole crawl. Pauses that a server
-    asks for count.
+    asks for count. When a stream's cursor is older than ``cursor_hours``, all its accounts are looked at again.
     """
 
     account_seconds: int = 900
     host_seconds: int = 1800
     crawl_seconds: int = 7200
+    cursor_hours: int = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +246,10 @@ def _sources(value: object) -> tuple[Source, ...]:
 
 
 def _source(item: object, where: str) -> Source:
+    relay = None
+    if isinstance(item, Mapping) and len(item) == 2 and {"jetstream", "relay"} == set(item):
+        relay = _base_url(_text(item["relay"], f"{where}.relay"), f"{where}.relay")
+        item = {"jetstream": item["jetstream"]}
     if not isinstance(item, Mapping) or len(item) != 1:
         raise InvalidConfig("must be one 'kind: value'", where=where, hint="for example 'repo: alice.example.org'")
     ((kind, value),) = item.items()
@@ -256,7 +265,7 @@ def _source(item: object, where: str) -> Source:
             text = str(AtIdentifier.parse(text.removeprefix("@")))
         except InvalidSyntax as error:
             raise InvalidConfig(error.what, where=f"{where}.repo", hint=error.hint) from None
-    return Source(kind=kind, value=text)
+    return Source(kind=kind, value=text, relay=relay)
 
 
 def _deny(value: object) -> tuple[Did, ...]:

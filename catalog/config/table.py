@@ -97,6 +97,12 @@ SETTINGS: Final = (
         example="limits: {crawl_seconds: 1800}", purpose="At most so many seconds for a whole crawl.",
     ),
     Setting(
+        name="limits.cursor_hours", kind="whole number", default=24, least=1, most=8760,
+        example="limits: {cursor_hours: 12}",
+        purpose="When a stream was last followed more hours ago, all its accounts are looked at again, since servers "
+        "keep events for a day or three.",
+    ),
+    Setting(
         name="search", kind="true, false, or a map", default=True, example="search: true",
         purpose="Whether pages have a search box.",
     ),
@@ -198,7 +204,8 @@ SOURCES: Final = (
     ),
     SourceKind(
         name="jetstream", value="wss URL of a server", example="jetstream: wss://jetstream.example.org",
-        purpose="A light stream without proofs; each event is confirmed at the account's PDS.",
+        purpose="A light stream without proofs; each event is confirmed at the account's PDS. It lists no accounts: a "
+        "second key of the entry, `relay: https://relay.example.org`, names a relay that lists earlier publishers.",
     ),
 )  # fmt: skip
 """The kinds of source."""

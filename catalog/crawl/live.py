@@ -14,6 +14,7 @@
 - The stored cursor is the newest event before which everything is in the store. Visits take their time, and events
   after theirs may be done before them: then the cursor waits.
 - Events come twice after a reconnect; a rev that isn't above the known one is passed over.
+- Where events may have been missed (:mod:`catalog.crawl.cursor`), every account of the source is looked at again.
 - An event may hide an account at once, but only its own PDS brings it back.
 """
 
@@ -22,10 +23,12 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from catalog.crawl.cursor import Cursor
 from catalog.crawl.repositories import PART, host_of, paths_in
 from catalog.crawl.sources import list_pds, list_relay
 from catalog.errors import InvalidProof, NetworkError, RequestFailed, StoreError, contained
@@ -56,41 +59,11 @@ RETRY_SECONDS: Final = 120.0
 _DID: Final = re.compile(rb"did:plc:[a-z2-7]{24}")
 _STORE_SECONDS: Final = 2.0
 """How often the cursor is stored."""
-
-
-class _Cursor:
-    """How far a stream is done: the newest event before which nothing is under way."""
-
-    def __init__(self, start: int | None) -> None:
-        self._done = start
-        self._under_way: dict[int, int] = {}
-        self._lock = Lock()
-
-    def begin(self, number: int) -> None:
-        """An event's work begins; it may take several :meth:`end` to be over, one for each begin."""
-        with self._lock:
-            self._under_way[number] = self._under_way.get(number, 0) + 1
-
-    def end(self, number: int) -> None:
-        """An event's work is over."""
-        with self._lock:
-            left = self._under_way.pop(number, 1) - 1
-            if left:
-                self._under_way[number] = left
-
-    def passed(self, number: int) -> None:
-        """Everything up to this event was looked at."""
-        with self._lock:
-            self._done = number if self._done is None else max(self._done, number)
-
-    @property
-    def value(self) -> int | None:
-        """The cursor to go on from."""
-        with self._lock:
-            if self._under_way:
-                first = min(self._under_way) - 1
-                return first if self._done is None else min(first, self._done)
-            return self._done
+_FRESH: Final = timedelta(minutes=10)
+"""How old the stored moment of a cursor may become while the cursor stays the same."""
+_SILENCE: Final = 600.0
+"""A connection that has brought nothing for so long may be to a server that does not know the cursor."""
+_PREFIX: Final = PART.prefix.decode()
 
 
 class Follower:
@@ -102,9 +75,11 @@ class Follower:
         self._crawler = crawler
         self._tally = tally
         self._settings = settings
-        self._seen = crawler.store.cursor(str(source))
-        """The newest event that came; connecting anew goes on from it, as what is under way stays so."""
-        self._cursor = _Cursor(self._seen)
+        number, moment = crawler.store.cursor(str(source)), crawler.store.cursor_moment(str(source))
+        self._cursor = Cursor(number, moment, timed=source.kind == "jetstream")
+        self._connected = self._heard = False
+        """Whether the stream is open; whether this connection has brought anything."""
+        self._opened_at = 0.0
         self._wanted = stream.Filter(PART.prefix, crawler.store.holders())
         self._visits: dict[Did, int | None] = {}
         """The accounts that are visited, with the first event that came meanwhile: it means one visit more."""
@@ -113,6 +88,7 @@ class Follower:
         """Whether every account is being looked at: until that is over, no cursor says what is in the store."""
         self._due = self._asked = False
         """Whether every account is yet to be listed, as that failed; whether it was tried before."""
+        self._listed_at: float | None = None
         self._patient = False
         """Whether what fails now may be done later."""
         self._kept = self._looked = time.monotonic()
@@ -135,19 +111,23 @@ class Follower:
         if self._passed is not None:
             passed, self._passed = self._passed, None
             with self._tally.containing(f"{self._source} event"):
-                self._saw(stream.sequence_of(passed) or 0)
+                self._saw(stream.sequence_of(passed))
         if self._unsettled:
             if self._due or self._crawler.schedule.busy:
                 return
             self._unsettled = False
-        value = self._cursor.value
-        if value is not None and value != self._crawler.store.cursor(self._tally.source):
-            self._crawler.store.put_cursor(self._tally.source, value)
+        value, moment, source = self._cursor.value, self._cursor.moment, self._tally.source
+        if value is None or moment is None:
+            return
+        stored = self._crawler.store.cursor_moment(source)
+        if value != self._crawler.store.cursor(source) or stored is None or moment - stored > _FRESH:
+            self._crawler.store.put_cursor(source, value, moment)
 
     def _follow(self, stop: Stop, *, until: float | None) -> None:
         begun = looked = time.monotonic()
         self._patient = until is None
-        if self._seen is not None:
+        known = self._cursor.seen is not None
+        if known:
             self._crawler.look_again(self._tally)
         firehose = self._source.kind == "firehose"
         told = stream.messages(
@@ -157,6 +137,7 @@ class Follower:
             parameters=self._parameters,
             stop=stop,
             opened=self._opened,
+            troubled=self._closed,
             idle=None if until is None else IDLE_SECONDS,
             silent=self._look_after if until is None else lambda: None,
         )
@@ -167,21 +148,34 @@ class Follower:
             elif time.monotonic() - looked > _STORE_SECONDS:
                 looked = time.monotonic()
                 if looked > min(begun + CATCH_UP_SECONDS, self._crawler.ends) or _is_past(message, until):
-                    return
+                    break
+        self._touch()
+        if until is not None and known and not self._heard:
+            self._every_account()  # a quiet stream, or one of a server that does not know the cursor
 
     def _look_after(self) -> None:
         """What is to be done now and then, also while the stream is silent: store the cursor, try what failed again."""
         now = time.monotonic()
         if now - self._kept > _STORE_SECONDS:
             self._kept = now
+            self._touch()
             self.keep_cursor()
+        if self._connected and not self._heard and now - self._opened_at > _SILENCE:
+            self._heard = True
+            self._every_account()
         if now - self._looked > RETRY_SECONDS:
             self._looked = now
             self._crawler.look_again(self._tally)
             if self._due:
                 self._every_account()
 
+    def _touch(self) -> None:
+        """Note that everything until now has come, as far as one can know while the stream is open."""
+        if self._connected:
+            self._cursor.moment = self._cursor.now()
+
     def _message(self, message: bytes | str, *, firehose: bool) -> None:
+        self._heard = True
         self._tally.meter.count(self._host, received=len(message))
         try:
             if firehose and isinstance(message, bytes):
@@ -204,23 +198,43 @@ class Follower:
     def _parameters(self) -> list[tuple[str, str]]:
         if self._passed is not None:
             with self._tally.containing(f"{self._source} event"):
-                self._saw(stream.sequence_of(self._passed) or 0)
+                self._saw(stream.sequence_of(self._passed))
+        seen = self._cursor.seen
         if self._source.kind == "firehose":
-            return [] if self._seen is None else [("cursor", str(self._seen))]
-        wanted = ("wantedCollections", f"{PART.prefix.decode()}*")
-        return [wanted] if self._seen is None else [wanted, ("cursor", str(self._seen - jetstream.REWIND))]
+            return [] if seen is None else [("cursor", str(seen))]
+        wanted = ("wantedCollections", f"{_PREFIX}*")
+        return [wanted] if seen is None else [wanted, ("cursor", str(seen - jetstream.REWIND))]
 
     def _opened(self) -> None:
         self._tally.meter.count(self._host, requests=1)
-        if self._seen is None or self._due:  # without a cursor, what happened since the last connection is unknown
+        self._connected, self._heard, self._opened_at = True, False, time.monotonic()
+        gap = self._cursor.opened(timedelta(hours=self._crawler.limits.cursor_hours))
+        if gap is not None:
+            self._missed(gap)
+        elif self._cursor.seen is None or self._due:  # what happened since the last connection is unknown
             self._every_account()
 
-    def _saw(self, number: int) -> None:
-        self._seen = number if self._seen is None else max(self._seen, number)
-        self._cursor.passed(number)
+    def _closed(self, _: RequestFailed) -> None:
+        self._connected = False
+
+    def _saw(self, number: int | None) -> None:
+        gap = None if number is None else self._cursor.saw(number)
+        if gap is not None:
+            self._missed(gap)
+
+    def _missed(self, why: str) -> None:
+        """Events may have been missed: look at all accounts, and say so."""
+        self._tally.once(f"{self._source}: {why}: events may have been missed, every account is looked at again")
+        self._asked = True  # others may have visited some before
+        self._every_account()
 
     def _every_account(self) -> None:
         """Look at all accounts; where they can't be listed, later. Raises a ``NetworkError`` if there is no later."""
+        now = time.monotonic()
+        if self._patient and self._listed_at is not None and now - self._listed_at < RETRY_SECONDS:
+            self._unsettled = self._due = True  # a stream that gives cause again and again waits for its turn
+            return
+        self._listed_at = now
         if self._asked:
             self._crawler.new_round()  # what was visited then may have changed since
         self._asked = self._unsettled = self._due = True
@@ -242,7 +256,8 @@ class Follower:
         """Have all accounts visited, as a relay or else as a PDS lists them."""
         server = self._source.value.replace("ws", "http", 1)
         if self._source.kind == "jetstream":
-            return  # it lists nobody; the catalog begins with what comes
+            self._list_for_jetstream()
+            return
         try:
             next(list_repos_by_collection(self._crawler.client, server, PART.collections[0]), None)
         except RequestFailed as error:
@@ -252,11 +267,21 @@ class Follower:
         else:
             list_relay(server, self._crawler, self._tally)
 
+    def _list_for_jetstream(self) -> None:
+        """A Jetstream lists no accounts: the relay named with it does; without one only those known are visited."""
+        if self._source.relay is not None:
+            list_relay(self._source.relay, self._crawler, self._tally)
+            return
+        for did in sorted(self._crawler.store.listed(self._tally.source)):
+            self._crawler.arrange(self._tally, Did(did))
+
     # --- events ----------------------------------------------------------------------------------------------------
 
     def _frame(self, raw: bytes) -> None:
         event = stream.read_frame(raw, self._wanted)
         if event is None:
+            if self._cursor.first:
+                self._saw(stream.sequence_of(raw))
             self._passed = raw
             return
         self._passed = None
@@ -279,8 +304,9 @@ class Follower:
         if hint is None:
             return
         if not hint.identity:
-            self._wanted.track(hint.did)
-            self._visit(hint.did, hint.time_us)
+            if hint.collection is None or hint.collection.startswith(_PREFIX):
+                self._wanted.track(hint.did)
+                self._visit(hint.did, hint.time_us)
         elif self._wanted.tracks(hint.did.encode()):
             if not hint.active:
                 self._hide(hint.did, hint.status)
@@ -289,13 +315,11 @@ class Follower:
 
     def _notice(self, notice: Notice) -> None:
         if notice.name == "FutureCursor":
-            message = f"the stored cursor {self._seen} is ahead of the server: it isn't the one that it was"
-            hint = "look whether the address is right; a server that began anew needs a new store, or another address"
-            raise RequestFailed(message, name=notice.name, where=self._source.value, hint=hint)
-        if notice.name == "OutdatedCursor":
-            self._tally.once(f"{self._source}: what was missed is gone from it; every account is looked at instead")
-            self._asked = True  # others may have visited some before
-            self._every_account()
+            ahead = self._cursor.seen
+            self._cursor.forget()
+            self._missed(f"the stored cursor {ahead} is ahead of the server")
+        elif notice.name == "OutdatedCursor":
+            self._missed("the stored cursor is older than what the server keeps")
         else:
             self._tally.once(f"{self._source} says {notice.name}: {notice.message}")
 

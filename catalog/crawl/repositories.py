@@ -84,7 +84,7 @@ class Crawler:
         self.resolver = Resolver(client, settings)
         self.ends = ends
         """When (``time.monotonic``) the crawl's time budget is used up."""
-        self._limits = LimitSettings() if limits is None else limits
+        self.limits = LimitSettings() if limits is None else limits
         self._plc = host_of(settings.plc_url)
         self._asked_for_handles = None if settings.handle_resolver is None else host_of(settings.handle_resolver)
         self._reader = Reader(client, PART)
@@ -150,7 +150,7 @@ class Crawler:
     @contextmanager
     def budgeted(self, host: str, account: Did | None = None) -> Iterator[None]:
         """Let requests take as long as is left of the budgets: of the account, if it is one, its host and the crawl."""
-        now, limits = time.monotonic(), self._limits
+        now, limits = time.monotonic(), self.limits
         left = limits.host_seconds - self.schedule.worked(host)
         budgets = [Budget(now + left, host), Budget(self.ends, _CRAWL)]
         if account is not None:
@@ -167,7 +167,7 @@ class Crawler:
             why = self._late.get(host)
         if why is not None:
             return why
-        spent, limits = self.schedule.worked(host), self._limits
+        spent, limits = self.schedule.worked(host), self.limits
         name, where = (error.name, error.where) if isinstance(error, RequestFailed) else ("", None)
         if time.monotonic() >= self.ends or (name == TIME_UP and where == _CRAWL):
             why = f"time budget of the crawl used up after {limits.crawl_seconds:,} s"

@@ -24,7 +24,7 @@ import json
 import sqlite3
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace as replaced
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -270,6 +270,12 @@ class Store:
             row = self._db.execute("SELECT nodes FROM trees WHERE did = ?", (did,)).fetchone()
         return None if row is None else row[0]
 
+    def cursor_moment(self, source: str) -> datetime | None:
+        """Return when a stream's cursor was last known to be up to date; None where that was not noted."""
+        with self._guard():
+            row = self._db.execute("SELECT moment FROM cursors WHERE source = ?", (source,)).fetchone()
+        return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
+
     def cursor(self, source: str) -> int | None:
         """How far a stream was followed."""
         with self._guard():
@@ -410,10 +416,11 @@ class Store:
             self._db.executemany("DELETE FROM listings WHERE source = ? AND did = ?", gone)
         return len(gone)
 
-    def put_cursor(self, source: str, cursor: int) -> None:
-        """Note how far a stream was followed."""
+    def put_cursor(self, source: str, cursor: int, moment: datetime | None = None) -> None:
+        """Note how far a stream was followed, and when it was up to date (now, where no ``moment`` is given)."""
+        text = (moment or datetime.now(UTC)).isoformat()
         with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, cursor))
+            self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source, cursor, text))
 
     def put_crawl(self, crawl: PastCrawl) -> None:
         """Note what a crawl did; the oldest of many is forgotten."""

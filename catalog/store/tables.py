@@ -72,6 +72,7 @@ CREATE TRIGGER repo_unlisted AFTER DELETE ON listings BEGIN {_NOTE.format("OLD.d
 _SINCE_4: Final = """
 ALTER TABLE repos ADD COLUMN newest TEXT;
 UPDATE repos SET newest = rev WHERE root IS NOT NULL;
+ALTER TABLE cursors ADD COLUMN moment TEXT;
 """
 
 _FROM_1: Final = f"""

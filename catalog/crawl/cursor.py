@@ -1,0 +1,108 @@
+"""The cursor of a stream: how far its events are processed, and whether events may have been missed.
+
+A stream is followed from the newest event seen. Servers keep events for a day or three, and few of them say that a
+cursor is older than that, or ahead of everything they have (a relay that was set up anew counts from 1 again). So the
+cursor has an age, and the numbers of the events are compared with it: when a gap can't be excluded, the caller looks
+at all accounts of the source again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Final
+
+__all__ = ["Cursor"]
+
+_JUMP: Final = 1000
+"""Sequence numbers that a firehose may leave out: relays reserve them in batches, accounts are deleted."""
+_DISORDER: Final = 1000
+"""Sequence numbers by which events of one connection may come out of order."""
+_DISORDER_US: Final = 60_000_000
+"""The same for a Jetstream, whose numbers are microseconds; it also rewinds a few seconds at each connection."""
+_AHEAD_US: Final = 600_000_000
+"""How far the clock of a Jetstream may be ahead of ours."""
+
+
+class Cursor:
+    """How far a stream is processed. ``seen`` is the newest event that came; connecting anew goes on from it.
+
+    ``moment`` is when the stream was last known to be up to date, ``timed`` whether its numbers are microseconds since
+    1970 (Jetstream) or a sequence (firehose). Methods may be called from several threads.
+    """
+
+    def __init__(self, start: int | None, moment: datetime | None, *, timed: bool) -> None:
+        self.seen = start
+        self.moment = moment
+        self._timed = timed
+        self._done = start
+        self._under_way: dict[int, int] = {}
+        self._first = True
+        self._lock = Lock()
+
+    def begin(self, number: int) -> None:
+        """An event's work begins; it may take several :meth:`end` to be over, one for each begin."""
+        with self._lock:
+            self._under_way[number] = self._under_way.get(number, 0) + 1
+
+    def end(self, number: int) -> None:
+        """An event's work is over."""
+        with self._lock:
+            left = self._under_way.pop(number, 1) - 1
+            if left:
+                self._under_way[number] = left
+
+    @property
+    def value(self) -> int | None:
+        """The cursor to go on from: the newest event before which nothing is under way."""
+        with self._lock:
+            if self._under_way:
+                first = min(self._under_way) - 1
+                return first if self._done is None else min(first, self._done)
+            return self._done
+
+    @property
+    def first(self) -> bool:
+        """Whether the next event is the first one of its connection."""
+        return self._first
+
+    def opened(self, longest: timedelta) -> str | None:
+        """A connection was opened. Return why events may have been missed until now, or None."""
+        self._first = True
+        before, self.moment = self.moment, self.now()
+        if self.seen is None:
+            return None
+        if before is None:
+            return "the age of the stored cursor is unknown"
+        age = self.moment - before
+        if age > longest:
+            return f"the stored cursor is {age.total_seconds() / 3600:.0f} hours old"
+        return None
+
+    def saw(self, number: int) -> str | None:
+        """Everything up to this event was looked at. Return why events may have been missed before it, or None."""
+        first, self._first = self._first, False
+        if self._timed and number > datetime.now(UTC).timestamp() * 1e6 + _AHEAD_US:
+            return None  # a time that is not yet: as a cursor it would pass over everything until then
+        with self._lock:
+            before = self.seen
+            if before is None or number >= before:
+                self.seen = self._done = number
+                if before is not None and first and not self._timed and number > before + _JUMP:
+                    return f"its numbers jump from {before} to {number}"
+                return None
+            allowed = _DISORDER_US if self._timed else 0 if first else _DISORDER
+            if number >= before - allowed:
+                return None
+            self.seen = self._done = number
+            return f"its numbers fall from {before} to {number}"
+
+    def forget(self) -> None:
+        """Begin anew: the server does not know this cursor."""
+        with self._lock:
+            self.seen = self._done = None
+
+    @staticmethod
+    def now() -> datetime:
+        """Return the present time; a seam for tests."""
+        return datetime.now(UTC)
