@@ -142,8 +142,8 @@ def _settings(source: Source, pds: SmallPds) -> CatalogSettings:
 
 
 def _names(store: Store) -> set[str]:
-    return {json.loads(record.value)["name"] if isinstance(record.value, str) else record.value["name"]
-            for record in store.records()}  # fmt: skip
+    values = (record.value for record in store.records())
+    return {str(value["name"]) for value in values if isinstance(value, dict)}
 
 
 def _identity(seq: int) -> bytes:
