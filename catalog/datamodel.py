@@ -39,7 +39,9 @@ __all__ = [
     "check_record_size",
     "decode",
     "encode",
+    "has_more_values",
     "is_blob",
+    "json_has_more_values",
     "link_of",
     "record_cid",
 ]
@@ -89,24 +91,26 @@ def record_cid(value: Json) -> Cid:
     return Cid.of_block(encode(value))
 
 
-def check_record_size(raw: bytes) -> None:
-    """Raises :class:`InvalidData` when an encoded record is larger than the network takes, or would be when decoded.
+def check_record_size(raw: bytes, values: int = MAX_VALUES) -> None:
+    """Raises :class:`InvalidData` for an encoded record of more bytes than relays take, or of more than ``values``.
 
     Each value has a byte at least, so that small records cost nothing.
     """
     if len(raw) > MAX_RECORD_BYTES:
         what = f"the record has {len(raw):,} bytes; the most is {MAX_RECORD_BYTES:,}"
         raise InvalidData(what, hint="records point at data, they don't hold it")
-    if len(raw) > MAX_VALUES and _has_more_values(raw, MAX_VALUES):
-        what = f"the record has more than {MAX_VALUES:,} values"
-        raise InvalidData(what, hint="records point at data, they don't hold it")
+    if has_more_values(raw, values):
+        what = f"the record has more than {values:,} values"
+        raise InvalidData(what, hint="records point at data; to read it all the same, raise limits.record_values")
 
 
-def _has_more_values(raw: bytes, most: int) -> bool:
-    """Whether a block of DAG-CBOR has more values and keys than ``most``: its heads are counted, nothing is decoded.
+def has_more_values(raw: bytes, most: int) -> bool:
+    """Return whether DAG-CBOR has more values and keys than ``most``: its heads are counted, nothing is decoded.
 
     Of bytes that are no DAG-CBOR anything may be said: :func:`decode` refuses them.
     """
+    if len(raw) <= most:
+        return False
     at = count = 0
     while at < len(raw):
         count += 1
@@ -122,6 +126,18 @@ def _has_more_values(raw: bytes, most: int) -> bool:
         if major in _STRINGS:
             at += size
     return False
+
+
+def json_has_more_values(text: str | bytes, most: int) -> bool:
+    """Return whether JSON may have more values than ``most``, an upper bound counted without parsing it.
+
+    Each value but the first follows one of three characters, which texts may have as well.
+    """
+    if len(text) <= most:
+        return False
+    if isinstance(text, str):
+        return text.count(",") + text.count("[") + text.count("{") > most
+    return text.count(b",") + text.count(b"[") + text.count(b"{") > most
 
 
 def bytes_of(value: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,17 +12,20 @@ from hypothesis import strategies as st
 
 from catalog import datamodel
 from catalog.config import NetworkSettings
-from catalog.datamodel import MAX_VALUES, check_record_size, encode
-from catalog.errors import InvalidData, ResponseTooLarge
-from catalog.network import proof
+from catalog.datamodel import MAX_VALUES, bytes_json, check_record_size, encode
+from catalog.errors import InvalidData, InvalidProof, RequestFailed, ResponseTooLarge
+from catalog.network import proof, stream
 from catalog.network.car import Blocks
-from catalog.network.http import Client
+from catalog.network.hosts import Host
+from catalog.network.http import Client, Response
+from catalog.network.jetstream import read_hint
 from catalog.network.keys import PublicKey
+from catalog.network.nodes import layer_of, open_node, write_node
 from catalog.network.proof import Account, Part, Reader, read_blocks
 from catalog.records import COLLECTIONS, DATASET, LABEL
-from catalog.syntax import Did
+from catalog.syntax import Cid, Did
 from tests.fakes import answer, fake_server
-from tests.repos import SigningKey, build_repo
+from tests.repos import SigningKey, build_repo, make_repo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,13 +63,13 @@ VALUES = st.recursive(
 @given(value=VALUES, most=st.integers(0, 60))
 def test_values_are_counted_without_decoding_them(value: Json, most: int) -> None:
     """The walk over heads says of any value what counting its parts says."""
-    assert datamodel._has_more_values(encode(value), most) == (count(value) > most)
+    assert datamodel.has_more_values(encode(value), most) == (count(value) > most)
 
 
 @given(raw=st.binary(max_size=60))
 def test_bytes_that_are_no_cbor_end_the_count(raw: bytes) -> None:
     """Whatever the sizes in it say."""
-    assert datamodel._has_more_values(raw, 1000) is False
+    assert datamodel.has_more_values(raw, 1000) is False
 
 
 def test_a_record_of_too_many_values_is_refused_by_its_bytes() -> None:
@@ -151,3 +155,94 @@ def test_of_a_huge_address_the_beginning_is_kept() -> None:
     assert len(rejected) == 15
     assert all(len(one.uri) <= 200 and len(one.reason) < 1000 for one in rejected)
     assert rejected[0].uri.startswith("1-0-x")
+
+
+def test_frames_of_too_many_values_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of their parts has them; a frame of two megabytes of blocks is fine."""
+    body: dict[str, Json] = {"seq": 7, "did": DID, "active": True}
+    head = encode({"op": 1, "t": "#account"})
+    wanted = stream.Filter(b"x", {DID})
+    assert stream.read_frame(head + encode({**body, "more": bytes_json(bytes(2_000_000))}), wanted) is not None
+    decoded: list[bytes] = []
+    monkeypatch.setattr("catalog.network.stream.libipld.decode_dag_cbor_multi", decoded.append)
+    for raw in (
+        head + encode({**body, "more": cast("Json", MILLION)}),
+        encode({"op": 1, "t": "#account", "more": cast("Json", MILLION)}) + encode(body),
+        b"\x80" * 5_000_000,
+    ):
+        with pytest.raises(InvalidProof, match="values"):
+            stream.read_frame(raw, wanted)
+        assert stream.sequence_of(raw) is None
+    assert not decoded
+
+
+def test_messages_of_too_many_values_are_refused_before_they_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with the largest record that a catalog may be set to take is read."""
+    message = {"did": DID, "time_us": 1, "kind": "commit", "commit": {"collection": LABEL, "record": {"a": []}}}
+    text = json.dumps(message, separators=(",", ":"))
+    most = text.replace("[]", "[" + "[]," * 500_000 + "[]]")
+    assert read_hint(most) == read_hint(text)
+    monkeypatch.setattr("catalog.network.jetstream.json.loads", lambda _: pytest.fail("it was parsed"))
+    with pytest.raises(InvalidProof, match="values"):
+        read_hint(text.replace("[]", "[" + "[]," * 1_500_000 + "[]]"))
+
+
+def test_nodes_of_too_many_values_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The densest node that a tree can have, of 5,000 keys, is read."""
+    keys: list[bytes] = []
+    number = 0
+    while len(keys) < 5000:
+        key = f"a/{number:05}".encode()
+        keys += [key] * (layer_of(key) == 0)
+        number += 1
+    values = [Blocks.cid_of(b"")] * len(keys)
+    assert len(keys) == 5000
+    assert open_node(write_node(keys, values, [None] * 5001), b"", b"\xff", 0)[1] == keys
+    decoded: list[bytes] = []
+    monkeypatch.setattr("catalog.network.nodes.libipld.decode_dag_cbor", decoded.append)
+    huge = encode({"e": cast("Json", MILLION), "l": None})
+    for block in (huge, b"\x80" * 2_000_000):
+        with pytest.raises(InvalidProof):
+            open_node(block, b"", b"\xff", 0)
+    assert not decoded
+
+
+@pytest.mark.parametrize("way", ["car", "tree"])
+def test_of_records_that_fill_the_memory_some_are_read(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Each is within its limit; together they are not. The next read goes on, and known ones stay."""
+    monkeypatch.setattr(proof, "MAX_HELD", 50_000)
+    key = SigningKey()
+    names = [f"{LABEL}/n{number}" for number in range(10)]
+    repo = make_repo({name: label(name, more=cast("Json", MILLION[:9000])) for name in names}, did=DID, key=key)
+    account = Account(did=DID, pds="https://pds.example", key=PublicKey.parse(key.multibase), known={})
+    known: dict[str, str] = {names[9]: str(Cid.of_block(b"older"))}
+    client = cast("Client", WholeRepository(repo.car()))
+    sizes = []
+    for _ in range(3):
+        account = replace(account, known=dict(known))
+        if way == "car":
+            reading = read_blocks(*Blocks.of_car(repo.car()), account, Part(COLLECTIONS))
+        else:
+            reading = Reader(client, Part(COLLECTIONS)).read(account)
+        assert reading.way == way
+        assert reading.commit is not None
+        found = {f"{LABEL}/{record.uri.rkey}": str(record.cid) for record in reading.records}
+        sizes.append((len(found), len(reading.kept), reading.left, reading.short is None))
+        assert set(reading.kept) == known.keys() - found.keys()
+        known |= found
+    assert sizes == [(5, 1, 5, False), (5, 5, 0, True), (0, 10, 0, True)]
+
+
+class WholeRepository:
+    """A server that answers a whole repository, whatever is asked for; it offers none by name."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def get(self, url: str, **_more: object) -> Response:
+        if "getRepo" in url:
+            raise RequestFailed("no", status=501)
+        return Response(status=200, headers={}, body=self.raw)
+
+    def host(self, _url: str) -> Host:
+        return Host("pds.example", sleep=lambda _: None, clock=lambda: 0.0, parks=False)

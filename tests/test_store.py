@@ -85,7 +85,7 @@ def test_what_is_hidden_is_neither_a_record_nor_a_refusal(store: Store, hide: ob
 
 def test_the_history_of_a_record_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """By number and by size; the newest version stays whatever its size, and other records keep theirs."""
-    monkeypatch.setattr("catalog.store.VERSIONS_KEPT", 5)
+    store.versions_kept = 5
     monkeypatch.setattr("catalog.store.HISTORY_KEPT", 4000)
     repo, uri = REPO, AtUri.of(DID, COLLECTION, "a")
     store.replace(repo, [_found("b", "0"), _found("a", "0")], [], moment=NOW)

@@ -141,12 +141,22 @@ class LimitSettings:
 
     The seconds are those of one account, of all work at one host in a crawl, and of a whole crawl. Pauses that a server
     asks for count. When a stream's cursor is older than ``cursor_hours``, all its accounts are looked at again.
+
+    ``account_bytes`` are all that is downloaded for one account, ``account_records`` its records.
+    ``record_values`` are the values and keys of a record, ``record_versions`` the versions of it that are kept. Of a
+    list of accounts ``listing_entries`` are read, and ``listing_errors`` may be none that can be understood.
     """
 
     account_seconds: int = 900
     host_seconds: int = 1800
     crawl_seconds: int = 7200
     cursor_hours: int = 24
+    account_bytes: int = 1_000_000_000
+    account_records: int = 100_000
+    record_values: int = 200_000
+    record_versions: int = 1000
+    listing_entries: int = 500_000
+    listing_errors: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,37 @@ SETTINGS: Final = (
         "keep events for a day or three.",
     ),
     Setting(
+        name="limits.account_bytes", kind="whole number", default=1_000_000_000, least=100_000, most=10**12,
+        example="limits: {account_bytes: 100000000}",
+        purpose="At most so many bytes are downloaded for one account in a crawl. An answer that is larger by itself, "
+        "such as a whole repository, is not downloaded.",
+    ),
+    Setting(
+        name="limits.account_records", kind="whole number", default=100_000, least=1, most=1_000_000,
+        example="limits: {account_records: 5000}",
+        purpose="At most so many records of one account: those that the store has already, then the first by name.",
+    ),
+    Setting(
+        name="limits.record_values", kind="whole number", default=200_000, least=1000, most=2**20,
+        example="limits: {record_values: 20000}",
+        purpose="Records of more values and keys are refused: a megabyte of empty lists takes eighty when it is read.",
+    ),
+    Setting(
+        name="limits.record_versions", kind="whole number", default=1000, least=1, most=1_000_000,
+        example="limits: {record_versions: 100}",
+        purpose="At most so many versions of one record are kept, the newest; and at most 16 million characters.",
+    ),
+    Setting(
+        name="limits.listing_entries", kind="whole number", default=500_000, least=1, most=100_000_000,
+        example="limits: {listing_entries: 10000}",
+        purpose="At most so many accounts of one server's list are read; each takes about two kilobytes of memory.",
+    ),
+    Setting(
+        name="limits.listing_errors", kind="whole number", default=1000, least=0, most=1_000_000,
+        example="limits: {listing_errors: 100}",
+        purpose="A list of accounts or records with more entries that can't be understood is not read on.",
+    ),
+    Setting(
         name="search", kind="true, false, or a map", default=True, example="search: true",
         purpose="Whether pages have a search box.",
     ),

@@ -179,6 +179,8 @@ def _round(  # noqa: PLR0917 — as its callers got them
     tallies = [Tally(source=str(source)) for source in sources]
     with Schedule(troubled=partial(_troubled, tallies)) as schedule:
         store.configure([str(source) for source in settings.sources], settings.deny)
+        store.versions_kept = settings.limits.record_versions
+        store.reconsider("limits.record_values", f"more than {settings.limits.record_values:,} values")
         crawler = Crawler(
             client,
             settings.network,

@@ -77,7 +77,7 @@ def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
     account = Account(
         did=did, pds="", key=None if identity is None else identity.key, known=paths_in(crawler.store.known(did))
     )
-    reading = read_blocks(roots, blocks, account, PART)
+    reading = read_blocks(roots, blocks, account, PART, limits=crawler.limits)
     repo = Repo(did=did, source=tally.source) if known is None else known
     crawler.keep(tally, _of_export(repo, tally.source, identity), reading, str(claimed.rev), host=_HOST)
     return did

@@ -354,17 +354,19 @@ class Follower:
 
     def _reading(self, known: Repo, proven: stream.Proven) -> Reading:
         """The change as a reading: all that was known stays but what the operations touch."""
-        store = self._crawler.store
+        store, limits = self._crawler.store, self._crawler.limits
         reading = Reading(way="firehose", commit=proven.commit)
         for path, raw in proven.records.items():
             if raw is None or not PART.has(path):
                 continue
             cid = Cid.of_block(raw)
             try:
-                reading.records.append(take(known.did, path, cid.binary, raw))
+                reading.records.append(take(known.did, path, cid.binary, raw, values=limits.record_values))
             except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
                 reading.unread[unread(f"at://{known.did}/{path}", cid, error)] = None
         reading.kept = [path for path in paths_in(store.known(known.did)) if path not in proven.records]
+        if len(reading.kept) + len(reading.records) > limits.account_records:  # its visit knows which to leave
+            raise RequestFailed("it has too many records", where=known.did, hint="raise limits.account_records")
         held, blocks = store.tree(known.did), proven.blocks
         if held is not None:
             blocks.add(Blocks.of_car(held)[1])

@@ -62,7 +62,8 @@ class SourceReport:
 
     ``refused`` are (URI, reason) pairs of the repositories read in this crawl; ``bytes`` and ``seconds`` are what it
     took. At most 200 refused records and problems are listed; ``refusals`` and ``troubles`` are how many there were,
-    and ``defects`` how many of the problems are an :class:`~catalog.errors.InternalError`.
+    and ``defects`` how many of the problems are an :class:`~catalog.errors.InternalError`. ``forgotten`` are the old
+    versions of records that the store doesn't keep.
     """
 
     source: str
@@ -83,6 +84,7 @@ class SourceReport:
     bytes: int
     seconds: float
     hosts: tuple[HostReport, ...]
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ class CrawlReport:
         """What went wrong, then the table, then one line in closing."""
         return [
             *(line for source in self.sources for line in _faults(source)),
+            *self._forgotten(),
             *_table(self.sources),
             self._closing(),
         ]
@@ -116,6 +119,12 @@ class CrawlReport:
         for source, report in zip(whole["sources"], self.sources, strict=True):
             source["seconds"] = round(report.seconds, 3)
         return whole
+
+    def _forgotten(self) -> Iterator[str]:
+        number = sum(source.forgotten for source in self.sources)
+        if number:
+            what = "the newest are kept, as many as limits.record_versions and 16 million characters of each record"
+            yield f"{_many(number, 'old version')} of records forgotten: {what}"
 
     def _closing(self) -> str:
         total = Counter[str]()
@@ -154,6 +163,8 @@ class Tally:
     """By unit (an account, a frame, a file) the newest problem with it; at most 200."""
     troubles: int = 0
     defects: int = 0
+    forgotten: int = 0
+    """Old versions of records."""
     left: Counter[str] = field(default_factory=Counter)
     """By reason the accounts that are left for the next crawl."""
     lock: Lock = field(default_factory=Lock)
@@ -171,6 +182,7 @@ class Tally:
         with self.lock:
             counts = self._of(host)
             counts.update(new=changes.new, updated=changes.updated, removed=changes.removed, refused=len(told))
+            self.forgotten += changes.forgotten
             if way is not None:
                 counts[f"way {way}"] += 1
             self.refused.update(dict.fromkeys(told[: max(0, _KEPT - len(self.refused))]))
@@ -272,6 +284,7 @@ class Tally:
                 bytes=sum(host.bytes for host in hosts),
                 seconds=self.ended - self.begun,
                 hosts=hosts,
+                forgotten=self.forgotten,
             )
 
     def _host(self, name: str) -> HostReport:

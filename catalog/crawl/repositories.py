@@ -24,7 +24,7 @@ from catalog.errors import (
     UnknownIdentity,
 )
 from catalog.network import repo as wire
-from catalog.network.hosts import RATE_LIMITED, TIME_UP, Budget
+from catalog.network.hosts import BYTES_UP, RATE_LIMITED, TIME_UP, Allowance, Budget
 from catalog.network.identity import Identity, Resolver, same_server
 from catalog.network.keys import PublicKey
 from catalog.network.proof import Account, Part, Reader, Reading, unread
@@ -85,9 +85,10 @@ class Crawler:
         self.ends = ends
         """When (``time.monotonic``) the crawl's time budget is used up."""
         self.limits = LimitSettings() if limits is None else limits
+        """How much an account, a host and the crawl may cost."""
         self._plc = host_of(settings.plc_url)
         self._asked_for_handles = None if settings.handle_resolver is None else host_of(settings.handle_resolver)
-        self._reader = Reader(client, PART)
+        self._reader = Reader(client, PART, self.limits)
         self._deny = deny
         self._lock = Lock()
         self._claimed: dict[str, list[Callable[[], None]]] = {}
@@ -149,14 +150,21 @@ class Crawler:
 
     @contextmanager
     def budgeted(self, host: str, account: Did | None = None) -> Iterator[None]:
-        """Let requests take as long as is left of the budgets: of the account, if it is one, its host and the crawl."""
+        """Let requests take as long as is left of the budgets: of the account, if it is one, its host and the crawl.
+
+        Those for an account have the bytes of one, too.
+        """
         now, limits = time.monotonic(), self.limits
         left = limits.host_seconds - self.schedule.worked(host)
         budgets = [Budget(now + left, host), Budget(self.ends, _CRAWL)]
         if account is not None:
             budgets.append(Budget(now + limits.account_seconds, account))
         with self.client.within(min(budgets, key=lambda budget: budget.ends)):
-            yield
+            if account is None:
+                yield
+                return
+            with self.client.allowed(Allowance(limits.account_bytes, account)):
+                yield
 
     def late(self, host: str, error: Exception | None = None) -> str | None:
         """Why the rest of a host's work is left for the next crawl; None where it goes on.
@@ -292,7 +300,11 @@ class Crawler:
 
     def _counts(self, host: str, error: Exception) -> bool:
         """Whether an error says that a host doesn't answer; one that never did is left alone after a few of them."""
-        if not isinstance(error, RequestFailed) or error.status not in _UNAVAILABLE or error.name == TIME_UP:
+        if (
+            not isinstance(error, RequestFailed)
+            or error.status not in _UNAVAILABLE
+            or error.name in (TIME_UP, BYTES_UP)
+        ):
             return False
         with self._lock:
             self._failures[host] += 1
@@ -634,6 +646,10 @@ class Crawler:
         else:
             fresh = replace(fresh, rev=None if reading.passing else rev)
         defects = [item for item in reading.unread if item.defect]
+        if reading.short is not None:  # the next crawl goes on
+            fresh = replace(fresh, rev=None)
+            some = f"; {reading.left:,} of its records are left for the next crawl" if reading.left else ""
+            tally.problem(f"{fresh.did} could not be read whole: {reading.short}{some}", unit=fresh.did)
         if defects:  # the next crawl reads it again, with more memory or a version without that defect
             fresh = replace(fresh, rev=None)
         for item in defects:
@@ -644,7 +660,7 @@ class Crawler:
             refused,
             moment=self.moment(),
             kept=[f"at://{fresh.did}/{path}" for path in reading.kept],
-            proven=reading.way in ("tree", "car", "firehose") and reading.commit is not None,
+            proven=reading.way in ("tree", "car", "firehose") and reading.commit is not None and reading.short is None,
             tree=reading.tree,
         )
         host = host_of(fresh.pds or "") if host is None else host

@@ -84,7 +84,7 @@ def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
     host = host_of(pds)
     before = crawler.store.listed(tally.source)
     listed: set[str] = set()
-    states = wire.list_repos(crawler.client, pds)
+    states = wire.list_repos(crawler.client, pds, crawler.limits)
     try:
         for state in states:
             if state.did in listed:
@@ -124,16 +124,29 @@ def list_relay(relay: str, crawler: Crawler, tally: Tally) -> None:
     Raises the first ``NetworkError`` of its lists, one for each kind of record, after the others were read.
     """
     found = {Did(did) for did in crawler.store.listed(tally.source)}
+    most = len(found) + crawler.limits.listing_entries
     failures: list[CatalogError] = []
     for collection in COLLECTIONS:
         try:
-            for did in wire.list_repos_by_collection(crawler.client, relay, collection):
-                found.add(did)
+            fault = _add_listed(found, most, relay, collection, crawler)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 — what the other collections list is visited all the same
             failures.append(contained(error, where=relay))
+        else:
+            if fault is not None:
+                tally.problem(f"{relay}: its list of accounts with {collection} may lack some: {fault}")
     for did in sorted(found):
         crawler.arrange(tally, did)
     if failures:
         raise failures[0]
+
+
+def _add_listed(found: set[Did], most: int, relay: str, collection: str, crawler: Crawler) -> str | None:
+    """Add the accounts that a relay lists for a collection, up to ``most``; why some may be missing."""
+    listing = wire.list_repos_by_collection(crawler.client, relay, collection, crawler.limits)
+    for did in listing:
+        if len(found) >= most and did not in found:
+            return "its lists have too many in all; raise limits.listing_entries"
+        found.add(did)
+    return listing.fault

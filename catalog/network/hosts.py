@@ -31,7 +31,19 @@ from catalog.errors import RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["BUDGET", "METER", "RATE_LIMITED", "TIME_UP", "Budget", "Host", "Meter", "Traffic"]
+__all__ = [
+    "ALLOWANCE",
+    "BUDGET",
+    "BYTES_UP",
+    "METER",
+    "RATE_LIMITED",
+    "TIME_UP",
+    "Allowance",
+    "Budget",
+    "Host",
+    "Meter",
+    "Traffic",
+]
 
 TURNS: Final = 4
 """Requests in flight to one host, until their headers are there."""
@@ -101,10 +113,36 @@ class Budget:
         return RequestFailed("its time budget is used up", name=TIME_UP, where=self.whose)
 
 
+@dataclass(slots=True)
+class Allowance:
+    """How many bytes may be downloaded for one account, by one thread: ``left`` of ``most``."""
+
+    most: int
+    whose: str
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        self.left = self.most
+
+    def take(self, size: int) -> None:
+        """Count bytes. Raises :class:`RequestFailed` (``BytesUp``) when there are too many."""
+        self.left -= size
+        if self.left < 0:
+            raise self.error()
+
+    def error(self) -> RequestFailed:
+        """Return what is raised when it is used up."""
+        what = f"reading it takes more than {self.most:,} bytes"
+        return RequestFailed(what, name=BYTES_UP, where=self.whose, hint="raise limits.account_bytes")
+
+
 TIME_UP: Final = "TimeUp"
+BYTES_UP: Final = "BytesUp"
 RATE_LIMITED: Final = "RateLimited"
 BUDGET: ContextVar[Budget | None] = ContextVar("BUDGET", default=None)
 """What the requests of this thread may take all together."""
+ALLOWANCE: ContextVar[Allowance | None] = ContextVar("ALLOWANCE", default=None)
+"""What the answers to this thread may have in all."""
 METER: ContextVar[Meter | None] = ContextVar("METER", default=None)
 """Where the requests of this thread are counted too."""
 

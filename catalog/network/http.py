@@ -22,9 +22,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from catalog.datamodel import json_has_more_values
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
-from catalog.network.hosts import BUDGET, METER, Host, Meter
+from catalog.network.hosts import ALLOWANCE, BUDGET, METER, Host, Meter
 from catalog.network.secrets import Secrets
 from catalog.sanitize import one_line
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
     from catalog.datamodel import Json
-    from catalog.network.hosts import Budget
+    from catalog.network.hosts import Allowance, Budget
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
@@ -201,6 +202,15 @@ class Client:
             yield
         finally:
             BUDGET.reset(token)
+
+    @contextmanager
+    def allowed(self, allowance: Allowance) -> Iterator[None]:
+        """Let the answers to this thread have no more bytes than an allowance; then requests fail (``BytesUp``)."""
+        token = ALLOWANCE.set(allowance)
+        try:
+            yield
+        finally:
+            ALLOWANCE.reset(token)
 
     @contextmanager
     def metered(self, meter: Meter) -> Iterator[None]:
@@ -470,14 +480,20 @@ class Client:
         judged = opened.status_code in _RETRIED  # by its headers: such a body neither clears a host nor adds to it
         taken, begun, whole = 0, time.monotonic(), True
         stated = opened.headers.get("content-length", "")
-        if max_bytes is not None and stated.isascii() and stated.isdigit() and int(stated[:20]) > max_bytes:
-            raise ResponseTooLarge(f"{int(stated[:20]):,} bytes; the most is {max_bytes:,}", where=_place(url))
+        allowance = ALLOWANCE.get()
+        size = int(stated[:20]) if stated.isascii() and stated.isdigit() else 0
+        if max_bytes is not None and size > max_bytes:
+            raise ResponseTooLarge(f"{size:,} bytes; the most is {max_bytes:,}", where=_place(url))
+        if allowance is not None and size > allowance.left:
+            raise allowance.error()
         pieces = opened.iter_raw()  # with a size it would wait for that much, and no deadline would be seen
         try:
             while (chunk := _next(pieces, deadline)) is not None:
                 taken += len(chunk)
                 if max_bytes is not None and taken > max_bytes:
                     raise ResponseTooLarge(f"more than {max_bytes:,} bytes", where=_place(url))
+                if allowance is not None:
+                    allowance.take(len(chunk))
                 yield chunk
         except (httpx.HTTPError, httpx.StreamError) as error:
             whole = False
@@ -566,12 +582,8 @@ def _retry_after(headers: httpx.Headers) -> float | None:
 
 
 def _json(raw: bytes, url: str) -> Json:
-    """The value of an answer. What it comes to in memory is limited before it is parsed.
-
-    Each value but the first follows one of three characters, so their number is an upper bound, counted within
-    milliseconds.
-    """
-    if len(raw) > MAX_VALUES and sum(raw.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
+    """The value of an answer. What it comes to in memory is limited before it is parsed."""
+    if json_has_more_values(raw, MAX_VALUES):
         raise ResponseTooLarge(f"more than {MAX_VALUES:,} values in one answer", where=_place(url))
     try:
         found: Json = json.loads(raw, parse_constant=_not_json)

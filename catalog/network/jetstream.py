@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from catalog.datamodel import MAX_RECORD_BYTES, json_has_more_values
 from catalog.errors import InvalidProof, InvalidSyntax
 from catalog.syntax import Did
 
@@ -18,6 +19,8 @@ PATH: Final = "/subscribe"
 REWIND: Final = 5_000_000
 """µs that a cursor is put back when the stream is opened anew: events of one moment may come in another order."""
 _MAX_MESSAGE: Final = 5_000_000
+_MAX_VALUES: Final = MAX_RECORD_BYTES + 1000
+"""Values of a message: a record has no more of them than bytes, whatever ``limits.record_values`` says."""
 _MAX_TIME: Final = 2**53
 
 
@@ -42,6 +45,8 @@ def read_hint(text: str | bytes) -> Hint | None:
     """What a message tells; None for a kind that we don't know. Raises :class:`InvalidProof` for a broken one."""
     if len(text) > _MAX_MESSAGE:
         raise InvalidProof(f"a message of {len(text):,} characters")
+    if json_has_more_values(text, _MAX_VALUES):
+        raise InvalidProof(f"a message of more than {_MAX_VALUES:,} values")
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):

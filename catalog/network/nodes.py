@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import libipld
 
+from catalog.datamodel import has_more_values
 from catalog.errors import InvalidProof
 from catalog.network.car import CBOR_CID, CID_BYTES, is_cid
 
@@ -35,6 +36,10 @@ HIGHEST: Final = b"\xff"
 PATH_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-"
 """What a collection and a record key consist of; one slash stands between them."""
 
+_LARGE: Final = 65_536
+"""Bytes of a node above which its values are counted before it is decoded; nodes of real trees have hundreds."""
+_VALUE_BYTES: Final = 5
+"""A node has no more than one value in so many bytes: an entry has 10 of them, in 54 bytes and more."""
 _LAYERS: Final = 128
 UNKNOWN: Final = _LAYERS
 """A layer that no key is in: it stands for that of a root, which its keys tell."""
@@ -65,6 +70,8 @@ def open_node(block: bytes, lower: bytes, upper: bytes, layer: int) -> Node:
     """
     keys: list[bytes] = []
     values: list[bytes] = []
+    if len(block) > _LARGE and has_more_values(block, len(block) // _VALUE_BYTES):
+        raise _not_a_node()
     try:
         node = libipld.decode_dag_cbor(block)
         entries, left = node["e"], node["l"]

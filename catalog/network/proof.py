@@ -35,7 +35,8 @@ from urllib.parse import urlencode, urlsplit
 
 import libipld
 
-from catalog.datamodel import check_record_size, decode
+from catalog.config import LimitSettings
+from catalog.datamodel import MAX_VALUES, check_record_size, decode
 from catalog.errors import (
     CatalogError,
     InternalError,
@@ -49,6 +50,7 @@ from catalog.network import mst
 from catalog.network.car import Blocks
 from catalog.network.commit import SignedCommit, check_commit, read_commit
 from catalog.network.costs import Speed, worth_of_whole
+from catalog.network.hosts import ALLOWANCE, BYTES_UP, TIME_UP
 from catalog.network.repo import (
     CheckedRecord,
     check_type,
@@ -64,8 +66,9 @@ from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from catalog.datamodel import Json
     from catalog.network.http import Client
     from catalog.network.keys import PublicKey
     from catalog.syntax import Did
@@ -87,10 +90,15 @@ __all__ = [
 WAYS: Final = ("tree", "proofs", "car", "listed")
 MAX_REPO: Final = 512 * 2**20
 """Bytes of a repository that is read whole."""
-MAX_RECORDS: Final = 100_000
+MAX_RECORDS: Final = 1_000_000
 """Records of the part; beyond that the repository is not read."""
 MAX_BYTES: Final = 256 * 2**20
-"""Bytes of records that are read at a time; the same."""
+"""Bytes of records that are in memory at a time; the rest is left for the next read."""
+MAX_HELD: Final = 4_000_000
+"""Values of records, keys included, that are in memory at a time: as empty lists 260 MB."""
+_LIMITS: Final = LimitSettings()
+_SPENT: Final = frozenset({TIME_UP, BYTES_UP})
+"""Names of failures that end a read and leave what it brought."""
 _CIDS: Final = 100
 """CIDs in one getBlocks: a URL of 6.5 kB, where servers take 8."""
 _MAX_BLOCKS: Final = 120_000_000
@@ -176,7 +184,8 @@ class Reading:
     """What a read brought. ``kept`` are the paths whose CID was known already.
 
     Everything is proven where there is a ``commit``. ``tree`` is to be handed in the next time. ``passing`` says that
-    the server refused the proofs in a way that may be over the next time.
+    the server refused the proofs in a way that may be over the next time. ``short`` is why not all of the part was read
+    that is there: ``left`` records weren't, and those of them that are known are ``kept`` as they were.
     """
 
     way: str
@@ -186,16 +195,37 @@ class Reading:
     kept: list[str] = field(default_factory=list)
     tree: bytes | None = None
     size: int = 0
+    values: int = 0
     passing: bool = False
+    short: str | None = None
+    left: int = 0
+    stopped: bool = False
 
-    def add(self, record: CheckedRecord) -> None:
-        """Add a record. Raises :class:`RequestFailed` when there are too many bytes of them: a tree may name one large
-        block a hundred thousand times.
+    def add(self, record: CheckedRecord) -> bool:
+        """Add a record; False when there is no room for it: a tree may name one large block a hundred thousand times.
+
+        The values of records are counted once all together may have too many, as each value has a byte at least.
         """
         self.size += record.size
-        if self.size > MAX_BYTES:
-            raise RequestFailed(f"dataset records of more than {MAX_BYTES:,} bytes", where=record.uri.authority)
+        if self.size > MAX_HELD:
+            some = self.records if not self.values else ()
+            self.values += sum(_weight(each.value) for each in (*some, record))
+        if self.size > MAX_BYTES or self.values > MAX_HELD:
+            what = f"{MAX_BYTES:,} bytes" if self.size > MAX_BYTES else f"{MAX_HELD:,} values"
+            self.stop(f"records of {what} are read at a time")
+            return False
         self.records.append(record)
+        return True
+
+    def stop(self, why: str) -> None:
+        """Note that no more records are to be added."""
+        self.short, self.stopped = self.short or why, True
+
+    def leave(self, path: str, known: Mapping[str, object]) -> None:
+        """Note that a record isn't read now; an older version that is known stays."""
+        self.left += 1
+        if path in known:
+            self.kept.append(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,9 +248,10 @@ class Account:
 class Reader:
     """Reads one part of many repositories; remembers what each server can't do. For many threads."""
 
-    def __init__(self, client: Client, part: Part) -> None:
+    def __init__(self, client: Client, part: Part, limits: LimitSettings = _LIMITS) -> None:
         self._client = client
         self._part = part
+        self._limits = limits
         self._lacking: set[tuple[str, str]] = set()
         self._refused: Counter[tuple[str, str]] = Counter()
         """In a row, by server and method."""
@@ -234,6 +265,7 @@ class Reader:
         if account.key is None:
             return self._listed(account)
         passing = scraps = False
+        large: RequestFailed | None = None
         wrong: InvalidProof | None = None
         for way in (self._by_tree, self._by_proofs, self._by_car, self._by_scraps):
             if (wrong is not None and way != self._by_car) or (way == self._by_scraps and not scraps):
@@ -241,6 +273,7 @@ class Reader:
             try:
                 return way(account)
             except _LackingError as lacking:
+                large = large or lacking.large
                 passing, scraps = passing or lacking.status in _PASSING, scraps or lacking.blocks
             except _IncompleteError:
                 continue
@@ -252,9 +285,18 @@ class Reader:
             raise wrong
         if account.alive:
             raise RequestFailed("its server refuses every proof", status=403, name="RepoInactive", where=account.did)
-        reading = self._listed(account)
+        reading = self._listed_instead(account, large)
         reading.passing = passing
         return reading
+
+    def _listed_instead(self, account: Account, large: RequestFailed | None) -> Reading:
+        """The plain list; where that is refused too, ``large`` is what is raised, as it says what to do."""
+        try:
+            return self._listed(account)
+        except RequestFailed as error:
+            if large is None or not is_refusal(error):
+                raise
+            raise large from None
 
     def prove(self, account: Account, path: str, *, by_cid: bool = False) -> Reading | None:
         """One record of the part (``collection/rkey``) by its own proof; None where the server offers none.
@@ -323,12 +365,28 @@ class Reader:
         else:
             raise InvalidProof(f"a tree of more than {_ROUNDS} levels", where=account.did)
         reading = Reading(way="tree", commit=commit, tree=as_car(part.nodes, blocks))
-        wanted = [cid for path, cid in part.entries.items() if known.get(path) != cid and self._part.has(path)]
+        entries = _within(reading, self._part, part.entries, known, self._limits)
+        reading.kept += [path for path, cid in entries.items() if known.get(path) == cid]
+        wanted = [path for path, cid in entries.items() if known.get(path) != cid]
         for at in range(0, len(wanted), _CIDS):
-            some = list(dict.fromkeys(wanted[at : at + _CIDS]))
-            blocks.add(self._records(account, some, commit, lost=lost))
-        _take_all(account.did, self._part, part.entries, blocks, reading, known, lost=_WITHHELD)
+            some = {path: entries[path] for path in wanted[at : at + _CIDS]}
+            brought = _held(blocks, some.values())
+            brought.add(self._within_budgets(account, list(dict.fromkeys(some.values())), commit, reading, lost=lost))
+            _take_all(account.did, some, brought, reading, known, lost=_WITHHELD, values=self._limits.record_values)
         return reading
+
+    def _within_budgets(
+        self, account: Account, cids: Sequence[bytes], commit: SignedCommit, reading: Reading, *, lost: bool
+    ) -> Blocks:
+        """The blocks of records; none once a budget is used up, and what was read until then is kept."""
+        if not reading.stopped:
+            try:
+                return self._records(account, cids, commit, lost=lost)
+            except RequestFailed as error:
+                if error.name not in _SPENT:
+                    raise
+                reading.stop(str(error))
+        return Blocks()
 
     def _proof_of(self, account: Account, path: str, *, of: str = _RECORD) -> tuple[tuple[bytes, ...], Blocks]:
         if self._lacks(account.pds, of):
@@ -385,12 +443,17 @@ class Reader:
     # --- the other ways --------------------------------------------------------------------------------------------
 
     def _by_car(self, account: Account, most: int = MAX_REPO) -> Reading:
+        allowance = ALLOWANCE.get()
+        if allowance is not None and allowance.left < most:
+            most = max(0, allowance.left)
+        else:
+            allowance = None
         try:
             parameters = [("did", str(account.did))]
             roots, blocks = _car(self._ask(account, _REPO, parameters, max_bytes=most, seconds=900))
-            return read_blocks(roots, blocks, account, self._part, partial(self._again, account))
+            return read_blocks(roots, blocks, account, self._part, partial(self._again, account), limits=self._limits)
         except ResponseTooLarge:
-            raise _LackingError from None
+            raise _LackingError(large=None if allowance is None else allowance.error()) from None
 
     def _again(self, account: Account, cids: Sequence[bytes], commit: SignedCommit) -> Blocks:
         """Those blocks that a whole repository lacks and that its server hands out one by one."""
@@ -404,27 +467,54 @@ class Reader:
         """What a list says has changed, each change proven; of what isn't listed, that it is gone."""
         known = _binary(account.known)
         reading = Reading(way="proofs")
-        listed: dict[str, bytes] = {}
-        faults: list[str] = []
         if self._lacks(account.pds, _RECORD):
             raise _LackingError
         try:
-            for entry in self._list(account, reading, faults):
-                listed[_path(entry.uri)] = entry.cid.binary
+            listed = self._changes_listed(account, known, reading)
         except RequestFailed as error:
             if not _passes(error, account):
                 raise
             raise _LackingError(error.status) from None
-        if faults:
-            raise _LackingError
         changed = [path for path, cid in listed.items() if known.get(path) != cid]
         changed += [path for path in known if path not in listed]
         if len(changed) > _MAX_PROOFS:
             raise _LackingError
         reading.kept = [path for path, cid in listed.items() if known.get(path) == cid]
         for path in changed or list(listed)[:1]:
-            self._prove(account, path, reading)
+            self._prove_within_budgets(account, path, reading, known)
         return reading
+
+    def _changes_listed(self, account: Account, known: Mapping[str, bytes], reading: Reading) -> dict[str, bytes]:
+        """What a list says of all records. Raises _LackingError where it isn't whole, or too many changed."""
+        listed: dict[str, bytes] = {}
+        new = 0
+        faults: list[str] = []
+        for entry in self._list(account, reading, faults):
+            path, cid = _path(entry.uri), entry.cid.binary
+            new += path not in listed and known.get(path) != cid
+            if new > _MAX_PROOFS:
+                raise _LackingError
+            listed[path] = cid
+        if faults:
+            raise _LackingError
+        return listed
+
+    def _prove_within_budgets(self, account: Account, path: str, reading: Reading, known: Mapping[str, bytes]) -> None:
+        """Prove one record, unless a budget is used up; what was proven until then is kept."""
+        if reading.stopped:
+            reading.leave(path, known)
+            return
+        left = reading.left
+        try:
+            self._prove(account, path, reading)
+        except RequestFailed as error:
+            if error.name not in _SPENT or reading.commit is None:
+                raise
+            reading.stop(str(error))
+            reading.leave(path, known)
+        else:
+            if reading.left > left and path in known:
+                reading.kept.append(path)
 
     def _prove(self, account: Account, path: str, reading: Reading, *, by_cid: bool = False) -> None:
         """Add one record, or nothing when it is proven that there is none."""
@@ -436,7 +526,8 @@ class Reader:
         if lost or (part.missing and path not in part.entries):
             what = "the proof of a record doesn't lead to it"  # some servers answer with the commit only
             raise _IncompleteError(what, where=f"at://{account.did}/{path}")
-        _take_all(account.did, self._part, part.entries, blocks, reading, {})
+        some = {path: cid for path, cid in part.entries.items() if self._part.has(path)}
+        _take_all(account.did, some, blocks, reading, {}, values=self._limits.record_values)
 
     def _listed(self, account: Account) -> Reading:
         """Everything a server lists, on its word. A record's CID is computed; that shows damage, not who wrote it.
@@ -446,18 +537,29 @@ class Reader:
         reading = Reading(way="listed")
         named: set[str] = set()
         faults: list[str] = []
-        for entry in self._list(account, reading, faults):
-            path = _path(entry.uri)
-            if path in named:
-                continue
-            named.add(path)
-            if account.known.get(path) == entry.cid:
-                reading.kept.append(path)
-            else:
-                reading.add(entry)
+        room = self._limits.account_records - len(account.known)
+        try:
+            for entry in self._list(account, reading, faults):
+                path = _path(entry.uri)
+                if path in named:
+                    continue
+                named.add(path)
+                room -= path not in account.known
+                if account.known.get(path) == entry.cid:
+                    reading.kept.append(path)
+                elif path not in account.known and room < 0:
+                    reading.short = _too_many(self._limits)
+                    reading.leave(path, account.known)
+                elif not reading.add(entry):
+                    reading.leave(path, account.known)
+                    break
+        except RequestFailed as error:
+            if error.name not in _SPENT or not (reading.records or reading.kept):
+                raise
+            reading.stop(str(error))
         named |= {item.uri.removeprefix(f"at://{account.did}/") for item in reading.unread}
         missing = [path for path in account.known if path not in named]
-        reading.kept += self._not_gone(account, missing, whole=not faults)
+        reading.kept += missing if reading.stopped else self._not_gone(account, missing, whole=not faults)
         return reading
 
     def _not_gone(self, account: Account, missing: Sequence[str], *, whole: bool) -> list[str]:
@@ -470,7 +572,7 @@ class Reader:
             collection, _, rkey = path.partition("/")
             try:
                 get_record(self._client, account.pds, account.did, collection, rkey)
-            except RequestFailed as error:
+            except NetworkError as error:
                 if is_absent(error):
                     continue
                 if not is_refusal(error):
@@ -479,19 +581,39 @@ class Reader:
         return kept if whole and not kept else [*kept, *missing[_MAX_PROOFS:]]
 
     def _list(self, account: Account, reading: Reading, faults: list[str]) -> Iterator[CheckedRecord]:
-        """Every record of the part that a server lists; ``faults`` are the reasons why it may not be all of them."""
-        total = 0
+        """Every record of the part that a server lists; ``faults`` are the reasons why it may not be all of them.
+
+        They are budgets, too: then the reading is ``short``.
+        """
+        limits, total = self._limits, 0
+
+        def budget(why: str) -> None:
+            reading.short = why
+            faults.append(why)
+
         for collection in self._collections(account):
             listing = list_records(self._client, account.pds, account.did, collection)
-            for line in listing:
-                total += 1
-                if total > MAX_RECORDS:
-                    raise RequestFailed(f"more than {MAX_RECORDS:,} dataset records", where=account.did)
+            while True:
                 try:
-                    yield checked(line, account.did, collection)
+                    line = next(listing, None)
+                except ResponseTooLarge as error:  # the other collections may be read
+                    budget(f"its list of {collection} was not read to its end: {error}")
+                    break
+                if line is None:
+                    break
+                total += 1
+                if total > limits.account_records:
+                    budget(_too_many(limits))
+                    return
+                try:
+                    yield checked(line, account.did, collection, values=limits.record_values)
                 except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
                     uri = line.uri or f"at://{account.did}/{collection}/?"
                     reading.unread[unread(uri, None, error)] = None
+                    if len(reading.unread) > limits.listing_errors:
+                        what = f"more than {limits.listing_errors:,} records that its server lists are none"
+                        budget(f"{what}; raise limits.listing_errors")
+                        return
             if listing.fault is not None:
                 faults.append(listing.fault)
 
@@ -499,7 +621,7 @@ class Reader:
         """The collections of the part that a server says an account has; all of them where it says nothing."""
         try:
             present = describe_repo(self._client, account.pds, account.did)
-        except RequestFailed as error:
+        except NetworkError as error:
             if not _passes(error, account):
                 raise
             return self._part.collections
@@ -574,6 +696,8 @@ def read_blocks(
     account: Account,
     part: Part,
     fetch: Callable[[Sequence[bytes], SignedCommit], Blocks] | None = None,
+    *,
+    limits: LimitSettings = _LIMITS,
 ) -> Reading:
     """The part of a whole repository; ``fetch`` is asked for records that it lacks. Raises :class:`InvalidProof`.
 
@@ -587,31 +711,67 @@ def read_blocks(
         raise RequestFailed(f"more than {MAX_RECORDS:,} dataset records", where=account.did)
     reading = Reading(way="car", commit=None if account.key is None else commit, tree=as_car(found.nodes, blocks))
     known = _binary(account.known)
+    entries = _within(reading, part, found.entries, known, limits)
     if fetch is not None:
-        entries = found.entries.items()
-        lost = [cid for path, cid in entries if cid not in blocks and part.has(path) and known.get(path) != cid]
+        lost = [cid for path, cid in entries.items() if cid not in blocks and known.get(path) != cid]
         if lost:
             blocks.add(fetch(lost, commit))
-    _take_all(account.did, part, found.entries, blocks, reading, known)
+    _take_all(account.did, entries, blocks, reading, known, values=limits.record_values)
     return reading
 
 
-def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at hand
+def _held(blocks: Blocks, cids: Iterable[bytes]) -> Blocks:
+    """Those of these blocks that are there already, checked."""
+    held = Blocks()
+    for cid in cids:
+        raw = blocks.get(cid)
+        if raw is not None:
+            held.put(cid, raw)
+    return held
+
+
+def _within(
+    reading: Reading, part: Part, entries: Mapping[str, bytes], known: Mapping[str, bytes], limits: LimitSettings
+) -> dict[str, bytes]:
+    """The entries of the part that are to be read: of too many those that are known already, then the first."""
+    ours = {path: cid for path, cid in entries.items() if part.has(path)}
+    if len(ours) <= limits.account_records:
+        return ours
+    reading.short = _too_many(limits)
+    order = sorted(ours, key=lambda path: path not in known)
+    for path in order[limits.account_records :]:
+        reading.leave(path, known)
+    return {path: ours[path] for path in order[: limits.account_records]}
+
+
+def _too_many(limits: LimitSettings) -> str:
+    return f"it has more than {limits.account_records:,} records; raise limits.account_records"
+
+
+def _weight(value: Json) -> int:
+    """The number of values and keys in a value."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(_weight, value.values()))
+    return 1 + sum(map(_weight, value)) if isinstance(value, list) else 1
+
+
+def _take_all(
     did: Did,
-    part: Part,
     entries: Mapping[str, bytes],
     blocks: Blocks,
     reading: Reading,
     known: Mapping[str, bytes],
     *,
     lost: str = _LOST,
+    values: int = MAX_VALUES,
 ) -> None:
     """Put a tree's entries into a reading: as kept where they are known, as records or as unread where not."""
     for path, cid in entries.items():
-        if not part.has(path):
-            continue
         if known.get(path) == cid:
             reading.kept.append(path)
+            continue
+        if reading.stopped:
+            reading.leave(path, known)
             continue
         raw = blocks.get(cid)
         if raw is None:  # its CID is not noted, so that it is looked for again
@@ -620,16 +780,17 @@ def _take_all(  # noqa: PLR0917 — three loops call it, with what they have at 
             reading.unread[missing] = None
             continue
         try:
-            record = take(did, path, cid, raw)
+            record = take(did, path, cid, raw, values=values)
         except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
             reading.unread[unread(f"at://{did}/{path}", Cid.of_binary(cid), error)] = None
         else:
-            reading.add(record)
+            if not reading.add(record):
+                reading.leave(path, known)
 
 
-def take(did: Did, path: str, cid: bytes, raw: bytes) -> CheckedRecord:
-    """The record of a proven block. Raises a :class:`CatalogError` when it is none."""
-    check_record_size(raw)
+def take(did: Did, path: str, cid: bytes, raw: bytes, *, values: int = MAX_VALUES) -> CheckedRecord:
+    """The record of a proven block, of at most so many ``values``. Raises a :class:`CatalogError` when it is none."""
+    check_record_size(raw, values)
     uri = AtUri.parse(f"at://{did}/{path}")
     value = decode(raw)
     check_type(value, str(uri.collection))
@@ -707,12 +868,12 @@ class _MovedOnError(Exception):
 class _LackingError(NetworkError):
     """The server doesn't do what this way needs; ``status`` is how it said so, 0 for none.
 
-    ``blocks`` says that it has led to blocks that it didn't hand out.
+    ``blocks`` says that it has led to blocks that it didn't hand out, ``large`` that an answer was beyond a budget.
     """
 
-    def __init__(self, status: int = 0, *, blocks: bool = False) -> None:
+    def __init__(self, status: int = 0, *, blocks: bool = False, large: RequestFailed | None = None) -> None:
         super().__init__("the server doesn't offer what a proof needs")
-        self.status, self.blocks = status, blocks
+        self.status, self.blocks, self.large = status, blocks, large
 
 
 class _IncompleteError(InvalidProof):

@@ -14,8 +14,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
-from catalog.datamodel import check_record_size, encode
-from catalog.errors import CatalogError, InvalidSyntax, RefusedAddress, RefusedUrl, RequestFailed, contained
+from catalog.config import LimitSettings
+from catalog.datamodel import MAX_VALUES, check_record_size, encode
+from catalog.errors import (
+    CatalogError,
+    InvalidSyntax,
+    RefusedAddress,
+    RefusedUrl,
+    RequestFailed,
+    ResponseTooLarge,
+    contained,
+)
 from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid, Did, Tid
 
@@ -73,6 +82,7 @@ _MAX_EMPTY: Final = 100
 _MAX_CURSOR: Final = 4096
 _MAX_PAGE: Final = 120_000_000
 """Bytes of a page of 100 records: each may have 1 MiB, and JSON is wordier than DAG-CBOR."""
+_LIMITS: Final = LimitSettings()
 
 
 T = TypeVar("T")
@@ -145,7 +155,7 @@ def is_refusal(error: CatalogError) -> bool:
     """Whether a server answered, and said no: another way to ask may work. Not so for one that didn't answer."""
     if isinstance(error, RequestFailed):
         return error.status >= 400 and error.status != 429 and error.name not in _NO_ANSWER
-    return isinstance(error, RefusedAddress | RefusedUrl)  # where it redirected to
+    return isinstance(error, RefusedAddress | RefusedUrl | ResponseTooLarge)  # where it redirected to, or what it sends
 
 
 def is_gone(error: CatalogError) -> bool:
@@ -164,17 +174,20 @@ def is_absent(error: CatalogError) -> bool:
     return named or (error.status >= 400 and _NO_RECORD.search(error.message) is not None)
 
 
-def list_repos(client: Client, pds: str) -> Listing[RepoState]:
+def list_repos(client: Client, pds: str, limits: LimitSettings = _LIMITS) -> Listing[RepoState]:
     """List the repositories of a PDS. A line without a DID is passed over, and is a fault of the list."""
     pages = _pages(client, pds, "com.atproto.sync.listRepos", {"limit": "1000"}, "repos")
-    return _listing(pages, _state)
+    return _listing(pages, _state, errors=limits.listing_errors, entries=limits.listing_entries)
 
 
-def list_repos_by_collection(client: Client, relay: str, collection: str) -> Listing[Did]:
+def list_repos_by_collection(
+    client: Client, relay: str, collection: str, limits: LimitSettings = _LIMITS
+) -> Listing[Did]:
     """List the accounts that a relay knows to have such records: a hint."""
     parameters = {"collection": collection, "limit": "1000"}
     pages = _pages(client, relay, "com.atproto.sync.listReposByCollection", parameters, "repos")
-    return _listing(pages, lambda line: Did.parse(_text(line, "did")))
+    read = lambda line: Did.parse(_text(line, "did"))  # noqa: E731
+    return _listing(pages, read, errors=limits.listing_errors, entries=limits.listing_entries)
 
 
 def repo_status(client: Client, server: str, did: Did) -> RepoStatus:
@@ -235,10 +248,10 @@ def get_record(client: Client, pds: str, did: Did, collection: str, rkey: str) -
     return _listed(query(client, pds, "com.atproto.repo.getRecord", parameters))
 
 
-def checked(listed: ListedRecord, did: Did, collection: str) -> CheckedRecord:
+def checked(listed: ListedRecord, did: Did, collection: str, *, values: int = MAX_VALUES) -> CheckedRecord:
     """A listed record, if it is of this account and collection, has the CID it was listed with, and its ``$type``.
 
-    Where it was answered without a CID (``getRecord`` may do so), its CID is computed.
+    Where it was answered without a CID (``getRecord`` may do so), its CID is computed. It may have so many ``values``.
 
     Raises :class:`RequestFailed`, :class:`InvalidSyntax`, or :class:`~catalog.errors.InvalidData` for a value that is
     outside the data model or too large.
@@ -247,7 +260,7 @@ def checked(listed: ListedRecord, did: Did, collection: str) -> CheckedRecord:
     if uri.authority != did or uri.collection != collection or uri.rkey is None:
         raise RequestFailed(f"not a record of {did}/{collection}")
     raw = encode(listed.value)
-    check_record_size(raw)
+    check_record_size(raw, values)
     cid = Cid.of_block(raw)
     if listed.cid and cid != listed.cid:
         raise RequestFailed(f"its content has the CID {cid}, it was listed with {one_line(listed.cid)}")
@@ -287,31 +300,76 @@ def _rev(value: Json) -> Tid | None:
         return None
 
 
-def _listing(pages: Iterator[list[Json] | str | None], read: Callable[[Json], T]) -> Listing[T]:
-    """A list whose entries are read one by one; what isn't one is passed over, and may have been one."""
+def _listing(
+    pages: Iterator[list[Json] | str | None],
+    read: Callable[[Json], T],
+    *,
+    errors: int = _LIMITS.listing_errors,
+    entries: int | None = None,
+) -> Listing[T]:
+    """A list whose entries are read one by one; what isn't one is passed over, and may have been one.
 
-    def entries() -> Iterator[T]:
-        fault: str | None = None
-        defect: CatalogError | None = None
+    After more than ``errors`` of those, or ``entries`` in all, the list isn't read on.
+    """
+    faults = _Faults(errors)
+
+    def found() -> Iterator[T]:
+        count = 0
         for page in pages:
             if not isinstance(page, list):
-                if defect is not None:  # reported once all other entries were handed on
-                    raise defect
-                listing.fault = page or fault
+                listing.fault = faults.ended(page)
                 return
             for line in page:
+                count += 1
+                if entries is not None and count > entries:
+                    listing.fault = faults.ended(f"it has more than {entries:,}; raise limits.listing_entries")
+                    return
                 try:
                     entry = read(line)
-                except InvalidSyntax as error:
-                    fault = f"an entry of it can't be understood: {error.what}"
-                    continue
                 except Exception as error:  # noqa: BLE001 — whatever it is, the other entries are read
-                    defect = contained(error, where=one_line(_text(line, "did") or "an entry of a list", 200))
-                    continue
-                yield entry
+                    faults.note(error, line)
+                    if faults.number > errors:
+                        listing.fault = faults.ended(None)
+                        return
+                else:
+                    yield entry
 
-    listing = Listing(entries())
+    listing = Listing(found())
     return listing
+
+
+@dataclass(slots=True)
+class _Faults:
+    """The entries of a list that can't be understood: their number, and what is wrong with the first."""
+
+    most: int
+    number: int = 0
+    first: str = ""
+    defect: CatalogError | None = None
+
+    def note(self, error: Exception, line: Json) -> None:
+        """Count one more."""
+        self.number += 1
+        if not isinstance(error, InvalidSyntax):
+            self.defect = contained(error, where=one_line(_text(line, "did") or "an entry of a list", 200))
+        elif not self.first:
+            self.first = one_line(error.what, 200)
+
+    def ended(self, why: str | None) -> str | None:
+        """Return what is wrong with a list that was read until here; ``why`` is why it isn't read on.
+
+        Raises the unexpected error that an entry met, now that all others were handed on.
+        """
+        if self.defect is not None:
+            raise self.defect
+        if self.number > self.most:
+            return (
+                f"more than {self.most:,} entries of it can't be understood; raise limits.listing_errors: {self.first}"
+            )
+        if why is not None or not self.number:
+            return why
+        some = "an entry" if self.number == 1 else f"{self.number:,} entries"
+        return f"{some} of it can't be understood: {self.first}"
 
 
 def _pages(
@@ -344,7 +402,7 @@ def _pages(
         seen.add(cursor)
         asked["cursor"] = cursor
         before = names
-    raise RequestFailed(f"{method} goes on for more than {MAX_PAGES:,} pages", where=pds)
+    yield f"it goes on for more than {MAX_PAGES:,} pages"
 
 
 def _name(line: Json) -> str:

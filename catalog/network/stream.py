@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import libipld
 
+from catalog.datamodel import has_more_values
 from catalog.errors import InvalidProof, InvalidSyntax
 from catalog.network import mst
 from catalog.network.car import Blocks, is_cid
@@ -57,6 +58,8 @@ __all__ = [
 MAX_FRAME: Final = 5_000_000
 MAX_BLOCKS: Final = 2_000_000
 MAX_OPS: Final = 200
+MAX_VALUES: Final = 20_000
+"""Values of a frame: an operation has a dozen. Its blocks are one."""
 MAX_SEQ: Final = 2**53 - 1
 _COMMIT: Final = libipld.encode_dag_cbor({"op": 1, "t": "#commit"})
 _OPS: Final = b"\x63ops"
@@ -191,6 +194,8 @@ def _body(raw: bytes) -> dict[str, Any]:
 
 def _parts(raw: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and the body of a frame."""
+    if has_more_values(raw, MAX_VALUES):
+        raise InvalidProof(f"a frame of more than {MAX_VALUES:,} values")
     try:
         parts = libipld.decode_dag_cbor_multi(raw)
     except (ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):

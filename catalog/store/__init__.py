@@ -77,9 +77,12 @@ _OF_READERS: Final = (
 )
 """What is to be shown, for a reader that can't write it into the file: temporary tables go before those of the file."""
 VERSIONS_KEPT: Final = 1000
-"""Versions of one record; older ones are forgotten."""
+"""Versions of one record where nothing else is said; older ones are forgotten."""
 HISTORY_KEPT: Final = 16_000_000
-"""Characters of all versions of one record; older ones are forgotten, the newest never is."""
+"""Characters of all versions of one record; older ones are forgotten, the newest never is.
+
+No setting: it is what reading a history may take of memory.
+"""
 _PRUNE: Final = """
 DELETE FROM versions WHERE uri = :uri
 AND number < (SELECT max(number) FROM versions WHERE uri = :uri)
@@ -103,6 +106,8 @@ class Store:
         self._path = path
         self._lock = RLock()
         self._writable = True
+        self.versions_kept = VERSIONS_KEPT
+        """Versions of one record; :meth:`replace` forgets older ones of those that it changes."""
         self.damaged: list[Refused] = []
         """The records whose rows the last :meth:`records` couldn't read."""
 
@@ -377,12 +382,12 @@ class Store:
                 "INSERT OR IGNORE INTO refused (uri, reason, did, source, cid) VALUES (?, ?, ?, ?, ?)",
                 [(item.uri, item.reason, str(repo.did), item.source, item.cid) for item in refused],
             )
-            new = updated = 0
+            new = updated = forgotten = 0
             for record in found:
                 known = before.pop(str(record.uri), None)
                 new += known is None
                 updated += known is not None and known != record.cid
-                self._put_record(repo, record, moment, known)
+                forgotten += self._put_record(repo, record, moment, known)
             gone = [(uri,) for uri in before if uri not in keep]
             self._db.executemany("DELETE FROM records WHERE uri = ?", gone)
             self._db.executemany("DELETE FROM versions WHERE uri = ?", gone)
@@ -391,7 +396,18 @@ class Store:
             self._db.execute("DELETE FROM trees WHERE did = ?", (str(repo.did),))
             if tree is not None:
                 self._db.execute("INSERT INTO trees VALUES (?, ?)", (str(repo.did), tree))
-        return Changes(new=new, updated=updated, removed=len(gone))
+        return Changes(new=new, updated=updated, removed=len(gone), forgotten=forgotten)
+
+    def reconsider(self, setting: str, now: str) -> None:
+        """Have the records read again that were refused by a setting when its limit was another than it is ``now``.
+
+        The reasons of refusals name both.
+        """
+        with self._transaction():
+            refused = "cid IS NOT NULL AND instr(reason, ?) AND NOT instr(reason, ?)"
+            accounts = f"SELECT did FROM refused WHERE {refused}"
+            self._db.execute(f"UPDATE repos SET rev = NULL WHERE did IN ({accounts})", (setting, now))
+            self._db.execute(f"UPDATE refused SET cid = NULL WHERE {refused}", (setting, now))
 
     def put_repo(self, repo: Repo) -> None:
         """Note a repository whose records haven't changed."""
@@ -442,7 +458,8 @@ class Store:
         self._db.execute(f"INSERT OR REPLACE INTO repos ({REPO_COLUMNS}) VALUES ({marks})", row_of(repo))
         self._db.execute("INSERT OR IGNORE INTO listings VALUES (?, ?)", (repo.source, str(repo.did)))
 
-    def _put_record(self, repo: Repo, record: Found, moment: datetime, known: str | None) -> None:
+    def _put_record(self, repo: Repo, record: Found, moment: datetime, known: str | None) -> int:
+        """Write one record; how many of its versions are forgotten."""
         uri, value, seen = str(record.uri), _json(record.value), moment_text(moment)
         local = _json([str(path) for path in record.local])
         common = (str(record.cid), value, repo.source, repo.draft, record.verified, local)
@@ -459,7 +476,9 @@ class Store:
                 (uri, str(record.cid), repo.rev, seen, value, uri),
             )
             if known is not None:
-                self._db.execute(_PRUNE, {"uri": uri, "versions": VERSIONS_KEPT, "characters": HISTORY_KEPT})
+                most = {"uri": uri, "versions": self.versions_kept, "characters": HISTORY_KEPT}
+                return self._db.execute(_PRUNE, most).rowcount
+        return 0
 
     # --- the file --------------------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ class Changes:
     new: int = 0
     updated: int = 0
     removed: int = 0
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
