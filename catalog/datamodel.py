@@ -41,8 +41,8 @@ __all__ = [
     "encode",
     "has_more_values",
     "is_blob",
-    "json_has_more_values",
     "link_of",
+    "most_json_values",
     "record_cid",
 ]
 
@@ -128,16 +128,14 @@ def has_more_values(raw: bytes, most: int) -> bool:
     return False
 
 
-def json_has_more_values(text: str | bytes, most: int) -> bool:
-    """Return whether JSON may have more values than ``most``, an upper bound counted without parsing it.
+def most_json_values(text: str | bytes) -> int:
+    """Return an upper bound for the number of values that begin in a piece of JSON, but for the first of all.
 
-    Each value but the first follows one of three characters, which texts may have as well.
+    Each of them follows one of three characters, which texts may have as well.
     """
-    if len(text) <= most:
-        return False
     if isinstance(text, str):
-        return text.count(",") + text.count("[") + text.count("{") > most
-    return text.count(b",") + text.count(b"[") + text.count(b"{") > most
+        return text.count(",") + text.count("[") + text.count("{")
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def bytes_of(value: object) -> bytes:

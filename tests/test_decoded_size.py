@@ -29,9 +29,10 @@ from tests.repos import SigningKey, build_repo, make_repo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from http.server import BaseHTTPRequestHandler
 
     from catalog.datamodel import Json
-    from tests.fakes import Fake
+    from tests.fakes import Asked, Fake
 
 DID = Did.parse("did:plc:" + "a" * 24)
 TIME = "2026-01-02T03:04:05.000Z"
@@ -246,3 +247,23 @@ class WholeRepository:
 
     def host(self, _url: str) -> Host:
         return Host("pds.example", sleep=lambda _: None, clock=lambda: 0.0, parks=False)
+
+
+def test_an_answer_of_too_many_values_is_not_downloaded_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a hundred megabytes ends when its values are too many, and nothing is held of it."""
+    sent: list[int] = []
+
+    def endless(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000000")
+        handler.end_headers()
+        for _ in range(1000):
+            handler.wfile.write(b"[],[]," * 16_667)
+            sent.append(1)
+
+    monkeypatch.setattr("catalog.network.http.MAX_VALUES", 100_000)
+    with fake_server({"/": endless}) as running, Client(NetworkSettings(allow_loopback=True)) as client:
+        with pytest.raises(ResponseTooLarge, match="100,000 values"):
+            client.get_json(f"{running.url}/", max_bytes=120_000_000)
+        assert client.bytes < 10_000_000
+    assert len(sent) < 1000

@@ -155,7 +155,7 @@ class LimitSettings:
     account_records: int = 100_000
     record_values: int = 200_000
     record_versions: int = 1000
-    listing_entries: int = 500_000
+    listing_entries: int = 200_000
     listing_errors: int = 1000
 
 

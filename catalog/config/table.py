@@ -124,7 +124,7 @@ SETTINGS: Final = (
         purpose="At most so many versions of one record are kept, the newest; and at most 16 million characters.",
     ),
     Setting(
-        name="limits.listing_entries", kind="whole number", default=500_000, least=1, most=100_000_000,
+        name="limits.listing_entries", kind="whole number", default=200_000, least=1, most=100_000_000,
         example="limits: {listing_entries: 10000}",
         purpose="At most so many accounts of one server's list are read; each takes about two kilobytes of memory.",
     ),

@@ -7,6 +7,7 @@ or a body.
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import time
@@ -22,7 +23,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from catalog.datamodel import json_has_more_values
+from catalog.datamodel import most_json_values
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
 from catalog.network.hosts import ALLOWANCE, BUDGET, METER, Host, Meter
@@ -229,12 +230,15 @@ class Client:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = WHOLE_SECONDS,
+        max_values: int | None = None,
     ) -> Response:
-        """The answer of a GET with a status below 400."""
+        """The answer of a GET with a status below 400; ``max_values`` are those of one in JSON."""
         self._check(url)
         full = str(httpx.URL(url, params=dict(params))) if params else url
         return self._retried(
-            lambda patience: self._whole("GET", full, headers, max_bytes=max_bytes, seconds=seconds, patience=patience),
+            lambda patience: self._whole(
+                "GET", full, headers, max_bytes=max_bytes, max_values=max_values, seconds=seconds, patience=patience
+            ),
             again=True,
         )
 
@@ -248,7 +252,8 @@ class Client:
     ) -> Json:
         """The JSON that a GET answers."""
         asked = {"Accept": "application/json", **(headers or {})}
-        return _json(self.get(url, max_bytes=max_bytes, params=params, headers=asked).body, url)
+        answer = self.get(url, max_bytes=max_bytes, max_values=MAX_VALUES, params=params, headers=asked)
+        return _json(answer.body, url)
 
     def post_json(
         self,
@@ -359,13 +364,19 @@ class Client:
         max_bytes: int,
         seconds: float,
         patience: float,
+        max_values: int | None = None,
     ) -> Response:
         opened, deadline = self._open(method, url, headers, body, seconds=seconds, patience=patience)
+        whole, values = io.BytesIO(), -1  # not a list of pieces: joining them takes the memory twice
         try:
-            whole = b"".join(self._chunks(opened, max_bytes, deadline))
+            for chunk in self._chunks(opened, max_bytes, deadline):
+                whole.write(chunk)
+                if max_values is not None and whole.tell() > max_values:  # each value has a byte at least
+                    values = most_json_values(whole.getvalue()) if values < 0 else values + most_json_values(chunk)
+                    _check_values(values, max_values, url)
         finally:
             opened.close()
-        return Response(status=opened.status_code, headers=_headers(opened), body=whole)
+        return Response(status=opened.status_code, headers=_headers(opened), body=whole.getvalue())
 
     def _open(
         self,
@@ -583,13 +594,18 @@ def _retry_after(headers: httpx.Headers) -> float | None:
 
 def _json(raw: bytes, url: str) -> Json:
     """The value of an answer. What it comes to in memory is limited before it is parsed."""
-    if json_has_more_values(raw, MAX_VALUES):
-        raise ResponseTooLarge(f"more than {MAX_VALUES:,} values in one answer", where=_place(url))
+    if len(raw) > MAX_VALUES:
+        _check_values(most_json_values(raw), MAX_VALUES, url)
     try:
         found: Json = json.loads(raw, parse_constant=_not_json)
     except (ValueError, RecursionError):
         raise RequestFailed("the answer is not JSON", where=_place(url)) from None
     return found
+
+
+def _check_values(number: int, most: int, url: str) -> None:
+    if number > most:
+        raise ResponseTooLarge(f"more than {most:,} values in one answer", where=_place(url))
 
 
 def _not_json(name: str) -> float:

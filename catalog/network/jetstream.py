@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from catalog.datamodel import MAX_RECORD_BYTES, json_has_more_values
+from catalog.datamodel import MAX_RECORD_BYTES, most_json_values
 from catalog.errors import InvalidProof, InvalidSyntax
 from catalog.syntax import Did
 
@@ -45,7 +45,7 @@ def read_hint(text: str | bytes) -> Hint | None:
     """What a message tells; None for a kind that we don't know. Raises :class:`InvalidProof` for a broken one."""
     if len(text) > _MAX_MESSAGE:
         raise InvalidProof(f"a message of {len(text):,} characters")
-    if json_has_more_values(text, _MAX_VALUES):
+    if len(text) > _MAX_VALUES and most_json_values(text) > _MAX_VALUES:
         raise InvalidProof(f"a message of more than {_MAX_VALUES:,} values")
     try:
         message = json.loads(text)
