@@ -493,3 +493,28 @@ def _offer(served: World, way: str, *, page: int = 100) -> None:
 
     served.serve("com.atproto.repo.listRecords", records)
     served.fake.routes["/xrpc/com.atproto.repo.getRecord"] = record
+
+
+@pytest.mark.parametrize("kind", ["pds", "repo"])
+def test_records_listed_before_the_time_ended_are_kept(
+    served: World, store: Store, never: threading.Event, kind: str
+) -> None:
+    """A list whose later pages stall; the next crawl reads the rest."""
+    member = served.members[did_of(2)]
+    _grow(member, NAMES)
+    _offer(served, "listed", page=3)
+    listed = served.fake.routes["/xrpc/com.atproto.repo.listRecords"]
+
+    def page(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if asked.query["repo"] == member.did and asked.query.get("cursor") == "6":
+            never.wait(60)
+        listed(handler, asked)
+
+    served.fake.routes["/xrpc/com.atproto.repo.listRecords"] = page
+    named = (kind, str(member.did) if kind == "repo" else served.fake.url)
+    (source,) = _crawl(store, named, limits=LimitSettings(account_seconds=2)).sources
+    never.set()
+    assert any(member.did in problem for problem in source.problems)
+    assert _labels(store, member.did) == set(NAMES[:6])
+    assert not _crawl(store, named).sources[0].problems
+    assert _labels(store, member.did) == set(NAMES)

@@ -76,7 +76,8 @@ def _repo(source: Source, crawler: Crawler, tally: Tally) -> None:
             crawler.arrange(tally, Did(did))
         raise
     if crawler.claim(identity.did, tally.source, partial(crawler.arrange, tally, identity.did)):
-        crawler.visit(tally, identity)
+        with crawler.budgeted(host_of(identity.pds), identity.did):
+            crawler.visit(tally, identity)
 
 
 def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
