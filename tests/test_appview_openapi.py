@@ -96,13 +96,18 @@ def test_answers_are_as_described(asked: Asked, name: str) -> None:
     jsonschema.Draft202012Validator({**schema["schema"], "components": document["components"]}).validate(answer)
 
 
-@pytest.mark.parametrize("mode", ["positive", "negative"])
-@pytest.mark.parametrize("name", METHODS)
+def _has_parameters(name: str) -> bool:
+    """Whether there is anything to get wrong."""
+    return bool(openapi("1.0", None)["paths"][f"/xrpc/{PREFIX}{name}"]["get"].get("parameters"))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [*((name, "positive") for name in METHODS), *((name, "negative") for name in METHODS if _has_parameters(name))],
+)
 def test_whatever_is_asked_by_the_description_is_answered_by_it(served: Served, name: str, mode: str) -> None:
     """Made up from the description, within it and beside it: no 5xx, nothing of our insides, nothing undescribed."""
     operation = _operation(served, httpx.get(f"{served.url}/openapi.json").json(), name)
-    if mode == "negative" and not operation.definition.raw["parameters"]:
-        pytest.skip("without parameters there is nothing to get wrong")
     way = schemathesis.GenerationMode(mode)
     statuses: Counter[int] = Counter()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,8 @@ def _run(scene: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
         await scene()
 
-    asyncio.run(main())
+    with ThreadPoolExecutor(1) as pool:  # the test's own thread may have a loop already, a browser's
+        pool.submit(asyncio.run, main()).result()
 
 
 def test_a_light_client_is_answered_while_heavy_ones_have_all_other_threads() -> None:
