@@ -211,13 +211,13 @@ def test_time_counts_for_a_host_while_it_has_work_in_hand() -> None:
         assert go.wait(60)
         return True
 
-    with Schedule(threads=3, clock=lambda: now[0]) as schedule:
+    with Schedule(threads=2, clock=lambda: now[0]) as schedule:
         schedule.add("host", lambda: True)
         schedule.wait()
         schedule.add("host", work)
         schedule.add("host", work)
-        schedule.add("other", lambda: True)
         meet.wait(60)
+        schedule.add("other", lambda: True)  # both threads are taken: it waits, and begins at 5.0 at the earliest
         now[0] = 5.0
         assert schedule.worked("host") == 5.0
         go.set()

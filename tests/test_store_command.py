@@ -75,8 +75,8 @@ def test_each_copy_of_a_store_that_is_written_is_a_moment_of_it(crawled: Path, t
         try:
             with closing(sqlite3.connect(crawled, timeout=30)) as db:
                 for number in count():
-                    db.execute("INSERT OR REPLACE INTO cursors VALUES ('one', ?)", (number,))
-                    db.execute("INSERT OR REPLACE INTO cursors VALUES ('two', ?)", (number,))
+                    db.execute("INSERT OR REPLACE INTO cursors (source, cursor) VALUES ('one', ?)", (number,))
+                    db.execute("INSERT OR REPLACE INTO cursors (source, cursor) VALUES ('two', ?)", (number,))
                     db.commit()
                     done.set()
                     if stop.is_set():
@@ -88,13 +88,15 @@ def test_each_copy_of_a_store_that_is_written_is_a_moment_of_it(crawled: Path, t
     writer.start()
     met = set()
     try:
-        assert done.wait(10)
         for number in range(20):
+            while not done.wait(0.1):
+                assert writer.is_alive(), failures
             target = tmp_path / f"copy-{number % 3}.sqlite"
             copy_store(crawled, target)
             with Store.open(target) as store:
                 assert store.cursor("one") == store.cursor("two")
                 met.add(store.cursor("one"))
+            done.clear()
     finally:
         stop.set()
         writer.join()
