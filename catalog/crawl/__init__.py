@@ -26,6 +26,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
@@ -97,15 +98,7 @@ def follow(
     ):
         locks = Locks()
         first = _round(settings, store, client, locks, settings.sources, progress, watch)
-        crawler = Crawler(
-            client,
-            settings.network,
-            store,
-            schedule,
-            deny=frozenset(settings.deny),
-            locks=locks,
-            limits=settings.limits,
-        )
+        crawler = _crawler(settings, store, client, schedule, locks)
         followers = [
             Follower(source, crawler, tally, settings.network) for source, tally in zip(streams, tallies, strict=True)
         ]
@@ -134,6 +127,13 @@ def follow(
         report = CrawlReport(sources=tuple(sources.values()), seconds=seconds)
         store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
     return report
+
+
+def _crawler(
+    settings: CatalogSettings, store: Store, client: Client, schedule: Schedule, locks: Locks, *, ends: float = inf
+) -> Crawler:
+    deny = frozenset(settings.deny)
+    return Crawler(client, settings.network, store, schedule, deny=deny, locks=locks, limits=settings.limits, ends=ends)
 
 
 def _troubled(tallies: Sequence[Tally], host: str, error: CatalogError) -> None:
@@ -181,16 +181,7 @@ def _round(  # noqa: PLR0917 — as its callers got them
         store.configure([str(source) for source in settings.sources], settings.deny)
         store.versions_kept = settings.limits.record_versions
         store.reconsider("limits.record_values", f"more than {settings.limits.record_values:,} values")
-        crawler = Crawler(
-            client,
-            settings.network,
-            store,
-            schedule,
-            deny=frozenset(settings.deny),
-            locks=locks,
-            limits=settings.limits,
-            ends=begun + settings.limits.crawl_seconds,
-        )
+        crawler = _crawler(settings, store, client, schedule, locks, ends=begun + settings.limits.crawl_seconds)
         if watch is not None:
             watch(tallies)
         followers = []
