@@ -280,5 +280,7 @@ def test_a_console_of_another_encoding_costs_no_answer(tmp_path: Path) -> None:
     (tmp_path / "é.yaml").write_text("schemas: [{name: É→, version: 1.0.0, fields: {a: int}}]\n", encoding="utf-8")
     ran = _run("validate", "é.yaml", "→.yaml", cwd=tmp_path, PYTHONIOENCODING="cp1252")
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr.startswith("?.yaml: ")
+    counted, fault = ran.stderr.splitlines()
+    assert counted.startswith("without mistakes: 1 ")
+    assert fault.startswith("?.yaml: ")
     assert "Traceback" not in ran.stderr

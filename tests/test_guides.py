@@ -187,6 +187,7 @@ def make_run(
     replaced = {
         "alice.example.org": account.handle,
         "https://data.example.org": server.url,
+        "0123456789abcdef0123456789abcdef01234567": "c" * 40,  # the guide's own is refused as a template's
         "https://plc.example.org": network.plc_url,
         "https://pds.example.org": network.pds_url,
         "127.0.0.1:8080": f"127.0.0.1:{_free_port()}",

@@ -176,7 +176,7 @@ def test_a_dataset_of_too_many_shards_is_told_where_they_become_too_many(
     folder: Path, monkeypatch: pytest.MonkeyPatch, storage: str
 ) -> None:
     """Counted over all entries of the list, wherever the shards lie."""
-    name = {"shards": "url: 'https://example.org/", "blobs": "local: '"}.get(storage, "key: '")
+    name = {"shards": "url: 'https://data.example/", "blobs": "local: '"}.get(storage, "key: '")
     lines = ["schemas: [{name: S, version: 1.0.0, fields: {a: int}}]", "datasets:", "- name: d", "  schema: S@1.0.0"]
     lines += [f"  {storage}: ["] + [f"    {{{name}{word}-{{0..1}}.tar'}}," for word in "abc"]
     text = "\n".join([*lines, "  ]}" if "{" in storage else "  ]", ""])

@@ -59,7 +59,7 @@ def show(error: click.ClickException) -> None:
 
 def styled(text: str, *, fg: str | None = None, bold: bool = False) -> str:
     """Return text in a colour, for :func:`echo` and :func:`say`."""
-    codes = click.style("", fg=fg, bold=bold, reset=False)
+    codes = click.style("", fg=fg, bold=bold or None, reset=False)  # False would be a code, too
     return codes.replace("\x1b[", _MARK) + text + f"{_MARK}0m"
 
 
