@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,9 +15,7 @@ from catalog.manifest.first import first_manifest
 from catalog.manifest.publishable import doubtful, require_publishable, unpublishable
 from catalog.publish import make_plan
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[1]
 SUM = "ab" * 32
 FINE = "https://data.example/a.tar"
 
@@ -49,6 +47,19 @@ def _line(file: Path, text: str) -> str:
 
 
 # --- placeholders --------------------------------------------------------------------------------------------
+
+
+def test_the_lens_of_the_guide_is_not_published_as_it_is(tmp_path: Path) -> None:
+    """The guide says so; with another repository and commit it is."""
+    guide = (ROOT / "docs" / "guides" / "lens.md").read_text(encoding="utf-8")
+    text = guide.partition('```yaml title="manifests/lens.yaml"\n')[2].partition("```")[0]
+    file = tmp_path / "lens.yaml"
+    file.write_text(text, encoding="utf-8")
+    found = unpublishable(load([file]))
+    assert [str(fault.where) for fault in found] == [_line(file, "getter:"), _line(file, "putter:")]
+    text = text.replace("git.example.org", "code.example").replace("0123456789abcdef0123456789abcdef01234567", "c" * 40)
+    file.write_text(text, encoding="utf-8")
+    assert unpublishable(load([file])) == ()
 
 
 @pytest.mark.parametrize(

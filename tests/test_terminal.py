@@ -91,7 +91,9 @@ def test_our_own_styles_pass_and_no_others(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "stdout", out)
     terminal.echo(terminal.styled(EVIL, fg="red", bold=True) + EVIL)
     foreign = escaped(EVIL, lines=True)
-    assert out.getvalue() == f"\x1b[31m\x1b[1m{foreign}\x1b[0m{foreign}\n"
+    terminal.echo(terminal.styled("a", fg="red") + terminal.styled("b", bold=True))
+    first = f"\x1b[31m\x1b[1m{foreign}\x1b[0m{foreign}\n"
+    assert out.getvalue() == f"{first}\x1b[31ma\x1b[0m\x1b[1mb\x1b[0m\n"
 
 
 @pytest.mark.parametrize(
