@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalog.config import CatalogSettings, NetworkSettings, Source
-from catalog.crawl import crawl
+from catalog.crawl import crawl, repositories
 from catalog.network import http
 from catalog.store import Store
 from tests.fakes import answer
@@ -32,6 +32,7 @@ READING = ("sync.getLatestCommit", "sync.getRecord", "sync.getBlocks", "sync.get
 @pytest.fixture
 def pds(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPds]:
     monkeypatch.setattr(http, "MAX_WAIT", 0.01)
+    monkeypatch.setattr(repositories, "_AGAIN_SECONDS", 0.0)
     with small_pds() as started:
         yield started
 

@@ -31,7 +31,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from catalog.config import CatalogSettings, NetworkSettings, Source
-from catalog.crawl import CrawlReport, crawl, follow
+from catalog.crawl import CrawlReport, crawl, follow, repositories
 from catalog.crawl import live as following
 from catalog.datamodel import record_cid
 from catalog.network import hosts, http, websocket
@@ -250,6 +250,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are short: a PDS on this machine is back soon."""
     monkeypatch.setattr(http, "MAX_WAIT", 0.05)
     monkeypatch.setattr(hosts, "PARKED_SECONDS", 0.5)
+    monkeypatch.setattr(hosts, "PROVEN_PARKED_SECONDS", 0.1)
+    monkeypatch.setattr(repositories, "_AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(hosts, "LONGEST_PAUSE", 0.2)
     monkeypatch.setattr(hosts, "MOST_PARKED_SECONDS", 0.5)
     monkeypatch.setattr(websocket, "LONGEST_WAIT", 0.1)

@@ -105,11 +105,15 @@ class Repository:
         self.fake.routes[f"/xrpc/{method}"] = route
 
 
+def _no_pause(_seconds: float) -> None:
+    """Retries come at once."""
+
+
 @pytest.fixture
 def repository(network: Network) -> Iterator[Repository]:
     owner = network.account("proven")
     settings = NetworkSettings.from_environment()
-    with fake_server({}, upstream=network.pds_url) as fake, Client(settings) as client:
+    with fake_server({}, upstream=network.pds_url) as fake, Client(settings, sleep=_no_pause) as client:
         identity = Resolver(client, settings).resolve(owner.did)
         account = Account(did=Did(owner.did), pds=fake.url, key=identity.key, known={})
         made = Repository(network=network, client=client, fake=fake, owner=owner, account=account)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalog.config import CatalogSettings, Source
-from catalog.crawl import crawl, follow
+from catalog.crawl import crawl, follow, repositories
 from catalog.errors import CatalogError
 from catalog.manifest import load
+from catalog.network import http
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.network.session import Session
@@ -45,6 +46,8 @@ SOURCES = ("pds", "repo")
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("catalog.publish.apply.time.sleep", lambda _: None)
+    monkeypatch.setattr(http, "MAX_WAIT", 0.01)
+    monkeypatch.setattr(repositories, "_AGAIN_SECONDS", 0.0)
     PASSWORDS.add(PASSWORD)
     yield
     PASSWORDS.discard(PASSWORD)
