@@ -106,6 +106,7 @@ def test_a_host_that_always_wants_pauses_uses_its_budget_up(served: World, store
     report = _crawl(store, ("pds", served.fake.url), limits=LimitSettings(host_seconds=60))
     assert report.failed
     assert "time budget of host" in str(report.sources[0].error)
+    assert "limits.host_seconds" in str(report.sources[0].error)
     assert not pages
     assert _accounts(store) == served.members.keys()
 
@@ -143,7 +144,7 @@ def test_a_host_that_stalls_uses_its_budget_up(served: World, store: Store, neve
         never.set()
     assert _accounts(store) == served.members.keys() - set(slow)
     assert report.sources[0].troubles == 3
-    assert any("time budget of host" in line for line in report.sources[0].problems)
+    assert any("time budget of host" in line and "limits.host_seconds" in line for line in report.sources[0].problems)
 
 
 def test_the_budget_of_a_crawl_ends_all_of_it(served: World, store: Store, never: threading.Event) -> None:
@@ -160,6 +161,7 @@ def test_the_budget_of_a_crawl_ends_all_of_it(served: World, store: Store, never
         never.set()
     assert [source.error is None for source in report.sources] == [True, False, False, False]
     assert all("time budget of the crawl" in str(source.error) for source in report.sources[1:])
+    assert all("limits.crawl_seconds" in str(source.error) for source in report.sources[1:])
     assert _accounts(store) == served.members.keys()
 
 
@@ -174,6 +176,7 @@ def test_the_budget_of_an_account_ends_only_its_reading(served: World, store: St
     assert report.sources[0].error is None
     (problem,) = report.sources[0].problems
     assert victim in problem
+    assert "limits.account_seconds" in problem
     _crawl(store, ("pds", served.fake.url))
     assert _accounts(store) == served.members.keys()
 

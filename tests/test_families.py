@@ -213,7 +213,7 @@ def test_a_record_that_is_not_there_is_told_so(family: Network) -> None:
             wire.latest_commit(client, family.pds_url, Did("did:plc:" + "a" * 24))
         assert wire.is_gone(caught.value)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnverifiedWarning)  # a server may refuse to prove that there is nothing
+        warnings.simplefilter("error", UnverifiedWarning)  # there is nothing that could be proven or not
         with pytest.raises(NetworkError):
             Dataset.from_atproto(f"at://{account.did}/{DATASET}/3kaaaaaaaaaa2", settings=settings)
 

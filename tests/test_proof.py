@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,7 +12,9 @@ import pytest
 
 from catalog.config import NetworkSettings
 from catalog.errors import InvalidProof, RequestFailed
+from catalog.network import mst
 from catalog.network.car import CID_BYTES, Blocks
+from catalog.network.commit import read_commit
 from catalog.network.http import Client
 from catalog.network.identity import Resolver
 from catalog.network.keys import PublicKey
@@ -199,9 +202,9 @@ def test_a_small_repository_that_is_all_ours_is_read_whole(network: Network, rep
     assert small.known == small.listed()
 
 
-def _last_block(body: bytes) -> int:
-    """Where it begins in a CAR, behind its CID."""
-    here, start = 0, 0
+def _places(body: bytes) -> list[tuple[bytes, int]]:
+    """The CID of each section of a CAR, and where its block begins; the header is the first of them."""
+    here, places = 0, []
     while here < len(body):
         length, shift = 0, 0
         while True:
@@ -209,8 +212,9 @@ def _last_block(body: bytes) -> int:
             length, shift = length | (byte & 127) << shift, shift + 7
             if byte < 128:
                 break
-        start, here = here + CID_BYTES, here + length
-    return start
+        places.append((body[here : here + CID_BYTES], here + CID_BYTES))
+        here += length
+    return places
 
 
 def _flip(body: bytes, place: int) -> bytes:
@@ -219,7 +223,7 @@ def _flip(body: bytes, place: int) -> bytes:
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "last": lambda body: _flip(body, len(body) - 1),
-    "first": lambda body: _flip(body, _last_block(body)),
+    "first": lambda body: _flip(body, _places(body)[-1][1]),
     "cut": lambda body: body[:-1],
     "empty": lambda _: b"",
     "page": lambda _: b"<html>",
@@ -227,6 +231,29 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 """Bits of a block, not of the CID beside it: a block that isn't there is asked for in another way."""
 LIES = ("last", "first")
 """The damages that leave a CAR a CAR: blocks that aren't what their CIDs say."""
+
+
+def _commit_of(body: bytes) -> bytes:
+    """The CID of a whole repository's commit."""
+    return Blocks.of_car(body)[0][0]
+
+
+def _damaged(needed: Callable[[bytes], bytes], body: bytes) -> bytes:
+    """A CAR with a bit of one block changed."""
+    return _flip(body, dict(_places(body))[needed(body)])
+
+
+def _root_of(body: bytes) -> bytes:
+    """The CID of the root of its tree."""
+    commit = Blocks.of_car(body)[1].get(_commit_of(body))
+    assert commit is not None
+    return read_commit(commit).data
+
+
+def _label_of(body: bytes) -> bytes:
+    """The CID of its first label."""
+    low, high = Part((LABEL,)).low, Part((LABEL,)).high
+    return next(iter(mst.read(Blocks.of_car(body)[1], _root_of(body), low, high).entries.values()))
 
 
 @pytest.mark.parametrize("methods", [["getRecord"], ["getBlocks"], ["getBlocks", "getRecord"]], ids="-".join)
@@ -247,13 +274,15 @@ def test_where_every_proof_is_damaged_nothing_is_taken_for_proven(repository: Re
     """Blocks that lie end the reading; answers that are no proofs at all leave the server's word, told as such."""
     for name in ("getRecord", "getBlocks"):
         repository.garbles(f"com.atproto.sync.{name}", DAMAGES[damage])
-    whole = "first" if damage == "last" else damage  # its last block may be one that isn't needed
-    repository.garbles("com.atproto.sync.getRepo", DAMAGES[whole])
     if damage in LIES:
-        with pytest.raises(InvalidProof):
-            repository.read()
+        for needed in (_commit_of, _root_of, _label_of):  # the last block of the whole may be one that isn't needed
+            repository.garbles("com.atproto.sync.getRepo", partial(_damaged, needed))
+            with pytest.raises(InvalidProof):
+                repository.read()
+        assert repository.fake.paths().count("/xrpc/com.atproto.sync.getRepo") >= 3
         assert not any("listRecords" in path for path in repository.fake.paths())
     else:
+        repository.garbles("com.atproto.sync.getRepo", DAMAGES[damage])
         reading = repository.read()
         assert (reading.way, reading.commit, len(reading.records)) == ("listed", None, LABELS)
 

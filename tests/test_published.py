@@ -14,6 +14,9 @@ from catalog.cli import cli
 from catalog.config import NetworkSettings
 from catalog.datamodel import record_cid
 from catalog.errors import CatalogError, InvalidData, InvalidProof, RequestFailed, UnverifiedWarning
+from catalog.network import mst
+from catalog.network.car import Blocks
+from catalog.network.commit import read_commit
 from catalog.records import DATASET, LABEL, LENS, SCHEMA
 from tests.fakes import answer, fake_server
 from tests.repos import SigningKey, car, make_repo
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from catalog.datamodel import Json
     from tests.fakes import Asked, Fake
+    from tests.repos import Repo
 
 DID = "did:plc:" + "a" * 24
 WHEN = {"createdAt": "2026-01-02T03:04:05.000Z"}
@@ -152,19 +156,66 @@ def replaced(server: Server) -> bytes:
     return car([server.repo.commit], blocks.items())
 
 
-@pytest.mark.parametrize("lie", [other, foreign, replaced])
+def sidetracked(server: Server) -> bytes:
+    """The nodes that lead to other records."""
+    repo = make_repo(SIGNED | {f"{LABEL}/{number:013}": SIGNED[NAME] for number in range(200)}, did=DID, key=server.key)
+    way = _way(repo, ENTRY)
+    assert len(way) > 1, "the record is not in the root"
+    kept = {cid: raw for cid, raw in repo.blocks.items() if cid not in way}
+    return car([repo.commit], kept.items())
+
+
+def _way(repo: Repo, path: str) -> set[bytes]:
+    """The nodes below the root of a tree on the way to a record, and the record."""
+    blocks = Blocks.of_car(repo.car())[1]
+    root = read_commit(repo.blocks[repo.commit]).data
+    found = mst.read(blocks, root, path.encode(), path.encode() + b"\0")
+    return {*found.nodes, repo.paths[path]} - {root}
+
+
+@pytest.mark.parametrize("lie", [other, foreign, replaced, sidetracked])
 def test_a_proof_that_contradicts_is_an_error(server: Server, lie: Callable[[Server], bytes]) -> None:
     """And nothing else is asked for; with the address in the message."""
     raw = lie(server)
     server.fake.routes[PROOF] = lambda handler, _: answer(handler, raw)
-    with pytest.raises(InvalidProof):
+    with pytest.raises(InvalidProof) as caught:
         load(server)
+    assert type(caught.value) is InvalidProof
     assert server.count(ANSWER) == 0
 
 
 def test_a_record_that_the_commit_lacks_is_not_there(server: Server) -> None:
     """Though getRecord has one."""
     server.told[f"{DATASET}/3kaaaaaaaaaa9"] = dataset("https://data.example/evil.tar")
+    with pytest.raises(RequestFailed) as caught:
+        load(server, f"at://{DID}/{DATASET}/3kaaaaaaaaaa9")
+    assert caught.value.name == "RecordNotFound"
+
+
+def test_an_absent_record_is_no_lack_of_proofs(server: Server) -> None:
+    """However many are asked for: there is no warning, and the record that is there is proven as before."""
+    signed = server.fake.routes[PROOF]
+
+    def proof(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+        if f"{asked.query['collection']}/{asked.query['rkey']}" in SIGNED:
+            signed(handler, asked)
+        else:
+            answer(handler, {"error": "RecordNotFound", "message": "none"}, 400)
+
+    server.fake.routes[PROOF] = proof
+    with Client(server.settings) as client:
+        for number in range(10):
+            with pytest.raises(RequestFailed) as caught:
+                client.records.get(uri(f"{DATASET}/3kbbbbbbbbbb{number % 6 + 2}"))
+            assert caught.value.name == "RecordNotFound"
+        asked = server.count(ANSWER)
+        client.records.schema(SCHEMA_URI)
+    assert server.count(ANSWER) == asked, "taken from the proof"
+
+
+def test_a_record_that_is_not_there_is_no_warning(server: Server) -> None:
+    """Also where a server answers so with the commit only."""
+    commit_only(server)
     with pytest.raises(RequestFailed) as caught:
         load(server, f"at://{DID}/{DATASET}/3kaaaaaaaaaa9")
     assert caught.value.name == "RecordNotFound"
@@ -210,8 +261,20 @@ def refusing(status: int, error: str) -> Callable[[Server], None]:
 
 
 def commit_only(server: Server) -> None:
-    """A CAR without the nodes that lead to the record."""
+    """A CAR with nothing of the tree."""
     raw = car([server.repo.commit], [(server.repo.commit, server.repo.blocks[server.repo.commit])])
+    server.fake.routes[PROOF] = lambda handler, _: answer(handler, raw)
+
+
+def without_commit(server: Server) -> None:
+    """A CAR of no block."""
+    server.fake.routes[PROOF] = lambda handler, _: answer(handler, car([], []))
+
+
+def record_only(server: Server) -> None:
+    """The commit, and the record that it should lead to."""
+    blocks = {cid: server.repo.blocks[cid] for cid in (server.repo.commit, server.repo.paths[ENTRY])}
+    raw = car([server.repo.commit], blocks.items())
     server.fake.routes[PROOF] = lambda handler, _: answer(handler, raw)
 
 
@@ -230,7 +293,7 @@ def without_the_record(server: Server) -> None:
 @pytest.mark.parametrize(
     "lacking",
     [
-        commit_only, no_car,
+        commit_only, without_commit, record_only, no_car,
         unnamed, refusing(501, "MethodNotImplemented"), refusing(404, "NotFound"), refusing(400, "InvalidRequest"),
         refusing(403, "Forbidden"), refusing(401, "AuthMissing"),
     ],

@@ -156,9 +156,9 @@ class Crawler:
         """
         now, limits = time.monotonic(), self.limits
         left = limits.host_seconds - self.schedule.worked(host)
-        budgets = [Budget(now + left, host), Budget(self.ends, _CRAWL)]
+        budgets = [Budget(now + left, host, "limits.host_seconds"), Budget(self.ends, _CRAWL, "limits.crawl_seconds")]
         if account is not None:
-            budgets.append(Budget(now + limits.account_seconds, account))
+            budgets.append(Budget(now + limits.account_seconds, account, "limits.account_seconds"))
         with self.client.within(min(budgets, key=lambda budget: budget.ends)):
             if account is None:
                 yield
@@ -178,11 +178,12 @@ class Crawler:
         spent, limits = self.schedule.worked(host), self.limits
         name, where = (error.name, error.where) if isinstance(error, RequestFailed) else ("", None)
         if time.monotonic() >= self.ends or (name == TIME_UP and where == _CRAWL):
-            why = f"time budget of the crawl used up after {limits.crawl_seconds:,} s"
+            why = f"time budget of the crawl used up after {limits.crawl_seconds:,} s; raise limits.crawl_seconds"
         elif spent + _CLOSE >= limits.host_seconds or (name == TIME_UP and where == host):
-            why = f"time budget of host {host} used up after {limits.host_seconds:,} s"
+            why = f"time budget of host {host} used up after {limits.host_seconds:,} s; raise limits.host_seconds"
         elif name == RATE_LIMITED and where == host.lower().removesuffix(":443"):
             why = f"time budget of host {host} used up after {spent:,.0f} s, as {one_line(str(error), 200)}"
+            why += "; raise limits.host_seconds"
         if why is not None:
             with self._lock:
                 self._late[host] = why

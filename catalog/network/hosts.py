@@ -98,10 +98,14 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long something may take: until ``ends`` (``time.monotonic``). ``whose`` says what it is the budget of."""
+    """How long something may take: until ``ends`` (``time.monotonic``).
+
+    ``whose`` says what it is the budget of, ``setting`` which setting it has its length from.
+    """
 
     ends: float
     whose: str
+    setting: str | None = None
 
     @property
     def over(self) -> bool:
@@ -110,7 +114,8 @@ class Budget:
 
     def error(self) -> RequestFailed:
         """What is raised when it is used up."""
-        return RequestFailed("its time budget is used up", name=TIME_UP, where=self.whose)
+        hint = None if self.setting is None else f"raise {self.setting}"
+        return RequestFailed("its time budget is used up", name=TIME_UP, where=self.whose, hint=hint)
 
 
 @dataclass(slots=True)

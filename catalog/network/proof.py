@@ -304,12 +304,17 @@ class Reader:
         A reading without record and without an unread one proves that there is none. Without a key of the account
         nothing is proven: see :meth:`read`. Raises as that does. With ``by_cid`` a proof that lacks only the record's
         block counts, too: its CID is in ``lost`` of the unread one.
+
+        An answer without a commit, or with nothing of its tree, is no proof. One with a part of the tree that doesn't
+        lead to this record is a wrong proof.
         """
         reading = Reading(way="proofs")
         try:
             self._prove(account, path, reading, by_cid=by_cid)
         except _LackingError:
             return None
+        except _IncompleteError as error:
+            raise InvalidProof(error.what, where=error.where) from None
         return reading
 
     # --- tree ------------------------------------------------------------------------------------------------------
@@ -395,8 +400,9 @@ class Reader:
         parameters = [("did", account.did), ("collection", collection), ("rkey", rkey)]
         try:
             found = _car(self._ask(account, _RECORD, parameters, max_bytes=_MAX_PROOF))
-        except _LackingError:
-            self._note(account.pds, of)
+        except _LackingError as error:
+            if of != _RECORD or not error.absent:  # that there is no such record is an answer
+                self._note(account.pds, of)
             raise
         self._refused.pop(_key(account.pds, of), None)
         return found
@@ -519,13 +525,19 @@ class Reader:
     def _prove(self, account: Account, path: str, reading: Reading, *, by_cid: bool = False) -> None:
         """Add one record, or nothing when it is proven that there is none."""
         roots, blocks = self._proof_of(account, path)
-        reading.commit = commit = _commit(account, roots, blocks)
+        try:
+            commit = _commit(account, roots, blocks)
+        except _IncompleteError:
+            raise _LackingError from None
         key = path.encode()
         part = mst.read(blocks, commit.data, key, key + b"\0")
+        if not part.nodes:  # some servers answer with the commit only
+            raise _LackingError
         lost = not by_cid and any(cid not in blocks for cid in part.entries.values())
         if lost or (part.missing and path not in part.entries):
-            what = "the proof of a record doesn't lead to it"  # some servers answer with the commit only
+            what = "the proof of a record doesn't lead to it"
             raise _IncompleteError(what, where=f"at://{account.did}/{path}")
+        reading.commit = commit
         some = {path: cid for path, cid in part.entries.items() if self._part.has(path)}
         _take_all(account.did, some, blocks, reading, {}, values=self._limits.record_values)
 
@@ -650,7 +662,8 @@ class Reader:
                 raise
             if isinstance(error, RequestFailed) and _is_unknown_method(error):
                 self._lacking.add(_key(account.pds, method))
-            raise _LackingError(error.status if isinstance(error, RequestFailed) else 0) from None
+            status = error.status if isinstance(error, RequestFailed) else 0
+            raise _LackingError(status, absent=is_absent(error)) from None
 
     def _note(self, pds: str, method: str) -> None:
         self._refused[_key(pds, method)] += 1
@@ -868,12 +881,15 @@ class _MovedOnError(Exception):
 class _LackingError(NetworkError):
     """The server doesn't do what this way needs; ``status`` is how it said so, 0 for none.
 
-    ``blocks`` says that it has led to blocks that it didn't hand out, ``large`` that an answer was beyond a budget.
+    ``blocks`` says that it has led to blocks that it didn't hand out, ``large`` that an answer was beyond a budget,
+    ``absent`` that the server answered that there is no such record.
     """
 
-    def __init__(self, status: int = 0, *, blocks: bool = False, large: RequestFailed | None = None) -> None:
+    def __init__(
+        self, status: int = 0, *, blocks: bool = False, large: RequestFailed | None = None, absent: bool = False
+    ) -> None:
         super().__init__("the server doesn't offer what a proof needs")
-        self.status, self.blocks, self.large = status, blocks, large
+        self.status, self.blocks, self.large, self.absent = status, blocks, large, absent
 
 
 class _IncompleteError(InvalidProof):

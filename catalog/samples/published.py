@@ -151,8 +151,7 @@ class Reader:
             raise DataError("not the address of a record", where=str(uri), hint="at://…/collection/key")
         identity = self.account(str(asked.authority))
         try:
-            proven = self._proven(identity, asked)
-            found = self._answered(identity, asked) if proven is None else proven
+            found, proven = self._found(identity, asked)
             record = read_record(asked.collection, found.value)
         except CatalogError as error:
             if isinstance(error, RequestFailed) and error.name == _ABSENT:
@@ -161,28 +160,32 @@ class Reader:
             if error.where is None:
                 error.within(str(uri))
             raise
-        return Published(record=record, uri=found.uri, cid=found.cid, account=identity, proven=proven is not None)
+        return Published(record=record, uri=found.uri, cid=found.cid, account=identity, proven=proven)
 
-    def _proven(self, identity: Identity, uri: AtUri) -> CheckedRecord | None:
-        """The record that the account's signed commit holds; None, with a warning, where its server offers no proof."""
+    def _found(self, identity: Identity, uri: AtUri) -> tuple[CheckedRecord, bool]:
+        """The record, and whether the account's signed commit holds it.
+
+        Where its server offers no proof, it is the server's word, with a warning; of an absent record there is none.
+        """
         path, why = f"{uri.collection}/{uri.rkey}", "its DID document names no key that signs commits"
         if uri.collection not in COLLECTIONS:
-            return None  # read_record refuses it
+            return self._answered(identity, uri), False  # read_record refuses it
         if identity.key is not None:
             try:
                 reading = proof_of(self._prover, self._resolver, identity, path, by_cid=True)
             except (RequestFailed, ResponseTooLarge) as error:
                 reading, why = None, one_line(str(error), _MAX_REASON)
             else:
-                why = f"{identity.pds} doesn't offer com.atproto.sync.getRecord"
+                why = f"{identity.pds} offers no proof of it (com.atproto.sync.getRecord)"
             if reading is not None:
                 if reading.records:
-                    return reading.records[0]
+                    return reading.records[0], True
                 if not reading.unread:
                     raise RequestFailed("the signed commit has no such record", status=404, name=_ABSENT)
-                return self._without_block(identity, uri, next(iter(reading.unread)))
+                return self._without_block(identity, uri, next(iter(reading.unread))), True
+        found = self._answered(identity, uri)
         self._warn(identity, uri, why)
-        return None
+        return found, False
 
     def _without_block(self, identity: Identity, uri: AtUri, unread: Unread) -> CheckedRecord:
         """The record of a proof that names its CID, but doesn't bring a record."""
