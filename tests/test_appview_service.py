@@ -538,7 +538,7 @@ def test_connections_are_dealt_out_to_all_processes(world: World) -> None:
     with serving(_config(world), "--no-follow", "--workers", "2") as served, ExitStack() as stack:
         served.until_ready()
         host, port = urlsplit(served.url).hostname, urlsplit(served.url).port
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while _listening(port) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -546,7 +546,7 @@ def test_connections_are_dealt_out_to_all_processes(world: World) -> None:
         before = {worker: len(_sockets_of(worker)) for worker in workers}
         for _ in range(64):
             stack.enter_context(socket.create_connection((host, port)))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while sum(len(_sockets_of(worker)) - before[worker] for worker in workers) < 64:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -579,7 +579,7 @@ def test_a_worker_doesnt_outlive_a_service_that_was_killed(world: World) -> None
     with serving(_config(world), "--no-follow", "--workers", "2") as served:
         served.until_ready()
         served.end(signal.SIGKILL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 httpx.get(f"{served.url}/healthz", timeout=5)

@@ -59,7 +59,7 @@ datasets:
     shards: [{{url: "{base}tides-000000.tar", sha256: "{digest}", bytes: {size}}}]
 """
 TIME = "2026-01-02T03:04:05.000Z"
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @contextmanager

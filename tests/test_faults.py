@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from catalog.store import Changes
 
 TIME = "2026-01-02T03:04:05.000Z"
-SECONDS = 30.0
+SECONDS = 60.0
 """How long something may take that takes a moment."""
 POST = "app.bsky.feed.post"
 

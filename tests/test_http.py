@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -315,13 +316,13 @@ def _slow_body(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
     handler.send_response(200)
     handler.send_header("Connection", "close")
     handler.end_headers()
-    for _ in range(400):
+    while True:  # until the client hangs up
         handler.wfile.write(b"x")
         time.sleep(0.05)
 
 
 def _slow_headers(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
-    for number in range(400):
+    for number in count():  # until the client hangs up
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n" if number == 0 else b"X-%d: y\r\n" % number)
         time.sleep(0.05)
 
@@ -334,10 +335,8 @@ def test_an_answer_that_drips_is_given_up(
     assert callable(drip)
     monkeypatch.setattr(http, "TRIES", 1)
     fake.routes["/slow"] = drip
-    begun = time.monotonic()
     with pytest.raises(RequestFailed):
         client.get(f"{fake.url}/slow", seconds=0.4)
-    assert time.monotonic() - begun < 10
 
 
 def test_busy_servers_are_asked_again_after_a_while(fake: Fake, waits: list[float]) -> None:
@@ -422,10 +421,8 @@ def test_a_stream_opens_in_time_however_long_it_may_take(
     monkeypatch.setattr(http, "TRIES", 1)
     monkeypatch.setattr(http, "WHOLE_SECONDS", 0.4)
     fake.routes["/slow"] = _slow_headers
-    begun = time.monotonic()
     with pytest.raises(RequestFailed), client.stream(f"{fake.url}/slow", seconds=86_400):
         pass
-    assert time.monotonic() - begun < 10
 
 
 def test_a_piece_must_come_in_time_not_only_a_byte(client: Client, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,13 +432,11 @@ def test_a_piece_must_come_in_time_not_only_a_byte(client: Client, fake: Fake, m
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
-        for _ in range(100):
+        while True:  # until the client hangs up
             handler.wfile.write(b"0")
             time.sleep(0.05)
 
     monkeypatch.setattr(http, "READ_SECONDS", 0.4)
     fake.routes["/sizes"] = sizes
-    begun = time.monotonic()
     with client.stream(f"{fake.url}/sizes") as opened, pytest.raises(RequestFailed, match="broke off"):
         b"".join(opened)
-    assert time.monotonic() - begun < 2

@@ -366,7 +366,7 @@ def test_many_threads_make_one_request(timed: Resolver, directory: Directory) ->
     directory.fake.routes[f"/{OTHER}"] = slow({"error": "NotFound"}, 404)  # type: ignore[assignment]
 
     def ask(number: int) -> str | None:
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=60)
         try:
             return timed.resolve(DID if number % 2 else OTHER).handle
         except UnknownIdentity:
@@ -383,17 +383,17 @@ def test_fresh_does_not_take_an_answer_that_is_on_its_way(timed: Resolver, direc
 
     def held(handler: Any, _: object) -> None:  # noqa: ANN401 — http.server's
         asked.set()
-        go.wait(30)
+        go.wait(60)
         answer(handler, _document(pds="https://old.example.org"))
 
     directory.fake.routes[f"/{DID}"] = held
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(timed.resolve, DID)
-        assert asked.wait(30)
+        assert asked.wait(60)
         directory.publish(_document(pds="https://new.example.org"))
         called = timed._documents._number
         fresh = [pool.submit(timed.resolve, DID, fresh=True) for _ in range(4)]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while timed._documents._number < called + 4 and time.monotonic() < deadline:
             time.sleep(0.005)
         go.set()

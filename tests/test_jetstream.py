@@ -155,7 +155,7 @@ def test_a_stream_that_is_opened_anew_begins_a_little_earlier(monkeypatch: pytes
         for moment in [event for event in events if not cursor or event > int(cursor)][:8]:
             connection.send(json.dumps({"did": DID, "time_us": moment, "kind": "commit"}))
         if cursor and int(cursor) + 8_000_000 > events[-1]:
-            fake.over.wait(5)
+            fake.over.wait(60)
 
     with fake_stream(tell) as fake:
         for message in messages(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from catalog.errors import CatalogError, Fault
 from catalog.lexicon import MAX_FAULTS, Lexicons
 from catalog.lexicon.strings import FORMATS
+from tests.counting import calls
 
 NSID = "org.example.record"
 CID = "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua"
@@ -223,10 +223,10 @@ def test_all_faults_are_told_not_the_first() -> None:
     assert [fault.where for fault in found] == ["f[1].x", "f[1].y", "f[2]"]
 
 
-def test_a_million_faults_are_told_short_and_quickly() -> None:
-    started = time.process_time()
-    found = faults({"type": "array", "items": STRING}, [0] * 1_000_000)
-    assert time.process_time() - started < 1
+def test_a_million_faults_are_told_short_and_not_all_looked_for() -> None:
+    """Validation ends with the last fault that is reported: about twenty calls a fault."""
+    found: list[Fault] = []
+    assert calls(lambda: found.extend(faults({"type": "array", "items": STRING}, [0] * 1_000_000))) < 50 * MAX_FAULTS
     assert len(found) == MAX_FAULTS + 1
     assert f"more than {MAX_FAULTS}" in found[-1].message
 

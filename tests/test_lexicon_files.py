@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from catalog import resources
 from catalog.datamodel import bytes_json
 from catalog.lexicon import Lexicons
+from tests.counting import calls
 
 PREFIX = "science.alt.dataset"
 DID = "did:plc:7iza6de2dwap2sbkpav7c6c6"
@@ -246,11 +246,8 @@ def test_a_known_value_of_ours_is_a_token() -> None:
         assert defs["main"]["knownValues"] == [key for key in defs if key != "main"]
 
 
-def test_an_entry_is_validated_in_well_under_a_millisecond() -> None:
-    """It takes 0.04 ms with eight shards on a small machine; ten times that is allowed for a busy one."""
+def test_an_entry_is_validated_with_few_calls() -> None:
+    """About 340: a crawl validates millions of records."""
     validate = Lexicons.load().validate
     record = {"$type": f"{PREFIX}.entry", **RECORDS["entry"]}
-    started = time.process_time()
-    for _ in range(500):
-        validate(f"{PREFIX}.entry", record)
-    assert (time.process_time() - started) / 500 < 0.0004
+    assert calls(lambda: validate(f"{PREFIX}.entry", record)) < 1000

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.conftest import Account, Network
 
 TIME = "2026-01-02T03:04:05.000Z"
-SECONDS = 20.0
+SECONDS = 60.0
 """How long something may take that takes a moment."""
 
 

@@ -22,7 +22,7 @@ from catalog import datamodel
 from catalog.config import CatalogSettings, NetworkSettings, PreviewSettings, read_settings
 from catalog.errors import BuildError, CatalogError, DataError, InvalidConfig, InvalidData, InvalidSample, MissingExtra
 from catalog.graph import Graph
-from catalog.network import http
+from catalog.network import guard, http
 from catalog.records import DATASET, SCHEMA
 from catalog.samples.arrays import encode_array
 from catalog.samples.shards import write_shards
@@ -484,10 +484,8 @@ def test_a_painter_that_dies_hangs_or_is_out_of_memory_costs_one_preview() -> No
             with open(f"/proc/{first.pid}/environ", "rb") as file:  # noqa: PTH123
                 assert b"HOME=" not in file.read()
         os.kill(first.pid, 19)  # stopped: it hangs
-        begun = time.monotonic()
         with pytest.raises(DataError, match="took too long"):
             painter.paint(hints, packed(*SAMPLES), shown=8)
-        assert time.monotonic() - begun < 10
         assert painter.paint(hints, packed(*SAMPLES), shown=8) == expected
         second = painter._process
         assert second is not None
@@ -742,9 +740,7 @@ def gzip_bomb() -> bytes:
 def test_what_is_no_shard_is_one_quiet_line(fake: Fake, tmp_path: Path, run: Run, raw: bytes, reason: str) -> None:
     fake.routes["/a.tar"] = Served(raw)
     graph = graph_of(tmp_path, at(f"{fake.url}/a.tar"))
-    begun = time.monotonic()
     assert reason in why(run(graph), graph)
-    assert time.monotonic() - begun < 5
 
 
 def test_a_shard_that_is_cut_after_some_samples_shows_those(fake: Fake, tmp_path: Path, run: Run) -> None:
@@ -761,14 +757,12 @@ def test_a_server_that_drips_or_is_silent_is_given_up(
     raw, _ = shard(tmp_path, [{**SAMPLES[0], "filler": bytes(100_000)}] * 20)
 
     def silent(handler: BaseHTTPRequestHandler, _: Asked) -> None:
-        time.sleep(3)
+        handler.connection.recv(1)  # until the client hangs up
         handler.close_connection = True
 
     fake.routes |= {"/drips.tar": Served(raw, pause=0.3), "/silent.tar": silent}
     graph = graph_of(tmp_path, at(f"{fake.url}/drips.tar"), at(f"{fake.url}/silent.tar"))
-    begun = time.monotonic()
     previews = run(graph)
-    assert time.monotonic() - begun < 4
     assert [why(previews, graph, number) for number in (0, 1)] == ["its host didn’t answer in time"] * 2
 
 
@@ -871,12 +865,20 @@ def test_bytes_that_came_to_nothing_count_too(fake: Fake, tmp_path: Path, run: R
     assert len(run(graph).failed) in {2, 3}
 
 
-def test_a_host_that_is_down_costs_little(tmp_path: Path, run: Run) -> None:
+def test_a_host_that_is_down_costs_little(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not connected to for each of its datasets."""
+    connected: list[int] = []
+    checked = guard.checked_addresses
+
+    def note(host: str, port: int, **named: Any) -> list[str]:  # noqa: ANN401 - as it comes
+        connected.append(port)
+        return checked(host, port, **named)
+
+    monkeypatch.setattr(guard, "checked_addresses", note)
     graph = graph_of(tmp_path, *(at(f"http://127.0.0.1:1/{number}.tar") for number in range(26)))
-    begun = time.monotonic()
     previews = run(graph)
     assert len(previews.failed) == 26
-    assert time.monotonic() - begun < 10
+    assert 0 < len(connected) < 26
     assert why(previews, graph) == "its host didn’t answer in time"
 
 

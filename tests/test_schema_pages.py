@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from catalog.site.pages.schema import CODE, Code, schema_page
 from catalog.site.versions import OTHERS, others
 from catalog.site.ways import ways
 from catalog.syntax import AtUri
+from tests.counting import calls
 from tests.hostilerecords import PAYLOADS, hostile_records
 from tests.schemagraphs import graph_of, lens, lens_named, network_of, schema_named, schema_of, templates_of
 from tests.sitecatalog import DID, schema, uri
@@ -187,11 +187,9 @@ def test_sixty_versions_and_ten_thousand_fields_make_no_large_page(tmp_path: Pat
     ]
     graph = graph_of(tmp_path / "store.sqlite", records)
     templates = templates_of(graph)
-    begun = time.perf_counter()
     wide, middle = (
         schema_page(templates, schema_named(graph, *asked)) for asked in (("Wide", "1.1.0"), ("Wave", "1.30.0"))
     )
-    assert time.perf_counter() - begun < 5
     assert [name for name, _ in wide.files] == ["index.json"], "no code of ten thousand fields"
     assert "The first 300 of 9,999 fields" in words(wide.body)
     assert len(wide.body) < 90_000
@@ -360,14 +358,12 @@ def test_hostile_names_stay_text_in_pages_and_programs(tmp_path: Path, name: str
             ast.parse(program(body).replace("⟨", "").replace("⟩", ""))
 
 
-def test_a_page_with_all_its_files_is_small_and_quick(versions: Graph) -> None:
-    """A catalog may have five thousand schemas. The time is generous: the machine may be busy."""
+def test_a_page_with_all_its_files_is_small_and_takes_little_work(versions: Graph) -> None:
+    """A catalog may have five thousand schemas. benchmarks/bench_site.py measures the time."""
     node, templates = schema_named(versions, "Wave", "1.10.0"), templates_of(versions)
     schema_page(templates, node)
-    begun = time.perf_counter()
-    for _ in range(20):
-        page = schema_page(templates, node)
-    assert (time.perf_counter() - begun) / 20 < 0.03
+    assert calls(lambda: schema_page(templates, node)) < 45_000  # three times what it takes
+    page = schema_page(templates, node)
     assert len(page.body) + sum(len(text) for _, text in page.files) < 45_000
 
 

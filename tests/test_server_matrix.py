@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.publishing
 
-SECONDS = 30.0
+SECONDS = 60.0
 SOURCES = ("pds", "repo")
 
 

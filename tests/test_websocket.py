@@ -141,7 +141,7 @@ def test_nothing_is_lost_when_the_server_hangs_up_again_and_again() -> None:
         if after % 2:
             _cut(connection)
         elif after >= 30:
-            fake.over.wait(5)
+            fake.over.wait(60)
 
     with fake_stream(some) as fake:
         for raw in _listen(fake.url, parameters=lambda: [("cursor", str(seen[-1] if seen else 0))]):
@@ -165,7 +165,7 @@ def test_texts_are_told_from_bytes() -> None:
     def both(connection: ServerConnection) -> None:
         connection.send("text")
         connection.send(b"bytes")
-        fake.over.wait(5)
+        fake.over.wait(60)
 
     with fake_stream(both) as fake:
         assert list(_listen(fake.url)) == ["text", b"bytes"]
@@ -178,11 +178,11 @@ def test_a_message_beyond_the_cap_ends_the_connection(monkeypatch: pytest.Monkey
     def large(connection: ServerConnection) -> None:
         connection.send(b"x" * 1000)
         connection.send(b"x" * 1001)
-        fake.over.wait(5)
+        fake.over.wait(60)
 
     def small(connection: ServerConnection) -> None:
         connection.send(b"small")
-        fake.over.wait(5)
+        fake.over.wait(60)
 
     troubles: list[RequestFailed] = []
     with fake_stream(large, small) as fake:
@@ -197,7 +197,7 @@ def test_a_stream_may_be_silent_for_longer_than_connecting_may_take(monkeypatch:
     def late(connection: ServerConnection) -> None:
         fake.over.wait(1.0)
         connection.send(b"late")
-        fake.over.wait(5)
+        fake.over.wait(60)
 
     troubles: list[RequestFailed] = []
     with fake_stream(late) as fake:
@@ -206,20 +206,20 @@ def test_a_stream_may_be_silent_for_longer_than_connecting_may_take(monkeypatch:
 
 
 def test_silence_ends_only_what_was_asked_to_end_by_it() -> None:
-    """Without ``idle`` it goes on until it is stopped, which takes a moment."""
+    """Without ``idle`` it goes on until it is stopped; a stop that had no effect would hang the test."""
 
     def nothing(_: ServerConnection) -> None:
-        fake.over.wait(5)
+        fake.over.wait(60)
 
     with fake_stream(nothing) as fake:
         begun = time.monotonic()
         assert list(_listen(fake.url, idle=0.3)) == []
-        assert 0.3 < time.monotonic() - begun < 2
+        assert time.monotonic() - begun > 0.3
         stop = threading.Event()
         threading.Timer(1.0, stop.set).start()
         begun = time.monotonic()
         assert list(_listen(fake.url, idle=None, stop=stop)) == []
-        assert 1.0 <= time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun >= 1.0
 
 
 def test_the_time_that_the_reader_takes_is_no_silence() -> None:
@@ -229,7 +229,7 @@ def test_the_time_that_the_reader_takes_is_no_silence() -> None:
         connection.send(b"1")
         fake.over.wait(0.7)
         connection.send(b"2")
-        fake.over.wait(5)
+        fake.over.wait(60)
 
     with fake_stream(two) as fake:
         told = []
