@@ -37,7 +37,7 @@ serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-lint: $(INSTALLED) ## style, types, and the floors of the house
+lint: $(INSTALLED) ## style, types, and the four layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import site_catalog
-from catalog.datamodel import record_cid
+from catalog.atproto.datamodel import record_cid
 from catalog.store import Found, Repo, Store
 from catalog.syntax import AtUri
 

@@ -31,8 +31,8 @@ from benchmarks.appview_store import make_store
 from benchmarks.rows import Results
 from catalog.appview.index import FORMAT, Index
 from catalog.appview.indexer import Indexer
-from catalog.appview.words import in_order
-from catalog.store.reading import Reader
+from catalog.appview.tokenizer import in_order
+from catalog.store.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

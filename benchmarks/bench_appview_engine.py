@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.appview_store import SOURCE, make_store
 from benchmarks.rows import Results
-from catalog.appview.asking import Filters
 from catalog.appview.index import Index
 from catalog.appview.indexer import Indexer
 from catalog.appview.queries import FACETS, Queries
-from catalog.appview.words import in_order
-from catalog.datamodel import record_cid
+from catalog.appview.query import Filters
+from catalog.appview.tokenizer import in_order
+from catalog.atproto.datamodel import record_cid
 from catalog.records import DATASET, SCHEMA
 from catalog.store import Found, Repo, Store
-from catalog.store.reading import Reader
+from catalog.store.reader import Reader
 from catalog.syntax import AtUri, Did
 
 if TYPE_CHECKING:

@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING
 
 import libipld
 
-from catalog.datamodel import Json, decode, encode
-from catalog.network.car import Blocks, no_garbage_collection
-from catalog.network.commit import check_commit, read_commit
-from catalog.network.keys import PublicKey
-from catalog.network.mst import read
+from catalog.atproto.car import Blocks, no_garbage_collection
+from catalog.atproto.commit import check_commit, read_commit
+from catalog.atproto.datamodel import Json, decode, encode
+from catalog.atproto.keys import PublicKey
+from catalog.atproto.mst import read
 from catalog.syntax import Cid, Did, Tid
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

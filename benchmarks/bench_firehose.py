@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 from atproto import CAR, models, parse_subscribe_repos_message
 from atproto_subscription import Frame
 
-from catalog.datamodel import decode
-from catalog.network.stream import CommitEvent, Filter, check_commit_event, read_frame, sequence_of
+from catalog.atproto.datamodel import decode
+from catalog.atproto.firehose import CommitEvent, Filter, check_commit_event, read_frame, sequence_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.rows import Results, named
@@ -41,7 +41,7 @@ from tests.streams import recording, signing_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from catalog.network.keys import PublicKey
+    from catalog.atproto.keys import PublicKey
     from tests.conftest import Account
 
 WANTED = 5.0

@@ -33,8 +33,8 @@ from benchmarks.processes import Ran, run
 from benchmarks.rows import Results, named
 from benchmarks.site_catalog import Catalog, make_catalog
 from benchmarks.site_peers import hugo, mkdocs, write_hugo, write_mkdocs
-from catalog.graph import Graph
 from catalog.store import Store
+from catalog.store.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.rows import Results, named
-from catalog import datamodel
+from catalog.atproto import datamodel
 from catalog.codegen import load_snippets
-from catalog.graph import DatasetNode, Graph
 from catalog.records import DATASET, SCHEMA
-from catalog.sampletype import type_text
+from catalog.schema import type_text
 from catalog.store import Found, Repo, Store
+from catalog.store.graph import DatasetNode, Graph
 from catalog.syntax import AtUri, Did
 
 if TYPE_CHECKING:
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 WANTED = 15.0
 OURS, THEIRS = 3, 2

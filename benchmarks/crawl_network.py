@@ -24,7 +24,7 @@ from tests.conftest import NETWORK, Account, Network
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 __all__ = ["Filled", "memory_folder", "running_network"]
 

@@ -33,7 +33,7 @@ import msgpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.site_words import Words, coined, words, zipf
-from catalog import datamodel
+from catalog.atproto import datamodel
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.syntax import Cid, Did, Handle, Tid
 from tests.repos import SigningKey, repo_of
@@ -41,7 +41,7 @@ from tests.repos import SigningKey, repo_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 __all__ = ["Catalog", "make_catalog"]
 

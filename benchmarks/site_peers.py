@@ -26,13 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.processes import Ran, run
 from catalog.codegen import load_snippets
 from catalog.records import BlobStorage, HttpStorage, S3Storage
-from catalog.sampletype import type_text
+from catalog.schema import type_text
 from catalog.site.citation import citation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.graph import DatasetNode, Graph
+    from catalog.store.graph import DatasetNode, Graph
 
 __all__ = ["hugo", "mkdocs", "write_hugo", "write_mkdocs"]
 

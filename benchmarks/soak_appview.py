@@ -28,7 +28,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.crawl_network import DATASET, NETWORK, memory_folder
-from catalog.lexicon import Lexicons
+from catalog.atproto.lexicon import Lexicons
 from tests import sitecatalog
 from tests.conftest import Network
 

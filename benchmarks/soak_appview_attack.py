@@ -31,14 +31,14 @@ from catalog.appview.index import FORMAT, Index
 from catalog.appview.indexer import Indexer
 from catalog.records import DATASET
 from catalog.store import Found, Repo, Store
-from catalog.store.reading import Reader
+from catalog.store.reader import Reader
 from catalog.syntax import AtUri, Cid, Did
 from tests import sitecatalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 ATTACKERS: Final = 8
 WANTED_MS: Final = 100.0

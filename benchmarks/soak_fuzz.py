@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any, Final
 import cbrrr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from catalog.atproto.car import Blocks
+from catalog.atproto.commit import check_commit, read_commit
+from catalog.atproto.keys import PublicKey
+from catalog.atproto.mst import Op, invert, read
 from catalog.errors import InvalidProof
-from catalog.network.car import Blocks
-from catalog.network.commit import check_commit, read_commit
-from catalog.network.keys import PublicKey
-from catalog.network.mst import Op, invert, read
 from catalog.syntax import Did
 from tests.repos import Repo, SigningKey, build_tree, car, cid_of, make_repo, proven, signed_commit
 

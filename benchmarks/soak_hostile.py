@@ -44,10 +44,10 @@ from benchmarks.crawl_network import memory_folder
 from catalog.appview.index import Index, directory
 from catalog.appview.indexer import Indexer
 from catalog.config import CatalogSettings, NetworkSettings, Source
-from catalog.crawl import live
+from catalog.crawl import streams as live
 from catalog.network import http
 from catalog.store import Store
-from catalog.store.reading import Reader
+from catalog.store.reader import Reader
 from tests import repos, streams
 from tests.appviewservices import PREFIX, asking
 from tests.fakes import fake_server
@@ -57,7 +57,7 @@ from tests.world import FAMILIES, Account, Reply, World, names_of, records_of, w
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from tests.fakes import Asked
 
 CASES: Final = 300

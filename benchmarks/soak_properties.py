@@ -24,7 +24,7 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     files = sorted(
         str(file.relative_to(ROOT))
-        for file in (ROOT / "tests").glob("test_*.py")
+        for file in (ROOT / "tests").glob("*/test_*.py")
         if "from hypothesis import" in file.read_text(encoding="utf-8")
     )
     command = [sys.executable, "-m", "pytest", "-q", "--numprocesses", "2", "--dist", "loadfile", *files]

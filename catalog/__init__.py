@@ -8,7 +8,7 @@ Importing this package imports nothing heavy: what it offers is loaded when firs
         ...
 
 ``__all__`` is the whole public surface of the top level; the rooms behind it (:mod:`catalog.records`,
-:mod:`catalog.graph`, …) list their own.
+:mod:`catalog.store.graph`, …) list their own.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catalog.client import Client
-    from catalog.samples.batches import Batch
-    from catalog.samples.dataset import Dataset
-    from catalog.samples.lens import Lens, LensNetwork, check_lens, lens
-    from catalog.samples.lenscode import fetch_lens
+    from catalog.datasets.batches import Batch
+    from catalog.datasets.dataset import Dataset
+    from catalog.lenses.fetch import fetch_lens
+    from catalog.lenses.lens import Lens, LensNetwork, check_lens, lens
     from catalog.samples.packable import DictSample, PackableSample, packable, wire
-    from catalog.samples.shards import Shard, write_shards
-    from catalog.sampletype import Array
+    from catalog.samples.write_shards import write_shards
+    from catalog.schema import Array
+    from catalog.shards.shard import Shard
 
     __version__: str
 
@@ -48,21 +49,21 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Array": "catalog.sampletype",
-    "Batch": "catalog.samples.batches",
+    "Array": "catalog.schema",
+    "Batch": "catalog.datasets.batches",
     "Client": "catalog.client",
-    "Dataset": "catalog.samples.dataset",
+    "Dataset": "catalog.datasets.dataset",
     "DictSample": "catalog.samples.packable",
-    "Lens": "catalog.samples.lens",
-    "LensNetwork": "catalog.samples.lens",
+    "Lens": "catalog.lenses.lens",
+    "LensNetwork": "catalog.lenses.lens",
     "PackableSample": "catalog.samples.packable",
-    "Shard": "catalog.samples.shards",
-    "check_lens": "catalog.samples.lens",
-    "fetch_lens": "catalog.samples.lenscode",
-    "lens": "catalog.samples.lens",
+    "Shard": "catalog.shards.shard",
+    "check_lens": "catalog.lenses.lens",
+    "fetch_lens": "catalog.lenses.fetch",
+    "lens": "catalog.lenses.lens",
     "packable": "catalog.samples.packable",
     "wire": "catalog.samples.packable",
-    "write_shards": "catalog.samples.shards",
+    "write_shards": "catalog.samples.write_shards",
 }
 
 

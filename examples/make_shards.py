@@ -1,7 +1,7 @@
 """Make the shards in ``examples/shards`` from the data sets that scikit-learn ships.
 
 Run it as ``python examples/make_shards.py [FOLDER]``; it needs scikit-learn. The same scikit-learn gives the same
-bytes every time, and ``tests/test_examples.py`` compares them.
+bytes every time, and ``tests/project/test_examples.py`` compares them.
 """
 
 from __future__ import annotations

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from catalog.appview.service import make_application
+from catalog.atproto.lexicon import Lexicons
 from catalog.config import AppViewSettings, CatalogSettings
-from catalog.lexicon import Lexicons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
-    from catalog.appview.gate import Gate
+    from catalog.appview.middleware import Gate
 
 PREFIX = "/xrpc/science.alt.dataset."
 START_SECONDS = 60.0

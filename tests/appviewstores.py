@@ -6,20 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from catalog import datamodel
 from catalog.appview.index import Index, directory
 from catalog.appview.indexer import Indexer
 from catalog.appview.queries import Queries
+from catalog.atproto import datamodel
 from catalog.records import DATASET
 from catalog.store import Found, Repo, Store
-from catalog.store.reading import Reader
+from catalog.store.reader import Reader
 from catalog.syntax import AtUri, Did, Handle
 from tests import sitecatalog
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 SOURCE = "pds:https://pds.example"
 SEEN = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -41,4 +41,4 @@ trap 'rm -rf "$scratch"' EXIT
 "$uv" pip list --quiet --python "$scratch/venv/bin/python" | grep -iE "^($(sed -nE 's/^ +"([A-Za-z0-9_.-]+)[>=].*/\1/p' pyproject.toml | sort -u | paste -sd'|')) "
 
 # A warning of an old library is not ours to mend; without the cache two of these may run at once.
-"$scratch/venv/bin/python" -m pytest -q -p no:cacheprovider -o filterwarnings=default "$@" $(printf "tests/test_%s.py " "${tests[@]}")
+"$scratch/venv/bin/python" -m pytest -q -p no:cacheprovider -o filterwarnings=default "$@" $(printf "tests/*/test_%s.py " "${tests[@]}")

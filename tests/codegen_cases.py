@@ -12,19 +12,19 @@ import msgpack
 import numpy as np
 
 from catalog.codegen import Source, generate
-from catalog.identifiers import attribute_names
 from catalog.manifest import load
 from catalog.samples.arrays import encode_array
 from catalog.samples.packable import class_from, pack
-from catalog.sampletype import DTYPES, Array, Field, List, SampleType, Scalar, Unknown
-from tests.test_codegen import HOSTILE, hostile_type
+from catalog.schema import DTYPES, Array, Field, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import attribute_names
+from tests.codegen.test_codegen import HOSTILE, hostile_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from catalog.sampletype import FieldType, ScalarKind
+    from catalog.schema import FieldType, ScalarKind
 
 SUFFIXES = {"python": ".py", "pydantic": ".py", "typescript": ".ts", "rust": ".rs", "jsonschema": ".json"}
 EXAMPLES = Path(__file__).parent.parent / "examples" / "manifests"

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from mlcroissant import Dataset as CroissantDataset
 
-from catalog import datamodel
-from catalog.graph import Graph
+from catalog.atproto import datamodel
 from catalog.records import DATASET, SCHEMA
 from catalog.site.exports.croissant import croissant
 from catalog.site.settings import SiteSettings
 from catalog.store import Found, Repo, Store
+from catalog.store.graph import Graph
 from catalog.syntax import Handle
 from tests.sitecatalog import DID, SEEN, SOURCE, dataset, schema, uri
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from catalog.datamodel import Json
-    from catalog.graph import DatasetNode
+    from catalog.atproto.datamodel import Json
+    from catalog.store.graph import DatasetNode
     from catalog.syntax import Did
 
 URL = "https://tides.example/catalog/"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from catalog import datamodel
+from catalog.atproto import datamodel
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 
 if TYPE_CHECKING:
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 PAYLOADS = {
     "script": "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>",

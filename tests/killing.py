@@ -33,7 +33,7 @@ COLLECTIONS: Final = tuple(f"{NS}.{kind}" for kind in ("schema", "entry", "lens"
 
 _COMMAND: Final = """\
 import os, pathlib, sys, time
-import catalog.network.session as session
+import catalog.atproto.session as session
 session.MAX_BATCH_WRITES, meeting = int(sys.argv.pop(1)), sys.argv.pop(1)
 apply = session.Session.apply
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from http.server import BaseHTTPRequestHandler
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 __all__ = ["Member", "World", "did_of", "label", "world"]
 

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from catalog.codegen import MAX_URLS, plain_urls
-from catalog.site.load import NAME, SHARD, URI
+from catalog.site.load_code import NAME, SHARD, URI
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from catalog.atproto.session import Session
 from catalog.network.http import Client
-from catalog.network.session import Session
 from catalog.syntax import Cid, Did, Tid
 from tests import repos
 from tests.fakes import answer, fake_server

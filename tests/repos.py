@@ -14,18 +14,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from catalog.datamodel import bytes_json, encode
+from catalog.atproto.car import Blocks
+from catalog.atproto.commit import check_commit, read_commit
+from catalog.atproto.datamodel import bytes_json, encode
+from catalog.atproto.keys import PublicKey
+from catalog.atproto.mst import read
 from catalog.errors import InvalidProof
-from catalog.network.car import Blocks
-from catalog.network.commit import check_commit, read_commit
-from catalog.network.keys import PublicKey
-from catalog.network.mst import read
 from catalog.syntax import Cid, Did
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalog import datamodel
-from catalog.graph import Graph
+from catalog.atproto import datamodel
 from catalog.records import LENS, SCHEMA, VERIFICATION
-from catalog.sampletype import write_body
+from catalog.schema import write_body
 from catalog.site.settings import SiteSettings
 from catalog.site.templates import Templates
 from catalog.store import Found, Repo, Store
+from catalog.store.graph import Graph
 from tests.sitecatalog import COMMIT, DID, SEEN, SOURCE, schema, uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from catalog.datamodel import Json
-    from catalog.graph import LensNode, SchemaNode
-    from catalog.sampletype import SampleType
+    from catalog.atproto.datamodel import Json
+    from catalog.schema import SampleType
+    from catalog.store.graph import LensNode, SchemaNode
 
 CODE: Json = {"repository": "https://github.com/example/waves", "commit": COMMIT, "path": "waves/lens.py:same"}
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from catalog import datamodel
+from catalog.atproto import datamodel
 from catalog.crawl import CrawlReport, HostReport, SourceReport
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.store import Found, PastCrawl, Refused, Repo, Store
@@ -18,7 +18,7 @@ from catalog.syntax import AtUri, Did, Handle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 DID = Did.parse("did:plc:ewvi7nxzyoun6zhxrhs64oiz")
 SEEN = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from catalog import datamodel
+from catalog.atproto import datamodel
 from catalog.records import DATASET, LENS, SCHEMA
 from catalog.store import Found, Repo, Store
 from catalog.syntax import Did
@@ -16,7 +16,7 @@ from tests.hostilerecords import PAYLOADS, hostile_records
 from tests.sitecatalog import COMMIT, SEEN, SOURCE, build, dataset, fill, mkdocs, schema, uri
 
 if TYPE_CHECKING:
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from http.server import BaseHTTPRequestHandler
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from tests.fakes import Asked, Fake
     from tests.repos import Repo
 

@@ -27,7 +27,7 @@ import trustme
 import yaml
 
 from catalog.records import DATASET, SCHEMA
-from catalog.samples.shards import Shard, read_shard
+from catalog.shards.shard import Shard, read_shard
 from tests.fakes import QuietServer
 from tests.pagesnippets import page_programs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.scaffold import MANIFEST
+from catalog.cli.scaffold import MANIFEST
 
 if TYPE_CHECKING:
     from pathlib import Path

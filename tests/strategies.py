@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, ScalarKind, Unknown
+from catalog.schema import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, ScalarKind, Unknown
 
 # Any text a record can hold: everything but lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

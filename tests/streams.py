@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from catalog.datamodel import bytes_json, encode
-from catalog.network.keys import PublicKey
+from catalog.atproto.datamodel import bytes_json, encode
+from catalog.atproto.keys import PublicKey
 from tests.repos import REV, link
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.server import ServerConnection
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from tests.conftest import Account, Network
     from tests.repos import Repo
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from catalog.atproto.datamodel import encode
 from catalog.config import NetworkSettings
-from catalog.datamodel import encode
 from catalog.errors import InvalidSyntax
 from catalog.records import COLLECTIONS, DATASET, LABEL, SCHEMA
 from catalog.syntax import Cid, Tid
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from http.server import BaseHTTPRequestHandler
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from tests.fakes import Asked, Fake
 
 __all__ = [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.appview.answers import field_of
+from catalog.appview.serializers import field_of
 from catalog.records import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.store.reading import Reader
+    from catalog.store.reader import Reader
 
 __all__ = ["FACETS", "SIZES", "facet_request", "facets_of"]
 

@@ -2,7 +2,7 @@
 
 Every order that is given out hangs on nothing but the record and the question: not on how rare a word is, which
 changes with every record that comes. So a cursor is a place in an order, and means the same in every process, after a
-restart, and in an index that was built anew (:mod:`catalog.appview.asking`).
+restart, and in an index that was built anew (:mod:`catalog.appview.query`).
 
 *Tricky bits.*
 
@@ -25,7 +25,7 @@ import filelock
 
 from catalog.appview.engine import tantivy
 from catalog.errors import StoreBusy, StoreError
-from catalog.store.reading import Position
+from catalog.store.reader import Position
 
 if TYPE_CHECKING:
     from pathlib import Path

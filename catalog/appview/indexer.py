@@ -9,7 +9,7 @@
 *Tricky bits.*
 
 - A record is taken out and, when it is visible, put in again: doing that twice is no harm.
-- No two records may have one rank (:mod:`catalog.appview.asking`): where a rank is taken, the next lower one is.
+- No two records may have one rank (:mod:`catalog.appview.query`): where a rank is taken, the next lower one is.
 - A dataset has its schema's name and dtypes; when the schema changes, its datasets are done again.
 - A commit is what makes changes visible, and takes ten milliseconds or so: changes are gathered for a moment.
 - A record that can't be indexed, whatever its error, is left out and reported; the rest of its batch goes in.
@@ -25,22 +25,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from catalog.appview.documents import document, facts_of, stamp
+from catalog.appview.document import document, facts_of, stamp
 from catalog.appview.engine import tantivy
 from catalog.appview.index import State
 from catalog.errors import StoreError, contained
 from catalog.records import SCHEMA
 from catalog.sanitize import one_line
-from catalog.store.reading import Position, is_damage
+from catalog.store.reader import Position, is_damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from threading import Event
     from types import TracebackType
 
-    from catalog.appview.documents import SchemaFacts
+    from catalog.appview.document import SchemaFacts
     from catalog.appview.index import Index
-    from catalog.store.reading import Reader, Shown
+    from catalog.store.reader import Reader, Shown
 
 __all__ = ["Drift", "Indexer"]
 

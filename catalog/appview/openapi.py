@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.xrpc import METHODS, PREFIX
-from catalog.lexicon import lexicon_documents
+from catalog.atproto.lexicon import lexicon_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -30,7 +30,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from catalog.appview.answers import (
+from catalog.appview.document import SEARCHED
+from catalog.appview.facets import FACETS, facet_request, facets_of
+from catalog.appview.jsontext import as_it_is, spliced
+from catalog.appview.lens_network import LensNetwork
+from catalog.appview.logs import note
+from catalog.appview.query import Filters, ask
+from catalog.appview.serializers import (
     OURS,
     Answer,
     about_of,
@@ -41,13 +47,7 @@ from catalog.appview.answers import (
     record_of,
     step_of,
 )
-from catalog.appview.asking import Filters, ask
-from catalog.appview.documents import SEARCHED
-from catalog.appview.facets import FACETS, facet_request, facets_of
-from catalog.appview.jsontext import as_it_is, spliced
-from catalog.appview.lensnet import LensNetwork
-from catalog.appview.logs import note
-from catalog.appview.suggesting import suggestions
+from catalog.appview.suggest import suggestions
 from catalog.errors import InvalidSyntax, StoreError, contained
 from catalog.records import DATASET, LENS, SCHEMA
 from catalog.sanitize import one_line
@@ -56,14 +56,14 @@ from catalog.syntax.semver import semver_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from catalog.appview.asking import Asked
     from catalog.appview.index import Index
-    from catalog.store.reading import Brief, Reader, Shown
+    from catalog.appview.query import Asked
+    from catalog.store.reader import Brief, Reader, Shown
 
 __all__ = ["FACETS", "Answer", "Queries"]
 
 MOST_COST: Final = 4_000_000
-"""Of the records in one answer, unless there is only one (:func:`catalog.store.reading.cost_of`)."""
+"""Of the records in one answer, unless there is only one (:func:`catalog.store.reader.cost_of`)."""
 _STATISTICS_SECONDS: Final = 2.0
 _MOST_COST_OF_NAMESAKES: Final = 16_000_000
 _MOST_NAMESAKES: Final = 1000

@@ -10,8 +10,8 @@
 
 - An ETag has two parts, the state of store and index, and a digest of the answer. A client that has the newest state
   is told so without the question being asked again; one that has the same answer isn't sent it again.
-- Queries run in a few threads, and clients take turns there (:mod:`catalog.appview.turns`); when too many wait, more
-  are turned away at once. Monitoring has a thread of its own.
+- Queries run in a few threads, and clients take turns there (:mod:`catalog.appview.fair_queue`); when too many wait,
+  more are turned away at once. Monitoring has a thread of its own.
 - A large answer goes out in parts, and a client that doesn't read it is left after a minute: those that wait to be read
   are held in memory, and there is a limit for them.
 - What an answer may cost is bounded where it is made (:mod:`catalog.appview.queries`): records of strangers may be
@@ -42,21 +42,21 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from catalog.appview.answers import moment_text
-from catalog.appview.gate import CLIENT, Gate
+from catalog.appview.fair_queue import TooMany, Turns
 from catalog.appview.health import DEAD, RUNNING, heartbeat_age, read_health
 from catalog.appview.index import FORMAT, Index, directory
 from catalog.appview.jsontext import dumped
 from catalog.appview.logs import note, set_up_logs
 from catalog.appview.metrics import Metrics
+from catalog.appview.middleware import CLIENT, Gate
 from catalog.appview.openapi import openapi
 from catalog.appview.queries import Queries
+from catalog.appview.serializers import moment_text
 from catalog.appview.statuspage import POLICY, status_page
-from catalog.appview.turns import TooMany, Turns
 from catalog.appview.xrpc import PREFIX, Problem, ask_queries, lexicon_of
 from catalog.config import load_settings
 from catalog.errors import MissingExtra, StoreError
-from catalog.store.reading import Reader
+from catalog.store.reader import Reader
 
 try:
     from starlette.applications import Starlette
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from catalog.appview.answers import Answer
+    from catalog.appview.serializers import Answer
     from catalog.config import CatalogSettings
 
 __all__ = ["ENVIRONMENT", "application", "index_folder", "make_application"]

@@ -2,7 +2,7 @@
 
 ::
 
-    catalog appview ─┬─ follower            writes store and index (catalog.appview.following); started again if it dies
+    catalog appview ─┬─ follower            writes store and index (catalog.appview.worker); started again if it dies
                      └─ uvicorn ── workers   read; with one worker in this process
 """
 
@@ -52,7 +52,7 @@ _MOST_CONNECTIONS: Final = 1000
 _IDLE_SECONDS: Final = 30
 _AGAIN_SECONDS: Final = 1.0
 _MOST_AGAIN_SECONDS: Final = 30.0
-_FOLLOWER: Final = "catalog.appview.following"
+_FOLLOWER: Final = "catalog.appview.worker"
 
 
 class _Place(socket.socket):

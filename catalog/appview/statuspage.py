@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from catalog import resources
 from catalog.appview.xrpc import METHODS, PREFIX, lexicon_of
+from catalog.config import resources
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from catalog.appview.answers import Answer
+    from catalog.appview.serializers import Answer
 
 __all__ = ["POLICY", "status_page"]
 

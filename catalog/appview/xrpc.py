@@ -11,19 +11,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
-from catalog.appview.asking import Filters
-from catalog.appview.documents import seconds_of
-from catalog.datamodel import MAX_INTEGER
+from catalog.appview.document import seconds_of
+from catalog.appview.query import Filters
+from catalog.atproto.datamodel import MAX_INTEGER
+from catalog.atproto.lexicon import Lexicons
 from catalog.errors import InvalidSyntax
-from catalog.lexicon import Lexicons
 from catalog.syntax import Datetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from catalog.appview.answers import Answer
     from catalog.appview.queries import Queries
-    from catalog.lexicon import Query
+    from catalog.appview.serializers import Answer
+    from catalog.atproto.lexicon import Query
 
 __all__ = ["METHODS", "PREFIX", "Problem", "ask_queries", "lexicon_of"]
 

@@ -15,7 +15,7 @@ from catalog.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from catalog.network.session import Session
+    from catalog.atproto.session import Session
 
 __all__ = ["account_of", "ask_password", "code_asker", "login", "logout", "signed_in"]
 
@@ -35,8 +35,8 @@ def login(handle: str | None) -> None:
 
     Example: catalog login --handle alice.example.org
     """
-    from catalog.network.credentials import login_code, remember, require_keyring
-    from catalog.network.session import Session
+    from catalog.atproto.credentials import login_code, remember, require_keyring
+    from catalog.atproto.session import Session
 
     require_keyring()
     account = account_of(handle)
@@ -54,7 +54,7 @@ def logout(handle: str | None) -> None:
 
     Example: catalog logout --handle alice.example.org
     """
-    from catalog.network.credentials import forget
+    from catalog.atproto.credentials import forget
 
     account = account_of(handle)
     with network() as (client, resolver):
@@ -66,7 +66,7 @@ def logout(handle: str | None) -> None:
 @contextmanager
 def signed_in(handle: str | None) -> Iterator[Session]:
     """A session of the account that writes: from the environment, the keyring, or by asking."""
-    from catalog.network.credentials import open_session
+    from catalog.atproto.credentials import open_session
 
     account = account_of(handle)
     with network() as (client, resolver):
@@ -75,7 +75,7 @@ def signed_in(handle: str | None) -> Iterator[Session]:
 
 def account_of(handle: str | None) -> str:
     """The account that is meant; asked for when nothing says it."""
-    from catalog.network.credentials import known_account
+    from catalog.atproto.credentials import known_account
 
     return handle or known_account() or _ask("Handle or DID", "give --handle or set CATALOG_HANDLE", hide=False)
 

@@ -12,8 +12,8 @@ from catalog.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
-    from catalog.network.identity import Resolver
 
 __all__ = ["JSON", "network"]
 
@@ -26,9 +26,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 @contextmanager
 def network() -> Iterator[tuple[Client, Resolver]]:
     """The way out, by the environment's settings. A long wait, where a host takes no more for now, is told."""
+    from catalog.atproto.identity import Resolver
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
-    from catalog.network.identity import Resolver
 
     settings = NetworkSettings.from_environment()
     with Client(settings, patience=_PATIENCE, waiting=_told) as client:

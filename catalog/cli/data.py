@@ -22,7 +22,7 @@ def load(source: str, count: int, *, as_json: bool) -> None:
 
     Example: catalog load "examples/shards/digits-{000000..000001}.tar" --head 2
     """
-    from catalog.samples.dataset import Dataset
+    from catalog.datasets.dataset import Dataset
     from catalog.samples.preview import as_json as sample_json
     from catalog.samples.preview import lines
 

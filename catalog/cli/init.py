@@ -15,7 +15,7 @@ from catalog.cli.common import JSON
 from catalog.cli.terminal import echo_json, say
 
 if TYPE_CHECKING:
-    from catalog.scaffold import Written
+    from catalog.cli.scaffold import Written
 
 __all__ = ["init", "manifest_init"]
 
@@ -49,8 +49,8 @@ def init(
 
     Example: catalog init my-datasets --name "My datasets" --handle alice.example.org
     """
-    from catalog.manifest.first import first_manifest, manifest_schema
-    from catalog.scaffold import Scaffold, write_files
+    from catalog.cli.scaffold import Scaffold, write_files
+    from catalog.manifest.starter import first_manifest, manifest_schema
 
     if folder == "manifest":  # as it was spelt first
         say("`catalog manifest init` is the name of this; a folder that is called so: catalog init ./manifest")
@@ -92,8 +92,8 @@ def manifest_init(file: Path | None, *, keep: bool, force: bool, as_json: bool) 
 
 
 def _manifest(file: Path | None, *, force: bool, keep: bool, as_json: bool) -> None:
-    from catalog.manifest.first import first_manifest, manifest_schema
-    from catalog.scaffold import SCHEMA, write_files
+    from catalog.cli.scaffold import SCHEMA, write_files
+    from catalog.manifest.starter import first_manifest, manifest_schema
 
     _not_both(keep=keep, force=force)
     place = file or Path("manifest.yaml")

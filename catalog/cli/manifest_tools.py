@@ -36,7 +36,7 @@ def schema() -> None:
 
     Example: catalog manifest schema > manifests/manifest.schema.json
     """
-    from catalog.manifest.first import manifest_schema
+    from catalog.manifest.starter import manifest_schema
 
     echo(manifest_schema(), nl=False)
 
@@ -91,8 +91,8 @@ def from_shards(
     Example: catalog manifest from-shards 'data/digits-*.tar' -o digits.yaml
     """
     from catalog.config import NetworkSettings
-    from catalog.publish.sketching import sketch
-    from catalog.publish.sketchyaml import as_yaml
+    from catalog.publish.infer_manifest import sketch
+    from catalog.publish.manifest_yaml import as_yaml
 
     if output is not None and not force and os.path.lexists(output):
         raise click.ClickException(f"{output} is there already: give another name, or --force to write over it")

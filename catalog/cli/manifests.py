@@ -164,14 +164,14 @@ def publish(
 def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
     """The set, with the checksums of its shards."""
     from catalog.config import NetworkSettings
-    from catalog.publish.measuring import measured
+    from catalog.publish.checksums import measured
 
     return measured(found, read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
 
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:
     """Tell what is better looked at before it is published."""
-    from catalog.manifest.advice import advice
+    from catalog.manifest.lint import advice
 
     lines = advice(found)
     for line in lines:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from catalog.publish import Repository
     from catalog.publish.checks import Check
-    from catalog.publish.verifying import Verifier
-    from catalog.publish.withdrawing import Reference
+    from catalog.publish.delete import Reference
+    from catalog.publish.verify import Verifier
     from catalog.syntax import AtUri
 
 __all__ = ["verify", "withdraw"]
@@ -48,8 +48,8 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
     Example: catalog verify at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --shards 2
     """
     from catalog.config import NetworkSettings
-    from catalog.publish.shardchecks import Choice
-    from catalog.publish.verifying import MEANING, Verifier, closing
+    from catalog.publish.verify import MEANING, Verifier, closing
+    from catalog.publish.verify_shards import Choice
 
     if no_shards and most is not None:
         raise click.UsageError("--no-shards and --shards N exclude each other")
@@ -116,9 +116,9 @@ def withdraw(
 
     Example: catalog withdraw at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --with-references
     """
-    from catalog.network.credentials import known_account, open_session
+    from catalog.atproto.credentials import known_account, open_session
     from catalog.publish import Repository, apply_plan
-    from catalog.publish.withdrawing import make_withdrawal
+    from catalog.publish.delete import make_withdrawal
 
     asked = _records(uris)
     account = handle or known_account() or str(asked[0].authority)
@@ -148,7 +148,7 @@ def withdraw(
 
 def _records(uris: Sequence[str]) -> list[AtUri]:
     from catalog.errors import InvalidSyntax
-    from catalog.publish.verifying import record_uri
+    from catalog.publish.verify import record_uri
 
     try:
         return list(dict.fromkeys(record_uri(text) for text in uris))
@@ -169,7 +169,7 @@ def _others(
     """Who else refers to them by a store; says what isn't known."""
     from catalog.config import load_settings
     from catalog.errors import CatalogError
-    from catalog.publish.withdrawing import others_in
+    from catalog.publish.delete import others_in
     from catalog.store import Store
 
     path = store_file

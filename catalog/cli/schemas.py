@@ -115,7 +115,7 @@ def compat(old: str, new: str, *, as_json: bool) -> None:
     Example: catalog compat digits.yaml#DigitSample@1.0.0 digits.yaml#DigitSample@1.1.0
     """
     from catalog.client import find_schemas
-    from catalog.sampletype import compare
+    from catalog.schema import compare
 
     types = []
     for text in (old, new):

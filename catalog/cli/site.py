@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from catalog.config import CatalogSettings
-    from catalog.site.unchanged import Fingerprint
+    from catalog.site.build_fingerprint import Fingerprint
 
 __all__ = ["build", "crawl", "serve"]
 
@@ -117,7 +117,7 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
 
     Example: catalog build --no-crawl
     """
-    from catalog.site.unchanged import MARK, Fingerprint, site_folder, take_fingerprint
+    from catalog.site.build_fingerprint import MARK, Fingerprint, site_folder, take_fingerprint
     from catalog.store import refuse_empty
 
     if zensical and strict:
@@ -153,8 +153,8 @@ def _build_aside(config_file: Path, site: Path, now: Fingerprint, *, zensical: b
     what the renderer raises; the old site then stays as it is.
     """
     from catalog.errors import BuildError, contained
-    from catalog.site.aside import built_aside
-    from catalog.site.leftout import anything_left_out, no_room
+    from catalog.site.omitted import anything_left_out, no_room
+    from catalog.site.swap import built_aside
 
     hint = f"the site in {site.name}/ is as it was"
     with built_aside(site) as aside:

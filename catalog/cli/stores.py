@@ -38,7 +38,7 @@ def copy(source: Path, dest: Path) -> None:
 
     Example: catalog store copy .catalog/catalog.sqlite /backup/catalog.sqlite
     """
-    from catalog.store.copying import copy_store
+    from catalog.store.replicate import copy_store
     from catalog.store.summary import summary
 
     copy_store(source, dest)

@@ -17,8 +17,8 @@ command line.
 from __future__ import annotations
 
 from catalog.client.connection import Client
-from catalog.client.lookup import FoundSchema, find_schemas
-from catalog.client.reading import Finding
+from catalog.client.records import Finding
+from catalog.client.resolve_schemas import FoundSchema, find_schemas
 from catalog.client.results import Results
 
 __all__ = ["Client", "Finding", "FoundSchema", "Results", "find_schemas"]

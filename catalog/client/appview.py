@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from catalog.client.discovery import Search, Where
-from catalog.client.reading import Finding
+from catalog.client.filters import Wanted
+from catalog.client.records import Finding
 from catalog.client.results import COLLECTIONS, Results, loosely
-from catalog.client.wanted import Wanted
 from catalog.errors import CatalogError, Fault, InvalidConfig, InvalidProof, RequestFailed
-from catalog.graph import Publisher
 from catalog.records import Dataset, Schema, read_record
+from catalog.store.graph import Publisher
 from catalog.syntax import AtUri, Did
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from catalog.client.reading import Records
+    from catalog.atproto.datamodel import Json
+    from catalog.client.records import Records
     from catalog.client.results import Sought
-    from catalog.datamodel import Json
     from catalog.records import Record
 
 __all__ = ["ABSENT", "AppViewSearch"]
@@ -170,8 +170,8 @@ def _refers(record: Record, schemas: frozenset[AtUri]) -> bool:
 
 def _of_hit(hit: Json) -> Finding[Record]:
     """A hit as a finding. Raises what it is wrong about."""
-    from catalog.client.hosted import read_handle
-    from catalog.datamodel import record_cid
+    from catalog.atproto.datamodel import record_cid
+    from catalog.client.site_client import read_handle
 
     held = hit if isinstance(hit, dict) else {}
     text, value = held.get("uri"), held.get("record")

@@ -7,30 +7,30 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 from catalog import records
+from catalog.atproto.credentials import open_session
+from catalog.atproto.identity import Resolver
 from catalog.client.discovery import Search, Where
-from catalog.client.drafting import Drafting
-from catalog.client.reading import Finding, Records
-from catalog.client.wanted import Wanted, schema_name, tags_of
+from catalog.client.filters import Wanted, schema_name, tags_of
+from catalog.client.records import Finding, Records
 from catalog.config import NetworkSettings
 from catalog.errors import SessionError
 from catalog.network import http
-from catalog.network.credentials import open_session
-from catalog.network.identity import Resolver
 from catalog.publish import publish_drafts
-from catalog.samples.published import Reader
+from catalog.publish.drafts import Drafting
+from catalog.records.fetch import Reader
 from catalog.samples.publishing import Place
-from catalog.sampletype import SampleType
+from catalog.schema import SampleType
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from catalog.atproto.datamodel import Json
+    from catalog.atproto.session import Session
     from catalog.client.results import Results
-    from catalog.datamodel import Json
     from catalog.errors import Fault
     from catalog.manifest import DraftKey
-    from catalog.network.session import Session
     from catalog.records import CodeReference, Record
     from catalog.samples.publishing import PublishedShard
     from catalog.store import Store
@@ -299,7 +299,7 @@ class Client:
         :class:`~catalog.errors.StoreError`.
         """
         from catalog.client.results import Sought
-        from catalog.client.searching import find
+        from catalog.client.search import find
 
         sought = Sought(
             text=text,

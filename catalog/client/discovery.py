@@ -19,33 +19,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from catalog.client.reading import Finding, Records, publisher_of
-from catalog.errors import (
-    CatalogError,
-    Fault,
-    InvalidConfig,
-    NetworkError,
-    RequestFailed,
-    StoreError,
-    UnknownIdentity,
-)
-from catalog.graph import Graph, Publisher
-from catalog.network import repo as wire
-from catalog.network.identity import same_server
+from catalog.atproto import repo as wire
+from catalog.atproto.identity import same_server
+from catalog.client.records import Finding, Records, publisher_of
+from catalog.errors import CatalogError, Fault, InvalidConfig, NetworkError, RequestFailed, StoreError, UnknownIdentity
 from catalog.records import DATASET, LENS, SCHEMA, read_record
 from catalog.store import Store
+from catalog.store.graph import Graph, Publisher
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from catalog.client.wanted import SchemaName, Wanted
-    from catalog.datamodel import Json
-    from catalog.graph import Node
-    from catalog.network.identity import Identity
+    from catalog.atproto.datamodel import Json
+    from catalog.atproto.identity import Identity
+    from catalog.client.filters import SchemaName, Wanted
     from catalog.records import Record
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
+    from catalog.store.graph import Node
 
 __all__ = ["Search", "Where"]
 
@@ -244,7 +236,7 @@ class Search:
 
     def _in_site(self, address: str) -> Iterator[Finding[Record]]:
         """What its pages show: the site's facets narrow it, then each record is read from beside its page."""
-        from catalog.client.hosted import COLLECTIONS, HostedSite
+        from catalog.client.site_client import COLLECTIONS, HostedSite
         from catalog.site.markup import shown
 
         site = HostedSite(self._records.http, address)

@@ -1,4 +1,4 @@
-"""What is searched for, and what comes back: the same for every place (:mod:`catalog.client.searching`)."""
+"""What is searched for, and what comes back: the same for every place (:mod:`catalog.client.search`)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from catalog.records import DATASET, LENS, SCHEMA, Dataset, Lens, Schema
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from catalog.client.reading import Finding
-    from catalog.client.wanted import SchemaName
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
+    from catalog.client.filters import SchemaName
+    from catalog.client.records import Finding
     from catalog.records import Record
 
 __all__ = ["COLLECTIONS", "KINDS", "Results", "Sought", "licence_key", "loosely", "says"]

@@ -22,14 +22,14 @@ from catalog.codegen.layout import WIDTH, Group, laid_out
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import literal
 from catalog.errors import InvalidConfig
-from catalog.identifiers import class_name, distinct, snake_case
+from catalog.schema.identifiers import class_name, distinct, snake_case
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
 
 __all__ = ["LANGUAGES", "Source", "generate", "package"]
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import one_line, origin, parts, printable_json
-from catalog.sampletype import Array, Field, List, SampleType, Unknown, write_body
+from catalog.schema import Array, Field, List, SampleType, Unknown, write_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from catalog.sampletype import FieldType
+    from catalog.schema import FieldType
 
 __all__ = ["index_entries", "json_schema_file"]
 

@@ -9,8 +9,8 @@ from catalog.codegen.layout import Group, flat
 from catalog.codegen.python import NUMPY, PythonField, assignment, docstring
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import first_paragraph, literal, notes, one_line, origin, parts
-from catalog.identifiers import attribute_names, class_name
-from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import attribute_names, class_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from catalog.codegen.layout import RUFF, WIDTH, Group, Source, flat, laid_out
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import first_paragraph, literal, one_line, origin, parts, wrapped
 from catalog.errors import InvalidSyntax
-from catalog.identifiers import attribute_names, class_name
-from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import attribute_names, class_name
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _annotation(type_: FieldType) -> Source:
 
 
 def _bare(array: Array) -> str:
-    """What a value is, without what only ``Array`` can say of it. The table is in :mod:`catalog.samples.formats`."""
+    """The type of a value without what only ``Array`` adds; the table is in :mod:`catalog.samples.array_formats`."""
     if array.format == "sparseBytes":
         return "Any"
     if array.format == "safetensors":

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from catalog.codegen.layout import RUSTFMT
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import first_paragraph, notes, one_line, origin, wrapped
-from catalog.identifiers import distinct, pascal_case, snake_case
-from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import distinct, pascal_case, snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import dataclasses
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from catalog import resources
+from catalog.config import resources
 from catalog.errors import InvalidConfig
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from catalog.sampletype import Array, List, Unknown
+from catalog.schema import Array, List, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from catalog.sampletype import ArrayFormat, Field, FieldType
+    from catalog.schema import ArrayFormat, Field, FieldType
 
 __all__ = [
     "MAX_TEXT", "first_paragraph", "json_literal", "literal", "notes", "one_line", "origin", "parts", "printable_json",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from catalog.codegen.layout import PRETTIER, Group, flat, laid_out
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import first_paragraph, json_literal, notes, one_line, origin, parts, wrapped
-from catalog.identifiers import class_name
-from catalog.sampletype import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

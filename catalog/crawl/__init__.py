@@ -5,9 +5,9 @@
     manifests: ─▶ drafts ──────────────────────────────────────────┐
     repo: ──────────────────────┐                                  │
     relay: ─▶ listReposByColl. ─┼─▶ rev changed? ─▶ proven part ─▶ ┼─▶ store (one transaction a repository)
-    pds: ─▶ listRepos ──────────┘      (catalog.network.proof)     │
+    pds: ─▶ listRepos ──────────┘      (catalog.atproto.proof)     │
     car: ─▶ files ─────────────────────────────────▶ proven part ──┤
-    firehose: jetstream: ─▶ events (catalog.crawl.live) ───────────┘
+    firehose: jetstream: ─▶ events (catalog.crawl.streams) ───────────┘
 
 Tricky bits
 -----------
@@ -31,12 +31,12 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from catalog.crawl import sources as kinds
+from catalog.crawl.accounts import Crawler
 from catalog.crawl.drafts import DRAFT_DID
-from catalog.crawl.live import Follower
 from catalog.crawl.locks import Locks
 from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
-from catalog.crawl.repositories import Crawler
 from catalog.crawl.schedule import Schedule
+from catalog.crawl.streams import Follower
 from catalog.errors import CatalogError, StoreError
 from catalog.network.http import Client
 from catalog.store import PastCrawl

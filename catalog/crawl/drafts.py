@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.errors import Fault, InvalidConfig, InvalidManifest
 from catalog.manifest import DraftKey, ManifestSet, load_sound
-from catalog.manifest.digests import Digests
-from catalog.manifest.faults import place, shown
+from catalog.manifest.checksums import Digests
+from catalog.manifest.diagnostics import place, shown
 from catalog.store import Found, Repo
 from catalog.syntax import Datetime, Did, RecordKey, Tid
 

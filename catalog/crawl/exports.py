@@ -14,21 +14,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from catalog.atproto.car import Blocks
+from catalog.atproto.commit import read_commit
+from catalog.atproto.identity import Identity, identity_of
+from catalog.atproto.proof import MAX_REPO, Account, read_blocks
+from catalog.crawl.accounts import PART, paths_in
 from catalog.crawl.drafts import paths_of
-from catalog.crawl.repositories import PART, paths_in
 from catalog.errors import InvalidConfig, InvalidProof, StoreError, UnknownIdentity
-from catalog.network.car import Blocks
-from catalog.network.commit import read_commit
-from catalog.network.identity import Identity, identity_of
-from catalog.network.proof import MAX_REPO, Account, read_blocks
 from catalog.store import Repo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.config import Source
+    from catalog.crawl.accounts import Crawler
     from catalog.crawl.report import Tally
-    from catalog.crawl.repositories import Crawler
     from catalog.syntax import Did
 
 __all__ = ["crawl_exports"]

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InternalError, StoreError, contained
-from catalog.network.hosts import Meter
+from catalog.network.rate_limit import Meter
 from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class HostReport:
     """What came of one host within a source: repositories, records (``refused`` too), requests, bytes, seconds.
 
     ``seconds`` are those of its answers; of several at a time each counts. ``ways`` tells how often a repository was
-    read in which way (:data:`catalog.network.proof.WAYS`).
+    read in which way (:data:`catalog.atproto.proof.WAYS`).
     """
 
     host: str

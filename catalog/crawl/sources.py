@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from catalog.atproto import repo as wire
+from catalog.crawl.accounts import host_of
 from catalog.crawl.drafts import crawl_manifests
 from catalog.crawl.exports import crawl_exports
-from catalog.crawl.repositories import host_of
 from catalog.errors import CatalogError, NetworkError, StoreError, UnknownIdentity, contained
-from catalog.network import repo as wire
 from catalog.records import COLLECTIONS
 from catalog.syntax import Did
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.config import Source
+    from catalog.crawl.accounts import Crawler
     from catalog.crawl.report import Tally
-    from catalog.crawl.repositories import Crawler
 
 __all__ = ["begin", "guarded", "list_pds", "list_relay"]
 
@@ -46,7 +46,7 @@ def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
         case "relay":
             guarded(crawler, tally, host_of(source.value), lambda: list_relay(source.value, crawler, tally))
         case _:
-            raise AssertionError(source.kind)  # the streams are catalog.crawl.live's
+            raise AssertionError(source.kind)  # the streams are catalog.crawl.streams's
 
 
 def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None]) -> None:

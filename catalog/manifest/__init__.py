@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
 from catalog.manifest.blobs import LocalBlob
-from catalog.manifest.build import DEFAULT_SET, MARK, DraftKey, DraftRecord, ManifestSet, closed
-from catalog.manifest.digests import without_waiting
-from catalog.manifest.document import MAX_BYTES, compose
+from catalog.manifest.checksums import without_waiting
+from catalog.manifest.compile import DEFAULT_SET, MARK, DraftKey, DraftRecord, ManifestSet, closed
+from catalog.manifest.diagnostics import Report, place, shown
 from catalog.manifest.drafts import (
     BucketDraft,
     DatasetDraft,
@@ -42,10 +42,10 @@ from catalog.manifest.drafts import (
     ShardDraft,
     VerificationDraft,
 )
-from catalog.manifest.faults import Report, place, shown
 from catalog.manifest.names import Names
 from catalog.manifest.publishable import require_publishable
-from catalog.manifest.read import read_manifest
+from catalog.manifest.reader import read_manifest
+from catalog.manifest.yaml_parser import MAX_BYTES, compose
 from catalog.syntax import Datetime, Did, Tid
 
 if TYPE_CHECKING:

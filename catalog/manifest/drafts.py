@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from catalog.records import CodeReference
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
     from catalog.syntax import AtUri, Cid
 
 __all__ = [

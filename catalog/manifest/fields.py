@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from catalog.errors import InvalidSchema
-from catalog.manifest.faults import Report, near, shown
-from catalog.manifest.table import Table, kind_of
-from catalog.sampletype import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, parse_type
+from catalog.manifest.diagnostics import Report, near, shown
+from catalog.manifest.mapping import Table, kind_of
+from catalog.schema import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, parse_type
 
 if TYPE_CHECKING:
-    from catalog.manifest.document import Node
+    from catalog.manifest.yaml_parser import Node
 
 __all__ = ["FIELD_KEYS", "read_fields"]
 

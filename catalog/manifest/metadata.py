@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from catalog import datamodel
-from catalog.manifest.faults import Report, shown
+from catalog.atproto import datamodel
+from catalog.manifest.diagnostics import Report, shown
+from catalog.manifest.mapping import MAX_INT, kind_of
 from catalog.manifest.scalars import doubt, is_exact
-from catalog.manifest.table import MAX_INT, kind_of
 
 if TYPE_CHECKING:
-    from catalog.datamodel import Json
-    from catalog.manifest.document import Node
+    from catalog.atproto.datamodel import Json
+    from catalog.manifest.yaml_parser import Node
 
 __all__ = ["MAX_METADATA", "content_of", "metadata_of"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catalog.errors import InvalidSyntax
+from catalog.manifest.diagnostics import GUESSES, Report, near, place, shown
 from catalog.manifest.drafts import SchemaKey
-from catalog.manifest.faults import GUESSES, Report, near, place, shown
 from catalog.records import schema_rkey
 
 if TYPE_CHECKING:
-    from catalog.manifest.table import Table
+    from catalog.manifest.mapping import Table
 
 __all__ = ["Names"]
 

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from catalog.errors import Fault, InvalidManifest
-from catalog.manifest.faults import place, shown
+from catalog.manifest.diagnostics import place, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.manifest.build import ManifestSet
+    from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, Draft, LensDraft
 
 __all__ = ["doubtful", "require_publishable", "unpublishable"]

@@ -7,10 +7,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from catalog.manifest.document import Node
+from catalog.manifest.diagnostics import Report, shown
 from catalog.manifest.drafts import ShardDraft
-from catalog.manifest.faults import Report, shown
-from catalog.manifest.table import Table
+from catalog.manifest.mapping import Table
+from catalog.manifest.yaml_parser import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

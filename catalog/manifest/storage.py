@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.blobs import MAX_BLOB
+from catalog.manifest.diagnostics import Report, shown
 from catalog.manifest.drafts import BucketDraft, ShardDraft
-from catalog.manifest.faults import Report, shown
-from catalog.manifest.files import named_files
+from catalog.manifest.glob import named_files
+from catalog.manifest.mapping import Table
 from catalog.manifest.shards import check_path, digest_of, https_fault, key_fault, one_each, read_keys, read_shards
-from catalog.manifest.table import Table
 
 if TYPE_CHECKING:
-    from catalog.manifest.document import Node
+    from catalog.manifest.yaml_parser import Node
 
 __all__ = ["BLOB_KEYS", "KINDS", "S3_KEYS", "Stored", "read_storage"]
 

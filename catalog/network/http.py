@@ -23,12 +23,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from catalog.datamodel import most_json_values
 from catalog.errors import RefusedAddress, RefusedUrl, RequestFailed, ResponseTooLarge
-from catalog.network.guard import DEADLINE, GuardedTransport, cause_of, opens_plain
-from catalog.network.hosts import ALLOWANCE, BUDGET, METER, Host, Meter
-from catalog.network.secrets import Secrets
+from catalog.network.rate_limit import ALLOWANCE, BUDGET, METER, Host, Meter
+from catalog.network.redaction import Secrets
+from catalog.network.ssrf import DEADLINE, GuardedTransport, cause_of, opens_plain
 from catalog.sanitize import one_line
+from catalog.syntax.json import most_json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from catalog.config import NetworkSettings
-    from catalog.datamodel import Json
-    from catalog.network.hosts import Allowance, Budget
+    from catalog.network.rate_limit import Allowance, Budget
+    from catalog.syntax.json import Json
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
@@ -125,7 +125,7 @@ class Client:
 
     ``patience`` is how many seconds a request waits, all in all, where a host asks for pauses, and ``waiting`` is
     called with a host and the seconds before it waits for long; ``parks`` leaves hosts alone that fail again and again
-    (:mod:`catalog.network.hosts`). No error repeats one of its ``secrets``, whatever a server answers.
+    (:mod:`catalog.network.rate_limit`). No error repeats one of its ``secrets``, whatever a server answers.
 
     Every method may raise :class:`RequestFailed` (an error answer, or none), :class:`RefusedAddress`,
     :class:`RefusedUrl` and :class:`ResponseTooLarge`.

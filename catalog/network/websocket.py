@@ -16,8 +16,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from catalog.errors import RequestFailed
-from catalog.network.guard import open_socket
 from catalog.network.http import message_line, user_agent
+from catalog.network.ssrf import open_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from catalog.errors import PublishError
-from catalog.manifest.faults import place
+from catalog.manifest.diagnostics import place
 from catalog.publish.apply import Applied, apply_plan
 from catalog.publish.plan import Action, Change, Plan, make_plan
-from catalog.publish.present import Repository
-from catalog.publish.showing import as_lines, as_markdown, summary
+from catalog.publish.render_plan import as_lines, as_markdown, summary
+from catalog.publish.repo_state import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from catalog.atproto.session import Session
     from catalog.manifest import DraftKey, ManifestSet
-    from catalog.network.session import Session
     from catalog.syntax import AtUri, Cid
 
 __all__ = [

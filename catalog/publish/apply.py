@@ -25,20 +25,20 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from catalog.atproto.session import SMALLER_BLOBS, Swap, Write, batches
 from catalog.errors import NetworkError, PublishError, RequestFailed
-from catalog.network.session import SMALLER_BLOBS, Swap, Write, batches
 from catalog.publish.plan import Action
-from catalog.publish.present import called, read_present
+from catalog.publish.repo_state import called, read_present
 from catalog.sanitize import one_line
 from catalog.syntax import Cid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from catalog.atproto.session import Session
     from catalog.manifest import LocalBlob
-    from catalog.network.session import Session
     from catalog.publish.plan import Change, Plan
-    from catalog.publish.present import Present
+    from catalog.publish.repo_state import Present
     from catalog.syntax import AtUri
 
 __all__ = ["Applied", "apply_plan"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 __all__ = ["Check", "State", "failed", "passed", "unchecked"]
 

@@ -31,14 +31,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from catalog.atproto.session import MAX_BATCH_BYTES
 from catalog.errors import Fault
 from catalog.manifest import require_publishable
-from catalog.manifest.faults import place
-from catalog.network.session import MAX_BATCH_BYTES
-from catalog.publish.differences import differences
-from catalog.publish.present import called, read_present
-from catalog.publish.remembering import with_published_measures
-from catalog.publish.schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
+from catalog.manifest.diagnostics import place
+from catalog.publish.diff import differences
+from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
+from catalog.publish.merge_checksums import with_published_measures
+from catalog.publish.repo_state import called, read_present
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.syntax import AtUri, Datetime, Tid
 from catalog.syntax.semver import semver_key
@@ -46,10 +46,10 @@ from catalog.syntax.semver import semver_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from catalog.manifest import DraftKey, DraftRecord, ManifestSet
-    from catalog.publish.differences import Difference
-    from catalog.publish.present import Present, PresentRecord, RepositoryReader
+    from catalog.publish.diff import Difference
+    from catalog.publish.repo_state import Present, PresentRecord, RepositoryReader
     from catalog.syntax import Cid, Did, RecordKey
 
 __all__ = ["Action", "Change", "Plan", "make_plan"]

@@ -46,8 +46,8 @@ from catalog.records.kinds import (
     UnknownStorage,
     schema_rkey,
 )
-from catalog.records.reading import read_record
-from catalog.records.writing import write_record
+from catalog.records.read import read_record
+from catalog.records.write import write_record
 
 __all__ = [
     "COLLECTIONS",

@@ -11,8 +11,8 @@ from catalog.syntax import AtUri, Cid, Datetime, RecordKey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from catalog.datamodel import Json
-    from catalog.sampletype import SampleType
+    from catalog.atproto.datamodel import Json
+    from catalog.schema import SampleType
 
 _NS: Final = "science.alt.dataset."
 SCHEMA: Final = _NS + "schema"

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 import numpy as np
 
 from catalog.errors import InvalidSchema
-from catalog.identifiers import attribute_names
-from catalog.samples.formats import ARRAYS
-from catalog.sampletype import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.samples.array_formats import ARRAYS
+from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import attribute_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

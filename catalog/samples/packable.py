@@ -14,8 +14,8 @@
 Such a class is a keyword-only dataclass, so optional fields may stand before required ones. An annotation is ``str``,
 ``int``, ``float``, ``bool``, ``bytes``, an array (``NDArray``, ``NDArray[np.float32]``, ``np.ndarray``, or
 ``Annotated[NDArray[np.uint8], Array(shape=(8, 8), dimensions=("y", "x"))]``), ``list[…]`` of one, ``… | None`` or
-``Optional[…]`` of one, ``Any`` for whatever comes; as text, too. :mod:`~catalog.samples.formats` has the annotations
-of the other array forms.
+``Optional[…]`` of one, ``Any`` for whatever comes; as text, too. :mod:`~catalog.samples.array_formats` has the
+annotations of the other array forms.
 
 Tricky bits
 -----------
@@ -40,9 +40,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from catalog.errors import InvalidSchema
-from catalog.identifiers import attribute_names, class_name
 from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, plan_of
 from catalog.samples.packing import DictSample, pack, unpack
+from catalog.schema.identifiers import attribute_names, class_name
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from catalog.samples.arrays import Buffer
     from catalog.samples.publishing import PublishingClient
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
 
 __all__ = [
     "DictSample", "PackableSample", "class_from", "fields_of", "pack", "packable", "readable", "sample_type",

@@ -30,12 +30,12 @@ import numpy as np
 
 from catalog.errors import DataError, InvalidArray, InvalidSample, MissingExtra
 from catalog.samples.annotations import plan_of
+from catalog.samples.array_formats import decode, encode
 from catalog.samples.arrays import Buffer, encode_array
-from catalog.samples.fitting import explained, fits_array, fits_scalar, misfit
-from catalog.samples.formats import decode, encode
-from catalog.samples.layouts import Unusual, layout, read_any
-from catalog.samples.views import LARGE, without_large
-from catalog.sampletype import Array, Field, FieldType, List, Scalar, Unknown
+from catalog.samples.fast_decode import Unusual, layout, read_any
+from catalog.samples.validation import explained, fits_array, fits_scalar, misfit
+from catalog.samples.zero_copy import LARGE, without_large
+from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import numpy as np
 
 from catalog.errors import InvalidArray
 from catalog.samples.packable import fields_of
-from catalog.sampletype import Array, type_text
 from catalog.sanitize import escaped
+from catalog.schema import Array, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from catalog.records import CodeReference
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
 __all__ = ["Place", "PublishedShard", "PublishingClient"]

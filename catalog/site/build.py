@@ -28,16 +28,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError
-from catalog.site import addresses, facets, load
+from catalog.site import addresses, facets
+from catalog.site import load_code as load
+from catalog.site.bisect import probe
 from catalog.site.exports import jsonld
 from catalog.site.exports.dcat import dcat_files
 from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, newest
-from catalog.site.exports.heads import ATOM, JSON, alternate
 from catalog.site.exports.index import index_files, robots, status_json
+from catalog.site.exports.meta_tags import ATOM, JSON, alternate
 from catalog.site.exports.redirects import redirect_page, redirects
-from catalog.site.leftout import Job, LeftOut, killed, tried
-from catalog.site.mended import mended, with_ways_on
+from catalog.site.minify import ASSETS, root_of, tidy
 from catalog.site.nodes import kind_of, of_node
+from catalog.site.omitted import Job, LeftOut, killed, tried
 from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
 from catalog.site.pages.listings import (
@@ -54,20 +56,19 @@ from catalog.site.pages.network import LENSES_PER_PAGE, network_json, network_pa
 from catalog.site.pages.schema import schema_page
 from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel, tenths
-from catalog.site.probing import probe
 from catalog.site.search import with_box
 from catalog.site.shell import Shell, archetype
 from catalog.site.templates import Page, Templates
-from catalog.site.tidy import ASSETS, root_of, tidy
+from catalog.site.theme_fixes import mended, with_ways_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from catalog.graph import Graph, Node, SchemaNode
     from catalog.site.groups import Group
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import Graph, Node, SchemaNode
 
 __all__ = [
     "ARCHETYPES",

@@ -10,7 +10,7 @@ from catalog.site.markup import is_web, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from catalog.graph import DatasetNode
+    from catalog.store.graph import DatasetNode
 
 __all__ = ["citation", "creators", "own_citation"]
 

@@ -30,19 +30,19 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from catalog.graph import LensNode
-from catalog.sampletype import Array, List
+from catalog.schema import Array, List
 from catalog.site import addresses
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
+from catalog.store.graph import LensNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from catalog.datamodel import Json
-    from catalog.graph import Graph, Node, SchemaNode
+    from catalog.atproto.datamodel import Json
+    from catalog.store.graph import Graph, Node, SchemaNode
 
 __all__ = ["CHUNK", "address_of", "digits", "dump", "files", "rows", "schema_names", "short", "sort_key", "words_of"]
 

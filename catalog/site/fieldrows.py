@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.sampletype import Array, List, type_text
+from catalog.schema import Array, List, type_text
 
 if TYPE_CHECKING:
-    from catalog.sampletype import Field, FieldType, SampleType
+    from catalog.schema import Field, FieldType, SampleType
 
 __all__ = ["MOST", "FieldRow", "Fields", "PairedRow", "field_row", "field_rows", "paired"]
 

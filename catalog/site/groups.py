@@ -18,7 +18,7 @@ from catalog.site.nodes import licence_of, tags_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from catalog.graph import Graph, Node
+    from catalog.store.graph import Graph, Node
 
 __all__ = ["MOST_PAGES", "Group", "Groups", "licence_name"]
 

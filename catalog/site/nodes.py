@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from catalog.graph import DatasetNode, SchemaNode
 from catalog.site import addresses
 from catalog.site.markup import plain
+from catalog.store.graph import DatasetNode, SchemaNode
 
 if TYPE_CHECKING:
-    from catalog.graph import Node
     from catalog.records import Size
+    from catalog.store.graph import Node
 
 __all__ = [
     "description_of",

@@ -1,4 +1,4 @@
-"""The MkDocs plugin: a thin trigger. It adds archetypes, and hands the rendered site to :mod:`catalog.site.finish`."""
+"""The MkDocs plugin: it adds archetypes and hands the rendered site to :mod:`catalog.site.postprocess`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from mkdocs.structure.nav import Section
 from mkdocs.structure.pages import Page
 from mkdocs.utils import CountHandler
 
-from catalog import resources
-from catalog.config import read_settings
+from catalog.config import read_settings, resources
 from catalog.errors import CatalogError, contained
 from catalog.sanitize import escaped_record
 from catalog.site import build
-from catalog.site.aside import Aside, is_aside
-from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
-from catalog.site.leftout import no_room
+from catalog.site.omitted import no_room
+from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.settings import SiteSettings, overrides, read_search
+from catalog.site.swap import Aside, is_aside
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
     from mkdocs.structure.nav import Navigation
 
-    from catalog.graph import Graph
+    from catalog.store.graph import Graph
 
 __all__ = ["CatalogConfig", "CatalogPlugin"]
 

@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from catalog import resources
+from catalog.config import resources
 from catalog.site import spelling
 from catalog.site.textindex import write_text_index
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from catalog.graph import Graph
-    from catalog.site.leftout import LeftOut
+    from catalog.site.omitted import LeftOut
+    from catalog.store.graph import Graph
 
 __all__ = ["ask_appview", "build_index", "with_box"]
 

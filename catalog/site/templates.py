@@ -20,23 +20,25 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from catalog import resources
-from catalog.graph import DatasetNode, changes
+from catalog.config import resources
 from catalog.records import licences
-from catalog.site import addresses, figures, markup, pieces
-from catalog.site.exports.beside import record_json
-from catalog.site.exports.heads import JSON, alternate, opengraph
+from catalog.site import addresses, markup
+from catalog.site import formatting as figures
+from catalog.site import html_helpers as pieces
+from catalog.site.exports.meta_tags import JSON, alternate, opengraph
+from catalog.site.exports.record_json import record_json
 from catalog.site.fieldrows import field_rows
 from catalog.site.groups import Groups, licence_name
 from catalog.site.highlight import highlight
 from catalog.site.nodes import description_of, kind_of, name_of, summary_of
+from catalog.store.graph import DatasetNode, changes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from catalog.graph import Graph, Node, SchemaNode
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import Graph, Node, SchemaNode
 
 __all__ = ["Page", "Templates"]
 

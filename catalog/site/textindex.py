@@ -18,8 +18,8 @@ to build, and wrote 110,000 files (measured with Pagefind 1.5; below 3,000 match
 
 Tricky bits
 -----------
-- ``textindex.js`` cuts words out of a question as :func:`words` does out of a record, and finds a bucket as
-  :func:`bucket` does.
+- ``textindex.js`` cuts words out of a query as :func:`~catalog.store.tokenizer.words` does out of a record, and finds a
+  bucket as :func:`bucket` does.
 - Accents and case are dropped, before and after compatibility forms are unfolded: U+FDFA unfolds to four words, U+1D400
   to a capital letter. ``DigitSample`` is found by its parts too; Chinese, Japanese and Korean, which don't
   part words, by pairs of characters.
@@ -29,8 +29,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from array import array
 from collections import defaultdict
 from functools import partial
@@ -38,27 +36,27 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from catalog.graph import LensNode
-from catalog.site import addresses, facets, figures
-from catalog.site.leftout import Job, LeftOut, tried
+from catalog.site import addresses, facets
+from catalog.site import formatting as figures
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema_of, size_of, tags_of
+from catalog.site.omitted import Job, LeftOut, tried
 from catalog.site.parallel import in_parallel, tenths
+from catalog.store.graph import LensNode
+from catalog.store.tokenizer import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from catalog.graph import Graph, Node
+    from catalog.store.graph import Graph, Node
 
-__all__ = ["FOLDER", "bucket", "folded", "texts", "words", "write_text_index"]
+__all__ = ["FOLDER", "bucket", "texts", "write_text_index"]
 
 FOLDER: Final = "catalog/text"
 LEVELS: Final = 3
 SHOWN: Final = 16
 """Rows in a file of what results show."""
-LONGEST: Final = 32
-"""Letters of a word that are kept."""
 _DESCRIPTION: Final = 900
 """Characters of a description whose words are found."""
 _MOST_FIELDS: Final = 100
@@ -67,38 +65,10 @@ _BUCKET_WORDS: Final = 200
 _MOST_BUCKETS: Final = 1024
 _SHARD: Final = 24_000
 """Bytes of a shard, where no single word needs more."""
-_WORD: Final = re.compile(r"[^\W_]+")
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_PAIRED: Final = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u1100-\u11ff\uac00-\ud7af]")
 _BLOCK: Final = 4096
 """Rows that a process takes at a time; a multiple of ``SHOWN``."""
 _Part: TypeAlias = "tuple[str, array[int], bytes]"
 """Of a level: its words, how many rows each has, and these rows, as they lie in memory."""
-
-
-def words(text: str, *, parts: bool = False) -> set[str]:
-    """The words of a text as they are indexed; with ``parts`` also those that capitals part."""
-    found: set[str] = set()
-    for whole in _WORD.findall(text):
-        for word in (whole, *_HUMP.split(whole)) if parts else (whole,):
-            for piece in _WORD.findall(folded(word)):  # one letter may unfold to several words (U+FDFA), or to none
-                found.update(_cut(piece))
-    return found
-
-
-def folded(word: str) -> str:
-    """A text without case and accents."""
-    if word.isascii():
-        return word.lower()
-    apart = unicodedata.normalize("NFKD", word.lower())
-    return "".join(sign for sign in apart if not unicodedata.category(sign).startswith("M")).lower()
-
-
-def _cut(word: str) -> Iterable[str]:
-    """Return the keys of one folded word."""
-    if len(word) > 1 and not word.isascii() and _PAIRED.search(word):
-        return [word[at : at + 2] for at in range(min(len(word), LONGEST) - 1)]
-    return (word[:LONGEST],) if word else ()
 
 
 def bucket(word: str, buckets: int) -> int:

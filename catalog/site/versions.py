@@ -1,6 +1,6 @@
 """Two versions of a schema side by side: what changed, for whom that matters, and whether the version says so.
 
-The verdicts are those of :mod:`catalog.sampletype.compatibility`, so of ``catalog compat``; here they get the words of
+The verdicts are those of :mod:`catalog.schema.compatibility`, so of ``catalog compat``; here they get the words of
 a page.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.sampletype import compare
-from catalog.sampletype.compatibility import Bump, Kind, Verdict
+from catalog.schema import compare
+from catalog.schema.compatibility import Bump, Kind, Verdict
 from catalog.site import addresses
 from catalog.site.fieldrows import FieldRow, field_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.graph import SchemaNode
-    from catalog.sampletype import Change, Comparison, SampleType
+    from catalog.schema import Change, Comparison, SampleType
+    from catalog.store.graph import SchemaNode
 
 __all__ = ["NEIGHBOUR_ROWS", "OTHERS", "OTHER_ROWS", "ChangeRow", "Compared", "compared", "others"]
 

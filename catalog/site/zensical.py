@@ -25,11 +25,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog import resources
-from catalog.config import catalog_block, load_config, load_settings
+from catalog.config import catalog_block, load_config, load_settings, resources
 from catalog.errors import BuildError, MissingExtra
 from catalog.site import build
-from catalog.site.finish import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.settings import SiteSettings, overrides, read_search
 
 if TYPE_CHECKING:

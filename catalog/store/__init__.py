@@ -33,7 +33,8 @@ import filelock
 
 from catalog.errors import CatalogError, StoreBusy, StoreError
 from catalog.store.fingerprint import fingerprint
-from catalog.store.opening import DAMAGED, faults, is_unwritable, open_read_only, refuse_empty, translated
+from catalog.store.migrations import CHANGES_KEPT, REFUSED, VISIBLE, check_or_create, check_version
+from catalog.store.open import DAMAGED, faults, is_unwritable, open_read_only, refuse_empty, translated
 from catalog.store.rows import (
     REPO_COLUMNS,
     Changes,
@@ -47,14 +48,13 @@ from catalog.store.rows import (
     repo_of,
     row_of,
 )
-from catalog.store.tables import CHANGES_KEPT, REFUSED, VISIBLE, check_or_create, check_version
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
 
 __all__ = [
     "DAMAGED",

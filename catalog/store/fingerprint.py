@@ -1,7 +1,7 @@
 """What a store shows, as one hash: the same as long as every page made from it would be the same.
 
 Where a record was read and when a crawl looked at it don't count: no page tells them. What the crawls did does stand on
-the status page; it is left to those who ask (:mod:`catalog.site.unchanged`).
+the status page; it is left to those who ask (:mod:`catalog.site.build_fingerprint`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from catalog.store.tables import REFUSED, VISIBLE
+from catalog.store.migrations import REFUSED, VISIBLE
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,7 +11,7 @@ from catalog.syntax import Did, Handle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from catalog.datamodel import Json
+    from catalog.atproto.datamodel import Json
     from catalog.syntax import AtUri, Cid
 
 __all__ = ["Changes", "Found", "PastCrawl", "Refused", "Repo", "StoredRecord", "Version"]

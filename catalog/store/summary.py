@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from catalog.errors import StoreError
-from catalog.store.reading import Reader
-from catalog.store.tables import REFUSED, SCHEMA_VERSION, VISIBLE
+from catalog.store.migrations import REFUSED, SCHEMA_VERSION, VISIBLE
+from catalog.store.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

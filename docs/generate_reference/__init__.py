@@ -1,8 +1,8 @@
 """The pages of ``docs/reference/``, made from the code itself: ``make reference`` writes them.
 
-They are committed, so that they read on a forge as on the site; ``tests/test_reference.py`` holds them against what
-is made now. Plain Markdown and no plugin such as mkdocstrings: our docstrings are reStructuredText, whose roles that
-one shows as they stand (``:class:StoreError``), and on a forge its pages would be empty.
+They are committed, so that they read on a forge as on the site; ``tests/project/test_reference.py`` compares
+them with the code. They are plain Markdown, not mkdocstrings: that plugin shows the roles of our reStructuredText
+docstrings as raw text, and on a forge its pages would be empty.
 """
 
 from __future__ import annotations

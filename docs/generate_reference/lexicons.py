@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.resources import lexicons
+from catalog.config.resources import lexicons
 from docs.generate_reference.markdown import anchor, bullet, code, escape, front
 
 if TYPE_CHECKING:

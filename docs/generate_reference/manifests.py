@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from catalog.manifest.first import first_manifest, manifest_schema
+from catalog.manifest.starter import first_manifest, manifest_schema
 from docs.generate_reference.markdown import anchor, bullet, code, escape, fence, front, sentences
 
 if TYPE_CHECKING:

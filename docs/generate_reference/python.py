@@ -19,10 +19,10 @@ MODULES: Final = {"catalog": "", "catalog.client": "", "catalog.records": "recor
 """Whose ``__all__`` is told, and what stands before their names; a name is told where it is first."""
 BESIDE: Final = (
     "catalog.config.NetworkSettings", "catalog.samples.publishing.PublishingClient",
-    "catalog.samples.publishing.PublishedShard", "catalog.samples.publishing.Place", "catalog.sampletype.SampleType",
-    "catalog.sampletype.Field", "catalog.syntax.AtUri", "catalog.graph.Publisher",
-    "catalog.samples.lenscode.PublishedLens", "catalog.samples.lenslaws.LensReport",
-    "catalog.samples.lenslaws.Counterexample", "catalog.samples.shards.ShardInfo", "catalog.errors.Fault",
+    "catalog.samples.publishing.PublishedShard", "catalog.samples.publishing.Place", "catalog.schema.SampleType",
+    "catalog.schema.Field", "catalog.syntax.AtUri", "catalog.store.graph.Publisher",
+    "catalog.lenses.fetch.PublishedLens", "catalog.lenses.laws.LensReport",
+    "catalog.lenses.laws.Counterexample", "catalog.samples.write_shards.ShardInfo", "catalog.errors.Fault",
 )  # fmt: skip
 """What the others take or answer with."""
 

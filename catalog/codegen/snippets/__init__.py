@@ -29,7 +29,7 @@ from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about, plain_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
 
 __all__ = ["INSTALL", "MAX_URLS", "Snippet", "labels", "load_snippets", "plain_urls", "shortest_snippet"]
 

@@ -11,13 +11,13 @@ from catalog.codegen.layout import Group, laid_out
 from catalog.codegen.python import python_class
 from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about
 from catalog.codegen.text import literal, parts
-from catalog.identifiers import class_name
-from catalog.sampletype import Array
+from catalog.schema import Array
+from catalog.schema.identifiers import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.sampletype import Field, SampleType
+    from catalog.schema import Field, SampleType
 
 __all__ = ["INSTALL", "Source", "python", "pytorch", "typed_python"]
 

@@ -13,13 +13,13 @@ from catalog.codegen.layout import WIDTH
 from catalog.codegen.python import NUMPY
 from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.text import first_paragraph, literal, notes, one_line, parts, wrapped
-from catalog.identifiers import class_name
-from catalog.sampletype import Array, List, SampleType, Scalar, Unknown
+from catalog.schema import Array, List, SampleType, Scalar, Unknown
+from catalog.schema.identifiers import class_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.sampletype import Field, FieldType
+    from catalog.schema import Field, FieldType
 
 __all__ = ["hugging_face", "ray_data", "webdataset"]
 

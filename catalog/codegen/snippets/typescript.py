@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from catalog import resources
 from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.templates import rendered
 from catalog.codegen.typescript import type_name, typescript_module
+from catalog.config import resources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.sampletype import SampleType
+    from catalog.schema import SampleType
 
 __all__ = ["typescript"]
 

@@ -18,18 +18,19 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from catalog.sampletype import Array, List, Scalar
-from catalog.site import addresses, figures
-from catalog.site.exports import words
+from catalog.schema import Array, List, Scalar
+from catalog.site import addresses
+from catalog.site import formatting as figures
+from catalog.site.exports import common as words
 from catalog.site.exports.downloads import downloads
 from catalog.site.exports.jsonld import licence_jsonld
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
-    from catalog.graph import DatasetNode
-    from catalog.sampletype import Field, FieldType, SampleType
+    from catalog.schema import Field, FieldType, SampleType
     from catalog.site.exports.downloads import Download
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import DatasetNode
 
 __all__ = ["croissant"]
 

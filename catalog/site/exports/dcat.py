@@ -14,17 +14,18 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, figures
-from catalog.site.exports import words
+from catalog.site import addresses
+from catalog.site import formatting as figures
+from catalog.site.exports import common as words
 from catalog.site.exports.downloads import downloads, uri
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from catalog.graph import DatasetNode, Graph
     from catalog.site.exports.downloads import Download
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import DatasetNode, Graph
 
 __all__ = ["dcat_files"]
 

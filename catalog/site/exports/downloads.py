@@ -25,8 +25,8 @@ from catalog.site.markup import is_web
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.graph import DatasetNode, Publisher
     from catalog.records import Checksum
+    from catalog.store.graph import DatasetNode, Publisher
     from catalog.syntax import Cid
 
 __all__ = ["Download", "downloads", "uri"]
@@ -114,7 +114,7 @@ def _hash(cid: Cid) -> str | None:
 
 def _expanded(pattern: str) -> tuple[str, ...]:
     """One that stands for too many shards is no address."""
-    from catalog.samples.shards import expand
+    from catalog.shards.shard import expand
 
     try:
         return expand(pattern)

@@ -11,16 +11,17 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from catalog.site import addresses, figures
-from catalog.site.exports import words
+from catalog.site import addresses
+from catalog.site import formatting as figures
+from catalog.site.exports import common as words
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from catalog.graph import Node
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import Node
 
 __all__ = ["FEED", "MOST_OF_ALL", "feed", "newest"]
 

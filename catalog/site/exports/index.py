@@ -18,18 +18,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, figures
-from catalog.site.exports import words
-from catalog.site.exports.words import compact
+from catalog.site import addresses
+from catalog.site import formatting as figures
+from catalog.site.exports import common as words
+from catalog.site.exports.common import compact
 from catalog.site.nodes import kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from catalog.graph import Graph, Node
     from catalog.site.groups import Group, Groups
-    from catalog.site.leftout import LeftOut
+    from catalog.site.omitted import LeftOut
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import Graph, Node
 
 __all__ = ["index_files", "robots", "status_json"]
 

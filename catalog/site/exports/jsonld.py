@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, figures
-from catalog.site.exports import words
+from catalog.site import addresses
+from catalog.site import formatting as figures
+from catalog.site.exports import common as words
 from catalog.site.exports.downloads import downloads
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
-    from catalog.graph import DatasetNode, Graph
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import DatasetNode, Graph
 
 __all__ = ["catalog_jsonld", "dataset_jsonld", "licence_jsonld", "script"]
 

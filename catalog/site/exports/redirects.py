@@ -15,8 +15,8 @@ from catalog.site import addresses
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from catalog.graph import Graph
     from catalog.site.settings import SiteSettings
+    from catalog.store.graph import Graph
 
 __all__ = ["redirect_page", "redirects"]
 

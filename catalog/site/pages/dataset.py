@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Final
 from catalog.codegen import load_snippets, shortest_snippet
 from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.site import addresses, load, markup
+from catalog.site import addresses, markup
+from catalog.site import load_code as load
 from catalog.site.citation import citation, own_citation
 from catalog.site.exports import jsonld
 from catalog.site.exports.croissant import croissant
-from catalog.site.exports.heads import CROISSANT, alternate
+from catalog.site.exports.meta_tags import CROISSANT, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from catalog.datamodel import Json
-    from catalog.graph import DatasetNode
+    from catalog.atproto.datamodel import Json
     from catalog.records import Checksum, Storage
     from catalog.site.templates import Page, Templates
+    from catalog.store.graph import DatasetNode
 
 __all__ = ["ShardRow", "dataset_page", "shard_rows"]
 
@@ -125,7 +126,7 @@ def _addresses(storage: Storage, shards: list[ShardRow]) -> tuple[str, ...]:
 
 def _expanded(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """The deprecated storage has patterns. One that stands for too many shards is no address."""
-    from catalog.samples.shards import expand
+    from catalog.shards.shard import expand
 
     try:
         return tuple(url for pattern in patterns for url in expand(pattern))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import lens_snippet
-from catalog.site.coderefs import code_url
+from catalog.site.code_links import code_url
 from catalog.site.fieldrows import field_rows, paired
 from catalog.site.pages.network import address_of
 
 if TYPE_CHECKING:
     from catalog.codegen import Snippet
-    from catalog.graph import DatasetNode, LensNode, SchemaNode
     from catalog.site.templates import Page, Templates
+    from catalog.store.graph import DatasetNode, LensNode, SchemaNode
     from catalog.syntax import AtUri
 
 __all__ = ["Side", "lens_page"]

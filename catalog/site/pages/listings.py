@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catalog.records import licences
-from catalog.site import addresses, figures
-from catalog.site.exports.beside import group_json
+from catalog.site import addresses
+from catalog.site import formatting as figures
 from catalog.site.exports.feeds import FEED, feed, newest
-from catalog.site.exports.heads import ATOM, alternate
+from catalog.site.exports.meta_tags import ATOM, alternate
+from catalog.site.exports.record_json import group_json
 from catalog.site.nodes import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Sized
 
-    from catalog.graph import DatasetNode, Node, Publisher
     from catalog.site.groups import Group
     from catalog.site.templates import Page, Templates
+    from catalog.store.graph import DatasetNode, Node, Publisher
 
 __all__ = [
     "GROUPS",

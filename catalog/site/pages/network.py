@@ -16,7 +16,8 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, figures
+from catalog.site import addresses
+from catalog.site import formatting as figures
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, name_of
 from catalog.syntax.semver import semver_key
@@ -24,8 +25,8 @@ from catalog.syntax.semver import semver_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.graph import Graph, LensNode, Node, SchemaNode
     from catalog.site.templates import Page, Templates
+    from catalog.store.graph import Graph, LensNode, Node, SchemaNode
     from catalog.syntax.semver import SemverKey
 
 __all__ = ["ADDRESS", "LENSES_PER_PAGE", "address_of", "network_json", "network_page", "network_places"]

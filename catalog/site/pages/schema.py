@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import MAX_FIELDS, generate
-from catalog.identifiers import class_name, snake_case
+from catalog.schema.identifiers import class_name, snake_case
 from catalog.site import versions
 from catalog.site.fieldrows import field_rows
 from catalog.site.highlight import highlight
+from catalog.site.lens_paths import ways
 from catalog.site.pages.network import address_of
-from catalog.site.ways import ways
 
 if TYPE_CHECKING:
-    from catalog.graph import SchemaNode
     from catalog.site.templates import Page, Templates
+    from catalog.store.graph import SchemaNode
 
 __all__ = ["CODE", "Code", "schema_page"]
 

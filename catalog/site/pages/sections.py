@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.site.leftout import LeftOut
+    from catalog.site.omitted import LeftOut
     from catalog.site.templates import Templates
 
 __all__ = ["section_body"]

@@ -12,7 +12,7 @@ and in the log; the build goes on.
 
 from __future__ import annotations
 
-from catalog.site.previews.gathering import Previews, check_painter, gather
+from catalog.site.previews.fetch import Previews, check_painter, gather
 from catalog.site.previews.model import Preview
 
 __all__ = ["Preview", "Previews", "check_painter", "gather"]

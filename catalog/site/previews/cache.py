@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidData
+from catalog.site.previews.first_samples import Mark
 from catalog.site.previews.model import Preview
-from catalog.site.previews.reading import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection

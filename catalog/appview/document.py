@@ -1,0 +1,180 @@
+"""A record as the index has it: what it can be found by, and where it stands among its like.
+
+::
+
+    rank = seconds since 1970 ╱ 31 bits of the URI's digest        newest first; the same wherever it is indexed
+
+The date is the record's own, unless it lies after the moment we first saw it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.appview.tokenizer import folded, in_order, plain, words
+from catalog.errors import CatalogError
+from catalog.records import KINDS, SCHEMA, Dataset, Label, Lens, LensVerification, Schema, read_record
+from catalog.schema import Array, List
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from catalog.records import Record
+    from catalog.schema import FieldType
+    from catalog.store.reader import Shown, Trace
+
+__all__ = ["RANK_BITS", "SEARCHED", "SchemaFacts", "document", "facts_of", "rank_of", "seconds_of", "stamp"]
+
+SEARCHED: Final = ("dataset", "schema", "lens")
+"""The kinds that a search finds; the others are listed."""
+RANK_BITS: Final = 31
+_LAST_SECOND: Final = 2**33 - 1
+_MOST_FIELDS: Final = 200
+"""Fields of a schema whose names are found."""
+_MOST_DTYPES: Final = 50
+_LONGEST_NAME: Final = 100
+"""Letters of a field's name or dtype that count: each dataset of a schema has them all in the index."""
+_ANY: Final = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaFacts:
+    """What a record that refers to a schema can be found by because of it."""
+
+    name: str
+    version: str
+    fields: tuple[str, ...]
+    dtypes: tuple[str, ...]
+
+
+def facts_of(shown: Shown | None) -> SchemaFacts | None:
+    """The facts of a schema record; None where there is none that can be read."""
+    if shown is None or shown.collection != SCHEMA:
+        return None
+    try:
+        record = read_record(SCHEMA, shown.value, checked=True)
+    except CatalogError:
+        return None
+    return _facts(record) if isinstance(record, Schema) else None
+
+
+def _facts(schema: Schema) -> SchemaFacts:
+    sample_type = schema.sample_type
+    every = dict.fromkeys(dtype[:_LONGEST_NAME] for field in sample_type.fields for dtype in _dtypes(field.type))
+    fields = tuple(field.name[:_LONGEST_NAME] for field in sample_type.fields[:_MOST_FIELDS])
+    dtypes = tuple(sorted(every)[:_MOST_DTYPES])
+    return SchemaFacts(name=sample_type.name, version=sample_type.version, fields=fields, dtypes=dtypes)
+
+
+def _dtypes(type_: FieldType) -> Iterable[str]:
+    while isinstance(type_, List):
+        type_ = type_.item
+    return (type_.dtype or _ANY,) if isinstance(type_, Array) else ()
+
+
+def seconds_of(moment: datetime) -> int:
+    """A moment in whole seconds since 1970; what lies before is 0."""
+    return max(0, min(_LAST_SECOND, int(moment.timestamp())))
+
+
+def rank_of(uri: str, made: datetime) -> int:
+    """Where a record stands among others: by date, then by its URI's digest."""
+    digest = int.from_bytes(hashlib.blake2b(uri.encode(), digest_size=4).digest()) >> 1
+    return seconds_of(made) << RANK_BITS | digest
+
+
+def stamp(trace: Trace) -> str:
+    """A digest of a record's state, by which index and store are compared."""
+    text = f"{trace.uri} {trace.cid} {trace.draft:d}{trace.verified:d} {trace.handle}"
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[str, Any] | None:
+    """What the index has of a record, by field; None for one that can't be read (any more).
+
+    ``schema`` tells of the schemas that the record refers to. The rank is left to the caller to make unique.
+    """
+    kind = KINDS.get(shown.collection)
+    if kind is None:
+        return None
+    try:
+        record = read_record(shown.collection, shown.value, checked=True)
+    except CatalogError:
+        return None
+    state = "draft" if shown.draft else "verified" if shown.verified else "unverified"
+    made = min(record.created_at.moment, shown.first_seen)
+    found: dict[str, Any] = {
+        "uri": shown.uri, "stamp": stamp(shown.trace), "kind": kind, "did": shown.did, "state": state,
+        "year": f"{made:%Y}", "rank": rank_of(shown.uri, made), "key": [shown.rkey],
+    }  # fmt: skip
+    match record:
+        case Dataset():
+            found |= _dataset(record, schema(str(record.schema_ref)), shown)
+        case Schema():
+            found |= _schema(record, shown)
+        case Lens():
+            found |= _lens(record, schema, shown)
+        case Label():
+            found |= {"key": [record.name], "ref": str(record.dataset)}
+        case LensVerification():
+            found["ref"] = str(record.lens)
+    return found
+
+
+def _dataset(record: Dataset, schema: SchemaFacts | None, shown: Shown) -> dict[str, Any]:
+    found = _text(
+        record.name, record.tags, record.description, shown, () if schema is None else (schema.name, *schema.fields)
+    )
+    found |= _licence(record.license)
+    found["schema"] = str(record.schema_ref)
+    found["dtype"] = [] if schema is None else list(schema.dtypes)
+    if record.size is not None and record.size.bytes is not None:
+        found["size"] = record.size.bytes
+    return found
+
+
+def _schema(record: Schema, shown: Shown) -> dict[str, Any]:
+    sample_type, facts = record.sample_type, _facts(record)
+    found = _text(sample_type.name, record.tags, sample_type.description, shown, facts.fields)
+    found |= _licence(record.license)
+    found["dtype"] = list(facts.dtypes)
+    stem = shown.rkey.partition(":")[0]
+    found["key"] = [*dict.fromkeys((shown.rkey, sample_type.name, stem))]
+    return found
+
+
+def _lens(record: Lens, schema: Callable[[str], SchemaFacts | None], shown: Shown) -> dict[str, Any]:
+    ends = [facts.name for facts in (schema(str(record.source)), schema(str(record.target))) if facts is not None]
+    found = _text(record.name, (), record.description, shown, ends)
+    found["source"], found["target"] = str(record.source), str(record.target)
+    return found
+
+
+def _text(
+    name: str, tags: tuple[str, ...], description: str | None, shown: Shown, others: Iterable[str]
+) -> dict[str, Any]:
+    name_words, tag_words = words([name], parts=True), words(tags, parts=True)
+    every = {**name_words, **tag_words, **words([plain(description or ""), shown.handle or ""])}
+    every |= words(others, parts=True)
+    return {
+        "name": " ".join(name_words), "tag_words": " ".join(tag_words), "words": " ".join(every),
+        "whole": " ".join(in_order(name)), "tag": list(tags),
+    }  # fmt: skip
+
+
+def _licence(text: str | None) -> dict[str, Any]:
+    bare = (text or "").strip()
+    return {"licence": bare, "licence_folded": folded(bare)} if bare else {}
+
+
+def name_of(record: Record) -> str | None:
+    """What a record is called, if anything."""
+    match record:
+        case Schema():
+            return record.sample_type.name
+        case Dataset() | Lens() | Label():
+            return record.name
+    return None

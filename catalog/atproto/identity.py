@@ -1,0 +1,365 @@
+"""Who is who: handle → DID → PDS, and back.
+
+::
+
+    alice.example.org ──DNS or https──▶ did:plc:… ──DID document──▶ PDS
+             ▲                                          │
+             └────────── the same handle? ◀─alsoKnownAs─┘
+
+*Tricky bits.*
+
+- A DID document's claim to a handle is worth nothing until the handle points back.
+- The key is the ``#atproto`` one, whichever stands first: documents name other keys too, and old ones.
+- What was found is good for an hour, so a key may be an old one: when a signature fails, ask again (``fresh``).
+
+Specifications: https://atproto.com/specs/did and https://atproto.com/specs/handle
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import dns.exception
+import dns.resolver
+import httpx
+
+from catalog.atproto.keys import Curve, PublicKey
+from catalog.errors import CatalogError, InvalidSyntax, RequestFailed, UnknownIdentity
+from catalog.network.rate_limit import Budget
+from catalog.network.ssrf import is_loopback_name
+from catalog.syntax import AtIdentifier, Did, Handle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catalog.atproto.datamodel import Json
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+
+__all__ = ["Identity", "Resolver", "identity_of", "same_server"]
+
+LIFETIME: Final = 3600.0
+"""Seconds that an answer is good for."""
+NEGATIVE_LIFETIME: Final = 60.0
+"""Seconds that an account counts as unknown, once it was not found or its directory did not answer."""
+
+_PLC: Final = re.compile(r"did:plc:[a-z2-7]{24}")
+_WEB: Final = re.compile(r"did:web:(?P<host>[A-Za-z0-9.-]{1,253})(?:%3A(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
+_NEVER: Final = frozenset({"alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"})
+"""Top-level domains of handles that no lookup may find: https://atproto.com/specs/handle"""
+_MAX_DOCUMENT: Final = 500_000
+_DNS_SECONDS: Final = 5.0
+_HANDLE_SECONDS: Final = 15.0
+"""For all that a handle's own host is asked, retries and pauses included."""
+_KNOWN_AS: Final = 20
+_METHODS: Final = 50
+"""Verification methods and services of a document that are looked at."""
+_KEPT: Final = 50_000
+"""Answers a cache holds, each of about 1 kB."""
+_CURVES: Final = {
+    "EcdsaSecp256k1VerificationKey2019": Curve.K256,
+    "EcdsaSecp256r1VerificationKey2019": Curve.P256,
+}
+"""The older types of verification methods; a directory may still write them."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """An account: its DID, its server, and its handle when that points back to the DID.
+
+    ``key`` is the one that signs its commits; None when the document names none that can be used.
+    """
+
+    did: Did
+    handle: Handle | None
+    pds: str
+    key: PublicKey | None = None
+
+
+class _Document(NamedTuple):
+    """What a DID document says: the account, still without a handle, and the handle that it claims."""
+
+    identity: Identity
+    claimed: Handle | None
+
+
+class Resolver:
+    """Looks accounts up, and remembers them for ``lifetime`` seconds. Many threads may ask at once.
+
+    Threads that ask for the same account wait for one request. ``clock`` counts seconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: NetworkSettings,
+        *,
+        lifetime: float = LIFETIME,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._documents: _Cache[Did, _Document] = _Cache(self._document, lifetime, clock)
+        self._handles: _Cache[Handle, Did] = _Cache(self._pointed_to, lifetime, clock)
+
+    def resolve(self, account: str, *, fresh: bool = False) -> Identity:
+        """The account of a DID or a handle; ``fresh`` asks for all of it again.
+
+        Raises :class:`UnknownIdentity` when it is neither, doesn't resolve, or has no PDS; a handle that its DID
+        doesn't claim back is none of that account's.
+        """
+        try:
+            asked = AtIdentifier.parse(account.removeprefix("@")).value
+        except InvalidSyntax as error:
+            raise UnknownIdentity(error.what, hint=error.hint) from None
+        did = asked if isinstance(asked, Did) else self.did_of(asked, fresh=fresh)
+        identity, claimed = self._documents.get(did, fresh=fresh)
+        if isinstance(asked, Handle):
+            if claimed is None or claimed != asked.normalised:
+                hint = "use the DID, or the new handle"
+                raise UnknownIdentity(f"{did} doesn't call itself so", where=asked, hint=hint)
+            return replace(identity, handle=claimed)
+        return replace(identity, handle=self._confirmed(claimed, did, fresh=fresh))
+
+    def claim(self, did: Did) -> Handle | None:
+        """The handle that an account's document claims; it is not confirmed. Raises :class:`UnknownIdentity`."""
+        return self._documents.get(did, fresh=False).claimed
+
+    def did_of(self, handle: Handle, *, fresh: bool = False) -> Did:
+        """The DID that a handle points to. Raises :class:`UnknownIdentity`."""
+        return self._handles.get(handle.normalised, fresh=fresh)
+
+    def _pointed_to(self, name: Handle) -> Did:
+        server = self._settings.handle_resolver
+        if server is not None:
+            return self._asked(server, name)
+        if name.rpartition(".")[2] in _NEVER:
+            raise UnknownIdentity("handles of this top-level domain don't exist on the network", where=name)
+        return self._by_dns(name) or self._by_https(name)
+
+    def _asked(self, server: str, handle: Handle) -> Did:
+        url = f"{server}/xrpc/com.atproto.identity.resolveHandle"
+        try:
+            answer = self._client.get_json(url, params={"handle": handle}, max_bytes=_MAX_DOCUMENT)
+            return Did.parse(_text(answer, "did"))
+        except CatalogError as error:
+            raise UnknownIdentity(f"{server} doesn't resolve it: {error.what}", where=handle) from None
+
+    def _by_dns(self, handle: Handle) -> Did | None:
+        """From the TXT record of ``_atproto.<handle>``; None when there is none, or DNS can't be asked."""
+        try:
+            answer = dns.resolver.resolve(f"_atproto.{handle}", "TXT", lifetime=_DNS_SECONDS, search=False)
+        except (dns.exception.DNSException, OSError, ValueError):
+            return None
+        texts = [b"".join(record.strings).decode("ascii", "replace") for record in answer]
+        found = {text.removeprefix("did=").strip() for text in texts if text.startswith("did=")}
+        if len(found) > 1:
+            raise UnknownIdentity("its DNS names several DIDs", where=handle)
+        try:
+            return Did.parse(found.pop()) if found else None
+        except InvalidSyntax as error:
+            raise UnknownIdentity(f"its DNS record is broken: {error.what}", where=handle) from None
+
+    def _by_https(self, handle: Handle) -> Did:
+        budget = Budget(time.monotonic() + _HANDLE_SECONDS, handle)
+        try:
+            with self._client.within(budget):
+                answer = self._client.get(f"https://{handle}/.well-known/atproto-did", max_bytes=4096)
+            return Did.parse(answer.body.decode("ascii", "replace").strip())
+        except (CatalogError, ValueError) as error:
+            reason = error.what if isinstance(error, CatalogError) else "not a host"
+            hint = "it needs a DNS TXT record at _atproto, or a file /.well-known/atproto-did"
+            raise UnknownIdentity(f"the handle points to no DID ({reason})", where=handle, hint=hint) from None
+
+    def _document(self, did: Did) -> _Document:
+        url = self._document_url(did)
+        try:
+            document = self._client.get_json(url, max_bytes=_MAX_DOCUMENT)
+        except CatalogError as error:
+            what = f"its DID document can't be read: {error}"
+            raise UnknownIdentity(what, status=_refused(error), where=did) from None
+        return _Document(identity_of(document, did), _claimed(document))
+
+    def _document_url(self, did: Did) -> str:
+        if _PLC.fullmatch(did):
+            return f"{self._settings.plc_url}/{did}"
+        web = _WEB.fullmatch(did)
+        if web is not None:
+            host = web["host"].lower()
+            port = "" if web["port"] is None else f":{web['port']}"
+            scheme = "http" if self._settings.allow_loopback and is_loopback_name(host) else "https"
+            return f"{scheme}://{unquote(host)}{port}/.well-known/did.json"
+        raise UnknownIdentity("not a DID that can be looked up", where=did, hint="did:plc:… or did:web:host")
+
+    def _confirmed(self, handle: Handle | None, did: Did, *, fresh: bool) -> Handle | None:
+        if handle is None:
+            return None
+        try:
+            return handle if self.did_of(handle, fresh=fresh) == did else None
+        except UnknownIdentity:
+            return None
+
+
+def _refused(error: CatalogError) -> int:
+    """Return the status of a refusal that is the directory's own: a proxy's page in its place says nothing of a DID."""
+    return error.status if isinstance(error, RequestFailed) and (error.name or error.message) else 0
+
+
+class _Refusal(NamedTuple):
+    """An :class:`UnknownIdentity` to be raised again: errors themselves change as they are raised."""
+
+    what: str
+    where: str | None
+    hint: str | None
+    status: int
+
+    def error(self) -> UnknownIdentity:
+        return UnknownIdentity(self.what, status=self.status, where=self.where, hint=self.hint)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry(Generic[V]):
+    """An answer; its lock is held while it is asked for."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    found: V | _Refusal | None = None
+    expires: float = 0.0
+    began: int = -1
+
+
+class _Cache(Generic[K, V]):
+    """Answers for a while, also that there is none. One key is asked for by one thread at a time.
+
+    Calls and questions are numbered in one row. Whoever wants a fresh answer takes only one whose question is younger
+    than the call: an answer that is already on its way may be older than the reason to ask.
+    """
+
+    def __init__(self, ask: Callable[[K], V], lifetime: float, clock: Callable[[], float]) -> None:
+        self._ask, self._lifetime, self._clock = ask, lifetime, clock
+        self._lock = threading.Lock()
+        self._entries: dict[K, _Entry[V]] = {}
+        self._number = 0
+
+    def get(self, key: K, *, fresh: bool) -> V:
+        with self._lock:
+            called = self._next()
+            entry = self._entries.setdefault(key, _Entry())
+            while len(self._entries) > _KEPT:
+                del self._entries[next(iter(self._entries))]
+        with entry.lock:
+            found = entry.found
+            if found is None or self._clock() >= entry.expires or (fresh and entry.began < called):
+                found = self._again(key, entry)
+        if isinstance(found, _Refusal):
+            raise found.error()
+        return found
+
+    def _again(self, key: K, entry: _Entry[V]) -> V | _Refusal:
+        """Ask. Any other error than "unknown" leaves the entry as it was."""
+        with self._lock:
+            began = self._next()
+        found: V | _Refusal
+        try:
+            found, lifetime = self._ask(key), self._lifetime
+        except UnknownIdentity as error:
+            found, lifetime = (
+                _Refusal(error.what, error.where, error.hint, error.status),
+                min(NEGATIVE_LIFETIME, self._lifetime),
+            )
+        entry.found, entry.began, entry.expires = found, began, self._clock() + lifetime
+        return found
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+
+def identity_of(document: Json, did: Did) -> Identity:
+    """The account of a DID document, for those who have one at hand. Nobody is asked.
+
+    So its handle is None, whatever the document claims. Raises :class:`UnknownIdentity` for a document that is
+    somebody else's or names no PDS.
+    """
+    if not isinstance(document, dict) or document.get("id") != str(did):
+        raise UnknownIdentity("its DID document is somebody else's", where=did)
+    return Identity(did=did, handle=None, pds=_pds(document, did), key=_key(document, did))
+
+
+def _pds(document: Json, did: Did) -> str:
+    for service in _entries(document, "service", _METHODS):
+        if _text(service, "id") in ("#atproto_pds", f"{did}#atproto_pds"):
+            if _text(service, "type") != "AtprotoPersonalDataServer":
+                continue
+            endpoint = _text(service, "serviceEndpoint").rstrip("/")
+            if not _is_server(endpoint):
+                raise UnknownIdentity(f"its PDS is not the URL of a server: {endpoint[:100]!r}", where=did)
+            return endpoint
+    raise UnknownIdentity("its DID document names no PDS", where=did)
+
+
+def _key(document: Json, did: Did) -> PublicKey | None:
+    """The first key that can be used, is named ``#atproto``, and is the account's own."""
+    for method in _entries(document, "verificationMethod", _METHODS):
+        named = _text(method, "id") in ("#atproto", f"{did}#atproto")
+        if not named or _text(method, "controller") != did:
+            continue
+        kind, text = _text(method, "type"), _text(method, "publicKeyMultibase")
+        try:
+            if kind == "Multikey":
+                return PublicKey.parse(text)
+            if kind in _CURVES:
+                return PublicKey.parse_bare(text, _CURVES[kind])
+        except InvalidSyntax:
+            continue
+    return None
+
+
+def _claimed(document: Json) -> Handle | None:
+    """The first handle a DID document claims, in lower case."""
+    for name in _entries(document, "alsoKnownAs", _KNOWN_AS):
+        if isinstance(name, str) and name.startswith("at://"):
+            try:
+                return Handle.parse(name.removeprefix("at://")).normalised
+            except InvalidSyntax:
+                return None
+    return None
+
+
+def _is_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL):
+        return False
+    bare = not (parts.path or parts.query or parts.fragment or parts.username)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and bare
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two addresses of servers mean the same one. All spellings of this machine count as one."""
+    return _server(one) == _server(other)
+
+
+def _server(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, "localhost" if is_loopback_name(host) else host, port
+
+
+def _entries(document: Json, name: str, most: int) -> list[Json]:
+    found = document.get(name) if isinstance(document, dict) else None
+    return found[:most] if isinstance(found, list) else []
+
+
+def _text(value: Json, key: str) -> str:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,437 @@
+"""A login at an account's own PDS, and writing to its repository.
+
+Terminology
+-----------
+*Access token*: goes with each request, for an hour or two. *Refresh token*: makes new ones of both, for some weeks.
+*Session string*: handle, DID, both tokens and the PDS, joined by ``:::``, as the atproto SDK for Python exports it.
+
+Tokens live in this object, and where its owner's ``renewed`` puts them (:mod:`catalog.atproto.credentials`). The client
+remembers them and the password, in order to drop every text of a server that repeats one
+(:mod:`catalog.network.redaction`): they are in no error, no ``repr``, no pickle, no file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
+
+from catalog.atproto import repo
+from catalog.atproto.car import Blocks
+from catalog.atproto.commit import read_commit
+from catalog.atproto.login_errors import WHY, is_wrong_code, no_login, wants_code
+from catalog.errors import InvalidProof, InvalidSyntax, NetworkError, RequestFailed, SessionError
+from catalog.network.http import message_line
+from catalog.syntax import Cid, Did
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from catalog.atproto.commit import SignedCommit
+    from catalog.atproto.datamodel import Json
+    from catalog.atproto.identity import Identity, Resolver
+    from catalog.network.http import Client
+    from catalog.syntax import Tid
+
+__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_WRITES", "Session", "Swap", "Write", "batches"]
+
+MAX_BATCH_WRITES: Final = 200
+MAX_BATCH_BYTES: Final = 150_000
+"""What a PDS takes in one applyWrites; each is one commit, all of it or nothing.
+
+The reference PDS reads 150 KiB of JSON in one request (its ``jsonLimit``) and answers 413 to more.
+"""
+_ENVELOPE: Final = 4_000
+"""Bytes for the DID, the commit and the braces around the writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One change of a repository; ``value`` is None for a deletion."""
+
+    action: Literal["create", "update", "delete"]
+    collection: str
+    rkey: str
+    value: Json = None
+
+    def as_json(self) -> dict[str, Json]:
+        """As applyWrites takes it."""
+        written: dict[str, Json] = {
+            "$type": f"com.atproto.repo.applyWrites#{self.action}",
+            "collection": str(self.collection),
+            "rkey": str(self.rkey),
+        }
+        return written if self.action == "delete" else {**written, "value": self.value}
+
+
+class Swap(StrEnum):
+    """What a server makes of ``swapCommit``, which protects a write from overwriting somebody else's."""
+
+    KEPT = "kept"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+    UNKNOWN = "unknown"
+
+
+_JOINT: Final = ":::"
+_REFUSED: Final = (400, 401, 403)
+SMALLER_BLOBS: Final = "make smaller shards, or put them at https addresses"
+_NO_COMMIT: Final = Cid.of_block(b"no commit of any repository")
+_MAX_SINCE: Final = 100_000_000
+_SINCE_SECONDS: Final = 300.0
+_COMMIT: Final = b"\xa6\x63did"
+"""How the block of a commit begins: a map of six, and its first key."""
+_SWAP: Final = re.compile("swap[ _]?commit", re.IGNORECASE)
+_MARGIN: Final = 60.0
+"""Seconds before its end that an access token is renewed: a file would be on its way for nothing."""
+_CODES: Final = 4
+"""How often a login is tried while codes of a second factor are asked for."""
+_STATUSES: Final = ("takendown", "suspended", "deactivated", "deleted", "desynchronized", "throttled")
+"""What accounts are that aren't active (com.atproto.server.createSession)."""
+
+
+class Session:
+    """A logged-in account. Every method may raise a :class:`~catalog.errors.NetworkError`.
+
+    ``renewed`` is called with the refresh token whenever there is a new one.
+    """
+
+    def __init__(self, client: Client, *, did: Did, handle: str, pds: str, access: str, refresh: str) -> None:
+        self.did = did
+        self.handle = handle
+        self.pds = pds
+        self.renewed: Callable[[str], object] | None = None
+        self._client = client
+        self._keep(access, refresh)
+        self._due = time.monotonic() + _lasts(access, time.time())
+
+    def _keep(self, access: str, refresh: str) -> None:
+        self._access, self._refresh = access, refresh
+        self._client.secrets.add(access)
+        self._client.secrets.add(refresh)
+
+    def __repr__(self) -> str:
+        """Without the tokens."""
+        return f"Session(did={str(self.did)!r}, pds={self.pds!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Tokens are in no pickle."""
+        raise TypeError("a session isn't pickled: log in where it is needed")
+
+    @classmethod
+    def login(
+        cls,
+        client: Client,
+        resolver: Resolver,
+        account: str,
+        password: str,
+        *,
+        code: str | None = None,
+        ask_code: Callable[[], str] | None = None,
+    ) -> Session:
+        """Log in to a handle's or DID's own PDS. Raises :class:`UnknownIdentity`, :class:`SessionError`.
+
+        ``code`` is that of a second factor; ``ask_code`` is called for one when the server asks for it.
+        """
+        identity = resolver.resolve(account)
+        client.secrets.add(password)
+        # The reference PDS looks names up in lower case: a did:web with a port (%3A) isn't found by its DID.
+        name = identity.did if identity.did.lower() == identity.did or identity.handle is None else identity.handle
+        refused = RequestFailed("no login was tried")
+        for _ in range(_CODES):
+            answer = _create_session(client, identity.pds, str(name), password, code)
+            if not isinstance(answer, RequestFailed):
+                return cls._of(client, identity, *_tokens(answer, identity.did, identity.pds))
+            refused = answer
+            if ask_code is None or not (wants_code(answer) or (code and is_wrong_code(answer))):
+                break
+            code = ask_code().strip()
+        # Here, as no error may have another for a context that repeats what the server was told.
+        raise no_login(client, refused, account, identity.pds, code=code)
+
+    @classmethod
+    def resume(cls, client: Client, resolver: Resolver, account: str, refresh: str) -> Session:
+        """Go on with a refresh token, which is used up. Raises :class:`UnknownIdentity`, :class:`SessionError`."""
+        identity = resolver.resolve(account)
+        session = cls._of(client, identity, "", refresh)
+        session.renew()
+        return session
+
+    @classmethod
+    def of_string(cls, client: Client, resolver: Resolver, text: str) -> Session:
+        """From a session string; its PDS is looked up, not believed. Raises :class:`SessionError`, no part of it."""
+        parts = text.strip().split(_JOINT)
+        try:
+            did = Did.parse(parts[1])
+            access, refresh = parts[2:4]
+        except (IndexError, ValueError, InvalidSyntax):
+            did, access, refresh = None, "", ""
+        if did is None or not access or not _sendable(access + refresh):
+            hint = "handle:::did:::access:::refresh:::pds, as export_session_string() of the atproto SDK gives it"
+            raise SessionError("that is no session string", hint=hint)
+        return cls._of(client, resolver.resolve(did), access, refresh)
+
+    @classmethod
+    def _of(cls, client: Client, identity: Identity, access: str, refresh: str) -> Session:
+        shown = str(identity.handle or identity.did)
+        return cls(client, did=identity.did, handle=shown, pds=identity.pds, access=access, refresh=refresh)
+
+    @property
+    def refresh_token(self) -> str:
+        """What the session is resumed with: a secret."""
+        return self._refresh
+
+    def export(self) -> str:
+        """The session string: a secret."""
+        return _JOINT.join((self.handle, str(self.did), self._access, self._refresh, self.pds))
+
+    def list_records(self, collection: str) -> Iterator[repo.ListedRecord]:
+        """The records of one of the account's collections."""
+        with self._client.secrets.guarded():
+            yield from repo.list_records(self._client, self.pds, self.did, collection)
+
+    def latest_commit(self) -> repo.Commit:
+        """The newest commit of the account's repository."""
+        with self._client.secrets.guarded():
+            return repo.latest_commit(self._client, self.pds, self.did)
+
+    def apply(self, writes: Sequence[Write], *, swap_commit: Cid | None) -> Cid:
+        """Write one batch (:func:`batches` cuts them) as one commit, all of it or nothing; the commit it made.
+
+        The repository must still stand at ``swap_commit``, where the server compares it (:meth:`swap`). Raises
+        :class:`RequestFailed`, with the name ``InvalidSwap`` when it doesn't; then nothing was written.
+        """
+        body: dict[str, Json] = {"repo": str(self.did), "writes": [write.as_json() for write in writes]}
+        if swap_commit is not None:
+            body["swapCommit"] = str(swap_commit)
+        answer = self._authorised("com.atproto.repo.applyWrites", body)
+        commit = answer.get("commit") if isinstance(answer, dict) else None
+        cid = commit.get("cid") if isinstance(commit, dict) else None
+        try:
+            return Cid.parse(cid if isinstance(cid, str) else "")
+        except InvalidSyntax:  # servers older than 2024 don't tell
+            return self.latest_commit().cid
+
+    def swap(self) -> Swap:
+        """Find out whether the server compares ``swapCommit``: by a write of nothing onto a commit that never was.
+
+        A server that compares refuses it. One that doesn't may make an empty commit, which changes no record.
+        """
+        body: dict[str, Json] = {"repo": str(self.did), "writes": [], "swapCommit": str(_NO_COMMIT)}
+        try:
+            self._authorised("com.atproto.repo.applyWrites", body)
+        except RequestFailed as error:
+            return _swap_of(error)
+        return Swap.IGNORED
+
+    def commits_since(self, rev: Tid) -> tuple[SignedCommit, ...]:
+        """The account's commits after a rev, as far as the server still has them; none where it doesn't answer."""
+        parameters = {"did": str(self.did), "since": str(rev)}
+        url = f"{self.pds}/xrpc/com.atproto.sync.getRepo"
+        try:
+            raw = self._client.get(url, params=parameters, max_bytes=_MAX_SINCE, seconds=_SINCE_SECONDS).body
+            return tuple(found for found in _commits(raw) if found.did == self.did and found.rev > rev)
+        except NetworkError:
+            return ()
+
+    def has_blobs(self, cids: Collection[Cid]) -> set[Cid]:
+        """Which of some blobs a record of the repository holds already, and the server keeps therefore."""
+        wanted = {str(cid): cid for cid in cids}
+        return {wanted[text] for text in repo.list_blobs(self._client, self.pds, self.did) if text in wanted}
+
+    def blob_limit(self) -> int | None:
+        """The most bytes of a blob, where the server's description of itself says so."""
+        try:
+            answer = repo.query(self._client, self.pds, "com.atproto.server.describeServer", {})
+        except NetworkError:
+            return None
+        limit = answer.get("blobUploadLimit") if isinstance(answer, dict) else None
+        return limit if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 else None
+
+    def upload_blob(self, path: Path, *, cid: Cid, size: int, mime_type: str) -> str:
+        """Send a file as a blob; a server drops it again unless a record names it soon.
+
+        Return the media type that the server stored it as: records must repeat that one. Raises :class:`SessionError`,
+        :class:`RequestFailed`, also when the file isn't the blob of this CID any more.
+        """
+        url = f"{self.pds}/xrpc/com.atproto.repo.uploadBlob"
+        try:
+            answer = self._renewing(
+                lambda bearer: self._client.post_file(url, path, size=size, mime_type=mime_type, headers=bearer)
+            )
+        except RequestFailed as error:
+            if error.status != 413 and error.name not in ("PayloadTooLarge", "BlobTooLarge"):
+                raise
+            message = f"{path.name} has {size:,} bytes, more than this server takes as a blob ({error.what})"
+            raise RequestFailed(
+                message, status=error.status, name=error.name, where=self.pds, hint=SMALLER_BLOBS
+            ) from None
+        except OSError as error:
+            raise RequestFailed(f"{path} can't be read: {error.strerror or error}") from None
+        blob = answer.get("blob") if isinstance(answer, dict) else None
+        link = blob.get("ref") if isinstance(blob, dict) else None
+        if not isinstance(blob, dict) or not isinstance(link, dict):
+            message = f"the answer to an upload names no blob: {self._shown(answer)}"
+            hint = "this server may not take blobs: put the shards at https addresses"
+            raise RequestFailed(message, where=self.pds, hint=hint)
+        if link.get("$link") != str(cid):
+            message = f"the server has another blob than {cid}; was {path.name} changed meanwhile?"
+            raise RequestFailed(message, where=self.pds, hint="run it again")
+        stored = blob.get("mimeType")
+        return stored if isinstance(stored, str) else mime_type
+
+    def _authorised(self, method: str, body: Json) -> Json:
+        url = f"{self.pds}/xrpc/{method}"
+        return self._renewing(lambda bearer: self._client.post_json(url, body, headers=bearer))
+
+    def _understood(self, answer: Json) -> Json:
+        """The answer, unless it is an error that came with status 200. Raises :class:`RequestFailed`."""
+        status, name, message = _hidden_error(answer)
+        if not status:
+            return answer
+        name, message = map(message_line, self._client.secrets.cleaned(name, message))
+        what = f"HTTP 200 with an error: {': '.join(part for part in (name, message) if part)}"
+        raise RequestFailed(what, status=status, name=name, where=self.pds)
+
+    def _shown(self, answer: Json) -> str:
+        return message_line(self._client.secrets.cleaned("", json.dumps(answer))[1])
+
+    def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
+        """What a request answers that has the access token; one that ends soon, or has ended, is renewed once."""
+        soon = time.monotonic() >= self._due - _MARGIN
+        if soon:
+            self.renew()
+        try:
+            return self._understood(ask({"Authorization": f"Bearer {self._access}"}))
+        except RequestFailed as error:
+            if error.name != "ExpiredToken":
+                raise
+        if not soon:
+            self.renew()
+            try:
+                return self._understood(ask({"Authorization": f"Bearer {self._access}"}))
+            except RequestFailed as error:
+                if error.name != "ExpiredToken":
+                    raise
+        message = "the server finds a token expired that it has just given"
+        raise SessionError(message, where=self.pds, hint="is its clock right? log in again")
+
+    def renew(self) -> None:
+        """New tokens for the old ones. Raises :class:`SessionError` when the session has ended."""
+        url = f"{self.pds}/xrpc/com.atproto.server.refreshSession"
+        try:
+            answer = self._client.post_json(url, None, headers={"Authorization": f"Bearer {self._refresh}"})
+        except RequestFailed as error:
+            if error.status in _REFUSED:
+                hint = WHY.get(error.name, "log in again")
+                raise SessionError(f"the session has ended ({error.what})", where=str(self.did), hint=hint) from None
+            raise
+        self._keep(*_tokens(answer, self.did, self.pds))
+        self._due = time.monotonic() + _lasts(self._access)
+        if self.renewed is not None:
+            self.renewed(self._refresh)
+
+    def close(self) -> None:
+        """End the session at the server: its tokens are worth nothing any more. What fails there is no matter."""
+        url = f"{self.pds}/xrpc/com.atproto.server.deleteSession"
+        try:
+            self._client.post_json(url, None, headers={"Authorization": f"Bearer {self._refresh}"})
+        except NetworkError:
+            return
+
+
+def batches(writes: Sequence[Write]) -> Iterator[tuple[Write, ...]]:
+    """Writes in their order, cut where a batch would pass a limit of applyWrites."""
+    batch: list[Write] = []
+    size = _ENVELOPE
+    for write in writes:
+        more = len(json.dumps(write.as_json(), ensure_ascii=False, separators=(",", ":")).encode()) + 1
+        if batch and (len(batch) == MAX_BATCH_WRITES or size + more > MAX_BATCH_BYTES):
+            yield tuple(batch)
+            batch, size = [], _ENVELOPE
+        batch.append(write)
+        size += more
+    if batch:
+        yield tuple(batch)
+
+
+def _tokens(answer: Json, did: Did, pds: str) -> tuple[str, str]:
+    found = answer if isinstance(answer, dict) else {}
+    access, refresh = found.get("accessJwt"), found.get("refreshJwt")
+    if not isinstance(access, str) or not isinstance(refresh, str) or not _sendable(access + refresh):
+        raise SessionError("the PDS answered a login without tokens", where=pds)
+    if found.get("did") != str(did):
+        raise SessionError("the PDS logged somebody else in", where=pds)
+    if found.get("active") is False:  # the reference PDS lets deactivated accounts log in, and write nothing
+        status = found.get("status")
+        hint = WHY["AccountDeactivated"] if status == "deactivated" else "its server tells why"
+        told = status if status in _STATUSES else "not active"
+        raise SessionError(f"the account is {told}", where=str(did), hint=hint)
+    return access, refresh
+
+
+def _create_session(client: Client, pds: str, name: str, password: str, code: str | None) -> Json | RequestFailed:
+    """What a login answers: tokens, or an error, which isn't raised."""
+    asked: dict[str, Json] = {"identifier": name, "password": password}
+    if code:
+        client.secrets.add(code)
+        asked["authFactorToken"] = code
+    try:
+        return client.post_json(f"{pds}/xrpc/com.atproto.server.createSession", asked, patient=False)
+    except RequestFailed as error:
+        return error
+
+
+def _swap_of(error: RequestFailed) -> Swap:
+    """What an error says of ``swapCommit``."""
+    if error.name == "InvalidSwap":
+        return Swap.KEPT
+    return Swap.REFUSED if _SWAP.search(error.what) and 400 <= error.status < 502 else Swap.UNKNOWN
+
+
+def _commits(raw: bytes) -> Iterator[SignedCommit]:
+    """Every commit among the blocks of a CAR."""
+    _, blocks = Blocks.of_car(raw)
+    for cid in blocks.cids():
+        block = blocks.get(cid)
+        if block is not None and block.startswith(_COMMIT):
+            with suppress(InvalidProof):
+                yield read_commit(block)
+
+
+def _hidden_error(answer: Json) -> tuple[int, str, str]:
+    """Status, name and message of an error that came as ``[message, status]`` or ``{error, message}``; else 0."""
+    if isinstance(answer, list) and len(answer) == 2:
+        message, status = answer
+        if isinstance(message, str) and isinstance(status, int) and 400 <= status < 600:
+            return status, "", message
+    if isinstance(answer, dict) and isinstance(answer.get("error"), str):
+        name, message = answer["error"], answer.get("message")
+        return 500, str(name), message if isinstance(message, str) else ""
+    return 0, "", ""
+
+
+def _lasts(access: str, now: float | None = None) -> float:
+    """Seconds an access token is good for: since it was made, or since ``now`` (s since 1970) by our own clock.
+
+    It is read and not believed: infinite when it doesn't say, as then the server does in time.
+    """
+    part = access.split(".")[1] if access.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        left = float(claims["exp"]) - (float(claims["iat"]) if now is None else now)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return math.inf
+    return math.inf if math.isnan(left) else max(0.0, left)
+
+
+def _sendable(text: str) -> bool:
+    """Whether a text may stand in a header."""
+    return text.isascii() and all("!" <= char <= "~" for char in text)

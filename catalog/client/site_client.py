@@ -1,0 +1,365 @@
+"""A catalog's site as somebody hosts it, read by its published files: the text index, the facets, and its records.
+
+::
+
+    catalog/text/…        words → rows                        (catalog/site/textindex.py)
+    catalog/words/…       words by their letters, to set misspelt ones right (catalog/site/spelling.py)
+    catalog/facets.json   rows → kind, tags, licence, …       (catalog/site/facets.py)
+    …/index.json          the record, beside its page         (catalog/site/exports/record_json.py)
+
+What is there is somebody else's word. Files have caps, every number is checked before it is used, and a record counts
+only if it has the CID it is told to have, at the address that its page must have. Whose record it is, only the
+account's repository can prove: ``catalog verify``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from catalog.atproto.datamodel import record_cid
+from catalog.client.facet_decoder import Column, short
+from catalog.client.records import Finding
+from catalog.errors import CatalogError, InvalidProof, RequestFailed
+from catalog.records import DATASET, LENS, SCHEMA, Schema, read_record
+from catalog.site import addresses, textindex
+from catalog.store.graph import Publisher
+from catalog.store.matching import PREFIX, WEIGHTS, Word, distance, slips_allowed
+from catalog.syntax import AtUri, Did, Handle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from catalog.atproto.datamodel import Json
+    from catalog.network.http import Client as Http
+    from catalog.records import Record
+    from catalog.schema import SampleType
+
+__all__ = ["HostedSite"]
+
+COLLECTIONS: Final = {"dataset": DATASET, "schema": SCHEMA, "lens": LENS}
+_MOST_ROWS: Final = 5_000_000
+_MOST_BUCKETS: Final = 100_000
+_MOST_SHOWN: Final = 1000
+_MOST_SHARDS: Final = 10_000_000
+_LARGE: Final = 50_000_000
+"""Bytes of a column, or of the facets: a hundred thousand records have a thirtieth of it."""
+_EXPANSIONS: Final = 64
+"""Words that one stands for which is only the beginning of them; the most used ones."""
+_MOST_KEPT: Final = 200
+"""Files that are kept; beyond that all are forgotten."""
+_VERSION: Final = re.compile(r"[0-9a-f]{1,64}")
+_ADDRESS: Final = re.compile(r"(datasets|schemas|lenses)/[a-z0-9._~%-]{1,200}/[a-z0-9._~%-]{1,200}/")
+_KEY: Final = re.compile(r"[a-z0-9]")
+
+_File = TypeVar("_File")
+
+
+class HostedSite:
+    """One site. Methods may raise a :class:`~catalog.errors.NetworkError`: it didn't answer, or not as a catalog's."""
+
+    def __init__(self, http: Http, address: str) -> None:
+        self.address = address.rstrip("/").removesuffix("/index.html") + "/"
+        self._http = http
+        self._files: dict[str, object] = {}
+        self._types: dict[AtUri, SampleType] = {}
+        index = self._object("catalog/text/index.json")
+        self.rows = self._number(index, "rows", _MOST_ROWS)
+        self._total = self._number(index, "total", _MOST_ROWS)
+        self._buckets = self._number(index, "buckets", _MOST_BUCKETS, least=1)
+        self._shown = self._number(index, "shown", _MOST_SHOWN, least=1)
+        version = index.get("version")
+        if self.rows > self._total or not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise self._broken("catalog/text/index.json")
+        self._version = version
+
+    # --- words -----------------------------------------------------------------------------------------------------
+
+    def search(self, asked: Sequence[Word]) -> tuple[dict[int, float], tuple[str, ...]]:
+        """The rows that have all these words, with what each counts; and words that nothing has.
+
+        Where nothing has them all, those are tried that were probably meant.
+        """
+        found, loose = self._search(asked)
+        if found or not loose:
+            return found, loose
+        right = [
+            Word(text=self._meant(word.text) or word.text, open=word.open) if word.text in loose else word
+            for word in asked
+        ]
+        return (found, loose) if right == [*asked] else (self._search(right)[0], loose)
+
+    def _search(self, asked: Sequence[Word]) -> tuple[dict[int, float], tuple[str, ...]]:
+        scores: dict[int, float] | None = None
+        loose = []
+        for word in asked:
+            own, known = self._rows_of(word)
+            if not known and not word.open:
+                loose.append(word.text)
+            scores = own if scores is None else {row: scores[row] + own[row] for row in scores if row in own}
+        return scores or {}, tuple(loose)
+
+    def _rows_of(self, word: Word) -> tuple[dict[int, float], bool]:
+        known, counts, places = self._bucket(word.text)
+        exact = known.index(word.text) if word.text in known else None
+        chosen = [] if exact is None else [exact]
+        if exact is None or word.open:
+            more = [place for place, other in enumerate(known) if place != exact and other.startswith(word.text)]
+            chosen += sorted(more, key=lambda place: -counts[place])[:_EXPANSIONS]
+        scores: dict[int, float] = {}
+        for place in chosen:
+            rare = math.log(1 + self._total / max(1, counts[place])) * (1 if place == exact else PREFIX)
+            for level, rows in enumerate(self._lists(*places[place])):
+                for row in rows:
+                    scores[row] = max(scores.get(row, 0.0), rare * WEIGHTS[level])
+        return {row: score for row, score in scores.items() if row < self.rows}, exact is not None
+
+    def _bucket(self, word: str) -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
+        """The words of a bucket, how many rows each has, and where they stand: shard, start, length."""
+        path = f"catalog/text/words/{textindex.bucket(word, self._buckets)}.json"
+
+        def read() -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
+            held = self._object(path)
+            text = held.get("words")
+            known = text.split(" ") if isinstance(text, str) and text else []
+            counts, steps, starts, lengths = (
+                self._numbers(held, name, len(known), path) for name in ("counts", "shards", "starts", "lengths")
+            )
+            shard, shards = 0, []
+            for step in steps:
+                shard = min(_MOST_SHARDS, shard + step)
+                shards.append(shard)
+            return known, counts, [*zip(shards, starts, lengths, strict=True)]
+
+        return self._kept(path, read)
+
+    def _lists(self, shard: int, start: int, length: int) -> list[list[int]]:
+        """The rows of a word, by level."""
+        path = f"catalog/text/rows/{shard}.bin"
+        raw = self._kept(path, lambda: self._get(path))
+        if start + length > len(raw):
+            raise self._broken(path)
+        try:
+            return _unpacked(raw[start : start + length], self._total)
+        except (IndexError, ValueError):
+            raise self._broken(path) from None
+
+    def _meant(self, word: str) -> str | None:
+        """The word that was probably meant: the nearest, the most used of those as near."""
+        most = slips_allowed(word)
+        if not most:
+            return None
+        keys = [sign if _KEY.fullmatch(sign) else "_" for sign in word[:2]]
+        best: tuple[int, int, str] | None = None
+        for path in {f"catalog/words/{place}{key}.json" for key in keys for place in (1, 2)}:
+            held = self._object(path)
+            text, counts = held.get("words"), held.get("counts")
+            if not isinstance(text, str) or not isinstance(counts, str):
+                raise self._broken(path)
+            totals = short(counts)
+            for place, known in enumerate(text.split(" ") if text else ()):
+                steps = distance(word, known, most)
+                if steps <= most and place < len(totals):
+                    best = min(best or (steps, 0, known), (steps, -totals[place], known))
+        return None if best is None else best[2]
+
+    # --- facets ----------------------------------------------------------------------------------------------------
+
+    def where(self, facet: str, wanted: Callable[[str], bool]) -> Callable[[int], bool]:
+        """Whether a row has a word of a facet that is wanted."""
+        held = self._kept("facets", lambda: self._object("catalog/facets.json", most=_LARGE))
+        facets = held.get("facets")
+        told = facets.get(facet) if isinstance(facets, dict) else None
+        words = told.get("words") if isinstance(told, dict) else None
+        if not isinstance(told, dict) or not isinstance(words, list) or held.get("length") != self.rows:
+            raise self._broken("catalog/facets.json")
+        chosen = {number for number, word in enumerate(words) if isinstance(word, str) and wanted(word)}
+        column = told.get("column")
+        if column is None:
+            path = f"catalog/columns/{facet}.json?v={held.get('version')}"
+            column = self._kept(path, lambda: self._json(path, most=_LARGE))
+        if isinstance(column, dict) and column.get("of") == "schema":
+            return self._where_schema(column.get("says"), chosen)
+        try:
+            return Column.read(column, self.rows).whether(chosen)
+        except ValueError:
+            raise self._broken(f"catalog/facets.json, {facet}") from None
+
+    def _where_schema(self, says: Json, chosen: set[int]) -> Callable[[int], bool]:
+        """What the schemas say that rows have."""
+        facets = self._object_in(self._files["facets"], "facets")
+        schemas = self._object_in(facets, "schema").get("words")
+        if not isinstance(schemas, list):
+            raise self._broken("catalog/facets.json")
+        try:
+            has = Column.read(says, len(schemas)).whether(chosen)
+        except ValueError:
+            raise self._broken("catalog/facets.json, dtype") from None
+        having = {word for number, word in enumerate(schemas) if has(number)}
+        return self.where("schema", having.__contains__)
+
+    def accounts(self) -> dict[str, str | None]:
+        """The accounts that the site knows: DID → handle."""
+        rows = self._kept("publishers", lambda: self._object("publishers/index.json", most=_LARGE)).get("publishers")
+        found: dict[str, str | None] = {}
+        for row in rows if isinstance(rows, list) else ():
+            did = row.get("did") if isinstance(row, dict) else None
+            handle = row.get("handle") if isinstance(row, dict) else None
+            if isinstance(did, str):
+                found[did] = handle if isinstance(handle, str) else None
+        return found
+
+    # --- records ---------------------------------------------------------------------------------------------------
+
+    def finding(self, row: int) -> Finding[Record]:
+        """The record of a row. Raises what it is wrong about, too."""
+        path = f"catalog/text/shown/{row // self._shown}.json"
+        held = self._kept(path, lambda: self._json(f"{path}?v={self._version}"))
+        part = held[row % self._shown] if isinstance(held, list) and row % self._shown < len(held) else None
+        address = part[1] if isinstance(part, list) and len(part) > 1 else None
+        if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+            raise self._broken(path)
+        return self._finding(address)
+
+    def sample_type(self, uri: AtUri) -> SampleType:
+        """The sample type of a schema that this site has a page of. Raises what its record is wrong about, too."""
+        known = self._types.get(uri)
+        if known is None:
+            if uri.collection != SCHEMA or uri.rkey is None:
+                raise InvalidProof("not the address of a schema", where=str(uri))
+            record = self._finding(addresses.of_record("schema", str(uri.authority), str(uri.rkey))).record
+            assert isinstance(record, Schema)  # noqa: S101 - by its address
+            known = self._types[uri] = record.sample_type
+        return known
+
+    def _finding(self, address: str) -> Finding[Record]:
+        path = f"{address}index.json"
+        held = self._object(path)
+        text, value, view = held.get("uri"), held.get("record"), held.get("view")
+        uri = AtUri.parse(text if isinstance(text, str) else "")
+        kind = next((kind for kind, collection in COLLECTIONS.items() if uri.collection == collection), None)
+        if kind is None or not isinstance(uri.authority, Did) or uri.rkey is None:
+            raise InvalidProof("not the address of a record with a page", where=f"{self.address}{path}")
+        if addresses.of_record(kind, uri.authority, str(uri.rkey)) != address:
+            raise InvalidProof("the record of another page", where=f"{self.address}{path}")
+        cid = record_cid(value)
+        if str(cid) != held.get("cid"):
+            raise InvalidProof("the record doesn't have the CID it is told to have", where=str(uri))
+        view = view if isinstance(view, dict) else {}
+        about = view.get("publisher")
+        publisher = Publisher(
+            did=str(uri.authority),
+            handle=read_handle(about.get("handle") if isinstance(about, dict) else None),
+            draft=view.get("draft") is True,
+        )
+        return Finding(uri=uri, cid=cid, publisher=publisher, record=read_record(uri.collection or "", value))
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str) -> bytes:
+        return self._http.get(f"{self.address}{path}?v={self._version}").body
+
+    def _json(self, path: str, *, most: int = 5_000_000) -> Json:
+        raw = self._http.get(self.address + path, max_bytes=most).body
+        try:
+            found: Json = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise self._broken(path) from None
+        return found
+
+    def _object(self, path: str, *, most: int = 5_000_000) -> dict[str, Json]:
+        found = self._json(path, most=most)
+        if not isinstance(found, dict):
+            raise self._broken(path)
+        return found
+
+    def _object_in(self, held: object, name: str) -> dict[str, Json]:
+        found = held.get(name) if isinstance(held, dict) else None
+        if not isinstance(found, dict):
+            raise self._broken("catalog/facets.json")
+        return found
+
+    def _kept(self, path: str, read: Callable[[], _File]) -> _File:
+        if path not in self._files:
+            if len(self._files) >= _MOST_KEPT:
+                self._files = {key: held for key, held in self._files.items() if key in ("facets", "publishers")}
+            self._files[path] = read()
+        return cast("_File", self._files[path])  # a path is always read the same way
+
+    def _number(self, held: dict[str, Json], name: str, most: int, *, least: int = 0) -> int:
+        found = held.get(name)
+        if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
+            raise self._broken("catalog/text/index.json")
+        return found
+
+    def _numbers(self, held: dict[str, Json], name: str, length: int, path: str) -> list[int]:
+        found = held.get(name)
+        numbers = [number for number in found if type(number) is int and number >= 0] if isinstance(found, list) else []
+        if not isinstance(found, list) or not len(numbers) == len(found) == length:
+            raise self._broken(path)
+        return numbers
+
+    def _broken(self, path: str) -> RequestFailed:
+        return RequestFailed("not what a catalog's site has there", status=200, where=f"{self.address}{path}"[:300])
+
+
+def read_handle(text: Json) -> str | None:
+    """A handle that somebody tells; None for what is none."""
+    try:
+        return str(Handle.parse(text)) if isinstance(text, str) else None
+    except CatalogError:
+        return None
+
+
+def _unpacked(raw: bytes, total: int) -> list[list[int]]:
+    """Three lists of rows: steps of seven bits a byte, or a bit for each row. Raises IndexError and ValueError."""
+    reader = _Bytes(raw)
+    lists = []
+    for _ in range(textindex.LEVELS):
+        head = reader.number()
+        if head >> 1 > total:
+            raise ValueError
+        if head & 1:
+            bits = reader.take(-(-total // 8))
+            rows = [row for row in range(total) if bits[row >> 3] >> (row & 7) & 1]
+        else:
+            rows = [*reader.steps(head >> 1)]
+        if rows and not 0 <= rows[-1] < total:
+            raise ValueError
+        lists.append(rows)
+    return lists
+
+
+class _Bytes:
+    """Bytes, read one after the other."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._at = 0
+
+    def number(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._raw[self._at]
+            self._at += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+            if shift > 35:
+                raise ValueError
+
+    def take(self, count: int) -> bytes:
+        found = self._raw[self._at : self._at + count]
+        if len(found) < count:
+            raise ValueError
+        self._at += count
+        return found
+
+    def steps(self, count: int) -> Iterator[int]:
+        row = 0
+        for _ in range(count):
+            row += self.number()
+            yield row

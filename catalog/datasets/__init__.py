@@ -1,0 +1,1 @@
+"""Datasets: shards as one iterable of typed samples."""

@@ -1,0 +1,403 @@
+"""Datasets: shards as one iterable of typed samples.
+
+::
+
+    Dataset.from_urls("digits-{000000..000001}.tar", Digit)     braces are a pattern in a single string
+    Dataset.from_urls(["a.tar", "b.tar"])                       no type: DictSample
+    Dataset.from_shards(write_shards(samples, "d-%06d.tar", per_shard=1000), Digit)
+    Dataset.from_atproto("at://…/science.alt.dataset.entry/…")  the type is made from the schema record
+
+    for sample in dataset.shuffled(seed=epoch).filter(is_sharp).map(normalise): …
+    for batch in dataset.shuffled(seed=epoch).batched(32): torch.from_numpy(batch.image)
+
+A :class:`Dataset` is a description: nothing is opened before it is iterated, and each iteration starts afresh.
+Every step gives a new dataset, the old one stays as it was.
+
+In PyTorch a dataset is an ``IterableDataset``: ``DataLoader(dataset.batched(32), batch_size=None, num_workers=4)``.
+Its workers share the samples out among themselves, and nodes do by :meth:`Dataset.split_by_node`. ``batch_size=None``
+is needed: PyTorch can't collate objects. The arrays of a batch are writable, those of a single sample are views of
+what was read, which ``torch.from_numpy`` warns of.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
+
+from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle, samples_of
+from catalog.datasets.pytorch import make_known_to_torch, torch_hint, torch_worker
+from catalog.errors import InvalidSample, PublishError
+from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type
+from catalog.samples.write_shards import ShardInfo
+from catalog.shards.shard import Shard, expand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from catalog.config import NetworkSettings
+    from catalog.datasets.batches import Batch
+    from catalog.datasets.iteration import Step
+    from catalog.lenses.lens import Lens, LensNetwork
+    from catalog.records.fetch import Connection
+    from catalog.samples.publishing import PublishingClient
+    from catalog.schema import SampleType
+    from catalog.syntax import AtUri
+
+__all__ = ["Dataset"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset(Generic[T]):
+    """Shards, the class that their samples are read as, and what is done to each.
+
+    Iterating gives the samples; each step (:meth:`map`, :meth:`filter`, …) answers another dataset and reads nothing.
+    It pickles when the functions given to its steps do. ``uri`` is its record's address, ``None`` where it has none.
+    """
+
+    shards: tuple[Shard, ...]
+    sample_class: type[Any]
+    uri: AtUri | None = None
+    _schema: SampleType | None = field(default=None, repr=False)
+    _schema_uri: AtUri | None = field(default=None, repr=False)
+    _stored: int | None = field(default=None, repr=False)
+    _settings: NetworkSettings | None = field(default=None, repr=False)
+    _shuffle: Shuffle | None = field(default=None, repr=False)
+    _validate: bool = field(default=False, repr=False)
+    _splits: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    _steps: tuple[Step, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        make_known_to_torch(Dataset)
+
+    # --- made from -------------------------------------------------------------------------------------------
+
+    @overload
+    @classmethod
+    def from_urls(
+        cls, urls: str | Path | Sequence[str | Path], sample_class: None = None, *,
+        checksums: Sequence[str | None] | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[DictSample]: ...  # fmt: skip
+
+    @overload
+    @classmethod
+    def from_urls(
+        cls, urls: str | Path | Sequence[str | Path], sample_class: type[S], *,
+        checksums: Sequence[str | None] | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[S]: ...  # fmt: skip
+
+    @classmethod
+    def from_urls(
+        cls,
+        urls: str | Path | Sequence[str | Path],
+        sample_class: type[Any] | None = None,
+        *,
+        checksums: Sequence[str | None] | None = None,
+        settings: NetworkSettings | None = None,
+    ) -> Dataset[Any]:
+        """A dataset of shards at https, http or s3 addresses or in local files.
+
+        A single string may be a pattern (``a-{000..009}.tar``); in a list, braces are just characters. ``checksums``
+        go with the shards one by one: ``sha256:<hex>`` or None. Raises :class:`~catalog.errors.RefusedUrl` for other
+        schemes at once, and ValueError when there are more or fewer checksums than shards.
+        """
+        listed = expand(urls) if isinstance(urls, str) else (urls,) if isinstance(urls, Path) else tuple(urls)
+        sums = (None,) * len(listed) if checksums is None else tuple(checksums)
+        pairs = zip(listed, sums, strict=True)
+        shards = tuple(Shard(url=str(url), checksum=checksum) for url, checksum in pairs)
+        return Dataset.from_shards(shards, sample_class, settings=settings)
+
+    @overload
+    @classmethod
+    def from_shards(
+        cls, shards: Sequence[Shard | ShardInfo], sample_class: None = None, *, settings: NetworkSettings | None = None
+    ) -> Dataset[DictSample]: ...
+
+    @overload
+    @classmethod
+    def from_shards(
+        cls, shards: Sequence[Shard | ShardInfo], sample_class: type[S], *, settings: NetworkSettings | None = None
+    ) -> Dataset[S]: ...
+
+    @classmethod
+    def from_shards(
+        cls, shards: Sequence[Shard | ShardInfo], sample_class: Any = None, *, settings: NetworkSettings | None = None
+    ) -> Dataset[Any]:
+        """A dataset of shards described one by one, or of those that ``write_shards`` wrote.
+
+        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened, InvalidSchema for no sample's class.
+        """
+        infos = [shard for shard in shards if isinstance(shard, ShardInfo)]
+        described = tuple(_described(shard) for shard in shards)
+        stored = sum(info.samples for info in infos) if infos and len(infos) == len(shards) else None
+        chosen = readable(sample_class)
+        return Dataset(shards=described, sample_class=chosen, _stored=stored, _settings=settings)
+
+    @overload
+    @classmethod
+    def from_atproto(
+        cls, uri: str, sample_class: None = None, *,
+        client: Connection | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[PackableSample]: ...  # fmt: skip
+
+    @overload
+    @classmethod
+    def from_atproto(
+        cls, uri: str, sample_class: type[S], *,
+        client: Connection | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[S]: ...  # fmt: skip
+
+    @classmethod
+    def from_atproto(
+        cls,
+        uri: str,
+        sample_class: type[Any] | None = None,
+        *,
+        client: Connection | None = None,
+        settings: NetworkSettings | None = None,
+    ) -> Dataset[Any]:
+        """The dataset of a record (or of a label for one), read from its account's own PDS.
+
+        Without a ``sample_class`` one is made from the schema record, read from *its* account's PDS. With one, the
+        schema is compared with it. A ``client`` brings its own settings; without one the environment's are used.
+        Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
+        :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` when your class doesn't fit,
+        :class:`~catalog.errors.RefusedUrl` for storage that isn't opened.
+        """
+        from catalog.config import NetworkSettings
+        from catalog.datasets.published import require_fit, shards_of
+        from catalog.network.http import Client
+        from catalog.records.fetch import Reader
+
+        if settings is None:
+            settings = NetworkSettings.from_environment() if client is None else client.settings
+        with Client(settings) if client is None else nullcontext(client.http) as http:
+            reader = Reader(http, settings)
+            found = reader.dataset(uri)
+            schema = reader.schema(found.record.schema_ref)
+        wanted = schema.record.sample_type
+        if sample_class is None:
+            sample_class = class_from(wanted, uri=schema.uri)
+        else:
+            require_fit(sample_class, wanted)
+        return Dataset(
+            shards=shards_of(found),
+            sample_class=sample_class,
+            uri=found.uri,
+            _schema=wanted,
+            _schema_uri=schema.uri,
+            _stored=found.record.size.samples if found.record.size is not None else None,
+            _settings=settings,
+        )
+
+    # --- read ------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[T]:
+        """The samples: shard by shard in order, unless shuffled. In a worker of a ``DataLoader``, its part of them.
+
+        Raises a :class:`~catalog.errors.DataError` that names shard, key and field, or a
+        :class:`~catalog.errors.NetworkError`; the dataset may be iterated again after it.
+        """
+        shards = list(self.shards)
+        if self._shuffle is not None:
+            random.Random(self._shuffle.seed).shuffle(shards)  # noqa: S311 - an order, not a secret
+        part, cls = self._part(tuple(shards), torch_worker()), self.sample_class
+        samples = samples_of(part, cls, shuffle=self._shuffle, validate=self._validate, settings=self._settings)
+        for step in self._steps:
+            samples = step(samples)
+        return samples
+
+    def __len__(self) -> int:
+        """The number of samples. Raises TypeError where it isn't known before reading."""
+        if self.length is None:
+            raise TypeError(f"how many samples this dataset has is not known before reading it{torch_hint(Dataset)}")
+        return self.length
+
+    def __bool__(self) -> bool:
+        """Always true: a dataset of unknown length is not an empty one."""
+        return True
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Raises TypeError: samples have no numbers. PyTorch asks when it doesn't know that this can be iterated."""
+        raise TypeError(f"a dataset is iterated, not indexed (asked for {index!r}){torch_hint(Dataset)}")
+
+    @property
+    def length(self) -> int | None:
+        """The number of samples (or batches) where it is known: from the record, or from who wrote the shards."""
+        part = self._part(self.shards)
+        known = self._stored if part.shards == self.shards else None
+        if known is not None:
+            known = len(range(part.first, known, part.every))
+        for step in self._steps:
+            known = None if known is None else step.length(known)
+        return known
+
+    @property
+    def sample_type(self) -> SampleType | None:
+        """The sample type of what comes out; ``None`` where that can't be told: after ``map``, in batches."""
+        now = self._now
+        if now is not None and issubclass(now, DictSample):
+            return self._schema
+        return None if now is None or not hasattr(now, "__packable__") else sample_type(now)
+
+    def head(self, count: int = 5) -> list[T]:
+        """The first ``count`` samples; no more is read than they need."""
+        return list(islice(self, count))
+
+    # --- steps -----------------------------------------------------------------------------------------------
+
+    def ordered(self) -> Dataset[T]:
+        """The same samples in the order in which they are stored."""
+        return replace(self, _shuffle=None)
+
+    def shuffled(self, seed: int = 0, buffer: int = 1000) -> Dataset[T]:
+        """The same samples in another order: shards are shuffled, and samples within a window of ``buffer``.
+
+        The same seed gives the same order, in every iteration; ``seed=epoch`` gives each epoch its own. It is the
+        stored samples that are shuffled, wherever among the steps this stands: batches are made of shuffled samples.
+        """
+        if buffer < 1:
+            raise ValueError("the buffer holds at least one sample")
+        return replace(self, _shuffle=Shuffle(seed=seed, buffer=buffer))
+
+    def batched(self, batch_size: int, *, drop_last: bool = False) -> Dataset[Batch[T]]:
+        """``batch_size`` samples at a time, their arrays stacked: see :class:`~catalog.datasets.batches.Batch`.
+
+        The last batch may be smaller; ``drop_last`` leaves it out. Each worker of a ``DataLoader`` makes batches of its
+        own samples: there may be one such batch a worker, and ``len``, which knows no workers, counts one in all.
+        """
+        if batch_size < 1:
+            raise ValueError("a batch holds at least one sample")
+        return cast("Dataset[Batch[T]]", self._with(Batched(batch_size, drop_last)))
+
+    def map(self, change: Callable[[T], U]) -> Dataset[U]:
+        """Each sample as ``change`` makes it."""
+        return cast("Dataset[U]", self._with(Mapped(change)))
+
+    def filter(self, keep: Callable[[T], object]) -> Dataset[T]:
+        """Only the samples that ``keep`` says yes to."""
+        return self._with(Filtered(keep))
+
+    def validated(self) -> Dataset[T]:
+        """The same samples; an array that hasn't the dtype and shape its class promises is an error when it is read."""
+        return replace(self, _validate=True)
+
+    def split_by_node(self, rank: int, nodes: int) -> Dataset[T]:
+        """The part that machine ``rank`` (from 0) of ``nodes`` reads; the parts together are all samples, each once.
+
+        Shards are dealt out in turn; where there are fewer than nodes, samples are. All nodes must agree on shards,
+        shuffling and ``nodes``. Workers of a ``DataLoader`` share their node's part in the same way.
+        """
+        if not 0 <= rank < nodes:
+            raise ValueError(f"rank {rank} is none of {nodes} nodes: they count from 0")
+        return replace(self, _splits=(*self._splits, (rank, nodes)))
+
+    def as_type(self, target: type[U], *, through: Lens[Any, U] | LensNetwork | None = None) -> Dataset[U]:
+        """The samples as ``target``: through a lens, or the shortest path of the lenses in a network.
+
+        Without ``through`` the network of all lenses defined by ``@lens`` is asked. The samples are read as the class
+        where that way starts, if it isn't theirs already but their schema fits it; a ``target`` that their schema fits
+        needs no lens at all. Raises :class:`~catalog.errors.LensError` when no way leads there, and
+        :class:`InvalidSample` when the way starts at a class that can't read these samples.
+        """
+        from catalog.lenses.convert import is_like, way_to
+
+        lens = way_to(target, self._now, through, self._reads)
+        if lens is None:
+            return self._read_as(target)
+        read = self if self._steps and is_like(self._now, lens.source) else self._read_as(lens.source)
+        return cast("Dataset[U]", replace(read, _steps=(*self._steps, Mapped(lens, target))))
+
+    # --- published -------------------------------------------------------------------------------------------
+
+    def publish_to_atproto(
+        self,
+        client: PublishingClient,
+        *,
+        name: str,
+        description: str | None = None,
+        license: str | None = None,  # noqa: A002 - as records spell it
+        tags: Sequence[str] = (),
+        version: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        schema: AtUri | SampleType | type | str | None = None,
+        urls: str | Sequence[str] | None = None,
+    ) -> AtUri:
+        """Publish a record of this dataset; answers its address.
+
+        ``urls`` (a pattern, or one for each shard) is where the shards are for everybody, needed for those that are
+        files here: they are hashed. ``schema`` is the schema's address, or what it is made from; without one it is that
+        of the record this was read from, else the class's own, published with the dataset when it isn't there yet.
+        ``version`` makes a label, too. Raises :class:`PublishError`, also for a dataset with steps (the record would
+        promise what the shards don't hold), and what :meth:`Client.publish_dataset` does.
+        """
+        from catalog.datasets.published import shards_to_publish
+        from catalog.samples.schema_to_publish import schema_to_publish
+
+        if self._steps or self._splits:
+            hint = "write_shards(dataset, …) makes shards of it: publish those"
+            raise PublishError("a dataset that is changed, batched or split has no shards of its own", hint=hint)
+        own = self.sample_class if self._schema_uri is None else self._schema_uri
+        return client.publish_dataset(
+            name=name,
+            schema=schema_to_publish(own if schema is None else schema),
+            shards=shards_to_publish(self.shards, urls),
+            samples=self._stored,
+            version=version,
+            description=description,
+            license=license,
+            tags=tags,
+            metadata=metadata or {},
+        )
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    @property
+    def _now(self) -> type[Any] | None:
+        """The class of what comes out, where that can be told."""
+        now: type[Any] | None = self.sample_class
+        for step in self._steps:
+            now = step.gives(now)
+        return now
+
+    def _read_as(self, wanted: type[Any]) -> Dataset[Any]:
+        """The dataset with samples of class ``wanted``. Raises :class:`InvalidSample` where it can't read these."""
+        from catalog.datasets.published import require_fit
+
+        if self._now is not None and issubclass(self._now, wanted):
+            return self
+        if self._steps:
+            raise InvalidSample("samples that steps were put on can't be read as another class", hint="as_type first")
+        if self.sample_type is not None:
+            require_fit(wanted, self.sample_type)
+        return replace(cast("Dataset[Any]", self), sample_class=wanted)
+
+    def _reads(self, wanted: type[Any]) -> bool:
+        try:
+            self._read_as(wanted)
+        except InvalidSample:
+            return False
+        return True
+
+    def _with(self, step: Step) -> Dataset[T]:
+        return replace(self, _steps=(*self._steps, step))
+
+    def _part(self, shards: tuple[Shard, ...], *more: tuple[int, int]) -> Part:
+        part = Part(shards=shards)
+        for rank, parts in (*self._splits, *more):
+            part = part.dealt(rank, parts)
+        return part
+
+
+def _described(shard: Shard | ShardInfo) -> Shard:
+    if isinstance(shard, ShardInfo):
+        return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}")
+    _ = shard.path  # raises for a scheme that isn't opened
+    return shard

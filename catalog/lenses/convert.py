@@ -1,0 +1,68 @@
+"""The way from samples of one class to another: the lens that goes there, and the class to start from.
+
+::
+
+    stored samples ──read as──▶ Digit ──lens──▶ FlatDigit        Dataset.as_type(FlatDigit)
+                   ──read as─────────────────▶ FlatDigit         where their schema fits it: no lens at all
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from catalog.errors import InvalidSchema, LensError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catalog.lenses.lens import Lens, LensNetwork
+
+__all__ = ["is_like", "way_to"]
+
+
+def way_to(
+    target: type[Any],
+    now: type[Any] | None,
+    through: Lens[Any, Any] | LensNetwork | None,
+    readable: Callable[[type[Any]], bool],
+) -> Lens[Any, Any] | None:
+    """The lens that makes samples ``target``; ``None`` where they can be read as that.
+
+    ``now`` is the class that they are, ``None`` where nobody knows; ``readable`` says what else they could be read as.
+    A lens from ``now`` comes first, then none at all, then the nearest from a class that they can be read as. Raises
+    :class:`LensError` when none leads there.
+    """
+    from catalog.lenses.lens import LENSES, Lens
+
+    if isinstance(through, Lens):
+        if not issubclass(through.target, target):
+            raise LensError(f"the lens makes {through.target.__name__}, not {target.__name__}", where=through.name)
+        return through
+    if now is None:
+        raise LensError(
+            "what class these samples are is not known after map", hint="put as_type before, or give a lens"
+        )
+    if issubclass(now, target) or (is_like(now, target) and readable(target)):
+        return None
+    network = LENSES if through is None else through
+    try:
+        return network.path(now, target)
+    except LensError:
+        if readable(target):
+            return None
+        start = next(filter(readable, network.sources(target)), None)  # the nearest
+        if start is None:
+            raise
+        return network.path(start, target)
+
+
+def is_like(now: type[Any] | None, wanted: type[Any]) -> bool:
+    """Whether a lens from ``wanted`` takes samples of class ``now``, or will see by itself that it doesn't."""
+    from catalog.samples.cast import alike
+
+    if now is None or issubclass(now, wanted):
+        return True
+    try:
+        return alike(now, wanted)
+    except InvalidSchema:
+        return False

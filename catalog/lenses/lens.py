@@ -1,0 +1,177 @@
+"""Lenses: a sample of one type as one of another, and back.
+
+::
+
+    @lens
+    def flatten(digit: Digit) -> Flat: …            source Digit, target Flat
+
+    @flatten.putter
+    def unflatten(flat: Flat, digit: Digit) -> Digit: …
+
+    flatten(digit)              a Flat                     Digit ──get──▶ Flat
+    flatten.put(flat, digit)    the digit, changed         Digit ◀──put── Flat + Digit
+    flatten >> scale            one after the other
+    LENSES.path(Digit, Scaled)  the shortest way that the lenses of a network lead
+    check_lens(flatten, digits) whether it keeps the lens laws (:mod:`~catalog.lenses.laws`)
+
+Tricky bits
+-----------
+- A lens takes samples of every class with its source's sample type (descriptions aside), so those of a class made from
+  a record, too. What its functions see is always the class they were written for.
+- A lens without a putter is read-only. A path holds its lenses, not their functions: a putter given later counts.
+- A lens pickles by its name in its module, as functions do; one that has none by its functions, which must then
+  pickle themselves; a path by its lenses.
+- What comes out has the key of what went in, unless it brings its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from catalog.errors import InvalidSchema, LensError
+from catalog.lenses.composition import Lens, joined
+from catalog.lenses.laws import Counterexample, LensReport, check_lens
+from catalog.samples.cast import alike, bare_type, shown_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from catalog.schema import SampleType
+
+__all__ = [
+    "LENSES", "Counterexample", "Lens", "LensNetwork", "LensReport", "check_lens", "lens",
+]  # fmt: skip
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_SHOWN: Final = 10
+"""Sample types that an error lists."""
+
+
+@overload
+def lens(getter: Callable[[S], T], /, *, name: str | None = None, register: bool = True) -> Lens[S, T]: ...
+
+
+@overload
+def lens(*, name: str | None = None, register: bool = True) -> Callable[[Callable[[S], T]], Lens[S, T]]: ...
+
+
+def lens(getter: Callable[..., Any] | None = None, /, *, name: str | None = None, register: bool = True) -> Any:
+    """Make a getter, annotated with two packable classes, a lens: a decorator, with or without options.
+
+    It is put in the network of all lenses, :data:`LENSES`, unless told otherwise. Raises as :class:`Lens`.
+    """
+
+    def made(function: Callable[[S], T]) -> Lens[S, T]:
+        defined = Lens(function, name=name)
+        return LENSES.add(defined) if register else defined
+
+    return made if getter is None else made(getter)
+
+
+# --- networks ------------------------------------------------------------------------------------------------
+
+
+class LensNetwork:
+    """Lenses as the edges between sample types. Classes of the same sample type are one place."""
+
+    def __init__(self, lenses: Iterable[Lens[Any, Any]] = ()) -> None:
+        self._lenses: list[Lens[Any, Any]] = []
+        for one in lenses:
+            self.add(one)
+
+    def __repr__(self) -> str:
+        return f"<LensNetwork of {len(self._lenses)}>"
+
+    @property
+    def lenses(self) -> tuple[Lens[Any, Any], ...]:
+        """The lenses in the order in which they were added."""
+        return tuple(self._lenses)
+
+    def add(self, lens: Lens[S, T]) -> Lens[S, T]:
+        """Add a lens, and answer it. One that is there already isn't added twice.
+
+        One of the same module and name, between the same types, takes the place of its predecessor: a notebook's cell,
+        or a module, was run again.
+        """
+        for index, old in enumerate(self._lenses):
+            if old == lens or _again(old, lens):
+                self._lenses[index] = lens
+                return lens
+        self._lenses.append(lens)
+        return lens
+
+    def path(self, source: type[S], target: type[T]) -> Lens[S, T]:
+        """The shortest way; of several the one whose lenses were added first. Between classes of one type, identity.
+
+        Raises :class:`LensError` that names both types and what can be reached.
+        """
+        try:
+            start, end = bare_type(source), bare_type(target)
+        except InvalidSchema as error:
+            what = f"no lens leads from {shown_class(source)} to {shown_class(target)}: {error.what}"
+            raise LensError(what, hint=error.hint) from error
+        ways = self._ways(start, end)
+        if end not in ways:
+            reached = [_shown(place) for place in ways if place != start]
+            raise LensError(f"no lens leads from {_shown(start)} to {_shown(end)}", hint=_listed(reached))
+        return joined(ways[end], source, target)
+
+    def sources(self, target: type) -> tuple[type, ...]:
+        """The classes from which lenses lead to ``target``, nearest first; it isn't among them itself.
+
+        There are none for a class that isn't packable.
+        """
+        try:
+            end = bare_type(target)
+        except InvalidSchema:
+            return ()
+        found: dict[SampleType, type] = {end: target}
+        queue = deque([end])
+        while queue:
+            here = queue.popleft()
+            for one in self._lenses:
+                if bare_type(one.target) == here and (place := bare_type(one.source)) not in found:
+                    found[place] = one.source
+                    queue.append(place)
+        return tuple(found.values())[1:]
+
+    def _ways(self, start: SampleType, end: SampleType) -> dict[SampleType, tuple[Lens[Any, Any], ...]]:
+        """The shortest way to each place that can be reached, up to ``end``: breadth first, in the order added."""
+        leaving: dict[SampleType, list[Lens[Any, Any]]] = {}
+        for one in self._lenses:
+            leaving.setdefault(bare_type(one.source), []).append(one)
+        ways: dict[SampleType, tuple[Lens[Any, Any], ...]] = {start: ()}
+        queue = deque([start])
+        while queue and end not in ways:
+            here = queue.popleft()
+            for one in leaving.get(here, ()):
+                place = bare_type(one.target)
+                if place not in ways:
+                    ways[place] = (*ways[here], one)
+                    queue.append(place)
+        return ways
+
+
+def _again(old: Lens[Any, Any], new: Lens[Any, Any]) -> bool:
+    names = [(one.__module__, getattr(one, "__qualname__", "<"), one.name) for one in (old, new)]
+    if names[0] != names[1] or "<" in names[0][1]:  # <lambda>, or made anew by each call of a function: <locals>
+        return False
+    if old.parts != (old,) or new.parts != (new,):
+        return False
+    return alike(old.source, new.source) and alike(old.target, new.target)
+
+
+def _shown(place: SampleType) -> str:
+    return f"{place.name} {place.version}"
+
+
+def _listed(reached: list[str]) -> str:
+    more = f" and {len(reached) - _SHOWN} more" if len(reached) > _SHOWN else ""
+    return f"reachable: {', '.join(reached[:_SHOWN])}{more}" if reached else "no lens starts there"
+
+
+LENSES: Final = LensNetwork()
+"""The network of all lenses defined by :func:`lens`."""

@@ -1,0 +1,151 @@
+"""Files that a manifest names by a pattern: ``data/a-{0..9}.tar``, ``data/*.tar``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from catalog.manifest.diagnostics import GUESSES, Report, near, shown
+from catalog.manifest.shards import MAX_SHARDS, count_pattern, expand_pattern, spend_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["instead_of", "is_there", "named_files"]
+
+_RELATIVE: Final = "paths are relative to the manifest"
+
+_MOST_SEEN: Final = 200_000
+"""Names that are looked at for one pattern: ``/*/*/*`` is a mistake."""
+_MOST_SEEN_OF_FILE: Final = 1_000_000
+"""Names that are looked at for all patterns of a file."""
+
+
+class _TooMany(Exception):
+    """More names than anybody meant. Never leaves this file."""
+
+
+def named_files(pattern: str, line: int, report: Report) -> list[str]:
+    """The files that a pattern stands for, as it writes them: a range in its order, those of a ``*`` sorted.
+
+    Paths are relative to the manifest. A ``*`` stands for any characters within one name; hidden files it doesn't
+    meet. Only for a ``*`` the disk is looked at, and then there must be such a file. Mistakes go to ``report``.
+    """
+    if "*" not in pattern:
+        count = count_pattern(pattern)
+        if count == 0:
+            report.add(line, f"{shown(pattern)!r}: the range runs backwards")
+        elif count > MAX_SHARDS:
+            message = f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}"
+            report.add(line, message, "make larger ones")
+        else:
+            spend_pattern(pattern, count, line, report)
+            return expand_pattern(pattern)
+    elif count_pattern(pattern) != 1:
+        report.add(line, f"{shown(pattern)!r} has a range and a *", "one of them is enough")
+    elif "**" in pattern:
+        report.add(line, f"{shown(pattern)!r} has a **", "a * stands for characters within one name; folder/*/*.tar")
+    else:
+        return _matching(pattern, line, report)
+    return []
+
+
+def _matching(pattern: str, line: int, report: Report) -> list[str]:
+    try:
+        found = _walk(pattern, report.file.parent, lambda seen: _looked(seen, line, report))
+    except _TooMany:
+        report.add(line, f"{shown(pattern)!r} makes me look at more than {_MOST_SEEN:,} files", "name the folder")
+        return []
+    for path in found:
+        spend_pattern(path, 1, line, report)
+    if not found:
+        guess = len(report) < GUESSES
+        hint = instead_of(report.file.parent / _fixed(pattern)) if guess else _RELATIVE
+        report.add(line, f"{shown(pattern)!r} matches no file", hint)
+    elif len(found) > MAX_SHARDS:
+        message = f"{shown(pattern)!r} matches {len(found):,} files; the most is {MAX_SHARDS:,}"
+        report.add(line, message, "make larger ones")
+        return []
+    return found
+
+
+def _looked(names: int, line: int, report: Report) -> None:
+    report.spend(line, "files to look at", names, _MOST_SEEN_OF_FILE)
+
+
+def _walk(pattern: str, base: Path, looked: Callable[[int], object]) -> list[str]:
+    """All matches, part of the path by part: each begun path is one that there is. Each folder's size is ``looked``."""
+    *folders, last = pattern.split("/")
+    begun, seen = [""], 0
+    for number, part in enumerate([*folders, last]):
+        is_last = number == len(folders)
+        longer: list[str] = []
+        for path in begun:
+            if "*" not in part:
+                longer.append(path + part + ("" if is_last else "/"))
+                continue
+            entries = _entries(base / path)
+            looked(len(entries))
+            for entry in entries:
+                seen += 1
+                if seen > _MOST_SEEN:
+                    raise _TooMany
+                if _fits(entry.name, part) and _holds(entry.is_file if is_last else entry.is_dir):
+                    longer.append(path + entry.name + ("" if is_last else "/"))
+        begun = longer
+    return sorted(path for path in begun if "*" in last or _holds((base / path).is_file))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (OSError, ValueError):
+        return []
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """A question to the disk; no where there is no answer: a link to itself, a name that is too long."""
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False
+
+
+def _fits(name: str, part: str) -> bool:
+    """Whether a name is of a pattern's form. By search, not by regular expression: that could take for ever."""
+    first, *middle, last = part.split("*")
+    if not name.startswith(first) or (name.startswith(".") and not first):
+        return False
+    at = len(first)
+    for piece in middle:
+        at = name.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return len(name) - len(last) >= at and name.endswith(last)
+
+
+def _fixed(pattern: str) -> str:
+    """The beginning of a pattern, up to the first name with a star."""
+    parts = pattern.split("/")
+    return "/".join(parts[: next(at for at, part in enumerate(parts) if "*" in part) + 1])
+
+
+def is_there(file: Path) -> bool:
+    """Whether something has this name; what the disk can't be asked isn't there."""
+    return _holds(file.exists)
+
+
+def instead_of(file: Path) -> str:
+    """A hint for a file that isn't there: a file or folder whose name looks like its own."""
+    known, missing = file.parent, file.name
+    while known != known.parent and not _holds(known.is_dir):
+        known, missing = known.parent, known.name
+    is_file = known == file.parent
+    if is_file and "*" in missing:
+        return _RELATIVE
+    names = sorted(entry.name for entry in _entries(known) if _holds(entry.is_file if is_file else entry.is_dir))
+    guess = near(missing, names)
+    return guess or (_RELATIVE if is_file else f"there is no folder {shown(missing)!r}; {_RELATIVE}")

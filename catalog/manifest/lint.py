@@ -1,0 +1,77 @@
+"""What is no mistake in a manifest, but is better looked at before it is published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catalog.manifest.checksums import counted_shards
+from catalog.manifest.diagnostics import place, shown
+from catalog.manifest.publishable import doubtful, unpublishable
+from catalog.records.licences import is_spdx, spdx_like
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from catalog.manifest.compile import ManifestSet
+    from catalog.manifest.drafts import DatasetDraft, SchemaDraft
+
+__all__ = ["advice"]
+
+_MARK: Final = "TODO:"
+
+
+def advice(found: ManifestSet) -> tuple[str, ...]:
+    """Return one line for each thing to look at.
+
+    Shards that nobody can check, licences that SPDX doesn't list or that aren't stated, doubtful values, TODOs.
+    """
+    lines = [line for line in (_unmeasured(found.datasets), _unlicensed(found.datasets)) if line is not None]
+    licensed: tuple[SchemaDraft | DatasetDraft, ...] = (*found.schemas, *found.datasets)
+    lines += (line for draft in licensed for line in _licence(draft))
+    lines += found.doubts
+    lines += (f"{fault}; catalog plan and publish refuse it" for fault in unpublishable(found))
+    lines += (str(fault) for fault in doubtful(found))
+    lines += (line for file in found.files for line in _left_open(file))
+    return tuple(lines)
+
+
+def _unmeasured(drafts: tuple[DatasetDraft, ...]) -> str | None:
+    """The shards that have neither a checksum nor a local copy to make one of."""
+    missing = sum(shard.sha256 is None and shard.local is None for draft in drafts for shard in draft.shards)
+    if not missing:
+        return None
+    return f"{counted_shards(missing)} without a checksum: nobody can check them (--read-urls reads them once)"
+
+
+def _unlicensed(drafts: tuple[DatasetDraft, ...]) -> str | None:
+    without = [draft for draft in drafts if draft.license is None]
+    if not without:
+        return None
+    first = without[0]
+    which = f"{place(first.file, first.line)}: dataset {shown(first.name)!r}"
+    if len(without) > 1:
+        which += f" and {len(without) - 1:,} more"
+    return f"{which} without a licence: nobody knows what may be done with it (add one, such as license: CC-BY-4.0)"
+
+
+def _licence(draft: SchemaDraft | DatasetDraft) -> Iterator[str]:
+    text = draft.license
+    if text is None or is_spdx(text) or text.startswith(("https://", "http://")):
+        return
+    meant = spdx_like(text)
+    hint = "identifiers: https://spdx.org/licenses/" if meant is None else f"did you mean {meant!r}?"
+    line = draft.lines.get("license", draft.line)
+    yield f"{place(draft.file, line)}: SPDX knows no licence {shown(text)!r}: catalogs can't link its text ({hint})"
+
+
+def _left_open(file: Path) -> Iterator[str]:
+    """Comments that say there is something left to do."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):  # it was read a moment ago; whoever changes it meanwhile knows
+        return
+    places = [number for number, line in enumerate(lines, 1) if _MARK in line.partition("#")[2]]
+    if places:
+        left = "1 TODO is left" if len(places) == 1 else f"{len(places)} TODOs are left"
+        yield f"{place(file, places[0])}: {left}"

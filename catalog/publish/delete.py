@@ -1,0 +1,241 @@
+"""Withdraw: records of the own account are deleted, after looking at what refers to them.
+
+::
+
+    label ──▶ dataset ──▶ schema ◀── lens ◀── verification        delete from the outside in
+
+Only what was named is deleted; with ``with_references`` also the account's own labels and verifications of it. What
+else refers to it (datasets, lenses, records of others) stays, leads nowhere from then on, and is listed first.
+
+Tricky bits
+-----------
+- Everything is one commit: a withdrawal that is interrupted has happened or hasn't. Run again, it finds that all of it
+  is gone, and says so. When only some is missing, an address is likely wrong: nothing is deleted.
+- Who else refers to a record can't be asked of the network. A store that a crawl filled knows what it has seen.
+- A manifest that still declares a record brings it back at the next publishing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from catalog.atproto.session import MAX_BATCH_WRITES
+from catalog.errors import CatalogError, PublishError
+from catalog.manifest import load
+from catalog.publish.plan import Action, Change, Plan
+from catalog.publish.repo_state import called, read_present
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.syntax import AtUri, Datetime, Tid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from catalog.atproto.datamodel import Json
+    from catalog.publish.repo_state import Present, PresentRecord, RepositoryReader
+    from catalog.store import Store
+
+__all__ = ["Reference", "Withdrawal", "make_withdrawal", "others_in"]
+
+_REFERS: Final = {
+    LABEL: ("datasetUri",),
+    VERIFICATION: ("lens",),
+    LENS: ("sourceSchema", "targetSchema"),
+    DATASET: ("schemaRef", "metadataSchemaRef"),
+}
+"""The fields by which records refer to others; in this order they are deleted, schemas last."""
+_ORDER: Final = (*_REFERS, SCHEMA)
+_WORDS: Final = (LABEL, VERIFICATION)
+"""What says nothing once that is gone which it is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A record (``uri``, called ``name``) that refers to one that is withdrawn (``to``)."""
+
+    uri: AtUri
+    name: str
+    to: AtUri
+
+    def as_json(self) -> dict[str, object]:
+        """For a program."""
+        return {"uri": str(self.uri), "name": self.name, "to": str(self.to)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """What is to be deleted, and what that leaves behind. ``plan`` is for :func:`~catalog.publish.apply.apply_plan`.
+
+    ``gone`` are records that aren't there any more; then there is nothing else. ``own`` are records of the account
+    that refer to deleted ones and stay; ``others`` those of other accounts, by handle or DID, as far as is known.
+    ``declared`` are the places in manifests that would bring a record back.
+    """
+
+    plan: Plan
+    gone: tuple[AtUri, ...] = ()
+    own: tuple[Reference, ...] = ()
+    others: Mapping[str, tuple[Reference, ...]]
+    declared: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """For people: what goes, then what stays and refers to it."""
+        for uri in self.gone:
+            yield f"{uri} is not there any more"
+        for change in self.plan.changes:
+            yield f"delete {change.name}  {change.uri}"
+        if self.own:
+            along = any(one.uri.collection in (LABEL, VERIFICATION) for one in self.own)
+            way = " (--with-references deletes labels and verifications as well)" if along else ""
+            yield f"These records of yours stay, and will lead nowhere{way}:"
+            yield from (f"  {one.name}  {one.uri}" for one in self.own)
+        for account, references in self.others.items():
+            yield f"These records of {account} will lead nowhere:"
+            yield from (f"  {one.name}  {one.uri}" for one in references)
+        yield from (f"warning: {place}: publishing brings it back" for place in self.declared)
+
+    def as_json(self) -> dict[str, object]:
+        """For a program."""
+        return {
+            "delete": [{"uri": str(change.uri), "name": change.name} for change in self.plan.changes],
+            "gone": [str(uri) for uri in self.gone],
+            "own": [one.as_json() for one in self.own],
+            "others": {account: [one.as_json() for one in found] for account, found in self.others.items()},
+            "declared": list(self.declared),
+        }
+
+
+def make_withdrawal(
+    uris: Sequence[AtUri],
+    account: RepositoryReader,
+    *,
+    with_references: bool = False,
+    others: Mapping[str, tuple[Reference, ...]] | None = None,
+    manifests: Path | None = None,
+) -> Withdrawal:
+    """What withdrawing these records of an account means. Nothing is written.
+
+    ``others`` is what :func:`others_in` found, ``manifests`` a file or folder that may declare them. Raises
+    :class:`PublishError` for a record of somebody else, for records of which only some are there, and for more than
+    one commit holds; a ``NetworkError``.
+    """
+    wanted = _own(uris, account)
+    present = read_present(account)
+    missing = [uri for uri in wanted if uri not in present.records]
+    if missing and len(missing) < len(wanted):
+        lines = "\n".join(f"{uri} is not there" for uri in missing)
+        raise PublishError(f"{lines}\nnothing was deleted", hint="leave it out, if the others are right")
+    found = [present.records[uri] for uri in wanted if uri in present.records]
+    if with_references:
+        about = _spellings([one.uri for one in found], account)
+        found += [one for one in _referring(present, about) if one.uri.collection in _WORDS]
+        found = list({one.uri: one for one in found}.values())
+    if len(found) > MAX_BATCH_WRITES:
+        what = f"{len(found)} records; one commit deletes at most {MAX_BATCH_WRITES}"
+        raise PublishError(f"{what}, and nothing was deleted", hint="withdraw them in parts, labels first")
+    targets = {one.uri for one in found}
+    spellings = _spellings(targets, account)
+    ordered = sorted(found, key=lambda one: (_ORDER.index(str(one.uri.collection)), one.uri))
+    return Withdrawal(
+        plan=_plan(ordered, account, present),
+        gone=tuple(missing),
+        own=tuple(
+            Reference(uri=one.uri, name=called(*one.key), to=next(_targets(one.value, spellings)))
+            for one in _referring(present, spellings)
+            if one.uri not in targets
+        ),
+        others={} if others is None else others,
+        declared=() if manifests is None else tuple(_declared(manifests, account, present, targets)),
+    )
+
+
+def others_in(store: Store, uris: Sequence[AtUri], account: RepositoryReader) -> dict[str, tuple[Reference, ...]]:
+    """What other accounts have in a store that refers to these records: by handle (or DID), in order.
+
+    Raises :class:`~catalog.errors.StoreError`.
+    """
+    spellings = _spellings(uris, account)
+    handles = {str(repo.did): str(repo.handle or repo.did) for repo in store.repos()}
+    found: defaultdict[str, list[Reference]] = defaultdict(list)
+    for record in store.records():
+        if record.draft or record.did == account.did:
+            continue
+        to = next(_targets(record.value, spellings), None)
+        if to is not None:
+            reference = Reference(uri=record.uri, name=_name(record.collection, record.value), to=to)
+            found[handles.get(str(record.did), str(record.did))].append(reference)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+# --- which records -------------------------------------------------------------------------------------------
+
+
+def _own(uris: Sequence[AtUri], account: RepositoryReader) -> list[AtUri]:
+    """The addresses by the account's DID, each once. Raises :class:`PublishError` when one is somebody else's."""
+    strangers = [uri for uri in uris if uri.authority != account.did and uri.authority.lower() != account.handle]
+    lines = [f"{uri} is not of {account.handle}" for uri in strangers]
+    if lines:
+        raise PublishError(
+            "\n".join([*lines, "nothing was deleted"]), hint="records are withdrawn by their own account"
+        )
+    return list(dict.fromkeys(AtUri.of(account.did, str(uri.collection), str(uri.rkey)) for uri in uris))
+
+
+def _referring(present: Present, spellings: Mapping[str, AtUri]) -> list[PresentRecord]:
+    """The account's own records that refer to one of these addresses."""
+    return [one for one in present.records.values() if next(_targets(one.value, spellings), None) is not None]
+
+
+def _spellings(uris: Sequence[AtUri] | set[AtUri], account: RepositoryReader) -> dict[str, AtUri]:
+    """Both ways to write each address: by DID and by handle."""
+    by_did = [AtUri.of(account.did, str(uri.collection), str(uri.rkey)) for uri in uris]
+    by_handle = {f"at://{account.handle}/{uri.collection}/{uri.rkey}": uri for uri in by_did}
+    return {**by_handle, **{str(uri): uri for uri in by_did}}
+
+
+def _targets(value: Json, spellings: Mapping[str, AtUri]) -> Iterator[AtUri]:
+    """Which of these addresses a record refers to, in the order of its fields."""
+    if not isinstance(value, dict):
+        return
+    for field in _REFERS.get(str(value.get("$type")), ()):
+        said = value.get(field)
+        if isinstance(said, str) and said in spellings:
+            yield spellings[said]
+
+
+def _name(collection: str, value: Json) -> str:
+    """What a record calls itself, as far as it does."""
+    found = value if isinstance(value, dict) else {}
+    name, version = ("lens", "verificationMethod") if collection == VERIFICATION else ("name", "version")
+    return called(collection, str(found.get(name, "")), str(found.get(version, "")))
+
+
+def _plan(records: Sequence[PresentRecord], account: RepositoryReader, present: Present) -> Plan:
+    changes = tuple(
+        Change(action=Action.DELETE, key=one.key, name=called(*one.key), uri=one.uri, cid=None) for one in records
+    )
+    return Plan(
+        did=account.did, handle=account.handle, pds=account.pds, set_name=None, present=present, changes=changes
+    )
+
+
+def _declared(manifests: Path, account: RepositoryReader, present: Present, targets: set[AtUri]) -> Iterator[str]:
+    """The places in manifests that declare one of these records; that they can't be read is told in their stead."""
+    tid = Tid.parse("2" * 13)
+    try:
+        drafts = load([manifests]).records(
+            account.did,
+            created_at=Datetime.of(datetime.now(UTC)),
+            new_tid=lambda: tid,
+            rkeys=present.rkeys,
+            created=present.created,
+            hash_local=False,
+        )
+    except CatalogError as error:
+        yield f"{manifests} can't be read ({str(error).splitlines()[0]}); if it declares one of these"
+        return
+    for draft in drafts:
+        if draft.uri in targets:
+            yield f"{draft.file}:{draft.line} declares {called(*draft.key)}"

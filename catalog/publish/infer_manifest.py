@@ -1,0 +1,315 @@
+"""Real shards to the first draft of a manifest: what is in them is written down, what nobody can see is left to do.
+
+::
+
+    paths, patterns, addresses ─▶ shards ─▶ hashed, counted ─┐
+                                     └────▶ samples ─▶ fields ┴─▶ YAML with comments ─▶ catalog validate
+
+The shards are read once, from their beginning to their end. Of ordinary WebDataset shards (``key.jpg``, ``key.cls``)
+nothing can be made: records describe samples in msgpack, one member each.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from catalog.errors import DataError, InvalidShard, RefusedUrl
+from catalog.manifest.checksums import Hashing
+from catalog.manifest.drafts import BucketDraft
+from catalog.manifest.shards import MAX_SHARDS, expand_pattern, https_fault, key_fault
+from catalog.samples.inference import Inference
+from catalog.schema import Array
+from catalog.shards.s3 import Place
+from catalog.shards.shard import Shard, expand
+from catalog.shards.storage import opened, shown
+from catalog.shards.tar import members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from catalog.config import NetworkSettings
+    from catalog.shards.tar import Source
+
+__all__ = ["NOWHERE", "FoundShard", "Sketch", "sketch"]
+
+NOWHERE: Final = "https://change-me.example/"
+"""Where shards are said to be until the author says it; a host that never resolves (RFC 2606)."""
+
+_S3: Final = "s3://"
+_SUFFIX: Final = ".msgpack"
+_SOON: Final = 1000
+"""Members after which a shard without any sample is given up."""
+_SHOWN_KINDS: Final = 6
+_REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_MAX_NAME: Final = 80
+_MSGPACK_ONLY: Final = (
+    "records describe samples in msgpack, one member each: read these with webdataset, and write them again "
+    "with catalog.write_shards"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundShard:
+    """A shard that was read. ``local`` is its file, ``None`` for one at an address."""
+
+    url: str
+    local: Path | None
+    sha256: str
+    bytes: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """What some shards hold. ``name`` is the dataset's, ``seen`` what was inferred from the samples looked at.
+
+    ``others`` are the kinds of members that are no samples, such as ``.json``; they were passed over. ``schema`` is the
+    name of the sample type, ``None`` when nobody said it: shards don't hold it. ``dimensions`` are names of axes, by
+    field. ``bucket`` is where the shards are, whose URLs begin with ``s3://`` then.
+    """
+
+    name: str
+    shards: tuple[FoundShard, ...]
+    seen: Inference
+    others: tuple[str, ...]
+    schema: str | None = None
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    bucket: BucketDraft | None = None
+
+    @property
+    def samples(self) -> int:
+        """All samples, also those that weren't looked at."""
+        return sum(shard.samples for shard in self.shards)
+
+
+def sketch(
+    places: Sequence[str],
+    *,
+    settings: NetworkSettings,
+    url_prefix: str | None = None,
+    name: str | None = None,
+    schema: str | None = None,
+    dimensions: Mapping[str, tuple[str, ...]] | None = None,
+    endpoint: str | None = None,
+    region: str | None = None,
+    samples_per_shard: int | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> Sketch:
+    """Look into shards: files, ``https`` and ``s3`` addresses, brace patterns of them, glob patterns of files.
+
+    Files will be at ``url_prefix`` and their own name. ``endpoint`` and ``region`` are those of an ``s3://bucket``;
+    without an endpoint it is the environment's, or AWS. ``schema`` names the sample type, and ``dimensions`` the axes
+    of its arrays, by field: shards hold neither. All samples are looked at, or the first ``samples_per_shard``
+    of each shard. ``progress`` gets a line for each shard.
+
+    Raises :class:`~catalog.errors.DataError` (no such file; no shard, or one of other samples; names that clash; more
+    than one bucket; names for the axes of what has none),
+    or a :class:`~catalog.errors.NetworkError`.
+    """
+    found = _found(places)
+    urls = _urls(found, url_prefix)
+    bucket = _bucket(urls, endpoint, region)
+    looking = _Looking(settings, samples_per_shard, bucket)
+    seen = looking.seen
+    shards: list[FoundShard] = []
+    for number, (place, url) in enumerate(zip(found, urls, strict=True), start=1):
+        shards.append(looking.look(place, url))
+        if progress is not None:
+            samples = "1 sample" if shards[-1].samples == 1 else f"{shards[-1].samples:,} samples"
+            progress(f"{number:,} of {len(found):,}: {shown(str(place))}, {samples}")
+    if not seen.samples:
+        raise InvalidShard("there is no sample in it", where=shown(str(found[0])))
+    if not seen.fields:
+        what = "; ".join(f"{one.name!a}: {one.why}" for one in seen.left_out[:5]) or "the samples are empty"
+        raise DataError(f"no field of these samples has a type: {what}", where=shown(str(found[0])))
+    axes = dimensions or {}
+    _check_axes(seen, axes)
+    return Sketch(
+        name=name or _name(found[0]),
+        shards=tuple(shards),
+        seen=seen,
+        others=tuple(kind for kind, _ in looking.others.most_common(_SHOWN_KINDS)),
+        schema=schema,
+        dimensions=axes,
+        bucket=bucket,
+    )
+
+
+def _check_axes(seen: Inference, axes: Mapping[str, tuple[str, ...]]) -> None:
+    """Whether the named axes are those of arrays that were seen."""
+    types = {field.name: field.type for field in seen.fields}
+    for name, names in axes.items():
+        type_ = types.get(name)
+        if type_ is None:
+            hint = f"its fields are {', '.join(types)}"[:300]
+            raise DataError(f"no field is called {name!a}, whose axes are named", hint=hint)
+        shape = type_.shape if isinstance(type_, Array) else None
+        if shape is None or len(shape) != len(names):
+            what = f"has {len(shape)}" if shape else "has no fixed number of axes"
+            raise DataError(f"{len(names)} names for the axes of {name!a}, which {what}")
+
+
+# --- which shards --------------------------------------------------------------------------------------------
+
+
+def _found(places: Iterable[str]) -> list[str | Path]:
+    """Files and addresses, patterns expanded, each once."""
+    found: dict[str | Path, None] = {}
+    for place in places:
+        if _REMOTE.match(place) and not Path(place).exists():
+            found.update(dict.fromkeys(_addresses(place)))
+        else:
+            found.update(dict.fromkeys(_files(place)))
+        if len(found) > MAX_SHARDS:
+            raise DataError(f"more than {MAX_SHARDS:,} shards", hint="make larger ones")
+    if not found:
+        raise DataError("no shard was named")
+    return list(found)
+
+
+def _addresses(pattern: str) -> tuple[str, ...]:
+    urls = expand(pattern)
+    for url in urls:
+        fault = _s3_fault(url) if url.startswith(_S3) else https_fault(url)
+        if fault is not None:
+            raise RefusedUrl(fault[0], hint=fault[1])
+    return urls
+
+
+def _s3_fault(url: str) -> tuple[str, str | None] | None:
+    """What is wrong with ``s3://bucket/key``, as an address or in a manifest."""
+    key = Place.of(url, None, None).key
+    if expand_pattern(key) != [key]:
+        return f"the braces in {shown(url)!r} would be a pattern", "copy the object to another key"
+    return key_fault(key)
+
+
+def _bucket(urls: Sequence[str], endpoint: str | None, region: str | None) -> BucketDraft | None:
+    """The bucket of all of them, ``None`` when they are at https addresses."""
+    buckets = {url[len(_S3) :].partition("/")[0] if url.startswith(_S3) else None for url in urls}
+    if len(buckets) > 1:
+        hint = "a dataset's shards are in one bucket, or at https addresses; --url-prefix says where files will be"
+        raise DataError("the shards are in several places", hint=hint)
+    (name,) = buckets
+    if name is None:
+        if endpoint is not None or region is not None:
+            raise DataError("an endpoint or region is for shards in a bucket", hint="s3://bucket/key")
+        return None
+    place = Place.of(urls[0], endpoint, region)
+    return BucketDraft(name=name, endpoint=place.endpoint, region=place.region)
+
+
+def _files(pattern: str) -> list[Path]:
+    if os.path.lexists(pattern):
+        names: tuple[str, ...] = (pattern,)
+    else:
+        names = expand(pattern)
+    files = []
+    for name in names:
+        if glob.has_magic(name) and not os.path.lexists(name):
+            globbed = sorted(glob.glob(name))  # noqa: PTH207 - Path.glob() takes no absolute pattern
+            if not globbed:
+                raise InvalidShard("no file has such a name", where=shown(name))
+            files += [Path(one) for one in globbed]
+        else:
+            files.append(Path(name))
+    for file in files:
+        if file.is_dir():
+            raise InvalidShard("a folder", where=shown(str(file)), hint=f"name the shards in it: '{file}/*.tar'")
+        _check_path(file)
+    return files
+
+
+def _check_path(file: Path) -> None:
+    """Whether a manifest can name a file: in it, names are UTF-8, and some braces are a pattern."""
+    text = str(file)
+    if not text.isprintable() or text != text.strip():
+        raise InvalidShard("a name that is no plain text", where=ascii(text)[1:200], hint="rename the file")
+    if expand_pattern(text) != [text]:
+        raise InvalidShard("the braces in its name would be a pattern", where=shown(text), hint="rename the file")
+
+
+def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
+    """Where each shard is, or will be."""
+    base = NOWHERE if prefix is None else prefix if prefix.endswith(("/", "=")) else f"{prefix}/"
+    in_bucket = base.startswith(_S3)
+    fault = _s3_fault(f"{base}x") if in_bucket else https_fault(base)
+    if fault is not None:
+        raise RefusedUrl(fault[0], hint=fault[1])
+    names = (place if isinstance(place, str) else place.name if in_bucket else quote(place.name) for place in found)
+    urls = [name if isinstance(place, str) else base + name for place, name in zip(found, names, strict=True)]
+    url, count = Counter(urls).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{count} shards would have one address", where=shown(url), hint="give them different names")
+    return urls
+
+
+def _name(place: str | Path) -> str:
+    """The name that the first shard suggests: ``digits`` of ``…/digits-000000.tar``."""
+    file = place.name if isinstance(place, Path) else urlsplit(place).path.rpartition("/")[2]
+    stem = re.sub(r"(\.tar|\.tgz)(\.gz)?$", "", file)
+    plain = re.sub(r"[-_.]*[0-9]+$", "", stem) or stem
+    return plain[:_MAX_NAME].strip() or "dataset"
+
+
+# --- looking into one ----------------------------------------------------------------------------------------
+
+
+class _Looking:
+    """Looks into one shard after the other."""
+
+    def __init__(self, settings: NetworkSettings, most: int | None, bucket: BucketDraft | None) -> None:
+        self._settings, self._most = settings, most
+        self._bucket = bucket or BucketDraft(name="")
+        self.seen = Inference()
+        self.others = Counter[str]()
+
+    def look(self, place: str | Path, url: str) -> FoundShard:
+        """Read a shard to its end."""
+        local = place if isinstance(place, Path) else None
+        path = None if local is None else os.path.abspath(local)  # noqa: PTH100 - a link keeps its name
+        shard = Shard(url=path or url, endpoint=self._bucket.endpoint, region=self._bucket.region)
+        with opened(shard, self._settings) as source:
+            hashing = Hashing(source)
+            samples = self._samples(hashing, shown(str(place)))
+            sha256 = hashing.finish()
+        return FoundShard(url=url, local=local, sha256=sha256, bytes=hashing.bytes, samples=samples)
+
+    def _samples(self, source: Source, where: str) -> int:
+        count = 0
+        others = Counter[str]()
+        for name, data in members(source, where):
+            if name.endswith(_SUFFIX):
+                if self._most is None or count < self._most:
+                    self._add(data, name.removesuffix(_SUFFIX), where)
+                count += 1
+            else:
+                others[_kind(name)] += 1
+                if not count and others.total() >= _SOON:
+                    break
+        if others and not count:
+            kinds = ", ".join(kind for kind, _ in others.most_common(_SHOWN_KINDS))
+            what = f"its members are {kinds}: an ordinary WebDataset, not samples in msgpack"
+            raise InvalidShard(what, where=where, hint=_MSGPACK_ONLY)
+        self.others.update(others)
+        return count
+
+    def _add(self, data: memoryview, key: str, where: str) -> None:
+        try:
+            self.seen.add(data, "")
+        except DataError as error:
+            error.where = f"{where}, sample {ascii(key)[1:-1][:100]}"
+            raise
+
+
+def _kind(name: str) -> str:
+    """What WebDataset takes for a member's field: everything from the first dot of its file's name on."""
+    _, dot, kind = name.rpartition("/")[2].partition(".")
+    return ascii(dot + kind)[1:-1][:30] if kind else "without a suffix"

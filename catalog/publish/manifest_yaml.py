@@ -1,0 +1,180 @@
+"""A sketch as the text of a manifest: valid as it stands, with a comment wherever its author must decide."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from catalog.errors import DataError
+from catalog.manifest.shards import https_fault
+from catalog.manifest.yaml_parser import MAX_BYTES
+from catalog.publish.infer_manifest import NOWHERE
+from catalog.schema import Array, Field, type_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from catalog.manifest.drafts import BucketDraft
+    from catalog.publish.infer_manifest import FoundShard, Sketch
+
+__all__ = ["as_yaml"]
+
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[ .-][A-Za-z0-9_]+)*")
+_NO_TEXT: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_LONG_KEY: Final = 100
+"""A simple key of YAML ends on its line, after 1024 characters at most; longer ones have a form of their own."""
+_SHOWN_NAME: Final = 60
+_SCHEMA_NAME: Final = 90
+
+
+def as_yaml(sketch: Sketch, folder: Path) -> str:
+    """The text of a manifest that will lie in ``folder``: paths of local copies are relative to it.
+
+    Raises :class:`DataError` when it would be longer than a manifest may be.
+    """
+    text = "\n".join([*_head(sketch), "", *_schema(sketch), "", *_dataset(sketch, folder)]) + "\n"
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        hint = "make larger shards, or write a brace pattern for them yourself"
+        raise DataError(f"the manifest would have {size:,} bytes; the most is {MAX_BYTES:,}", hint=hint)
+    return text
+
+
+def _head(sketch: Sketch) -> Iterator[str]:
+    looked = "" if sketch.seen.samples == sketch.samples else f", {sketch.seen.samples:,} of which were looked at"
+    yield "# The first draft of a manifest, made by: catalog manifest from-shards"
+    yield f"# {_count(len(sketch.shards), 'shard')} with {_count(sketch.samples, 'sample')}{looked}."
+    yield "# TODO marks what only you can know; then: catalog validate, catalog plan, catalog publish."
+    if sketch.others:
+        yield f"# In the shards are also {', '.join(sketch.others)}; readers pass over all but .msgpack."
+    for hint in sorted(sketch.seen.missing):
+        yield f"# Some bytes may be arrays: {hint}"
+
+
+def _schema(sketch: Sketch) -> Iterator[str]:
+    yield "schemas:"
+    if sketch.schema is None:
+        yield "    # TODO: the name of your class, here and below; shards don't hold it (--schema NAME writes it)"
+    yield f"  - name: {_schema_name(sketch)}"
+    yield "    version: 1.0.0  # a published version never changes: a changed field needs a new one"
+    yield "    # TODO: what one sample is, and where its values come from; Markdown"
+    yield "    # description: …"
+    yield "    # TODO: under which licence others may use this schema"
+    yield "    # license: CC0-1.0"
+    yield "    # tags: []"
+    yield "    fields:"
+    for field in sketch.seen.fields:
+        yield from _field(field, sketch)
+    for left_out in sketch.seen.left_out:
+        yield f"      # {_quoted(left_out.name)[:_SHOWN_NAME]} is left out: {left_out.why}"
+    if sketch.seen.left_out:
+        yield "      # (readers pass over fields that a schema doesn't name)"
+
+
+def _field(field: Field, sketch: Sketch) -> Iterator[str]:
+    name = _text(field.name)
+    if len(name) > _LONG_KEY:
+        yield f"      ? {name}"
+        start = "      :"
+    else:
+        start = f"      {name}:"
+    present, looked = sketch.seen.present(field.name), sketch.seen.samples
+    comment = f"  # in {present:,} of {looked:,} samples" if field.optional else ""
+    type_ = type_text(field.type, optional=field.optional)
+    form = field.type.format if isinstance(field.type, Array) else "ndarrayBytes"
+    shape = field.type.shape if isinstance(field.type, Array) else None
+    if form == "ndarrayBytes" and not shape:
+        yield f"{start} {type_}{comment}"
+        return
+    yield f"{start}{comment}" if not start.endswith(" :") else f"{start} # a map{comment}"
+    yield f"        type: {type_}"
+    if form != "ndarrayBytes":
+        yield f"        format: {form}"
+    if field.name in sketch.dimensions:
+        yield f"        dimensions: [{', '.join(_quoted(name) for name in sketch.dimensions[field.name])}]"
+    elif shape:
+        yield "        # TODO: what its axes are (--dims FIELD=y,x writes it)"
+        yield f"        # dimensions: [{', '.join(f'axis{number}' for number in range(len(shape)))}]"
+
+
+def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
+    yield "datasets:"
+    yield f"  - name: {_text(sketch.name)}"
+    yield f"    schema: {_schema_name(sketch)}@1.0.0"
+    yield "    version: 1.0.0"
+    yield "    # TODO: what is in it, how it was made, what it is good for; Markdown"
+    yield "    # description: |"
+    yield "    #   …"
+    yield "    # TODO: under which licence others may use the data"
+    yield "    # license: CC-BY-4.0"
+    yield "    # tags: []"
+    yield "    # metadata: {homepage: https://…, creators: […], citation: …}"
+    yield f"    samples: {sketch.samples}"
+    if sketch.bucket is not None:
+        yield from _bucket(sketch, sketch.bucket, folder)
+        return
+    yield "    shards:"
+    if any(shard.url.startswith(NOWHERE) for shard in sketch.shards):
+        yield "      # TODO: where the shards will be; --url-prefix writes it for all of them"
+    for shard in sketch.shards:
+        yield f"      - url: {_text(shard.url)}"
+        yield from _file(shard, folder, "        ")
+
+
+def _bucket(sketch: Sketch, bucket: BucketDraft, folder: Path) -> Iterator[str]:
+    yield "    s3:"
+    yield f"      bucket: {_text(bucket.name)}"
+    if bucket.region is not None:
+        yield f"      region: {_text(bucket.region)}"
+    if bucket.endpoint is not None and https_fault(bucket.endpoint) is None:
+        yield f"      endpoint: {_text(bucket.endpoint)}"
+    elif bucket.endpoint is not None:
+        yield f"      # TODO: the https address by which others reach {_text(bucket.endpoint)}"
+        yield "      # endpoint: https://…"
+    yield "      keys:"
+    for shard in sketch.shards:
+        yield f"        - key: {_text(shard.url.removeprefix(f's3://{bucket.name}/'))}"
+        yield from _file(shard, folder, "          ")
+
+
+def _file(shard: FoundShard, folder: Path, margin: str) -> Iterator[str]:
+    if shard.local is not None:
+        yield f"{margin}local: {_text(_relative(shard.local, folder))}"
+    yield f"{margin}sha256: {_text(shard.sha256)}"
+    yield f"{margin}bytes: {shard.bytes}"
+
+
+def _relative(file: Path, folder: Path) -> str:
+    try:
+        return os.path.relpath(file, folder).replace(os.sep, "/")
+    except ValueError:  # another drive of Windows
+        return str(file.absolute())
+
+
+def _schema_name(sketch: Sketch) -> str:
+    """A name for what one sample of the dataset is: ``DigitsSample`` for ``digits``; letters and digits only."""
+    if sketch.schema is not None:
+        return sketch.schema
+    words = re.findall(r"[A-Za-z0-9]+", sketch.name)
+    joined = "".join(word[0].upper() + word[1:] for word in words)[:_SCHEMA_NAME]
+    return f"{joined}Sample" if joined[:1].isalpha() else "Sample"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _text(text: str) -> str:
+    """A text as YAML has it: as it is where that is safe, else in quotes, on one line."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _NO_TEXT and len(text) < _LONG_KEY:
+        return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    dumped: str = yaml.dump(text, Dumper=yaml.SafeDumper, default_style='"', allow_unicode=False, width=float("inf"))
+    return dumped.rstrip("\n")

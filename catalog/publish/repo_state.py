@@ -1,0 +1,168 @@
+"""What a repository has already, under the names that manifests use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from catalog.atproto import repo
+from catalog.atproto.datamodel import record_cid
+from catalog.errors import InvalidData, InvalidSyntax
+from catalog.manifest import MARK
+from catalog.manifest.diagnostics import shown
+from catalog.records import COLLECTIONS, KINDS, LABEL, LENS, SCHEMA, VERIFICATION, schema_rkey
+from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.atproto.datamodel import Json
+    from catalog.manifest import DraftKey
+    from catalog.network.http import Client
+
+__all__ = ["Present", "PresentRecord", "Repository", "RepositoryReader", "called", "read_present"]
+
+
+class RepositoryReader(Protocol):
+    """An account's repository, read without a login; a ``Session`` is one, too."""
+
+    @property
+    def did(self) -> Did:
+        """Whose it is."""
+
+    @property
+    def handle(self) -> str:
+        """Its handle, or its DID."""
+
+    @property
+    def pds(self) -> str:
+        """Where it is kept."""
+
+    def list_records(self, collection: str) -> Iterator[repo.ListedRecord]:
+        """The records of a collection."""
+
+    def latest_commit(self) -> repo.Commit:
+        """The newest commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository on its PDS, for reading only."""
+
+    client: Client
+    did: Did
+    handle: str
+    pds: str
+
+    def list_records(self, collection: str) -> Iterator[repo.ListedRecord]:
+        """The records of a collection. Raises a ``NetworkError``."""
+        return repo.list_records(self.client, self.pds, self.did, collection)
+
+    def latest_commit(self) -> repo.Commit:
+        """The newest commit. Raises a ``NetworkError``."""
+        return repo.latest_commit(self.client, self.pds, self.did)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentRecord:
+    """A record that is there. ``key`` is what manifests call it, ``mark`` the set of manifests that wrote it."""
+
+    uri: AtUri
+    cid: Cid
+    value: Json
+    key: DraftKey
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """The dataset records of a repository, by URI, and which of them a manifest means.
+
+    ``rkeys`` has the record key of each thing that a manifest can name, ``created`` its date. ``commit`` was the
+    newest before the records were read.
+    """
+
+    commit: repo.Commit
+    records: dict[AtUri, PresentRecord] = field(default_factory=dict)
+    rkeys: dict[DraftKey, RecordKey] = field(default_factory=dict)
+    created: dict[DraftKey, Datetime] = field(default_factory=dict)
+
+    @property
+    def cids(self) -> dict[AtUri, Cid]:
+        """The CID of every record."""
+        return {uri: record.cid for uri, record in self.records.items()}
+
+
+def called(collection: str, name: str, version: str = "") -> str:
+    """Its kind and name, as its manifest has them; fit for one line of a terminal."""
+    full = f"{name}@{version}" if version and collection in (SCHEMA, LABEL) else repr(name)
+    by = f" by {version}" if collection == VERIFICATION else ""
+    return shown(f"{KINDS[collection]} {full}{by}", 300)
+
+
+def read_present(account: RepositoryReader) -> Present:
+    """Read the dataset records of a repository. Raises a ``NetworkError``.
+
+    Of several records with one name the newest counts (the last by record key), of schemas the one under the key
+    that we give. Records that aren't in the data model have no name here; their record keys are still taken.
+    """
+    present = Present(commit=account.latest_commit())  # before the records: what is written meanwhile is noticed
+    lens_names: dict[str, str] = {}
+    for collection in COLLECTIONS:  # lenses come before their verifications
+        listed = [(_uri(line.uri), line.value) for line in account.list_records(collection)]
+        for uri, value in sorted(((uri, value) for uri, value in listed if uri is not None), key=lambda pair: pair[0]):
+            try:
+                cid = record_cid(value)
+            except InvalidData:
+                continue
+            if collection == LENS:
+                lens_names[uri] = _text(value, "name")
+            keys = tuple(_keys(collection, value, lens_names))
+            present.records[uri] = PresentRecord(
+                uri=uri, cid=cid, value=value, key=keys[-1], mark=_text(value, MARK) or None
+            )
+            for key in keys:
+                _note(present, key, uri, value)
+    return present
+
+
+def _note(present: Present, key: DraftKey, uri: AtUri, value: Json) -> None:
+    collection, name, version = key
+    rkey = uri.rkey
+    if rkey is None:
+        return
+    if collection == SCHEMA and key in present.rkeys:
+        try:
+            if present.rkeys[key] == schema_rkey(name, version):
+                return
+        except InvalidSyntax:
+            return
+    present.rkeys[key] = rkey
+    try:
+        present.created[key] = Datetime.parse(_text(value, "createdAt"))
+    except InvalidSyntax:
+        present.created.pop(key, None)
+
+
+def _keys(collection: str, value: Json, lens_names: dict[str, str]) -> Iterator[DraftKey]:
+    """What a manifest may call this record; the last is what people would."""
+    if collection == VERIFICATION:
+        lens, method = _text(value, "lens"), _text(value, "verificationMethod")
+        yield (collection, lens, method)
+        if lens in lens_names:
+            yield (collection, lens_names[lens], method)
+        return
+    version = _text(value, "version") if collection in (SCHEMA, LABEL) else ""
+    yield (collection, _text(value, "name"), version)
+
+
+def _uri(text: str) -> AtUri | None:
+    try:
+        return AtUri.parse(text)
+    except InvalidSyntax:
+        return None
+
+
+def _text(value: Json, key: str) -> str:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,251 @@
+"""Records read from their accounts' own PDS, and proven.
+
+::
+
+    at://did/science.alt.dataset.entry/… ──▶ DID document ──▶ PDS ──▶ record ──▶ shards
+                                                                          └────▶ at://…schema/… ──▶ *its* DID document …
+
+Each record is proven against the account's signed commit (``sync.getRecord``). Where a server offers no proof, the
+record is taken on the server's word, with an :class:`UnverifiedWarning`; a proof that contradicts is an error.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from catalog.errors import (
+    CatalogError,
+    DataError,
+    InvalidData,
+    InvalidProof,
+    RequestFailed,
+    ResponseTooLarge,
+    UnverifiedWarning,
+)
+from catalog.records import (
+    COLLECTIONS,
+    DATASET,
+    LABEL,
+    LENS,
+    SCHEMA,
+    Label,
+    Lens,
+    Schema,
+    read_record,
+)
+from catalog.records import Dataset as DatasetRecord
+from catalog.sanitize import one_line
+from catalog.syntax import AtUri
+
+if TYPE_CHECKING:
+    from catalog.atproto.identity import Identity, Resolver
+    from catalog.atproto.proof import Reader as ProofReader
+    from catalog.atproto.proof import Reading, Unread
+    from catalog.atproto.repo import CheckedRecord
+    from catalog.config import NetworkSettings
+    from catalog.network.http import Client
+    from catalog.records import Record
+    from catalog.syntax import Cid
+
+__all__ = ["Connection", "Published", "Reader", "proof_of"]
+
+R = TypeVar("R")
+
+_REMEMBERED: Final = 10_000
+"""Accounts that are kept; beyond that all are forgotten, and looked up again."""
+
+_ABSENT: Final = "RecordNotFound"
+_MAX_REASON: Final = 300
+
+_MAX_LABELS: Final = 1
+"""A label leads to a dataset, never to another label."""
+
+
+class Connection(Protocol):
+    """What reading needs of a client: its HTTP and its settings. ``catalog.client.Client`` is one."""
+
+    @property
+    def http(self) -> Client:
+        """The guarded HTTP client to ask with."""
+        ...
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """How to reach the network; shards are opened by them too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Generic[R]):
+    """A record, and where it was found. ``uri`` names the account by its DID; ``cid`` is that of what was read.
+
+    ``proven`` tells whether the account's signed commit holds it; else it is the server's word.
+    """
+
+    record: R
+    uri: AtUri
+    cid: Cid
+    account: Identity
+    proven: bool = False
+
+
+class Reader:
+    """Reads records from their accounts' own PDS, and proves them; each account is looked up once.
+
+    An :class:`UnverifiedWarning` is given once for each server that offers no proof.
+
+    Every method takes an ``at://`` URI, whose authority may be a handle, and raises
+    :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
+    :class:`~catalog.errors.InvalidRecord`, or :class:`DataError` for the address of something else.
+    """
+
+    def __init__(self, client: Client, settings: NetworkSettings) -> None:
+        from catalog.atproto.identity import Resolver
+
+        self.http = client
+        self._resolver = Resolver(client, settings)
+        self._accounts: dict[str, Identity] = {}
+        self._unproven: set[str] = set()
+
+    def account(self, text: str) -> Identity:
+        """The account of a handle or DID. Raises :class:`~catalog.errors.UnknownIdentity`."""
+        known = self._accounts.get(text)
+        if known is None:
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.clear()
+            known = self._accounts[text] = self._resolver.resolve(text)
+        return known
+
+    def record(self, uri: AtUri | str) -> Published[Record]:
+        """Any record of ours: proven where its server offers a proof, and right by its lexicon.
+
+        Raises :class:`RequestFailed` with the name ``RecordNotFound`` when there is none, :class:`InvalidProof` for a
+        proof that is wrong.
+        """
+        asked = AtUri.parse(str(uri))
+        if asked.collection is None or asked.rkey is None:
+            raise DataError("not the address of a record", where=str(uri), hint="at://…/collection/key")
+        identity = self.account(str(asked.authority))
+        try:
+            found, proven = self._found(identity, asked)
+            record = read_record(asked.collection, found.value)
+        except CatalogError as error:
+            if isinstance(error, RequestFailed) and error.name == _ABSENT:
+                what, hint = f"{identity.pds} has no such record", "it was deleted, or the address has a slip"
+                raise RequestFailed(what, status=error.status, name=error.name, where=str(uri), hint=hint) from None
+            if error.where is None:
+                error.within(str(uri))
+            raise
+        return Published(record=record, uri=found.uri, cid=found.cid, account=identity, proven=proven)
+
+    def _found(self, identity: Identity, uri: AtUri) -> tuple[CheckedRecord, bool]:
+        """The record, and whether the account's signed commit holds it.
+
+        Where its server offers no proof, it is the server's word, with a warning; of an absent record there is none.
+        """
+        path, why = f"{uri.collection}/{uri.rkey}", "its DID document names no key that signs commits"
+        if uri.collection not in COLLECTIONS:
+            return self._answered(identity, uri), False  # read_record refuses it
+        if identity.key is not None:
+            try:
+                reading = proof_of(self._prover, self._resolver, identity, path, by_cid=True)
+            except (RequestFailed, ResponseTooLarge) as error:
+                reading, why = None, one_line(str(error), _MAX_REASON)
+            else:
+                why = f"{identity.pds} offers no proof of it (com.atproto.sync.getRecord)"
+            if reading is not None:
+                if reading.records:
+                    return reading.records[0], True
+                if not reading.unread:
+                    raise RequestFailed("the signed commit has no such record", status=404, name=_ABSENT)
+                return self._without_block(identity, uri, next(iter(reading.unread))), True
+        found = self._answered(identity, uri)
+        self._warn(identity, uri, why)
+        return found, False
+
+    def _without_block(self, identity: Identity, uri: AtUri, unread: Unread) -> CheckedRecord:
+        """The record of a proof that names its CID, but doesn't bring a record."""
+        if unread.lost is None:
+            raise InvalidData(f"what the account signed is no record: {unread.reason}")
+        found = self._answered(identity, uri)
+        if found.cid != unread.lost:
+            raise InvalidProof(f"{identity.pds} answers {found.cid}, but {unread.lost} is what the account signed")
+        return found
+
+    @cached_property
+    def _prover(self) -> ProofReader:
+        from catalog.atproto.proof import Part, Reader
+
+        return Reader(self.http, Part(tuple(COLLECTIONS)))
+
+    def _answered(self, identity: Identity, uri: AtUri) -> CheckedRecord:
+        """The record on its server's word: it is what was asked for, and has the CID that the server says."""
+        from catalog.atproto.repo import checked, get_record
+
+        collection, rkey = str(uri.collection), str(uri.rkey)
+        return checked(get_record(self.http, identity.pds, identity.did, collection, rkey), identity.did, collection)
+
+    def _warn(self, identity: Identity, uri: AtUri, why: str) -> None:
+        if identity.pds in self._unproven:
+            return
+        self._unproven.add(identity.pds)
+        what = f"unverified: {uri} and other records of {identity.pds} are not proven to be signed by their account"
+        warnings.warn(UnverifiedWarning(f"{what} ({why})"), stacklevel=_outside())
+
+    def dataset(self, uri: AtUri | str) -> Published[DatasetRecord]:
+        """A dataset; a label is followed to the dataset it names."""
+        asked = AtUri.parse(str(uri))
+        for _ in range(_MAX_LABELS + 1):
+            if asked.collection not in (DATASET, LABEL):
+                raise DataError("not the address of a dataset", where=str(uri), hint=f"at://…/{DATASET}/…")
+            found: Published[Any] = self.record(asked)
+            if not isinstance(found.record, Label):
+                return found
+            asked = found.record.dataset
+        raise DataError("a label that leads to a label", where=str(uri))
+
+    def schema(self, uri: AtUri | str) -> Published[Schema]:
+        """A schema."""
+        return self._one(uri, SCHEMA, "a schema")
+
+    def lens(self, uri: AtUri | str) -> Published[Lens]:
+        """A lens."""
+        return self._one(uri, LENS, "a lens")
+
+    def _one(self, uri: AtUri | str, collection: str, what: str) -> Published[Any]:
+        asked = AtUri.parse(str(uri))
+        if asked.collection != collection:
+            raise DataError(f"not the address of {what}", where=str(uri), hint=f"at://…/{collection}/…")
+        return self.record(asked)
+
+
+def proof_of(
+    reader: ProofReader, resolver: Resolver, identity: Identity, path: str, *, by_cid: bool = False
+) -> Reading | None:
+    """Return the proof of a record, or of its absence; None where the server offers none.
+
+    An account may have got a new key a moment ago: before a proof counts as wrong, the account is looked up again.
+    Raises :class:`InvalidProof`, or another ``NetworkError``.
+    """
+    from catalog.atproto.proof import Account
+
+    try:
+        account = Account(did=identity.did, pds=identity.pds, key=identity.key, known={})
+        return reader.prove(account, path, by_cid=by_cid)
+    except InvalidProof:
+        now = resolver.resolve(str(identity.did), fresh=True)
+        if (now.key, now.pds) == (identity.key, identity.pds) or now.key is None:
+            raise
+    return reader.prove(Account(did=now.did, pds=now.pds, key=now.key, known={}), path, by_cid=by_cid)
+
+
+def _outside() -> int:
+    """Return the ``stacklevel`` of the first caller outside this package, for a warning given by our caller."""
+    frame, level = sys._getframe(1), 1  # noqa: SLF001 - as warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "catalog":
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,301 @@
+"""Records as the network has them become typed values: tolerant of known deviations, deaf to nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from catalog.atproto import datamodel
+from catalog.atproto.lexicon import Lexicons
+from catalog.errors import Fault, InvalidData, InvalidRecord, InvalidSchema
+from catalog.records.kinds import (
+    COLLECTIONS,
+    DATASET,
+    STORAGE_BLOBS,
+    STORAGE_EXTERNAL,
+    STORAGE_HTTP,
+    STORAGE_S3,
+    BlobShard,
+    BlobStorage,
+    Checksum,
+    CodeReference,
+    Dataset,
+    ExternalStorage,
+    HttpShard,
+    HttpStorage,
+    Label,
+    Lens,
+    LensVerification,
+    Record,
+    S3Shard,
+    S3Storage,
+    Schema,
+    Size,
+    Storage,
+    UnknownStorage,
+)
+from catalog.schema import SampleType, read_body
+from catalog.syntax import AtUri, Cid, Datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from catalog.atproto.datamodel import Json
+
+__all__ = ["read_record"]
+
+_METADATA_NESTING = 16
+"""Deeper is nobody's metadata, and would let a record overflow the stack of whoever prints it."""
+
+
+def read_record(collection: str, value: Json, *, checked: bool = False) -> Record:
+    """A typed view of a record as the network has it.
+
+    ``checked`` is for a value that has come through here before (the store's): it spares the lexicon's checks, half of
+    the time. Raises :class:`InvalidRecord` with every fault: the lexicon's, and a schema body or metadata that can't
+    be read.
+    """
+    if collection not in COLLECTIONS:
+        raise InvalidRecord((Fault(where="$type", message=f"{collection!r} is not a dataset collection"),))
+    forgiven = _forgive(value)
+    faults = () if checked else Lexicons.load().validate(collection, forgiven)
+    if faults:
+        raise InvalidRecord(faults)
+    read = _Reader(forgiven)
+    match collection:
+        case "science.alt.dataset.schema":
+            return _read_schema(read)
+        case "science.alt.dataset.entry":
+            return _read_dataset(read)
+        case "science.alt.dataset.lens":
+            return _read_lens(read)
+        case "science.alt.dataset.label":
+            return Label(
+                name=read.text("name"),
+                dataset=read.uri("datasetUri"),
+                created_at=read.moment(),
+                version=read.maybe("version"),
+                description=read.maybe("description"),
+            )
+        case _:
+            return LensVerification(
+                lens=read.uri("lens"),
+                lens_commit=read.text("lensCommit"),
+                method=read.text("verificationMethod"),
+                created_at=read.moment(),
+                description=read.maybe("description"),
+            )
+
+
+def _forgive(value: Json) -> Json:
+    """The record without the deviations that existing clients are known for (``wire-format``: read without complaint).
+
+    A flattened or nested schema body gets the envelope's keys; metadata as an object becomes msgpack bytes; a blob
+    of any MIME type becomes a tar; a shard without a checksum says so. Whatever isn't of the expected shape is left
+    for the validator to name.
+    """
+    if not isinstance(value, dict):
+        return value
+    fixed = dict(value)
+    metadata = fixed.get("metadata")
+    if fixed.get("$type") == DATASET and isinstance(metadata, dict) and "$bytes" not in metadata:
+        try:
+            packed = msgpack.packb(metadata)
+        except (ValueError, TypeError, RecursionError, OverflowError):
+            return fixed
+        fixed["metadata"] = datamodel.bytes_json(packed)
+    body = fixed.get("schema")
+    if isinstance(body, dict) and not isinstance(body.get("content"), dict):
+        nested = body.get("schemaBody")
+        content = nested if isinstance(nested, dict) else {key: part for key, part in body.items() if key != "$type"}
+        fixed["schema"] = {"draft": "draft-07", **body, "content": content}
+    storage = fixed.get("storage")
+    if isinstance(storage, dict):
+        fixed["storage"] = {
+            key: [_forgive_shard(item) for item in part]
+            if key in ("shards", "blobs") and isinstance(part, list)
+            else part
+            for key, part in storage.items()
+        }
+    return fixed
+
+
+def _forgive_shard(shard: Json) -> Json:
+    if not isinstance(shard, dict):
+        return shard
+    fixed = dict(shard)
+    blob = fixed.get("blob")
+    if isinstance(blob, dict) and isinstance(blob.get("mimeType"), str):
+        fixed["blob"] = {**blob, "mimeType": "application/x-tar"}
+    elif "checksum" not in fixed:
+        fixed["checksum"] = {"algorithm": "none", "digest": ""}
+    return fixed
+
+
+class _Reader:
+    """Typed access to a record that has passed its lexicon."""
+
+    def __init__(self, value: Json) -> None:
+        self.value: dict[str, Json] = value if isinstance(value, dict) else {}
+
+    def text(self, key: str) -> str:
+        found = self.value.get(key)
+        return found if isinstance(found, str) else ""
+
+    def maybe(self, key: str) -> str | None:
+        found = self.value.get(key)
+        return found if isinstance(found, str) else None
+
+    def number(self, key: str) -> int | None:
+        found = self.value.get(key)
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    def uri(self, key: str) -> AtUri:
+        return AtUri.parse(self.text(key))
+
+    def moment(self) -> Datetime:
+        return Datetime.parse(self.text("createdAt"))
+
+    def part(self, key: str) -> _Reader:
+        return _Reader(self.value.get(key))
+
+    def has(self, key: str) -> bool:
+        return self.value.get(key) is not None
+
+    def parts(self, key: str) -> tuple[_Reader, ...]:
+        found = self.value.get(key)
+        return tuple(_Reader(item) for item in found) if isinstance(found, list) else ()
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        found = self.value.get(key)
+        items = found if isinstance(found, list) else []
+        return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
+
+
+def _read_schema(read: _Reader) -> Schema:
+    try:
+        fields = read_body(read.value.get("schema"))
+    except InvalidSchema as error:
+        raise InvalidRecord((Fault(where="schema", message=error.what, hint=error.hint),)) from None
+    metadata = read.part("metadata")
+    return Schema(
+        sample_type=SampleType(
+            name=read.text("name"),
+            version=read.text("version"),
+            fields=fields,
+            description=read.maybe("description"),
+        ),
+        created_at=read.moment(),
+        license=metadata.maybe("license"),
+        tags=metadata.texts("tags"),
+    )
+
+
+def _read_dataset(read: _Reader) -> Dataset:
+    size = read.part("size")
+    return Dataset(
+        name=read.text("name"),
+        schema_ref=read.uri("schemaRef"),
+        storage=_read_storage(read.part("storage")),
+        created_at=read.moment(),
+        description=read.maybe("description"),
+        license=read.maybe("license"),
+        tags=read.texts("tags"),
+        size=Size(samples=size.number("samples"), bytes=size.number("bytes"), shards=size.number("shards"))
+        if read.has("size")
+        else None,
+        metadata=_read_metadata(read.value.get("metadata")),
+        metadata_schema_ref=read.uri("metadataSchemaRef") if read.has("metadataSchemaRef") else None,
+        content_metadata=read.value.get("contentMetadata"),
+    )
+
+
+def _read_metadata(value: Json) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    try:
+        found = msgpack.unpackb(
+            datamodel.bytes_of(value), strict_map_key=False, timestamp=0, ext_hook=lambda code, _: f"<extension {code}>"
+        )
+    except (ValueError, TypeError, RecursionError, OverflowError, InvalidData, msgpack.UnpackException) as error:
+        fault = Fault(where="metadata", message=f"not a msgpack map: {error}", hint="pack a flat map with msgpack")
+        raise InvalidRecord((fault,)) from None
+    if not isinstance(found, dict):
+        raise InvalidRecord((Fault(where="metadata", message=f"a msgpack {type(found).__name__}, expected a map"),))
+    return {str(key): _plain(item, depth=0) for key, item in found.items()}
+
+
+def _plain(value: object, *, depth: int) -> object:
+    """Msgpack's values as JSON has them: bytes as ``$bytes``, keys and timestamps as text, no bottomless nesting."""
+    if depth > _METADATA_NESTING:
+        return "…"
+    if isinstance(value, dict):
+        return {str(key): _plain(item, depth=depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth=depth + 1) for item in value]
+    if isinstance(value, bytes):
+        return datamodel.bytes_json(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)
+
+
+def _read_storage(read: _Reader) -> Storage:
+    kind = read.text("$type")
+    if kind == STORAGE_HTTP:
+        return HttpStorage(
+            shards=tuple(HttpShard(url=shard.text("url"), checksum=_checksum(shard)) for shard in read.parts("shards"))
+        )
+    if kind == STORAGE_S3:
+        return S3Storage(
+            bucket=read.text("bucket"),
+            region=read.maybe("region"),
+            endpoint=read.maybe("endpoint"),
+            shards=tuple(S3Shard(key=shard.text("key"), checksum=_checksum(shard)) for shard in read.parts("shards")),
+        )
+    if kind == STORAGE_BLOBS:
+        return BlobStorage(blobs=tuple(_read_blob(entry) for entry in read.parts("blobs")))
+    if kind == STORAGE_EXTERNAL:
+        return ExternalStorage(urls=read.texts("urls"))
+    return UnknownStorage(type=kind)
+
+
+def _read_blob(entry: _Reader) -> BlobShard:
+    blob = entry.part("blob")
+    return BlobShard(
+        cid=Cid.parse(blob.part("ref").text("$link")),
+        mime_type=blob.text("mimeType"),
+        size=blob.number("size"),
+        checksum=_checksum(entry),
+    )
+
+
+def _checksum(shard: _Reader) -> Checksum | None:
+    found = shard.part("checksum")
+    algorithm, digest = found.text("algorithm").lower(), found.text("digest").lower()
+    return None if algorithm in ("", "none") or not digest else Checksum(algorithm=algorithm, digest=digest)
+
+
+def _read_lens(read: _Reader) -> Lens:
+    return Lens(
+        name=read.text("name"),
+        source=read.uri("sourceSchema"),
+        target=read.uri("targetSchema"),
+        getter=_read_code(read.part("getterCode"), read.maybe("language")),
+        putter=_read_code(read.part("putterCode"), read.maybe("language")),
+        created_at=read.moment(),
+        description=read.maybe("description"),
+        source_version=read.maybe("sourceSchemaVersion"),
+        target_version=read.maybe("targetSchemaVersion"),
+    )
+
+
+def _read_code(read: _Reader, language: str | None) -> CodeReference:
+    return CodeReference(
+        repository=read.text("repository"),
+        commit=read.text("commit"),
+        path=read.text("path"),
+        branch=read.maybe("branch"),
+        language=read.maybe("language") or language,
+    )

@@ -1,0 +1,191 @@
+"""Typed values become records, checked against their lexicon before anybody sees them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from catalog.atproto import datamodel
+from catalog.atproto.lexicon import Lexicons
+from catalog.errors import Fault, InvalidRecord
+from catalog.records.kinds import (
+    DATASET,
+    JSON_SCHEMA_FORMAT,
+    LABEL,
+    LENS,
+    SCHEMA,
+    STORAGE_BLOBS,
+    STORAGE_HTTP,
+    STORAGE_S3,
+    VERIFICATION,
+    BlobShard,
+    BlobStorage,
+    Checksum,
+    CodeReference,
+    Dataset,
+    ExternalStorage,
+    HttpStorage,
+    Label,
+    Lens,
+    LensVerification,
+    Record,
+    S3Storage,
+    Schema,
+    Storage,
+    UnknownStorage,
+)
+from catalog.schema import write_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from catalog.atproto.datamodel import Json
+
+__all__ = ["write_record"]
+
+
+def write_record(record: Record) -> dict[str, Json]:
+    """The record in atproto's JSON form, checked against its lexicon. Raises :class:`InvalidRecord`."""
+    match record:
+        case Schema():
+            collection, value = SCHEMA, _write_schema(record)
+        case Dataset():
+            collection, value = DATASET, _write_dataset(record)
+        case Lens():
+            collection, value = LENS, _write_lens(record)
+        case Label():
+            collection = LABEL
+            value = {
+                "name": record.name,
+                "datasetUri": record.dataset,
+                "version": record.version,
+                "description": record.description,
+            }
+        case LensVerification():
+            collection = VERIFICATION
+            value = {
+                "lens": record.lens,
+                "lensCommit": record.lens_commit,
+                "verificationMethod": record.method,
+                "description": record.description,
+            }
+    written = _present({"$type": collection, **value, "createdAt": str(record.created_at)})
+    faults = (*Lexicons.load().validate(collection, written), *islice(_refused_keys(written, ""), 1))
+    if faults:
+        raise InvalidRecord(faults)
+    return written
+
+
+def _refused_keys(value: Json, path: str) -> Iterator[Fault]:
+    """Keys that no lexicon forbids, but the reference PDS (``Invalid key``)."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        place = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
+        if key == "__proto__":
+            yield Fault(where=place, message="a PDS refuses the name '__proto__'", hint="give it another name")
+        elif isinstance(item, dict | list):
+            yield from _refused_keys(item, place)
+
+
+def _present(value: Mapping[str, Json]) -> dict[str, Json]:
+    """Without the keys that have no value: absent and null differ on the wire. Strings lose their subclass."""
+    return {key: str(item) if isinstance(item, str) else item for key, item in value.items() if item is not None}
+
+
+def _write_schema(record: Schema) -> dict[str, Json]:
+    metadata = _present({"license": record.license, "tags": list(record.tags) or None})
+    return {
+        "name": record.sample_type.name,
+        "version": record.sample_type.version,
+        "schemaType": "jsonSchema",
+        "schema": {"$type": JSON_SCHEMA_FORMAT, **write_body(record.sample_type)},
+        "description": record.sample_type.description,
+        "metadata": metadata or None,
+        "atdataSchemaVersion": 1,
+    }
+
+
+def _write_dataset(record: Dataset) -> dict[str, Json]:
+    size = record.size
+    return {
+        "name": record.name,
+        "schemaRef": record.schema_ref,
+        "storage": _write_storage(record.storage),
+        "description": record.description,
+        "license": record.license,
+        "tags": list(record.tags) or None,
+        "size": None
+        if size is None
+        else _present({"samples": size.samples, "bytes": size.bytes, "shards": size.shards}),
+        "metadata": _write_metadata(record.metadata) if record.metadata else None,
+        "metadataSchemaRef": record.metadata_schema_ref,
+        "contentMetadata": record.content_metadata,
+    }
+
+
+def _write_metadata(metadata: Mapping[str, object]) -> dict[str, Json]:
+    try:
+        return datamodel.bytes_json(msgpack.packb(dict(metadata)))
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        hint = "use text, numbers, lists and maps"
+        raise InvalidRecord((Fault(where="metadata", message=f"can't be packed: {error}", hint=hint),)) from None
+
+
+def _write_storage(storage: Storage) -> dict[str, Json]:
+    match storage:
+        case HttpStorage():
+            shards: list[Json] = [{"url": s.url, "checksum": _write_checksum(s.checksum)} for s in storage.shards]
+            return {"$type": STORAGE_HTTP, "shards": shards}
+        case S3Storage():
+            keys: list[Json] = [{"key": s.key, "checksum": _write_checksum(s.checksum)} for s in storage.shards]
+            place = _present({"bucket": storage.bucket, "region": storage.region, "endpoint": storage.endpoint})
+            return {"$type": STORAGE_S3, **place, "shards": keys}
+        case BlobStorage():
+            return {"$type": STORAGE_BLOBS, "blobs": [_write_blob(blob) for blob in storage.blobs]}
+        case ExternalStorage() | UnknownStorage():
+            message = "this storage can be read, not written"
+            raise InvalidRecord((Fault(where="storage", message=message, hint="use https shards, S3 or blobs"),))
+
+
+def _write_blob(shard: BlobShard) -> Json:
+    blob: dict[str, Json] = {
+        "$type": "blob",
+        "ref": {"$link": str(shard.cid)},
+        "mimeType": shard.mime_type,
+        "size": shard.size if shard.size is not None else 0,
+    }
+    checksum = {} if shard.checksum is None else {"checksum": _write_checksum(shard.checksum)}
+    return {"blob": blob, **checksum}
+
+
+def _write_checksum(checksum: Checksum | None) -> dict[str, Json]:
+    if checksum is None:
+        return {"algorithm": "none", "digest": ""}
+    return {"algorithm": checksum.algorithm, "digest": checksum.digest}
+
+
+def _write_lens(record: Lens) -> dict[str, Json]:
+    return {
+        "name": record.name,
+        "sourceSchema": record.source,
+        "targetSchema": record.target,
+        "getterCode": _write_code(record.getter),
+        "putterCode": _write_code(record.putter),
+        "description": record.description,
+        "sourceSchemaVersion": record.source_version,
+        "targetSchemaVersion": record.target_version,
+    }
+
+
+def _write_code(code: CodeReference) -> dict[str, Json]:
+    return _present(
+        {
+            "repository": code.repository,
+            "commit": code.commit,
+            "path": code.path,
+            "branch": code.branch,
+            "language": code.language,
+        }
+    )

@@ -1,0 +1,147 @@
+"""The quick way to read samples: what to do with a map whose names are these, in this order, found out once.
+
+::
+
+    ("image", "label")  ─▶  image must be bytes, label a whole number; image is decoded; writer is absent: None
+
+Where a value isn't of exactly the type that stands here, the careful way (:mod:`~catalog.samples.packing`) decides.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catalog.errors import InvalidArray, InvalidSample
+from catalog.samples.annotations import PYTHON
+from catalog.samples.array_formats import decode
+from catalog.samples.arrays import MAGIC, Buffer, decode_aligned
+from catalog.samples.validation import fits_array
+from catalog.schema import Array, FieldType, List, Scalar, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from catalog.samples.annotations import Entry, Plan
+
+__all__ = ["Layout", "Unusual", "layout", "read_any"]
+
+_NPY: Final = ("ndarrayBytes", "structuredBytes")
+_MAX_DEPTH: Final = 16
+
+
+class Layout(NamedTuple):
+    """What to do with a map of certain names in a certain order.
+
+    ``kinds`` are the exact types of what ``picked`` takes from the map; ``readers`` turn stored values into a sample's;
+    ``renamed`` is attribute ← wire name, None where the map is the sample's ``__dict__`` as it is; ``absent`` puts
+    defaults in. ``arrays`` are the names of those whose bytes may come as a view.
+    """
+
+    picked: Callable[[dict[str, Any]], Iterable[Any]]
+    kinds: tuple[type, ...]
+    readers: tuple[tuple[str, Callable[[Any], Any]], ...]
+    renamed: tuple[tuple[str, str], ...] | None
+    absent: Callable[[dict[str, Any]], None] | None
+    arrays: frozenset[str]
+
+
+class Unusual(Exception):
+    """The quick way doesn't hold. Not an error: it never leaves this file."""
+
+
+def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> Layout:
+    """The layout for these names, unless they are no field names or a required field isn't among them."""
+    if not all(isinstance(name, str) for name in names):
+        raise Unusual
+    known = plan.by_name
+    present = set(names)
+    absent = [entry for name, entry in known.items() if name not in present]
+    if any(not entry.has_default and not entry.field.optional for entry in absent):
+        raise Unusual
+    steps = {name: _step(known[name].field.type, known[name], validate=validate) for name in names if name in known}
+    typed = tuple(name for name, (kind, _) in steps.items() if kind is not None)
+    as_it_is = all(name in known and known[name].attribute == name for name in names)
+    return Layout(
+        picked=_picker(typed, everything=len(typed) == len(names)),
+        kinds=tuple(kind for kind, _ in steps.values() if kind is not None),
+        readers=tuple((name, reader) for name, (_, reader) in steps.items() if reader is not None),
+        renamed=None if as_it_is else tuple((known[name].attribute, name) for name in steps),
+        absent=_filler(absent) if absent else None,
+        arrays=frozenset(name for name in steps if _is_array(known[name])),
+    )
+
+
+def _filler(entries: list[Entry]) -> Callable[[dict[str, Any]], None]:
+    given = {entry.attribute: entry.default for entry in entries}
+    made = [(entry.attribute, entry.factory) for entry in entries if entry.factory is not None]
+
+    def fill(state: dict[str, Any]) -> None:
+        state.update(given)
+        for attribute, factory in made:
+            state[attribute] = factory()
+
+    return fill
+
+
+def _is_array(entry: Entry) -> bool:
+    return isinstance(entry.field.type, Array) and not entry.as_bytes
+
+
+def _picker(names: tuple[str, ...], *, everything: bool) -> Callable[[dict[str, Any]], Iterable[Any]]:
+    if everything:
+        return dict.values
+    if len(names) < 2:  # itemgetter of one gives no tuple
+        return lambda values: [values[name] for name in names]
+    return itemgetter(*names)
+
+
+def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | None, Callable[[Any], Any] | None]:
+    """The type that a stored value must have, ``None`` for any, and what reads it, ``None`` when it is ready."""
+    match type_:
+        case Scalar():
+            return PYTHON[type_.kind], None
+        case Unknown():
+            return None, read_any
+        case List():
+            kind, reader = _step(type_.item, entry, validate=validate)
+            return list, _list_reader(kind, reader)
+        case Array():
+            return bytes, None if entry.as_bytes else _array_reader(type_, validate=validate)
+
+
+def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
+    if validate:
+        return partial(_decode_fitting, type_)
+    return decode_aligned if type_.format in _NPY else partial(decode, type_)
+
+
+def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Callable[[list[Any]], list[Any]]:
+    wanted = {kind}
+
+    def read(items: list[Any]) -> list[Any]:
+        if kind is not None and not set(map(type, items)) <= wanted:
+            raise InvalidSample("an item of another type")  # the careful way will say which
+        return items if reader is None else list(map(reader, items))
+
+    return read
+
+
+def _decode_fitting(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401
+    found = decode(type_, raw)
+    if not fits_array(type_, found):
+        raise InvalidSample("another dtype or shape")  # as above
+    return found
+
+
+def read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold anything
+    """A stored value of no known type: bytes in ``.npy`` form are an array, in lists too; others stay as they came."""
+    if type(value) is list and depth < _MAX_DEPTH:
+        return [read_any(item, depth + 1) for item in value]
+    if type(value) is not bytes or value[:6] != MAGIC:
+        return value
+    try:
+        return decode_aligned(value)
+    except InvalidArray:
+        return value  # bytes that only look like an array; without a type nobody can say

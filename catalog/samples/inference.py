@@ -1,0 +1,268 @@
+r"""The fields of samples that come without a type: what all of them have in common.
+
+::
+
+    {"image": b"\x93NUMPY…", "label": 3}   ┐      image  array[uint8, 8, *]
+    {"image": b"\x93NUMPY…", "label": 7,   ├─▶    label  int
+     "ink": 0.5}                           ┘      ink    float?
+
+What is merged: a whole number and a float are ``float``; arrays of other dtypes or lengths leave them open; arrays and
+other bytes are ``bytes``; a field that is missing or ``None`` somewhere is optional. Fields of which no type can speak
+(maps, several types at once) are left out, with the reason: readers pass over fields that a schema doesn't name.
+
+Tricky bits
+-----------
+- The samples are somebody else's: nothing is unpickled, and a value is kept only as its type.
+- The form of an array is told by its bytes alone, so bytes that are an array by chance are taken for one when they
+  are so in every sample.
+- A field that isn't in the first sample stands where the samples that have it have it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from catalog.errors import InvalidArray, InvalidSample, MissingExtra
+from catalog.samples.array_formats import decode
+from catalog.samples.arrays import Buffer, decode_array
+from catalog.samples.packing import DictSample, unpacker
+from catalog.schema import DTYPES, MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, type_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["Inference", "LeftOut"]
+
+_MAX_NESTING: Final = 8
+"""Lists in lists; deeper ones are left out."""
+_MAX_LENGTH: Final = 10**15
+_MAX_TEXT: Final = 900
+"""A longer dimension, or a longer text of a type, can't be written down; then it is any."""
+_MAX_NAME: Final = 1000
+
+_SCALARS: Final = {
+    bool: Scalar(kind="bool"), int: Scalar(kind="int"), float: Scalar(kind="float"), str: Scalar(kind="str"),
+}  # fmt: skip
+_BYTES: Final = Scalar(kind="bytes")
+_INT, _FLOAT = _SCALARS[int], _SCALARS[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """The item of an empty list: any type."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """What no type speaks of, in words."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """A list."""
+
+    item: _Seen
+
+
+_Seen: TypeAlias = Scalar | Array | _Items | _Nothing | _Odd
+_NOTHING: Final[_Seen] = _Nothing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A field of which no type can speak, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(slots=True, kw_only=True)
+class _Column:
+    """What was seen of one field; ``present`` counts the samples that have it."""
+
+    seen: _Seen = _NOTHING
+    present: int = 0
+
+
+@dataclass(slots=True)
+class Inference:
+    """Gathers samples with :meth:`add`; then ``fields`` are what they have in common, ``left_out`` the rest.
+
+    ``missing`` are the hints of libraries that would have told more: bytes of their forms are ``bytes`` without them.
+    """
+
+    samples: int = 0
+    missing: set[str] = field(default_factory=set)
+    _columns: dict[str, _Column] = field(default_factory=dict)
+    _order: list[str] = field(default_factory=list)
+
+    def add(self, raw: Buffer, key: str) -> None:
+        """Look at one sample. Raises :class:`InvalidSample`: not a map of field names, or too many names."""
+        values = _read(raw, key)
+        if not values.keys() <= self._columns.keys():
+            self._place(values, key)
+        self.samples += 1
+        for name, value in values.items():
+            if value is not None:
+                column = self._columns[name]
+                column.present += 1
+                if type(value) is not bytes or column.seen != _BYTES:  # bytes stay bytes, whatever comes
+                    column.seen = _merged(column.seen, self._seen(value, 0))
+
+    def present(self, name: str) -> int:
+        """How many samples have a value for this field."""
+        return self._columns[name].present
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of a sample type."""
+        return tuple(found for found in self._found() if isinstance(found, Field))
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The fields that no type speaks of."""
+        return tuple(found for found in self._found() if isinstance(found, LeftOut))
+
+    def _found(self) -> Iterator[Field | LeftOut]:
+        for name in self._order:
+            column = self._columns[name]
+            type_ = _typed(column.seen) if column.present else _Odd("it never has a value")
+            if not name.strip() or len(name) > _MAX_NAME:
+                yield LeftOut(name=name, why="its name is blank" if not name.strip() else "its name is too long")
+            elif isinstance(type_, _Odd):
+                yield LeftOut(name=name, why=type_.why)
+            else:
+                yield Field(name=name, type=type_, optional=column.present < self.samples)
+
+    def _place(self, names: Iterable[str], key: str) -> None:
+        """Give new names a column each, behind the name that stands before them."""
+        before: str | None = None
+        for name in names:
+            if name not in self._columns:
+                self._columns[name] = _Column()
+                self._order.insert(0 if before is None else self._order.index(before) + 1, name)
+            before = name
+            if len(self._columns) > MAX_FIELDS:
+                hint = "is this a map with a key for each item? A sample has the same few names as all others"
+                raise InvalidSample(f"more than {MAX_FIELDS:,} field names", where=key or None, hint=hint)
+
+    # --- one value -----------------------------------------------------------------------------------------------
+
+    def _seen(self, value: object, depth: int) -> _Seen:
+        scalar = _SCALARS.get(type(value))
+        if scalar is not None:
+            return scalar
+        if isinstance(value, bytes):
+            return self._of_bytes(value)
+        if isinstance(value, np.ndarray):
+            return _array(value, "ndarrayBytes" if value.dtype.names is None else "structuredBytes")
+        if isinstance(value, list):
+            return self._of_list(value, depth)
+        if value is None:
+            return _Odd("a list with empty items")
+        return _Odd("it is a map" if isinstance(value, dict) else "it is of a kind that only some programs know")
+
+    def _of_list(self, items: list[object], depth: int) -> _Seen:
+        if depth >= _MAX_NESTING:
+            return _Odd(f"lists in lists, more than {_MAX_NESTING} deep")
+        kinds = set(map(type, items))
+        if kinds <= _SCALARS.keys():  # of a million numbers only their kinds matter
+            found: Iterable[_Seen] = (_SCALARS[kind] for kind in _SCALARS if kind in kinds)
+        else:
+            found = (self._seen(item, depth + 1) for item in items)
+        return _Items(reduce(_merged, found, _NOTHING))
+
+    def _of_bytes(self, raw: bytes) -> Scalar | Array:
+        form = _form(raw)
+        try:
+            if form is None:
+                return _array(decode_array(raw), "ndarrayBytes")
+            value = decode(Array(format=form), raw)
+        except InvalidArray:
+            return _BYTES
+        except MissingExtra as error:
+            self.missing.add(str(error))
+            return _BYTES
+        return Array(format=form) if form == "safetensors" else _array(value, form)
+
+
+def _read(raw: Buffer, key: str) -> DictSample:
+    return unpacker(DictSample)(raw, key)
+
+
+def _form(raw: bytes) -> ArrayFormat | None:
+    """Which of the optional forms the beginning of the bytes looks like."""
+    if raw[:4] == b"PK\x03\x04":
+        return "sparseBytes"
+    if raw[:4] == b"\xff\xff\xff\xff":  # Arrow's mark of continuation
+        return "arrowTensor"
+    return "safetensors" if raw[8:9] == b"{" and int.from_bytes(raw[:8], "little") <= len(raw) - 8 else None
+
+
+def _array(value: NDArray[Any], form: ArrayFormat) -> Array:
+    """The type of an array; scipy's sparse ones have a dtype and a shape too."""
+    name = value.dtype.name
+    shape = tuple(length if length < _MAX_LENGTH else None for length in value.shape)
+    return Array(dtype=name if name in DTYPES else None, shape=shape, format=form)
+
+
+# --- several values ------------------------------------------------------------------------------------------
+
+
+def _merged(one: _Seen, other: _Seen) -> _Seen:  # noqa: PLR0911 - a rule a line
+    """What holds for both."""
+    if one == other or isinstance(other, _Nothing) or isinstance(one, _Odd):
+        return one
+    if isinstance(one, _Nothing) or isinstance(other, _Odd):
+        return other
+    if isinstance(one, Array) and isinstance(other, Array):
+        return _merged_arrays(one, other)
+    if isinstance(one, _Items) and isinstance(other, _Items):
+        return _Items(_merged(one.item, other.item))
+    both = {one, other}
+    if both == {_INT, _FLOAT}:
+        return _FLOAT
+    if _BYTES in both and any(isinstance(seen, Array) for seen in both):
+        return _BYTES
+    return _Odd(f"{_words(one)} here, {_words(other)} there")
+
+
+def _merged_arrays(one: Array, other: Array) -> Array | Scalar:
+    npy = {"ndarrayBytes", "structuredBytes"}
+    if one.format != other.format and not {one.format, other.format} <= npy:
+        return _BYTES
+    shape: tuple[int | None, ...] | None = None
+    if one.shape is not None and other.shape is not None and len(one.shape) == len(other.shape):
+        shape = tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True))
+    dtype = one.dtype if one.dtype == other.dtype else None
+    return Array(dtype=dtype, shape=shape, format=one.format if one.format == other.format else "ndarrayBytes")
+
+
+def _words(seen: _Seen) -> str:
+    match seen:
+        case Scalar() | Array():
+            return type_text(seen)
+        case _Items():
+            return "a list"
+    return "something else"
+
+
+def _typed(seen: _Seen) -> FieldType | _Odd:
+    """The type to write down."""
+    match seen:
+        case _Nothing():
+            return _Odd("its lists are always empty")
+        case _Items(item=item):
+            inner = _typed(item)
+            return inner if isinstance(inner, _Odd) else List(item=inner)
+        case Array(shape=shape) if shape is not None and (not shape or len(type_text(seen)) > _MAX_TEXT):
+            return Array(dtype=seen.dtype, format=seen.format)
+    return seen

@@ -1,0 +1,110 @@
+"""The short form of a type, as manifests and pages write it: ``array[uint8, 8, *]``, ``list[float]``, ``str?``."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import InvalidSchema
+from catalog.schema.types import (
+    DTYPES,
+    MAX_DIMENSIONS,
+    MAX_NESTING,
+    SCALAR_KINDS,
+    Array,
+    FieldType,
+    List,
+    Scalar,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["parse_type", "type_text"]
+
+_TYPE_TEXT: Final = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
+_SHOWN: Final = 60
+_TYPE_HELP: Final = (
+    "known types: str, int, float, bool, bytes, array, array[dtype, dim, …], list[type]; ? at the end: optional"
+)
+
+
+def parse_type(text: str) -> tuple[FieldType, bool]:
+    """A type from its short form: ``array[uint8, 8, *]``, ``list[float]``, ``str?``.
+
+    Returns the type and whether it is optional (a trailing ``?``). Raises :class:`InvalidSchema`, with a
+    suggestion for a near miss.
+    """
+    stripped = text.strip()
+    optional = stripped.endswith("?")
+    return _parse(stripped.removesuffix("?").rstrip(), depth=0), optional
+
+
+def _parse(text: str, *, depth: int) -> FieldType:
+    match = _TYPE_TEXT.fullmatch(text)
+    if match is None or depth > MAX_NESTING:
+        raise _unknown_type(text)
+    head, inner = match["head"], match["inner"]
+    if head == "array":
+        return Array() if inner is None else _parse_array(inner)
+    if head == "list" and inner is not None:
+        if inner.strip().endswith("?"):
+            what = f"{text!r}: the items of a list can't be optional"
+            raise InvalidSchema(what, hint="put the ? behind the list, or leave missing items out")
+        return List(item=_parse(inner.strip(), depth=depth + 1))
+    kind = next((kind for kind in SCALAR_KINDS if kind == head), None)
+    if kind is not None and inner is None:
+        return Scalar(kind=kind)
+    raise _unknown_type(text)
+
+
+def _parse_array(inner: str) -> Array:
+    dtype, *dims = (part.strip() for part in inner.split(","))
+    if dtype != "*" and dtype not in DTYPES:
+        raise InvalidSchema(f"unknown dtype {dtype!r}", hint=_suggest(dtype, DTYPES) or f"known: {', '.join(DTYPES)}")
+    if len(dims) > MAX_DIMENSIONS:
+        raise InvalidSchema(f"an array of {len(dims)} dimensions; the most is {MAX_DIMENSIONS}")
+    shape = tuple(None if dim == "*" else _dimension(dim) for dim in dims)
+    return Array(dtype=None if dtype == "*" else dtype, shape=shape or None)
+
+
+def _dimension(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+        raise InvalidSchema(f"{text!r} is not a dimension", hint="a whole number, or * for any length")
+    return int(text)
+
+
+def _unknown_type(text: str) -> InvalidSchema:
+    head = text.split("[", 1)[0].strip()
+    aliases = {
+        "string": "str", "integer": "int", "number": "float", "boolean": "bool", "text": "str", "ndarray": "array",
+        "double": "float", "tensor": "array", "binary": "bytes",
+    }  # fmt: skip
+    near = aliases.get(head.lower())
+    hint = f"did you mean {near!r}?" if near else _suggest(head, (*SCALAR_KINDS, "array", "list"))
+    shown = text[:_SHOWN] + "…" * (len(text) > _SHOWN)
+    return InvalidSchema(f"unknown field type {shown!r}", hint=hint or _TYPE_HELP)
+
+
+def _suggest(word: str, known: Iterable[str]) -> str | None:
+    near = get_close_matches(word[:40], list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def type_text(type_: FieldType, *, optional: bool = False) -> str:
+    """The short form of a type; what :func:`parse_type` reads. An unknown type shows as ``unknown``."""
+    mark = "?" if optional else ""
+    match type_:
+        case Scalar():
+            return type_.kind + mark
+        case List():
+            return f"list[{type_text(type_.item)}]{mark}"
+        case Unknown():
+            return f"unknown{mark}"
+        case Array():
+            if type_.dtype is None and type_.shape is None:
+                return f"array{mark}"
+            parts = [type_.dtype or "*", *("*" if dim is None else str(dim) for dim in type_.shape or ())]
+            return f"array[{', '.join(parts)}]{mark}"

@@ -1,0 +1,1 @@
+"""Files of samples: the tar format, storage, downloads, checksums and their cache."""

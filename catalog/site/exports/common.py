@@ -1,0 +1,101 @@
+"""What several exports say of a record in the same words."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from catalog.records import licences
+from catalog.site.citation import creators
+from catalog.site.exports.downloads import uri
+from catalog.site.markup import cut, is_web, plain, shown
+from catalog.site.nodes import description_of, kind_of, name_of, schema_of
+
+if TYPE_CHECKING:
+    from catalog.store.graph import DatasetNode, Node
+
+__all__ = ["agents", "compact", "description", "doi_url", "homepage", "keywords", "licence", "name", "version"]
+
+SHORTEST: Final = 50
+"""Characters of a description that dataset search engines want at least."""
+LONGEST: Final = 1000
+"""Of what they take up to 5,000; the page has the rest."""
+
+
+_DOI: Final = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.[0-9]{4,9}/[!-~]{1,300})", re.IGNORECASE)
+
+
+def compact(value: object) -> str:
+    """JSON without a blank more than it needs."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def name(node: Node) -> str:
+    """What a record is called, on one line; one without a name by its key."""
+    return " ".join(shown(name_of(node)).split()) or node.rkey
+
+
+def description(node: Node, *, longest: int = LONGEST) -> str:
+    """The record's description as plain text; a short one is filled up with what is known."""
+    words = _plain(description_of(node) or "")
+    if len(words) >= SHORTEST:
+        return cut(words, longest)
+    kind, whose = kind_of(node), shown(node.publisher.shown)
+    what = f"the draft of a {kind}, not yet published" if node.draft else f"a {kind} that {whose} publishes"
+    more = f"{name(node)}: {what} on the AT Protocol."
+    schema = schema_of(node)
+    if schema is not None:
+        sample_type = schema.record.sample_type
+        fields = ", ".join(shown(field.name) for field in sample_type.fields[:8])
+        more += f" Each sample is a {shown(sample_type.name)}" + (f" with {fields}." if fields else ".")
+    return cut(f"{words} {more}".strip(), longest)
+
+
+@lru_cache(maxsize=64)  # asked for several times for each page
+def _plain(text: str) -> str:
+    return plain(text, longest=LONGEST)
+
+
+def keywords(node: DatasetNode) -> list[str]:
+    """Its tags, without blank ones."""
+    return [shown(tag) for tag in node.tags if tag.strip()]
+
+
+@lru_cache(maxsize=1024)
+def licence(text: str | None) -> str | None:
+    """The address of a licence's text, where SPDX has one or the record gives one."""
+    if text is None:
+        return None
+    known = licences.spdx_id(text)
+    if known is not None:
+        return f"{licences.TEXTS}{known}.html"
+    return uri(text) if is_web(text) else None
+
+
+def agents(node: DatasetNode) -> list[dict[str, str]]:
+    """Who made it, as schema.org says it: the creators of the metadata, else the account."""
+    named = [{"@type": "Person", "name": shown(name)} for name in creators(node.record.metadata)]
+    account = {"@type": "Organization", "name": shown(node.publisher.shown), "identifier": node.publisher.did}
+    return named or [account]
+
+
+def homepage(node: DatasetNode) -> str | None:
+    """A web address that its publisher gives for it."""
+    found = node.record.metadata.get("homepage")
+    return uri(found) if isinstance(found, str) and is_web(found) else None
+
+
+def doi_url(node: DatasetNode) -> str | None:
+    """Its DOI as a web address, however it is written: bare, with ``doi:``, or as an address."""
+    found = node.record.metadata.get("doi")
+    match = _DOI.fullmatch(found) if isinstance(found, str) else None
+    return None if match is None else uri(f"https://doi.org/{match[1]}")
+
+
+def version(node: DatasetNode) -> str | None:
+    """The version of its newest label."""
+    named = [label for label in node.labels if label.record.version is not None]
+    newest = max(named, key=lambda label: (label.created, str(label.uri)), default=None)
+    return None if newest is None or newest.record.version is None else shown(newest.record.version)

@@ -1,0 +1,95 @@
+"""``index.json`` beside every page: the record as it came, its CID, and what the page adds to it.
+
+::
+
+    {"uri": "at://…", "cid": "bafy…", "verified": true, "view": {…}, "record": {…}}
+
+``view`` holds what takes other records or the whole catalog to know: whose it is, its schema, labels, neighbours. Pages
+of this site are named by their addresses from its root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from catalog.site import addresses
+from catalog.site import formatting as figures
+from catalog.site.exports.common import compact
+from catalog.site.nodes import kind_of, name_of
+from catalog.store.graph import DatasetNode, LensNode, SchemaNode
+
+if TYPE_CHECKING:
+    from catalog.site.groups import Group
+    from catalog.store.graph import Node, Publisher
+
+__all__ = ["group_json", "record_json", "reference"]
+
+_MOST: Final = 1000
+LARGEST: Final = 2_500_000
+"""Characters of a record's JSON. Ten thousand shards need fewer; a megabyte of empty lists has more."""
+
+
+def record_json(node: Node) -> str:
+    """The file beside a record's page."""
+    view: dict[str, object] = {
+        "kind": kind_of(node),
+        "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
+        "publisher": _publisher(node.publisher),
+        **({"draft": True} if node.draft else {"updated": figures.moment(node.updated)}),
+    }
+    match node:
+        case DatasetNode():
+            view["schema"] = None if node.schema is None else reference(node.schema)
+            if node.labels:
+                view["labels"] = [
+                    {"name": label.record.name, "version": label.record.version} for label in node.labels[:_MOST]
+                ]
+        case SchemaNode():
+            view["versions"] = [reference(other) for other in node.versions[:_MOST]]
+            view["datasets"] = len(node.datasets)
+        case LensNode():
+            view["source"] = None if node.source is None else reference(node.source)
+            view["target"] = None if node.target is None else reference(node.target)
+            view["verifications"] = [
+                {"uri": str(found.uri), "method": found.record.method} for found in node.verifications[:_MOST]
+            ]
+    whole: dict[str, object] = {"uri": str(node.uri), "cid": node.cid, "verified": node.verified, "view": view}
+    if node.bulk <= LARGEST:
+        whole["record"] = node.value
+    else:
+        whole |= {"record": None, "left_out": {"characters": node.bulk, "at": _at_server(node)}}
+    return compact(whole) + "\n"
+
+
+def _at_server(node: Node) -> str | None:
+    """Where the account's own server has the record."""
+    if node.publisher.pds is None or node.draft:
+        return None
+    asked = urlencode({"repo": node.publisher.did, "collection": node.uri.collection, "rkey": node.rkey})
+    return f"{node.publisher.pds}/xrpc/com.atproto.repo.getRecord?{asked}"
+
+
+def group_json(kind: str, group: Group, publisher: Publisher | None = None) -> str:
+    """The file beside the page of an account, a tag or a licence: the newest records of each kind."""
+    held: dict[str, object] = {kind: group.name if publisher is None else _publisher(publisher)}
+    held |= {"page": group.address, "records": len(group.nodes)}
+    for section in addresses.SECTIONS:
+        held[addresses.SECTIONS[section]] = [reference(node) for node in group.nodes if kind_of(node) == section][
+            :_MOST
+        ]
+    return compact(held) + "\n"
+
+
+def reference(node: Node) -> dict[str, str]:
+    """Another record: its URI, what it is called, where its page is."""
+    held = {
+        "uri": str(node.uri),
+        "name": name_of(node),
+        "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
+    }
+    return held | {"version": node.record.sample_type.version} if isinstance(node, SchemaNode) else held
+
+
+def _publisher(publisher: Publisher) -> dict[str, str]:
+    return {"did": publisher.did} | ({} if publisher.handle is None else {"handle": publisher.handle})

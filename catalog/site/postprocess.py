@@ -1,0 +1,198 @@
+"""From a site that somebody's generator rendered to the finished catalog: pages, sitemap, text index.
+
+MkDocs calls it through our plugin, Zensical through :mod:`catalog.site.zensical`; what is here knows neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from contextlib import contextmanager
+from html import unescape
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import BuildError, StoreBusy
+from catalog.sanitize import escaped_record
+from catalog.site import addresses, build, search
+from catalog.site.facets import address_of, rows
+from catalog.site.site_size import site_size
+from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
+from catalog.store import DAMAGED, Store, refuse_empty
+from catalog.store.graph import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from catalog.config import CatalogSettings
+    from catalog.site.omitted import LeftOut
+    from catalog.site.previews import Previews
+    from catalog.site.settings import SiteSettings
+
+__all__ = ["ASSETS", "HOME_PAGE", "finish_site", "read_graph"]
+
+log = logging.getLogger("mkdocs.plugins.catalog")
+log.addFilter(escaped_record)
+
+ASSETS: Final = "assets/catalog"
+"""Where the catalog's style and scripts lie in the site."""
+HOME_PAGE: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{build.HOME_MARK}\n"
+"""The home page of a site that has none."""
+_FELT: Final = 0.1
+"""Seconds from which on a part of the build is told of."""
+_NAMED: Final = 20
+"""Pages left out that are named in the log one by one."""
+_CONTENT: Final = re.compile(r'<article class="md-content__inner[^>]*>(.*)</article>', re.DOTALL)
+_TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.DOTALL | re.IGNORECASE)
+_TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
+
+
+def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
+    """The catalog, after a crawl where one is wanted. What is denied now is not shown, whenever it was crawled.
+
+    Raises :class:`BuildError` where sources failed and there is nothing to show, not even from earlier, and
+    :class:`~catalog.errors.MissingExtra` for previews without Pillow, before anything is crawled or built.
+    """
+    if settings.previews is not None:
+        from catalog.site.previews import check_painter
+
+        check_painter()
+    crawls = crawls and os.environ.get("CATALOG_NO_CRAWL", "") in {"", "0"}
+    if not crawls:
+        refuse_empty(settings.store)
+    with Store.open(settings.store) as store:
+        failed = False
+        if crawls:
+            failed = _crawl(settings, store)
+        else:
+            store.configure([str(source) for source in settings.sources], settings.deny)
+        with _timed("reading the store"):
+            graph = Graph.from_store(store)
+        if store.damaged:
+            log.warning("Catalog: %d records are damaged in the store, and left out; %s", len(store.damaged), DAMAGED)
+    if failed and not graph.nodes:  # an empty site would take the place of a full one
+        hint = "what was wrong with each stands above"
+        raise BuildError("the catalog's sources could not all be read, and its store is empty", hint=hint)
+    return graph
+
+
+def finish_site(
+    graph: Graph,
+    site_dir: Path,
+    *,
+    settings: CatalogSettings,
+    site: SiteSettings,
+    own: frozenset[str] = frozenset(),
+) -> None:
+    """Make the catalog of a rendered site. ``own`` are sections whose page the site's owner wrote."""
+    if site.url is None:
+        log.info("Catalog: without site_url there are no feeds, no sitemap and no canonical addresses")
+        drop_empty_sitemap(site_dir)
+    with _timed("previews"):
+        previews = _previews(graph, settings)
+    written = _hand_written(site_dir, own)
+    with _timed("pages"):
+        built = build.build_pages(
+            graph,
+            site_dir,
+            settings=site,
+            own=own,
+            previews=previews,
+            progress=lambda line: log.info("Catalog: %s", line),
+        )
+    if site.url is not None:
+        with _timed("sitemap"):
+            write_sitemap(site_dir, site.url, _addresses(built.graph, site_dir, {*built.addresses, *written}))
+    unfound: tuple[LeftOut, ...] = ()
+    if site.search:
+        with _timed("text index"):
+            unfound = search.build_index(
+                built.graph, written, site_dir, progress=lambda line: log.info("Catalog: %s", line)
+            )
+        if site.appview is not None:
+            search.ask_appview(site_dir / ASSETS, site.appview)
+    left_out = built.write_status(site_dir, unfound)
+    size = site_size(site_dir)
+    log.info("Catalog: %d pages; the site has %s", len(built.addresses), size)
+    warning = size.warning(len(built.graph.datasets))
+    if warning is not None:
+        log.warning("Catalog: %s", warning)
+    _warn(left_out)
+
+
+def _warn(left_out: Sequence[LeftOut]) -> None:
+    """Name what was left out; in a strict build each line is an error."""
+    for found in left_out[:_NAMED]:
+        log.warning("Catalog: left out: %s", found)
+    if left_out:
+        log.warning("Catalog: %d pages or files could not be made; the status page lists them", len(left_out))
+
+
+def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:
+    """The owner's own pages for the index, by address, as they were rendered without the frame around them."""
+    ours = {section for section in build.IN_PLACE if section not in own}
+    found = {}
+    for file in sorted(site_dir.rglob("index.html")):
+        address = file.parent.relative_to(site_dir).as_posix() + "/"
+        if address.partition("/")[0] in ours or addresses.HIDDEN_FOLDER in address.split("/"):
+            continue
+        content = _CONTENT.search(file.read_text(encoding="utf-8"))
+        if content is not None and not build.HOME.search(content[1]):
+            title = _TITLE.search(content[1])
+            words = _text(title[1]) if title is not None else address
+            found[address.removeprefix("./")] = (words, _text(_TITLE.sub("", content[1])))
+    return found
+
+
+def _text(html: str) -> str:
+    """The words of rendered HTML on one line."""
+    return " ".join(unescape(_TAG.sub(" ", html)).replace("¶", "").split())
+
+
+def _addresses(graph: Graph, site_dir: Path, made: set[str]) -> list[tuple[str, datetime | None]]:
+    changed = {address_of(node): node.updated for node in rows(graph)}
+    every = {
+        *made,
+        *(f"{section}/" for section in build.IN_PLACE),
+        *([""] if (site_dir / "index.html").exists() else []),
+    }
+    return [(address, changed.get(address)) for address in sorted(every)]
+
+
+def _previews(graph: Graph, settings: CatalogSettings) -> Previews | None:
+    """The first samples of datasets, where they are asked for."""
+    if settings.previews is None:
+        return None
+    from catalog.site.previews import gather
+
+    return gather(graph, settings, progress=log.info)
+
+
+def _crawl(settings: CatalogSettings, store: Store) -> bool:
+    """Bring the store up to date; whether a source failed."""
+    from catalog.crawl import crawl
+
+    try:
+        report = crawl(settings, store, progress=log.info)
+    except StoreBusy as error:  # what it has is whole all the same
+        log.warning("catalog: %s; the site is built from what it has so far", error.what)
+        store.configure([str(source) for source in settings.sources], settings.deny)
+        return False
+    for line in report.lines():
+        log.info("Catalog: %s", line)
+    if report.failed:
+        log.warning("the catalog's sources could not all be read; what the store had of them is shown")
+    return report.failed
+
+
+@contextmanager
+def _timed(part: str) -> Iterator[None]:
+    """Tell in the log how long a part of the build took, where it took long enough to be felt."""
+    begun = time.perf_counter()
+    yield
+    seconds = time.perf_counter() - begun
+    if seconds >= _FELT:
+        log.info("Catalog: %s took %.1f s", part, seconds)

@@ -1,0 +1,180 @@
+"""The process in which samples become previews, and both ends of the pipe to it.
+
+::
+
+    this process                                      the painter
+    {"fields": …, "samples": [[key, bytes], …]} ────▶ unpack, decode, draw
+                                    Preview.load ◀──── 0, length, the preview   or   1, length, what was wrong
+
+A hostile sample can crash, hang or fill only the painter: it has a limit on its memory, and is killed when it takes too
+long. The next one that is needed is a new process. It gets no environment but what Python needs, so no secrets either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from threading import Lock, Timer
+from typing import TYPE_CHECKING, Final, Self
+
+from catalog.errors import DataError
+from catalog.site.previews.model import Preview
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import IO
+
+    from catalog.site.previews.render import FieldHint
+
+__all__ = ["Painter", "main"]
+
+PAINT_SECONDS: Final = 20.0
+"""For one dataset; most take some ten milliseconds."""
+MAX_MEMORY: Final = 3 << 30
+"""Bytes of address space, of which a good part is libraries."""
+MAX_PREVIEW: Final = 40_000_000
+
+_LENGTH: Final = struct.Struct(">I")
+_ANSWER: Final = struct.Struct(">BI")
+_KEPT: Final = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "LD_LIBRARY_PATH", "LANG")
+"""Of the environment; the rest may hold secrets, and is nothing to the painter."""
+
+
+class Painter:
+    """A process that makes previews, started when the first is asked for. One preview at a time; for many threads."""
+
+    def __init__(self, *, seconds: float = PAINT_SECONDS) -> None:
+        self._seconds = seconds
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            self._end()
+
+    def paint(self, hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, shown: int) -> Preview:
+        """As :func:`catalog.site.previews.render.paint`.
+
+        Raises :class:`DataError`, also where that crashes or takes too long, and
+        :class:`~catalog.errors.InvalidData` for an answer that is none.
+        """
+        fields = [{"name": hint.name, "form": hint.form, "dimensions": hint.dimensions} for hint in hints]
+        head = json.dumps(
+            {"fields": fields, "shown": shown, "samples": [[key, len(raw)] for key, raw in samples]}
+        ).encode()
+        with self._lock:
+            status, answer = self._asked(b"".join((_LENGTH.pack(len(head)), head, *(raw for _, raw in samples))))
+        if status != 0:
+            raise DataError(answer.decode("utf-8", "replace")[:200] or "the samples can't be shown")
+        return Preview.load(answer)
+
+    def _asked(self, question: bytes) -> tuple[int, bytes]:
+        process = self._running()
+        assert process.stdin is not None  # noqa: S101 - it was started with pipes
+        assert process.stdout is not None  # noqa: S101
+        timer = Timer(self._seconds, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(question)
+            process.stdin.flush()
+            status, length = _ANSWER.unpack(_exactly(process.stdout, _ANSWER.size))
+            return status, _exactly(process.stdout, min(length, MAX_PREVIEW))
+        except (OSError, EOFError):
+            self._end()
+            raise DataError("its samples can't be shown: decoding them failed, or took too long") from None
+        except BaseException:  # between question and answer: the next one would get this answer
+            self._end()
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            command = [sys.executable, "-P", "-m", "catalog.site.previews.worker"]
+            environment = _environment(os.environ)
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except OSError:  # what was still to be written to somebody who is gone
+                        continue
+
+
+def _environment(outside: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: outside[name] for name in _KEPT if name in outside}
+    # One thread for its arithmetic: they are small arrays, and each thread of that library takes memory at once.
+    return kept | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _exactly(pipe: IO[bytes], count: int) -> bytes:
+    found = pipe.read(count)
+    if len(found) != count:
+        raise EOFError
+    return found
+
+
+# --- the other end -------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Answer questions until the pipe ends."""
+    from catalog.errors import CatalogError
+    from catalog.site.previews.render import FieldHint, paint
+
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    _limit_memory()
+    while head := questions.read(_LENGTH.size):
+        asked = json.loads(_exactly(questions, _LENGTH.unpack(head)[0]))
+        samples = [(key, _exactly(questions, size)) for key, size in asked["samples"]]
+        hints = [
+            FieldHint(name=hint["name"], form=hint["form"], dimensions=tuple(hint["dimensions"]))
+            for hint in asked["fields"]
+        ]
+        try:
+            status, answer = 0, paint(hints, samples, shown=asked["shown"]).dump()
+        except CatalogError as error:
+            status, answer = 1, error.what.encode("utf-8", "replace")
+        except Exception as error:  # noqa: BLE001 - a fault of ours with somebody's sample; theirs is one preview less
+            status, answer = 1, f"its samples can't be shown ({type(error).__name__})".encode()
+        answers.write(_ANSWER.pack(status, len(answer)) + answer)
+        answers.flush()
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):  # not on this system: the time limit stands
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Datasets under PyTorch's DataLoader: every sample once, whoever reads it."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
+from torch.utils.data import DataLoader, IterableDataset
+
+from catalog import Dataset, DictSample, PackableSample, write_shards
+from catalog.errors import InvalidSample
+from catalog.samples.packable import class_from, sample_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from catalog.datasets.batches import Batch
+
+# Three workers are more than a small machine has processors.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
+COUNT = 23
+
+
+class Item(PackableSample):
+    image: NDArray[np.uint8]
+    number: int
+
+
+def items() -> Iterator[Item]:
+    return (Item(image=np.full((2, 2), number, np.uint8), number=number) for number in range(COUNT))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset[Item]:
+    """Twenty-three items in five shards: 5, 5, 5, 5, 3."""
+    return Dataset.from_shards(write_shards(items(), tmp_path / "i-%06d.tar", per_shard=5), Item)
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Dataset[Item]:
+    """The same in one shard."""
+    return Dataset.from_shards(write_shards(items(), tmp_path / "one-%d.tar"), Item)
+
+
+@pytest.fixture(autouse=True)
+def _no_loader_is_left() -> Iterator[None]:
+    yield
+    gc.collect()  # ends the workers of this test, not in the middle of another's
+
+
+def numbers(samples: Iterable[Any]) -> list[int]:
+    return [int(sample.number) for sample in samples]
+
+
+def loader(dataset: Dataset[Any], workers: int, start: str = "fork", *, stay: bool = False) -> Any:  # noqa: ANN401 - PyTorch's
+    context = start if workers else None
+    return DataLoader(
+        dataset, batch_size=None, num_workers=workers, multiprocessing_context=context, persistent_workers=stay
+    )
+
+
+def double(item: Item) -> Item:
+    return Item(image=item.image, number=item.number * 2)
+
+
+def is_odd(item: Item) -> bool:
+    return item.number % 2 == 1
+
+
+def tensors(batch: Batch[Item]) -> dict[str, Any]:
+    return {"image": torch.from_numpy(batch.image), "number": torch.from_numpy(batch.number)}
+
+
+@pytest.mark.parametrize("workers", [0, 2, 3])
+def test_workers_share_shards_so_that_every_sample_comes_once(dataset: Dataset[Item], workers: int) -> None:
+    for given in (dataset, dataset.shuffled(seed=3, buffer=4)):
+        assert sorted(numbers(loader(given, workers))) == list(range(COUNT))
+    if workers == 2:
+        # whole shards, in turn: 0, 2 and 4 are one worker's, and the loader takes from each in turn
+        assert numbers(loader(dataset, workers))[:4] == [0, 5, 1, 6]
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_more_workers_than_shards_share_samples(single: Dataset[Item], workers: int) -> None:
+    assert numbers(loader(single, workers)) == list(range(COUNT))  # in turn, as they lie
+    assert sorted(numbers(loader(single.shuffled(buffer=5), workers))) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("nodes", [2, 7])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("seed", [None, 5])
+def test_nodes_and_workers_together_see_every_sample_once(
+    dataset: Dataset[Item], nodes: int, workers: int, seed: int | None
+) -> None:
+    given = dataset if seed is None else dataset.shuffled(seed, 4)
+    seen = [numbers(loader(given.split_by_node(rank, nodes), workers)) for rank in range(nodes)]
+    assert sorted(chain(*seen)) == list(range(COUNT))
+    assert all(seen), "no node is idle"
+
+
+@pytest.mark.parametrize("nodes", [2, 6])
+def test_nodes_need_not_have_the_same_number_of_workers(dataset: Dataset[Item], nodes: int) -> None:
+    seen = [numbers(loader(dataset.split_by_node(rank, nodes), rank % 3)) for rank in range(nodes)]
+    assert sorted(chain(*seen)) == list(range(COUNT))
+
+
+def test_workers_that_are_spawned_get_the_dataset_with_its_class_and_steps(dataset: Dataset[Item]) -> None:
+    made = class_from(sample_type(Item))
+    runtime = Dataset.from_shards(dataset.shards, made)
+    given = dataset.filter(is_odd).map(double).batched(2)
+    assert sorted(chain(*(batch.number.tolist() for batch in loader(given, 3, "spawn")))) == list(range(2, 46, 4))
+    assert sorted(numbers(loader(runtime, 2, "spawn"))) == list(range(COUNT))
+
+
+def test_workers_that_stay_read_every_epoch_again(dataset: Dataset[Item]) -> None:
+    staying = loader(dataset.shuffled(seed=1), 2, stay=True)
+    first, second = numbers(staying), numbers(staying)
+    assert sorted(first) == sorted(second) == list(range(COUNT))
+    assert first == second, "the same seed, the same order"
+    assert numbers(loader(dataset.shuffled(seed=2), 2)) != first
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_become_tensors_without_a_warning(dataset: Dataset[Item], workers: int) -> None:
+    batches = list(loader(dataset.batched(4), workers))
+    images = torch.cat([torch.from_numpy(batch.image) for batch in batches])
+    assert images.shape == (COUNT, 2, 2)
+    assert sorted(images[:, 0, 0].tolist()) == list(range(COUNT))
+    in_worker = list(loader(dataset.batched(4).map(tensors), workers))
+    assert sorted(torch.cat([batch["number"] for batch in in_worker]).tolist()) == list(range(COUNT))
+
+
+def test_a_single_sample_is_a_view_that_torch_warns_of(dataset: Dataset[Item]) -> None:
+    """The control of the test before: why the arrays of a batch may be written to."""
+    (item,) = dataset.head(1)
+    assert not item.image.flags.writeable
+    code = "import numpy, torch; a = numpy.zeros(2); a.flags.writeable = False; torch.from_numpy(a)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert "not writable" in done.stderr
+
+
+def test_length_goes_through_the_loader(dataset: Dataset[Item]) -> None:
+    assert len(loader(dataset, 0)) == COUNT
+    assert len(loader(dataset.batched(4), 0)) == 6
+    assert len(loader(dataset.batched(4, drop_last=True), 0)) == 5
+
+
+def test_an_error_in_a_worker_names_the_shard(dataset: Dataset[Item]) -> None:
+    class Other(PackableSample):
+        title: str
+
+    iterator = iter(loader(Dataset.from_shards(dataset.shards, Other), 2))
+    with pytest.raises(InvalidSample, match=r"i-000000\.tar.*title"):
+        next(iterator)
+    iterator._shutdown_workers()  # left to the garbage collector, PyTorch waits ten seconds for them
+
+
+def test_dicts_go_through_the_loader(dataset: Dataset[Item]) -> None:
+    plain = Dataset.from_shards(dataset.shards, DictSample).batched(4)
+    assert sorted(chain(*(batch["number"].tolist() for batch in loader(plain, 2)))) == list(range(COUNT))
+
+
+def test_a_dataset_is_an_iterable_dataset(dataset: Dataset[Item]) -> None:
+    assert isinstance(dataset, IterableDataset)
+    assert not isinstance([dataset], IterableDataset)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_dataset_made_before_torch_was_imported_says_what_to_do(tmp_path: Path, known: bool) -> None:  # noqa: FBT001
+    write_shards(items(), tmp_path / "i-%d.tar")
+    code = f"""
+from catalog import Dataset
+dataset = Dataset.from_urls("{tmp_path}/i-0.tar")
+if {known}:
+    object.__setattr__(dataset, "_stored", {COUNT})
+from torch.utils.data import DataLoader
+try:
+    list(DataLoader(dataset, batch_size=None))
+except TypeError as error:
+    print(error)
+print(len(list(DataLoader(dataset.ordered(), batch_size=None))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said, count = done.stdout.splitlines()
+    assert "import torch before the dataset is made" in said
+    assert count == str(COUNT), "any step makes a dataset that PyTorch knows"
+
+
+def test_nothing_of_torch_is_loaded_by_reading(tmp_path: Path) -> None:
+    write_shards(items(), tmp_path / "i-%d.tar")
+    code = f"import sys; from catalog import Dataset; d = Dataset.from_urls('{tmp_path}/i-0.tar').batched(2)"
+    code += "; print(len(list(d)))"
+    code += "; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["12", "False"]

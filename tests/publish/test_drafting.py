@@ -1,0 +1,147 @@
+"""Drafts from code: what a manifest may not say code may not either, and nothing else goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.errors import InvalidManifest
+from catalog.publish.drafts import Drafting
+from catalog.records import LENS, CodeReference
+from catalog.samples.publishing import Place, PublishedShard
+from catalog.schema import Field, SampleType, Scalar
+from catalog.syntax import AtUri, Datetime, Did, Tid
+
+if TYPE_CHECKING:
+    from catalog.atproto.datamodel import Json
+
+CODE = CodeReference(repository="https://git.example/lenses", commit="c" * 40, path="lenses/digits.py:flatten")
+DIGIT = SampleType(name="Digit", version="1.0.0", fields=(Field(name="label", type=Scalar(kind="int")),))
+
+
+def faults_of(**changes: Any) -> str:  # noqa: ANN401 - any wrong value
+    """What is wrong with a dataset, said without a network."""
+    said: dict[str, Any] = {
+        "name": "d", "schema": DIGIT, "shards": [PublishedShard(url="https://example.org/d.tar")],
+        "samples": None, "version": None, "description": None, "license_": None, "tags": (), "metadata": {},
+        "content_metadata": None, **changes,
+    }  # fmt: skip
+    drafting = Drafting(Place(file=Path("digits.py"), line=12))
+    drafting.dataset(**said)
+    try:
+        drafting.finish()
+    except InvalidManifest as error:
+        return str(error)
+    return ""
+
+
+HTTPS = "https://example.org/d.tar"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "  "}, "the dataset's name is blank"),
+        ({"version": "1.0"}, "'1.0' is not a semantic version"),
+        ({"tags": "vision"}, "'tags' must be a list"),
+        ({"tags": ["a", "a"]}, "a tag stands twice"),
+        ({"samples": -1}, "'samples' must be a whole number"),
+        ({"samples": True}, "'samples' must be a whole number"),
+        ({"shards": []}, "without shards"),
+        ({"shards": [PublishedShard(url="pipe:rm -rf /")]}, "is not an https URL"),
+        ({"shards": [PublishedShard(url="/home/me/d.tar")]}, "is not an https URL"),
+        ({"shards": [PublishedShard(url="https://me:secret@example.org/d.tar")]}, "user name or password"),
+        ({"shards": [PublishedShard(url=HTTPS), PublishedShard(url=HTTPS)]}, "stands twice"),
+        ({"shards": [PublishedShard(url=HTTPS, sha256="abc")]}, "64 hexadecimal digits"),
+        ({"shards": [PublishedShard(url=HTTPS), PublishedShard(url="s3://b/k")]}, "more than one place"),
+        ({"shards": [PublishedShard(url="s3://b/k"), PublishedShard(url="s3://c/k")]}, "more than one place"),
+        ({"shards": [PublishedShard(url="s3://b")]}, "names no key in a bucket"),
+        ({"shards": [PublishedShard(url="s3://b/k", endpoint="http://169.254.169.254")]}, "is not an https URL"),
+        ({"metadata": {1: "x"}}, "keys are text"),
+        ({"metadata": ["x"]}, "must be a map"),
+        ({"schema": AtUri.parse(f"at://did:plc:{'a' * 24}/{LENS}/x")}, "is not the address of a schema"),
+        ({"schema": SampleType(name="E", version="1.0.0", fields=())}, "0 fields"),
+        ({"schema": SampleType(name="E", version="one", fields=DIGIT.fields)}, "not a semantic version"),
+    ],
+)
+def test_what_a_manifest_may_not_say_code_may_not_either(changes: dict[str, Any], words: str) -> None:
+    assert faults_of() == "", "the control: unchanged it is fine"
+    text = faults_of(**changes)
+    assert words in text
+    assert all(line.startswith("digits.py:12: ") for line in text.splitlines())
+    assert "secret" not in text
+
+
+def test_metadata_in_circles_is_a_mistake_not_a_crash() -> None:
+    circle: dict[str, object] = {}
+    circle["again"] = circle
+    assert "nested deeper" in faults_of(metadata=circle)
+
+
+anything = st.text(st.characters(exclude_categories=()), max_size=12)
+urls = st.sampled_from(["https://example.org/a.tar", "s3://b/k", "pipe:x", "https://[::1"]) | anything
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.binary(max_size=4) | st.dates() | anything,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)  # the first draft loads the lexicons
+@given(
+    name=anything,
+    version=st.none() | anything,
+    tags=st.lists(anything, max_size=3),
+    shards=st.lists(st.builds(PublishedShard, url=urls, sha256=st.none() | anything, bytes=st.none() | st.integers())),
+    metadata=st.dictionaries(anything, values, max_size=3),
+    content=values,
+    field=anything,
+)
+def test_whatever_is_said_becomes_records_or_one_error_of_ours(
+    name: str,
+    version: str | None,
+    tags: list[str],
+    shards: list[PublishedShard],
+    metadata: dict[str, object],
+    content: Json,
+    field: str,
+) -> None:
+    drafting = Drafting(Place(file=Path("digits.py"), line=12))
+    fields = (Field(name=field, type=Scalar(kind="int")),)
+    try:
+        drafting.dataset(
+            name=name, schema=SampleType(name=name, version=version or "1.0.0", fields=fields), shards=shards,
+            samples=None, version=version, description=name, license_=None, tags=tags, metadata=metadata,
+            content_metadata=content,
+        )  # fmt: skip
+        drafts = drafting.finish()
+        done = drafts.records(
+            Did.parse("did:plc:" + "a" * 24),
+            created_at=Datetime.parse("2026-01-01T00:00:00.000Z"),
+            new_tid=lambda: Tid.parse("2" * 13),
+        )
+    except InvalidManifest as error:
+        assert error.faults
+        return
+    assert len(done) == (2 if version is None else 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"commit": "main"}, "40 hexadecimal digits"),
+        ({"path": "digits.py"}, "names no function"),
+        ({"repository": "git@git.example:lenses"}, "is not an https URL"),
+    ],
+)
+def test_code_of_a_lens_is_pinned_and_public(change: dict[str, str], words: str) -> None:
+    code = {"repository": CODE.repository, "commit": CODE.commit, "path": CODE.path, **change}
+    drafting = Drafting(Place(file=Path("lenses.py"), line=3))
+    schema = DIGIT
+    drafting.lens(name="l", source=schema, target=schema, getter=CODE, putter=CodeReference(**code), description=None)
+    with pytest.raises(InvalidManifest, match=f"lenses.py:3: putter: .*{words}"):
+        drafting.finish()

@@ -1,0 +1,277 @@
+"""The other exports by themselves, also of empty catalogs and with hostile text in every field."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import msgpack
+import pytest
+import rdflib
+
+from catalog.atproto import datamodel
+from catalog.records import DATASET, LABEL
+from catalog.site import sitemap
+from catalog.site.exports import common as words
+from catalog.site.exports import dcat, feeds, index, jsonld, redirects
+from catalog.site.exports import record_json as beside
+from catalog.site.groups import Groups
+from catalog.store import Found, Repo, Store
+from catalog.store.graph import Graph
+from catalog.syntax import Did, Handle
+from tests.atomfeeds import check_feed
+from tests.exportgraphs import NOWHERE, SITE, URL, accepted, graph_of, one
+from tests.hostilerecords import PAYLOADS, hostile_records
+from tests.sitecatalog import DID, SEEN, SOURCE, dataset, records, uri
+from tests.sitevariety import variety
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalog.atproto.datamodel import Json
+    from catalog.site.settings import SiteSettings
+
+# rdflib's own parser of JSON-LD uses a class that rdflib has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
+HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+# --- schema.org ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("licence", "wanted"),
+    [
+        ("mit", "https://spdx.org/licenses/MIT.html"),
+        ("https://l.example/text", "https://l.example/text"),
+        ("ask the authors", {"@type": "CreativeWork", "name": "ask the authors"}),
+        ("javascript:alert(1)", {"@type": "CreativeWork", "name": "javascript:alert(1)"}),
+        ("  ", None),
+    ],
+)
+def test_a_licence_is_an_address_only_where_it_is_one(tmp_path: Path, licence: str, wanted: object) -> None:
+    node = one(tmp_path, license=licence)
+    assert jsonld.dataset_jsonld(node, SITE).get("license") == wanted
+    assert accepted(node).get("license") == wanted
+
+
+@pytest.mark.parametrize(
+    ("doi", "wanted"),
+    [
+        ("10.5281/zenodo.1", "https://doi.org/10.5281/zenodo.1"),
+        ("doi:10.5281/zenodo.1", "https://doi.org/10.5281/zenodo.1"),
+        ("http://dx.doi.org/10.5281/a<b", "https://doi.org/10.5281/a%3Cb"),
+        ("javascript:10.5281/x", None),
+        (10.5, None),
+    ],
+)
+def test_a_doi_is_an_address_however_it_is_written(tmp_path: Path, doi: object, wanted: str | None) -> None:
+    node = one(tmp_path, metadata=datamodel.bytes_json(msgpack.packb({"doi": doi})))
+    assert jsonld.dataset_jsonld(node, SITE).get("sameAs") == (None if wanted is None else [wanted])
+
+
+@pytest.mark.parametrize("named", ["", " ", "x"])
+def test_a_description_is_filled_up_with_what_is_known(tmp_path: Path, named: str) -> None:
+    held = jsonld.dataset_jsonld(one(tmp_path, name=named, description="Short.", tags=["", "a"]), SITE)
+    assert held["name"] == (named.strip() or "3kone")
+    assert 50 <= len(str(held["description"])) <= 5000
+    assert "Each sample is a Wave with signal, heard, gain." in str(held["description"])
+    assert held["keywords"] == ["a"]
+
+
+def test_a_draft_is_not_called_published(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "s.sqlite") as store:
+        store.configure([SOURCE], [])
+        value = dataset(1, description="Short.")
+        kept = [Found(uri=uri(DATASET, "3kone"), cid=datamodel.record_cid(value), value=value)]
+        repo = Repo(did=DID, source=SOURCE, handle=Handle.parse("waves.example.org"), draft=True)
+        store.replace(repo, kept, [], moment=SEEN)
+        graph = Graph.from_store(store)
+    (node,) = graph.datasets
+    assert node.draft
+    held = jsonld.dataset_jsonld(node, SITE)
+    assert "not yet published" in str(held["description"])
+    assert {"identifier", "datePublished", "dateModified"}.isdisjoint(held)
+    assert "identifier" not in accepted(node)
+    assert feeds.newest(graph.nodes) == []
+    assert list(redirects.redirects(graph)) == []
+    assert "dcat:Dataset" not in "".join(make() for _, make in dcat.dcat_files(graph, SITE))
+    assert json.loads(_files(graph)["catalog/records-1.json"])[0]["draft"] is True
+
+
+# --- DCAT ------------------------------------------------------------------------------------------------------
+
+DCAT, DCT = rdflib.Namespace("http://www.w3.org/ns/dcat#"), rdflib.DCTERMS
+FOAF = rdflib.FOAF
+WANTED = {
+    DCAT.Catalog: (DCT.title, DCT.description, DCT.publisher),
+    DCAT.Dataset: (DCT.title, DCT.description),
+    DCAT.Distribution: (DCAT.accessURL,),
+    FOAF.Agent: (FOAF.name,),
+}
+"""What DCAT-AP 3.0.1 has as mandatory."""
+RANGES = {
+    DCT.publisher: FOAF.Agent, DCT.license: DCT.LicenseDocument, DCAT.mediaType: DCT.MediaType,
+    DCAT.distribution: DCAT.Distribution, DCAT.landingPage: FOAF.Document, FOAF.homepage: FOAF.Document,
+}  # fmt: skip
+
+
+def _dcat(graph: Graph, settings: SiteSettings) -> rdflib.Graph:
+    whole = rdflib.Graph()
+    for name, make in dcat.dcat_files(graph, settings):
+        whole.parse(data=make(), format="turtle", publicID=URL + name)
+    return whole
+
+
+@pytest.mark.parametrize("settings", [SITE, NOWHERE])
+def test_dcat_has_what_the_application_profile_wants(tmp_path: Path, settings: SiteSettings) -> None:
+    """Its own shapes, which aren't ours to ship, say no more of what is said here."""
+    whole = _dcat(graph_of(tmp_path, [*records(3), *variety()]), settings)
+    for kind, wanted in WANTED.items():
+        found = list(whole.subjects(rdflib.RDF.type, kind))
+        assert found
+        assert all(whole.value(node, path) is not None for node in found for path in wanted)
+    for path, kind in RANGES.items():
+        for value in whole.objects(None, path):
+            assert (value, rdflib.RDF.type, kind) in whole, (path, value)
+    listed = set(whole.objects(None, DCAT.dataset))
+    assert listed == set(whole.subjects(rdflib.RDF.type, DCAT.Dataset))
+    assert len(listed) == 10
+
+
+def test_a_catalog_of_many_datasets_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dcat, "_EACH", 4)
+    monkeypatch.setattr(index, "_EACH", 4)
+    graph = graph_of(tmp_path, records(9))
+    whole = _dcat(graph, SITE)
+    assert len(set(whole.objects(rdflib.URIRef(URL + "catalog.ttl"), DCAT.catalog))) == 3
+    assert len(set(whole.subjects(rdflib.RDF.type, DCAT.Dataset))) == 9
+    files = _files(graph)
+    assert len(json.loads(files["catalog.json"])["records"]) == 3, "9 datasets, 2 schemas, 1 lens"
+    for section in ("datasets", "schemas", "lenses"):
+        held = json.loads(files[f"{section}/index.json"])
+        rows = [row for name in held["records"] for row in json.loads(files[name])]
+        assert sum(row["kind"] == held["kind"] for row in rows) == held["count"] > 0
+        assert all(any(row["kind"] == held["kind"] for row in json.loads(files[name])) for name in held["records"])
+
+
+# --- everything, of hostile records ----------------------------------------------------------------------------
+
+
+def _files(graph: Graph, settings: SiteSettings = SITE) -> dict[str, str]:
+    return {name: make() for name, make in index.index_files(graph, Groups.of(graph), settings)}
+
+
+@pytest.mark.parametrize("payload", [*PAYLOADS, "noncharacters"])
+def test_no_text_of_a_record_breaks_a_format(tmp_path: Path, payload: str) -> None:
+    did = Did.parse("did:plc:" + "a" * 24)
+    text = PAYLOADS.get(payload, "\ufffe\uffff\ufdd0\U0001ffff & ]]>")
+    found: list[tuple[str, str, dict[str, Json]]] = [
+        (collection, rkey, {"$type": collection, **value})
+        for collection, rkey, value in hostile_records(str(did), text)
+    ]
+    graph = graph_of(tmp_path, found, did=did)
+    assert len(graph.datasets) == 2
+    for node in graph.datasets:
+        accepted(node)
+        script = jsonld.script(jsonld.dataset_jsonld(node, SITE))
+        assert script.count("<") == 2, "its own tags"
+        held = json.loads(script.removeprefix('<script type="application/ld+json">').removesuffix("</script>"))
+        assert 50 <= len(held["description"]) <= 5000
+    for beside_page in graph.nodes:
+        assert json.loads(beside.record_json(beside_page))["record"] == beside_page.value
+    assert len(set(_dcat(graph, SITE).subjects(rdflib.RDF.type, DCAT.Dataset))) == 2
+    check_feed(feeds.feed(text, "tags/x/", feeds.newest(graph.nodes), SITE), f"{URL}tags/x/feed.xml")
+    files = _files(graph)
+    for name, made in files.items():
+        assert name == "llms.txt" or json.loads(made)
+    assert not HIDDEN.search(files["llms.txt"])
+    for address, _ in redirects.redirects(graph):
+        assert re.fullmatch(r"@waves\.example\.org/[a-z0-9._~-]+/", address)
+
+
+def test_an_empty_catalog_has_valid_files(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, [])
+    check_feed(feeds.feed("Nothing", "", feeds.newest(graph.nodes), SITE), URL + "feed.xml")
+    assert [name for name, _ in dcat.dcat_files(graph, SITE)] == ["catalog.ttl"]
+    assert (rdflib.URIRef(URL + "catalog.ttl"), rdflib.RDF.type, DCAT.Catalog) in _dcat(graph, SITE)
+    files = _files(graph)
+    assert json.loads(files["catalog.json"])["counts"]["datasets"] == 0
+    assert json.loads(files["datasets/index.json"]) == {"kind": "dataset", "count": 0, "records": []}
+    assert "0 datasets" in files["llms.txt"]
+
+
+def test_without_an_address_links_are_relative_and_what_needs_one_is_null(tmp_path: Path) -> None:
+    files = _files(graph_of(tmp_path, records(2)), NOWHERE)
+    held = json.loads(files["catalog.json"])
+    assert (held["url"], held["feed"], held["sitemap"]) == (None, None, None)
+    links = re.findall(r"\]\(([^)]+)\)", files["llms.txt"])
+    assert "catalog.json" in links
+    assert not [link for link in links if link.startswith(("/", "http")) or "sitemap" in link]
+
+
+def test_the_newest_dataset_of_a_name_has_the_address_under_the_handle(tmp_path: Path) -> None:
+    same = [
+        (DATASET, f"3ksame{day}", dataset(1, name="Tides, 2nd", createdAt=f"2026-11-0{day}T12:00:00Z"))
+        for day in (1, 3, 2)
+    ]
+    found = dict(redirects.redirects(graph_of(tmp_path, same)))
+    assert found == {"@waves.example.org/tides-2nd/": "datasets/did-plc-ewvi7nxzyoun6zhxrhs64oiz/3ksame3/"}
+
+
+def test_the_version_is_the_newest_labels(tmp_path: Path) -> None:
+    labels: list[tuple[str, str, dict[str, Json]]] = [
+        (LABEL, f"3klabel{day}", {
+            "$type": LABEL, "name": "t", "version": version, "datasetUri": str(uri(DATASET, "3kone")),
+            "createdAt": f"2026-11-0{day}T12:00:00Z",
+        })
+        for day, version in ((1, "1.9.0"), (2, "1.10.0"))
+    ]  # fmt: skip
+    graph = graph_of(tmp_path, [(DATASET, "3kone", dataset(1)), *labels])
+    assert words.version(graph.datasets[0]) == "1.10.0"
+
+
+# --- Atom ------------------------------------------------------------------------------------------------------
+
+
+def test_the_check_of_feeds_finds_faults(tmp_path: Path) -> None:
+    """The control: what is wrong with a feed is found."""
+    good = feeds.feed("Tides", "", feeds.newest(graph_of(tmp_path, records(2)).nodes), SITE)
+    check_feed(good, URL + "feed.xml")
+    for before, after in (
+        ("<updated>2026", "<updated>26"),
+        ("<title>Tides", "<title>"),
+        ("<id>at:", "<id>"),
+        ("<summary>", "<b/><summary>"),
+    ):
+        assert before in good
+        with pytest.raises(AssertionError):
+            check_feed(good.replace(before, after, 1), URL + "feed.xml")
+
+
+# --- sitemap ---------------------------------------------------------------------------------------------------
+
+
+def test_a_sitemap_of_more_addresses_than_one_may_hold_is_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sitemap, "MOST", 3)
+    entries = [(f"datasets/a&b~{number}/", SEEN if number else None) for number in range(7)]
+    sitemap.write_sitemap(tmp_path, URL, entries)
+    space = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+    root = ET.fromstring((tmp_path / "sitemap.xml").read_text(encoding="utf-8"))  # noqa: S314 - our own file
+    assert root.tag == f"{space}sitemapindex"
+    parts = [str(found.text) for found in root.iter(f"{space}loc")]
+    assert parts == [f"{URL}sitemap-{number}.xml" for number in (1, 2, 3)]
+    listed = []
+    for part in parts:
+        file = tmp_path / part.removeprefix(URL)
+        assert gzip.decompress(file.with_name(file.name + ".gz").read_bytes()) == file.read_bytes()
+        for page in ET.fromstring(file.read_text(encoding="utf-8")):  # noqa: S314 - our own file
+            assert [child.tag.removeprefix(space) for child in page] in (["loc"], ["loc", "lastmod"])
+            assert page.findtext(f"{space}lastmod") in {None, "2026-11-20"}
+            listed.append(page.findtext(f"{space}loc"))
+    assert listed == [f"{URL}datasets/a%26b~{number}/" for number in range(7)]

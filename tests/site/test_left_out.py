@@ -1,0 +1,235 @@
+"""A page that can't be made is left out alone: each step of the build fails for one of twenty datasets."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import shutil
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalog.config import read_settings
+from catalog.errors import BuildError
+from catalog.records import DATASET
+from catalog.site import parallel
+from catalog.site.postprocess import finish_site
+from catalog.site.settings import SiteSettings
+from catalog.store import Store
+from catalog.store.graph import Graph
+from tests.sitecatalog import MKDOCS, dataset, fill, uri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ODD = "3koddoddodd22"
+TAG = "onlyodd"
+NAMES = [f"3kfine{number:07d}" for number in range(19)]
+STEPS = [
+    ("catalog.site.pages.dataset", "dataset_page"),
+    ("catalog.site.exports.record_json", "record_json"),
+    ("catalog.site.exports.croissant", "croissant"),
+    ("catalog.site.exports.jsonld", "dataset_jsonld"),
+    ("catalog.site.citation", "citation"),
+    ("catalog.site.load_code", "ways"),
+    ("catalog.site.templates", "Templates._once"),
+    ("catalog.site.facets", "words_of"),
+    ("catalog.site.facets", "sort_key"),
+    ("catalog.site.exports.feeds", "_entry"),
+    ("catalog.site.exports.dcat", "_dataset"),
+    ("catalog.site.exports.index", "_page"),
+]
+ERRORS = (ValueError, RecursionError, MemoryError, OSError)
+
+
+def _fill(store: Path, *, odd: bool) -> None:
+    extra = [(DATASET, name, dataset(number + 1)) for number, name in enumerate(NAMES)]
+    if odd:
+        extra.append((DATASET, ODD, dataset(7, name="Odd one", tags=["audio", TAG])))
+    fill(store, datasets=0, extra=extra)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What MkDocs renders before the catalog's pages are made, with the stores of twenty and of nineteen datasets."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    folder = tmp_path_factory.mktemp("rendered")
+    _fill(folder / "store.sqlite", odd=True)
+    _fill(folder / "nineteen.sqlite", odd=False)
+    (folder / "mkdocs.yml").write_text(MKDOCS % "true", encoding="utf-8")
+    (folder / "docs").mkdir()
+    (folder / "docs" / "index.md").write_text("# Home\n\n<!-- catalog:home -->\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("catalog.site.plugin.finish_site", lambda *_, **__: None)
+        config = load_config(str(folder / "mkdocs.yml"))
+        config.plugins.on_startup(command="build", dirty=False)
+        build(config)
+    return folder
+
+
+def _finished(rendered: Path, target: Path, store: str = "store.sqlite") -> Path:
+    site = target / "site"
+    shutil.copytree(rendered / "site", site)
+    settings = read_settings({"store": store, "sources": [{"pds": "https://pds.example"}]}, rendered)
+    with Store.open(rendered / store) as opened:
+        graph = Graph.from_store(opened)
+    url = "https://tides.example/catalog/"
+    finish_site(graph, site, settings=settings, site=SiteSettings(name="Tides", url=url, base=rendered))
+    return site
+
+
+@pytest.fixture(scope="module")
+def nineteen(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The site without the odd dataset."""
+    return _files(_finished(rendered, tmp_path_factory.mktemp("nineteen"), "nineteen.sqlite"))
+
+
+def _files(site: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(site)): file.read_bytes() for file in site.rglob("*") if file.is_file()}
+
+
+def _status(site: Path) -> list[dict[str, str | None]]:
+    held: list[dict[str, str | None]] = json.loads((site / "status" / "index.json").read_bytes())["left_out"]["pages"]
+    return held
+
+
+def _spoil(patch: pytest.MonkeyPatch, module: str, name: str, error: Callable[[], BaseException]) -> None:
+    """Let a function of ours fail when it is called with the odd dataset, or with a group of its tag."""
+    holder: object = importlib.import_module(module)
+    *path, last = name.split(".")
+    for part in path:
+        holder = getattr(holder, part)
+    real = getattr(holder, last)
+
+    @wraps(real)
+    def spoiled(*args: object, **kwargs: object) -> object:
+        if any(ODD in str(getattr(arg, "uri", "")) or getattr(arg, "name", "") == TAG for arg in args):
+            raise error()
+        return real(*args, **kwargs)
+
+    for known in [holder, *(module for key, module in sys.modules.items() if key.startswith("catalog."))]:
+        if getattr(known, last, None) is real:
+            patch.setattr(known, last, spoiled)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(("module", "name"), STEPS, ids=[f"{step[0].rpartition('.')[2]}.{step[1]}" for step in STEPS])
+def test_a_dataset_that_cannot_be_shown_is_left_out_and_the_others_are_as_without_it(
+    module: str,
+    name: str,
+    error: type[Exception],
+    rendered: Path,
+    nineteen: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Byte for byte: pages, lists, search entries, exports, sitemap. Only the status page differs: it names the one."""
+    _spoil(monkeypatch, module, name, lambda: error("injected"))
+    with caplog.at_level(logging.WARNING):
+        site = _finished(rendered, tmp_path)
+    files = _files(site)
+    assert files.keys() == nineteen.keys()
+    assert {key for key in files if files[key] != nineteen[key]} == {"status/index.html", "status/index.json"}
+    (found,) = _status(site)
+    assert found["kind"] == "dataset"
+    assert found["uri"] == str(uri(DATASET, ODD))
+    assert ODD in (found["page"] or "")
+    assert error.__name__ in (found["error"] or "")
+    assert ODD in files["status/index.html"].decode()
+    assert any(ODD in record.getMessage() for record in caplog.records), "a warning: a strict build fails"
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(("module", "name"), [("textindex", "texts"), ("spelling", "_words_of")])
+def test_a_dataset_that_cannot_be_indexed_has_its_page_and_the_others_are_found(
+    module: str,
+    name: str,
+    error: type[Exception],
+    rendered: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _spoil(monkeypatch, f"catalog.site.{module}", name, lambda: error("injected"))
+    site = _finished(rendered, tmp_path)
+    assert [(found["kind"], found["uri"]) for found in _status(site)] == [("search entry", str(uri(DATASET, ODD)))]
+    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 20
+    shown = json.loads((site / "catalog" / "text" / "shown" / "0.json").read_bytes())
+    shown += json.loads((site / "catalog" / "text" / "shown" / "1.json").read_bytes())
+    assert sum(name.startswith("Tidal recordings") for name, *_ in shown) >= 19
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_tag_page_that_cannot_be_made_costs_no_record(
+    error: type[Exception], rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links to it lead to a few words and on to the status page."""
+    _spoil(monkeypatch, "catalog.site.exports.record_json", "group_json", lambda: error("injected"))
+    site = _finished(rendered, tmp_path)
+    (found,) = _status(site)
+    assert (found["kind"], found["page"]) == ("tag", f"tags/{TAG}/")
+    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 20
+    assert 'href="../../status/"' in (site / "tags" / TAG / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["facets.files", "network_json"])
+def test_a_file_of_the_whole_catalog_that_cannot_be_made_is_reported_and_costs_no_page(
+    name: str, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_graph: Graph) -> str:
+        if len(_graph.datasets) > 1:
+            raise ValueError("injected")
+        return ""
+
+    monkeypatch.setattr(f"catalog.site.build.{name}", fail)
+    site = _finished(rendered, tmp_path)
+    (found,) = _status(site)
+    assert found["page"] in {"catalog/facets.json", "catalog/network.json"}
+    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 20
+
+
+def test_a_full_disk_and_a_fault_of_every_record_fail_the_build(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site without its pages must not take the place of a whole one."""
+    with monkeypatch.context() as patch:
+        _spoil(patch, "catalog.site.exports.record_json", "record_json", lambda: OSError(28, "No space left on device"))
+        with pytest.raises(BuildError, match="space"):
+            _finished(rendered, tmp_path / "full")
+
+    def fail(*_: object) -> None:
+        raise ValueError("injected")
+
+    monkeypatch.setattr("catalog.site.build.dataset_page", fail)
+    with pytest.raises(BuildError, match="injected"):
+        _finished(rendered, tmp_path / "every")
+
+
+def test_a_page_over_which_workers_are_killed_is_left_out(
+    rendered: Path, nineteen: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the system when memory runs out; in another process, as this one may have threads, which forbid forks."""
+    import os
+    import signal
+
+    here = os.getpid()
+
+    def die() -> Exception:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return MemoryError("in the only process there is")
+
+    monkeypatch.setattr(parallel, "_WORTH_IT", 2)
+    monkeypatch.setattr(parallel, "_can_fork", lambda: True)
+    monkeypatch.setattr(parallel, "_cores", lambda: 2)
+    _spoil(monkeypatch, "catalog.site.pages.dataset", "dataset_page", die)
+    files = _files(_finished(rendered, tmp_path))
+    assert files.keys() == nineteen.keys()
+    (found,) = _status(tmp_path / "site")
+    assert found["uri"] == str(uri(DATASET, ODD))

@@ -1,0 +1,247 @@
+"""The text index: it finds what a plain look through all records finds, and the browser reads it as it was written."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.records import DATASET
+from catalog.site import facets
+from catalog.site.nodes import description_of, name_of, schema_of
+from catalog.site.textindex import bucket, write_text_index
+from catalog.store import Store
+from catalog.store.graph import Graph, LensNode
+from catalog.store.tokenizer import words
+from tests.sitecatalog import build, dataset, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from catalog.atproto.datamodel import Json
+
+VOCABULARY = (
+    "tide",
+    "harbour",
+    "wave",
+    "Größe",
+    "naïve",
+    "深海データ",
+    "ΔΙΣΚΟΣ",
+    "x2",
+    "HTTPServer",
+    "snake_case",
+    "a",
+    "İ",
+    "ß",
+)
+ODD = "<script>alert(1)</script> \u202e ⟨x⟩ 🙂 ² ſ"
+
+
+def _some(seed: int) -> list[tuple[str, str, dict[str, Json]]]:
+    chance = random.Random(seed)  # noqa: S311
+    return [
+        (
+            DATASET,
+            f"3kword{number:07d}",
+            dataset(
+                number % 20,
+                name=" ".join(chance.sample(VOCABULARY, 2)) + f" {number}",
+                tags=_tags(chance),
+                description=" ".join(chance.sample(VOCABULARY, 5)),
+            ),
+        )
+        for number in range(60)
+    ]
+
+
+def _tags(chance: random.Random) -> list[Json]:
+    tags: list[Json] = [chance.choice(VOCABULARY), ODD]
+    return tags[: chance.randrange(3)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("textindex")
+    build(folder, extra=_some(1))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def graph(folder: Path) -> Graph:
+    with Store.open(folder / "store.sqlite") as store:
+        return Graph.from_store(store)
+
+
+def _words_of(graph: Graph) -> list[set[str]]:
+    """What each row is found by, without any index."""
+    found = []
+    for node in facets.rows(graph):
+        schema = schema_of(node)
+        texts = [name_of(node), *getattr(node.record, "tags", ()), node.publisher.shown]
+        if isinstance(node, LensNode):
+            texts += [name_of(end) for end in (node.source, node.target) if end is not None]
+        if schema is not None:
+            sample_type = schema.record.sample_type
+            texts += [sample_type.name, *(field.name for field in sample_type.fields)]
+        plain = re.sub(r"[*`]|\(http[^)]*\)", "", description_of(node) or "")
+        found.append(set().union(*(words(text, parts=True) for text in texts)) | words(plain))
+    return found
+
+
+def _search(page: Page, asked: str, most: int = 5) -> dict[str, Any]:
+    script = """async ([asked, most]) => {
+        const { loadIndex } = await import("./assets/catalog/textindex.js");
+        const index = await loadIndex(new URL("./", location.href));
+        const { rows, best } = await index.search(asked, most);
+        return { rows: [...rows], best, shown: await Promise.all(best.map((row) => index.shownOf(row))) };
+    }"""
+    found: dict[str, Any] = page.evaluate(script, [asked, most])
+    return found
+
+
+def test_the_browser_finds_what_a_look_through_all_records_finds(
+    folder: Path, graph: Graph, serve: Callable[[Path], str], page: Page
+) -> None:
+    page.goto(serve(folder / "site"))
+    rows = _words_of(graph)
+    chance = random.Random(2)  # noqa: S311
+    questions = [*VOCABULARY, "tide harbour", "recordings", "signal wave", "server", "snake", ODD, "zzz", "", "   "]
+    questions += [" ".join(chance.sample(VOCABULARY, 3)) for _ in range(20)]
+    for asked in questions:
+        wanted = words(asked)
+        expected = [row for row, known in enumerate(rows) if wanted and wanted <= known]
+        found = _search(page, asked + " ")["rows"]  # a closed word: no beginnings
+        exact = all(any(word in known for known in rows) for word in wanted)
+        if exact:
+            assert [row for row in found if row < len(rows)] == expected, asked
+        else:  # a word that nothing has stands for those that begin like it
+            begins = [
+                row for row, known in enumerate(rows)
+                if wanted and all(any(other.startswith(word) for other in known) for word in wanted)
+            ]  # fmt: skip
+            assert [row for row in found if row < len(rows)] == begins, asked
+
+
+def test_the_last_word_may_be_the_beginning_of_one(
+    folder: Path, graph: Graph, serve: Callable[[Path], str], page: Page
+) -> None:
+    page.goto(serve(folder / "site"))
+    rows = _words_of(graph)
+    for asked in ("harb", "ti", "tide har", "深", "gro", "δισ"):
+        *whole, begun = sorted(words(asked), key=asked.lower().find) if asked.isascii() else [next(iter(words(asked)))]
+        expected = [
+            row for row, known in enumerate(rows)
+            if set(whole) <= known and any(other.startswith(begun) for other in known)
+        ]  # fmt: skip
+        assert expected
+        assert [row for row in _search(page, asked)["rows"] if row < len(rows)] == expected, asked
+
+
+def test_a_name_comes_before_a_tag_and_a_tag_before_a_description(
+    tmp_path: Path, serve: Callable[[Path], str], page: Page
+) -> None:
+    extra = [
+        (DATASET, "3kzzzaaaaaaa2", dataset(1, name="one", tags=[], description="an estuary somewhere")),
+        (DATASET, "3kzzzaaaaaaa3", dataset(2, name="two", tags=["estuary"], description="nothing")),
+        (DATASET, "3kzzzaaaaaaa4", dataset(3, name="Estuary three", tags=[], description="nothing")),
+    ]
+    fill(tmp_path / "store.sqlite", datasets=0, extra=extra)
+    page.goto(serve(build(tmp_path, datasets=0, extra=extra)))
+    assert [shown["name"] for shown in _search(page, "estuary")["shown"]] == ["Estuary three", "two", "one"]
+
+
+def test_results_and_hand_written_pages_show_what_they_are(
+    folder: Path, serve: Callable[[Path], str], page: Page
+) -> None:
+    page.goto(serve(folder / "site"))
+    (shown,) = _search(page, "supercalifragilistic")["shown"]
+    assert (shown["kind"], shown["name"], shown["address"]) == ("page", "Guide", "guide/")
+    first = _search(page, "Tidal recordings")["shown"][0]
+    assert first["kind"] == "dataset"
+    assert (folder / "site" / first["address"] / "index.html").exists()
+    assert first["publisher"] == "waves.example.org"
+
+
+@given(st.text(max_size=40))
+def test_any_text_gives_words_that_lie_in_a_bucket(text: str) -> None:
+    for word in words(text, parts=True):
+        assert word
+        assert len(word) <= 64
+        assert " " not in word
+        assert 0 <= bucket(word, 7) < 7
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Hadith \ufdfa here", {"hadith", "صلى", "الله", "عليه", "وسلم", "here"}),
+        ("a\ufe70b", {"a", "b"}),
+        ("\ufe70", set()),
+        ("\u0130stanbul", {"istanbul"}),
+        ("e\ufb03cient", {"efficient"}),
+        ("\u2474", {"1"}),
+        ("\U0001d400lpha", {"alpha"}),
+        ("x\u00bdy", {"x1", "2y"}),
+    ],
+)
+def test_a_letter_that_unfolds_gives_the_words_it_unfolds_to(text: str, found: set[str]) -> None:
+    assert words(text) == found
+
+
+def test_every_letter_is_cut_the_same_way_on_both_sides(serve: Callable[[Path], str], folder: Path, page: Page) -> None:
+    """Each character that this Python knows, in a word and alone."""
+    page.goto(serve(folder / "site"))
+    texts = [
+        f"ab{sign}Cd {sign}"
+        for sign in map(chr, range(0x110000))
+        if unicodedata.category(sign) not in {"Cn", "Cs"}
+        and (sign + "\0").lower() + unicodedata.normalize("NFKD", sign) != sign + "\0" + sign
+    ]
+    assert len(texts) > 10_000
+    theirs = page.evaluate(
+        """async (texts) => {
+            const { words } = await import("./assets/catalog/textindex.js");
+            return texts.map((text) => words(text));
+        }""",
+        texts,
+    )
+    assert [
+        text for text, found in zip(texts, theirs, strict=True) if set(found) != words(text) and len(words(text)) <= 8
+    ] == []
+
+
+def test_words_are_cut_the_same_way_on_both_sides(serve: Callable[[Path], str], folder: Path, page: Page) -> None:
+    page.goto(serve(folder / "site"))
+    chance = random.Random(3)  # noqa: S311
+    alphabet = "aZé ß_İſK深海データ한국 ²½Ⅷ🙂́\u0301x9-.,ﬁǅאبक्"
+    texts = ["".join(chance.choices(alphabet, k=12)) for _ in range(300)]
+    theirs = page.evaluate(
+        """async (texts) => {
+            const { words } = await import("./assets/catalog/textindex.js");
+            return texts.map((text) => words(text));
+        }""",
+        texts,
+    )
+    for text, found in zip(texts, theirs, strict=True):
+        assert set(found) == words(text) or len(words(text)) > 8, repr(text)
+
+
+def test_two_indexes_of_the_same_catalog_are_the_same(tmp_path: Path, graph: Graph) -> None:
+    for name in ("a", "b"):
+        write_text_index(graph, {"guide/": ("Guide", "words")}, tmp_path / name)
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) > 5
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    index = json.loads((tmp_path / "a" / "catalog" / "text" / "index.json").read_text(encoding="utf-8"))
+    assert index["rows"] == len(graph.nodes)
