@@ -121,7 +121,7 @@ def test_whatever_is_asked_by_the_description_is_answered_by_it(served: Served, 
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: schemathesis.Case) -> None:
-        response = case.call(timeout=20)
+        response = case.call(timeout=60)
         statuses[response.status_code] += 1
         case.validate_response(response, checks=list(CHECKS))
         assert response.status_code in (200, 400, 404, 414)

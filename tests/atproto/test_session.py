@@ -193,7 +193,7 @@ def limited() -> Iterator[Network]:
             assert process.stdout.readline().endswith("done\n")
         yield Network(pds_url=urls["pds"], plc_url=urls["plc"])
         process.stdin.close()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @contextmanager
@@ -271,7 +271,7 @@ def test_an_account_that_was_taken_down_is_told(network: Network) -> None:
             "takedown": {"applied": True, "ref": "test"},
         },
         auth=("admin", "admin-pass"),
-        timeout=30,
+        timeout=60,
     )
     assert taken.is_success, taken.text
     settings = NetworkSettings.from_environment()

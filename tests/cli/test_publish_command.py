@@ -77,7 +77,7 @@ def _on_a_terminal(
             os.write(ours, f"{waiting.pop(question)}\n".encode())
     os.close(ours)
     assert not waiting, f"never asked: {waiting}; seen: {seen}"
-    return process.wait(30), seen
+    return process.wait(60), seen
 
 
 def test_a_plan_needs_no_password(account: Account, network: Network, tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def started() -> Iterator[Pds]:
         yield Pds(network=network, url=urls["pds"], front=front, process=process)
         front.down()
         process.stdin.close()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture

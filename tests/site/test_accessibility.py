@@ -65,7 +65,7 @@ def turn(page: Page, scheme: str) -> None:
 
 
 def _alone(context: BrowserContext) -> None:
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     # Without `font: false` the theme asks another host for fonts.
     context.route(
         "**/*", lambda route: route.continue_() if route.request.url.startswith("http://127.") else route.abort()

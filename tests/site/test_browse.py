@@ -306,7 +306,7 @@ def test_a_chunk_that_did_not_arrive_is_asked_for_again(made: Made, serve: Calla
     page.route("**/catalog/rows/*", once)
     page.goto(serve(made.site) + "browse/")
     expect(page.locator("[data-rows] a").first).to_have_text("could not be loaded")
-    expect(page.locator("[data-rows] a").first).to_have_text(shown(name_of(made.nodes[0])), timeout=8000)
+    expect(page.locator("[data-rows] a").first).to_have_text(shown(name_of(made.nodes[0])))
 
 
 def test_only_the_chunks_of_rows_on_the_screen_are_fetched(base: str, page: Page) -> None:
