@@ -33,7 +33,8 @@ from catalog.datasets.pytorch import make_known_to_torch, torch_hint, torch_work
 from catalog.errors import InvalidSample, PublishError
 from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type
 from catalog.samples.write_shards import ShardInfo
-from catalog.shards.shard import Shard, expand
+from catalog.shards.braces import expand
+from catalog.shards.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -22,7 +22,8 @@ from catalog.samples.packable import DictSample
 from catalog.samples.publishing import PublishedShard
 from catalog.schema import check_fit
 from catalog.schema.compatibility import Kind
-from catalog.shards.shard import Shard, expand
+from catalog.shards.braces import expand
+from catalog.shards.shard import Shard
 from catalog.syntax.cid import SHA_256
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.diagnostics import GUESSES, Report, near, shown
-from catalog.manifest.shards import MAX_SHARDS, count_pattern, expand_pattern, spend_pattern
+from catalog.manifest.shards import MAX_SHARDS, spend_pattern
+from catalog.shards.braces import count_ranges, expand_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ def named_files(pattern: str, line: int, report: Report) -> list[str]:
     meet. Only for a ``*`` the disk is looked at, and then there must be such a file. Mistakes go to ``report``.
     """
     if "*" not in pattern:
-        count = count_pattern(pattern)
+        count = count_ranges(pattern)
         if count == 0:
             report.add(line, f"{shown(pattern)!r}: the range runs backwards")
         elif count > MAX_SHARDS:
@@ -41,8 +42,8 @@ def named_files(pattern: str, line: int, report: Report) -> list[str]:
             report.add(line, message, "make larger ones")
         else:
             spend_pattern(pattern, count, line, report)
-            return expand_pattern(pattern)
-    elif count_pattern(pattern) != 1:
+            return expand_ranges(pattern)
+    elif count_ranges(pattern) != 1:
         report.add(line, f"{shown(pattern)!r} has a range and a *", "one of them is enough")
     elif "**" in pattern:
         report.add(line, f"{shown(pattern)!r} has a **", "a * stands for characters within one name; folder/*/*.tar")

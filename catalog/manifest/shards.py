@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import product
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from catalog.manifest.diagnostics import Report, shown
 from catalog.manifest.drafts import ShardDraft
 from catalog.manifest.mapping import Table
 from catalog.manifest.yaml_parser import Node
+from catalog.shards.braces import MAX_NAMES, count_ranges, expand_ranges, without_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +21,7 @@ __all__ = [
     "MAX_SHARDS",
     "SHARD_KEYS",
     "check_path",
-    "count_pattern",
     "digest_of",
-    "expand_pattern",
     "https_fault",
     "key_fault",
     "one_each",
@@ -35,39 +33,16 @@ __all__ = [
 SHARD_KEYS: Final = ("url", "local", "sha256", "bytes")
 KEY_KEYS: Final = ("key", "local", "sha256", "bytes")
 
-MAX_SHARDS: Final = 100_000
+MAX_SHARDS: Final = MAX_NAMES
 _MAX_SHARDS_OF_FILE: Final = 1_000_000
 _MAX_TEXT_OF_FILE: Final = 200_000_000
 """Characters of all addresses and paths that the patterns of a file stand for."""
 MAX_URL: Final = 2000
 MAX_KEY: Final = 1024
 """Bytes of a URL and of a key in a bucket, by the lexicon."""
-_RANGE: Final = re.compile(r"\{([0-9]{1,9})\.\.([0-9]{1,9})\}")
 _SCHEME: Final = re.compile(r"[A-Za-z0-9]+://")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _BAD_URL_CHARACTER: Final = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`|]|[^\S ]")
-
-
-def count_pattern(text: str) -> int:
-    """How many texts a pattern stands for: ``a-{000001..000003}`` for 3, one without braces for 1.
-
-    0 where a range runs backwards.
-    """
-    count = 1
-    for first, last in _RANGE.findall(text):
-        count *= max(0, int(last) - int(first) + 1)
-    return count
-
-
-def expand_pattern(text: str) -> list[str]:
-    """The texts a pattern stands for, in order. Numbers are padded where one of the ends is."""
-    parts = _RANGE.split(text)
-    choices: list[list[str]] = [[parts[0]]]
-    for first, last, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        padded = any(end.startswith("0") and len(end) > 1 for end in (first, last))
-        width = max(len(first), len(last)) if padded else 0
-        choices += [[f"{number:0{width}d}" for number in range(int(first), int(last) + 1)], [rest]]
-    return ["".join(picked) for picked in product(*choices)]
 
 
 def spend_pattern(text: str, count: int, line: int, report: Report) -> None:
@@ -160,9 +135,9 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
         report.add(table.line_of("local"), f"{shown(local)!r} has a *", hint)
     if name is None or len(report) > before:
         return []
-    count = count_pattern(name)
-    if local is not None and count_pattern(local) != count:
-        message = f"'local' stands for {count_pattern(local)} files, {key!r} for {count}"
+    count = count_ranges(name)
+    if local is not None and count_ranges(local) != count:
+        message = f"'local' stands for {count_ranges(local)} files, {key!r} for {count}"
         report.add(table.line_of("local"), message, "use the same range in both")
     if count > 1 and (sha256 is not None or size is not None):
         one = "bytes" if sha256 is None else "sha256"
@@ -171,18 +146,17 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
         return []
     spend_pattern(name + (local or ""), count, table.line, report)
     base = report.file.parent
-    copies: list[Path | None] = [None] * count if local is None else [base / text for text in expand_pattern(local)]
+    copies: list[Path | None] = [None] * count if local is None else [base / text for text in expand_ranges(local)]
     return [
         ShardDraft(url=one, line=table.line, local=copy, sha256=sha256, bytes=size)
-        for one, copy in zip(expand_pattern(name), copies, strict=True)
+        for one, copy in zip(expand_ranges(name), copies, strict=True)
     ]
 
 
 def _check_name(text: str, key: str, table: Table, report: Report) -> None:
     """A URL or key, perhaps with ranges in it."""
     line = table.line_of(key)
-    bare = _RANGE.sub("0", text)
-    count = count_pattern(text)
+    bare, count = without_ranges(text), count_ranges(text)
     fault = https_fault(bare) if key == "url" else key_fault(bare)
     if fault is not None:
         report.add(line, fault[0].replace(shown(bare), shown(text)), fault[1])

@@ -23,11 +23,12 @@ from urllib.parse import quote, urlsplit
 from catalog.errors import DataError, InvalidShard, RefusedUrl
 from catalog.manifest.checksums import Hashing
 from catalog.manifest.drafts import BucketDraft
-from catalog.manifest.shards import MAX_SHARDS, expand_pattern, https_fault, key_fault
+from catalog.manifest.shards import MAX_SHARDS, https_fault, key_fault
 from catalog.samples.inference import Inference
 from catalog.schema import Array
+from catalog.shards.braces import expand, expand_ranges
 from catalog.shards.s3 import Place
-from catalog.shards.shard import Shard, expand
+from catalog.shards.shard import Shard
 from catalog.shards.storage import opened, shown
 from catalog.shards.tar import members
 
@@ -186,7 +187,7 @@ def _addresses(pattern: str) -> tuple[str, ...]:
 def _s3_fault(url: str) -> tuple[str, str | None] | None:
     """What is wrong with ``s3://bucket/key``, as an address or in a manifest."""
     key = Place.of(url, None, None).key
-    if expand_pattern(key) != [key]:
+    if expand_ranges(key) != [key]:
         return f"the braces in {shown(url)!r} would be a pattern", "copy the object to another key"
     return key_fault(key)
 
@@ -232,7 +233,7 @@ def _check_path(file: Path) -> None:
     text = str(file)
     if not text.isprintable() or text != text.strip():
         raise InvalidShard("a name that is no plain text", where=ascii(text)[1:200], hint="rename the file")
-    if expand_pattern(text) != [text]:
+    if expand_ranges(text) != [text]:
         raise InvalidShard("the braces in its name would be a pattern", where=shown(text), hint="rename the file")
 
 

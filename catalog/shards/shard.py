@@ -7,18 +7,13 @@ of the local user. Every other scheme is refused: ``pipe:`` runs shell commands 
     storage   where its bytes come from: files, addresses, buckets; cache and checksums
     tar       the members in them
     shards    the samples in those
-
-Braces in a URL mean a pattern only where somebody said so: :func:`expand` is called by ``Dataset.from_urls`` for a
-single string, and for the deprecated ``storageExternal``, nowhere else.
 """
 
 from __future__ import annotations
 
-import re
-from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import InvalidShard, RefusedUrl
+from catalog.errors import InvalidShard
 from catalog.shards.storage import Shard, opened, shown
 from catalog.shards.tar import members
 
@@ -28,46 +23,10 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.shards.tar import Source
 
-__all__ = ["Shard", "count_samples", "expand", "read_shard"]
-
-MAX_EXPANDED: Final = 100_000
-"""Shards of one pattern."""
+__all__ = ["Shard", "count_samples", "read_shard"]
 
 SUFFIX: Final = ".msgpack"
 """Of the member that is a sample."""
-_BRACES: Final = re.compile(r"\{([^{}]*)\}")
-_RANGE: Final = re.compile(r"([0-9]{1,12})\.\.([0-9]{1,12})")
-
-
-# --- brace notation ------------------------------------------------------------------------------------------
-
-
-def expand(pattern: str) -> tuple[str, ...]:
-    """Brace notation: ``a-{000..002}.tar`` → three names, ``{a,b}`` → two; several groups multiply, left slowest.
-
-    Raises :class:`RefusedUrl` for more than ``MAX_EXPANDED`` names. Braces that are no pattern stay as they are.
-    """
-    parts = _BRACES.split(pattern)
-    choices: list[tuple[str, ...]] = []
-    total = 1
-    for index, part in enumerate(parts):
-        choices.append(_alternatives(part, pattern) if index % 2 else (part,))
-        total *= len(choices[-1])
-        if total > MAX_EXPANDED:
-            raise RefusedUrl(f"the pattern stands for more than {MAX_EXPANDED} shards", where=shown(pattern))
-    return tuple("".join(chosen) for chosen in product(*choices))
-
-
-def _alternatives(inner: str, pattern: str) -> tuple[str, ...]:
-    match = _RANGE.fullmatch(inner)
-    if match is None:
-        return tuple(inner.split(",")) if "," in inner else (f"{{{inner}}}",)
-    first, last = int(match[1]), int(match[2])
-    if abs(last - first) >= MAX_EXPANDED:
-        raise RefusedUrl(f"the pattern stands for more than {MAX_EXPANDED} shards", where=shown(pattern))
-    width = max(len(match[1]), len(match[2])) if match[1].startswith("0") else 0
-    step = 1 if last >= first else -1
-    return tuple(f"{number:0{width}d}" for number in range(first, last + step, step))
 
 
 # --- reading -------------------------------------------------------------------------------------------------

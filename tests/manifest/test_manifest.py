@@ -13,9 +13,9 @@ from catalog import records
 from catalog.atproto.datamodel import bytes_of, record_cid
 from catalog.errors import InvalidManifest
 from catalog.manifest import DraftRecord, ManifestSet, SchemaKey, load
-from catalog.manifest.shards import expand_pattern
 from catalog.records import Checksum, Dataset, HttpStorage, Lens, LensVerification, Schema, Size, read_record
 from catalog.schema import Array, Field, List, Scalar
+from catalog.shards.braces import expand_ranges
 from catalog.syntax import Datetime, Did, RecordKey, Tid
 from tests.paths import TESTS
 
@@ -194,12 +194,14 @@ def test_names_resolve_across_files_in_any_order_and_a_file_counts_once() -> Non
         ("a{1..3}", ["a1", "a2", "a3"]),
         ("{08..10}", ["08", "09", "10"]),
         ("{0..1}-{8..9}", ["0-8", "0-9", "1-8", "1-9"]),
+        ("{0..10}", [str(number) for number in range(11)]),
         ("a{b,c}", ["a{b,c}"]),
+        ("a\\{1..2},{", ["a\\1,{", "a\\2,{"]),
     ],
 )
 def test_patterns_expand_as_a_shell_would(pattern: str, expected: list[str]) -> None:
     """Ranges only, padded where an end is padded, the rightmost counting fastest."""
-    assert expand_pattern(pattern) == expected
+    assert expand_ranges(pattern) == expected
 
 
 def test_a_schema_record_holds_what_a_schema_draft_said() -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalog import DictSample, PackableSample, write_shards
-from catalog.errors import CatalogError, InvalidSample, InvalidShard, RefusedUrl
+from catalog.errors import CatalogError, InvalidSample, InvalidShard
 from catalog.samples.packable import pack
-from catalog.shards.shard import Shard, expand, read_shard
+from catalog.shards.shard import Shard, read_shard
 from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
@@ -37,32 +37,6 @@ def saved(path: Path, raw: bytes) -> Shard:
 
 def read(shard: Shard) -> list[tuple[str, bytes]]:
     return [(key, bytes(data)) for key, data in read_shard(shard)]
-
-
-# --- brace notation ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pattern", "names"),
-    [
-        ("a.tar", ["a.tar"]),
-        ("a-{000..002}.tar", ["a-000.tar", "a-001.tar", "a-002.tar"]),
-        ("a-{9..11}", ["a-9", "a-10", "a-11"]),
-        ("{2..0}", ["2", "1", "0"]),
-        ("{a,b}-{1..2}", ["a-1", "a-2", "b-1", "b-2"]),
-        ("{x}", ["{x}"]),
-        ("{", ["{"]),
-        ("", [""]),
-    ],
-)
-def test_a_pattern_stands_for_its_names(pattern: str, names: list[str]) -> None:
-    assert list(expand(pattern)) == names
-
-
-@pytest.mark.parametrize("pattern", ["{0..999999999999}", "{0..999}" * 3, "{0,1}" * 60])
-def test_a_pattern_bomb_is_refused(pattern: str) -> None:
-    with pytest.raises(RefusedUrl, match="more than 100000"):
-        expand(pattern)
 
 
 # --- reading -------------------------------------------------------------------------------------------------

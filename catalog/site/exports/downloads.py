@@ -114,7 +114,7 @@ def _hash(cid: Cid) -> str | None:
 
 def _expanded(pattern: str) -> tuple[str, ...]:
     """One that stands for too many shards is no address."""
-    from catalog.shards.shard import expand
+    from catalog.shards.braces import expand
 
     try:
         return expand(pattern)

@@ -126,7 +126,7 @@ def _addresses(storage: Storage, shards: list[ShardRow]) -> tuple[str, ...]:
 
 def _expanded(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """The deprecated storage has patterns. One that stands for too many shards is no address."""
-    from catalog.shards.shard import expand
+    from catalog.shards.braces import expand
 
     try:
         return tuple(url for pattern in patterns for url in expand(pattern))

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from catalog.errors import CatalogError, DataError, InvalidShard, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.shards.shard import Shard, expand
+from catalog.shards.braces import expand
+from catalog.shards.shard import Shard
 from catalog.shards.storage import opened, shown
 from catalog.shards.tar import members
 
