@@ -1,4 +1,4 @@
-"""A new catalog's repository: the files it begins with, filled in from templates.
+"""Files of a new catalog repository, filled in from templates.
 
 ::
 
@@ -7,15 +7,20 @@
     manifests/first.yaml  manifests/manifest.schema.json
     .github/dependabot.yml  .github/workflows/{plan,publish,site}.yml
 
-What is there already is never written over, unless that is asked for: :func:`write_files` writes all files or none.
+Existing files are only replaced with ``--force``. :func:`write_files` writes all files or none.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from contextlib import suppress
+import shutil
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from errno import EEXIST
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from catalog.config import resources
@@ -23,13 +28,12 @@ from catalog.errors import CatalogError, InvalidConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["MANIFEST", "SCHEMA", "Scaffold", "Written", "requirement", "write_files"]
 
 MANIFEST: Final = "manifests/first.yaml"
 SCHEMA: Final = "manifests/manifest.schema.json"
-"""Where the first manifest and its JSON Schema lie."""
+"""Paths of the starter manifest and its JSON Schema."""
 
 _FILES: Final = {
     "README.md": "README.md",
@@ -42,21 +46,21 @@ _FILES: Final = {
     ".github/workflows/publish.yml": "github/workflows/publish.yml",
     ".github/workflows/site.yml": "github/workflows/site.yml",
 }
-"""File of the repository → its template. Templates have no leading dots: nothing on the way takes them for its own."""
+"""File of the repository → its template. Templates have no leading dots, so no tool applies them here."""
 
 _TOKEN: Final = re.compile("%[A-Z_]+%")
 _MARKUP: Final = frozenset("\\`*_{}[]<>&#~|$")
-"""What a name may hold that Markdown, on GitHub or here, would take for more than text."""
-_MOST_OF_A_NAME: Final = 200
+"""Characters of a name that Markdown interprets."""
+_MAX_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaffold:
-    """What a new repository is made from.
+    """Values for the templates of a new repository.
 
-    ``name`` is the site's name, ``handle`` the account that will publish (``None``: not known yet), ``site_url`` where
-    the site will be served from (``None``: not known yet), ``version`` that of this package. ``manifest`` and
-    ``schema`` are the texts of the first manifest and of the JSON Schema for manifests.
+    ``name`` is the site's name, ``handle`` the publishing account and ``site_url`` the site's address (each ``None`` if
+    not known yet), ``version`` the version of this package. ``manifest`` and ``schema`` are the texts of the starter
+    manifest and of the JSON Schema for manifests.
     """
 
     name: str
@@ -67,9 +71,9 @@ class Scaffold:
     site_url: str | None = None
 
     def files(self) -> dict[str, str]:
-        """Each file's path within the repository, and its text. Raises :class:`InvalidConfig`."""
-        if not self.name.strip() or not self.name.isprintable() or len(self.name) > _MOST_OF_A_NAME:
-            raise InvalidConfig(f"must be one line of at most {_MOST_OF_A_NAME} characters", where="--name")
+        """Return each file's text by its path within the repository. Raises :class:`InvalidConfig`."""
+        if not self.name.strip() or not self.name.isprintable() or len(self.name) > _MAX_NAME:
+            raise InvalidConfig(f"must be one line of at most {_MAX_NAME} characters", where="--name")
         folder = resources.templates() / "init"
         made = {path: self._filled((folder / name).read_text(encoding="utf-8")) for path, name in _FILES.items()}
         return {**made, MANIFEST: self.manifest, SCHEMA: self.schema}
@@ -88,13 +92,13 @@ class Scaffold:
 
 
 def requirement(version: str) -> str:
-    """What follows the package's name in ``requirements.txt``: ``~=1.2.3``; ``==`` for a version before a release."""
+    """Return the version specifier for ``requirements.txt``: ``~=1.2.3``; ``==`` for a pre-release."""
     return ("~=" if re.fullmatch(r"\d+\.\d+\.\d+", version) else "==") + version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What :func:`write_files` did: paths that are new, that were replaced, that stay, that were like this already."""
+    """Result of :func:`write_files`: paths of new, replaced, kept and identical files."""
 
     new: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
@@ -103,13 +107,13 @@ class Written:
 
 
 def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False, keep: bool = False) -> Written:
-    """Write all of them below ``folder``, or none. A file that has the same text already is no obstacle.
+    """Write all files below ``folder``, or none.
 
-    Files of other texts are replaced with ``force``, left as they are with ``keep``. Raises :class:`CatalogError` that
-    names everything in the way, or what can't be written.
+    An existing file with another text is replaced with ``force`` and left unchanged with ``keep``. Raises
+    :class:`CatalogError` that names all existing files, or the file that can't be written.
     """
     blocked = [path for path in files if _blocked(folder, path)]
-    found = {path: None if path in blocked else _found(folder / path) for path in files}
+    found = {path: None if path in blocked else _text_of(folder / path) for path in files}
     other = tuple(path for path, text in found.items() if text is not None and text != files[path])
     if blocked or (other and not force and not keep):
         hint = "nothing was written; --keep leaves files as they are, --force replaces them"
@@ -122,8 +126,8 @@ def write_files(folder: Path, files: Mapping[str, str], *, force: bool = False, 
     return Written(new=new, replaced=replaced, kept=other if keep else (), same=same)
 
 
-def _found(file: Path) -> str | None:
-    """The text of a file; None where there is none. One that can't be read has a text that no template has."""
+def _text_of(file: Path) -> str | None:
+    """Return the text of a file, ``None`` if it doesn't exist, an empty text if it can't be read."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -133,27 +137,57 @@ def _found(file: Path) -> str | None:
 
 
 def _blocked(folder: Path, path: str) -> bool:
-    """Whether something is there that can't be replaced: a folder, a link, a file where a folder is needed."""
+    """Return whether the path can't be replaced: a folder, a link, or a file in place of a parent folder."""
     file = folder / path
     above = [folder, *(folder / part for part in list(file.relative_to(folder).parents)[:-1])]
     try:
         return file.is_dir() or file.is_symlink() or any(place.exists() and not place.is_dir() for place in above)
-    except OSError:  # a name that is too long, a folder that may not be looked into
+    except OSError:  # the name is too long, or a parent folder isn't readable
         return True
 
 
 def _write(folder: Path, files: Mapping[str, str], new: set[str]) -> None:
-    done: list[Path] = []
+    """Write all files, or leave the folder as it was.
+
+    Every text, and a copy of every file to be replaced, is on disk before the first file is replaced.
+    """
+    target = folder
     try:
-        for path, text in files.items():
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("x" if path in new else "w", encoding="utf-8", newline="\n") as out:
-                if path in new:
-                    done.append(file)
-                out.write(text)
+        with ExitStack() as made:
+            for target in (folder / path for path in files):
+                _make_folder(target.parent, made)
+            with TemporaryDirectory(prefix=".catalog-init-", dir=folder, ignore_cleanup_errors=True) as staging:
+                for number, (path, text) in enumerate(files.items()):
+                    target, staged = folder / path, Path(staging, f"{number}.new")
+                    staged.write_text(text, encoding="utf-8", newline="\n")
+                    if path not in new:
+                        shutil.copy2(target, Path(staging, f"{number}.old"))
+                        shutil.copymode(target, staged)
+                with ExitStack() as undo:
+                    for number, path in enumerate(files):
+                        target = folder / path
+                        if path in new and os.path.lexists(target):
+                            raise FileExistsError(EEXIST, os.strerror(EEXIST))
+                        Path(staging, f"{number}.new").replace(target)
+                        if path in new:
+                            undo.callback(target.unlink)
+                        else:
+                            undo.callback(Path(staging, f"{number}.old").replace, target)
+                    undo.pop_all()
+            made.pop_all()
     except OSError as error:
-        for file in done:
-            with suppress(OSError):
-                file.unlink()
-        raise CatalogError(f"can't be written: {error.strerror}", where=str(error.filename or folder)) from None
+        raise CatalogError(
+            f"can't be written: {error.strerror}", where=str(target), hint="nothing was written"
+        ) from None
+
+
+def _make_folder(folder: Path, made: ExitStack) -> None:
+    """Create a folder with its parents; ``made`` removes those that were created."""
+    for missing in [above for above in (*reversed(folder.parents), folder) if not above.exists()]:
+        missing.mkdir()
+        made.callback(_remove_folder, missing)
+
+
+def _remove_folder(folder: Path) -> None:
+    with suppress(OSError):  # another program has put a file into it
+        folder.rmdir()

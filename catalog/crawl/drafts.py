@@ -57,7 +57,7 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
         digests=Digests.of_user(),  # a crawl every hour shouldn't hash the same terabyte every hour
         faults=faults,
     )
-    others = {record.uri: record.source for record in store.records() if record.draft and record.source != str(source)}
+    others = store.draft_sources((draft.uri for draft in made), besides=str(source))
     faults += [
         Fault(where=place(draft.file, draft.line), message=f"{shown(draft.name)!r} is in {others[draft.uri]} too")
         for draft in made

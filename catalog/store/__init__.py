@@ -187,6 +187,15 @@ class Store:
                 else:
                     yield record
 
+    def draft_sources(self, uris: Iterable[str], *, besides: str) -> dict[str, str]:
+        """Return the source of each visible draft among these URIs that has another source than ``besides``."""
+        query = (
+            "SELECT uri, source FROM records WHERE uri IN (SELECT value FROM json_each(?))"
+            " AND draft AND source <> ? AND source IN (SELECT source FROM sources)"
+        )
+        with self._guard():
+            return dict(self._db.execute(query, (json.dumps(list(uris)), besides)).fetchall())
+
     def repos(self) -> Iterator[Repo]:
         """Every repository a crawl has met, visible or not."""
         with self._guard():

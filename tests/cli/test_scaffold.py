@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,24 +222,54 @@ def test_folders_and_links_in_the_way_are_never_replaced(tmp_path: Path) -> None
         write_files(folder / "file", {"a": "b"})
 
 
-def test_what_breaks_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that can't be written takes those before it away again; what was there stays."""
-    (tmp_path / "old").write_text("same", encoding="utf-8")
-    whole = Path.open
+@pytest.mark.parametrize("function", ["pathlib.Path.write_text", "shutil.copy2", "pathlib.Path.replace"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_failing_write_leaves_the_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int
+) -> None:
+    """Whichever write fails: no new file or folder is left, and each replaced file has its old text and mode again."""
+    folder = tmp_path / "below" / "folder"
+    folder.mkdir(parents=True)
+    for name in ("one", "two", "three", "same"):
+        (folder / name).write_text(f"old {name}", encoding="utf-8")
+    (folder / "one").chmod(0o700)
+    files = {"one": "new", "a/b/c": "x", "two": "new", "same": "old same", "three": "new", "a/d": "y"}
+    before = {path: path.stat().st_mode for path in tmp_path.rglob("*")}
+    module, _, name = function.rpartition(".")
+    owner = Path if module == "pathlib.Path" else shutil
+    whole, calls = getattr(owner, name), count(1)
 
-    def full(self: Path, mode: str = "r", **how: Any) -> Any:  # noqa: ANN401
-        if (self.name, mode) == ("last", "x"):
-            raise OSError(28, "No space left on device", str(self))
-        return whole(self, mode, **how)
+    def fails(*arguments: Any, **how: Any) -> Any:  # noqa: ANN401
+        if next(calls) == number:
+            raise OSError(28, "No space left on device", str(arguments[0]))
+        return whole(*arguments, **how)
 
-    monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(CatalogError, match="can't be written: No space") as raised:
-        write_files(tmp_path, {"old": "same", "a/b": "x", "last": "y"})
-    assert raised.value.where == str(tmp_path / "last")
-    assert _made(tmp_path) == {"old": b"same"}
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, fails)
+        with pytest.raises(CatalogError, match="No space left") as raised:
+            write_files(folder, files, force=True)
+    assert raised.value.where in {str(folder / path) for path in files}, "an error names the file, not a temporary one"
+    assert {path: path.stat().st_mode for path in tmp_path.rglob("*")} == before
+    assert all((folder / name).read_text("utf-8") == f"old {name}" for name in ("one", "two", "three", "same"))
+    written = write_files(folder, files, force=True)
+    assert written == Written(new=("a/b/c", "a/d"), replaced=("one", "two", "three"), same=("same",))
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == set(files)
+    assert all((folder / path).read_text("utf-8") == text for path, text in files.items())
+    assert (folder / "one").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_failure_removes_the_folder_that_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of a repository that was to be new."""
+
+    def full(file: Path, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", str(file))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CatalogError, match="No space left"):
+        write_files(tmp_path / "new" / "repository", {"a/b": "x"})
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(CatalogError):
         write_files(tmp_path, {"n" * 300: "x"})
-    assert write_files(tmp_path, {"old": "same", "a/b": "x"}) == Written(new=("a/b",), same=("old",))
 
 
 def test_only_a_manifest(tmp_path: Path) -> None:

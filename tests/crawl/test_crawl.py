@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from catalog import store as stored_records
 from catalog.atproto.datamodel import record_cid
 from catalog.config import CatalogSettings, NetworkSettings, Source
-from catalog.crawl import DRAFT_DID, CrawlReport, crawl
+from catalog.crawl import DRAFT_DID, CrawlReport, Tally, crawl, drafts
 from catalog.crawl import accounts as crawling
 from catalog.records import LABEL, SCHEMA
-from catalog.store import Store
-from catalog.syntax import Did
+from catalog.store import Found, Repo, Store, StoredRecord
+from catalog.syntax import AtUri, Did
 from tests.fakes import Asked, Fake, answer, fake_server
 
 if TYPE_CHECKING:
@@ -438,3 +440,45 @@ def test_two_sources_do_not_draft_the_same_record(tmp_path: Path, store: Store) 
     report = crawl(_settings(("manifests", "one.yaml"), ("manifests", "two.yaml"), base=tmp_path), store)
     assert [source.error is None for source in report.sources] == [True, False]
     assert "manifests:one.yaml" in str(report.sources[1].error)
+
+
+def _fill(store: Store, accounts: int) -> None:
+    """Store an account with ten records, as many times."""
+    for number in range(accounts):
+        did = Did(f"did:web:host{number}.example")
+        values = {AtUri.of(did, LABEL, f"3kaaaaaaaaaa{rkey}"): _label(did) for rkey in "234567abcd"}
+        found = [Found(uri=uri, cid=record_cid(value), value=value) for uri, value in values.items()]
+        store.replace(Repo(did=did, source="pds:https://pds.example"), found, [], moment=crawling.Crawler.moment())
+
+
+def test_a_manifest_crawl_does_not_read_the_rest_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decodes no stored record, and SQLite does the same work whether the store has ten records or two thousand."""
+    (tmp_path / "points.yaml").write_text(MANIFEST, encoding="utf-8")
+    source = Source(kind="manifests", value="points.yaml")
+    (tmp_path / "p.tar").write_bytes(b"x")
+    decoded: list[object] = []
+    whole = stored_records._stored
+
+    def noted(row: tuple[Any, ...]) -> StoredRecord:
+        decoded.append(row)
+        return whole(row)
+
+    monkeypatch.setattr(stored_records, "_stored", noted)
+    steps: list[int] = []
+    for accounts in (1, 200):
+        with Store.open(tmp_path / f"{accounts}.sqlite") as store:
+            store.configure([str(source), "pds:https://pds.example"], [])
+            _fill(store, accounts)
+            counter = count()
+
+            def step(counter: Iterator[int] = counter) -> None:
+                next(counter)
+
+            store._db.set_progress_handler(step, 1)
+            drafts.crawl_manifests(source, tmp_path, store, Tally(source=str(source)))
+            store._db.set_progress_handler(None, 1)
+            steps.append(next(counter))
+            assert decoded == []
+            assert len(list(store.records())) == accounts * 10 + 3
+            decoded.clear()
+    assert steps[0] == steps[1]
