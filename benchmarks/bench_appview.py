@@ -31,8 +31,8 @@ from benchmarks.appview_store import make_store
 from benchmarks.rows import Results
 from catalog.appview.index import FORMAT, Index
 from catalog.appview.indexer import Indexer
-from catalog.appview.tokenizer import in_order
 from catalog.store.reader import Reader
+from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,10 +212,10 @@ def _kinds(client: httpx.Client) -> dict[str, Callable[[], str]]:
     entries = [entry for page in _pages(client, "listEntries", 30) for entry in page["entries"]]
     lenses = [lens for page in _pages(client, "listLenses", 10) for lens in page["lenses"]]
     cursors = [page["cursor"] for page in _pages(client, "listEntries", 40) if "cursor" in page]
-    counts = Counter(word for entry in entries for word in set(in_order(entry.get("description", ""))) if len(word) > 3)
+    counts = Counter(word for entry in entries for word in set(tokenize(entry.get("description", ""))) if len(word) > 3)
     common = [word for word, _ in counts.most_common(40)]
     rare = [word for word, number in counts.items() if number == 1]
-    long = [word for entry in entries for word in in_order(entry["name"]) if len(word) > 5 and word.isalpha()]
+    long = [word for entry in entries for word in tokenize(entry["name"]) if len(word) > 5 and word.isalpha()]
     tagged = [entry for entry in entries if entry.get("tags")]
     onward = {lens["sourceSchema"]: lens["targetSchema"] for lens in lenses}
     pick = chance.choice
@@ -262,7 +262,7 @@ def _pages(client: httpx.Client, name: str, pages: int) -> Iterator[dict[str, An
 def _to_the_end(client: httpx.Client) -> list[str]:
     """Follow the cursors of the commonest word to the end; what was wrong with that."""
     entries = [entry for page in _pages(client, "listEntries", 20) for entry in page["entries"]]
-    words = Counter(word for entry in entries for word in set(in_order(entry.get("description", ""))) if len(word) > 3)
+    words = Counter(word for entry in entries for word in set(tokenize(entry.get("description", ""))) if len(word) > 3)
     word = words.most_common(1)[0][0]
     total = client.get(f"{XRPC}search", params={"q": word, "kinds": "dataset", "limit": 1}).json()["total"]
     met: Counter[str] = Counter()

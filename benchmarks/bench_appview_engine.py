@@ -31,11 +31,11 @@ from catalog.appview.index import Index
 from catalog.appview.indexer import Indexer
 from catalog.appview.queries import FACETS, Queries
 from catalog.appview.query import Filters
-from catalog.appview.tokenizer import in_order
 from catalog.atproto.datamodel import record_cid
 from catalog.records import DATASET, SCHEMA
 from catalog.store import Found, Repo, Store
 from catalog.store.reader import Reader
+from catalog.store.tokenizer import tokenize
 from catalog.syntax import AtUri, Did
 
 if TYPE_CHECKING:
@@ -204,11 +204,11 @@ def _questions(queries: Queries) -> dict[str, Iterator[Callable[[], Any]]]:
     """By name questions without end."""
     chance = Random(1)  # noqa: S311 - the same every time
     entries = [entry for page in _pages(queries, 30) for entry in page["entries"]]
-    counts = Counter(word for entry in entries for word in set(in_order(entry.get("description", ""))) if len(word) > 3)
+    counts = Counter(word for entry in entries for word in set(tokenize(entry.get("description", ""))) if len(word) > 3)
     common = [word for word, _ in counts.most_common(40)]
     rare = [word for word, count in counts.items() if count == 1][:TIMES]
     names = [entry["name"] for entry in entries]
-    long = [word for name in names for word in in_order(name) if len(word) > 5 and word.isalpha()]
+    long = [word for name in names for word in tokenize(name) if len(word) > 5 and word.isalpha()]
     lenses = [lens for page in _pages(queries, 10, "lenses") for lens in page["lenses"]]
     common_words, rare_words, cursors = cycle(common), cycle(rare), cycle(_cursors(queries))
     schemas, ends = _schemas(queries), _ends(lenses)

@@ -10,19 +10,19 @@ The date is the record's own, unless it lies after the moment we first saw it.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.appview.tokenizer import folded, in_order, plain, words
 from catalog.errors import CatalogError
 from catalog.records import KINDS, SCHEMA, Dataset, Label, Lens, LensVerification, Schema, read_record
 from catalog.schema import Array, List
+from catalog.store.tokenizer import fold, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from catalog.records import Record
     from catalog.schema import FieldType
     from catalog.store.reader import Shown, Trace
 
@@ -38,6 +38,8 @@ _MOST_DTYPES: Final = 50
 _LONGEST_NAME: Final = 100
 """Letters of a field's name or dtype that count: each dataset of a schema has them all in the index."""
 _ANY: Final = "any"
+_LINK_TARGET: Final = re.compile(r"\]\([^)\s]*\)")
+_URL_SCHEME: Final = re.compile(r"https?://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,25 +158,19 @@ def _lens(record: Lens, schema: Callable[[str], SchemaFacts | None], shown: Show
 def _text(
     name: str, tags: tuple[str, ...], description: str | None, shown: Shown, others: Iterable[str]
 ) -> dict[str, Any]:
-    name_words, tag_words = words([name], parts=True), words(tags, parts=True)
-    every = {**name_words, **tag_words, **words([plain(description or ""), shown.handle or ""])}
-    every |= words(others, parts=True)
+    of_name, of_tags = tokenize(name, parts=True), _tokens(tags)
+    plain = _URL_SCHEME.sub(" ", _LINK_TARGET.sub(" ", description or ""))
+    every = dict.fromkeys((*of_name, *of_tags, *tokenize(plain), *tokenize(shown.handle or ""), *_tokens(others)))
     return {
-        "name": " ".join(name_words), "tag_words": " ".join(tag_words), "words": " ".join(every),
-        "whole": " ".join(in_order(name)), "tag": list(tags),
+        "name": " ".join(dict.fromkeys(of_name)), "tag_words": " ".join(of_tags), "words": " ".join(every),
+        "whole": " ".join(tokenize(name)), "tag": list(tags),
     }  # fmt: skip
+
+
+def _tokens(texts: Iterable[str]) -> dict[str, None]:
+    return dict.fromkeys(token for text in texts for token in tokenize(text, parts=True))
 
 
 def _licence(text: str | None) -> dict[str, Any]:
     bare = (text or "").strip()
-    return {"licence": bare, "licence_folded": folded(bare)} if bare else {}
-
-
-def name_of(record: Record) -> str | None:
-    """What a record is called, if anything."""
-    match record:
-        case Schema():
-            return record.sample_type.name
-        case Dataset() | Lens() | Label():
-            return record.name
-    return None
+    return {"licence": bare, "licence_folded": fold(bare)} if bare else {}

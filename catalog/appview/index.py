@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Index", "State", "directory"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Counted up whenever documents or fields change: the index is then built anew."""
 _POSITION: Final = "position.json"
 _LOCK: Final = "making.lock"

@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catalog.appview.document import RANK_BITS, SEARCHED
 from catalog.appview.engine import tantivy
-from catalog.appview.tokenizer import folded, in_order
 from catalog.errors import InvalidSyntax
 from catalog.records import KINDS
+from catalog.store.tokenizer import fold, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -257,7 +257,7 @@ class Asked:
         for tag in filters.tags:
             yield self._term("tag", tag)
         if filters.licence is not None:
-            yield self._term("licence_folded", folded(filters.licence.strip()))
+            yield self._term("licence_folded", fold(filters.licence.strip()))
         for field in ("did", "schema", "dtype", "state", "source", "target", "key", "ref"):
             value = getattr(filters, field)
             if value is not None:
@@ -300,7 +300,7 @@ def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) ->
     return Asked(
         searcher=searcher,
         schema=index.schema,
-        whole=" ".join(in_order(text)),
+        whole=" ".join(tokenize(text)),
         words=words,
         modes=modes,
         hopeless=not words and bool(text.strip(" *")),
@@ -323,7 +323,7 @@ def _read(text: str) -> tuple[tuple[str, ...], str]:
     """The words of a question, each once, and which of them are prefixes."""
     found: dict[str, str] = {}
     for chunk in text.split():
-        cut = in_order(chunk)
+        cut = tokenize(chunk)
         for at, word in enumerate(cut):
             last = at == len(cut) - 1 and chunk.endswith("*")
             found.setdefault(word, _PREFIX if last else _EXACT)

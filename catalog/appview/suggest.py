@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from catalog.appview.engine import tantivy
 from catalog.appview.query import MOST_WORDS, slips_allowed
 from catalog.appview.serializers import field_of
-from catalog.appview.tokenizer import in_order
 from catalog.records import KINDS
+from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _SPARE: Final = 4
 
 def suggestions(index: Index, reader: Reader, text: str, limit: int) -> list[dict[str, Any]]:
     """At most so many, the likeliest first; none for a text without words."""
-    typed = " ".join(in_order(text))
+    typed = " ".join(tokenize(text))
     if not typed:
         return []
     found: dict[tuple[str, str], dict[str, Any]] = {}

@@ -20,7 +20,7 @@ from catalog.site import facets
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of, schema_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried
-from catalog.store import tokenizer
+from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ MOST: Final = 6000
 
 def words(text: str) -> set[str]:
     """The words of a text as the index has them, without accents; ``DigitSample`` is ``digitsample``, ``digit``, …"""
-    return {word for word in tokenizer.words(text, parts=True) if len(word) >= SHORTEST and not word.isdecimal()}
+    return {word for word in tokenize(text, parts=True) if len(word) >= SHORTEST and not word.isdecimal()}
 
 
 def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:

@@ -18,11 +18,7 @@ to build, and wrote 110,000 files (measured with Pagefind 1.5; below 3,000 match
 
 Tricky bits
 -----------
-- ``textindex.js`` cuts words out of a query as :func:`~catalog.store.tokenizer.words` does out of a record, and finds a
-  bucket as :func:`bucket` does.
-- Accents and case are dropped, before and after compatibility forms are unfolded: U+FDFA unfolds to four words, U+1D400
-  to a capital letter. ``DigitSample`` is found by its parts too; Chinese, Japanese and Korean, which don't
-  part words, by pairs of characters.
+- The browser's ``textindex.js`` has the tokenizer of :mod:`catalog.store.tokenizer` and the buckets of :func:`bucket`.
 """
 
 from __future__ import annotations
@@ -43,7 +39,7 @@ from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema
 from catalog.site.omitted import Job, LeftOut, tried
 from catalog.site.parallel import in_parallel, tenths
 from catalog.store.graph import LensNode
-from catalog.store.tokenizer import words
+from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -174,7 +170,7 @@ def write_text_index(
         left_out += failed
     listed = []
     for place, (address, (title, text)) in enumerate(sorted(pages.items())):
-        lists.add(len(nodes) + place, (words(title, parts=True), set(), words(text)))
+        lists.add(len(nodes) + place, (set(tokenize(title, parts=True)), set(), set(tokenize(text))))
         listed.append([title, address, text[:_SUMMARY]])
     total = len(nodes) + len(listed)
     buckets = _write_words(folder, lists, total, digest)
@@ -248,8 +244,8 @@ def _levels(node: Node) -> tuple[set[str], set[str], set[str]]:
     name, middle, description = texts(node)
     middle_words: set[str] = set()
     for text in middle:
-        middle_words |= words(text, parts=True)
-    return words(name, parts=True), middle_words, words(description)
+        middle_words.update(tokenize(text, parts=True))
+    return set(tokenize(name, parts=True)), middle_words, set(tokenize(description))
 
 
 def texts(node: Node) -> tuple[str, list[str], str]:

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from catalog.store import tokenizer
+from catalog.store.tokenizer import fold, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +45,7 @@ def question(text: str) -> tuple[Word, ...]:
     """The words of a question, each once."""
     found: dict[str, bool] = {}
     for chunk in _CHUNK.findall(text):
-        cut = sorted(tokenizer.words(chunk), key=tokenizer.folded(chunk).find)
+        cut = tokenize(chunk)
         for place, word in enumerate(cut, 1):
             found.setdefault(word, chunk.endswith("*") and place == len(cut))
     return tuple(Word(text=word, open=is_open) for word, is_open in [*found.items()][:MOST_WORDS])
@@ -63,14 +63,14 @@ class Texts:
     _levels: tuple[set[str], ...] | None = None
 
     def __post_init__(self) -> None:
-        self.whole = tokenizer.folded(" ".join((self.name, *self.middle, self.description)))
+        self.whole = fold(" ".join((self.name, *self.middle, self.description)))
 
     @property
     def levels(self) -> tuple[set[str], ...]:
         """Its words, by where they stand."""
         if self._levels is None:
-            middle = set().union(*(tokenizer.words(text, parts=True) for text in self.middle))
-            self._levels = (tokenizer.words(self.name, parts=True), middle, tokenizer.words(self.description))
+            middle = {token for text in self.middle for token in tokenize(text, parts=True)}
+            self._levels = (set(tokenize(self.name, parts=True)), middle, set(tokenize(self.description)))
         return self._levels
 
 

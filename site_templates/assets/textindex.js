@@ -7,7 +7,7 @@ const MOST_WORDS = 8;
 const EXPANSIONS = 24;
 const MORE_SHARDS = 3; // that are fetched for words which only begin like the one asked for
 const LONGEST = 32;
-const PAIRED = /[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u1100-\u11ff\uac00-\ud7af]/;
+const UNSPACED = /[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u1100-\u11ff\uac00-\ud7af]/;
 
 export async function loadIndex(root) {
   // Asked for anew each time: a cached one would not fit the files of a newer build.
@@ -16,18 +16,19 @@ export async function loadIndex(root) {
   return new Index(await answer.json(), root);
 }
 
-/** The words of a question, as they stand in the index. */
+/** The tokens of a text, in their order: the same tokenizer as catalog/store/tokenizer.py (cases: tests/data/tokens.json). */
+export function tokenize(text) {
+  const folded = text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("ς", "σ");
+  return [...folded.matchAll(/[\p{L}\p{N}]+/gu)].flatMap(([word]) => {
+    const letters = [...word].slice(0, LONGEST);
+    const pairs = letters.slice(1).map((letter, place) => letters[place] + letter);
+    return pairs.length && UNSPACED.test(word) ? pairs : [letters.join("")];
+  });
+}
+
+/** The words of a query, each once. */
 export function words(text) {
-  const found = [];
-  for (const [whole] of text.matchAll(/[\p{L}\p{N}]+/gu)) {
-    const folded = whole.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-    for (const [word] of folded.matchAll(/[\p{L}\p{N}]+/gu)) { // one letter may unfold to several words (U+FDFA), or to none
-      const signs = [...word];
-      if (signs.length > 1 && PAIRED.test(word)) for (let i = 0; i + 1 < Math.min(signs.length, LONGEST); i++) found.push(signs[i] + signs[i + 1]);
-      else found.push(signs.slice(0, LONGEST).join(""));
-    }
-  }
-  return [...new Set(found)].slice(0, MOST_WORDS);
+  return [...new Set(tokenize(text))].slice(0, MOST_WORDS);
 }
 
 class Index {

@@ -20,10 +20,10 @@ from catalog.appview import engine
 from catalog.appview.index import Index, directory
 from catalog.appview.indexer import Indexer
 from catalog.appview.query import Filters, ask
-from catalog.appview.tokenizer import in_order, words
 from catalog.errors import InvalidSyntax, MissingExtra, StoreError
 from catalog.records import DATASET, LABEL
 from catalog.store.reader import Reader
+from catalog.store.tokenizer import tokenize
 from catalog.syntax import Did
 from tests.appviewstores import ALICE, BOB, HANDLES, SEEN, SOURCE, World, dataset, put, uri
 
@@ -150,7 +150,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _slow(world: World, asked: list[str], *, exact: bool) -> list[str]:
     """The oracle: look at every record, one after the other; unless ``exact``, ``word*`` is a prefix."""
 
-    def has(found: dict[str, None], word: str) -> bool:
+    def has(found: set[str], word: str) -> bool:
         if exact or not word.endswith("*"):
             return word.rstrip("*") in found
         return any(each.startswith(word[:-1]) for each in found)
@@ -163,19 +163,19 @@ def _slow(world: World, asked: list[str], *, exact: bool) -> list[str]:
             level = _level([(has(in_name, word), has(in_tags, word), has(every, word)) for word in asked], exact=exact)
             if level is None:
                 continue
-            if exact and in_order(name) == [word.rstrip("*") for word in asked]:
+            if exact and tokenize(name) == [word.rstrip("*") for word in asked]:
                 level = 0
             where = str(uri(path, did))
             placed.append((level, -documents.rank_of(where, datetime.fromisoformat(str(value["createdAt"]))), where))
     return [where for _, _, where in sorted(placed)]
 
 
-def _words_of(value: dict[str, Json], handle: str) -> tuple[dict[str, None], dict[str, None], dict[str, None]]:
+def _words_of(value: dict[str, Json], handle: str) -> tuple[set[str], set[str], set[str]]:
     """A record's words: of its name, of its tags, all."""
     tags = value["tags"]
     assert isinstance(tags, list)
-    in_name, in_tags = words([str(value["name"])], parts=True), words(map(str, tags), parts=True)
-    return in_name, in_tags, {**in_name, **in_tags, **words([str(value["description"]), handle])}
+    in_name, in_tags = (set(tokenize(" ".join(map(str, texts)), parts=True)) for texts in ([value["name"]], tags))
+    return in_name, in_tags, in_name | in_tags | set(tokenize(f"{value['description']} {handle}"))
 
 
 def _level(places: list[tuple[bool, bool, bool]], *, exact: bool) -> int | None:
@@ -235,7 +235,7 @@ def test_a_misspelt_word_finds_the_names_and_tags_it_may_mean(corpus: World, typ
     for did, held in corpus.held.items():
         for path, value in held.items():
             in_name, in_tags, every = _words_of(value, HANDLES[did])
-            near = {**in_name, **in_tags}
+            near = in_name | in_tags
             if any(_distance(typed, word) <= allowed for word in near) or any(w.startswith(typed) for w in every):
                 expected.add(str(uri(path, did)))
     found = [one for page in _pages(corpus, typed, 7) for one in page]

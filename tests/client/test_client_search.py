@@ -21,10 +21,11 @@ from catalog.client.site_client import HostedSite, _unpacked
 from catalog.errors import CatalogError, InvalidConfig, NetworkError, RequestFailed
 from catalog.records import DATASET, LENS, SCHEMA
 from catalog.site import facets, textindex
-from catalog.store import Store, tokenizer
+from catalog.store import Store
 from catalog.store.graph import Graph
 from catalog.store.matching import Texts, distance, match, question
 from catalog.store.reader import Reader
+from catalog.store.tokenizer import tokenize
 from tests import sitecatalog
 from tests.appviewservices import serving
 from tests.fakes import Asked, answer, fake_server
@@ -98,7 +99,7 @@ def vocabulary(folder: Path) -> list[str]:
     found: set[str] = set()
     for node in graph.nodes:
         name, middle, description = textindex.texts(node)
-        found |= tokenizer.words(" ".join((name, *middle, description)))
+        found.update(tokenize(" ".join((name, *middle, description))))
     return sorted(word for word in found if word not in fields and len(word) < 20)
 
 
