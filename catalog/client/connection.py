@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from catalog import records
 from catalog.atproto.credentials import open_session
@@ -13,37 +12,27 @@ from catalog.client.discovery import Search, Where
 from catalog.client.filters import Wanted, schema_name, tags_of
 from catalog.client.records import Finding, Records
 from catalog.config import NetworkSettings
-from catalog.errors import SessionError
 from catalog.network import http
-from catalog.publish import publish_drafts
-from catalog.publish.drafts import Drafting
+from catalog.publish.from_code import CodePublisher
 from catalog.records.fetch import Reader
-from catalog.samples.publishing import Place
-from catalog.schema import SampleType
-from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from catalog.atproto.datamodel import Json
     from catalog.atproto.session import Session
     from catalog.client.results import Results
     from catalog.errors import Fault
-    from catalog.manifest import DraftKey
-    from catalog.records import CodeReference, Record
-    from catalog.samples.publishing import PublishedShard
+    from catalog.records import Record
     from catalog.store import Store
-    from catalog.syntax import Did
+    from catalog.syntax import AtUri, Did
 
 __all__ = ["Client"]
 
 R = TypeVar("R", bound="Record")
 
-_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
-
-class Client:
+class Client(CodePublisher):
     """A connection to the network: anonymous for reading, ``Client.login(…)`` for publishing too.
 
     A context manager; one thread at a time. ``http`` is its guarded HTTP client, ``resolver`` looks accounts up,
@@ -102,109 +91,8 @@ class Client:
         """Its handle, or its DID when it has none that points back."""
         return None if self._session is None else self._session.handle
 
-    # --- publishing ----------------------------------------------------------------------------------------------
-
-    def publish_schema(
-        self,
-        sample_type: SampleType,
-        *,
-        license: str | None = None,  # noqa: A002 - as records spell it
-        tags: Sequence[str] = (),
-        place: Place | None = None,
-    ) -> AtUri:
-        """Publish one version of a schema, and answer its address.
-
-        What is there with the same content stays as it is. Raises :class:`~catalog.errors.PublishError` when other
-        content is there, :class:`~catalog.errors.InvalidManifest` with every fault of the record,
-        :class:`~catalog.errors.SessionError` without a login, or another :class:`~catalog.errors.NetworkError`;
-        an error begins with ``place``, without one with the line that called.
-        """
-        key = (records.SCHEMA, sample_type.name, sample_type.version)
-        return self._publish(key, place, lambda drafting: drafting.schema(sample_type, license_=license, tags=tags))
-
-    def publish_dataset(
-        self,
-        *,
-        name: str,
-        schema: AtUri | SampleType,
-        shards: Sequence[PublishedShard],
-        samples: int | None = None,
-        version: str | None = None,
-        description: str | None = None,
-        license: str | None = None,  # noqa: A002 - as records spell it
-        tags: Sequence[str] = (),
-        metadata: Mapping[str, object] = _NOTHING,
-        content_metadata: Json = None,
-        place: Place | None = None,
-    ) -> AtUri:
-        """Publish a dataset, with a ``version`` its label, and its schema when a sample type is given.
-
-        Answers the dataset's address. ``samples`` is their number, ``metadata`` a map of anything,
-        ``content_metadata`` what programs are to read. Raises as :meth:`publish_schema`,
-        :class:`~catalog.errors.InvalidManifest` also for a local shard that isn't the one promised.
-        """
-
-        def draft(drafting: Drafting) -> None:
-            drafting.dataset(
-                name=name,
-                schema=self._reference(schema),
-                shards=shards,
-                samples=samples,
-                version=version,
-                description=description,
-                license_=license,
-                tags=tags,
-                metadata=metadata,
-                content_metadata=content_metadata,
-            )
-
-        return self._publish((records.DATASET, name, ""), place, draft)
-
-    def publish_lens(
-        self,
-        *,
-        name: str,
-        source: AtUri | SampleType,
-        target: AtUri | SampleType,
-        getter: CodeReference,
-        putter: CodeReference,
-        description: str | None = None,
-        place: Place | None = None,
-    ) -> AtUri:
-        """Publish a lens, and its schemas where sample types are given, and answer its address.
-
-        Raises as :meth:`publish_schema`.
-        """
-
-        def draft(drafting: Drafting) -> None:
-            drafting.lens(
-                name=name,
-                source=self._reference(source),
-                target=self._reference(target),
-                getter=getter,
-                putter=putter,
-                description=description,
-            )
-
-        return self._publish((records.LENS, name, ""), place, draft)
-
-    def _publish(self, key: DraftKey, place: Place | None, draft: Callable[[Drafting], object]) -> AtUri:
-        """Draft, and publish as manifests are; the address of the record that ``key`` names."""
-        if self._session is None:
-            raise SessionError("publishing needs a login", hint="with Client.login('alice.example.org') as client:")
-        drafting = Drafting(place or Place.of_caller())
-        draft(drafting)
-        done = publish_drafts(drafting.finish(), self._session)
-        return next(one.uri for one in done if one.key == key)
-
-    def _reference(self, schema: object) -> AtUri | SampleType:
-        """What may stand where a schema is referred to; callers hand in classes, too, and should be told."""
-        if isinstance(schema, str):
-            return self.records.by_did(AtUri.parse(schema))
-        if not isinstance(schema, SampleType):
-            message = f"a schema is a sample type or an at:// URI, not {type(schema).__name__}"
-            raise TypeError(message)
-        return schema
+    def _by_did(self, uri: AtUri) -> AtUri:
+        return self.records.by_did(uri)
 
     # --- finding -------------------------------------------------------------------------------------------------
 

@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.crawl import sources as kinds
 from catalog.crawl.accounts import Crawler
-from catalog.crawl.drafts import DRAFT_DID
 from catalog.crawl.locks import Locks
+from catalog.crawl.manifests import DRAFT_DID
 from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
 from catalog.crawl.schedule import Schedule
 from catalog.crawl.streams import Follower

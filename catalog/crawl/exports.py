@@ -19,7 +19,7 @@ from catalog.atproto.commit import read_commit
 from catalog.atproto.identity import Identity, identity_of
 from catalog.atproto.proof import MAX_REPO, Account, read_blocks
 from catalog.crawl.accounts import PART, paths_in
-from catalog.crawl.drafts import paths_of
+from catalog.crawl.manifests import paths_of
 from catalog.errors import InvalidConfig, InvalidProof, StoreError, UnknownIdentity
 from catalog.store import Repo
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.atproto import repo as wire
 from catalog.crawl.accounts import host_of
-from catalog.crawl.drafts import crawl_manifests
 from catalog.crawl.exports import crawl_exports
+from catalog.crawl.manifests import crawl_manifests
 from catalog.errors import CatalogError, NetworkError, StoreError, UnknownIdentity, contained
 from catalog.records import COLLECTIONS
 from catalog.syntax import Did

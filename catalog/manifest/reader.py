@@ -29,10 +29,12 @@ from catalog.syntax import AtUri, Cid
 from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from catalog.manifest.drafts import Draft
     from catalog.manifest.names import Names
 
-__all__ = ["COMMIT", "KEYS", "METHODS", "SECTIONS", "read_manifest"]
+__all__ = ["COMMIT", "KEYS", "METHODS", "SECTIONS", "code_faults", "read_manifest", "version_fault"]
 
 SECTIONS: Final = ("schemas", "datasets", "labels", "lenses", "verifications")
 METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
@@ -111,11 +113,18 @@ def _version(table: Table, limit: int, *, required: bool = False) -> str | None:
         table.report.add(node.line, message, _semver_like(node.text) or _SEMVER_HINT)
         return None
     version = table.text("version", limit, required=required)
-    if version is None or SEMVER.fullmatch(version):
+    fault = None if version is None else version_fault(version)
+    if fault is None:
         return version
-    hint = _semver_like(version) or _SEMVER_HINT
-    table.report.add(node.line, f"{shown(version)!r} is not a semantic version", hint)
+    table.report.add(node.line, *fault)
     return None
+
+
+def version_fault(version: str) -> tuple[str, str] | None:
+    """Return the message and hint for a text that is not a semantic version, ``None`` if it is one."""
+    if SEMVER.fullmatch(version):
+        return None
+    return f"{shown(version)!r} is not a semantic version", _semver_like(version) or _SEMVER_HINT
 
 
 def _semver_like(text: str) -> str | None:
@@ -252,17 +261,23 @@ def _read_code(lens: Table, key: str, report: Report) -> CodeReference | None:
     repository = table.text("repository", 500, required=True)
     commit = table.text("commit", 100, required=True)
     path = table.text("path", 500, required=True)
-    if repository is not None and (fault := https_fault(repository)) is not None:
-        report.add(table.line_of("repository"), *fault)
-    if commit is not None and not COMMIT.fullmatch(commit):
-        hint = "a branch or tag can move; take what `git rev-parse HEAD` prints"
-        report.add(table.line_of("commit"), "'commit' must be 40 hexadecimal digits, lower case", hint)
-    if path is not None and not all(path.rpartition(":")[::2]):
-        report.add(table.line_of("path"), f"{shown(path)!r} names no function", "lenses/digits.py:flatten")
+    for name, message, hint in code_faults(repository, commit, path):
+        report.add(table.line_of(name), message, hint)
     branch, language = table.text("branch", 100), table.text("language", 50)
     if repository is None or commit is None or path is None:
         return None
     return CodeReference(repository=repository, commit=commit, path=path, branch=branch, language=language)
+
+
+def code_faults(repository: str | None, commit: str | None, path: str | None) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the field, message and hint of each mistake in a code reference."""
+    if repository is not None and (fault := https_fault(repository)) is not None:
+        yield "repository", *fault
+    if commit is not None and not COMMIT.fullmatch(commit):
+        hint = "a branch or tag can move; use the output of `git rev-parse HEAD`"
+        yield "commit", "'commit' must be 40 hexadecimal digits, lower case", hint
+    if path is not None and not all(path.rpartition(":")[::2]):
+        yield "path", f"{shown(path)!r} names no function", "lenses/digits.py:flatten"
 
 
 def _read_verification(node: Node, report: Report, names: Names) -> VerificationDraft | None:

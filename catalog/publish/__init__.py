@@ -16,8 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from catalog.errors import PublishError
-from catalog.manifest.diagnostics import place
 from catalog.publish.apply import Applied, apply_plan
 from catalog.publish.plan import Action, Change, Plan, make_plan
 from catalog.publish.render_plan import as_lines, as_markdown, summary
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from catalog.atproto.session import Session
-    from catalog.manifest import DraftKey, ManifestSet
-    from catalog.syntax import AtUri, Cid
+    from catalog.manifest import ManifestSet
 
 __all__ = [
     "Action",
@@ -36,14 +33,12 @@ __all__ = [
     "Change",
     "Plan",
     "PublishReport",
-    "Published",
     "Repository",
     "apply_plan",
     "as_lines",
     "as_markdown",
     "make_plan",
     "publish",
-    "publish_drafts",
     "summary",
 ]
 
@@ -81,17 +76,6 @@ class PublishReport:
         return [*told, ", ".join(counts) or "no records"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """A record that is in the repository now. ``name`` is its kind and name; ``created`` says that it is new."""
-
-    key: DraftKey
-    uri: AtUri
-    cid: Cid
-    name: str
-    created: bool
-
-
 def publish(
     manifests: ManifestSet,
     session: Session,
@@ -106,34 +90,3 @@ def publish(
     plan = make_plan(manifests, session, set_name=set_name, prune=prune)
     apply_plan(plan, session, progress=progress)
     return PublishReport.of(plan)
-
-
-def publish_drafts(
-    manifests: ManifestSet, session: Session, *, progress: Callable[[str], object] | None = None
-) -> tuple[Published, ...]:
-    """Write what code drafts: only what isn't there yet. Those referred to come first in the answer.
-
-    Raises :class:`PublishError` when a record is there already with other content: code shows nobody a plan. Otherwise
-    as :func:`publish`.
-    """
-    plan = make_plan(manifests, session)
-    lines = [
-        f"{place(change.draft.file, change.draft.line)}: {change.name} is published with other content ({change.uri}); "
-        "changing records is for manifests: `catalog plan` shows what would change"
-        for change in plan.of(Action.UPDATE)
-        if change.draft is not None
-    ]
-    if lines:
-        raise PublishError("\n".join([*lines, "nothing was written"]))
-    apply_plan(plan, session, progress=progress)
-    return tuple(
-        Published(
-            key=change.key,
-            uri=change.uri,
-            cid=change.cid,
-            name=change.name,
-            created=change.action is Action.CREATE,
-        )
-        for change in plan.changes
-        if change.cid is not None
-    )

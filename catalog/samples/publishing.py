@@ -1,12 +1,12 @@
-"""What publishing from code needs of a client: :class:`PublishingClient`, which ``catalog.client.Client`` is.
+"""Interface between samples and publishing: :class:`PublishingClient`, implemented by ``catalog.client.Client``.
 
 ::
 
     Digit.publish_to_atproto(client)  ─┐
-    dataset.publish_to_atproto(…)      ├─▶ PublishingClient ─▶ drafts ─▶ the manifests' own publisher ─▶ PDS
+    dataset.publish_to_atproto(…)      ├─▶ PublishingClient ─▶ drafts ─▶ plan, apply (as for manifests) ─▶ PDS
     lens.publish_to_atproto(client)   ─┘
 
-Samples stand below publishing, so the client is handed in and only its shape is known here.
+``samples`` may not import ``publish`` or ``client``, so callers pass the client.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where in the user's code something was defined or asked for; errors start with it: ``digits.py:12: …``."""
+    """A line of the user's code; error messages start with it: ``digits.py:12: …``."""
 
     file: Path
     line: int
 
     @classmethod
     def of(cls, defined: type | object) -> Place | None:
-        """Where a class or function is defined; ``None`` where that can't be told (made at run time, typed in)."""
+        """Return the definition of a class or function, ``None`` if it has no source file."""
         try:
             file = inspect.getsourcefile(defined)  # type: ignore[arg-type] # raises TypeError for what has none
             _, line = inspect.getsourcelines(defined)  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ class Place:
 
     @classmethod
     def of_caller(cls) -> Place:
-        """The line of code that called into this package."""
+        """Return the line of code that called into this package."""
         frame = sys._getframe()  # noqa: SLF001 - the documented way to the caller
         while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__")):
             frame = frame.f_back
@@ -60,11 +60,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedShard:
-    """One shard as a dataset record is to name it.
+    """One shard of a dataset to publish.
 
-    ``url`` is https, or ``s3://bucket/key`` (then ``endpoint`` and ``region`` where the bucket needs them). ``local``
-    is a copy on this machine, hashed when publishing. ``sha256`` (hex) and ``bytes`` are what is known already: the
-    local copy must agree with them.
+    ``url`` is https, or ``s3://bucket/key`` (with ``endpoint`` and ``region`` if the bucket needs them). ``local`` is a
+    copy on this machine, hashed when publishing; it must match ``sha256`` (hex) and ``bytes`` if they are given.
     """
 
     url: str
@@ -76,14 +75,14 @@ class PublishedShard:
 
 
 class PublishingClient(Protocol):
-    """A logged-in account that writes records, as the manifests' publisher does.
+    """A logged-in account that publishes records.
 
-    A sample type where a schema is referred to is published too, in the same commit, unless it is there already. What
-    is there with the same content stays as it is; other content under the same name (and version, of a schema) is
-    refused. ``place`` is for errors; without one it is the line that called.
+    A sample type given as a schema is published in the same commit, unless it exists. An existing record with the same
+    content is left unchanged; other content under the same name (and version, of a schema) is an error. Error messages
+    begin with ``place``, by default the calling line.
 
-    Every method answers the record's address and raises :class:`~catalog.errors.PublishError`,
-    :class:`~catalog.errors.InvalidManifest` (with every fault: a local shard that isn't the one promised, a record
+    Every method returns the record's URI and raises :class:`~catalog.errors.PublishError`,
+    :class:`~catalog.errors.InvalidManifest` (with every fault: a local shard that differs from its checksum, a record
     that breaks its lexicon), or a :class:`~catalog.errors.NetworkError`.
     """
 
@@ -95,7 +94,7 @@ class PublishingClient(Protocol):
         tags: Sequence[str] = (),
         place: Place | None = None,
     ) -> AtUri:
-        """One version of a schema."""
+        """Publish one version of a schema."""
         ...
 
     def publish_dataset(
@@ -113,7 +112,7 @@ class PublishingClient(Protocol):
         content_metadata: Json = None,
         place: Place | None = None,
     ) -> AtUri:
-        """A dataset; with a ``version`` also a label of that version. ``samples`` is their number."""
+        """Publish a dataset, and its label if it has a ``version``. ``samples`` is their number."""
         ...
 
     def publish_lens(
@@ -127,7 +126,7 @@ class PublishingClient(Protocol):
         description: str | None = None,
         place: Place | None = None,
     ) -> AtUri:
-        """A lens between two schemas; its code is a reference, pinned to a commit."""
+        """Publish a lens between two schemas; its code is a reference, pinned to a commit."""
         ...
 
 

@@ -13,7 +13,7 @@ import pytest
 from catalog import store as stored_records
 from catalog.atproto.datamodel import record_cid
 from catalog.config import CatalogSettings, NetworkSettings, Source
-from catalog.crawl import DRAFT_DID, CrawlReport, Tally, crawl, drafts
+from catalog.crawl import DRAFT_DID, CrawlReport, Tally, crawl, manifests
 from catalog.crawl import accounts as crawling
 from catalog.records import LABEL, SCHEMA
 from catalog.store import Found, Repo, Store, StoredRecord
@@ -475,7 +475,7 @@ def test_a_manifest_crawl_does_not_read_the_rest_of_the_store(tmp_path: Path, mo
                 next(counter)
 
             store._db.set_progress_handler(step, 1)
-            drafts.crawl_manifests(source, tmp_path, store, Tally(source=str(source)))
+            manifests.crawl_manifests(source, tmp_path, store, Tally(source=str(source)))
             store._db.set_progress_handler(None, 1)
             steps.append(next(counter))
             assert decoded == []

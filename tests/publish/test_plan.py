@@ -15,8 +15,9 @@ from catalog.config import NetworkSettings
 from catalog.errors import PublishError
 from catalog.manifest import MARK, load
 from catalog.network.http import Client
-from catalog.publish import Action, Plan, Repository, as_lines, as_markdown, make_plan, publish, publish_drafts
+from catalog.publish import Action, Plan, Repository, as_lines, as_markdown, make_plan, publish
 from catalog.publish.diff import Difference, differences
+from catalog.publish.from_code import publish_drafts
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, Checksum, Dataset, HttpStorage, Size
 from catalog.syntax import AtUri, Did
 

@@ -14,7 +14,8 @@ from catalog.config import NetworkSettings
 from catalog.errors import InvalidManifest, PublishError
 from catalog.manifest import load
 from catalog.network.http import Client
-from catalog.publish import PublishReport, publish, publish_drafts
+from catalog.publish import Action, PublishReport, publish
+from catalog.publish.from_code import publish_drafts
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION, read_record
 from catalog.syntax import AtUri, Datetime, RecordKey
 
@@ -121,10 +122,13 @@ def test_what_became_of_each_record_is_answered_by_what_it_is(
     with _session(account) as session:
         first = publish_drafts(load([manifest]), session)
         again = publish_drafts(load([manifest]), session)
-    assert {one.key for one in first} == set(_keys())
-    assert all(one.created for one in first)
-    assert again == tuple(replace(one, created=False) for one in first)
-    for one in first:
+    assert {one.key for one in first.changes} == set(_keys())
+    assert {one.action for one in first.changes} == {Action.CREATE}
+    assert {one.action for one in again.changes} == {Action.LEAVE}
+    assert [(one.key, one.uri, one.cid) for one in again.changes] == [
+        (one.key, one.uri, one.cid) for one in first.changes
+    ]
+    for one in first.changes:
         there = network.get_record(account.did, str(one.uri.collection), str(one.uri.rkey))
         assert (one.uri, one.cid) == (there["uri"], there["cid"])
 
@@ -139,8 +143,8 @@ def test_an_implied_schema_is_served_by_any_record_with_its_fields(
     point = replace(drafts.schemas[0], sample_type=replace(drafts.schemas[0].sample_type, description=None))
     with _session(account) as session:
         served = publish_drafts(replace(drafts, schemas=(replace(point, implied=True), drafts.schemas[1])), session)
-        assert not any(one.created for one in served)
-        assert {one.key for one in served} == set(_keys())
+        assert served.writes == ()
+        assert {one.key for one in served.changes} == set(_keys())
         with pytest.raises(PublishError, match="other content"):
             publish_drafts(replace(drafts, schemas=(point, drafts.schemas[1])), session)
         fewer = replace(

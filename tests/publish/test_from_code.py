@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.errors import InvalidManifest
-from catalog.publish.drafts import Drafting
+from catalog.manifest import ManifestSet
+from catalog.publish.from_code import CodePublisher, _Drafts
 from catalog.records import LENS, CodeReference
 from catalog.samples.publishing import Place, PublishedShard
 from catalog.schema import Field, SampleType, Scalar
@@ -18,22 +19,38 @@ from catalog.syntax import AtUri, Datetime, Did, Tid
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
+    from catalog.atproto.session import Session
+    from catalog.manifest import DraftKey
 
 CODE = CodeReference(repository="https://git.example/lenses", commit="c" * 40, path="lenses/digits.py:flatten")
 DIGIT = SampleType(name="Digit", version="1.0.0", fields=(Field(name="label", type=Scalar(kind="int")),))
 
 
+class Offline(CodePublisher):
+    """Drafts what it is asked to publish, at line 12 of a file, and writes nothing."""
+
+    def __init__(self) -> None:
+        self._session = cast("Session", object())
+        self.manifests = ManifestSet(files=())
+
+    def _publish(self, drafts: _Drafts, key: DraftKey) -> AtUri:
+        self.manifests = drafts.manifests()
+        return AtUri.of(Did.parse("did:plc:" + "a" * 24), key[0], "x")
+
+    def _by_did(self, uri: AtUri) -> AtUri:
+        return uri
+
+
+PLACE = Place(file=Path("digits.py"), line=12)
+
+
 def faults_of(**changes: Any) -> str:  # noqa: ANN401 - any wrong value
-    """What is wrong with a dataset, said without a network."""
-    said: dict[str, Any] = {
-        "name": "d", "schema": DIGIT, "shards": [PublishedShard(url="https://example.org/d.tar")],
-        "samples": None, "version": None, "description": None, "license_": None, "tags": (), "metadata": {},
-        "content_metadata": None, **changes,
+    """Return the faults of a dataset, found without a network."""
+    arguments: dict[str, Any] = {
+        "name": "d", "schema": DIGIT, "shards": [PublishedShard(url="https://example.org/d.tar")], **changes,
     }  # fmt: skip
-    drafting = Drafting(Place(file=Path("digits.py"), line=12))
-    drafting.dataset(**said)
     try:
-        drafting.finish()
+        Offline().publish_dataset(**arguments, place=PLACE)
     except InvalidManifest as error:
         return str(error)
     return ""
@@ -48,14 +65,14 @@ HTTPS = "https://example.org/d.tar"
         ({"name": "  "}, "the dataset's name is blank"),
         ({"version": "1.0"}, "'1.0' is not a semantic version"),
         ({"tags": "vision"}, "'tags' must be a list"),
-        ({"tags": ["a", "a"]}, "a tag stands twice"),
+        ({"tags": ["a", "a"]}, "duplicate tag"),
         ({"samples": -1}, "'samples' must be a whole number"),
         ({"samples": True}, "'samples' must be a whole number"),
         ({"shards": []}, "without shards"),
         ({"shards": [PublishedShard(url="pipe:rm -rf /")]}, "is not an https URL"),
         ({"shards": [PublishedShard(url="/home/me/d.tar")]}, "is not an https URL"),
         ({"shards": [PublishedShard(url="https://me:secret@example.org/d.tar")]}, "user name or password"),
-        ({"shards": [PublishedShard(url=HTTPS), PublishedShard(url=HTTPS)]}, "stands twice"),
+        ({"shards": [PublishedShard(url=HTTPS), PublishedShard(url=HTTPS)]}, "duplicate URL"),
         ({"shards": [PublishedShard(url=HTTPS, sha256="abc")]}, "64 hexadecimal digits"),
         ({"shards": [PublishedShard(url=HTTPS), PublishedShard(url="s3://b/k")]}, "more than one place"),
         ({"shards": [PublishedShard(url="s3://b/k"), PublishedShard(url="s3://c/k")]}, "more than one place"),
@@ -63,7 +80,7 @@ HTTPS = "https://example.org/d.tar"
         ({"shards": [PublishedShard(url="s3://b/k", endpoint="http://169.254.169.254")]}, "is not an https URL"),
         ({"metadata": {1: "x"}}, "keys are text"),
         ({"metadata": ["x"]}, "must be a map"),
-        ({"schema": AtUri.parse(f"at://did:plc:{'a' * 24}/{LENS}/x")}, "is not the address of a schema"),
+        ({"schema": AtUri.parse(f"at://did:plc:{'a' * 24}/{LENS}/x")}, "is not the URI of a schema"),
         ({"schema": SampleType(name="E", version="1.0.0", fields=())}, "0 fields"),
         ({"schema": SampleType(name="E", version="one", fields=DIGIT.fields)}, "not a semantic version"),
     ],
@@ -110,16 +127,14 @@ def test_whatever_is_said_becomes_records_or_one_error_of_ours(
     content: Json,
     field: str,
 ) -> None:
-    drafting = Drafting(Place(file=Path("digits.py"), line=12))
+    publisher = Offline()
     fields = (Field(name=field, type=Scalar(kind="int")),)
     try:
-        drafting.dataset(
+        publisher.publish_dataset(
             name=name, schema=SampleType(name=name, version=version or "1.0.0", fields=fields), shards=shards,
-            samples=None, version=version, description=name, license_=None, tags=tags, metadata=metadata,
-            content_metadata=content,
+            version=version, description=name, tags=tags, metadata=metadata, content_metadata=content, place=PLACE,
         )  # fmt: skip
-        drafts = drafting.finish()
-        done = drafts.records(
+        done = publisher.manifests.records(
             Did.parse("did:plc:" + "a" * 24),
             created_at=Datetime.parse("2026-01-01T00:00:00.000Z"),
             new_tid=lambda: Tid.parse("2" * 13),
@@ -140,8 +155,6 @@ def test_whatever_is_said_becomes_records_or_one_error_of_ours(
 )
 def test_code_of_a_lens_is_pinned_and_public(change: dict[str, str], words: str) -> None:
     code = {"repository": CODE.repository, "commit": CODE.commit, "path": CODE.path, **change}
-    drafting = Drafting(Place(file=Path("lenses.py"), line=3))
-    schema = DIGIT
-    drafting.lens(name="l", source=schema, target=schema, getter=CODE, putter=CodeReference(**code), description=None)
+    putter, place = CodeReference(**code), Place(file=Path("lenses.py"), line=3)
     with pytest.raises(InvalidManifest, match=f"lenses.py:3: putter: .*{words}"):
-        drafting.finish()
+        Offline().publish_lens(name="l", source=DIGIT, target=DIGIT, getter=CODE, putter=putter, place=place)
