@@ -1,12 +1,6 @@
-"""The lenses between schemas, kept in memory and up to date: which way leads from one schema to another.
+"""The lenses between schemas, in memory and up to date with the store, for queries about paths of lenses.
 
-::
-
-    A ──lens──▶ B ──lens──▶ C        a path from A to C: two lenses, one after the other
-
-Shorter paths come first; of equally long ones those with fewer lenses that nobody vouched for; then by the lenses'
-URIs. A lens is vouched for when somebody verified it as its record stands now. Where there are more ways than can be
-walked in a moment, the best of those that were walked are shown; the shortest ones are always among them.
+A lens is vouched for if a verification names the CID of its current record.
 """
 
 from __future__ import annotations
@@ -20,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from catalog.appview.logs import note
 from catalog.appview.query import Filters, ask
 from catalog.errors import CatalogError, contained
+from catalog.lenses.paths import paths_between
 from catalog.records import LENS, VERIFICATION, Lens, LensVerification, read_record
 
 if TYPE_CHECKING:
@@ -35,9 +30,6 @@ _Key = TypeVar("_Key")
 _AT_ONCE: Final = 5000
 _MOST_CHANGES: Final = 50_000
 """Who is further behind reads all lenses again."""
-_MOST_EDGES: Final = 100_000
-_MOST_TRIED: Final = 20_000
-"""Steps of one search, so that a hostile tangle of lenses costs milliseconds, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,58 +70,16 @@ class LensNetwork:
         """The best ``most`` paths of at most so many ``steps``, and those of their lenses that are vouched for."""
         with self._lock:
             self._refresh()
-            found = self._best(source, target, steps, most)
+            found = paths_between(
+                source,
+                target,
+                lambda place: [(edge := self._edges[uri], edge.target) for uri in sorted(self._onward.get(place, ()))],
+                lambda place: [self._edges[uri].source for uri in self._back.get(place, ())],
+                lambda edge: (not self._is_vouched(edge), edge.uri),
+                longest=steps,
+                most=most,
+            )
             return found, {edge.uri for path in found for edge in path if self._is_vouched(edge)}
-
-    # --- paths -----------------------------------------------------------------------------------------------------
-
-    def _best(self, source: str, target: str, steps: int, most: int) -> list[tuple[Edge, ...]]:
-        far = self._distances(target, source, steps)
-        if source == target or source not in far:
-            return []
-        found: list[tuple[Edge, ...]] = []
-        for length in range(far[source], steps + 1):
-            level = [*self._walk(source, target, length, far)]
-            level.sort(key=lambda path: (sum(not self._is_vouched(edge) for edge in path), [edge.uri for edge in path]))
-            found += level
-            if len(found) >= most:
-                break
-        return found[:most]
-
-    def _distances(self, target: str, source: str, steps: int) -> dict[str, int]:
-        """How many lenses each schema is from ``target``, as far as ``steps`` go."""
-        far, level, looked = {target: 0}, [target], 0
-        for distance in range(1, steps + 1):
-            following = []
-            for here in level:
-                for uri in self._back.get(here, ()):
-                    looked += 1
-                    before = self._edges[uri].source
-                    if before not in far:
-                        far[before] = distance
-                        following.append(before)
-                if looked > _MOST_EDGES and source in far:
-                    return far
-            level = following
-        return far
-
-    def _walk(self, source: str, target: str, length: int, far: dict[str, int]) -> Iterator[tuple[Edge, ...]]:
-        """The paths of exactly this length that meet no schema twice."""
-        tried = 0
-        stack: list[tuple[str, tuple[Edge, ...]]] = [(source, ())]
-        while stack and tried < _MOST_TRIED:
-            here, path = stack.pop()
-            left = length - len(path)
-            if here == target:
-                if not left:
-                    yield path
-                continue
-            met = {source, *(edge.target for edge in path)}
-            for uri in sorted(self._onward.get(here, ()), reverse=True):
-                tried += 1
-                edge = self._edges[uri]
-                if edge.target not in met and far.get(edge.target, length) < left:
-                    stack.append((edge.target, (*path, edge)))
 
     def _is_vouched(self, edge: Edge) -> bool:
         return bool(self._vouched.get((edge.uri, edge.cid)))

@@ -26,12 +26,13 @@ Tricky bits
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from catalog.errors import InvalidSchema, LensError
 from catalog.lenses.composition import Lens, joined
 from catalog.lenses.laws import Counterexample, LensReport, check_lens
+from catalog.lenses.paths import best_paths
 from catalog.samples.cast import alike, bare_type, shown_class
 
 if TYPE_CHECKING:
@@ -113,14 +114,14 @@ class LensNetwork:
         except InvalidSchema as error:
             what = f"no lens leads from {shown_class(source)} to {shown_class(target)}: {error.what}"
             raise LensError(what, hint=error.hint) from error
-        ways = self._ways(start, end)
-        if end not in ways:
-            reached = [_shown(place) for place in ways if place != start]
+        paths = best_paths(start, self._leaving(), _added)
+        if end not in paths:
+            reached = [_shown(place) for place in paths if place != start]
             raise LensError(f"no lens leads from {_shown(start)} to {_shown(end)}", hint=_listed(reached))
-        return joined(ways[end], source, target)
+        return joined(tuple(lens for _, lens in paths[end]), source, target)
 
     def sources(self, target: type) -> tuple[type, ...]:
-        """The classes from which lenses lead to ``target``, nearest first; it isn't among them itself.
+        """Return the classes from which lenses lead to ``target``, nearest first, without ``target`` itself.
 
         There are none for a class that isn't packable.
         """
@@ -128,31 +129,23 @@ class LensNetwork:
             end = bare_type(target)
         except InvalidSchema:
             return ()
-        found: dict[SampleType, type] = {end: target}
-        queue = deque([end])
-        while queue:
-            here = queue.popleft()
-            for one in self._lenses:
-                if bare_type(one.target) == here and (place := bare_type(one.source)) not in found:
-                    found[place] = one.source
-                    queue.append(place)
-        return tuple(found.values())[1:]
+        paths = best_paths(end, self._leaving(backwards=True), _added)
+        return tuple(path[-1][1].source for path in paths.values() if path)
 
-    def _ways(self, start: SampleType, end: SampleType) -> dict[SampleType, tuple[Lens[Any, Any], ...]]:
-        """The shortest way to each place that can be reached, up to ``end``: breadth first, in the order added."""
-        leaving: dict[SampleType, list[Lens[Any, Any]]] = {}
-        for one in self._lenses:
-            leaving.setdefault(bare_type(one.source), []).append(one)
-        ways: dict[SampleType, tuple[Lens[Any, Any], ...]] = {start: ()}
-        queue = deque([start])
-        while queue and end not in ways:
-            here = queue.popleft()
-            for one in leaving.get(here, ()):
-                place = bare_type(one.target)
-                if place not in ways:
-                    ways[place] = (*ways[here], one)
-                    queue.append(place)
-        return ways
+    def _leaving(self, *, backwards: bool = False) -> Callable[[SampleType], list[tuple[_Edge, SampleType]]]:
+        leaving: defaultdict[SampleType, list[tuple[_Edge, SampleType]]] = defaultdict(list)
+        for number, one in enumerate(self._lenses):
+            start, end = bare_type(one.source), bare_type(one.target)
+            leaving[end if backwards else start].append(((number, one), start if backwards else end))
+        return lambda place: leaving.get(place, [])
+
+
+_Edge: TypeAlias = "tuple[int, Lens[Any, Any]]"
+"""A lens with its number in the order of addition."""
+
+
+def _added(edge: _Edge) -> tuple[int, int]:
+    return 0, edge[0]
 
 
 def _again(old: Lens[Any, Any], new: Lens[Any, Any]) -> bool:

@@ -15,6 +15,7 @@ from catalog.appview.queries import FACETS
 from catalog.appview.query import Filters
 from catalog.atproto import datamodel
 from catalog.errors import InvalidSyntax, StoreError
+from catalog.lenses.paths import MAX_TRIED
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.store import Found, Repo
 from catalog.store.reader import Reader
@@ -458,7 +459,7 @@ def test_the_work_in_a_tangle_of_lenses_is_bounded(world: World) -> None:
     world.queries.warm()
     world.queries._lenses._edges = edges = _CountingEdges(world.queries._lenses._edges)
     found = _paths(world, "s", "t", steps=7, limit=100)
-    assert len(edges) < edges.looked <= len(edges) + lensnet._MOST_TRIED + 112
+    assert len(edges) < edges.looked <= len(edges) + MAX_TRIED + 112
     assert len(found) == 100
     assert {len(path) for path in found} == {7}
 

@@ -25,9 +25,8 @@ from catalog.samples.packable import class_from
 from catalog.samples.write_shards import write_shards
 from catalog.schema import Field, SampleType, Scalar, compare, parse_type
 from catalog.site.fieldrows import paired
-from catalog.site.lens_paths import ways
 from catalog.site.pages.lens import lens_page
-from catalog.site.pages.schema import CODE, Code, schema_page
+from catalog.site.pages.schema import CODE, Code, lens_paths, schema_page
 from catalog.site.versions import OTHERS, others
 from catalog.syntax import AtUri
 from tests.counting import calls
@@ -234,7 +233,7 @@ def test_ways_equal_a_search_by_brute_force(
     graph = network_of(tmp_path_factory.mktemp("ways") / "store.sqlite", 8, edges)
     for node in graph.schemas:
         for backwards in (False, True):
-            found, more = ways(node, backwards=backwards, steps=steps, most=most)
+            found, more = lens_paths(node, backwards=backwards, longest=steps, most=most)
             told = [(way.end.rkey, [str(step.uri) for step in way.lenses]) for way in found]
             assert (told, more) == by_force(node, backwards=backwards, steps=steps, most=most)
             assert all(way.vouched == all(step.vouched for step in way.lenses) for way in found)

@@ -12,21 +12,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import MAX_FIELDS, generate
+from catalog.lenses.paths import best_paths
 from catalog.schema.identifiers import class_name, snake_case
 from catalog.site import versions
 from catalog.site.fieldrows import field_rows
 from catalog.site.highlight import highlight
-from catalog.site.lens_paths import ways
 from catalog.site.pages.network import address_of
 
 if TYPE_CHECKING:
-    from catalog.site.templates import Page, Templates
-    from catalog.store.graph import SchemaNode
+    from collections.abc import Iterator
 
-__all__ = ["CODE", "Code", "schema_page"]
+    from catalog.site.templates import Page, Templates
+    from catalog.store.graph import LensNode, SchemaNode
+
+__all__ = ["CODE", "Code", "LensPath", "lens_paths", "schema_page"]
 
 _MOST_LISTED: Final = 12
 _MOST_LENSES: Final = 50
+_MOST_PATHS: Final = 50
+_LONGEST_PATH: Final = 3
+"""Lenses one after the other: each may lose something."""
 _MOST_VERSIONS: Final = 20
 
 
@@ -44,6 +49,19 @@ class Code:
         return f"code.{self.suffix}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LensPath:
+    """A path: its ``lenses`` in the order in which they are applied, and the schema at its far ``end``."""
+
+    end: SchemaNode
+    lenses: tuple[LensNode, ...]
+
+    @property
+    def vouched(self) -> bool:
+        """Whether each of its lenses is verified."""
+        return all(lens.vouched for lens in self.lenses)
+
+
 CODE: Final = (
     Code(language="python", label="Python", suffix="py"),
     Code(language="pydantic", label="Pydantic", suffix="pydantic.py"),
@@ -58,8 +76,8 @@ def schema_page(templates: Templates, node: SchemaNode) -> Page:
     sample_type = node.record.sample_type
     files = _code(node)
     before, others = versions.others(node)
-    onward, more_onward = ways(node)
-    back, more_back = ways(node, backwards=True)
+    onward, more_onward = lens_paths(node)
+    back, more_back = lens_paths(node, backwards=True)
     return templates.record_page(
         node,
         files=files,
@@ -75,9 +93,9 @@ def schema_page(templates: Templates, node: SchemaNode) -> Page:
         dataset_total=len(node.datasets),
         lenses_from=node.lenses_from[:_MOST_LENSES],
         lenses_to=node.lenses_to[:_MOST_LENSES],
-        # A single step is told by the lenses themselves.
-        onward=tuple(way for way in onward if len(way.lenses) > 1),
-        back=tuple(way for way in back if len(way.lenses) > 1),
+        # Paths of one lens are listed as lenses.
+        onward=tuple(path for path in onward if len(path.lenses) > 1),
+        back=tuple(path for path in back if len(path.lenses) > 1),
         more_onward=more_onward,
         more_back=more_back,
         network=address_of(node),
@@ -97,3 +115,19 @@ def _listed(node: SchemaNode) -> tuple[SchemaNode, ...]:
     """The newest versions, and this one."""
     newest = node.versions[:_MOST_VERSIONS]
     return newest if node in newest else (*newest, node)
+
+
+def lens_paths(
+    schema: SchemaNode, *, backwards: bool = False, longest: int = _LONGEST_PATH, most: int = _MOST_PATHS
+) -> tuple[tuple[LensPath, ...], bool]:
+    """Return the best path to (``backwards``: from) each schema, and whether there are more than ``most``."""
+
+    def leaving(here: SchemaNode) -> Iterator[tuple[LensNode, SchemaNode]]:
+        for lens in here.back if backwards else here.onward:
+            end = lens.source if backwards else lens.target
+            if end is not None:
+                yield lens, end
+
+    found = best_paths(schema, leaving, lambda lens: (not lens.vouched, str(lens.uri)), longest=longest, most=most)
+    paths = [LensPath(end=end, lenses=path[::-1] if backwards else path) for end, path in found.items() if path]
+    return tuple(paths[:most]), len(paths) > most
