@@ -20,17 +20,26 @@ import re
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from catalog.atproto.datamodel import record_cid
-from catalog.client.facet_decoder import Column, short
 from catalog.client.records import Finding
 from catalog.errors import CatalogError, InvalidProof, RequestFailed
 from catalog.records import DATASET, LENS, SCHEMA, Schema, read_record
-from catalog.site import addresses, textindex
+from catalog.site import addresses
 from catalog.store.graph import Publisher
+from catalog.store.index_format import (
+    MAX_BUCKETS,
+    MAX_ROWS,
+    MAX_SHARDS,
+    MAX_SHOWN,
+    Column,
+    bucket,
+    decode_rows,
+    decode_short,
+)
 from catalog.store.matching import PREFIX, WEIGHTS, Word, distance, slips_allowed
 from catalog.syntax import AtUri, Did, Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from catalog.atproto.datamodel import Json
     from catalog.network.http import Client as Http
@@ -40,10 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["HostedSite"]
 
 COLLECTIONS: Final = {"dataset": DATASET, "schema": SCHEMA, "lens": LENS}
-_MOST_ROWS: Final = 5_000_000
-_MOST_BUCKETS: Final = 100_000
-_MOST_SHOWN: Final = 1000
-_MOST_SHARDS: Final = 10_000_000
 _LARGE: Final = 50_000_000
 """Bytes of a column, or of the facets: a hundred thousand records have a thirtieth of it."""
 _EXPANSIONS: Final = 64
@@ -66,10 +71,10 @@ class HostedSite:
         self._files: dict[str, object] = {}
         self._types: dict[AtUri, SampleType] = {}
         index = self._object("catalog/text/index.json")
-        self.rows = self._number(index, "rows", _MOST_ROWS)
-        self._total = self._number(index, "total", _MOST_ROWS)
-        self._buckets = self._number(index, "buckets", _MOST_BUCKETS, least=1)
-        self._shown = self._number(index, "shown", _MOST_SHOWN, least=1)
+        self.rows = self._number(index, "rows", MAX_ROWS)
+        self._total = self._number(index, "total", MAX_ROWS)
+        self._buckets = self._number(index, "buckets", MAX_BUCKETS, least=1)
+        self._shown = self._number(index, "shown", MAX_SHOWN, least=1)
         version = index.get("version")
         if self.rows > self._total or not isinstance(version, str) or not _VERSION.fullmatch(version):
             raise self._broken("catalog/text/index.json")
@@ -118,7 +123,7 @@ class HostedSite:
 
     def _bucket(self, word: str) -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
         """The words of a bucket, how many rows each has, and where they stand: shard, start, length."""
-        path = f"catalog/text/words/{textindex.bucket(word, self._buckets)}.json"
+        path = f"catalog/text/words/{bucket(word, self._buckets)}.json"
 
         def read() -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
             held = self._object(path)
@@ -129,7 +134,7 @@ class HostedSite:
             )
             shard, shards = 0, []
             for step in steps:
-                shard = min(_MOST_SHARDS, shard + step)
+                shard = min(MAX_SHARDS, shard + step)
                 shards.append(shard)
             return known, counts, [*zip(shards, starts, lengths, strict=True)]
 
@@ -142,8 +147,8 @@ class HostedSite:
         if start + length > len(raw):
             raise self._broken(path)
         try:
-            return _unpacked(raw[start : start + length], self._total)
-        except (IndexError, ValueError):
+            return decode_rows(raw[start : start + length], self._total)
+        except ValueError:
             raise self._broken(path) from None
 
     def _meant(self, word: str) -> str | None:
@@ -158,7 +163,7 @@ class HostedSite:
             text, counts = held.get("words"), held.get("counts")
             if not isinstance(text, str) or not isinstance(counts, str):
                 raise self._broken(path)
-            totals = short(counts)
+            totals = decode_short(counts)
             for place, known in enumerate(text.split(" ") if text else ()):
                 steps = distance(word, known, most)
                 if steps <= most and place < len(totals):
@@ -311,55 +316,3 @@ def read_handle(text: Json) -> str | None:
         return str(Handle.parse(text)) if isinstance(text, str) else None
     except CatalogError:
         return None
-
-
-def _unpacked(raw: bytes, total: int) -> list[list[int]]:
-    """Three lists of rows: steps of seven bits a byte, or a bit for each row. Raises IndexError and ValueError."""
-    reader = _Bytes(raw)
-    lists = []
-    for _ in range(textindex.LEVELS):
-        head = reader.number()
-        if head >> 1 > total:
-            raise ValueError
-        if head & 1:
-            bits = reader.take(-(-total // 8))
-            rows = [row for row in range(total) if bits[row >> 3] >> (row & 7) & 1]
-        else:
-            rows = [*reader.steps(head >> 1)]
-        if rows and not 0 <= rows[-1] < total:
-            raise ValueError
-        lists.append(rows)
-    return lists
-
-
-class _Bytes:
-    """Bytes, read one after the other."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._at = 0
-
-    def number(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._raw[self._at]
-            self._at += 1
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-            if shift > 35:
-                raise ValueError
-
-    def take(self, count: int) -> bytes:
-        found = self._raw[self._at : self._at + count]
-        if len(found) < count:
-            raise ValueError
-        self._at += count
-        return found
-
-    def steps(self, count: int) -> Iterator[int]:
-        row = 0
-        for _ in range(count):
-            row += self.number()
-            yield row

@@ -10,8 +10,8 @@
 A row is a record's place in the newest-first order, the same in all files. Every file of a build is asked for with
 the ``version`` that ``facets.json`` names, so that a browser's cache never mixes two builds.
 
-Numbers stand as text, which zips to within a few percent of what is in them: :func:`short` where small ones are
-frequent (words are numbered by how often they are used), :func:`digits` where all are as likely.
+Numbers are encoded as text (:mod:`catalog.store.index_format`), which zips to within a few percent of its information:
+``short`` where small ones are frequent (words are numbered by their frequency), ``digits`` where all are as likely.
 
 Sizes, zipped
 -------------
@@ -36,15 +36,16 @@ from catalog.site.groups import licence_name
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
 from catalog.store.graph import LensNode
+from catalog.store.index_format import encode_digits, encode_short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from catalog.atproto.datamodel import Json
     from catalog.store.graph import Graph, Node, SchemaNode
 
-__all__ = ["CHUNK", "address_of", "digits", "dump", "files", "rows", "schema_names", "short", "sort_key", "words_of"]
+__all__ = ["CHUNK", "address_of", "dump", "files", "rows", "schema_names", "sort_key", "words_of"]
 
 CHUNK: Final = 32
 """Rows in a file of rows."""
@@ -72,11 +73,6 @@ _MANY: Final = ("tag", "dtype")
 APART: Final = ("tag", "publisher", "schema")
 """Facets with as many words as people like: their columns are files of their own."""
 _DAY: Final = 86_400
-_BASE: Final = 91
-_DIGITS: Final = "".join(chr(code) for code in range(35, 127) if chr(code) != "\\")
-"""Those of ASCII that JSON needn't escape."""
-_LAST: Final = 60
-"""In :func:`short` a digit below this one is a number's last."""
 _NUMBER: Final = re.compile(r"([0-9]+)")
 
 
@@ -164,7 +160,7 @@ class _Facet:
 
     def json(self, *, apart: bool) -> dict[str, Json]:
         """With its column, unless that is a file of its own."""
-        found: dict[str, Json] = {"words": list(self.words), "totals": short(self.totals)}
+        found: dict[str, Json] = {"words": list(self.words), "totals": encode_short(self.totals)}
         return found if apart else {**found, "column": self.column}
 
 
@@ -223,15 +219,16 @@ def _column(name: str, column: Sequence[tuple[str, ...]], words: Sequence[str]) 
     """
     numbers = {word: number for number, word in enumerate(words)}
     if name not in _MANY:
-        return short([numbers[found[0]] + 1 if found else 0 for found in column])
+        return encode_short([numbers[found[0]] + 1 if found else 0 for found in column])
     steps: defaultdict[int, list[list[int]]] = defaultdict(list)
     for found in column:
         ranks = sorted(numbers[word] for word in found)
         steps[len(found)].append([rank - before - 1 for before, rank in zip([-1, *ranks], ranks, strict=False)])
     return {
-        "counts": short([len(found) for found in column]),
+        "counts": encode_short([len(found) for found in column]),
         "steps": {
-            str(many): [short(place) for place in zip(*found, strict=True)] for many, found in sorted(steps.items())
+            str(many): [encode_short(place) for place in zip(*found, strict=True)]
+            for many, found in sorted(steps.items())
         },
     }
 
@@ -295,29 +292,7 @@ def sort_key(node: Node) -> tuple[list[str], str]:
 def _steps(order: Sequence[int]) -> list[str]:
     """An order as steps from row to row, so that rows which stay neighbours cost next to nothing."""
     size = len(order)
-    return digits([(row - before) % size for before, row in zip([-1, *order], order, strict=False)])
-
-
-def short(numbers: Iterable[int]) -> str:
-    """Numbers from 0, the lowest digits first: the last digit of each is below 60, the others are not."""
-    found: list[str] = []
-    for number in numbers:
-        rest = number
-        while rest >= _LAST:
-            rest, digit = divmod(rest - _LAST, _BASE - _LAST)
-            found.append(_DIGITS[_LAST + digit])
-        found.append(_DIGITS[rest])
-    return "".join(found)
-
-
-def digits(numbers: Iterable[int]) -> list[str]:
-    """Numbers from 0 in base 91: a text of all the lowest digits, one of the next ones, as many as are needed."""
-    rest = list(numbers)
-    found = ["".join([_DIGITS[number % _BASE] for number in rest])]
-    while any(number >= _BASE for number in rest):
-        rest = [number // _BASE for number in rest]
-        found.append("".join([_DIGITS[number % _BASE] for number in rest]))
-    return found
+    return encode_digits([(row - before) % size for before, row in zip([-1, *order], order, strict=False)])
 
 
 def dump(value: object) -> str:

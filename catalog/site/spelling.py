@@ -20,6 +20,7 @@ from catalog.site import facets
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of, schema_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried
+from catalog.store.index_format import encode_short
 from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:
     for place in (1, 2):
         for key in KEYS:
             found = buckets[f"{place}{key}"]
-            text = facets.dump({"words": " ".join(found), "counts": facets.short(counts[word] for word in found)})
+            text = facets.dump({"words": " ".join(found), "counts": encode_short(counts[word] for word in found)})
             yield f"catalog/words/{place}{key}.json", text
 
 

@@ -18,7 +18,8 @@ to build, and wrote 110,000 files (measured with Pagefind 1.5; below 3,000 match
 
 Tricky bits
 -----------
-- The browser's ``textindex.js`` has the tokenizer of :mod:`catalog.store.tokenizer` and the buckets of :func:`bucket`.
+- The browser's ``textindex.js`` has the tokenizer of :mod:`catalog.store.tokenizer` and the decoders of
+  :mod:`catalog.store.index_format`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,6 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
-
 from catalog.site import addresses, facets
 from catalog.site import formatting as figures
 from catalog.site.markup import plain, shown
@@ -39,6 +38,7 @@ from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema
 from catalog.site.omitted import Job, LeftOut, tried
 from catalog.site.parallel import in_parallel, tenths
 from catalog.store.graph import LensNode
+from catalog.store.index_format import LEVELS, bucket, encode_rows
 from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
@@ -47,10 +47,9 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Graph, Node
 
-__all__ = ["FOLDER", "bucket", "texts", "write_text_index"]
+__all__ = ["FOLDER", "texts", "write_text_index"]
 
 FOLDER: Final = "catalog/text"
-LEVELS: Final = 3
 SHOWN: Final = 16
 """Rows in a file of what results show."""
 _DESCRIPTION: Final = 900
@@ -65,14 +64,6 @@ _BLOCK: Final = 4096
 """Rows that a process takes at a time; a multiple of ``SHOWN``."""
 _Part: TypeAlias = "tuple[str, array[int], bytes]"
 """Of a level: its words, how many rows each has, and these rows, as they lie in memory."""
-
-
-def bucket(word: str, buckets: int) -> int:
-    """The bucket of a word, by its first two characters."""
-    number = 0
-    for sign in word[:2]:
-        number = (number * 31 + ord(sign)) & 0xFFFFFFFF
-    return number % buckets
 
 
 class _Lists:
@@ -111,32 +102,9 @@ class _Lists:
     def packed(self, word: str, total: int) -> tuple[bytes, int]:
         """A word's lists, and how many rows have it."""
         rows = [lists.get(word) for lists in self.levels]
-        return b"".join(_packed(found, total) for found in rows), sum(len(found) for found in rows if found is not None)
-
-
-def _packed(rows: array[int] | None, total: int) -> bytes:
-    """Number of rows, then steps; or twice that number and one, then bits."""
-    if not rows:
-        return b"\0"
-    numbers = np.frombuffer(rows, np.uint32)
-    steps = np.diff(numbers, prepend=np.uint32(0)).astype(np.uint32)
-    steps[0] = numbers[0]
-    small = steps.max() < 128
-    body = steps.astype(np.uint8).tobytes() if small else b"".join(_leb(int(step)) for step in steps)
-    if len(body) <= total // 8:
-        return _leb(2 * len(numbers)) + body
-    bits = np.zeros(total, np.uint8)
-    bits[numbers] = 1
-    return _leb(2 * len(numbers) + 1) + np.packbits(bits, bitorder="little").tobytes()
-
-
-def _leb(number: int) -> bytes:
-    out = bytearray()
-    while number >= 128:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+        return b"".join(encode_rows(found, total) for found in rows), sum(
+            len(found) for found in rows if found is not None
+        )
 
 
 def write_text_index(

@@ -21,7 +21,7 @@ from catalog.records import DATASET, SCHEMA
 from catalog.site import facets, spelling
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of
-from catalog.store import Found, Repo, Store
+from catalog.store import Found, Repo, Store, index_format
 from catalog.store.graph import Graph
 from catalog.syntax import AtUri, Did, Handle
 from tests.sitecatalog import MKDOCS, SEEN, SOURCE, dataset, mkdocs, schema
@@ -500,10 +500,10 @@ def test_a_large_catalog_starts_with_its_costly_facets_closed_and_counts_them_wh
 
 @given(st.lists(st.integers(0, 2**31), max_size=40))
 def test_numbers_are_told_back_from_their_digits(numbers: list[int]) -> None:
-    base = len(facets._DIGITS)
-    planes = facets.digits(numbers)
+    base = len(index_format.DIGITS)
+    planes = index_format.encode_digits(numbers)
     assert [
-        sum(facets._DIGITS.index(t[i]) * base**k for k, t in enumerate(planes)) for i in range(len(numbers))
+        sum(index_format.DIGITS.index(t[i]) * base**k for k, t in enumerate(planes)) for i in range(len(numbers))
     ] == numbers
     assert json.dumps(planes).isascii()
 
@@ -512,7 +512,7 @@ def test_the_browser_reads_numbers_as_they_were_written(base: str, page: Page) -
     page.goto(base + "browse/")
     chance = Random(1)  # noqa: S311 - the same every time
     numbers = [*range(7000), *(chance.randrange(2 ** chance.randrange(1, 31)) for _ in range(4000))]
-    for name, text in (("short", facets.short(numbers)), ("digits", facets.digits(numbers))):
+    for name, text in (("short", index_format.encode_short(numbers)), ("digits", index_format.encode_digits(numbers))):
         read = page.evaluate(
             "async ([at, name, text]) => Array.from((await import(at))[name](text))",
             [base + "assets/catalog/table.js", name, text],
@@ -531,4 +531,4 @@ def test_the_files_are_the_same_each_time_and_spare_json_what_it_must_escape(mad
     first, second = dict(facets.files(made.graph)), dict(facets.files(made.graph))
     assert first == second
     assert first["catalog/facets.json"] == (made.site / "catalog/facets.json").read_text(encoding="utf-8")
-    assert "\\" not in facets._DIGITS + facets.short(range(5000))
+    assert "\\" not in index_format.DIGITS + index_format.encode_short(range(5000))

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from catalog.records import DATASET
 from catalog.site import facets
 from catalog.site.nodes import description_of, name_of, schema_of
-from catalog.site.textindex import bucket, write_text_index
+from catalog.site.textindex import write_text_index
 from catalog.store import Store
 from catalog.store.graph import Graph, LensNode
+from catalog.store.index_format import bucket
 from catalog.store.tokenizer import tokenize
 from tests.sitecatalog import build, dataset, fill
 
