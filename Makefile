@@ -11,6 +11,8 @@ JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
 TYPESCRIPT := tests/typescript/node_modules/.installed
 WORKERS ?= 2
+# tests/suite.py orders the files, the slowest first.
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 ONLY ?=
 OPTIONS ?=
 TORCH := torch==2.13.0
@@ -22,7 +24,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help site serve test lint format reference bench soak bounds lock clean
+.PHONY: help site serve test check lint format reference bench soak bounds lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +37,10 @@ serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
 	$(BIN)/catalog serve
 
 test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
+
+check: lint $(FRAMEWORKS) ## lint, types, and the tests that need neither servers nor browsers: about a minute
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
 lint: $(INSTALLED) ## style, types, and the four layers
 	$(BIN)/ruff check

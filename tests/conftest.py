@@ -26,6 +26,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.fakes import QuietServer
 from tests.secrecy import PASSWORDS, found_in, found_under, watched_run
+from tests.sharedfiles import made_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -42,6 +43,7 @@ settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TEST_EXAMPLES", "same"))
 expect.set_options(timeout=60_000)
 
+pytest_plugins = ("tests.suite",)
 NETWORK = Path(__file__).parent / "network"
 NEXT = Path(__file__).parent / "network-next"
 ARROBA = Path(__file__).parent.parent / ".venv-arroba"
@@ -417,21 +419,19 @@ def page(browser: Browser, watch: Watch) -> Iterator[Page]:
 
 
 class Sites:
-    """Built sites, each when first asked for: ``varied``, ``example``, ``plain``, ``themed``, ``hostile``."""
+    """Sites built once a run, on first use: ``varied``, ``example``, ``plain``, ``themed``, ``hostile``."""
 
-    def __init__(self, folder: Callable[[str], Path]) -> None:
-        self._folder = folder
-        self._built: dict[str, BuiltSite] = {}
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
 
     def __getitem__(self, name: str) -> BuiltSite:
         from tests import sitevariety
 
-        if name not in self._built:
-            self._built[name] = getattr(sitevariety, f"build_{name}")(self._folder(name))
-        return self._built[name]
+        build: Callable[[Path], BuiltSite] = getattr(sitevariety, f"build_{name}")
+        return made_once(self._factory, f"site-{name}", build)
 
 
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
-    """The sites that pages are judged by; see ``tests/sitevariety.py``."""
-    return Sites(tmp_path_factory.mktemp)
+    """Return the sites that pages are judged by; see ``tests/sitevariety.py``."""
+    return Sites(tmp_path_factory)

@@ -384,7 +384,6 @@ def test_lenses_of_a_module_are_themselves_in_another_process(tmp_path: Path) ->
 
 def test_lenses_of_a_script_travel_by_value_where_cloudpickle_takes_them(tmp_path: Path) -> None:
     """Ray's workers, for one, have another ``__main__``."""
-    pytest.importorskip("cloudpickle")
     script = (
         "import cloudpickle, pickle, sys\n"
         "from catalog import PackableSample, lens\n"
