@@ -128,7 +128,7 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     else:
         _crawl_for(config_file, settings, strict=strict)
     way = [word for word, wanted in (("zensical", zensical), ("strict", strict)) if wanted]
-    now = take_fingerprint(config_file, settings, way=way)
+    now = take_fingerprint(config_file, settings, options=way)
     deployed = None if since is None else Fingerprint.read(since)
     site = site_folder(config_file)
     before = Fingerprint.read(site / MARK)

@@ -94,8 +94,8 @@ HOME: Final = re.compile(rf"{re.escape(HOME_MARK)}|{HOME_ELEMENT}|<div data-cata
 _ROUNDS: Final = 4
 """Times that the pages are made again without the records that can't be shown."""
 _LEFT_OUT: Final = (
-    '<article class="cat-page"><header class="cat-head"><h1 id="top">Left out</h1></header>'
-    '<p>This page could not be made. The <a href="{status}">status page</a> has the reason.</p></article>'
+    '<article class="cat-page"><header class="cat-head"><h1 id="top">Page not built</h1></header>'
+    '<p>This page could not be built. The <a href="{status}">status page</a> gives the reason.</p></article>'
 )
 
 
@@ -123,16 +123,16 @@ IN_PLACE: Final = {
     "datasets": ("Datasets", "All datasets of this catalog, newest first."),
     "schemas": ("Schemas", "The sample types that datasets of this catalog use."),
     "lenses": ("Lenses", "Transformations between schemas."),
-    "network": ("Lens network", "Which schemas lenses connect, to be walked by mouse and keyboard."),
-    "publishers": ("Publishers", "Who publishes in this catalog."),
-    "tags": ("Tags", "What the records of this catalog are about."),
-    "licences": ("Licences", "What may be done with the datasets of this catalog."),
-    "status": ("Status", "What this catalog was built from, and what it left out."),
-    "words": ("Words", "What the words on the pages of this catalog mean."),
+    "network": ("Lens network", "Schemas and the lenses between them, as a graph and as a list."),
+    "publishers": ("Publishers", "Accounts that publish in this catalog."),
+    "tags": ("Tags", "Tags of the records in this catalog."),
+    "licences": ("Licences", "Licences of the records in this catalog."),
+    "status": ("Status", "Sources of this catalog, the last crawl, and rejected records."),
+    "words": ("Glossary", "Definitions of the terms on the pages of this catalog."),
 }
 """Section → title and description of its page."""
-ASIDE: Final = ("status", "words")
-"""Sections that other pages lead to: a navigation that nobody wrote does without them."""
+ASIDE: Final = ("network", "tags", "licences", "status", "words")
+"""Sections that an automatic navigation leaves out: other pages link to them."""
 
 
 def sources() -> Iterator[tuple[str, str, bool]]:
@@ -324,7 +324,7 @@ def _put_words(site_dir: Path, frame: _Frame, job: Job[str | None] | Job[None]) 
             html = frame.sections[section].stamp(body=body)
         else:
             html = frame.shells[_place(job.place)].stamp(
-                body=body, title="Left out", description="This page could not be made", address=job.place
+                body=body, title="Page not built", description="This page could not be built", address=job.place
             )
         _write(site_dir / job.place / "index.html", html)
 

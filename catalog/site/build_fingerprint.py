@@ -1,22 +1,25 @@
-"""Whether a site would come out as it is: a fingerprint of all it is made from, kept in the site once it is whole.
+"""The fingerprint of a build: hashes of all inputs of a site, stored in the site when the build is complete.
 
 ::
 
-    records:…   what the store shows, and what the last crawl couldn't read
-    pages:…     docs/, and what mkdocs.yml has under watch:
-    settings:…  mkdocs.yml and what it inherits, theme.custom_dir, hooks, variables named by !ENV
+    records:…   the records of the store, and the errors of the last crawl
+    pages:…     docs/ and the paths under watch: in mkdocs.yml
+    settings:…  mkdocs.yml and the files it inherits, theme.custom_dir, hooks, variables named by !ENV
     program:…   this package, MkDocs, themes, plugins and extensions, Python
-    options:…   those of the command that show, or that let less pass
+    options:…   command-line options that affect the pages or the checks
+
+A build with the same fingerprint as the site that is there is skipped.
 
 Tricky bits
 -----------
-- It is taken before the build. What changes meanwhile makes the next one differ, never the other way round.
-- The file's name has no leading dot: MkDocs leaves hidden files in ``site/`` when it clears it, and a mark must not
-  outlive its site.
-- The times of crawls don't count, although the status page tells them: it tells of the last crawl that changed
-  something, or met new trouble.
-- With previews a day counts: shards without a checksum, and those that couldn't be read, are asked again each day.
-- Pages may take in files from anywhere, by extensions and plugins. Which, MkDocs's own ``watch:`` tells.
+- It is computed before the build. A change during the build makes the next fingerprint differ.
+- The file's name has no leading dot: MkDocs keeps hidden files when it clears ``site/``, and the file must not outlive
+  the site that it describes.
+- Times of crawls are no input. The status page shows the last crawl that changed something or met a new error.
+- With previews the day is an input: shards without a checksum, and those that couldn't be read, are read again daily.
+- Extensions and plugins may include files from anywhere. ``watch:`` in ``mkdocs.yml`` lists those.
+- Symbolic links are followed, as MkDocs follows them, but each folder is read once: two links to their own folder
+  make 2^40 paths. The build's own output (the site, the store's folder) is no input, also below a watched folder.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import json
 import os
 import platform
 import re
+import stat
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -37,17 +41,19 @@ from catalog.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from catalog.config import CatalogSettings
 
 __all__ = ["MARK", "Fingerprint", "site_folder", "take_fingerprint"]
 
 MARK: Final = "catalog/fingerprint.txt"
-"""Where a whole site holds the fingerprint of what it was made from."""
+"""The file in a complete site that holds its fingerprint."""
 
 _GROUPS: Final = ("mkdocs.plugins", "mkdocs.themes", "markdown.extensions")
 _RENDERERS: Final = ("mkdocs", "zensical", "markdown", "jinja2", "markupsafe", "pygments", "comrak", "nh3", "pillow")
-"""Besides those that plug into MkDocs: what has a say in how pages look."""
+"""Packages that affect the pages, in addition to those with an entry point of MkDocs."""
+_NO_INPUTS: Final = {"__pycache__", ".git"}
 _DAY: Final = 86_400
 _LONGEST: Final = 1000
 _PART: Final = re.compile(r"([a-z]+):([0-9a-f]{64})")
@@ -55,17 +61,17 @@ _PART: Final = re.compile(r"([a-z]+):([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Hashes by what they are of. As text one line, ``name:hash`` for each with spaces between."""
+    """The hash of each kind of input. As text it is one line of ``name:hash`` pairs."""
 
     parts: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        """The line."""
+        """Return the line of text."""
         return " ".join(f"{name}:{digest}" for name, digest in self.parts)
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """What a file holds; None where there is none, or something else in it."""
+        """Read a file; return None if it is missing or holds no fingerprint."""
         try:
             with file.open(encoding="utf-8") as opened:
                 found = [_PART.fullmatch(word) for word in opened.read(_LONGEST).split()]
@@ -75,21 +81,21 @@ class Fingerprint:
         return cls(parts=parts) if parts and len(parts) == len(found) else None
 
     def write(self, site: Path) -> None:
-        """Keep it in a whole site."""
+        """Write the fingerprint into a complete site."""
         file = site / MARK
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{self}\n", encoding="utf-8", newline="\n")
 
     def changed(self, since: Fingerprint) -> list[str]:
-        """The names of what is different now."""
+        """Return the names of the inputs that differ."""
         before = dict(since.parts)
         return [name for name, digest in self.parts if before.get(name) != digest]
 
 
-def take_fingerprint(config_file: Path, settings: CatalogSettings, *, way: Iterable[str] = ()) -> Fingerprint:
-    """The fingerprint of a site as it would be built now from the store as it is.
+def take_fingerprint(config_file: Path, settings: CatalogSettings, *, options: Iterable[str] = ()) -> Fingerprint:
+    """Return the fingerprint of the site that a build would make now from the store as it is.
 
-    ``way`` are the command's options that make another site, or let less pass. Raises :class:`StoreError` and
+    ``options`` are the command-line options that affect the pages or the checks. Raises :class:`StoreError` and
     :class:`InvalidConfig`.
     """
     chain = _chain(config_file)
@@ -97,12 +103,15 @@ def take_fingerprint(config_file: Path, settings: CatalogSettings, *, way: Itera
     docs = [base / str(_setting(chain, "docs_dir") or "docs"), *_listed(chain, "watch", base)]
     theme = [base / str(name) for name in (_of_theme(config, "custom_dir") for _, config in chain) if name]
     hooks = _listed(chain, "hooks", base)
+    outputs = {_site_folder(chain, base).resolve()}
+    if settings.store.parent.name.startswith("."):  # any other folder may hold inputs, too
+        outputs.add(settings.store.parent.resolve())
     parts = [
         ("records", _records(settings)),
-        ("pages", _hash(_files(docs))),
-        ("settings", _hash([*_configs(chain), *_files([*theme, *hooks])])),
+        ("pages", _hash(_files(docs, outputs))),
+        ("settings", _hash([*_configs(chain), *_files([*theme, *hooks], outputs)])),
         ("program", _hash(_program())),
-        ("options", _hash(word.encode() for word in way)),
+        ("options", _hash(option.encode() for option in options)),
     ]
     if settings.previews is not None:
         parts.append(("previews", _hash([str(int(time.time() // _DAY)).encode()])))
@@ -110,8 +119,12 @@ def take_fingerprint(config_file: Path, settings: CatalogSettings, *, way: Itera
 
 
 def site_folder(config_file: Path) -> Path:
-    """Where the site of a configuration lies."""
-    return config_file.resolve().parent / str(_setting(_chain(config_file), "site_dir") or "site")
+    """Return the output folder of a configuration."""
+    return _site_folder(_chain(config_file), config_file.resolve().parent)
+
+
+def _site_folder(chain: Chain, base: Path) -> Path:
+    return base / str(_setting(chain, "site_dir") or "site")
 
 
 def _records(settings: CatalogSettings) -> str:
@@ -119,18 +132,18 @@ def _records(settings: CatalogSettings) -> str:
         store.configure([str(source) for source in settings.sources], settings.deny)
         shown = store.fingerprint()
         crawls = store.crawls()
-    trouble = [
+    errors = [
         [source.get("source"), source.get("error"), source.get("problems")]
         for source in (crawls[0].report.get("sources", []) if crawls else [])
     ]
-    return _hash([shown.encode(), json.dumps([bool(crawls), trouble], default=str).encode()])
+    return _hash([shown.encode(), json.dumps([bool(crawls), errors], default=str).encode()])
 
 
 Chain = list[tuple[Path, dict[str, Any]]]
 
 
 def _chain(config_file: Path) -> Chain:
-    """A configuration and those it inherits, nearest first. Raises :class:`InvalidConfig`."""
+    """Return a configuration and those that it inherits, nearest first. Raises :class:`InvalidConfig`."""
     chain: Chain = []
     file = config_file.resolve()
     while file not in [seen for seen, _ in chain]:
@@ -158,30 +171,43 @@ def _listed(chain: Chain, key: str, base: Path) -> list[Path]:
 
 
 def _configs(chain: Chain) -> Iterator[bytes]:
-    """Each file as it stands, and as it reads with the environment's variables."""
+    """Yield each file's bytes, and its settings with the environment variables substituted."""
     for file, config in chain:
         yield file.read_bytes()
         yield json.dumps(config, default=str).encode("utf-8", "surrogatepass")
 
 
-def _files(places: Iterable[Path]) -> Iterator[bytes]:
-    """Names and contents of files, and of all files in folders."""
+def _files(places: Iterable[Path], outputs: AbstractSet[Path] = frozenset()) -> Iterator[bytes]:
+    """Yield names and hashes of files, and of all files in folders; ``outputs`` are folders to skip."""
     for place in places:
-        yield place.name.encode("utf-8", "surrogateescape")
-        if not place.is_dir():
+        yield os.fsencode(place.name)
+        if place.is_dir():
+            yield from _folder(place, outputs)
+        else:
             yield _contents(place)
+
+
+def _folder(place: Path, outputs: AbstractSet[Path]) -> Iterator[bytes]:
+    read: dict[Path, bytes] = {}
+    for folder, below, names in os.walk(place, followlinks=True):
+        path, real = os.fsencode(os.path.relpath(folder, place)), Path(folder).resolve()
+        if real in read or real in outputs:
+            below.clear()
+            if real in read:
+                yield path + b" -> " + read[real]
             continue
-        for folder, below, names in os.walk(place, followlinks=True):
-            below[:] = sorted(name for name in below if name != "__pycache__")
-            for name in sorted(names):
-                file = Path(folder, name)
-                yield str(file.relative_to(place)).encode("utf-8", "surrogateescape")
-                yield _contents(file)
+        read[real] = path
+        below[:] = sorted(name for name in below if name not in _NO_INPUTS)
+        for name in sorted(names):
+            yield path + b"/" + os.fsencode(name)
+            yield _contents(Path(folder, name))
 
 
 def _contents(file: Path) -> bytes:
-    """A file's hash; what can't be read is for MkDocs to tell of."""
+    """Return a file's hash; empty for one that can't be read, which MkDocs reports."""
     try:
+        if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe waits for its other end
+            return b""
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()
     except OSError:
@@ -189,7 +215,7 @@ def _contents(file: Path) -> bytes:
 
 
 def _program() -> Iterator[bytes]:
-    """The files of this package: in a checkout they change while the version stays. Versions of all else."""
+    """Yield the files of this package, which change in a checkout, and the versions of all other packages."""
     yield from _files([Path(__file__).resolve().parent.parent, resources.templates(), resources.lexicons()])
     plugged = {point.dist.name for group in _GROUPS for point in metadata.entry_points(group=group) if point.dist}
     for name in sorted({name.lower() for name in plugged}.union(_RENDERERS)):

@@ -258,7 +258,7 @@ def _chunk(nodes: Sequence[Node], numbers: Mapping[str, Mapping[str, int]], sche
 
 def _ends(lens: LensNode) -> str:
     """What a lens leads from and to: other records say more of themselves, a lens nothing else."""
-    names = [shown(end.record.sample_type.name) if end else "elsewhere" for end in (lens.source, lens.target)]
+    names = [shown(end.record.sample_type.name) if end else "not in this catalog" for end in (lens.source, lens.target)]
     return " → ".join(names)
 
 

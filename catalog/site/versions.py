@@ -108,19 +108,21 @@ def _reading(code: str, data: str, verdict: Verdict) -> str:
 
 
 def others(node: SchemaNode) -> tuple[Compared | None, tuple[Compared, ...]]:
-    """A version compared with the one before it, and with the other newest ones, newest first."""
-    here = next(index for index, version in enumerate(node.versions) if version is node)
-    before = node.versions[here + 1] if here + 1 < len(node.versions) else None
-    rest = [version for version in node.versions[:OTHERS] if version is not node and version is not before]
+    """Compare a version with the previous one, and with the other newest ones, newest first.
+
+    The work does not depend on the number of versions: a site renders a page for each of them.
+    """
+    previous = node.previous
     taken: set[str] = set()
-    first = None if before is None else compared(node, before, taken, rows=NEIGHBOUR_ROWS)
-    newer = set(map(id, node.versions[:here]))
+    first = None if previous is None else compared(node, previous, taken, rows=NEIGHBOUR_ROWS)
     fields = len(node.record.sample_type.fields)
-    found = [
-        compared(node, version, taken, newer=id(version) in newer)
-        for version in rest
-        if fields + len(version.record.sample_type.fields) <= _COMPARABLE
-    ]
+    found: list[Compared] = []
+    newer = True
+    for version in node.versions[:OTHERS]:
+        if version is node:
+            newer = False
+        elif version is not previous and fields + len(version.record.sample_type.fields) <= _COMPARABLE:
+            found.append(compared(node, version, taken, newer=newer))
     return first, tuple(found)
 
 

@@ -20,6 +20,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import zip_longest
 from math import log
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
@@ -113,11 +114,12 @@ class VerificationNode(_Node):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class SchemaNode(_Node):
-    """A sample type with all that uses it. ``versions`` includes itself, newest first."""
+    """A sample type with all that uses it. ``versions`` includes itself, newest first; ``previous`` is older."""
 
     record: Schema
 
     versions: tuple[SchemaNode, ...] = ()
+    previous: SchemaNode | None = None
     datasets: list[DatasetNode] = field(default_factory=list)
     lenses_from: list[LensNode] = field(default_factory=list)
     lenses_to: list[LensNode] = field(default_factory=list)
@@ -226,7 +228,7 @@ class Graph:
             builder.datasets[str(dataset.uri)] = replace(dataset, schema=None, labels=[], related=())
         for schema in self.schemas:
             builder.schemas[str(schema.uri)] = replace(
-                schema, versions=(), datasets=[], lenses_from=[], lenses_to=[], onward=(), back=()
+                schema, versions=(), previous=None, datasets=[], lenses_from=[], lenses_to=[], onward=(), back=()
             )
         for lens in self.lenses:
             builder.verifications += lens.verifications
@@ -401,9 +403,10 @@ class _Builder:
         for schema in self.schemas.values():
             families[schema.publisher.did, schema.record.sample_type.name].append(schema)
         for family in families.values():
-            ordered = sorted(family, key=lambda s: (semver_key(s.record.sample_type.version), s.uri), reverse=True)
-            for schema in family:
-                schema.versions = tuple(ordered)
+            family.sort(key=lambda s: (semver_key(s.record.sample_type.version), s.uri), reverse=True)
+            versions = tuple(family)  # one for all of them: a tuple each takes memory with the square of their number
+            for schema, previous in zip_longest(versions, versions[1:]):
+                schema.versions, schema.previous = versions, previous
 
     def _related(self) -> None:
         ordered = _newest_first(self.datasets.values())

@@ -7,7 +7,7 @@ import { findText, ROOT } from "./text.js";
 
 const TITLES = {
   kind: "Kind", tag: "Tags", licence: "Licence", publisher: "Publisher", schema: "Schema", dtype: "Array type", size: "Size",
-  state: "Checked", updated: "Updated",
+  state: "Verification", updated: "Updated",
 };
 const ORDERS = ["new", "match", "name", "size", "samples", "updated"];
 const STEP = 40;

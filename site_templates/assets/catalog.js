@@ -14,7 +14,7 @@ function startTabs(box) {
   const list = document.createElement("div");
   list.className = "cat-tabs__list";
   list.setAttribute("role", "tablist");
-  list.setAttribute("aria-label", box.dataset.label ?? "Ways to load it");
+  list.setAttribute("aria-label", box.dataset.label ?? "Load this dataset with");
   const tabs = panels.map((panel, number) => {
     const tab = document.createElement("button");
     Object.assign(tab, { type: "button", id: `${group}-tab-${number}`, textContent: panel.dataset.tab });

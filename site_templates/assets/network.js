@@ -293,7 +293,7 @@ class Picture {
     add();
     const head = element("thead");
     const line = element("tr");
-    for (const word of ["Lens", "From", "To", "Checked"]) line.append(Object.assign(element("th", "", word), { scope: "col" }));
+    for (const word of ["Lens", "From", "To", "Verification"]) line.append(Object.assign(element("th", "", word), { scope: "col" }));
     head.append(line);
     const table = element("table", "cat-table");
     table.setAttribute("role", "table"); // on a telephone it is laid out as a list

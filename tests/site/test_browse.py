@@ -66,7 +66,7 @@ FOCUSED = """() => document.activeElement.getAttribute('aria-label')
   ?? document.activeElement.closest('label, button, summary')?.textContent ?? ''"""
 TITLES = {
     "Kind": "kind", "Tags": "tag", "Licence": "licence", "Publisher": "publisher", "Schema": "schema",
-    "Array type": "dtype", "Size": "size", "Checked": "state", "Updated": "updated",
+    "Array type": "dtype", "Size": "size", "Verification": "state", "Updated": "updated",
 }  # fmt: skip
 
 

@@ -172,7 +172,7 @@ def test_a_schema_is_found_by_a_part_of_its_name(base: str, page: Page) -> None:
 
 def test_pages_of_schemas_and_lenses_lead_to_it_with_themselves_chosen(base: str, page: Page, site: Path) -> None:
     page.goto(f"{base}schemas/{folder(site, 'envelope')}/")
-    page.get_by_role("link", name="See it in the network").click()
+    page.get_by_role("link", name="Show in the lens network").click()
     expect(page.locator(".cat-net__schema.is-chosen")).to_be_visible()
     assert middle(page) == "Envelope 1.0.0"
     page.locator(".cat-table").get_by_role("link", name="envelope").click()

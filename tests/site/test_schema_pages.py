@@ -85,7 +85,7 @@ def test_each_field_says_type_dtype_shape_with_its_dimensions_and_meaning(tmp_pa
     assert table is not None
     rows = [words(row) for row in re.findall(r"<tr>.*?</tr>", table[0], re.DOTALL)]
     assert rows == [
-        "Field Type Dtype Shape What it means",
+        "Field Type Dtype Shape Description",
         "signal array float32 channel 2 × time any Pressure, in pascal.",
         "heard str",
         "gain optional float",
@@ -160,7 +160,7 @@ def test_every_kind_of_change_is_shown_with_its_verdicts(
             assert re.findall(r"cat-verdict--(\w+)", row) == [
                 str(comparison.readers_of_old), str(comparison.readers_of_new),
             ]  # fmt: skip
-            assert words(row).endswith(f"needs a {comparison.bump} version")
+            assert words(row).endswith(f"requires a {comparison.bump} version")
 
 
 def test_the_diff_stands_side_by_side_and_other_versions_have_their_places(versions: Graph) -> None:
@@ -195,6 +195,19 @@ def test_sixty_versions_and_ten_thousand_fields_make_no_large_page(tmp_path: Pat
     assert middle.body.count('id="with-') == OTHERS + 1, "the version before, and the newest"
     assert len(middle.body) < 260_000
     assert "The first 100 of 200 changed fields" in words(middle.body)
+
+
+def test_the_work_for_a_page_does_not_grow_with_the_number_of_versions(tmp_path: Path) -> None:
+    """A site renders a page for each version: its time grows with their number, not with the square of it."""
+    work = {}
+    for total in (120, 480):
+        records = [(SCHEMA, f"Wave:1.{n}.0", schema_of(wave(f"1.{n}.0", "gain int"))) for n in range(total)]
+        graph = graph_of(tmp_path / f"{total}.sqlite", records)
+        templates, oldest = templates_of(graph), schema_named(graph, "Wave", "1.1.0")
+        schema_page(templates, oldest)  # what is computed once
+        assert len({id(node.versions) for node in graph.schemas}) == 1
+        work[total] = calls(lambda: schema_page(templates, oldest))  # noqa: B023 - called at once
+    assert work[480] < work[120] * 1.1
 
 
 # --- ways ----------------------------------------------------------------------------------------------------

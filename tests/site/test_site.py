@@ -10,11 +10,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from catalog.records import DATASET
 from catalog.site.addresses import HIDDEN_FOLDER
+from catalog.site.build import ASIDE, IN_PLACE
 from catalog.site.parallel import in_parallel
 from catalog.site.shell import BODY, DESCRIPTION, TITLE
+from tests.paths import ROOT
 from tests.sitecatalog import CHANGED, DID, MKDOCS, UNPROVEN, build, dataset, fill, mkdocs
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def test_the_status_page_names_what_was_refused_and_why(site: Path) -> None:
 def test_the_status_page_tells_what_the_last_crawl_did(site: Path) -> None:
     """By source and host, with what couldn't be read; what others wrote is text."""
     text = _text(site, "status")
-    for words in ("2026-11-20 12:00 UTC", "plc.example", "2,468", "11.4 MB", "tree&nbsp;2", "Crawls before it"):
+    for words in ("2026-11-20 12:00 UTC", "plc.example", "2,468", "11.4 MB", "tree&nbsp;2", "Earlier crawls"):
         assert words in text
     assert "can&#39;t &lt;i&gt;be&lt;/i&gt; reached" in text
     assert "did:plc:x: &lt;b&gt;gone&lt;/b&gt;" in text
@@ -103,13 +106,13 @@ def test_what_is_not_proven_is_shown_so(site: Path) -> None:
     for address, proven in ((FIRST, True), (f"datasets/{HOME}/{UNPROVEN}", False)):
         text = _text(site, address)
         assert (">unverified</span>" in text) is not proven
-        assert ("proven against its repository’s signed commit" in text) is proven
+        assert ("verified against the repository’s signed commit" in text) is proven
 
 
 def test_history_tells_what_changed_and_when(site: Path) -> None:
     """The fields that differ from the version before, with the rev of each version."""
     text = _text(site, f"datasets/{HOME}/{CHANGED}")
-    assert "2 versions seen" in text
+    assert "History: 2 versions" in text
     assert "3kaaaaaaaaa2z" in text
     assert "changed description, tags" in text
 
@@ -274,6 +277,14 @@ def test_words_of_the_field_lead_to_what_they_mean(site: Path) -> None:
     assert "../words/" not in listed, "they are explained aside"
 
 
+@pytest.mark.parametrize("file", ["mkdocs.yml", "site_templates/init/mkdocs.yml"])
+def test_a_navigation_has_at_most_seven_tabs(file: str) -> None:
+    """Ours, the one of ``catalog init``, and the automatic one: a home page and the sections that aren't aside."""
+    nav = yaml.safe_load((ROOT / file).read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\n\n")[0])
+    assert 3 <= len(nav) <= 7
+    assert 1 + len(set(IN_PLACE) - set(ASIDE)) <= 7
+
+
 def test_the_home_page_seeks_datasets_and_shows_each_schema_once(site: Path) -> None:
     text = _text(site, "")
     form = re.search(r'<form class="cat-find" action="([^"]*)".*?</form>', text, re.DOTALL)
@@ -295,7 +306,7 @@ def test_a_dataset_without_a_licence_says_so(tmp_path: Path) -> None:
     silent = dataset(0)
     del silent["license"]
     built = build(tmp_path, datasets=1, extra=[("science.alt.dataset.entry", "3kbbbbbbbbbb2", silent)])
-    assert "none stated" in _text(built, f"datasets/{HOME}/3kbbbbbbbbbb2")
+    assert "not specified" in _text(built, f"datasets/{HOME}/3kbbbbbbbbbb2")
     others = [page for page in built.glob(f"datasets/{HOME}/*/index.html") if page.parent.name != "3kbbbbbbbbbb2"]
     assert others
-    assert not any("none stated" in page.read_text(encoding="utf-8") for page in others)
+    assert not any("not specified" in page.read_text(encoding="utf-8") for page in others)

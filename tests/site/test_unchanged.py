@@ -19,6 +19,7 @@ from catalog.config import load_settings
 from catalog.site.build_fingerprint import MARK, Fingerprint, site_folder, take_fingerprint
 from catalog.store import Found, PastCrawl, Refused, Repo, Store
 from catalog.syntax import AtUri, Cid, Did, Handle
+from tests.counting import calls
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -333,6 +334,37 @@ def test_inherited_folders_are_the_ones_meant(project: Path) -> None:
     with (project / "mkdocs.yml").open("a", encoding="utf-8") as file:
         file.write("site_dir: mine\n")
     assert site_folder(project / "mkdocs.yml") == project / "mine"
+
+
+def test_links_to_their_own_folder_are_read_once(project: Path) -> None:
+    """Three of them are 3^40 paths. A link elsewhere counts with the files that are there."""
+    docs = project / "docs"
+    plain = calls(lambda: _taken(project))
+    for name in ("one", "two", "three"):
+        (docs / name).symlink_to(docs, target_is_directory=True)
+    (docs / "pipe").symlink_to(docs / "deep" / "pipe")
+    os.mkfifo(docs / "deep" / "pipe")
+    before = _taken(project)
+    assert calls(lambda: _taken(project)) < plain * 1.2
+    (project / "beside").mkdir()
+    (docs / "beside").symlink_to(project / "beside", target_is_directory=True)
+    assert _taken(project) == before, "an empty folder is no page"
+    (project / "beside" / "page.md").write_text("# Beside\n", encoding="utf-8")
+    assert _taken(project).changed(before) == ["pages"]
+
+
+def test_what_a_build_writes_is_no_input(project: Path) -> None:
+    """Also where the whole project is watched; other files of it count."""
+    config = project / "mkdocs.yml"
+    config.write_text(MKDOCS.replace("[NOTES.md]", "[.]"), encoding="utf-8")
+    assert _catalog("crawl", cwd=project).returncode == 0
+    before = _taken(project)
+    for name in ("site/index.html", ".catalog/previews/x", ".git/index", "own/__pycache__/x.pyc"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("x", encoding="utf-8")
+    assert _taken(project) == before
+    (project / "more.txt").write_text("x", encoding="utf-8")
+    assert _taken(project).changed(before) == ["pages"]
 
 
 # --- the store -----------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["group_json", "record_json", "reference"]
 
 _MOST: Final = 1000
+_MOST_VERSIONS: Final = 100
 LARGEST: Final = 2_500_000
 """Characters of a record's JSON. Ten thousand shards need fewer; a megabyte of empty lists has more."""
 
@@ -46,7 +47,7 @@ def record_json(node: Node) -> str:
                     {"name": label.record.name, "version": label.record.version} for label in node.labels[:_MOST]
                 ]
         case SchemaNode():
-            view["versions"] = [reference(other) for other in node.versions[:_MOST]]
+            view["versions"] = [reference(other) for other in node.versions[:_MOST_VERSIONS]]
             view["datasets"] = len(node.datasets)
         case LensNode():
             view["source"] = None if node.source is None else reference(node.source)
