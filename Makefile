@@ -26,55 +26,55 @@ SHELL := /usr/bin/env bash
 .DELETE_ON_ERROR:
 .PHONY: help site serve test check lint format reference bench soak bounds lock clean
 
-help: ## show this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 site: $(INSTALLED) ## crawl the example sources and build site/
 	$(BIN)/catalog build
-	@echo 'site/ is built; look at it with: make serve'
+	@echo 'Built site/. Preview it with: make serve'
 
-serve: $(INSTALLED) ## preview the example catalog, rebuilt when a file changes
+serve: $(INSTALLED) ## preview the example catalog with live reload
 	$(BIN)/catalog serve
 
-test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install what the tests need, then run linters and tests
+test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install the test tools, then run linters and all tests
 	$(BIN)/python -m pytest $(PARALLEL)
 
-check: lint $(FRAMEWORKS) ## lint, types, and the tests that need neither servers nor browsers: about a minute
+check: lint $(FRAMEWORKS) ## lint, then the tests that need neither servers nor browsers (about a minute)
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
-lint: $(INSTALLED) ## style, types, and the four layers
+lint: $(INSTALLED) ## check style, types and the import contract
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED) ## set the code's format
+format: $(INSTALLED) ## format the code
 	$(BIN)/ruff format
 
-bounds: $(INSTALLED) ## try the oldest dependencies that pyproject.toml allows, and the newest, each in an environment of its own
+bounds: $(INSTALLED) ## test the oldest and the latest dependencies that pyproject.toml allows, each in its own environment
 	UV=$(CURDIR)/$(BIN)/uv tests/bounds.sh $(PYTHON) lowest-direct
 	UV=$(CURDIR)/$(BIN)/uv tests/bounds.sh $(PYTHON) highest
 
-reference: $(INSTALLED) ## write docs/reference/ anew, from the code
+reference: $(INSTALLED) ## regenerate docs/reference/ from the code
 	$(BIN)/python -m docs.generate_reference
 
-# Each of them runs, also when one before it missed what is wanted. Hugo is a peer where it is installed.
-bench: $(INSTALLED) $(NETWORK) $(BROWSER) $(FRAMEWORKS) ## measure, an hour or so, and write docs/benchmarks.md; ONLY=car,import
+# All benchmarks run, even if one misses its target. Hugo is compared if it is installed.
+bench: $(INSTALLED) $(NETWORK) $(BROWSER) $(FRAMEWORKS) ## run the benchmarks (about an hour) and write docs/benchmarks.md; ONLY=car,import
 	$(BIN)/python benchmarks/rerun.py --only "$(ONLY)" --options "$(OPTIONS)"
 
-soak: $(INSTALLED) $(NETWORK) ## run what takes long: every benchmarks/soak_*.py
+soak: $(INSTALLED) $(NETWORK) ## run the long tests: every benchmarks/soak_*.py
 	@shopt -s nullglob; for script in benchmarks/soak_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-# The lock names no registry and no folder of this machine; look at the difference before you commit it.
-lock: $(INSTALLED) ## bring the locks up to date with pyproject.toml
+# The lock files contain no registry or local path; review the difference before you commit.
+lock: $(INSTALLED) ## update the lock files from pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --group dev --group frameworks --output-file requirements-frameworks.lock
 	$(BIN)/uv pip compile $(LOCKED) --group dev --constraint requirements-frameworks.lock --output-file requirements.lock
 	echo '$(ARROBA_WANTED)' | $(BIN)/uv pip compile - $(filter-out pyproject.toml,$(LOCKED)) --output-file requirements-arroba.lock
 
-clean: ## remove what was built and installed
+clean: ## remove built and installed files
 	rm -rf .venv .venv-arroba site dist tests/*/node_modules
 
-# Stamp files are the targets, each made last: an installation that broke is not taken for done.
+# Stamp files are written last, so that an interrupted installation is repeated.
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -90,7 +90,7 @@ $(NEXT): tests/network-next.sh tests/network-next/package.json tests/network-nex
 	tests/network-next.sh
 	@touch $@
 
-# In an environment of its own: it pins versions of packages that this project uses as well.
+# In a separate environment: it pins versions of packages that this project also uses.
 $(ARROBA): requirements-arroba.lock $(INSTALLED)
 	$(PYTHON) -m venv --clear .venv-arroba
 	$(BIN)/uv pip sync --quiet --python .venv-arroba/bin/python --require-hashes requirements-arroba.lock
@@ -100,12 +100,12 @@ $(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json
 	cd tests/typescript && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# No scripts of theirs: axe-core, html-validate and Lighthouse need none, and Puppeteer's would fetch a browser.
+# Without install scripts: axe-core, html-validate and Lighthouse need none, and Puppeteer's downloads a browser.
 $(JUDGES): tests/browser/package.json tests/browser/package-lock.json
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# pip for PyTorch: where a machine has wheels of its own for it, only pip is told of them.
+# pip installs PyTorch, because a local wheel source is configured only for pip.
 $(FRAMEWORKS): requirements-frameworks.lock $(INSTALLED)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-frameworks.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)

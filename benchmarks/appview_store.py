@@ -1,8 +1,8 @@
-"""A synthetic catalog written straight into a store: what :mod:`benchmarks.site_catalog` has in exports, unsigned.
+"""Write the synthetic catalog of :mod:`benchmarks.site_catalog` directly to a store, unsigned.
 
     python benchmarks/appview_store.py 220000 /tmp/big.sqlite
 
-The same number and seed make the same records. Two minutes or so for 220,000 datasets, on all cores.
+The same number and seed make the same records. 220,000 datasets take about two minutes on all cores.
 """
 
 from __future__ import annotations

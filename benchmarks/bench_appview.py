@@ -1,11 +1,11 @@
-"""The AppView over HTTP at 220,000 datasets: how long answers take at 1 and at 32 connections, and how many there are.
+"""Measure query latency and throughput of the AppView over HTTP with 220,000 datasets, at 1 and at 32 connections.
 
     python benchmarks/bench_appview.py [--datasets 220000] [--store FILE] [--index FOLDER] [--workers 2]
 
-The command as its users start it, with ``--no-follow``; the load comes from this process, on the same machine. Each
-kind of question is asked again and again, each time another one of its kind, on connections that stay open; what is
-measured is from the first byte that is sent to the last that comes. Wanted: p95 under 20 ms at 1 connection and under
-100 ms at 32. Then one common word is followed to its end at limit 100: every match once.
+The server is ``catalog appview --no-follow``; this process on the same machine generates the load. Each kind of query
+is sent repeatedly with different parameters over persistent connections. Latency is measured from the first byte sent
+to the last byte received. Targets: p95 below 20 ms at 1 connection and below 100 ms at 32. Then the results of a
+common word are paged through with limit 100 to check that every match occurs once.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The AppView's engine at 220,000 datasets, in process: how long a query takes, without HTTP.
+"""Measure the AppView's search engine in process, without HTTP, with 220,000 datasets.
 
     python benchmarks/bench_appview_engine.py [--datasets 220000] [--store FILE]
 
-Each kind of question is asked 300 times, each time another one of its kind. Wanted: p95 under 10 ms. ``cpu`` is what
-the process itself used, which on a machine that does other things, too, says more than the clock. Then a thousand
-records come, fifty a second, while two processes ask without a pause: each must be found, p95 within 2 s.
+Each kind of query runs 300 times with different parameters. Target: p95 below 10 ms. ``cpu`` is the CPU time of the
+process, which depends less on other processes than wall time. Then a thousand records are added, fifty a second, while
+two processes send queries continuously: each record must be found, p95 within 2 s.
 """
 
 from __future__ import annotations

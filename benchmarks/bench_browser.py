@@ -1,11 +1,11 @@
-"""What a visitor of a large catalog waits for, in Chromium: bytes moved, and milliseconds from a key to its results.
+"""Measure a large catalog in Chromium: transferred bytes, and milliseconds from a keystroke to the results.
 
     python benchmarks/bench_browser.py [--datasets 10000 100000] [--site DIR …]
 
-Sites are built as ``bench_site`` builds them, or are there already (``--site``), and are served on loopback, compressed
-and with cache headers. Each measurement starts in a context of its own, with an empty cache. Bytes are what the server
-sent, heads and bodies; for a page without workers they are compared with what Chromium says that it got. Words to
-search for are those of the records: common ones, rarer ones, and names. Exit code 1 when something wanted was missed.
+Sites are built as in ``bench_site`` or given by ``--site``, and served on loopback, compressed and with cache headers.
+Each measurement has its own browser context with an empty cache. Bytes are those sent by the server, headers and
+bodies; for a page without workers they are compared with the browser's own count. The search words come from the
+records: common words, rarer words, and names. Exit code 1 if a target is missed.
 """
 
 from __future__ import annotations

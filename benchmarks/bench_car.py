@@ -1,17 +1,17 @@
-"""What it costs to read and prove a repository of 100,000 records, beside libipld's own decoder, which proves nothing.
+"""Compare reading and verifying a repository of 100,000 records with libipld's decoder, which verifies nothing.
 
     python benchmarks/bench_car.py [--records 100000] [--times 5]
 
-The repository is a person's: 95% posts (facets, replies; 250 to 450 bytes), 5% dataset entries. Each way of reading it
-is timed in turn, Python's garbage collector as it is by default, and the fastest time counts:
+The repository resembles a person's: 95% posts (facets, replies; 250 to 450 bytes), 5% dataset entries. The variants
+run in turn with the default garbage collector, and the fastest time counts:
 
-- ``libipld.decode_car``: decodes every block; compares no CID, walks no tree, checks no signature.
-- ours, whole: every block hashed, the whole tree walked and checked, the signature checked, every record decoded by
-  libipld, one by one; and once more with all decoded records kept, as ``decode_car`` has it.
-- ours, 5%: the same for one collection; what isn't needed for it isn't touched.
+- ``libipld.decode_car``: decodes every block; verifies no CID, tree or signature.
+- whole: hashes every block, walks and verifies the tree, verifies the signature, and decodes every record with libipld
+  one by one; and again with all decoded records kept, like ``decode_car``.
+- 5%: the same for one collection, skipping blocks that it doesn't need.
 
-Memory is the peak of a process of its own, less that of one that only holds the file. Exit code 1 when reading it whole
-takes longer than ``decode_car``, or the 5% more than a third of it.
+Memory is the peak of a separate process minus that of a process that only holds the file. Exit code 1 if reading the
+whole repository takes longer than ``decode_car``, or the 5% more than a third of it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Crawling 200 accounts with 20,000 dataset records among 100,000 posts: requests, bytes and seconds.
+"""Measure requests, bytes and seconds of crawling 200 accounts with 20,000 dataset records among 100,000 posts.
 
     python benchmarks/bench_crawl.py [--accounts 200] [--datasets 100] [--posts 500] [--small]
 
-The real PDS runs on this machine, and takes its share of the cores. Each crawl is the command ``catalog crawl``, as a
-process. First into an empty store, then with nothing changed, then with 1% of the dataset records changed and new
-posts in half of the repositories; each time the store is compared with what the PDS lists. Then as many posts are added
-as there were, and an empty store is filled again: the bytes must follow the dataset records, not the repositories.
+The PDS runs on the same machine and shares its cores. Each crawl is a ``catalog crawl`` process: into an empty store,
+with nothing changed, and with 1% of the dataset records changed and new posts in half of the repositories; each time
+the store is compared with the PDS. Then the number of posts is doubled and an empty store is filled again: the bytes
+must depend on the dataset records, not on the size of the repositories.
 
-Beside it, in the same run, the way of a crawler without proofs of parts: getRepo of every account, decoded by the
-``atproto`` SDK's CAR reader, which checks nothing.
+The comparison in the same run is a crawler without partial proofs: getRepo of every account, decoded by the CAR reader
+of the ``atproto`` SDK, which verifies nothing.
 """
 
 from __future__ import annotations

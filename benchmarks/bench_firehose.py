@@ -1,17 +1,18 @@
-"""A firehose of which 1% concerns us: ours, which proves that 1%, beside the SDK's client code, which only decodes.
+"""Compare following a firehose with 1% relevant events with the SDK's client code, which decodes and verifies nothing.
 
     python benchmarks/bench_firehose.py [--frames 1000] [--times 7]
 
-The frames are recorded from the real PDS of the tests: ten accounts with 600 posts each write more of them, and every
-hundredth commit is an eleventh account's dataset record. Each way in turn goes ten times through the same frames; the
-fastest time counts. Nothing is read from a socket while the clock runs.
+The frames are recorded from the PDS of the tests: ten accounts with 600 posts each write more posts, and every
+hundredth commit is a dataset record of an eleventh account. Each variant processes the same frames ten times; the
+fastest time counts. Nothing is read from a socket during the measurement.
 
-- ours: every frame looked at; of the 1%: the CAR read, the signature checked, the operations undone to ``prevData``,
-  the record hashed and decoded. 10,000 accounts are tracked. The seq of the last frame, for the cursor.
-- the SDK (``atproto``): ``Frame.from_bytes`` and ``parse_subscribe_repos_message``, as its client does; nothing proven.
-- the same, and ``CAR.from_bytes`` of the blocks, as its examples do to get at a record.
+- this project: every frame is inspected; for the 1%, the CAR is read, the signature verified, the operations inverted
+  to ``prevData``, the record hashed and decoded. 10,000 accounts are tracked, and the sequence number is stored.
+- the SDK (``atproto``): ``Frame.from_bytes`` and ``parse_subscribe_repos_message``, as in its client; nothing is
+  verified.
+- the same with ``CAR.from_bytes`` of the blocks, as in its examples that read a record.
 
-Exit code 1 when ours handles fewer than five times as many frames a second as the SDK without CARs.
+Exit code 1 if this project processes less than five times as many frames a second as the SDK without CARs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What an import costs: ``import catalog`` and what is loaded on first use, beside ``import webdataset``.
+"""Compare the import time of ``import catalog`` and of its lazily loaded classes with ``import webdataset``.
 
     python benchmarks/bench_import.py [--times 15] [--tree]
 
-Each import is timed in fresh processes, in turn, from inside: what starting Python takes is not in it. The fastest of
-all is printed, with the median beside it. ``atdata`` is timed too where it is installed. ``--tree`` prints what
-``import catalog`` loads, by ``python -X importtime``. Exit code 1 when ``import catalog`` takes 150 ms or more.
+Each import is timed inside fresh processes, in turn, excluding the start of Python. The output is the fastest time and
+the median. ``atdata`` is included if it is installed. ``--tree`` prints the modules that ``import catalog`` loads,
+from ``python -X importtime``. Exit code 1 if ``import catalog`` takes 150 ms or more.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What an installation takes: packages and megabytes, of the base and of each extra, beside the library of the Hub.
+"""Measure the install size of the base and of each extra, in packages and megabytes, and compare with Hugging Face.
 
     python benchmarks/bench_installed.py [--peer datasets]
 
-Each is installed into an environment of its own by uv, at the newest versions, and what lies in it then is counted:
-packages besides the one that was asked for, and the bytes of all files, not compiled.
+uv installs each into its own environment with the latest versions. The result is the number of packages besides the
+requested one, and the size of all files without bytecode.
 """
 
 from __future__ import annotations

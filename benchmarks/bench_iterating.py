@@ -1,15 +1,14 @@
-"""Iterating 20,000 samples of three sizes: ours against ``webdataset`` + ``msgpack`` + ``numpy.load``.
+"""Compare iteration over 20,000 samples of three sizes with ``webdataset`` + ``msgpack`` + ``numpy.load``.
 
     python benchmarks/bench_iterating.py [--quick] [--keep DIR]
 
-The peer does what the WebDataset snippet on our pages does, with WebDataset's own shuffling and batching. Each way is
-timed in fresh processes, ours and the peer's in turn, and the best of several counts; imports are not timed. Shards are
-made in memory where the system has a place for that: a disk's moods are no part of the comparison. For the largest
-samples 1,000 are stored, and listed twenty times.
+The other program is the WebDataset snippet of the dataset pages, with WebDataset's own shuffling and batching. Both
+run in fresh processes in turn, and the best of several runs counts; imports are not timed. Shards are in memory if the
+system has a RAM disk, to exclude disk effects. For the largest samples, 1,000 are stored and listed twenty times.
 
-Before anything is timed, every value is read by both and compared. The memory beside the times is what a process
-allocated more while it iterated, at its most, and its peak with interpreter, imports (webdataset loads PyTorch where it
-is there) and file pages. Exit code 1 when ours is slower at any size, in any way.
+Before the measurement, both read every value and the values are compared. Memory is the peak growth of a process
+during iteration, and its total peak with interpreter, imports (webdataset imports PyTorch if installed) and file
+pages. Exit code 1 if this project is slower in any variant.
 """
 
 from __future__ import annotations

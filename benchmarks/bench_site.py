@@ -1,13 +1,14 @@
-"""From exports of repositories to the site, for catalogs of several sizes: time, memory, bytes, and two peers.
+"""Measure crawling exported repositories and building the site for several catalog sizes: time, memory, bytes.
 
     python benchmarks/bench_site.py [--datasets 1000 10000 100000] [--keep DIR] [--no-peers]
 
-For each size a synthetic catalog is made (``site_catalog``), crawled by ``catalog crawl`` into an empty store, and
-built by ``mkdocs build``, each a process of its own; then built again, and compared file by file. At 1,000 datasets
-MkDocs with Material renders the same pages from Markdown, at 10,000 Hugo does (``site_peers``: what is equal there).
+For each size, ``site_catalog`` makes a synthetic catalog, ``catalog crawl`` reads it into an empty store, and ``mkdocs
+build`` builds the site, each in its own process; then the site is built again and compared file by file. At 1,000
+datasets MkDocs with Material renders the same pages from Markdown, at 10,000 Hugo does (``site_peers`` describes what
+is equal).
 
-Everything lies in memory where the system has a place for that. Times depend on who else is at work on the machine;
-the seconds of its processors are told beside them. Exit code 1 when something that is wanted was missed.
+All files are in memory if the system has a RAM disk. Wall times depend on other processes, so CPU seconds are reported
+as well. Exit code 1 if a target is missed.
 """
 
 from __future__ import annotations

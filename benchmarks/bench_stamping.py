@@ -1,11 +1,11 @@
-"""Stamped record pages against the same pages as ordinary Markdown, both by ``mkdocs build`` in one run.
+"""Compare record pages with the same pages as ordinary Markdown, both built by ``mkdocs build`` in one run.
 
     python benchmarks/bench_stamping.py [--pages 5000] [--keep DIR]
 
-Both builds are whole processes with Material and search off. The Markdown pages hold what the record pages hold
-(facts, description, fields, snippets, shards, provenance, relatives), and are left out of the navigation.
-Both are made in memory where the system has a place for that: a disk's moods are no part of the comparison. Ours is
-the best of three builds, theirs the best of two. Prints both times and their ratio; exit code 1 when it is below 15.
+Both builds are complete processes with Material and without search. The Markdown pages have the same content as the
+record pages (metadata, description, fields, snippets, shards, provenance, related datasets) and are not in the
+navigation. Files are in memory if the system has a RAM disk. The best of three builds counts for record pages, the
+best of two for Markdown. The output is both times and their ratio; exit code 1 if the ratio is below 15.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A network on this machine for the benchmarks of the crawl: the real PDS and PLC, filled with repositories."""
+"""A local network for the crawl benchmarks: a PDS and PLC directory filled with repositories."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A command as a process with its children: how long it took, what it used, and what it said when.
+"""Run a command with its child processes and measure its time, resources and output.
 
-Memory is read from ``/proc`` while it runs. Forked processes share what they haven't changed, so that the sum of their
-resident sizes says too much; the proportional one (``Pss``) shares it out, and adds up.
+Memory is read from ``/proc`` while it runs. Forked processes share unmodified pages, so the sum of their resident
+sizes is too large; the proportional set size (``Pss``) divides shared pages and adds up.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Run the benchmarks, keep what they find in ``results/``, and rewrite docs/benchmarks.md. ``make bench`` calls it.
+"""Run the benchmarks, store their results in ``results/``, and rewrite docs/benchmarks.md. ``make bench`` calls it.
 
     python benchmarks/rerun.py [--only car,import] [--options "--records 1000"] [--page]
 
-Each script is a process of its own, one after the other. One that misses what is wanted is a result like any other; one
-that breaks off leaves the numbers that it had, marked as old. Exit code 2 when one broke off, else 1 when one missed.
+Each script runs in its own process, one after the other. A script that misses a target still yields a result; one that
+fails leaves its previous results, marked as outdated. Exit code 2 if a script failed, else 1 if one missed a target.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a benchmark found, as data: one JSON file for each ``bench_*.py``, all of one form.
+"""Benchmark results as data: one JSON file for each ``bench_*.py``, in one format.
 
-A script makes one :class:`Results` before it parses its options, adds a row for each number that it prints, and at its
-end writes them where ``--results`` says. Written along: the machine, the versions, the date, the options that weren't
-the usual ones, and how busy others kept the machine meanwhile. No host's name and no path.
+A script creates one :class:`Results` before it parses its options, adds a row for each number it prints, and writes
+them to the file of ``--results`` at the end, with the machine, versions, date, options that differ from the defaults,
+and the load caused by other processes. Host names and paths are not included.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A site on loopback as a host of static sites serves it: compressed, with cache headers; every byte counted."""
+"""Serve a site on loopback like a static host: compressed, with cache headers, counting every byte."""
 
 from __future__ import annotations
 

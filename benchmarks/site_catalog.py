@@ -1,4 +1,4 @@
-"""A synthetic catalog as exports of repositories: signed, valid, the same for the same number and seed.
+"""Generate a synthetic catalog as exported repositories: signed, valid, and deterministic for a number and seed.
 
     python benchmarks/site_catalog.py 10000 exports/
 
@@ -8,8 +8,8 @@
     exports/…
 
 For N datasets there are about N/20 schemas (5,000 at most; two to four versions of some), N/50 lenses (2,000 at most)
-with verifications, N/10 labels, and N/200 publishers (500 at most). Tags, publishers and schemas are spread as
-such things are (Zipf). Half of the shards have real sizes; every number, word and key comes from the seed.
+with verifications, N/10 labels, and N/200 publishers (500 at most). Tags, publishers and schemas follow a Zipf
+distribution. Half of the shards have real sizes; every number, word and key comes from the seed.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""The same pages by other hands: MkDocs with Material from Markdown, and Hugo.
+"""Build the same pages with other programs: MkDocs with Material from Markdown, and Hugo.
 
-What is equal. The texts: name, publisher, facts, description, a program that loads the dataset, its fields, shards,
-citation, provenance and relatives, taken from the same graph as our pages take them. The frame: Material's own for
-MkDocs; for Hugo the very shell that ours are stamped on, as its layout. The place: memory, not a disk. Search is off.
+Equal: the texts (name, publisher, metadata, description, a snippet, fields, shards, citation, provenance and related
+datasets, from the same graph as the site's pages); the layout (Material's own for MkDocs; for Hugo the page shell of
+the site); the storage (memory). Search is disabled.
 
-MkDocs makes the datasets' pages, and nothing else; it is compared by the page. Hugo makes a site like ours, and is
-compared as a whole: the datasets' pages; a page and a feed for each tag, licence and publisher; a sitemap; beside each
-dataset its JSON and Croissant, which it needn't make, but finds in the page's folder and copies.
+MkDocs makes only the dataset pages and is compared per page. Hugo makes a complete site and is compared as a whole:
+the dataset pages; a page and a feed for each tag, licence and publisher; a sitemap; and it copies the JSON and
+Croissant files of each dataset from the page's folder.
 
-What isn't equal is in their favour: the schemas' and lenses' pages, the programs in other languages, JSON-LD, DCAT, the
-facets' columns and the redirects are made by us alone.
+The differences favour the other programs: only this project makes schema and lens pages, snippets in other languages,
+JSON-LD, DCAT, facet columns and redirects.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Words, sentences, fields and citations for synthetic datasets, from the descriptions of real ones.
+"""Generate words, sentences, fields and citations for synthetic datasets from real descriptions.
 
-``tests/data/real-datasets.jsonl`` has over a hundred datasets as people described them. Their sentences are recombined
-and some words replaced, so that a hundred thousand descriptions are not a hundred repeated.
+``tests/data/real-datasets.jsonl`` has over a hundred real datasets. Their sentences are recombined and some words
+replaced, so that a hundred thousand descriptions are not a hundred repeated ones.
 """
 
 from __future__ import annotations

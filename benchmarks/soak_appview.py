@@ -1,10 +1,10 @@
-"""A thousand commits on a real PDS while eight clients ask: all visible in time, and once; also with accidents.
+"""Publish a thousand commits on a PDS while eight clients query the AppView: each must be found in time, and once.
 
     python benchmarks/soak_appview.py [--commits 1000] [--clients 8]
 
-Three rounds: undisturbed; the service killed with SIGKILL in the middle and started again; the PDS stopped and started
-again. Each commit is timed from the PDS's answer until a search finds it. Wanted: p95 under 2 s in the first round; in
-all of them no error (but no connection while a service is dead), and in the end every record met exactly once.
+Three rounds: undisturbed; the AppView killed with SIGKILL and restarted; the PDS stopped and restarted. Each commit is
+timed from the response of the PDS until a search finds it. Targets: p95 below 2 s in the first round; in all rounds no
+error except refused connections while a service is down, and in the end every record exactly once.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Eight attackers ask for hostile records without a pause; how long does another client wait?
+"""Measure the latency of a client while eight attackers request hostile records continuously.
 
     python benchmarks/soak_appview_attack.py [--seconds 20] [--hostile 20] [--honest 2000] [--versions 30]
 
-The store has honest datasets, valid records of a million empty lists, and one of as many versions of 1 MiB. The
-attackers list, search, fetch and page through those, each from an address of its own (``X-Forwarded-For``, as behind a
-proxy), then all from one; one connection each, the next request as soon as an answer is there. The other client asks
-ordinary things every 50 ms. Wanted: its p95 under 100 ms, each of its answers complete, and the service under 1 GiB.
+The store has honest datasets, valid records of a million empty lists, and one with as many versions of 1 MiB. The
+attackers list, search, fetch and page through these, each from its own address (``X-Forwarded-For``, as behind a
+proxy), then all from one; one connection each, without pauses. The other client sends ordinary queries every 50 ms.
+Targets: its p95 below 100 ms, each of its responses complete, and the service below 1 GiB.
 """
 
 from __future__ import annotations

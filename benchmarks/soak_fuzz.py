@@ -1,16 +1,16 @@
-"""Mutation fuzzing of what proves a repository: does anything crash, hang, or let a changed record through?
+"""Fuzz the repository verifier with mutated CARs: no crash, no hang, no modified record accepted.
 
-    python benchmarks/soak_fuzz.py [SECONDS] [--seed N]        SECONDS also from SOAK_SECONDS; 180 when neither is there
+    python benchmarks/soak_fuzz.py [SECONDS] [--seed N]        SECONDS also from SOAK_SECONDS; default 180
 
-Valid CARs are spoilt at random: bits, bytes and pieces of the file; blocks under the CIDs of others; and nodes, with
-all CIDs from there up to the commit made right again. Some of those are signed anew, as a hostile account could. They
-are read whole and in slices, and trees are inverted by spoilt operations. Of each case:
+Valid CARs are mutated at random: bits, bytes and parts of the file; blocks under other CIDs; and tree nodes, with
+all CIDs up to the commit recomputed. Some of these are signed again, as a hostile account could. They are read
+completely and in slices, and trees are inverted by mutated operations. For each case:
 
-- nothing but ``InvalidProof`` is raised, and it takes a bounded time;
-- without a new signature, what comes out as proven is exactly what was signed;
-- with one, what comes out is what an obvious slow reader finds, in a tree of the only right shape.
+- only ``InvalidProof`` is raised, within a bounded time;
+- without a new signature, the verified records are exactly the signed ones;
+- with a new signature, the result equals that of a simple slow reader, and the tree has the only valid shape.
 
-Prints one line. Exit code 1, with the case and its file, at the first of which that isn't so.
+Prints one line. Exit code 1 at the first violation, with the case and its file.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""Random hostile catalogs: crawled, built, served. What is honest beside them is always complete.
+"""Crawl, build and serve random hostile catalogs; the honest accounts among them must be complete.
 
     python benchmarks/soak_hostile.py [CASES] [--seed N] [--only N]
 
-Each case is made from its number: accounts with spoilt records, DID documents and answers (listings, CARs, JSON,
-statuses, headers), a firehose with spoilt frames, an exported repository and manifests that are spoilt, too. Beside
-them are honest accounts on a server of their own. Crawl, build and AppView run in a process each. Of each case:
+Each case is generated from its number: accounts with invalid records, DID documents and responses (listings, CARs,
+JSON, statuses, headers), a firehose with invalid frames, and invalid exported repositories and manifests. Honest
+accounts are on a server of their own. Crawl, build and AppView each run in their own process. For each case:
 
-- no exception that isn't one of ours, none contained as ``InternalError``, no traceback;
-- every honest record is in the store, has its page, and is found by the AppView;
-- crawl, build and AppView stay under 1 GiB each.
+- no exception except the package's own, no contained ``InternalError``, no traceback;
+- every honest record is in the store, has a page, and is found by the AppView;
+- crawl, build and AppView use less than 1 GiB each.
 
-Then 60 hosts that stall beside 40 honest ones: the seconds until the 40 are read. Exit code 1 where something is wrong.
+Then 60 stalled hosts and 40 honest ones: the seconds until the 40 are read. Exit code 1 at any violation.
 """
 
 from __future__ import annotations

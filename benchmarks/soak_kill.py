@@ -1,13 +1,12 @@
-"""SIGKILL at random moments of a crawl: the store opens, and after the next run equals an undisturbed crawl's.
+"""Kill a crawl with SIGKILL at random moments; the next run must equal an undisturbed crawl.
 
     python benchmarks/soak_kill.py [--rounds 50] [--seed N] [--accounts 20]
 
-The real PDS, some accounts with 40 dataset records and 60 posts each, a broken record in each, one account closed. Each
-round a crawl begins (in every third into an empty store, in every fifth with ``--follow`` on the firehose too) and is
-killed somewhere between its start and its usual end; records change between rounds. After each kill: SQLite finds the
-file whole, and every account in it is as one of its commits had it, never half. In the end an undisturbed crawl on the
-store is compared, record for record, with one into an empty store, and with what the PDS lists. Two crawls at once:
-the second says so.
+A PDS has accounts with 40 dataset records and 60 posts each, an invalid record in each, and one deactivated account.
+Each round starts a crawl (every third into an empty store, every fifth with ``--follow`` on the firehose) and kills it
+at a random time; records change between rounds. After each kill SQLite finds the file intact, and every account in it
+equals one of its commits. In the end an undisturbed crawl on the store is compared, record by record, with one into an
+empty store and with the PDS. Of two simultaneous crawls, the second reports that the store is in use.
 """
 
 from __future__ import annotations

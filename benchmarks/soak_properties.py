@@ -1,8 +1,8 @@
-"""The tests that make their own examples (hypothesis), with new ones each time: `make test` runs the same ones always.
+"""Run the property-based tests (hypothesis) with new examples each time; `make test` always uses the same ones.
 
-    python benchmarks/soak_properties.py [ROUNDS]        ROUNDS also from SOAK_ROUNDS; 3 when neither is there
+    python benchmarks/soak_properties.py [ROUNDS]        ROUNDS also from SOAK_ROUNDS; default 3
 
-What fails is printed with what brings it back. Exit code 1 when something did, in whichever round.
+A failure is printed with the code that reproduces it. Exit code 1 if any round fails.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Publishing, killed at random moments (SIGKILL) and run again: then all is there as if it had run once.
+"""Kill ``catalog publish`` with SIGKILL at random moments and run it again; the result must equal one undisturbed run.
 
     .venv/bin/python benchmarks/soak_publish.py [--rounds N] [--seed S]
 
-Against the real PDS, with over a hundred real datasets in commits of fifteen records. Half of the rounds publish into
-an empty account, half change what is there (new versions whose labels move, new words, deletions, new datasets); every
-third is killed twice, and in every other the account writes posts while it is run again. After each the account is
-compared with one that was never disturbed: the same names, the same contents but for dates, nothing twice, no label
-that points elsewhere; and to publish once more writes nothing. In the end two publish at once.
+Uses a PDS and over a hundred real datasets in commits of fifteen records. Half of the rounds publish to an empty
+account, half update an existing one (new versions whose labels move, new texts, deletions, new datasets); every third
+is killed twice, and in every other the account writes posts during the second run. Then the account is compared with
+an undisturbed one: the same names, the same contents except dates, no duplicates, no label with another target; and
+publishing once more writes nothing. In the end two processes publish at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The pages of ``docs/reference/``, made from the code itself: ``make reference`` writes them.
+"""Generate the pages of ``docs/reference/`` from the code; ``make reference`` writes them.
 
-They are committed, so that they read on a forge as on the site; ``tests/project/test_reference.py`` compares
-them with the code. They are plain Markdown, not mkdocstrings: that plugin shows the roles of our reStructuredText
-docstrings as raw text, and on a forge its pages would be empty.
+The pages are committed, so that they can be read on a forge as well as on the site; ``tests/project/test_reference.py``
+compares them with the code. They are plain Markdown rather than mkdocstrings, which shows reStructuredText roles as raw
+text and leaves the pages empty on a forge.
 """
 
 from __future__ import annotations
@@ -26,4 +26,4 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "errors.md": errors.page,
     "dependencies.md": dependencies.page,
 }
-"""Each page by its file name."""
+"""File name of each page, and the function that generates it."""

@@ -1,4 +1,4 @@
-"""``python -m docs.generate_reference``: write the pages."""
+"""Write all reference pages: ``python -m docs.generate_reference``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``command-line.md``, from the commands themselves."""
+"""Generate ``command-line.md`` from the click commands."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 __all__ = ["every_command", "page"]
 
 _INTRO = """\
-`catalog COMMAND --help` shows the same in a terminal. Results go to standard output, all else to standard error.
-Variables of the environment are under [configuration](configuration.md#variables-of-the-environment).
+`catalog COMMAND --help` prints the same text. Results are written to standard output, messages to standard error.
+[Configuration](configuration.md#environment-variables) lists the environment variables.
 
-Exit codes: 0, it is done; 1, it failed or a check says no, and standard error says why (see [errors](errors.md));
-2, the command line makes no sense. Each command has `-h` and `--help`."""
+Exit codes: 0 success; 1 failure, or a failed check, explained on standard error (see [errors](errors.md)); 2 invalid
+command line. Every command accepts `-h` and `--help`."""
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
-    """Each command with its full name, groups before what is in them."""
-    yield from _below("catalog", cli)
+    """Yield each command with its full name, groups before their subcommands."""
+    yield from _walk("catalog", cli)
 
 
-def _below(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def _walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield name, command
     if isinstance(command, click.Group):
         for word, inner in command.commands.items():
-            yield from _below(f"{name} {word}", inner)
+            yield from _walk(f"{name} {word}", inner)
 
 
 def page() -> str:
-    """The page."""
+    """Return the page as Markdown."""
     everything = list(every_command())
     parts = front("Command line", _INTRO, "`catalog/cli`")
     parts.append("")
@@ -74,13 +74,13 @@ def _facts(option: click.Option) -> Iterator[str]:
         yield sentences("One of " + ", ".join(code(choice) for choice in option.type.choices))
     elif isinstance(option.type, click.IntRange | click.FloatRange):
         yield _range(option.type)
-    if option.multiple and "again" not in (option.help or ""):
-        yield "It may be given again."
+    if option.multiple and "repeat" not in (option.help or ""):
+        yield "Repeatable."
     default = option.to_info_dict()["default"]
     if option.show_default and default is not None:
         yield f"Default: {code(f'{default:g}' if isinstance(default, float) else default)}."
     if option.required:
-        yield "It is needed."
+        yield "Required."
 
 
 def _range(kind: click.IntRange | click.FloatRange) -> str:
@@ -91,7 +91,7 @@ def _range(kind: click.IntRange | click.FloatRange) -> str:
 
 def _kind(kind: click.ParamType[Any]) -> str:
     if isinstance(kind, click.Path):
-        return "FOLDER" if not kind.file_okay else "FILE"
+        return "DIR" if not kind.file_okay else "FILE"
     if isinstance(kind, click.IntRange | click.types.IntParamType):
         return "NUMBER"
     return "CHOICE" if isinstance(kind, click.Choice) else "TEXT"

@@ -1,4 +1,4 @@
-"""``configuration.md``, from the table of settings."""
+"""Generate ``configuration.md`` from the table of settings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 _INTRO = """\
-A catalog is configured by one block in the `mkdocs.yml` of its site; the rest of that file is
-[MkDocs's own](https://www.mkdocs.org/user-guide/configuration/). Paths count from the folder of `mkdocs.yml`. An
-unknown key is a mistake, and the command says which key was probably meant.
+The plugin `catalog` in `mkdocs.yml` configures a catalog; the rest of the file is
+[MkDocs configuration](https://www.mkdocs.org/user-guide/configuration/). Paths are relative to the folder of
+`mkdocs.yml`. An unknown key is an error that suggests the closest known key.
 
 ```yaml
 plugins:
@@ -28,21 +28,21 @@ plugins:
         - repo: alice.example.org
 ```
 
-A dot in a name below leads into a map: `previews.samples` is the key `samples` inside `previews`."""
+A dot separates nested keys: `previews.samples` is the key `samples` of the map `previews`."""
 
 
 def page() -> str:
-    """The page."""
+    """Return the page as Markdown."""
     parts = front("Configuration", _INTRO, "`catalog/config/table.py`")
-    parts += ["", "## Keys of the block"]
+    parts += ["", "## Settings"]
     for setting in SETTINGS:
         parts += ["", f"### `{setting.name}`", "", *_setting(setting)]
-    parts += ["", "## Kinds of source", "", "An entry of `sources` is one of these, with its value."]
+    parts += ["", "## Sources", "", "Each entry of `sources` is one of these, with its value."]
     for kind in SOURCES:
         text = sentences(escape(kind.purpose), f"Value: {kind.value}")
         parts += ["", f"### `sources: {kind.name}`", "", text, "", fence(f"sources:\n  - {kind.example}", "yaml")]
-    parts += ["", "## Variables of the environment", "", "An empty variable counts as unset."]
-    for others, text in ((False, "Our own:"), (True, "Those that other tools read as well:")):
+    parts += ["", "## Environment variables", "", "An empty variable is treated as unset."]
+    for others, text in ((False, "Specific to this package:"), (True, "Shared with other tools:")):
         parts += ["", text, ""]
         for one in VARIABLES:
             if one.others == others:

@@ -1,4 +1,4 @@
-"""``dependencies.md``, from pyproject.toml and its comments."""
+"""Generate ``dependencies.md`` from pyproject.toml and its comments."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ need is an extra: `pip install "atdata-catalog[appview,previews]"`. How much eac
 
 
 def purposes() -> dict[str, str]:
-    """By requirement, as it stands in the file, the words behind it."""
+    """Return the comment of each requirement in pyproject.toml."""
     text = _PROJECT.read_text(encoding="utf-8").partition("[dependency-groups]")[0]
     return dict(_LINE.findall(text))
 
 
 def page() -> str:
-    """The page. Raises ``KeyError`` for a requirement whose purpose isn't told."""
+    """Return the page as Markdown. Raises ``KeyError`` for a requirement without a comment."""
     project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
     parts = front("Dependencies", _INTRO, "`pyproject.toml`")
-    parts += ["", "## The base", "", *_table(project["dependencies"])]
+    parts += ["", "## Base", "", *_table(project["dependencies"])]
     for extra, requirements in sorted(project["optional-dependencies"].items()):
         parts += ["", f"## `{extra}`", "", *_table(requirements)]
     return "\n".join(parts) + "\n"
 
 
 def _table(requirements: list[str]) -> list[str]:
-    told = purposes()
-    rows = [f"| {code(one)} | {escape(_sentence(told[one]))} |" for one in requirements]
-    return ["| package | what for |", "|---|---|", *rows]
+    comments = purposes()
+    rows = [f"| {code(one)} | {escape(_sentence(comments[one]))} |" for one in requirements]
+    return ["| package | purpose |", "|---|---|", *rows]
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``lexicons.md`` and ``queries.md``, from the lexicon files."""
+"""Generate ``lexicons.md`` and ``queries.md`` from the lexicon files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ __all__ = ["definitions", "queries_page", "records_page"]
 _PREFIX: Final = "science.alt.dataset."
 _VIEWS: Final = f"{_PREFIX}defs"
 _RECORDS: Final = """\
-A lexicon says which fields a record has. Each is a file of `lexicons/`, named by its NSID, the dotted name that the
-AT Protocol calls it by; records of a kind lie in the collection of that name. Lengths of text are in bytes of UTF-8, as
-the protocol counts them. Fields that a lexicon doesn't name may be there: readers leave them as they are."""
+A lexicon defines the fields of a record. Each lexicon is a file in `lexicons/`, named after its NSID, which is also the
+name of the collection of its records. String lengths are in bytes of UTF-8, as defined by the AT Protocol. Records may
+contain additional fields; readers ignore and preserve them."""
 _QUERIES: Final = """\
-An AppView ([how to run one](../guides/appview.md)) answers these queries by XRPC: `GET /xrpc/` and the NSID, with the
-parameters in the query string, a list by naming its parameter again; the answer is JSON. An error has an HTTP status
-and `{"error": NAME, "message": TEXT}`. Beside the names below, any query may answer `InvalidRequest` (400) for
-parameters that break their type or limits, `RateLimitExceeded` (429) with `Retry-After`, and `InternalServerError`
-(500)."""
+An AppView ([guide](../guides/appview.md)) answers these XRPC queries: `GET /xrpc/NSID` with the parameters in the query
+string; array parameters are repeated. Responses are JSON. An error has an HTTP status and
+`{"error": NAME, "message": TEXT}`. In addition to the errors below, every query can return `InvalidRequest` (400) for
+invalid parameters, `RateLimitExceeded` (429) with `Retry-After`, and `InternalServerError` (500)."""
 
 
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
-    """Every definition by its full name (``…entry``, ``…entry#shardChecksum``), records first, then what they use."""
+    """Return every definition by its full name (``…entry``, ``…entry#shardChecksum``), records first."""
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(lexicons().glob("*.json")):
         document = json.loads(file.read_text(encoding="utf-8"))
@@ -40,7 +39,7 @@ def definitions() -> dict[str, dict[str, Any]]:
 
 
 def _whole(name: str, among: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The main definition of the file that a definition is in."""
+    """Return the main definition of the lexicon that contains a definition."""
     return among.get(name.partition("#")[0], {})
 
 
@@ -49,8 +48,8 @@ def _is_query(name: str) -> bool:
 
 
 def records_page() -> str:
-    """The page of records and what they are made of."""
-    parts = front("Lexicons of the records", _RECORDS, "`lexicons/`")
+    """Return the page of the record lexicons as Markdown."""
+    parts = front("Record lexicons", _RECORDS, "`lexicons/`")
     for name, one in definitions().items():
         if not _is_query(name) and one["type"] != "token":
             parts += ["", f"## `{name}`", "", *_definition(name, one)]
@@ -58,7 +57,7 @@ def records_page() -> str:
 
 
 def queries_page() -> str:
-    """The page of XRPC queries and the views that they answer with."""
+    """Return the page of the XRPC queries and their views as Markdown."""
     parts = front("XRPC queries", _QUERIES, "`lexicons/`")
     queries = [name for name, one in definitions().items() if one["type"] == "query"]
     views = [name for name in definitions() if name.startswith(_VIEWS)]
@@ -76,9 +75,9 @@ def _query(name: str, one: dict[str, Any]) -> Iterator[str]:
     yield from ("Parameters:", "", *_fields(name, parameters)) if parameters.get("properties") else ("No parameters.",)
     schema = one["output"]["schema"]
     if "properties" in schema:
-        yield from ("", f"Answer: {escape(schema.get('description', ''))}".rstrip(), "", *_fields(name, schema))
+        yield from ("", f"Response: {escape(schema.get('description', ''))}".rstrip(), "", *_fields(name, schema))
     else:
-        yield from ("", f"Answer: {_kind(name, schema)}.")
+        yield from ("", f"Response: {_kind(name, schema)}.")
     if one.get("errors"):
         yield from ("", "Errors:", "")
         yield from (bullet(code(error["name"]), escape(error.get("description", ""))) for error in one["errors"])
@@ -88,7 +87,7 @@ def _definition(name: str, one: dict[str, Any]) -> Iterator[str]:
     if "description" in one:
         yield from (escape(one["description"]), "")
     if one["type"] == "record":
-        yield from (f"A record; its key is {_key(one['key'])}.", "", *_fields(name, one["record"]))
+        yield from (f"A record. Record key: {_key(one['key'])}.", "", *_fields(name, one["record"]))
     elif one["type"] == "object":
         yield from _fields(name, one)
     else:
@@ -96,7 +95,7 @@ def _definition(name: str, one: dict[str, Any]) -> Iterator[str]:
         yield f"A {one['type']}{f': {facts}' if facts else ''}."
         tokens = {known: _token(name, known) for known in one.get("knownValues", ())}
         if tokens:
-            yield from ("", "Known values; others may come:", "")
+            yield from ("", "Known values (other values are possible):", "")
             yield from (bullet(code(known), escape(text)) for known, text in tokens.items())
 
 
@@ -105,14 +104,14 @@ def _token(name: str, known: str) -> str:
 
 
 def _key(text: str) -> str:
-    return "a TID, a short name made from the time" if text == "tid" else "any that the protocol allows"
+    return "a TID (timestamp identifier)" if text == "tid" else "any valid record key"
 
 
 def _fields(name: str, table: dict[str, Any]) -> Iterator[str]:
-    needed = table.get("required", ())
+    required = table.get("required", ())
     for field, one in table["properties"].items():
-        is_needed = "needed" if field in needed else "optional"
-        facts = ", ".join([_kind(name, one), is_needed, *_limits(one)])
+        presence = "required" if field in required else "optional"
+        facts = ", ".join([_kind(name, one), presence, *_limits(one)])
         yield bullet(f"{code(field)}: {facts}", escape(one.get("description", "")))
 
 

@@ -1,4 +1,4 @@
-"""``manifests.md``, from the JSON Schema that editors check manifests with."""
+"""Generate ``manifests.md`` from the JSON Schema of manifests."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["page", "tables"]
 
 _INTRO = """\
-A manifest is a YAML file that says what an account publishes. `catalog validate` checks it, `catalog plan` shows what
-publishing would do, `catalog publish` does it. All manifests that are given together are one set: names resolve across
-its files. Lengths of text are in bytes of UTF-8, as the protocol counts them. Editors complete and check manifests
-by the JSON Schema that `catalog manifest schema` prints."""
+A manifest is a YAML file that describes the records of an account. `catalog validate` checks it, `catalog plan`
+shows the changes, `catalog publish` writes them. All manifests on a command line form one set: names resolve across
+files. String lengths are in bytes of UTF-8, as defined by the AT Protocol. Editors complete and check manifests
+with the JSON Schema that `catalog manifest schema` prints."""
 
 _TITLES: Final = {
     "schema": "An entry of schemas", "longField": "The long form of a field", "dataset": "An entry of datasets",
@@ -27,18 +27,18 @@ _TITLES: Final = {
     "label": "An entry of labels", "lens": "An entry of lenses", "code": "getter and putter",
     "verification": "An entry of verifications",
 }  # fmt: skip
-_KINDS: Final = {"string": "text", "integer": "a whole number", "boolean": "true or false", "object": "a map"}
+_KINDS: Final = {"string": "string", "integer": "integer", "boolean": "boolean", "object": "map"}
 
 
 def tables() -> dict[str, dict[str, Any]]:
-    """Each map of a manifest by its title, the whole manifest first."""
+    """Return each map of a manifest by its title, the whole manifest first."""
     schema = json.loads(manifest_schema())
     inside = {name: one for name, one in schema["definitions"].items() if "properties" in one}
     return {"The file": schema} | {_TITLES[name]: inside.pop(name) for name in _TITLES} | inside
 
 
 def page() -> str:
-    """The page."""
+    """Return the page as Markdown."""
     schema = json.loads(manifest_schema())
     types = schema["definitions"]["fieldType"]
     parts = front("Manifests", _INTRO, "`catalog/manifest/manifest.schema.json`")
@@ -48,26 +48,26 @@ def page() -> str:
             parts += [escape(table["description"]), ""]
         parts += [_key(name, one, table, schema["definitions"]) for name, one in table["properties"].items()]
         parts += list(_choice(table))
-    parts += ["", "## Types of fields", "", escape(types["description"]), ""]
-    parts.append(sentences("Such as " + ", ".join(code(one) for one in types["examples"])))
-    parts += ["", "## A whole manifest", "", "`catalog init` writes this one to begin with.", ""]
+    parts += ["", "## Field types", "", escape(types["description"]), ""]
+    parts.append(sentences("Examples: " + ", ".join(code(one) for one in types["examples"])))
+    parts += ["", "## Example", "", "`catalog init` writes this manifest.", ""]
     parts.append(fence(first_manifest(), "yaml"))
     return "\n".join(parts) + "\n"
 
 
 def _choice(table: dict[str, Any]) -> Iterator[str]:
-    """What the keys must be together."""
+    """Yield the constraints between keys."""
     if "oneOf" in table:
         names = [code(one["required"][0]) for one in table["oneOf"]]
-        yield from ("", f"Exactly one of {', '.join(names[:-1])} and {names[-1]} is needed.")
+        yield from ("", f"Exactly one of {', '.join(names[:-1])} and {names[-1]} is required.")
     for name, needs in table.get("dependencies", {}).items():
-        yield from ("", f"{code(name)} needs {', '.join(code(one) for one in needs)} beside it.")
+        yield from ("", f"{code(name)} requires {', '.join(code(one) for one in needs)}.")
 
 
 def _key(name: str, raw: dict[str, Any], table: dict[str, Any], definitions: dict[str, Any]) -> str:
     resolved = _resolve(raw, definitions)
-    needed = "needed" if name in table.get("required", ()) else "optional"
-    head = f"{code(name)}: {_kind(raw, definitions)}, {needed}"
+    presence = "required" if name in table.get("required", ()) else "optional"
+    head = f"{code(name)}: {_kind(raw, definitions)}, {presence}"
     examples = resolved.get("examples", [])
     shown = " or ".join(code(_yaml(one)) for one in examples[:2])
     example = f"Example: {shown}" if shown else ""
@@ -76,7 +76,7 @@ def _key(name: str, raw: dict[str, Any], table: dict[str, Any], definitions: dic
 
 
 def _resolve(one: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """What a reference leads to; what is said beside it goes before."""
+    """Return the referenced definition, overridden by the keys next to the reference."""
     for inner in [one, *one.get("allOf", [])]:
         if "$ref" in inner:
             return {**_resolve(definitions[inner["$ref"].rpartition("/")[2]], definitions), **one}
@@ -84,7 +84,7 @@ def _resolve(one: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
 
 
 def _kind(one: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR0911 - one a kind
-    """What a key takes, with a link where that is a map with a section of its own."""
+    """Return the type of a key, linked if it has its own section."""
     for inner in [one, *one.get("allOf", [])]:
         if "$ref" in inner:
             name = inner["$ref"].rpartition("/")[2]
@@ -95,18 +95,18 @@ def _kind(one: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: PLR
         return f"{_kind(one['else'], definitions)}, or {_kind(one['then'], definitions)}"
     if one.get("type") == "array":
         each = f" (at most {one['items']['maxLength']:,} bytes)" if "maxLength" in one["items"] else ""
-        return f"a list, each {_kind(one['items'], definitions)}{each}"
+        return f"list, each {_kind(one['items'], definitions)}{each}"
     if one.get("type") == "object" and isinstance(one.get("additionalProperties"), dict):
-        return f"a map, each value {_kind(one['additionalProperties'], definitions)}"
+        return f"map, each value {_kind(one['additionalProperties'], definitions)}"
     if "anyOf" in one and "type" not in one:
-        return ", or ".join(_kind(each, definitions) for each in one["anyOf"])
+        return " or ".join(_kind(each, definitions) for each in one["anyOf"])
     kinds = one["type"]
-    return _KINDS[kinds if isinstance(kinds, str) else kinds[0]]  # several: text, which may look like a number
+    return _KINDS[kinds if isinstance(kinds, str) else kinds[0]]  # several: a string, which may look like a number
 
 
 def _link(name: str) -> str:
     if name == "fieldType":
-        return f"[a type](#{anchor('Types of fields')})"
+        return f"[a type](#{anchor('Field types')})"
     title = _TITLES[name]
     shown = {"s3": "a map", "code": "a map", "longField": "the long form"}.get(name, title[0].lower() + title[1:])
     return f"[{shown}](#{anchor(title)})"

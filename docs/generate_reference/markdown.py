@@ -1,4 +1,4 @@
-"""Pieces of Markdown, and our docstrings as Markdown."""
+"""Format Markdown, and convert docstrings to Markdown."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _FENCED: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def front(title: str, intro: str, source: str) -> list[str]:
-    """The head of a page. ``source`` says what it is made from."""
-    notice = f"<!-- Made from {source} by `make reference`; changes here are lost. -->"
+    """Return the first lines of a page; ``source`` is the code that it is generated from."""
+    notice = f"<!-- Generated from {source} by `make reference`; don't edit. -->"
     return [notice, "", f"# {title}", "", intro]
 
 
 def anchor(heading: str) -> str:
-    """The fragment that MkDocs and forges give a heading; the same by both rules for the headings that we make."""
+    """Return the fragment of a heading; MkDocs and forges agree for all generated headings."""
     return re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-")
 
 
 def headings(page: str) -> list[str]:
-    """The headings of a page below its title, without backticks."""
+    """Return the headings of a page below its title, without backticks."""
     return [found.replace("`", "") for found in _HEADING.findall(_FENCED.sub("", page))]
 
 
 def code(text: object) -> str:
-    """Inline code; a text with backticks gets a longer pair."""
+    """Return inline code; a text with backticks gets a longer delimiter."""
     inside = str(text)
     return f"`` {inside} ``" if "`" in inside else f"`{inside}`"
 
 
 def escape(text: str) -> str:
-    """Prose of the code as Markdown shows it: only what is in backticks is code, nothing is a tag or emphasis."""
+    """Escape prose for Markdown: text in backticks stays code, tags and emphasis are escaped."""
     parts = re.split(r"(`[^`]+`)", text)
     return "".join(
         part if index % 2 else re.sub(r"(?<![\w\\])([*_])|([*_])(?![\w\\])|([<\[])", r"\\\g<0>", part)
@@ -50,23 +50,23 @@ def escape(text: str) -> str:
 
 
 def fence(text: str, language: str = "") -> str:
-    """A block of code."""
+    """Return a fenced code block."""
     return f"```{language}\n{text.rstrip()}\n```"
 
 
 def sentences(*parts: str) -> str:
-    """Parts as sentences behind each other; empty ones are left out."""
+    """Join parts to sentences; empty parts are omitted."""
     shown = [part.strip() for part in parts if part.strip()]
     return " ".join(part if part.endswith((".", "…", "!", "?", ":")) else f"{part}." for part in shown)
 
 
 def bullet(head: str, *parts: str) -> str:
-    """An entry of a list: what it is, and below it what is said of it, so that it fits on a phone."""
+    """Return a list item: the term, and its description on the next line, so that it fits on a phone."""
     return f"- {head}  \n  {sentences(*parts)}" if any(parts) else f"- {head}"
 
 
 def from_docstring(text: str, links: Mapping[str, str]) -> list[str]:
-    """A docstring, with roles and literals as Markdown has them; ``links`` are the names that have a place."""
+    """Convert a docstring to Markdown paragraphs; ``links`` maps names to their targets."""
     return list(_blocks(inspect.cleandoc(text).split("\n\n"), links))
 
 

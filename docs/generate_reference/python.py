@@ -1,4 +1,4 @@
-"""``python.md``, from what the public modules export."""
+"""Generate ``python.md`` from the names that the public modules export."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BESIDE", "MODULES", "members", "page", "public"]
 
 MODULES: Final = {"catalog": "", "catalog.client": "", "catalog.records": "records."}
-"""Whose ``__all__`` is told, and what stands before their names; a name is told where it is first."""
+"""Documented modules and the prefix of their names; a name appears only in the first module that exports it."""
 BESIDE: Final = (
     "catalog.config.NetworkSettings", "catalog.samples.publishing.PublishingClient",
     "catalog.samples.publishing.PublishedShard", "catalog.samples.publishing.Place", "catalog.schema.SampleType",
@@ -24,19 +24,19 @@ BESIDE: Final = (
     "catalog.lenses.fetch.PublishedLens", "catalog.lenses.laws.LensReport",
     "catalog.lenses.laws.Counterexample", "catalog.samples.write_shards.ShardInfo", "catalog.errors.Fault",
 )  # fmt: skip
-"""What the others take or answer with."""
+"""Parameter and return types of the public API."""
 
 _INTRO = """\
-What programs may use: the names of `catalog` itself, and of the rooms that its methods answer from. Everything else is
-ours and may change. Importing `catalog` loads nothing heavy; a name is loaded when it is first asked for. The errors
-have [a page of their own](errors.md)."""
-_BESIDE = "Taken or answered by the others"
+The public API: the names of `catalog`, `catalog.client` and `catalog.records`. Everything else is internal and can
+change. `import catalog` is fast because submodules load on first use. [Errors](errors.md) are documented
+separately."""
+_BESIDE = "Parameter and return types"
 _WIDE: Final = 72
 _SPECIAL: Final = ("__call__", "__getattr__", "__getitem__", "__iter__", "__len__")
 
 
 def public() -> dict[str, dict[str, Any]]:
-    """The objects of each section, by the name they are shown under."""
+    """Return the objects of each section by their displayed names."""
     seen: set[int] = set()
     found: dict[str, dict[str, Any]] = {}
     for module, prefix in MODULES.items():
@@ -50,20 +50,20 @@ def public() -> dict[str, dict[str, Any]]:
 
 
 def members(cls: type) -> list[str]:
-    """The public members that the class has of its own or of a base that isn't told here."""
-    told = {one for names in public().values() for one in names.values() if inspect.isclass(one)}
+    """Return the public members of a class, including those of undocumented bases."""
+    documented = {one for names in public().values() for one in names.values() if inspect.isclass(one)}
     names: dict[str, None] = {}
     for base in cls.__mro__:
-        if base.__module__.startswith("catalog.") and (base is cls or base not in told):
+        if base.__module__.startswith("catalog.") and (base is cls or base not in documented):
             names |= dict.fromkeys(
-                name for name in vars(base) if not name.startswith("_") or _is_spoken(vars(base), name)
+                name for name in vars(base) if not name.startswith("_") or _is_documented_special(vars(base), name)
             )
     return sorted(name for name in names if not _is_field(cls, name) and not _is_slot(cls, name))
 
 
 def page() -> str:
-    """The page."""
-    parts = front("Python", _INTRO, "`catalog.__all__` and the docstrings")
+    """Return the page as Markdown."""
+    parts = front("Python API", _INTRO, "`catalog.__all__` and the docstrings")
     links = _links()
     for section, names in public().items():
         parts += ["", f"## {section}", "", *_section(section, names)]
@@ -77,7 +77,7 @@ def _section(section: str, names: dict[str, Any]) -> Iterator[str]:
     shown = [name for name, one in names.items() if inspect.isclass(one) or inspect.isroutine(one)]
     yield ", ".join(f"[`{name}`](#{anchor(_heading(name, names[name]))})" for name in shown)
     if section == "Module `catalog`":
-        yield from ("", "`catalog.__version__` is the version that is installed, as text.")
+        yield from ("", "`catalog.__version__` is the installed version as a string.")
     for name, one in names.items():
         if name not in shown:
             yield from ("", f"`{name}` is {_value(one)}.")
@@ -110,7 +110,7 @@ def _object(name: str, one: Any, links: dict[str, str]) -> Iterator[str]:  # noq
             raw = inspect.getattr_static(one, member)
             yield from ("", f"#### `{name}.{member}`", "")
             plain = getattr(raw, "__func__", raw)
-            kind = {classmethod: "A class method", staticmethod: "A function of the class"}.get(type(raw))
+            kind = {classmethod: "A class method", staticmethod: "A static method"}.get(type(raw))
             if inspect.isfunction(plain):
                 yield from (_signatures(f"{name}.{member}", plain, bound=not isinstance(raw, staticmethod)), "")
             answer = _annotation(getattr(raw, "fget", None))
@@ -130,7 +130,7 @@ def _annotation(function: Callable[..., object] | None) -> str:
 
 
 def _signatures(name: str, one: Callable[..., object], *, bound: bool = False) -> str:
-    """How it is called; an overloaded one has several ways."""
+    """Return the signature, or several for an overloaded function."""
     if inspect.isclass(one) and "__init_subclass__" in vars(one):
         subclass: Callable[..., object] = vars(one)["__init_subclass__"].__func__
         line = _signature("class Yours", subclass, bound=True, base=name).rpartition(" -> ")[0]
@@ -141,7 +141,7 @@ def _signatures(name: str, one: Callable[..., object], *, bound: bool = False) -
 
 
 def _signature(name: str, one: Callable[..., object], *, bound: bool, base: str = "") -> str:
-    """How one is called; with a ``base`` how its subclass is begun."""
+    """Return one signature; with ``base``, the definition of a subclass."""
     try:
         signature = inspect.signature(one)
     except ValueError:  # of a builtin base, such as dict
@@ -182,15 +182,15 @@ def _text(annotation: object) -> str:
 
 
 def _is_field(cls: type, name: str) -> bool:
-    """Whether it is a field of a dataclass, which stands in the signature."""
+    """Return whether a name is a dataclass field, which the signature shows."""
     return name in getattr(cls, "__dataclass_fields__", {})
 
 
-def _is_spoken(inside: Mapping[str, Any], name: str) -> bool:
-    """Whether it is a special method (``__iter__``) that a docstring tells something of."""
+def _is_documented_special(inside: Mapping[str, Any], name: str) -> bool:
+    """Return whether a name is a special method with a docstring."""
     return name in _SPECIAL and bool(inspect.getdoc(inside[name]))
 
 
 def _is_slot(cls: type, name: str) -> bool:
-    """Whether it is a plain attribute, which the docstring of the class tells of."""
+    """Return whether a name is a slot, which the docstring of the class describes."""
     return inspect.ismemberdescriptor(inspect.getattr_static(cls, name))

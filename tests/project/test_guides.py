@@ -1,9 +1,14 @@
-"""Each command and code block of the guides is run, as it stands there, in a fresh folder, on the test network.
+"""Each command and code block of the guides runs in a fresh folder on the test network and prints what is shown.
 
-``console`` blocks: lines with ``$`` are run one after the other (``… &`` stays running until the guide's end,
-``export`` and ``cd`` hold from there on); the lines after a command are what it must print, if there are any, ``…``
-standing for anything. Blocks with ``title="path"`` are written there. ``python`` blocks run in order, in one process a
-guide. Only names of accounts and hosts, and the record key of the dataset, are replaced by those of the test network.
+- ``console``: the lines with ``$`` are run in order. A command that ends in ``&`` runs until the end of the guide;
+  ``export`` and ``cd`` apply to the following commands. The lines below a command are its output.
+- ``python``: the blocks of a guide run in order in one process. A ``text`` block below is their output.
+- A block with ``title="path"`` is written to that file.
+
+Names of accounts and hosts and the record key of the dataset are replaced by those of the test network. In the output,
+values that differ from run to run (:data:`VARYING`) and the width of columns are not compared.
+
+``UPDATE_GUIDES=1 pytest tests/project/test_guides.py`` writes the output of this run into the guides where it differs.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,12 +38,31 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "docs" / "guides"
 GUIDES = sorted(FOLDER.glob("*.md"))
-READERS = {"browse-and-load", "verify", "appview", "network-scale"}
-"""Guides that begin where somebody has published a dataset: by the guide for that."""
+README = ROOT / "README.md"
+READERS = {"browse-and-load", "verify", "appview", "network-scale", "README"}
+"""Guides that need a published dataset: ``publish.md`` runs before them."""
+
+VARYING = {
+    r"did:plc:[a-z2-7]{24}": "did:plc:DID",
+    r"\bbaf[a-z2-7]{56}\b": "CID",
+    r"\b[0-9a-f]{64}\b": "SHA256",
+    r"(?<=\.site\.catalog-)[0-9a-f]{12}": "HEX",
+    r"\b(?=[a-z]*[2-7])[2-7a-j][2-7a-z]{12}\b": "TID",
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z| UTC)?)?": "DATE",
+    r"\b(?:localhost|127\.0\.0\.1):\d+": "HOST",
+    r"(?<![\d.,])[\d.,]*\d (?:s|ms|B|kB|MB|GB)\b": "QUANTITY",
+    r"(?<![\d.])\d+\.\d+(?![\d.])": "DECIMAL",
+    r"\b(?:car|tree|proofs) \d+$": "METHOD",
+    r"in \d+ files$": "in N files",
+    r"[ \t]+": " ",
+}
+"""Pattern of a value that differs from run to run: its placeholder. Applied in this order to both texts."""
 
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<path>[^\"]+)\")?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+CONSOLE = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+TABLE = re.compile(r"^source .*\n(?:(?: {2})?[\w.:/-]+ {2,}\d.*\n)+", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(#[^)\s]+)?\)")
 RKEY = "3jzfcijpj2z2a"  # of the dataset, as the guides write it
 END = "--- end of a block ---"
@@ -54,34 +79,44 @@ for line in sys.stdin:
 class Run:
     """One guide's folder, with what it has set and started."""
 
+    root: Path
     folder: Path
     environment: dict[str, str]
     replaced: dict[str, str]
     stack: ExitStack
     python: subprocess.Popen[str] | None = None
-    printed: list[str] = field(default_factory=list)
+    updating: bool = False
+    """Whether outputs that differ are collected instead of failing."""
+    printed: str = ""
+    """The output of the latest ``python`` block."""
+    text: str = ""
+    updates: list[tuple[int, int, str]] = field(default_factory=list)
+    """The place in ``text`` of each output that differs, and its replacement."""
 
     def guide(self, path: Path) -> None:
         """Run all blocks of a guide."""
-        text = path.read_text(encoding="utf-8")
+        self.text = path.read_text(encoding="utf-8")
         for written, real in self.replaced.items():
-            text = text.replace(written, real)
-        for block in BLOCK.finditer(text):
+            self.text = self.text.replace(written, real)
+        for block in BLOCK.finditer(self.text):
             if block["path"] is not None:
                 target = self.folder / block["path"]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(block["text"], encoding="utf-8")
             elif block["language"] == "console":
-                self._console(block["text"])
+                self._console(block)
             elif block["language"] == "python":
-                self._run_python(block["text"])
-            else:
+                self.printed = self._run_python(block["text"])
+                if path != README:
+                    self._compare_python(block)
+            elif block["language"] != "text":
                 pytest.fail(f"{path.name}: a block that nothing runs: {block[0][:80]}")
 
-    def _console(self, text: str) -> None:
-        commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, flags=re.MULTILINE)
-        assert commands, text
-        for command, expected in commands:
+    def _console(self, block: re.Match[str]) -> None:
+        commands = list(CONSOLE.finditer(self.text, *block.span("text")))
+        assert commands, block[0]
+        for found in commands:
+            command = found["command"]
             if command.startswith("export "):
                 name, _, value = command.removeprefix("export ").partition("=")
                 self.environment[name] = value
@@ -90,9 +125,9 @@ class Run:
             elif command.endswith(" &"):
                 self._start(command.removesuffix(" &"))
             else:
-                self._command(command, expected)
+                self._compare(command, self._run_command(command), found.span("output"))
 
-    def _command(self, command: str, expected: str) -> None:
+    def _run_command(self, command: str) -> str:
         ran = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -104,13 +139,33 @@ class Run:
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        said = ran.stdout
-        self.printed.append(said)
-        assert ran.returncode == 0, f"$ {command}\n{said}"
-        if not expected.strip():
-            return
-        pattern = "(?s:.*)".join(re.escape(part) for part in expected.strip().split("…"))
-        assert re.fullmatch(pattern, said.strip()), f"$ {command}\n{said}\nwhere the guide says\n{expected}"
+        assert ran.returncode == 0, f"$ {command}\n{ran.stdout}"
+        return ran.stdout
+
+    def _compare_python(self, block: re.Match[str]) -> None:
+        shown = BLOCK.match(self.text, block.end() + 2)
+        if shown is not None and shown["language"] == "text":
+            self._compare(block["text"], self.printed, shown.span("text"))
+        elif self.printed:
+            assert self.updating, f"{block['text']}\nprinted\n{self.printed}\nbut the guide shows no output"
+            self.updates.append((block.end(), block.end(), f"\n\n```text\n{self.printed}```"))
+
+    def _compare(self, source: str, printed: str, place: tuple[int, int]) -> None:
+        printed = printed.replace(str(self.root), "/home/alice")
+        expected = self.text[slice(*place)]
+        if comparable(printed) != comparable(expected):
+            assert self.updating, f"{source}\nprinted\n{printed}\nbut the guide shows\n{expected}"
+            self.updates.append((*place, printed.rstrip("\n") + "\n"))
+
+    def update(self, path: Path) -> None:
+        """Write the outputs that differ into the guide."""
+        text = self.text
+        for start, end, output in reversed(self.updates):
+            shown = re.sub(r"did:plc:[a-z2-7]{24}", "did:plc:ewvi7nxzyoun6zhxrhs64oiz", output)
+            text = text[:start] + shown + text[end:]
+        for written, real in self.replaced.items():
+            text = text.replace(real, written)
+        path.write_text(TABLE.sub(aligned, text), encoding="utf-8")
 
     def _start(self, command: str) -> None:
         log = self.stack.enter_context((self.folder / "background.log").open("wb"))
@@ -124,7 +179,7 @@ class Run:
         )
         self.stack.callback(_ended, process)
 
-    def _run_python(self, code: str) -> None:
+    def _run_python(self, code: str) -> str:
         if self.python is None:
             self.python = self.stack.enter_context(
                 subprocess.Popen(
@@ -141,12 +196,30 @@ class Run:
         assert self.python.stdout is not None
         self.python.stdin.write(json.dumps(code) + "\n")
         self.python.stdin.flush()
-        said: list[str] = []
+        printed: list[str] = []
         for line in self.python.stdout:
             if line.strip() == END:
-                return
-            said.append(line)
-        pytest.fail(f"{code}\n{''.join(said)}")
+                return "".join(printed)
+            printed.append(line)
+        pytest.fail(f"{code}\n{''.join(printed)}")
+
+
+def comparable(text: str) -> list[str]:
+    """The lines of an output without the values that vary; rows of a table of hosts are sorted, as ports are random."""
+    for pattern, placeholder in VARYING.items():
+        text = re.sub(pattern, placeholder, text, flags=re.MULTILINE)
+    lines = [line.strip() for line in text.strip().splitlines()]
+    runs = groupby(lines, key=lambda line: line.startswith("HOST "))
+    return [line for is_host, run in runs for line in (sorted(run) if is_host else run)]
+
+
+def aligned(table: re.Match[str]) -> str:
+    """Return the report of a crawl with its first column as wide as the longest name."""
+    rows = [re.fullmatch(r"( *\S+) *(.*?(?: s|\d\.\d)(?=  |$))(.*)", line) for line in table[0].splitlines()]
+    names, numbers, methods = zip(*(row.groups() for row in rows if row is not None), strict=True)
+    width, most = max(map(len, names)), max(map(len, numbers))
+    cells = zip(names, numbers, methods, strict=True)
+    return "".join(f"{name:<{width}}  {counts:>{most}}{method}\n" for name, counts, method in cells)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:
@@ -191,6 +264,8 @@ def make_run(
         "0123456789abcdef0123456789abcdef01234567": "c" * 40,  # the guide's own is refused as a template's
         "https://plc.example.org": network.plc_url,
         "https://pds.example.org": network.pds_url,
+        "plc.example.org": network.plc_url.removeprefix("http://"),
+        "pds.example.org": network.pds_url.removeprefix("http://"),
         "127.0.0.1:8080": f"127.0.0.1:{_free_port()}",
     }
     with ExitStack() as stack:
@@ -204,20 +279,35 @@ def make_run(
                 listed = network.get("com.atproto.repo.listRecords", {"repo": account.did, "collection": collection})
                 (record,) = listed["records"]
                 replaced[RKEY] = record["uri"].rpartition("/")[2]
-            return Run(folder=folder, environment=dict(environment), replaced=replaced, stack=stack)
+            return Run(
+                root=folder, folder=folder, environment=dict(environment), replaced=replaced, stack=stack,
+                updating=bool(os.environ.get("UPDATE_GUIDES")),
+            )  # fmt: skip
 
         yield make
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_what_a_guide_shows_works_as_it_stands(path: Path, make_run: Callable[[str], Run]) -> None:
+def test_a_guide_runs_and_prints_what_it_shows(path: Path, make_run: Callable[[str], Run]) -> None:
     """Every block, in order."""
-    make_run(path.stem).guide(path)
+    run = make_run(path.stem)
+    run.guide(path)
+    if run.updates:
+        run.update(path)
+
+
+def test_the_program_of_the_readme_prints_what_its_comments_say(make_run: Callable[[str], Run]) -> None:
+    """The README has the output of its program as a comment behind each ``print``."""
+    run = make_run(README.stem)
+    run.guide(README)
+    shown = re.findall(r"print\(.*\)  # (.*)$", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert shown
+    assert run.printed.splitlines() == shown
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_links_of_a_guide_lead_somewhere(path: Path) -> None:
-    """And every guide says first what you will have."""
+def test_the_links_of_a_guide_resolve(path: Path) -> None:
+    """Every guide also begins with its result: "At the end …"."""
     text = path.read_text(encoding="utf-8")
     assert "At the end" in text.partition("\n\n")[2].partition("\n\n")[0]
     for target, _ in LINK.findall(text):
@@ -225,16 +315,44 @@ def test_links_of_a_guide_lead_somewhere(path: Path) -> None:
 
 
 def test_a_guide_that_is_wrong_fails(make_run: Callable[[str], Run], tmp_path: Path) -> None:
-    """A command that fails, one that prints another thing, code that raises."""
+    """A command that fails, other output, missing output, code that raises, a block of an unknown language."""
     run = make_run("wrong")
+    run.updating = False
     guide = tmp_path / "wrong.md"
-    wrong = ("```console\n$ false\n```", "```console\n$ echo one\ntwo\n```", "```python\n1 / 0\n```", "```rust\n```")
+    wrong = (
+        "```console\n$ false\n```", "```console\n$ echo one\ntwo\n```", "```console\n$ echo one\n```",
+        "```console\n$ true\none\n```", "```python\nprint(1)\n```\n\n```text\n2\n```", "```python\nprint(1)\n```",
+        "```python\npass\n```\n\n```text\n2\n```", "```python\n1 / 0\n```", "```rust\n```",
+    )  # fmt: skip
     for text in wrong:
         guide.write_text(text + "\n", encoding="utf-8")
         with pytest.raises((AssertionError, pytest.fail.Exception)):
             run.guide(guide)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("did:plc:ewvi7nxzyoun6zhxrhs64oiz", "did:plc:3qy5xhdoaadebx3nwvj3m3i5"),
+        ("rev 3n3k55ecy666o", "rev 3jzfcijpj2z2a"),
+        ("built in 3.01 seconds, 2.8 MB", "built in 2.99 seconds, 2.9 MB"),
+        ("localhost:38139  1\nlocalhost:44287  2", "localhost:38139  2\nlocalhost:44287  1"),
+    ],
+)
+def test_values_that_vary_are_not_compared(one: str, other: str) -> None:
+    """Each of the two is what another run may print."""
+    assert comparable(one) == comparable(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("3 records", "4 records"), ("1.0.0", "1.1.0"), ("did:web:a.example", "did:web:b.example"), ("a\nb", "b\na")],
+)
+def test_other_values_are_compared(one: str, other: str) -> None:
+    """The placeholders hide nothing else."""
+    assert comparable(one) != comparable(other)
+
+
 def test_tools_of_the_guides_are_here() -> None:
-    """Guides use ``curl``, and nothing else that isn't ours."""
+    """Guides use ``curl``, and nothing else that isn't part of the package."""
     assert shutil.which("curl") is not None

@@ -95,10 +95,10 @@ def test_each_option_is_told_with_its_default_and_choices_and_no_other(
 
 def test_each_setting_source_and_variable_is_told_and_no_other(pages: dict[str, str]) -> None:
     page = pages["configuration.md"]
-    groups = {"Keys of the block", "Kinds of source", "Variables of the environment"}
+    groups = {"Settings", "Sources", "Environment variables"}
     expected = {one.name for one in table.SETTINGS} | {f"sources: {one.name}" for one in table.SOURCES} | groups
     assert set(headings(page)) == expected
-    told = re.findall(r"^- `([A-Z_0-9]+)`", _section(page, "Variables of the environment"), re.MULTILINE)
+    told = re.findall(r"^- `([A-Z_0-9]+)`", _section(page, "Environment variables"), re.MULTILINE)
     assert told == [one.name for others in (False, True) for one in table.VARIABLES if one.others == others]
 
 
@@ -112,22 +112,22 @@ def test_each_variable_that_the_code_names_is_in_the_table_and_none_is_made_up()
 
 def test_each_key_of_a_manifest_is_told_in_its_section_and_no_other(pages: dict[str, str]) -> None:
     page = pages["manifests.md"]
-    assert set(headings(page)) == {*manifests.tables(), "Types of fields", "A whole manifest"}
+    assert set(headings(page)) == {*manifests.tables(), "Field types", "Example"}
     for title, one in manifests.tables().items():
-        entries = re.findall(r"^- `(\w+)`: .*?(needed|optional)  $", _section(page, title), re.MULTILINE)
+        entries = re.findall(r"^- `(\w+)`: .*?(required|optional)  $", _section(page, title), re.MULTILINE)
         assert dict(entries) == {
-            key: "needed" if key in one.get("required", ()) else "optional" for key in one["properties"]
+            key: "required" if key in one.get("required", ()) else "optional" for key in one["properties"]
         }
 
 
 def test_each_error_is_told_with_cause_and_cure_and_no_other(pages: dict[str, str]) -> None:
     names = {name for name in errors.__all__ if isinstance(getattr(errors, name), type)} - {"Fault"}
-    assert set(headings(pages["errors.md"])) == {*names, "The tree"}
+    assert set(headings(pages["errors.md"])) == {*names, "Hierarchy"}
     for name in names:
         section = _section(pages["errors.md"], name)
         assert "**Cause:** " in section, name
         assert "**Cure:** " in section, name
-    tree = _section(pages["errors.md"], "The tree")
+    tree = _section(pages["errors.md"], "Hierarchy")
     assert names == set(re.findall(r"^[│├└─ ]*([A-Z]\w+)", tree, re.MULTILINE)), "the drawing has each class"
 
 
@@ -221,4 +221,4 @@ def test_each_dependency_says_what_it_is_for_and_no_other_is_told(pages: dict[st
     wanted = [*project["dependencies"], *(one for named in extras.values() for one in named)]
     assert set(dependencies.purposes()) == set(wanted)
     assert sorted(re.findall(r"^\| `([^`]+)` \| [A-Z\d`]", pages["dependencies.md"], re.MULTILINE)) == sorted(wanted)
-    assert set(headings(pages["dependencies.md"])) == {"The base", *extras}
+    assert set(headings(pages["dependencies.md"])) == {"Base", *extras}
