@@ -37,7 +37,7 @@ def page() -> str:
     parts += ["", "## Settings"]
     for setting in SETTINGS:
         parts += ["", f"### `{setting.name}`", "", *_setting(setting)]
-    parts += ["", "## Sources", "", "Each entry of `sources` is one of these, with its value."]
+    parts += ["", "## Source types", "", "Each entry of `sources` is one of these, with its value."]
     for kind in SOURCES:
         text = sentences(escape(kind.purpose), f"Value: {kind.value}")
         parts += ["", f"### `sources: {kind.name}`", "", text, "", fence(f"sources:\n  - {kind.example}", "yaml")]

@@ -95,7 +95,7 @@ def test_each_option_is_told_with_its_default_and_choices_and_no_other(
 
 def test_each_setting_source_and_variable_is_told_and_no_other(pages: dict[str, str]) -> None:
     page = pages["configuration.md"]
-    groups = {"Settings", "Sources", "Environment variables"}
+    groups = {"Settings", "Source types", "Environment variables"}
     expected = {one.name for one in table.SETTINGS} | {f"sources: {one.name}" for one in table.SOURCES} | groups
     assert set(headings(page)) == expected
     told = re.findall(r"^- `([A-Z_0-9]+)`", _section(page, "Environment variables"), re.MULTILINE)
