@@ -117,6 +117,28 @@ def test_every_word_finds_the_same_in_store_site_and_appview(
 
 
 @pytest.mark.parametrize(
+    ("query", "keys"),
+    [
+        ("elephant collar", {"3kelephant"}),
+        ("SAVANNA", {"3kelephant"}),
+        ("elevation", {"3kvolga"}),
+        ("волга", {"3kvolga"}),
+        ("声音", {"3kchinese"}),
+        ("reef", {"3kchinese"}),
+        ("mammal calls", {"3kjoined"}),
+        ("point of light", {"Pixel:1.0.0"}),
+        ("elephant fleuve", set()),
+    ],
+)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_query_finds_the_records_that_have_its_words(
+    client: Client, places: dict[str, dict[str, Any]], place: str, query: str, keys: set[str]
+) -> None:
+    """The expected records are written by hand."""
+    assert {str(found.uri).rpartition("/")[2] for found in client.search(query, **places[place])} == keys
+
+
+@pytest.mark.parametrize(
     ("asked", "count"),
     [
         ({"kinds": ["schema", "lens"]}, 4),
