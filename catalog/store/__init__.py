@@ -33,7 +33,7 @@ import filelock
 
 from catalog.errors import CatalogError, StoreBusy, StoreError
 from catalog.store.fingerprint import fingerprint
-from catalog.store.migrations import CHANGES_KEPT, REFUSED, VISIBLE, check_or_create, check_version
+from catalog.store.migrations import CHANGES_KEPT, REFUSED, VALUE_OF_VERSION, VISIBLE, check_or_create, check_version
 from catalog.store.open import DAMAGED, faults, is_unwritable, open_read_only, refuse_empty, translated
 from catalog.store.rows import (
     REPO_COLUMNS,
@@ -83,12 +83,12 @@ HISTORY_KEPT: Final = 16_000_000
 
 No setting: it is what reading a history may take of memory.
 """
-_PRUNE: Final = """
+_PRUNE: Final = f"""
 DELETE FROM versions WHERE uri = :uri
 AND number < (SELECT max(number) FROM versions WHERE uri = :uri)
 AND number <= (
     SELECT max(number) FROM (
-        SELECT number, row_number() OVER newest AS place, sum(length(value)) OVER newest AS characters
+        SELECT number, row_number() OVER newest AS place, sum(length({VALUE_OF_VERSION})) OVER newest AS characters
         FROM versions WHERE uri = :uri WINDOW newest AS (ORDER BY number DESC)
     ) WHERE place > :versions OR characters > :characters
 )
@@ -221,7 +221,7 @@ class Store:
         """The versions of a record that crawls have seen, the newest first; the first is the present one."""
         with self._guard():
             rows = self._db.execute(
-                "SELECT cid, rev, seen, value FROM versions WHERE uri = ? ORDER BY number DESC", (uri,)
+                f"SELECT cid, rev, seen, {VALUE_OF_VERSION} FROM versions WHERE uri = ? ORDER BY number DESC", (uri,)
             ).fetchall()
         return [
             Version(cid=Cid(cid), rev=rev, seen=datetime.fromisoformat(seen), value=json.loads(value))
@@ -237,7 +237,8 @@ class Store:
         found: dict[str, list[Version]] = {}
         with self._guard():
             several = "uri IN (SELECT uri FROM versions WHERE number > 1)"
-            query = f"SELECT uri, cid, rev, seen, value FROM versions WHERE {several} ORDER BY uri, number DESC"
+            columns = f"uri, cid, rev, seen, CAST({VALUE_OF_VERSION} AS BLOB)"
+            query = f"SELECT {columns} FROM versions WHERE {several} ORDER BY uri, number DESC"
             for uri, cid, rev, seen, value in self._db.execute(query):
                 version = Version(cid=Cid(cid), rev=rev, seen=datetime.fromisoformat(seen), value=_outline(value))
                 found.setdefault(uri, []).append(version)
@@ -471,18 +472,23 @@ class Store:
         """Write one record; how many of its versions are forgotten."""
         uri, value, seen = str(record.uri), _json(record.value), moment_text(moment)
         local = _json([str(path) for path in record.local])
-        common = (str(record.cid), value, repo.source, repo.draft, record.verified, local)
+        common = (str(record.cid), repo.source, repo.draft, record.verified, local, value)
         if known is None:
-            row = (uri, str(repo.did), *common, seen, seen)
-            self._db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            columns = "uri, did, first_seen, updated, cid, source, draft, verified, local, value"
+            row = (uri, str(repo.did), seen, seen, *common)
+            self._db.execute(f"INSERT INTO records ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         else:
-            changes = "cid = ?, value = ?, source = ?, draft = ?, verified = ?, local = ?"
+            if known != record.cid:
+                older = f"UPDATE versions SET value = {VALUE_OF_VERSION} WHERE uri = ? AND value IS NULL"
+                self._db.execute(older, (uri,))
+            changes = "cid = ?, source = ?, draft = ?, verified = ?, local = ?, value = ?"
             self._db.execute(f"UPDATE records SET {changes} WHERE uri = ?", (*common, uri))
         if known != record.cid:
             self._db.execute("UPDATE records SET updated = ? WHERE uri = ?", (seen, uri))
             self._db.execute(
-                "INSERT INTO versions SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ? FROM versions WHERE uri = ?",
-                (uri, str(record.cid), repo.rev, seen, value, uri),
+                "INSERT INTO versions (uri, number, cid, rev, seen)"
+                " SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ? FROM versions WHERE uri = ?",
+                (uri, str(record.cid), repo.rev, seen, uri),
             )
             if known is not None:
                 most = {"uri": uri, "versions": self.versions_kept, "characters": HISTORY_KEPT}
@@ -492,17 +498,20 @@ class Store:
     # --- the file --------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Check that the file is ours, and make the tables in a new one. Raises :class:`sqlite3.Error`, too."""
+        """Check that the file is a store, create or migrate its tables. Raises :class:`sqlite3.Error`, too."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                check_or_create(self._db, str(self._path))
+                migrated = check_or_create(self._db, str(self._path))
                 self._db.execute("COMMIT")
             except BaseException:
                 self._roll_back()
                 raise
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            if migrated:
+                with suppress(sqlite3.OperationalError):  # in use, or no space for a copy: the pages are used later
+                    self._db.execute("VACUUM")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -551,7 +560,7 @@ def _stored(row: tuple[Any, ...]) -> StoredRecord:
     )
 
 
-def _outline(text: str) -> Json:
+def _outline(text: bytes) -> Json:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):  # a row that is damaged

@@ -28,7 +28,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import CatalogError, InvalidData, StoreError
-from catalog.store.migrations import APPLICATION_ID, CHANGES_KEPT, SCHEMA_VERSION, VISIBLE
+from catalog.store.migrations import APPLICATION_ID, CHANGES_KEPT, SCHEMA_VERSION, VALUE_OF_VERSION, VISIBLE
 from catalog.store.open import is_unwritable, open_read_only, translated
 
 if TYPE_CHECKING:
@@ -287,8 +287,8 @@ class Reader:
         They cost at most ``most`` together, but there is at least one; with ``upto`` none has a higher number.
         """
         query = (
-            f"SELECT number, cid, rev, seen, value FROM versions WHERE uri = (SELECT uri {VISIBLE} AND uri = ?)"
-            " AND number <= ? ORDER BY number DESC LIMIT ?"
+            f"SELECT number, cid, rev, seen, {VALUE_OF_VERSION} FROM versions"
+            f" WHERE uri = (SELECT uri {VISIBLE} AND uri = ?) AND number <= ? ORDER BY number DESC LIMIT ?"
         )
         found: list[Past] = []
         with self._reading() as db:

@@ -334,7 +334,7 @@ def test_no_record_keeps_the_others_out(world: World) -> None:
     seen = SEEN.isoformat()
     with world.store._transaction():  # past the checks that a crawl has
         for path, text in texts.items():
-            row = (str(uri(path)), ALICE, "bafyreix", text, SOURCE, 0, 1, "[]", seen, seen)
+            row = (str(uri(path)), ALICE, "bafyreix", SOURCE, 0, 1, "[]", seen, seen, text)
             world.store._db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         world.store._put_repo(world.repo(ALICE))
     world.catch_up()

@@ -459,7 +459,7 @@ def _steps_of_a_fingerprint(path: Path, number: int) -> int:
     with _filled(path) as store:
         db = sqlite3.connect(path)
         rows = [(f"at://{DID}/science.alt.dataset.entry/{n}", str(DID), f"bafy{n}", "{}" * 200) for n in range(number)]
-        db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, 'repo:x', 0, 1, '[]', 'x', 'y')", rows)
+        db.executemany("INSERT INTO records VALUES (?, ?, ?, 'repo:x', 0, 1, '[]', 'x', 'y', ?)", rows)
         db.executemany("INSERT INTO versions SELECT ?, 1, ?, NULL, 'x', '{}'", [(row[0], row[2]) for row in rows])
         db.commit()
         db.close()

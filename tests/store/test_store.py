@@ -201,31 +201,6 @@ def test_one_crawl_at_a_time(store: Store, tmp_path: Path) -> None:
             pass
 
 
-def test_a_store_of_version_1_is_brought_forward(tmp_path: Path) -> None:
-    """Its records, history and visibility stay; its repositories are read again, as nothing of it was proven."""
-    path = tmp_path / "old.sqlite"
-    with Store.open(path) as store:
-        store.configure(["repo:a"], [])
-        store.replace(REPO, [_found("a", "1")], [Refused(uri="at://x", reason="bad", source="repo:a")], moment=NOW)
-    with sqlite3.connect(path) as db:
-        for trigger in ("record_came", "record_went", "record_changed", "repo_changed"):
-            db.execute(f"DROP TRIGGER {trigger}")
-        db.execute("DROP INDEX repos_handle")
-        for table in ("listings", "trees", "cursors", "crawls", "changes", "identity"):
-            db.execute(f"DROP TABLE {table}")
-        for table, column in (("repos", "signing_key"), ("repos", "root"), ("refused", "cid"), ("repos", "newest")):
-            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 1")
-    db.close()
-    with Store.open(path) as store:
-        assert [record.rkey for record in store.records()] == ["a"]
-        assert [item.uri for item in store.refused()] == ["at://x"]
-        assert len(store.history(_found("a", "1").uri)) == 1
-        repo = store.repo(DID)
-        assert repo is not None
-        assert repo.rev is None
-
-
 def test_cursors_and_past_crawls_are_kept(store: Store) -> None:
     """The newest crawl first, and only so many."""
     assert store.cursor("firehose:a") is None
