@@ -12,7 +12,7 @@ Terminology
 
 Tricky bits
 -----------
-- Everything a record holds is somebody else's text. It goes through :func:`catalog.site.markup.shown` (the
-  templates do it for every value) and then through HTML escaping.
-- Asset links are relative, so an archetype lies as deep as the pages stamped from it.
+- All text of a record is untrusted. It goes through :func:`catalog.site.markup.shown` (the templates do so for every
+  value) and then through HTML escaping.
+- Asset links are relative, so an archetype has the same depth as the pages stamped from it.
 """

@@ -1,4 +1,4 @@
-"""Find the record that makes a page of many records fail, by making all that such pages show of it alone."""
+"""Find the record that makes a page of many records fail, by rendering each record's part of such pages alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["probe"]
 
 
 def probe(templates: Templates, node: Node) -> None:
-    """Make what lists, groups, exports and indexes show of a record; raise whatever that raises."""
+    """Render the part of a record in lists, groups, exports and indexes; let any exception through."""
     graph, settings = templates.graph.only(node), templates.settings
     groups = Groups.of(graph)
     templates.small(node)

@@ -1,20 +1,20 @@
-"""From a graph and rendered archetypes to the files of the site. Knows nothing of MkDocs.
+"""Write the files of the site from a graph and rendered archetypes, independent of MkDocs.
 
 ::
 
-    datasets/index.html            in place: the theme's page, its body filled in
+    datasets/index.html            in place: the theme's page with a new body
     datasets/page/2/index.html     stamped on the shell of its section and depth
-    datasets/<did>/<rkey>/         index.html stamped, what lies beside it
+    datasets/<did>/<rkey>/         index.html stamped, with the files beside it
     publishers/<did>/, tags/<tag>/, licences/<id>/
     browse/ publishers/ tags/ …    in place
-    catalog/facets.json, columns/, rows/, orders/   what the browse page reads
+    catalog/facets.json, columns/, rows/, orders/   data of the browse page
 
 Tricky bits
 -----------
-- A record whose page can't be made is left out of the whole site: the pages are made once more from a graph without
-  it, so that no list or link leads to it. A page of many records that fails because of one of them leaves out that one.
-  Any other page that fails has a few words in its place.
-- The status page lists what was left out, so it is written last (:meth:`Built.write_status`).
+- A record whose page fails is omitted from the whole site: the pages are rendered again from a graph without it, so
+  that no list or link points to it. If a page of many records fails because of one of them, that one is omitted. Any
+  other page that fails is replaced by a notice.
+- The status page lists what was omitted, so it is written last (:meth:`Built.write_status`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from catalog.site.parallel import in_parallel, tenths
 from catalog.site.search import with_box
 from catalog.site.shell import Shell, archetype
 from catalog.site.templates import Page, Templates
-from catalog.site.theme_fixes import mended, with_ways_on
+from catalog.site.theme_fixes import explain_404, fix_theme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,14 +85,14 @@ __all__ = [
 ]
 
 HOME_MARK: Final = "<!-- catalog:home -->"
-"""Stands in a page where what is new in the catalog is to be shown."""
+"""The mark in a page that is replaced by the newest records."""
 HOME_ELEMENT: Final = "<div data-catalog-home></div>"
-"""The mark as it survives generators and plugins that drop comments."""
+"""The same mark for generators and plugins that drop comments."""
 HOME: Final = re.compile(rf"{re.escape(HOME_MARK)}|{HOME_ELEMENT}|<div data-catalog-home=(?:\"\")?></div>")
 
 
 _ROUNDS: Final = 4
-"""Times that the pages are made again without the records that can't be shown."""
+"""Maximum number of times that the pages are rendered again without failing records."""
 _LEFT_OUT: Final = (
     '<article class="cat-page"><header class="cat-head"><h1 id="top">Page not built</h1></header>'
     '<p>This page could not be built. The <a href="{status}">status page</a> gives the reason.</p></article>'
@@ -101,13 +101,13 @@ _LEFT_OUT: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archetype:
-    """A page that lies as deep as those stamped from it, and is gone when the site is built."""
+    """A page at the depth of those stamped from it; removed when the site is complete."""
 
     address: str
 
     @property
     def source(self) -> str:
-        """Its Markdown file."""
+        """The path of its Markdown file."""
         return self.address.rstrip("/") + ".md"
 
 
@@ -116,7 +116,7 @@ ARCHETYPES: Final = tuple(
     for section in (*addresses.SECTIONS.values(), *GROUPS, "network")
     for folder in (f"{addresses.HIDDEN_FOLDER}/", f"{addresses.HIDDEN_FOLDER}/page/")
 )
-"""In each section one for each depth that pages lie at: links are relative."""
+"""One for each section and depth of its pages, because links are relative."""
 
 IN_PLACE: Final = {
     "browse": ("Browse", "Filter and sort everything in this catalog."),
@@ -136,7 +136,7 @@ ASIDE: Final = ("network", "tags", "licences", "status", "words")
 
 
 def sources() -> Iterator[tuple[str, str, bool]]:
-    """The Markdown sources to be rendered by the theme: path, text, and whether it may stand in the navigation."""
+    """Yield the Markdown sources for the theme: path, text, and True for a page of the navigation."""
     for shape in ARCHETYPES:
         yield shape.source, archetype(), False
     for section, (title, description) in IN_PLACE.items():
@@ -153,12 +153,12 @@ def _description(description: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """What the theme rendered, read before any of it is written over, and all files that were there."""
+    """The pages that the theme rendered, read before they are overwritten, and the list of all files."""
 
     shells: Mapping[tuple[str, int], Shell]
     sections: Mapping[str, Shell]
     homes: Mapping[str, str]
-    """Address → HTML of the pages that show what is new, and of the site's home page."""
+    """Address → HTML of the pages that show the newest records, and of the home page."""
     files: frozenset[str]
 
     @classmethod
@@ -174,7 +174,7 @@ class _Frame:
         )
 
     def restore(self, site_dir: Path) -> None:
-        """Remove all files that were not there."""
+        """Remove all files that the build has added."""
         for file in _all_files(site_dir):
             if file not in self.files:
                 os.unlink(file)  # noqa: PTH108 - there may be a million
@@ -185,7 +185,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What was built: the addresses of the stamped pages, sorted, the records that have one, and what was left out."""
+    """A finished build: the sorted addresses of the stamped pages, the graph of their records, and what was omitted."""
 
     addresses: tuple[str, ...]
     graph: Graph
@@ -194,7 +194,7 @@ class Built:
     _frame: _Frame
 
     def write_status(self, site_dir: Path, more: Iterable[LeftOut] = ()) -> tuple[LeftOut, ...]:
-        """Write the status page with all that was left out; return that."""
+        """Write the status page with everything that was omitted; return the list."""
         left_out = (*self.left_out, *more)
         jobs: list[Job[None]] = [
             Job(kind="export", place="status/index.json", make=partial(self._status_json, site_dir, left_out))
@@ -225,11 +225,11 @@ def build_pages(
     previews: Previews | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Built:
-    """Write every page of the catalog into ``site_dir``, where the archetypes lie rendered; remove these.
+    """Write every page of the catalog into ``site_dir``, which contains the rendered archetypes; remove those.
 
-    ``own`` are sections whose page the site's owner wrote; they stay. ``progress`` gets a line now and
-    then in a long build. Pages that can't be made are left out; the status page is still to be written. Raises
-    :class:`BuildError` if the theme lost a token, if no page of a kind can be made, or if the disk is full.
+    ``own`` are sections whose page the site's owner wrote; they are kept. A long build reports to ``progress``. Pages
+    that fail are omitted; the caller writes the status page. Raises :class:`BuildError` if the theme lost a token, if
+    all pages of a kind fail, or if the disk is full.
     """
     _make_ready(site_dir, searches=settings.search)
     frame = _Frame.read(site_dir, own)
@@ -245,7 +245,7 @@ def build_pages(
         left_out += guilty.values()
         graph = graph.without(guilty)
         frame.restore(site_dir)
-        progress(f"{len(guilty):,} records can't be shown; the pages are made again without them")
+        progress(f"{len(guilty):,} records can't be rendered; rendering the pages again without them")
     left_out += [found for _, found in failed]
     for job, _ in failed:
         _put_words(site_dir, frame, job)
@@ -268,7 +268,7 @@ def _prepared(
 
 
 def _jobs(templates: Templates, frame: _Frame, site_dir: Path) -> Iterator[Job[str | None]]:
-    """All pages and files but the status page; the longest first."""
+    """Yield the jobs for all pages and files except the status page, the longest first."""
     graph = templates.graph
     every = graph.nodes
     yield Job(kind="index of the browse page", place="catalog/facets.json", make=partial(_facets, site_dir, graph),
@@ -291,9 +291,9 @@ def _jobs(templates: Templates, frame: _Frame, site_dir: Path) -> Iterator[Job[s
 
 
 def _guilty(templates: Templates, failed: Sequence[tuple[Job[str | None], LeftOut]]) -> dict[str, LeftOut]:
-    """By URI the records to leave out: those whose page failed, and those that made a page of many fail.
+    """Return the records to omit by URI: those whose page failed, and those that made a page of many records fail.
 
-    Raises :class:`BuildError` if that is every record of a kind, as with a mistake of ours or a broken installation.
+    Raises :class:`BuildError` if all records of a kind fail, as with a bug or a broken installation.
     """
     guilty = {str(job.node.uri): found for job, found in failed if job.node is not None}
     suspects = {str(node.uri): node for job, _ in failed if job.node is None for node in job.members}
@@ -308,12 +308,12 @@ def _guilty(templates: Templates, failed: Sequence[tuple[Job[str | None], LeftOu
     for kind, nodes in _kinds(templates.graph):
         if len(nodes) > 1 and all(str(node.uri) in guilty for node in nodes):
             first = guilty[str(nodes[0].uri)]
-            raise BuildError(f"no {kind} can be shown; the first: {first.error}", where=first.place)
+            raise BuildError(f"every {kind} page failed; the first: {first.error}", where=first.place)
     return guilty
 
 
 def _put_words(site_dir: Path, frame: _Frame, job: Job[str | None] | Job[None]) -> None:
-    """Put a page in the place of one that failed, so that links lead somewhere. Files have none."""
+    """Write a notice in place of a page that failed, so that links to it work."""
     section = job.place.partition("/")[0]
     if job.node is not None or not job.place.endswith("/"):
         return
@@ -338,18 +338,18 @@ def _make_ready(site_dir: Path, *, searches: bool) -> None:
 
 
 def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
-    """A page as the theme rendered it, with its search box, mended, and without what it needn't carry.
+    """Return a rendered page with the search box and the fixes of the theme, minified.
 
-    ``scripts`` takes the inline ones: file name → source. A page that doesn't have the catalog's style stays as it is.
+    Inline scripts are added to ``scripts``: file name → source. A page without the catalog's style sheet is unchanged.
     """
     root = root_of(html)
     if root is None:
         return html
-    return tidy(with_ways_on(mended(with_box(html, root) if searches else html), root), root, scripts)
+    return tidy(explain_404(fix_theme(with_box(html, root) if searches else html), root), root, scripts)
 
 
 def _homes(site_dir: Path) -> Iterator[tuple[str, str]]:
-    """Address and HTML of the pages that show what is new in the catalog, and of the home page."""
+    """Yield address and HTML of the pages that show the newest records, and of the home page."""
     for file in sorted(site_dir.rglob("index.html")):
         html = file.read_text(encoding="utf-8")
         address = "" if file.parent == site_dir else file.parent.relative_to(site_dir).as_posix() + "/"
@@ -358,7 +358,7 @@ def _homes(site_dir: Path) -> Iterator[tuple[str, str]]:
 
 
 def _home(site_dir: Path, frame: _Frame, templates: Templates, address: str) -> None:
-    """What is new in the catalog where a page asks for it, and what programs look for in the home page."""
+    """Insert the newest records at the mark of a page, and the metadata into the home page."""
     graph, settings, html = templates.graph, templates.settings, frame.homes[address]
     asks = HOME.search(html)
     if asks is not None:
@@ -371,14 +371,14 @@ def _home(site_dir: Path, frame: _Frame, templates: Templates, address: str) -> 
 
 
 def _programs(site_dir: Path, schema: SchemaNode | None) -> None:
-    """The programs that load datasets of a schema."""
+    """Write the programs that load datasets of a schema."""
     found = load.program_file(schema)
     if found is not None:
         _write(site_dir / found[0] / load.FILE, found[1])
 
 
 def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What lies at the root and beside no page: paths, and what makes each file."""
+    """Yield the files that don't belong to a page: path and function that returns the text."""
     graph, settings = templates.graph, templates.settings
     yield from index_files(graph, templates.groups, settings)
     yield "robots.txt", partial(robots, settings)
@@ -390,7 +390,7 @@ def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _export(site_dir: Path, name: str, make: Callable[[], str]) -> None:
-    """Write it, unless the site's owner has such a file."""
+    """Write a file unless the site's owner has one of that name."""
     if not (site_dir / name).exists():
         _write(site_dir / name, make())
 
@@ -423,7 +423,7 @@ def _stamp(site_dir: Path, shells: Mapping[tuple[str, int], Shell], make: Callab
 
 
 def _place(address: str) -> tuple[str, int]:
-    """What decides which shell a page is stamped on: its section and its depth."""
+    """Return the key of the shell for a page: its section and its depth."""
     return address.partition("/")[0], address.count("/")
 
 
@@ -434,7 +434,7 @@ def _put(file: str, text: str | bytes) -> None:
 
 
 def _of_records(templates: Templates) -> Iterator[Job[Page]]:
-    """The pages of records."""
+    """Yield the jobs for the pages of records."""
     graph = templates.graph
     for dataset in graph.datasets:
         yield _of_record(dataset, partial(dataset_page, templates, dataset))
@@ -449,7 +449,7 @@ def _of_record(node: Node, make: Callable[[], Page]) -> Job[Page]:
 
 
 def _of_groups(templates: Templates) -> Iterator[Job[Page]]:
-    """The pages of publishers, tags and licences."""
+    """Yield the jobs for the pages of publishers, tags and licences."""
     graph, groups = templates.graph, templates.groups
     for did, group in groups.publishers.items():
         yield _of_group("publishers", group, partial(publisher_page, templates, graph.publishers[did], group))
@@ -459,7 +459,7 @@ def _of_groups(templates: Templates) -> Iterator[Job[Page]]:
 
 
 def _lists(templates: Templates) -> Iterator[Job[Page]]:
-    """The second and later pages of lists."""
+    """Yield the jobs for the second and later pages of lists."""
     graph = templates.graph
     for kind, listed in _kinds(graph):
         for number in range(2, page_count(listed) + 1):
@@ -516,9 +516,9 @@ def _rendered(site_dir: Path, address: str) -> str:
         return file.read_text(encoding="utf-8")
     except OSError as error:
         raise BuildError(
-            "the theme didn't render the catalog's page",
+            "the theme did not render the page of the catalog",
             where=str(file),
-            hint="directory URLs are needed (use_directory_urls: true), and no other plugin may drop the page",
+            hint="set use_directory_urls: true, and check that no other plugin removes the page",
         ) from error
 
 

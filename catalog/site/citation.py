@@ -1,4 +1,4 @@
-"""How to cite a dataset: in BibTeX, the publisher's own where the metadata has one, else made from the record."""
+"""BibTeX citations of datasets: the publisher's own entry from the metadata, else one generated from the record."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _ESCAPED: Final = {
 }  # fmt: skip
 _SPECIAL: Final = re.compile(r"[\\{}~^&%$#_]")
 _MOST: Final = 50
-"""Creators that are named."""
+"""Maximum number of creators in an entry."""
 
 
 def own_citation(metadata: Mapping[str, object]) -> str | None:
-    """The publisher's BibTeX, if the metadata has a ``citation`` that is one."""
+    """Return the publisher's BibTeX if the metadata has it under ``citation``."""
     text = metadata.get("citation")
     return text.strip() if isinstance(text, str) and _ENTRY.match(text) else None
 
 
 def creators(metadata: Mapping[str, object]) -> tuple[str, ...]:
-    """The names under ``creators``, however they are written: texts, or maps with a ``name``."""
+    """Return the names under ``creators``: strings, or maps with a ``name``."""
     found = metadata.get("creators", metadata.get("authors"))
     if isinstance(found, str):
         return (found,)
@@ -42,7 +42,7 @@ def creators(metadata: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def citation(node: DatasetNode, url: str | None) -> str:
-    """A BibTeX entry for a published dataset. ``url`` is that of its page, where it is known."""
+    """Return a BibTeX entry for a published dataset. ``url`` is the address of its page, if known."""
     record = node.record
     own = own_citation(record.metadata)
     if own is not None:
@@ -70,7 +70,7 @@ def citation(node: DatasetNode, url: str | None) -> str:
 
 
 def _text(text: str) -> str:
-    """A text as TeX takes it, on one line."""
+    """Return the text on one line, escaped for TeX."""
     return _SPECIAL.sub(lambda match: _ESCAPED[match[0]], " ".join(shown(text).split()))
 
 

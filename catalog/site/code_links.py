@@ -1,4 +1,4 @@
-"""Where the code of a lens can be read: a link to the file at its pinned commit, on hosts whose addresses we know."""
+"""Links to the code of a lens at its pinned commit, for the hosts whose URL scheme is known."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _TREES: Final = {
 
 
 def code_url(code: CodeReference) -> str | None:
-    """The address of the referenced file at its commit; of the repository where its host is not known; else ``None``.
+    """Return the URL of the file at its commit; of the repository if the host is unknown; else ``None``.
 
-    A ``module:function`` path names no file, so it leads to the tree at that commit.
+    A ``module:function`` path names no file, so the link is to the tree at that commit.
     """
     if not is_web(code.repository):
         return None

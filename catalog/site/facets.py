@@ -1,19 +1,20 @@
-"""The browse page's data: columns that a browser filters and counts in milliseconds, and rows that it shows.
+"""Data of the browse page: columns that a browser filters and counts in milliseconds, and rows that it displays.
 
 ::
 
-    catalog/facets.json          for each facet its words, how often each is used, and the small columns
-    catalog/columns/<facet>.json the column of a facet with many words, fetched when it is counted or chosen from
-    catalog/rows/<n>.json        what is shown of 32 records; fetched when they are on the screen
-    catalog/orders/<name>.json   the records' order by name, size, samples or last change; fetched when it is chosen
+    catalog/facets.json          the values and counts of each facet, and the small columns
+    catalog/columns/<facet>.json the column of a facet with many values, fetched on first use
+    catalog/rows/<n>.json        32 records for display; fetched when they become visible
+    catalog/orders/<name>.json   a sort order: name, size, samples or last update; fetched on first use
 
-A row is a record's place in the newest-first order, the same in all files. Every file of a build is asked for with
-the ``version`` that ``facets.json`` names, so that a browser's cache never mixes two builds.
+A row is a record's position in the newest-first order, the same in all files. Every file is requested with the
+``version`` of ``facets.json``, so that a browser's cache never mixes two builds.
 
-Numbers are encoded as text (:mod:`catalog.store.index_format`), which zips to within a few percent of its information:
-``short`` where small ones are frequent (words are numbered by their frequency), ``digits`` where all are as likely.
+Numbers are encoded as text (:mod:`catalog.store.index_format`), which compresses to within a few percent of its
+entropy: ``short`` where small ones are frequent (values are numbered by frequency), ``digits`` where all are equally
+likely.
 
-Sizes, zipped
+Sizes, compressed
 -------------
 ``facets.json`` has a byte and a half a record; a column a byte, that of the tags three and a half; an order two; a
 chunk of rows two kilobytes.
@@ -50,34 +51,34 @@ __all__ = ["CHUNK", "address_of", "dump", "files", "rows", "schema_names", "sort
 CHUNK: Final = 32
 """Rows in a file of rows."""
 NONE: Final = -1
-"""A size that nobody told."""
+"""An unknown size."""
 
 SIZES: Final = (
     (10**6, "under 1 MB"), (10**7, "1 to 10 MB"), (10**8, "10 to 100 MB"), (10**9, "100 MB to 1 GB"),
     (10**10, "1 to 10 GB"), (10**11, "10 to 100 GB"), (10**12, "100 GB to 1 TB"), (None, "1 TB and more"),
 )  # fmt: skip
-"""Each bucket's end, in bytes, and its name."""
+"""Upper bound of each bucket, in bytes, and its name."""
 UNKNOWN: Final = "unknown"
 FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "size", "state", "updated")
 TAGS: Final = 4
-"""Tags that are shown in a row."""
+"""Maximum number of tags in a row."""
 STATES: Final = ("verified", "unverified", "draft")
 _FIXED: Final = {
     "kind": tuple(addresses.SECTIONS),
     "size": (*(name for _, name in SIZES), UNKNOWN),
     "state": STATES,
 }
-"""Facets whose words have an order of their own."""
+"""Facets with a fixed order of values."""
 _MANY: Final = ("tag", "dtype")
-"""Facets of which a record may have several words."""
+"""Facets with several values per record."""
 APART: Final = ("tag", "publisher", "schema")
-"""Facets with as many words as people like: their columns are files of their own."""
+"""Facets with an unlimited number of values: their columns are separate files."""
 _DAY: Final = 86_400
 _NUMBER: Final = re.compile(r"([0-9]+)")
 
 
 def rows(graph: Graph) -> tuple[Node, ...]:
-    """The records of the browse page, newest first; drafts, which have no date yet, last."""
+    """Return the records of the browse page, newest first; drafts, which have no date, last."""
     return tuple(sorted(graph.nodes, key=lambda node: (node.draft, -_made(node).timestamp(), str(node.uri))))
 
 
@@ -87,12 +88,12 @@ def _made(node: Node) -> datetime:
 
 
 def address_of(node: Node) -> str:
-    """The address of a record's page."""
+    """Return the address of a record's page."""
     return addresses.of_record(kind_of(node), node.publisher.did, node.rkey)
 
 
 def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
-    """What a record can be found by: facet → its words. ``schemas`` are the names of schemas by their ``id``."""
+    """Return the values of a record for each facet. ``schemas`` are the names of schemas by their ``id``."""
     kind = kind_of(node)
     licence = licence_of(node)
     schema = schema_of(node)
@@ -110,7 +111,7 @@ def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
 
 
 def schema_names(graph: Graph) -> dict[int, str]:
-    """The name of each schema by its ``id``: name and version, and the publisher where several have this one."""
+    """Return each schema's name by its ``id``: name and version, and the publisher if several have the same."""
     plain = {id(schema): _schema_name(schema) for schema in graph.schemas}
     owners: dict[str, set[str]] = {}
     for schema in graph.schemas:
@@ -148,7 +149,7 @@ def _bucket(node: Node) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facet:
-    """``words``, the most used first, except where they have an order of their own; and how many records have each."""
+    """The values of a facet, by frequency or in a fixed order, and the number of records with each."""
 
     words: tuple[str, ...]
     totals: tuple[int, ...]
@@ -159,13 +160,13 @@ class _Facet:
         return {word: number for number, word in enumerate(self.words)}
 
     def json(self, *, apart: bool) -> dict[str, Json]:
-        """With its column, unless that is a file of its own."""
+        """Return the facet as JSON, with its column unless that is a separate file."""
         found: dict[str, Json] = {"words": list(self.words), "totals": encode_short(self.totals)}
         return found if apart else {**found, "column": self.column}
 
 
 def files(graph: Graph) -> Iterator[tuple[str, str]]:
-    """All files: path in the site, text."""
+    """Yield all files: path in the site, text."""
     nodes = rows(graph)
     names = schema_names(graph)
     facets = _facets(graph, nodes, names)
@@ -212,10 +213,10 @@ def _facet(name: str, column: Sequence[tuple[str, ...]]) -> _Facet:
 
 
 def _column(name: str, column: Sequence[tuple[str, ...]], words: Sequence[str]) -> Json:
-    """The numbers of each row's words: 0 for none where a row has at most one, else how many, and their numbers.
+    """Encode the values of each row: their numbers plus one, 0 for none; for several values, counts and steps.
 
-    Those of rows with as many words stand together, the first ones, the second ones: sorted, each as the step from the
-    one before. That is a seventh shorter than one after the other.
+    Rows with the same number of values are encoded together: all first values, all second values, each as the step
+    from the previous one. That is a seventh shorter than row by row.
     """
     numbers = {word: number for number, word in enumerate(words)}
     if name not in _MANY:
@@ -234,7 +235,7 @@ def _column(name: str, column: Sequence[tuple[str, ...]], words: Sequence[str]) 
 
 
 def _chunk(nodes: Sequence[Node], numbers: Mapping[str, Mapping[str, int]], schemas: dict[int, str]) -> str:
-    """What is shown of these rows: words by their numbers in the facets."""
+    """Return the file with these rows for display; values are numbers of the facets."""
     folders = list(dict.fromkeys(addresses.safe_did(node.publisher.did) for node in nodes))
     words = [words_of(node, schemas) for node in nodes]
     return dump(
@@ -257,7 +258,7 @@ def _chunk(nodes: Sequence[Node], numbers: Mapping[str, Mapping[str, int]], sche
 
 
 def _ends(lens: LensNode) -> str:
-    """What a lens leads from and to: other records say more of themselves, a lens nothing else."""
+    """Return the names of a lens's source and target, its only details in a row."""
     names = [shown(end.record.sample_type.name) if end else "not in this catalog" for end in (lens.source, lens.target)]
     return " → ".join(names)
 
@@ -279,7 +280,7 @@ def _orders(nodes: Sequence[Node]) -> dict[str, list[int]]:
 
 
 def sort_key(node: Node) -> tuple[list[str], str]:
-    """By name: ``Tidal recordings 9`` before ``tidal recordings 10``, ``Élan`` beside ``elan``."""
+    """Return a key to sort by name: ``Tidal recordings 9`` before ``tidal recordings 10``, ``Élan`` by ``elan``."""
     name = shown(name_of(node))
     plain = "".join(c for c in unicodedata.normalize("NFKD", name).casefold() if not unicodedata.combining(c))
     parts = _NUMBER.split(plain.strip())
@@ -290,7 +291,7 @@ def sort_key(node: Node) -> tuple[list[str], str]:
 
 
 def _steps(order: Sequence[int]) -> list[str]:
-    """An order as steps from row to row, so that rows which stay neighbours cost next to nothing."""
+    """Encode an order as steps from row to row: rows that stay neighbours compress well."""
     size = len(order)
     return encode_digits([(row - before) % size for before, row in zip([-1, *order], order, strict=False)])
 

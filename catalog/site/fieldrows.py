@@ -1,4 +1,4 @@
-"""A sample type's fields as rows of a table: what stands in which column, in words."""
+"""The fields of a sample type as rows of a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "FieldRow", "Fields", "PairedRow", "field_row", "field_rows", "paired"]
 
 MOST: Final = 300
-"""Rows of one table. A schema may have 10,000 fields; the record beside the page has them all."""
+"""Maximum rows of a table. A schema may have 10,000 fields; the record beside the page has all."""
 
 _FORMATS: Final = {
     "ndarrayBytes": "array",
@@ -26,7 +26,7 @@ _FORMATS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRow:
-    """A field. ``kind`` is its type without what ``dtype`` and ``shape`` say of an array; ``text`` is all in short."""
+    """A field. ``kind`` is the type without dtype and shape; ``text`` is the whole type in short form."""
 
     name: str
     text: str
@@ -39,25 +39,25 @@ class FieldRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """The rows of a table, and how many fields there are in all."""
+    """The rows of a table, and the total number of fields."""
 
     rows: tuple[FieldRow, ...]
     total: int
 
     @property
     def arrays(self) -> bool:
-        """Whether there is an array among them."""
+        """Return whether any field is an array."""
         return any(row.dtype is not None for row in self.rows)
 
     @property
     def described(self) -> bool:
-        """Whether any says what it means."""
+        """Return whether any field has a description."""
         return any(row.description for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedRow:
-    """A field of either end of a lens. ``fate`` is ``kept``, ``changed``, ``dropped`` or ``new``, by its name."""
+    """A field of a lens's schemas, matched by name. ``fate`` is ``kept``, ``changed``, ``dropped`` or ``new``."""
 
     name: str
     source: FieldRow | None
@@ -66,12 +66,12 @@ class PairedRow:
 
 
 def field_rows(sample_type: SampleType, most: int = MOST) -> Fields:
-    """The first fields of a sample type."""
+    """Return the first fields of a sample type as rows."""
     return Fields(rows=tuple(map(field_row, sample_type.fields[:most])), total=len(sample_type.fields))
 
 
 def field_row(field: Field) -> FieldRow:
-    """One field."""
+    """Return a field as a row."""
     array = _array(field.type)
     return FieldRow(
         name=field.name,
@@ -85,7 +85,7 @@ def field_row(field: Field) -> FieldRow:
 
 
 def paired(source: SampleType, target: SampleType, most: int = MOST) -> tuple[tuple[PairedRow, ...], int]:
-    """The fields of two sample types matched by their names: the source's in their order, then what is new."""
+    """Match the fields of two sample types by name: the source's in their order, then the target's new ones."""
     there = {field.name: field for field in target.fields}
     here = {field.name: field for field in source.fields}
     names = [*here, *(name for name in there if name not in here)]
@@ -118,7 +118,7 @@ def _kind(type_: FieldType) -> str:
 
 
 def _shape(array: Array) -> str | None:
-    """``y 8 × x any``; the names alone where no length is known."""
+    """Return a shape as text: ``y 8 × x any``; only the names if no length is known."""
     names = array.dimensions or ()
     if array.shape is None:
         return " × ".join(names) if names else None

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Numbers and times formatted for people."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _STEP = 1000
 
 
 def count(number: int) -> str:
-    """``1797`` → ``1,797``."""
+    """Format a count: ``1797`` → ``1,797``."""
     return f"{number:,}" if abs(number) < 10**18 else f"{number:.3e}"
 
 
 def counted(number: int, singular: str) -> str:
-    """``1 dataset``, ``2 datasets``, ``3 lenses``."""
+    """Format a count with its noun: ``1 dataset``, ``2 datasets``, ``3 lenses``."""
     plural = singular + ("es" if singular.endswith("s") else "s")
     return f"{count(number)} {singular if number == 1 else plural}"
 
 
 def byte_size(size: int) -> str:
-    """A number of bytes in decimal units: ``1,530,000`` → ``1.53 MB``; exact below a thousand."""
+    """Format a size in decimal units: ``1,530,000`` → ``1.53 MB``; exact below a thousand."""
     if abs(size) < _STEP:
         return f"{size} bytes"
     value, unit = float(min(size, 10**24)), 0
@@ -36,10 +36,10 @@ def byte_size(size: int) -> str:
 
 
 def day(when: datetime) -> str:
-    """``2026-11-23``."""
+    """Format a date: ``2026-11-23``."""
     return when.date().isoformat()
 
 
 def moment(when: datetime) -> str:
-    """To the second, as HTML's ``datetime`` attribute wants it."""
+    """Format a time for HTML's ``datetime`` attribute, to the second."""
     return when.replace(microsecond=0).isoformat()

@@ -1,7 +1,7 @@
-"""What a catalog can be walked by, beside its kinds: publishers, tags, licences, each with its records.
+"""Groups of records by publisher, tag and licence.
 
-A tag or licence is what a page shows of it, so that two texts that look the same are one. Anybody can make up tags:
-only the most used have a page, the others lead to the browse page.
+Tags and licences are compared as they are displayed, so that two texts that look the same are one group. Only the most
+frequent tags have a page; the others link to the browse page.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PAGES", "Group", "Groups", "licence_name"]
 
 MOST_PAGES: Final = 5000
-"""Tags, and licences, that have a page."""
+"""Maximum number of tags, and of licences, with a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Records that have something in common: the ``name`` of it, and the ``address`` of its page."""
+    """The records of one publisher, tag or licence: its ``name``, and the ``address`` of its page."""
 
     name: str
     address: str
@@ -69,7 +69,7 @@ class Groups:
 
 
 def licence_name(text: str) -> str:
-    """The SPDX identifier where there is one, else the text as it is shown."""
+    """Return the SPDX identifier if there is one, else the text as displayed."""
     return licences.spdx_id(text) or shown(text)
 
 

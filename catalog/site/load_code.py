@@ -1,9 +1,8 @@
-"""How to load a dataset, in seven ways, on a page that holds one of them.
+"""Programs that load a dataset with seven tools; the page contains one of them.
 
-A program is the same for all datasets of a schema but for the dataset's name, its address and the list of its shards.
-So a page holds the shortest program; the others lie as one text beside the schema's page, about a dataset that doesn't
-exist, and a script puts this dataset's words in when somebody chooses a tab. Written out, with their colours, they
-would be five sixths of a page.
+The programs for two datasets of a schema differ only in the dataset's name, address and list of shards. So a page
+contains the shortest program. The others are in one text file beside the schema's page, with placeholders that a
+script replaces when the reader selects a tab. Highlighted in each page they would be five sixths of its size.
 
 ::
 
@@ -35,7 +34,7 @@ __all__ = ["FILE", "NAME", "SHARD", "URI", "folder_of", "own_file", "program_fil
 
 FILE: Final = "load.txt"
 NOWHERE: Final = "catalog/"
-"""Where the programs without a schema lie."""
+"""The folder of the programs without a schema."""
 
 # The dataset that doesn't exist: load.js knows these words. The address is as long as most are, so that the lines that
 # hold it are laid out as for a real one.
@@ -45,26 +44,26 @@ SHARD: Final = "https://shards.example/dataset-000000.tar"
 
 
 def folder_of(node: DatasetNode) -> str:
-    """The folder of the programs for a dataset, from the site's root."""
+    """Return the folder of a dataset's programs, relative to the site's root."""
     if own_file(node):
         return addresses.of_record("dataset", node.publisher.did, node.rkey)
     return _shared(node.schema)
 
 
 def own_file(node: DatasetNode) -> bool:
-    """Whether a dataset's programs are written out beside its own page."""
+    """Return whether a dataset has its own file of programs."""
     return node.draft or not isinstance(node.record.storage, HttpStorage)
 
 
 def program_file(schema: SchemaNode | None) -> tuple[str, str] | None:
-    """The folder and the text of the programs for the datasets of a schema; none for one of too many fields."""
+    """Return folder and text of a schema's programs; None if it has too many fields."""
     if schema is not None and _shared(schema) == NOWHERE:
         return None
     return _shared(schema), _text(None if schema is None else schema.record.sample_type)
 
 
 def ways(node: DatasetNode) -> tuple[str, ...]:
-    """What the programs are called that lie beside the schema's page, as far as this dataset has what they need."""
+    """Return the labels of the programs beside the schema's page that this dataset supports."""
     storage = node.record.storage
     on_web = isinstance(storage, HttpStorage) and any(
         shard.url.startswith(("http://", "https://")) for shard in storage.shards
@@ -73,7 +72,7 @@ def ways(node: DatasetNode) -> tuple[str, ...]:
 
 
 def programs_text(snippets: Sequence[Snippet]) -> str:
-    """All but the first, each under a line that says what it is and what to install."""
+    """Return all programs but the first, each below a line with its label and the packages to install."""
     return "\n\n".join(f"=== {s.label}: {s.install}\n\n{shown(s.code, lines=True)}" for s in snippets[1:])
 
 

@@ -1,10 +1,10 @@
-"""Somebody else's text made fit for a page: nothing hides, nothing runs, nothing loads.
+"""Untrusted text made safe for a page: no hidden characters, no scripts, no external resources.
 
 Tricky bits
 -----------
-Escaping HTML is not enough. A bidi control turns the text around it, a zero-width character hides in a name, an
-image in a description tells its host who reads. Control characters are shown by their number, images become
-links, and a link is one only to ``http``, ``https`` or ``mailto``.
+Escaping HTML is not enough. A bidi control reverses the text around it, a zero-width character hides in a name, an
+image in a description discloses the reader to its host. Control characters are displayed as their code points, images
+become links, and links may only be ``http``, ``https`` or ``mailto``.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _INVISIBLE = (
     "\u2060-\u206f\u2800\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
 )
-"""Controls, bidi controls, fillers, tags, lone surrogates, and noncharacters, some of which XML has no way to say."""
+"""Controls, bidi controls, fillers, tags, lone surrogates, and noncharacters, some of which XML can't represent."""
 _JOINERS = "\u200c\u200d"
 _SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
 _ODD = f"[{_JOINERS}](?<=[{_JOINERS}].)|[{_SELECTORS}](?<=[{_JOINERS}{_SELECTORS}].)|(?<!\\S)[{_JOINERS}{_SELECTORS}]"
-"""Scripts and emoji need joiners and selectors, one after a letter; several, or one after nothing, hide a text."""
+"""Scripts and emoji need one joiner or selector after a letter; several, or one after nothing, can hide text."""
 _HIDDEN: Final = re.compile(f"[{_INVISIBLE}\t\n]|{_ODD}")
 _HIDDEN_IN_LINES: Final = re.compile(f"[{_INVISIBLE}]|{_ODD}")
 _BLANKS: Final = re.compile("(?:&nbsp;|[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]){4,}")
-"""Blanks that HTML doesn't fold: a thousand of them push a page out of its window."""
+"""Blanks that HTML doesn't collapse: a thousand of them make a page wider than its window."""
 
 _PLAINLY_WEB: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]*)?([/?#][!#-;=?-Z^_a-z{|}~]*)?")
-"""What nearly every address looks like: an ASCII host, a path without anything that needs a second look."""
+"""The common form of a URL: an ASCII host, and a path that needs no further checks."""
 _UNFIT: Final = re.compile("[{}|^`]")
-"""What addresses bear, and a valid one holds only by number: the braces of a pattern of shards, most of all."""
+"""Characters that a URL must percent-encode; the braces of a shard pattern are the most frequent."""
 _REL: Final = "nofollow ugc"
 _MAILTO: Final = re.compile(r"mailto:[^\s<>\"]{1,300}", re.IGNORECASE)
 _LONGEST_URL: Final = 4000
 _LOWEST = 6
 _SHIFT = 2
-"""The page has its own h1, each of its parts an h2."""
+"""Headings of a description start at h3: the page has the h1, its sections are h2."""
 
 
 def shown(text: str, *, lines: bool = False) -> str:
-    """``text`` with what can't be seen made visible, as ``⟨U+202E⟩``. With ``lines``, newlines and tabs stay."""
+    """Return the text with invisible characters as ``⟨U+202E⟩``. With ``lines``, newlines and tabs stay."""
     if text.isascii() and (text.replace("\n", "") if lines else text).isprintable():
         return text  # as most of it is; the patterns would take 30 times as long to say so
     return (_HIDDEN_IN_LINES if lines else _HIDDEN).sub(_number, text)
@@ -61,7 +61,7 @@ def _number(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def is_web(url: str) -> bool:
-    """Whether it may stand in ``href``: http or https, with a host, and nothing invisible or blank in it."""
+    """Return whether a URL is safe for ``href``: http or https, with a host, without invisible characters or blanks."""
     if len(url) <= _LONGEST_URL and _PLAINLY_WEB.fullmatch(url):
         return True
     if _HIDDEN.search(url) or re.search(r"[\s<>\"\\]", url) or len(url) > _LONGEST_URL:
@@ -74,11 +74,11 @@ def is_web(url: str) -> bool:
 
 
 def link(url: str, text: str | None = None) -> Markup:
-    """A link that is one only where :func:`is_web` says so; plain text otherwise."""
+    """Return a link if :func:`is_web` accepts the URL; else plain text."""
     words = escape(shown(url if text is None else text))
     if not is_web(url):
         return words
-    # Here and in `pieces` f-strings of escaped parts: Markup.format takes five times as long.
+    # Here and in html_helpers f-strings of escaped parts: Markup.format takes five times as long.
     address = escape(_UNFIT.sub(_percent, url))
     return Markup(f'<a href="{address}" rel="{_REL}">{words}</a>')  # noqa: S704 - escaped
 
@@ -88,7 +88,7 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def markdown(text: str) -> Markup:
-    """A description as HTML. No raw HTML, no images, headings below the page's own, links to the web and mail only."""
+    """Return a description as HTML: no raw HTML, no images, headings from h3, only web and mail links."""
     return _markdown(shown(text.replace("\r\n", "\n").replace("\r", "\n"), lines=True))
 
 
@@ -105,7 +105,7 @@ def _markdown(text: str) -> Markup:
 
 
 def _levelled(html: str) -> str:
-    """Headings below the page's own, none skipping a level: ``# a`` and ``##### b`` become h3 and h4."""
+    """Shift headings to h3 and below, without skipped levels: ``# a`` and ``##### b`` become h3 and h4."""
     last = _SHIFT
 
     def moved(match: re.Match[str]) -> str:
@@ -118,7 +118,7 @@ def _levelled(html: str) -> str:
 
 
 def plain(text: str, *, longest: int = 200) -> str:
-    """The first words of a description as one line of plain text, cut at a word."""
+    """Return the start of a description as one line of plain text, cut at a word."""
     stripped = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text[: longest * 4])
     bare = re.sub(r"[*`~]+|(?<!\w)_+|_+(?!\w)|^[ ]{0,3}(#+|>+|[-+])(?=\s)", "", stripped, flags=re.MULTILINE)
     line = shown(" ".join(re.sub(r"\|[\s|:-]*", " ", bare).split()))
@@ -126,7 +126,7 @@ def plain(text: str, *, longest: int = 200) -> str:
 
 
 def cut(line: str, longest: int) -> str:
-    """A line of at most so many characters, cut at a word."""
+    """Return a line of at most ``longest`` characters, cut at a word."""
     if len(line) <= longest:
         return line
     return line[: longest - 1].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
@@ -141,7 +141,7 @@ def _image_as_link(match: re.Match[str]) -> str:
 
 
 def _anchor(address: str, words: str) -> str:
-    """Both are HTML already. What may not be linked to stays as words, with where it would have led."""
+    """Return a link from two HTML texts; an address that is not allowed is appended as text."""
     url = unescape(address)
     if is_web(url) or _MAILTO.fullmatch(url):
         return f'<a href="{address}">{words}</a>'
@@ -149,7 +149,7 @@ def _anchor(address: str, words: str) -> str:
 
 
 _TOO_DEEP: Final = re.compile(r"^(?:[ \t]*(?:>|(?:[*+-]|\d{1,9}[.)])[ \t])){100}", re.MULTILINE)
-"""Quotes in quotes in quotes: nobody writes that, and the cleaner takes seconds over ten thousand of them."""
+"""Deeply nested quotes or lists: the cleaner takes seconds for ten thousand levels."""
 _LINK: Final = re.compile(r'<a href="([^"]*)"(?: title="[^"]*")?>(.*?)</a>', re.DOTALL)
 _IMAGE: Final = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
 _HEADING: Final = re.compile(r"<(/?)h([1-6])>")

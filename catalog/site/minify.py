@@ -1,14 +1,13 @@
-"""Pages as a generator rendered them, made lighter and stricter: no run of white space, no inline script.
+"""Minify rendered pages: collapse white space, move inline scripts into files.
 
-Every page stamped from a shell carries the shell's weight, and at a hundred thousand pages each kilobyte of it is a
-hundred megabytes. Scripts move into files, so that a site can be served with ``script-src 'self'``, and so that a
-browser fetches each of them once.
+Every page stamped from a shell contains the shell: with a hundred thousand pages each kilobyte of it is a hundred
+megabytes. Scripts in files allow ``script-src 'self'``, and a browser fetches each of them once.
 
 Tricky bits
 -----------
-- White space is never dropped in the body, only a run of it made one character: between inline elements it shows.
-- What stands inside ``pre``, ``textarea``, a tag or one of our own pages is left alone.
-- A script in a file runs where the inline one did: it is loaded without ``async`` or ``defer``.
+- White space in the body is collapsed, never removed: between inline elements it is visible.
+- The content of ``pre``, ``textarea``, tags and our own pages is unchanged.
+- A script in a file runs at the position of the inline one: it has neither ``async`` nor ``defer``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ASSETS", "root_of", "tidy"]
 
 ASSETS: Final = "assets/catalog/"
-"""Where the catalog's own assets lie in the site."""
+"""The folder of the catalog's assets in the site."""
 
 _ROOT: Final = re.compile(r"""<link\b[^>]*\bhref=["']?([^"'\s>]*?)assets/catalog/catalog\.css""")
 _OPAQUE: Final = re.compile(
@@ -45,18 +44,18 @@ _PLAIN_SCRIPT: Final = re.compile(r"""\s*(?:type=["']?(?:text|application)/javas
 
 
 def root_of(html: str) -> str | None:
-    """The way from a rendered page to the site's root, as the page itself has it: ``../../`` or ``/base/``.
+    """Return the path from a rendered page to the site's root, as in the page itself: ``../../`` or ``/base/``.
 
-    None for a page that doesn't have the catalog's style sheet.
+    None for a page without the catalog's style sheet.
     """
     found = _ROOT.search(html)
     return None if found is None else found[1]
 
 
 def tidy(html: str, root: str, scripts: MutableMapping[str, str]) -> str:
-    """A rendered page without what it needn't carry. ``scripts`` takes the inline ones: file name → source.
+    """Minify a rendered page. Inline scripts are added to ``scripts``: file name → source.
 
-    Tidying again changes nothing.
+    Idempotent.
     """
     head = _HEAD.search(html)
     if head is None:
@@ -68,7 +67,7 @@ def tidy(html: str, root: str, scripts: MutableMapping[str, str]) -> str:
 
 
 def _needed_config(match: re.Match[str]) -> str:
-    """The theme's settings for its script, without the words of a search that isn't there."""
+    """Return the theme's settings for its script without the translations of its unused search."""
     try:
         config = json.loads(match[2])
         words = config["translations"]
@@ -104,7 +103,7 @@ def _each(html: str, space: str, move: Callable[[re.Match[str]], str]) -> str:
 
 
 def _text(text: str, space: str) -> str:
-    """Text between two tags. A newline stays one, so that a page can still be read."""
+    """Collapse white space between two tags. A newline stays one, so that the source is readable."""
     if not text.strip(" \t\r\n\f"):
         return ("\n" if "\n" in text and space else space) if text else ""
     return _SPACE.sub(lambda match: "\n" if "\n" in match[0] else " ", text)

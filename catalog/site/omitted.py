@@ -1,7 +1,7 @@
-"""Pages and files that could not be made: each is left out alone, and reported.
+"""Jobs that make pages and files; a page or file that fails is omitted and reported.
 
-A job makes one page or file. Whatever it raises ends that job only, but for a disk that is full: that
-fails every job, and a build without its pages must not take the place of a whole one.
+An exception ends only the job that raised it. A full disk is the exception: it fails every job, and an incomplete build
+must not replace a complete one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Job", "LeftOut", "anything_left_out", "killed", "no_room", "tried"]
 T = TypeVar("T")
 
 _FATAL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Errors of the disk, not of one file."""
+"""Errors of the disk rather than of one file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A page, file or search entry that could not be made. ``place`` is relative to the site's root."""
+    """A page, file or search entry that failed. ``place`` is relative to the site's root."""
 
     kind: str
     place: str
@@ -40,21 +40,18 @@ class LeftOut:
     error: str
 
     def __str__(self) -> str:
-        """One line, safe for a terminal."""
+        """Return one line, safe for a terminal."""
         about = "" if self.uri is None else f" ({one_line(self.uri)})"
         return f"{self.kind} {one_line(self.place)}{about}: {one_line(self.error)}"
 
     def json(self) -> dict[str, str | None]:
-        """It as the status page's JSON has it."""
+        """Return the entry for the status page's JSON."""
         return {"kind": self.kind, "page": self.place, "uri": self.uri, "error": one_line(self.error)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Generic[T]):
-    """One page or file to be made. ``node`` is the record it is about; else ``members`` are the records it shows.
-
-    ``make`` makes it.
-    """
+    """A page or file to make by calling ``make``. ``node`` is its record; a page of many records has ``members``."""
 
     kind: str
     place: str
@@ -70,9 +67,9 @@ class Job(Generic[T]):
 
 
 def tried(job: Job[T]) -> T | LeftOut:
-    """Do a job; return what it made, or that its page is left out.
+    """Run a job; return its result, or the failure.
 
-    Raises :class:`BuildError` for what fails every job: a full disk, a mistake in a template.
+    Raises :class:`BuildError` for errors that fail every job: a full disk, a mistake in a template.
     """
     try:
         return job.make()
@@ -87,12 +84,12 @@ def tried(job: Job[T]) -> T | LeftOut:
 
 
 def killed(job: Job[T]) -> LeftOut:
-    """Report a job over which processes were killed."""
-    return job.left_out("the system killed the process that made it, twice; probably for lack of memory")
+    """Report a job whose processes were killed."""
+    return job.left_out("the process was killed twice by the system, probably for lack of memory")
 
 
 def anything_left_out(site: Path) -> bool:
-    """Return whether a finished site lacks pages, as the JSON of its status page has it."""
+    """Return whether a finished site lacks pages, according to its status page's JSON."""
     try:
         return bool(json.loads((site / "status" / "index.json").read_bytes())["left_out"]["count"])
     except (OSError, ValueError, KeyError, TypeError):  # the owner's own file

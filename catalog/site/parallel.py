@@ -1,10 +1,9 @@
-"""One function over many things on all cores, by forking: what is in memory is shared, nothing is sent over.
+"""Parallel map over forked processes: memory is shared, arguments need no pickling.
 
-Only where it is safe and pays: on systems that fork, in a process with one thread, for enough work. Elsewhere it is a
-plain loop with the same result.
+Used on Linux, in a process with one thread, for enough items. Elsewhere it is a plain loop with the same result.
 
-Each worker has a pipe of its own, so that a worker that is killed (out of memory, most of the time) is noticed at once,
-together with the things it was working on. These are tried again one by one; the others go on.
+Each worker has its own pipe, so that a killed worker (usually out of memory) is noticed at once, together with its
+items. Those are retried one by one; the others go on.
 """
 
 from __future__ import annotations
@@ -33,25 +32,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _WORTH_IT = 400
-"""Below this many pages a second process costs more than it saves."""
+"""Minimum number of pages for which a second process pays."""
 
 _BLOCK = 100
-"""Things that a process takes at a time: neighbours, which share what is cached; few enough that none waits long."""
+"""Items that a process takes at a time: neighbours, which share cached values."""
 
 _RENEWED = 200
-"""Blocks from one fork to the next. A forked process shares what it doesn't touch, and Python touches whatever it looks
-at: over 100,000 datasets each would come to hold a copy of nearly all."""
+"""Blocks from one fork to the next. Reference counts unshare the memory that a process reads: with 100,000 datasets
+each process would copy nearly all of it."""
 
 _LONG = 20_000
-"""Things from which on it is told how far the work is."""
+"""Minimum number of items for progress reports."""
 
 _TRIES = 2
-"""Processes that may be killed over one thing before it is given up."""
+"""Maximum number of processes that are killed on one item before it is given up."""
 
 _shared: tuple[Callable[[object], object], Sequence[object]] | None = None
 
 _Part: TypeAlias = "tuple[int, int, int]"
-"""The first thing, the one after the last, and how many processes were killed over it."""
+"""Start and end of a range of items, and the number of processes that were killed on it."""
 
 
 def in_parallel(
@@ -64,11 +63,11 @@ def in_parallel(
     worth: int | None = None,
     renewed: int = _RENEWED,
 ) -> list[R]:
-    """``[work(thing) for thing in things]``, worked on in any order. The results, not the things, must be picklable.
+    """``[work(thing) for thing in things]``, computed in any order. The results, not the items, must be picklable.
 
-    A process takes ``block`` things at a time, and after ``renewed`` blocks it is forked anew; below ``worth`` things
-    there is only one. ``done`` is told now and then how many are done. An exception of ``work`` comes through as it is.
-    ``lost`` gives the result for a thing over which the processes were killed; without it that raises
+    A process takes ``block`` items at a time, and is forked again after ``renewed`` blocks; for fewer than ``worth``
+    items there is no fork. ``done`` is called with the number of finished items. An exception of ``work`` is raised
+    unchanged. ``lost`` returns the result for an item on which processes were killed; without it that raises
     :class:`BuildError`.
     """
     global _shared  # noqa: PLW0603 - the forked processes find it here
@@ -97,25 +96,25 @@ def in_parallel(
 def _given_up(thing: T, lost: Callable[[T], R] | None) -> R:
     if lost is None:
         hint = "probably for lack of memory: close other programs, or build on a machine with more"
-        raise BuildError("a process that worked for the build was killed by the system", hint=hint)
+        raise BuildError("a process of the build was killed by the system", hint=hint)
     return lost(thing)
 
 
-def tenths(total: int, what: str, tell: Callable[[str], None]) -> Callable[[int], None]:
-    """Tells after each tenth of much work how far it is."""
-    told = 0
+def tenths(total: int, noun: str, progress: Callable[[str], None]) -> Callable[[int], None]:
+    """Return a callback that reports each tenth of a long job to ``progress``."""
+    reported = 0
 
     def done(number: int) -> None:
-        nonlocal told
-        if total >= _LONG and number * 10 // total > told:
-            told = number * 10 // total
-            tell(f"{number:,} of {total:,} {what}")
+        nonlocal reported
+        if total >= _LONG and number * 10 // total > reported:
+            reported = number * 10 // total
+            progress(f"{number:,} of {total:,} {noun}")
 
     return done
 
 
 class _Worker:
-    """A forked process, and the part it works on. Raises OSError if the system has no room for another one."""
+    """A forked process and its current range. Raises OSError if the system can't create another process."""
 
     def __init__(self, context: ForkContext) -> None:
         self.pipe, theirs = context.Pipe()
@@ -130,7 +129,7 @@ class _Worker:
         self.part: _Part = (0, 0, 0)
 
     def take(self, part: _Part) -> None:
-        """Begin the work on a part."""
+        """Start the work on a range."""
         self.part = part
         with suppress(OSError):  # if it is gone, the next look at its pipe says so
             self.pipe.send(part)
@@ -143,7 +142,7 @@ class _Worker:
 
 
 class _Crew:
-    """Workers over parts that wait."""
+    """The workers, and the queue of ranges."""
 
     def __init__(self, waiting: deque[_Part], most: int) -> None:
         self.waiting = waiting
@@ -152,7 +151,7 @@ class _Crew:
         self.workers: dict[Connection, _Worker] = {}
 
     def work(self) -> Iterator[tuple[int, list[object] | None]]:
-        """Yield the first thing of each part with its results; with None a single thing that was given up."""
+        """Yield the start of each range with its results; with None an item that was given up."""
         try:
             while self.waiting or self.workers:
                 self._hire()
@@ -196,7 +195,7 @@ class _Crew:
         worker.end()
 
     def _again(self, part: _Part) -> Iterator[tuple[int, None]]:
-        """What becomes of a part whose process was killed: its things are tried one by one."""
+        """Requeue the items of a range whose process was killed one by one; give up after the last try."""
         start, end, killed = part
         if end - start > 1:
             self.waiting.extendleft((place, place + 1, 0) for place in reversed(range(start, end)))
@@ -207,9 +206,9 @@ class _Crew:
 
 
 def _serve(pipe: Connection, other: Connection) -> None:
-    """Work on parts until the pipe is closed."""
+    """Work on ranges until the pipe is closed."""
     other.close()  # or this process would keep its own pipe open when its parent is gone
-    gc.disable()  # it ends soon, and hardly any garbage is in circles
+    gc.disable()  # the process is short-lived, and has few reference cycles
     while True:
         try:
             part = pipe.recv()

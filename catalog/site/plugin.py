@@ -69,13 +69,13 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         self._aside: tuple[Aside, MkDocsConfig, str] | None = None
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
-        """Being here keeps this object alive between the rebuilds of ``mkdocs serve``."""
+        """Defining this event keeps the plugin object alive between the rebuilds of ``mkdocs serve``."""
         self._swaps = command != "serve" and not dirty
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
-        """Crawl once, read the store, and add the catalog's style and scripts."""
+        """Crawl once, read the store, and add the catalog's style sheet and scripts."""
         if not config.use_directory_urls:
-            raise PluginError("catalog: its pages need directory URLs; remove use_directory_urls: false")
+            raise PluginError("catalog: directory URLs are required; remove use_directory_urls: false")
         if self._graph is None:
             try:
                 settings = read_settings(dict(self.config), _folder(config))
@@ -94,7 +94,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     @event_priority(_LAST)
     def on_pre_build(self, *, config: MkDocsConfig) -> None:
-        """Let MkDocs build beside the old site. Plugins that build within a build do so in the same folder."""
+        """Redirect the build to a new folder beside the old site; nested builds of plugins use the same folder."""
         self._depth += 1
         if not self._swaps or self._depth > 1 or is_aside(Path(config.site_dir)):
             return
@@ -106,7 +106,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         config.site_dir = str(aside.folder)
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
-        """Add the archetypes, the sections' pages, the assets, and a home page where there is none."""
+        """Add the archetypes, the sections' pages, the assets, and a home page if there is none."""
         own = set()
         for path, text, listed in build.sources():
             if files.get_file_from_path(path) is not None:
@@ -126,14 +126,14 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         return files
 
     def on_nav(self, nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:
-        """Where nobody wrote a navigation, each section is a link, not a folder with one page in it."""
+        """In an automatic navigation make each section a link instead of a folder with one page."""
         del files
         if config.nav is None:
             nav.items = sorted(map(_unfolded, nav.items), key=_place)
         return nav
 
     def on_page_markdown(self, markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-        """The mark for what is new, in a form that no plugin takes for a comment."""
+        """Replace the mark of the home page by an element, because plugins may drop comments."""
         del page, config, files
         return markdown.replace(build.HOME_MARK, build.HOME_ELEMENT)
 
@@ -150,7 +150,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     @event_priority(_LAST)
     def _swap(self, *, config: MkDocsConfig) -> None:
-        """Put the new site in the old one's place, after all plugins are done with it."""
+        """Replace the old site by the new one after all plugins have finished."""
         self._depth -= 1
         if self._depth == 0 and self._aside is not None and not (config.strict and _warned()):
             try:
@@ -162,7 +162,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
     on_post_build = CombinedEvent(_finish, _swap)
 
     def on_build_error(self, *, error: Exception) -> None:
-        """Leave the old site as it is."""
+        """Discard the new site; the old one is unchanged."""
         del error
         self._depth = 0
         self._leave()
@@ -205,7 +205,7 @@ def _unfolded(item: StructureItem) -> StructureItem:
 
 
 def _place(item: StructureItem) -> int:
-    """The home page, our sections in their order, then what else there is."""
+    """Return the position in an automatic navigation: the home page, our sections in order, then all else."""
     if not isinstance(item, Page):
         return len(_SECTION_FILES) + 1
     return 0 if item.is_homepage else _SECTION_FILES.get(item.file.src_uri, len(_SECTION_FILES)) + 1

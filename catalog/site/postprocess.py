@@ -1,4 +1,4 @@
-"""From a site that somebody's generator rendered to the finished catalog: pages, sitemap, text index.
+"""Postprocess a rendered site into the finished catalog: pages, sitemap, text index.
 
 MkDocs calls it through our plugin, Zensical through :mod:`catalog.site.zensical`; what is here knows neither.
 """
@@ -38,11 +38,11 @@ log = logging.getLogger("mkdocs.plugins.catalog")
 log.addFilter(escaped_record)
 
 ASSETS: Final = "assets/catalog"
-"""Where the catalog's style and scripts lie in the site."""
+"""The folder of the catalog's style sheet and scripts in the site."""
 HOME_PAGE: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{build.HOME_MARK}\n"
 """The home page of a site that has none."""
 _FELT: Final = 0.1
-"""Seconds from which on a part of the build is told of."""
+"""Minimum seconds of a part of the build that is logged."""
 _NAMED: Final = 20
 """Pages left out that are named in the log one by one."""
 _CONTENT: Final = re.compile(r'<article class="md-content__inner[^>]*>(.*)</article>', re.DOTALL)
@@ -74,7 +74,7 @@ def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
         if store.damaged:
             log.warning("Catalog: %d records are damaged in the store, and left out; %s", len(store.damaged), DAMAGED)
     if failed and not graph.nodes:  # an empty site would take the place of a full one
-        hint = "what was wrong with each stands above"
+        hint = "the messages above give the reason for each source"
         raise BuildError("the catalog's sources could not all be read, and its store is empty", hint=hint)
     return graph
 
@@ -87,7 +87,7 @@ def finish_site(
     site: SiteSettings,
     own: frozenset[str] = frozenset(),
 ) -> None:
-    """Make the catalog of a rendered site. ``own`` are sections whose page the site's owner wrote."""
+    """Add the catalog to a rendered site. ``own`` are sections whose page the site's owner wrote."""
     if site.url is None:
         log.info("Catalog: without site_url there are no feeds, no sitemap and no canonical addresses")
         drop_empty_sitemap(site_dir)
@@ -124,15 +124,15 @@ def finish_site(
 
 
 def _warn(left_out: Sequence[LeftOut]) -> None:
-    """Name what was left out; in a strict build each line is an error."""
+    """Log everything that was omitted; in a strict build each line is an error."""
     for found in left_out[:_NAMED]:
-        log.warning("Catalog: left out: %s", found)
+        log.warning("Catalog: not built: %s", found)
     if left_out:
-        log.warning("Catalog: %d pages or files could not be made; the status page lists them", len(left_out))
+        log.warning("Catalog: %d pages or files could not be built; the status page lists them", len(left_out))
 
 
 def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:
-    """The owner's own pages for the index, by address, as they were rendered without the frame around them."""
+    """Return title and text of the owner's pages for the text index, by address."""
     ours = {section for section in build.IN_PLACE if section not in own}
     found = {}
     for file in sorted(site_dir.rglob("index.html")):
@@ -148,7 +148,7 @@ def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, s
 
 
 def _text(html: str) -> str:
-    """The words of rendered HTML on one line."""
+    """Return the text of rendered HTML on one line."""
     return " ".join(unescape(_TAG.sub(" ", html)).replace("¶", "").split())
 
 
@@ -163,7 +163,7 @@ def _addresses(graph: Graph, site_dir: Path, made: set[str]) -> list[tuple[str, 
 
 
 def _previews(graph: Graph, settings: CatalogSettings) -> Previews | None:
-    """The first samples of datasets, where they are asked for."""
+    """Fetch the first samples of datasets, if previews are configured."""
     if settings.previews is None:
         return None
     from catalog.site.previews import gather
@@ -172,7 +172,7 @@ def _previews(graph: Graph, settings: CatalogSettings) -> Previews | None:
 
 
 def _crawl(settings: CatalogSettings, store: Store) -> bool:
-    """Bring the store up to date; whether a source failed."""
+    """Update the store; return whether a source failed."""
     from catalog.crawl import crawl
 
     try:
@@ -190,9 +190,9 @@ def _crawl(settings: CatalogSettings, store: Store) -> bool:
 
 @contextmanager
 def _timed(part: str) -> Iterator[None]:
-    """Tell in the log how long a part of the build took, where it took long enough to be felt."""
-    begun = time.perf_counter()
+    """Log the duration of a part of the build if it is long."""
+    started = time.perf_counter()
     yield
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     if seconds >= _FELT:
         log.info("Catalog: %s took %.1f s", part, seconds)

@@ -1,4 +1,4 @@
-"""Text search: the index, the words to spell by, and the box in the theme's header."""
+"""Text search: the index, the spelling lists, and the search box in the theme's header."""
 
 from __future__ import annotations
 
@@ -27,23 +27,22 @@ _BOX: Final = (
     '<form class="cat-search" action="{browse}" role="search" data-catalog-search>'
     '<input type="text" name="q" placeholder="Search" aria-label="Search the catalog" autocomplete="off"></form>'
 )
-"""All that every page carries; ``search.js`` builds the rest."""
+"""The part of the search box in every page; ``search.js`` builds the rest."""
 
 
 def with_box(html: str, root: str) -> str:
-    """A rendered page with the search box at the end of its header; as it was, where the theme has no such header.
+    """Insert the search box at the end of a page's header, if the theme has one.
 
-    ``root`` is the way from this page to the site's root: without JavaScript the form leads to the browse page, which
-    has links to the lists.
+    ``root`` is the path to the site's root: without JavaScript the form opens the browse page, which links to lists.
     """
     box = _BOX.format(browse=escape(root + "browse/"))
     return _HEADER_END.sub(lambda match: match[1] + box + match[2], html, count=1)
 
 
 def ask_appview(assets: Path, appview: str) -> None:
-    """Let the search box ask an AppView, too: ``text.js`` becomes ``still.js``, and the live one takes its place.
+    """Make the search box query an AppView, too: the live ``text.js`` replaces the static one, now ``still.js``.
 
-    Sites without one have no byte of it.
+    Other sites don't contain this code.
     """
     live = (resources.templates() / "live" / "text.js").read_text(encoding="utf-8")
     script = assets / "text.js"
@@ -59,9 +58,9 @@ def build_index(
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[LeftOut, ...]:
-    """Write the text index and the words to spell by. ``pages`` are the hand-written ones: address → title, text.
+    """Write the text index and the spelling lists. ``pages`` are the owner's pages: address → title, text.
 
-    Return the records that the index lacks.
+    Return the records that could not be indexed.
     """
     left_out: list[LeftOut] = []
     for name, text in spelling.files(graph, left_out):

@@ -1,4 +1,4 @@
-"""What a build knows of the site it makes, beyond the catalog itself."""
+"""Settings of the site for a build."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ __all__ = ["SiteSettings", "overrides", "read_search"]
 class SiteSettings:
     """The site's own settings.
 
-    ``url`` is where it will be served from, with a closing slash; None where nobody said. ``base`` is the folder that
-    drafts name their local shards from. ``search`` gives the pages a search box, which asks the
-    server at ``appview``, too, where there is one. ``templates`` is a folder whose files take the place of ours of the
-    same name.
+    ``url`` is the address of the site with a trailing slash, None if unknown. ``base`` is the folder for relative
+    paths of drafts. ``search`` adds a search box, which also queries the server at ``appview``, if any. Files in
+    ``templates`` override ours of the same name.
     """
 
     name: str
@@ -31,18 +30,18 @@ class SiteSettings:
     templates: Path | None = None
 
     def absolute(self, address: str) -> str | None:
-        """The whole address of a page of this site; None where the site doesn't know its own."""
+        """Return the absolute URL of a page; None if the site's address is unknown."""
         return None if self.url is None else self.url + address
 
 
 def overrides(custom_dir: str | Path | None) -> Path | None:
-    """Where a theme's own folder (``theme.custom_dir``) keeps templates of the catalog: in ``catalog/``."""
+    """Return the folder of overridden templates: ``catalog/`` in ``theme.custom_dir``."""
     folder = None if custom_dir is None else Path(custom_dir) / "catalog"
     return folder if folder is not None and folder.is_dir() else None
 
 
 def read_search(value: object) -> tuple[bool, str | None]:
-    """The option ``search``: whether there is a box, and the AppView that it asks. Raises :class:`InvalidConfig`.
+    """Read the option ``search``: True for a search box, and the URL of an AppView. Raises :class:`InvalidConfig`.
 
     ``true``, ``false``, or ``{appview: https://appview.example.org}``.
     """

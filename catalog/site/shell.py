@@ -1,4 +1,4 @@
-"""A page that the user's theme rendered once, cut at its tokens so that many pages can be stamped from it.
+"""Shells: a page that the theme rendered once, cut at its tokens so that many pages can be stamped from it.
 
 ::
 
@@ -6,14 +6,14 @@
             │                                                            │             │               │
             └── text, escaped                     path, quoted ──────────┘             └─── HTML ──────┘
 
-It doesn't matter who rendered it, MkDocs or another generator that reads the same configuration.
+MkDocs or another generator may have rendered the page.
 
 Tricky bits
 -----------
 - A theme may put the title anywhere: into text, an attribute, or JSON inside a ``<script>``. Each place gets the
   escaping it needs, decided when the page is cut.
-- A minifier drops the quotes around an attribute that doesn't need them. The record's title may; they are put back.
-- The archetype's address is a token itself, so the canonical link and all that is made from it turn out right.
+- A minifier drops the quotes around an attribute that doesn't need them. Titles may need them; they are restored.
+- The archetype's address is a token, too, so the canonical link and everything derived from it is correct.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _BODY_PLACE: Final = re.compile(rf"<h1\b[^>]*>\s*{BODY}\b.*?</h1>", re.DOTALL | 
 _HEAD_END: Final = r"(?=</head>)"
 _SCRIPT: Final = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNORECASE)
 _UNQUOTED: Final = re.compile(r"<[a-zA-Z][^<>]*\s[\w:-]+=\Z")
-"""What stands before the value of an attribute without quotes. (``endpos`` of a search is where ``\\Z`` matches.)"""
+"""The start of an attribute without quotes. (``endpos`` of a search is where ``\\Z`` matches.)"""
 
 Filler = Callable[[dict[str, str]], str]
 
 
 def archetype(*, hide: tuple[str, ...] = ("navigation", "toc")) -> str:
-    """The Markdown source of an archetype page. ``hide`` names the sidebars that its pages do without."""
+    """Return the Markdown source of an archetype. ``hide`` names the sidebars that its pages lack."""
     hidden = "".join(f"  - {part}\n" for part in hide)
     front = f"title: {TITLE}\ndescription: {DESCRIPTION}\nhide:\n{hidden}search:\n  exclude: true\n"
     return f"---\n{front}---\n\n<h1>{BODY}</h1>\n"
@@ -52,16 +52,16 @@ def archetype(*, hide: tuple[str, ...] = ("navigation", "toc")) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """Fixed pieces of HTML, and between them what each page fills in: one filler fewer than pieces."""
+    """Fixed parts of HTML with the slots between them: one slot fewer than parts."""
 
     pieces: tuple[str, ...]
     fillers: tuple[Filler, ...]
 
     @classmethod
     def cut(cls, html: str, *, address: str | None = None) -> Shell:
-        """Cut a rendered archetype that lies at ``address`` (``datasets/catalog-shell/record/``).
+        """Cut the rendered archetype at ``address`` (``datasets/catalog-shell/record/``).
 
-        Without ``address`` only the body is cut out: the page keeps its own title and place. Raises
+        Without ``address`` only the body is cut out: the page keeps its title and address. Raises
         :class:`BuildError` when the theme didn't render the title or the body, or rendered the body twice.
         """
         if len(_BODY_PLACE.findall(html)) != 1 or len(re.findall(BODY, html)) != 1:
@@ -98,7 +98,7 @@ class Shell:
         return cls(pieces=(*pieces, html[end:]), fillers=tuple(fillers))
 
     def stamp(self, *, body: str, title: str = "", description: str = "", address: str = "", head: str = "") -> str:
-        """One page. ``body`` and ``head`` are HTML; the others are plain text, escaped here."""
+        """Return a page. ``body`` and ``head`` are HTML; the others are plain text and are escaped."""
         values = {"body": body, "title": title, "description": description, "address": address, "head": head}
         parts = [self.pieces[0]]
         for filler, piece in zip(self.fillers, self.pieces[1:], strict=True):

@@ -1,4 +1,4 @@
-"""What a built site weighs, and whether a host takes it."""
+"""The size of a built site, and the limits of GitHub Pages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["HOST_LIMIT", "Size", "site_size"]
 
 HOST_LIMIT: Final = 1_000_000_000
-"""Bytes that GitHub Pages takes (https://docs.github.com/pages/getting-started-with-github-pages/github-pages-limits)."""
+"""Maximum bytes of a site on GitHub Pages (https://docs.github.com/pages/getting-started-with-github-pages/github-pages-limits)."""
 _NEAR: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """Bytes and files of a site."""
+    """Bytes and number of files of a site."""
 
     bytes: int
     files: int
@@ -29,7 +29,7 @@ class Size:
         return f"{byte_size(self.bytes)} in {count(self.files)} files"
 
     def warning(self, datasets: int) -> str | None:
-        """What to say when it is near what a host takes; None while it isn't."""
+        """Return a warning if the site is near the limit, else None."""
         if self.bytes < _NEAR * HOST_LIMIT:
             return None
         each = self.bytes / max(1, datasets)
@@ -40,7 +40,7 @@ class Size:
 
 
 def site_size(site_dir: Path) -> Size:
-    """What lies in a folder."""
+    """Return the size of a folder."""
     total = files = 0
     for folder, _, names in os.walk(site_dir):
         for name in names:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["drop_empty_sitemap", "write_sitemap"]
 
 MOST: Final = 50_000
-"""Addresses in one file; past it the protocol wants an index of files."""
+"""Maximum addresses in a file; for more the protocol requires an index of files."""
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _XMLNS: Final = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 
 
 def write_sitemap(site_dir: Path, base: str, entries: Iterable[tuple[str, datetime | None]]) -> None:
-    """Write ``sitemap.xml`` (and its gzipped twin) for addresses below ``base``, each with the day of its change."""
+    """Write ``sitemap.xml`` (also gzipped) for addresses below ``base``, each with the date of its last change."""
     lines = [_line(base, address, changed) for address, changed in entries]
     parts = [lines[start : start + MOST] for start in range(0, len(lines), MOST)] or [[]]
     if len(parts) == 1:
@@ -38,7 +38,7 @@ def write_sitemap(site_dir: Path, base: str, entries: Iterable[tuple[str, dateti
 
 
 def drop_empty_sitemap(site_dir: Path) -> None:
-    """Remove the sitemap that MkDocs writes for a site without an address: the protocol has none without a page."""
+    """Remove the empty sitemap that MkDocs writes for a site without an address; it is invalid."""
     file = site_dir / "sitemap.xml"
     if file.exists() and "<loc>" not in file.read_text(encoding="utf-8"):
         file.unlink()

@@ -1,13 +1,13 @@
-"""Words to set a misspelt one right by: those of names, publishers, schemas and tags, in small files by their letters.
+"""Spelling lists: the words of names, publishers, schemas and tags, in small files by their letters.
 
 ::
 
     catalog/words/1h.json   words that begin with h: ["harbour", "hail", …] and how many records bear each
     catalog/words/2a.json   words whose second letter is a
 
-Whoever mistypes a word's first letter has its second one right, more often than not, so four files have nearly every
-word one slip away from what was typed: the two of its first letter, the two of its second. All that isn't a letter
-from a to z or a digit is ``_``; every file is there, so that none is asked for in vain.
+A typo rarely affects both of the first two letters, so four files contain nearly every word at edit distance one: two
+for the first letter, two for the second. Everything but a to z and digits is ``_``. All files exist, so that no request
+fails.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ __all__ = ["KEYS", "files", "words"]
 
 KEYS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
 SHORTEST: Final = 4
-"""Shorter ones are one slip away from too many others."""
+"""Minimum length: shorter words are at edit distance one from too many others."""
 MOST: Final = 6000
-"""Words in a file, the most used ones: some 20 kB, zipped."""
+"""Maximum words in a file, the most frequent ones: some 20 kB, compressed."""
 
 
 def words(text: str) -> set[str]:
@@ -43,9 +43,9 @@ def words(text: str) -> set[str]:
 
 
 def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:
-    """All files: path in the site, text. The most used words come first.
+    """Yield all files: path in the site, text. The most frequent words come first.
 
-    ``left_out`` takes the records whose words could not be taken.
+    Records that can't be read are added to ``left_out``.
     """
     counts: Counter[str] = Counter()
     for node in graph.nodes:

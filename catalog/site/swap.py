@@ -1,8 +1,8 @@
-"""Build a site beside the one that is there, then swap the two: a build that fails leaves the old site whole.
+"""Build a site beside the existing one, then swap the two: a failed build leaves the old site unchanged.
 
 ::
 
-    public/  site/                        the site that is served
+    public/  site/                        the published site
              .site.catalog-8f3a…/ lock    held while the build runs
                                   site/   the new site; after the swap the old one, until it is removed
 
@@ -41,13 +41,13 @@ __all__ = ["Aside", "built_aside", "is_aside"]
 _MARK: Final = ".catalog-"
 _LOCK: Final = "lock"
 _YOUNG: Final = 60.0
-"""Seconds in which a folder without a lock may be that of a build that begins."""
+"""Seconds in which a folder without a lock may belong to a build that is starting."""
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 
 
 class Aside:
-    """A folder beside a site, to build in; see :func:`built_aside`."""
+    """A build folder beside a site; see :func:`built_aside`."""
 
     def __init__(self, site: Path) -> None:
         try:
@@ -69,11 +69,11 @@ class Aside:
 
     @property
     def at_once(self) -> bool:
-        """Whether the new site takes the old one's place in one step."""
+        """Return whether the new site replaces the old one atomically."""
         return self._whole
 
     def swap(self) -> None:
-        """Put the new site in the place of the old one. Raises :class:`BuildError`; the old site then stays."""
+        """Replace the old site by the new one. Raises :class:`BuildError`; the old site is then unchanged."""
         try:
             if self._whole:
                 _swap_whole(self.folder, self.target)
@@ -83,19 +83,19 @@ class Aside:
             raise BuildError(f"the new site can't be put in place: {error.strerror}", where=str(self.target)) from error
 
     def close(self) -> None:
-        """Remove the folder, with whatever is in it."""
+        """Remove the folder and its contents."""
         self._lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def is_aside(folder: Path) -> bool:
-    """Return whether a folder is one to build in, made by :class:`Aside`."""
+    """Return whether a folder is a build folder of :class:`Aside`."""
     return _MARK in folder.parent.name
 
 
 @contextmanager
 def built_aside(site: Path) -> Iterator[Aside]:
-    """Yield an empty folder to build in; at the end of the block it takes the place of ``site``.
+    """Yield an empty build folder; at the end of the block it replaces ``site``.
 
     If the block raises, ``site`` stays as it is. Raises :class:`BuildError` where nothing can be written.
     """
@@ -119,7 +119,7 @@ def _swap_whole(new: Path, site: Path) -> None:
 
 
 def _keep_hidden(site: Path, new: Path) -> None:
-    """Copy what MkDocs never touches: links, so that the old site has it too until it is removed."""
+    """Copy the entries that MkDocs never touches as links, so that the old site keeps them until it is removed."""
     for entry in site.iterdir():
         if entry.name.startswith(".") and not os.path.lexists(new / entry.name):
             if entry.is_dir() and not entry.is_symlink():
@@ -149,7 +149,7 @@ def _swap_entries(new: Path, site: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step, where the system can."""
+    """Exchange two folders atomically, if the system can."""
     if sys.platform != "linux":
         return False
     try:
@@ -165,7 +165,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def _remove_leftovers(holder: Path, prefix: str, site: Path) -> None:
-    """Remove the folders of builds that were killed; first take an old site back that one of them had moved."""
+    """Remove the folders of killed builds; first restore an old site that one of them had moved."""
     for folder in holder.glob(f"{prefix}*") if holder.is_dir() else ():
         lock = filelock.FileLock(folder / _LOCK)
         try:

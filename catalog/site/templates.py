@@ -1,13 +1,12 @@
-"""The page templates of ``site_templates``, and what pages made from them share.
+"""The Jinja environment of ``site_templates``, with the fragments that pages share.
 
-The words of a page and their order live in the templates; a value that a template can't work out is handed to it by
-the module of its page (:mod:`catalog.site.pages`).
+Text and layout of a page are in its template; the module of the page (:mod:`catalog.site.pages`) computes the values.
 
 Tricky bits
 -----------
 - Every value that reaches HTML goes through :func:`catalog.site.markup.shown`, then through escaping.
-- A card stands on its record's listing, its publisher's page and those of its relatives: it is rendered once, with a
-  mark where the way to the site's root differs from page to page.
+- A card is on many pages: its listing, its publisher's page, related records. It is rendered once, with a placeholder
+  for the path to the site's root.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ __all__ = ["Page", "Templates"]
 
 _SHORT: Final = 60
 _ROOT: Final = "\0"
-"""Stands for the way to the root. No text can hold it: ``shown`` has made it visible."""
+"""The placeholder for the path to the root. No text can contain it: ``shown`` makes it visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page before it is stamped. ``address`` ends in ``/``; ``files`` are names and texts to lie beside it."""
+    """A page before it is stamped. ``address`` ends in ``/``; ``files`` are names and contents of files beside it."""
 
     address: str
     title: str
@@ -61,10 +60,7 @@ class Page:
 
 
 class Templates:
-    """The templates with what is rendered once: cards, rows and tables of fields.
-
-    ``graph`` is what the pages are about, ``settings`` what the site says of itself.
-    """
+    """The templates with a cache of cards, rows and tables of fields."""
 
     def __init__(self, graph: Graph, settings: SiteSettings, previews: Previews | None = None) -> None:
         self.graph = graph
@@ -80,7 +76,7 @@ class Templates:
         self._rows: dict[int, str] = {}
 
     def render(self, template: str, address: str, **context: object) -> str:
-        """The HTML of a template for a page at ``address``."""
+        """Return the HTML of a template for a page at ``address``."""
         return self._env.get_template(f"{template}.html").render(
             root=Markup("../" * address.count("/")),  # noqa: S704 - dots
             **context,
@@ -89,7 +85,7 @@ class Templates:
     def record_page(
         self, node: Node, *, files: tuple[tuple[str, str | bytes], ...] = (), head: str = "", **context: object
     ) -> Page:
-        """A record's page, from the template of its kind, with the record beside it."""
+        """Return a record's page from the template of its kind, with ``index.json`` beside it."""
         kind = kind_of(node)
         address = addresses.of_record(kind, node.publisher.did, node.rkey)
         body = self.render(
@@ -116,7 +112,7 @@ class Templates:
         files: tuple[tuple[str, str | bytes], ...] = (),
         head: str = "",
     ) -> Page:
-        """A page with what every page's head says."""
+        """Return a page with the metadata that every head has."""
         title = markup.shown(title)
         heads = opengraph(title, self.settings)
         if any(name == "index.json" for name, _ in files):
@@ -124,13 +120,13 @@ class Templates:
         return Page(address=address, title=title, description=description, body=body, head=heads + head, files=files)
 
     def small(self, node: Node) -> None:
-        """Render what pages of many records show of this one: its card, and a dataset's row."""
+        """Render the parts of a record in pages of many records: its card, and a dataset's row."""
         self._once("card", node, "")
         if isinstance(node, DatasetNode):
             self._row(node, "")
 
     def fields(self, schema: SchemaNode) -> Markup:
-        """The table of a schema's fields, the same on every page that shows it."""
+        """Return the table of a schema's fields, the same on every page."""
         known = self._tables.get(id(schema))
         if known is None:
             table = self._env.get_template("fields.html").render(fields=field_rows(schema.record.sample_type))
@@ -138,7 +134,7 @@ class Templates:
         return known
 
     def _tags(self, words: tuple[str, ...], root: str) -> Markup:
-        """Tags, each a link to what else has it."""
+        """Return tags as links to their pages."""
         if not words:
             return Markup("")
         items = "".join(self._tag(word) for word in dict.fromkeys(words))
@@ -155,7 +151,7 @@ class Templates:
         return known
 
     def _licence(self, text: str, root: str) -> Markup:
-        """A licence with its full name where SPDX knows it, and a link to what else is under it."""
+        """Return a licence as a link to its page, with its full name if SPDX has it."""
         name = licence_name(text)
         group = self.groups.licences.get(name)
         if group is None:
@@ -169,7 +165,7 @@ class Templates:
         return Markup(html)  # noqa: S704
 
     def _row(self, node: DatasetNode, root: str) -> Markup:
-        """A dataset in a line: its name as a link, who publishes it, how many samples it has."""
+        """Return a dataset as a row: its name as a link, publisher and number of samples."""
         known = self._rows.get(id(node))
         if known is None:
             known = self._rows[id(node)] = self._new_row(node)
@@ -194,7 +190,7 @@ class Templates:
 
 
 def _visible(value: object) -> object:
-    """What every value of a template goes through. The short texts of many pages are escaped once."""
+    """Escape a value of a template and make invisible characters visible; short texts are cached."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     return _short(value) if len(value) <= _SHORT else Markup(escape(markup.shown(value)))  # noqa: S704 - escaped

@@ -1,11 +1,11 @@
-"""The text index: words → rows of the browse page, as files of which a search fetches a few.
+"""The text index: words → rows of the browse page, in files of which a search fetches a few.
 
 ::
 
     catalog/text/index.json       how many rows, buckets, shards; the hand-written pages, which come after the rows
     catalog/text/words/<b>.json   the words whose first two letters fall into bucket b, and where their rows stand
     catalog/text/rows/<s>.bin     a shard: for each of its words three lists of rows
-    catalog/text/shown/<n>.json   what a result shows, 16 rows in a file
+    catalog/text/shown/<n>.json   result data, 16 rows in a file
 
 A word's three lists are the rows that have it in their name; in tags, schema, fields or publisher; in the description
 only. Rows stand newest first, so a list is the steps from row to row, seven bits a byte (LEB128), or a bit for each row
@@ -51,15 +51,15 @@ __all__ = ["FOLDER", "texts", "write_text_index"]
 
 FOLDER: Final = "catalog/text"
 SHOWN: Final = 16
-"""Rows in a file of what results show."""
+"""Rows in a file of result data."""
 _DESCRIPTION: Final = 900
-"""Characters of a description whose words are found."""
+"""Maximum indexed characters of a description."""
 _MOST_FIELDS: Final = 100
 _SUMMARY: Final = 140
 _BUCKET_WORDS: Final = 200
 _MOST_BUCKETS: Final = 1024
 _SHARD: Final = 24_000
-"""Bytes of a shard, where no single word needs more."""
+"""Maximum bytes of a shard, unless a single word needs more."""
 _BLOCK: Final = 4096
 """Rows that a process takes at a time; a multiple of ``SHOWN``."""
 _Part: TypeAlias = "tuple[str, array[int], bytes]"
@@ -114,9 +114,9 @@ def write_text_index(
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[LeftOut, ...]:
-    """Write the index of a catalog. ``pages`` are the hand-written ones: address → title and plain text.
+    """Write the index of a catalog. ``pages`` are the owner's pages: address → title and plain text.
 
-    Return the records that have no words in it, because their words could not be taken.
+    Return the records that could not be indexed.
     """
     folder = site_dir / FOLDER
     for name in ("words", "rows", "shown"):
@@ -125,10 +125,10 @@ def write_text_index(
     lists, digest = _Lists(), hashlib.sha256()
     starts = range(0, len(nodes), _BLOCK)
 
-    told = tenths(len(nodes), "records in the text index", progress)
+    report = tenths(len(nodes), "records in the text index", progress)
 
     def done(blocks: int) -> None:
-        told(min(blocks * _BLOCK, len(nodes)))
+        report(min(blocks * _BLOCK, len(nodes)))
 
     blocks = in_parallel(lambda start: _block(nodes, start, folder / "shown"), starts, done=done, block=1, worth=2)
     left_out: list[LeftOut] = []
@@ -151,7 +151,7 @@ def write_text_index(
 
 
 def _block(nodes: Sequence[Node], start: int, folder: Path) -> tuple[list[_Part], bytes, list[LeftOut]]:
-    """The lists of some rows; what results show of them is written, and its digest given; the rows that failed."""
+    """Write the result data of some rows; return their word lists, the digest of the data, and the rows that failed."""
     lists, digest = _Lists(), hashlib.sha256()
     left_out: list[LeftOut] = []
     for first in range(start, min(start + _BLOCK, len(nodes)), SHOWN):
@@ -172,12 +172,12 @@ def _block(nodes: Sequence[Node], start: int, folder: Path) -> tuple[list[_Part]
 
 
 def _entry(node: Node) -> tuple[tuple[set[str], set[str], set[str]], list[str]]:
-    """A record's words, and what a result shows of it."""
+    """Return the words and the result data of a record."""
     return _levels(node), _result(node)
 
 
 def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash) -> int:
-    """The words and their lists; how many buckets there are."""
+    """Write the words and their lists; return the number of buckets."""
     vocabulary = lists.words()
     buckets = max(1, min(_MOST_BUCKETS, len(vocabulary) // _BUCKET_WORDS))
     sorted_in: list[list[str]] = [[] for _ in range(buckets)]
@@ -217,7 +217,7 @@ def _levels(node: Node) -> tuple[set[str], set[str], set[str]]:
 
 
 def texts(node: Node) -> tuple[str, list[str], str]:
-    """What a record is found by: its name; tags, publisher, schemas and fields; its description as plain text."""
+    """Return the indexed texts: name; tags, publisher, schemas and fields; description as plain text."""
     schema = schema_of(node)
     middle = [*tags_of(node), node.publisher.shown]
     if isinstance(node, LensNode):
@@ -230,7 +230,7 @@ def texts(node: Node) -> tuple[str, list[str], str]:
 
 
 def _result(node: Node) -> list[str]:
-    """What a result shows: name, address, kind, publisher, tags, size, first words."""
+    """Return the result data of a record: name, address, kind, publisher, tags, size, summary."""
     kind = kind_of(node)
     size = size_of(node)
     name = shown(name_of(node))

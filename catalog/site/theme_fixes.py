@@ -1,4 +1,4 @@
-"""What the theme's HTML gets wrong, put right in the rendered page; its colours are put right in ``catalog.css``.
+"""Fixes for invalid or inaccessible HTML of the theme; ``catalog.css`` fixes its colours.
 
 Material for MkDocs 9.8: ``autocomplete`` on checkboxes, which HTML doesn't allow; a search dialogue without a name; a
 button of the drawer that has no name either, and that no keyboard reaches (its script takes Enter on a label); the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["mended", "with_ways_on"]
+__all__ = ["explain_404", "fix_theme"]
 
 _INPUT: Final = re.compile(r"<input\b[^>]*>", re.IGNORECASE)
 _TICKED: Final = re.compile(r"""\stype=["']?(?:checkbox|radio)\b""", re.IGNORECASE)
@@ -22,24 +22,24 @@ _DRAWER: Final = re.compile(
 _NO_TABINDEX: Final = re.compile(r"""(<label\b[^>]*?)\stabindex=(?:""|'')""", re.IGNORECASE)
 
 _LOST: Final = re.compile(r"<h1>404 - Not found</h1>(?!<p)")
-_WAYS_ON: Final = (
-    "<h1>404 - Not found</h1><p>There is no such page. What its publisher deleted, or published from an account that "
-    "is closed, is gone from the catalog, too. An address that was typed or copied may lack its end.</p>"
-    '<p><a href="{root}browse/">Browse and search</a>, or begin at the <a href="{root}.">home page</a>.</p>'
+_EXPLANATION: Final = (
+    "<h1>404 - Not found</h1><p>This page does not exist. Records that were deleted, and those of closed accounts, are "
+    "removed from the catalog. Check the end of an address that was typed or copied.</p>"
+    '<p><a href="{root}browse/">Browse and search</a>, or go to the <a href="{root}.">home page</a>.</p>'
 )
 
 
-def mended(html: str) -> str:
-    """A page as the theme should have rendered it. Mending again changes nothing."""
+def fix_theme(html: str) -> str:
+    """Return a rendered page with all fixes. Idempotent."""
     html = _NO_TABINDEX.sub(r"\1", html)
     html = _NAMELESS.sub(r'<\1 aria-label="Search"', html)
     html = _DRAWER.sub(r'<label tabindex="0"\1<span class="cat-hidden">Menu</span>', html)
     return _INPUT.sub(_input, html)
 
 
-def with_ways_on(html: str, root: str) -> str:
-    """The theme's page for what isn't there, with words on why, and ways on. Other pages, and it again, stay."""
-    return _LOST.sub(lambda _: _WAYS_ON.format(root=root), html, count=1)
+def explain_404(html: str, root: str) -> str:
+    """Add an explanation and links to the theme's 404 page; other pages are unchanged. Idempotent."""
+    return _LOST.sub(lambda _: _EXPLANATION.format(root=root), html, count=1)
 
 
 def _input(match: re.Match[str]) -> str:

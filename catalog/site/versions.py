@@ -1,7 +1,6 @@
-"""Two versions of a schema side by side: what changed, for whom that matters, and whether the version says so.
+"""Compare two versions of a schema for its page: changes, compatibility, and the required version number.
 
-The verdicts are those of :mod:`catalog.schema.compatibility`, so of ``catalog compat``; here they get the words of
-a page.
+The verdicts are those of :mod:`catalog.schema.compatibility`, the same as of ``catalog compat``.
 """
 
 from __future__ import annotations
@@ -23,30 +22,30 @@ if TYPE_CHECKING:
 __all__ = ["NEIGHBOUR_ROWS", "OTHERS", "OTHER_ROWS", "ChangeRow", "Compared", "compared", "others"]
 
 OTHERS: Final = 20
-"""Versions that one is compared with, the newest; the one before it is always among them."""
+"""Maximum number of newest versions that a version is compared with, besides the previous one."""
 NEIGHBOUR_ROWS: Final = 100
 OTHER_ROWS: Final = 8
 _NAMED: Final = 12
-"""Names of unchanged fields."""
+"""Maximum number of listed names of unchanged fields."""
 _COMPARABLE: Final = 2000
-"""Fields of two versions together. Twenty versions with 10,000 fields each would take minutes to compare."""
+"""Maximum fields of two versions: twenty versions with 10,000 fields each would take minutes to compare."""
 
 _BUMPS: Final = {
     Bump.NONE: "Nothing changed",
-    Bump.PATCH: "These changes need a patch version (its last number grows)",
-    Bump.MINOR: "These changes need a minor version (its second number grows)",
-    Bump.MAJOR: "These changes need a major version (its first number grows)",
+    Bump.PATCH: "These changes require a patch version (the last number grows)",
+    Bump.MINOR: "These changes require a minor version (the second number grows)",
+    Bump.MAJOR: "These changes require a major version (the first number grows)",
 }
 _WHOLE: Final = {
-    Kind.DESCRIBED_TYPE: "The schema is described in other words.",
-    Kind.REORDERED: "The fields stand in another order; samples don’t mind.",
-    Kind.RENAMED_TYPE: "It is another schema by its name.",
+    Kind.DESCRIBED_TYPE: "The description of the schema has changed.",
+    Kind.REORDERED: "The order of the fields has changed; samples are unaffected.",
+    Kind.RENAMED_TYPE: "The name has changed: it is another schema.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRow:
-    """What happened to one field: how it was and is (``None``: not there), in words, and what it means for readers."""
+    """A changed field: before and after (``None`` if absent), the changes, and the verdicts for readers."""
 
     name: str
     before: FieldRow | None
@@ -60,7 +59,7 @@ class ChangeRow:
 
     @property
     def fate(self) -> str:
-        """What happened, in a word."""
+        """Return ``added``, ``removed`` or ``changed``."""
         if self.before is None:
             return "added"
         return "removed" if self.after is None else "changed"
@@ -68,7 +67,7 @@ class ChangeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """An older version with a newer one. ``anchor`` is the place on the page of the one that isn't ``other``."""
+    """The comparison of an older and a newer version. ``anchor`` is for the page of the one that isn't ``other``."""
 
     old: SchemaNode
     new: SchemaNode
@@ -83,14 +82,14 @@ class Compared:
 
     @property
     def readings(self) -> tuple[tuple[Verdict, str], ...]:
-        """What code of each version may do with data of the other, in a sentence each."""
+        """Return the verdicts with a sentence each: code of one version reads data of the other."""
         before, after = self.old.record.sample_type.version, self.new.record.sample_type.version
         old, new = self.comparison.readers_of_old, self.comparison.readers_of_new
         return (old, _reading(after, before, old)), (new, _reading(before, after, new))
 
     @property
     def needed(self) -> tuple[bool, str]:
-        """Whether the version keeps what it promises, and which one these changes need."""
+        """Return whether the version number fits the changes, and a sentence about it."""
         before, after = self.old.record.sample_type.version, self.new.record.sample_type.version
         complaint = self.comparison.needs(before, after)
         said = _BUMPS[self.comparison.bump]
@@ -103,7 +102,7 @@ def _reading(code: str, data: str, verdict: Verdict) -> str:
     if verdict is Verdict.FINE:
         return f"Code for {code} reads data written as {data}."
     if verdict is Verdict.UNSURE:
-        return f"Code for {code} may read data written as {data}, but nobody can tell whether it still means the same."
+        return f"Code for {code} may read data written as {data}, but its meaning may differ."
     return f"Code for {code} can’t read all data written as {data}."
 
 
@@ -129,7 +128,7 @@ def others(node: SchemaNode) -> tuple[Compared | None, tuple[Compared, ...]]:
 def compared(
     node: SchemaNode, other: SchemaNode, taken: set[str], *, newer: bool = False, rows: int = OTHER_ROWS
 ) -> Compared:
-    """``node`` with ``other``, which is ``newer`` or older. At most ``rows`` fields; ``taken`` are anchors."""
+    """Compare ``node`` with an older or ``newer`` version; list at most ``rows`` fields. ``taken`` are used anchors."""
     old, new = (node, other) if newer else (other, node)
     before, after = old.record.sample_type, new.record.sample_type
     comparison = compare(before, after)
@@ -185,7 +184,7 @@ def _rows(comparison: Comparison, old: SampleType, new: SampleType) -> Iterator[
 
 
 def _root(path: str, names: set[str] | tuple[()]) -> str:
-    """The field whose items, or items' items, a change is about."""
+    """Return the field that a change of list items belongs to."""
     while path.endswith("[]") and path not in names:
         path = path.removesuffix("[]")
     return path

@@ -1,16 +1,15 @@
-"""The same site with Zensical in MkDocs's place: it renders the shells, everything else is ours.
+"""Build the site with Zensical instead of MkDocs: it renders the shells, the rest is the same.
 
-Zensical reads ``mkdocs.yml`` and runs no plugin of MkDocs. So a project is laid out for it, beside the owner's: their
-configuration as it is under a few settings of ours, their pages together with the archetypes. What it renders from that
-is finished as a site of MkDocs is.
+Zensical reads ``mkdocs.yml`` and runs no MkDocs plugins. So it gets a temporary project: the owner's configuration with
+a few settings of ours, the owner's pages and the archetypes. Its output is postprocessed as a site of MkDocs is.
 
 ::
 
-    project/ owner.yml       the owner's mkdocs.yml, as it is
-             mkdocs.yml      INHERIT: owner.yml, and where things are
+    project/ owner.yml       a copy of the owner's mkdocs.yml
+             mkdocs.yml      INHERIT: owner.yml, and our settings
              docs/           the owner's, the archetypes, the assets
-             …               links to all else that lies beside the owner's mkdocs.yml
-             site/           what Zensical renders
+             …               links to all other files beside the owner's mkdocs.yml
+             site/           the output of Zensical
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ _SECONDS: Final = 600
 
 
 def build_with_zensical(config_file: Path, target: Path) -> None:
-    """Crawl, let Zensical render, and finish the site in ``target``, an empty folder.
+    """Crawl, render with Zensical, and write the finished site into ``target``, an empty folder.
 
-    Raises :class:`MissingExtra` where there is no Zensical, :class:`BuildError` with its words when it fails.
+    Raises :class:`MissingExtra` if Zensical is not installed, :class:`BuildError` with its message if it fails.
     """
     if find_spec("zensical") is None:
         raise MissingExtra("Zensical is not installed", hint='pip install "atdata-catalog[zensical]"')
@@ -73,7 +72,7 @@ def build_with_zensical(config_file: Path, target: Path) -> None:
 
 
 def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, Any], *, search: bool) -> frozenset[str]:
-    """The project for Zensical; the sections whose page the owner wrote."""
+    """Create the project for Zensical; return the sections whose page the owner wrote."""
     docs = base / str(owner.get("docs_dir") or "docs")
     places = {docs.resolve(), (base / str(owner.get("site_dir") or "site")).resolve(), config_file.resolve()}
     for entry in base.iterdir():
@@ -105,7 +104,7 @@ def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, A
 
 
 def _overrides(owner: Mapping[str, Any], written: set[str], *, search: bool) -> dict[str, object]:
-    """Where things are, as JSON, which is YAML too. Lists are added to the owner's."""
+    """Return our settings; lists are merged with the owner's."""
     held: dict[str, object] = {
         "INHERIT": "owner.yml",
         "docs_dir": "docs",
@@ -116,7 +115,7 @@ def _overrides(owner: Mapping[str, Any], written: set[str], *, search: bool) -> 
     }
     if search:  # one search is enough
         held["plugins"] = [{"search": {"enabled": False}}]
-    if not owner.get("nav"):  # or every archetype would stand in it
+    if not owner.get("nav"):  # else every archetype would be in it
         sections = [f"{section}/index.md" for section in build.IN_PLACE if section not in build.ASIDE]
         pages = sorted(path for path in written if path.endswith(".md") and path not in {*_HOMES, *sections})
         home = next((name for name in _HOMES if name in written), "index.md")

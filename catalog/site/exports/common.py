@@ -1,4 +1,4 @@
-"""What several exports say of a record in the same words."""
+"""Values of a record that several exports share."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["agents", "compact", "description", "doi_url", "homepage", "keywords", "licence", "name", "version"]
 
 SHORTEST: Final = 50
-"""Characters of a description that dataset search engines want at least."""
+"""Minimum characters of a description for dataset search engines."""
 LONGEST: Final = 1000
-"""Of what they take up to 5,000; the page has the rest."""
+"""Maximum characters; search engines accept 5,000, and the page has the rest."""
 
 
 _DOI: Final = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.[0-9]{4,9}/[!-~]{1,300})", re.IGNORECASE)
@@ -33,12 +33,12 @@ def compact(value: object) -> str:
 
 
 def name(node: Node) -> str:
-    """What a record is called, on one line; one without a name by its key."""
+    """Return the name of a record on one line; its key if it has none."""
     return " ".join(shown(name_of(node)).split()) or node.rkey
 
 
 def description(node: Node, *, longest: int = LONGEST) -> str:
-    """The record's description as plain text; a short one is filled up with what is known."""
+    """Return the description as plain text; a short one is extended with facts of the record."""
     words = _plain(description_of(node) or "")
     if len(words) >= SHORTEST:
         return cut(words, longest)
@@ -59,13 +59,13 @@ def _plain(text: str) -> str:
 
 
 def keywords(node: DatasetNode) -> list[str]:
-    """Its tags, without blank ones."""
+    """Return the tags that aren't blank."""
     return [shown(tag) for tag in node.tags if tag.strip()]
 
 
 @lru_cache(maxsize=1024)
 def licence(text: str | None) -> str | None:
-    """The address of a licence's text, where SPDX has one or the record gives one."""
+    """Return the URL of a licence's text, from SPDX or from the record."""
     if text is None:
         return None
     known = licences.spdx_id(text)
@@ -75,27 +75,27 @@ def licence(text: str | None) -> str | None:
 
 
 def agents(node: DatasetNode) -> list[dict[str, str]]:
-    """Who made it, as schema.org says it: the creators of the metadata, else the account."""
+    """Return the creators in the metadata, else the account, as schema.org types."""
     named = [{"@type": "Person", "name": shown(name)} for name in creators(node.record.metadata)]
     account = {"@type": "Organization", "name": shown(node.publisher.shown), "identifier": node.publisher.did}
     return named or [account]
 
 
 def homepage(node: DatasetNode) -> str | None:
-    """A web address that its publisher gives for it."""
+    """Return the homepage in the metadata if it is a web address."""
     found = node.record.metadata.get("homepage")
     return uri(found) if isinstance(found, str) and is_web(found) else None
 
 
 def doi_url(node: DatasetNode) -> str | None:
-    """Its DOI as a web address, however it is written: bare, with ``doi:``, or as an address."""
+    """Return the DOI as a URL; the metadata has it bare, with ``doi:``, or as a URL."""
     found = node.record.metadata.get("doi")
     match = _DOI.fullmatch(found) if isinstance(found, str) else None
     return None if match is None else uri(f"https://doi.org/{match[1]}")
 
 
 def version(node: DatasetNode) -> str | None:
-    """The version of its newest label."""
+    """Return the version of the newest label."""
     named = [label for label in node.labels if label.record.version is not None]
     newest = max(named, key=lambda label: (label.created, str(label.uri)), default=None)
     return None if newest is None or newest.record.version is None else shown(newest.record.version)

@@ -4,8 +4,8 @@
 
     catalog.ttl ──dcat:catalog──▶ catalog/dcat-1.ttl  catalog/dcat-2.ttl …   a thousand datasets each
 
-A dataset is named by its page's address and ``#dataset`` where the site knows its own, else by the record's at:// URI.
-What DCAT-AP's shapes want typed (licences, media types, pages) is typed once a file, or where it stands.
+The identifier of a dataset is the address of its page with ``#dataset`` if the site's address is known, else the
+record's at:// URI. Resources that DCAT-AP requires to be typed (licences, media types, pages) are typed once a file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SPECIAL: Final = re.compile(r'[\\"\n\r\t]')
 
 
 def dcat_files(graph: Graph, settings: SiteSettings) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Paths from the site's root, and what makes each file."""
+    """Yield the files: path from the site's root, and the function that returns the text."""
     datasets = [node for node in graph.datasets if not node.draft]
     parts = [datasets[start : start + _EACH] for start in range(0, len(datasets), _EACH)]
     yield "catalog.ttl", partial(_root, graph, len(parts), settings)

@@ -1,13 +1,13 @@
-"""Where a dataset's shards can be had, as addresses that other programs take.
+"""Download URLs of a dataset's shards, for programs other than this library.
 
 ::
 
-    storageHttp      the addresses, what may not stand in one by its number
-    storageExternal  its patterns, written out
-    storageS3        under the endpoint where the record names one, else s3://bucket/key
-    storageBlobs     the publisher's server, where the crawl has learned it
+    storageHttp      the URLs, percent-encoded
+    storageExternal  the patterns, expanded
+    storageS3        below the endpoint if the record has one, else s3://bucket/key
+    storageBlobs     getBlob of the publisher's PDS, if the crawl has resolved it
 
-A text that is no web address is left out, and so is a checksum that isn't one.
+Texts that are no URL and invalid checksums are omitted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Download", "downloads", "uri"]
 
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
-"""What may stand in a URI as it is, besides letters, digits and ``-._``."""
+"""Characters of a URI that are not percent-encoded, besides letters, digits and ``-._``."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9!#$&'()*+,/:;=?@\[\]~._-]*")
 _LONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -42,7 +42,7 @@ _SHA_256: Final = 0x12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A shard with an address. ``size`` in bytes, the digests in lower-case hex; None is unknown."""
+    """A shard with a URL. ``size`` in bytes, digests in lower-case hex; None is unknown."""
 
     url: str
     sha256: str | None = None
@@ -51,12 +51,12 @@ class Download:
 
 
 def downloads(node: DatasetNode, most: int) -> tuple[Download, ...]:
-    """The first shards that have an address, at most so many."""
+    """Return the first shards that have a URL, at most ``most``."""
     return tuple(islice(_all(node), most))
 
 
 def uri(text: str) -> str:
-    """An address with all that may not stand in a URI as it is written by its number."""
+    """Return an address with all characters that a URI can't contain percent-encoded."""
     if _PLAIN.fullmatch(text):  # as most are; three times as fast
         return text
     return _LONE.sub("%25", quote(text, safe=_SAFE, errors="replace"))
@@ -108,12 +108,12 @@ def _download(url: str, checksum: Checksum | None) -> Download:
 
 
 def _hash(cid: Cid) -> str | None:
-    """A blob's name is its hash, in nearly every case by SHA-256."""
+    """Return the SHA-256 digest of a blob, which is nearly always part of its CID."""
     return cid.digest.hex() if cid.hash_function == _SHA_256 else None
 
 
 def _expanded(pattern: str) -> tuple[str, ...]:
-    """One that stands for too many shards is no address."""
+    """Expand a pattern; one with too many shards has no URLs."""
     from catalog.shards.braces import expand
 
     try:

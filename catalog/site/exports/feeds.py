@@ -1,7 +1,7 @@
 """Atom feeds (RFC 4287): the newest records of the catalog, of an account, of a tag.
 
-An entry is known by its record's at:// URI, so that a reader doesn't show it twice when the site moves. A feed has to
-name whole addresses: a site that doesn't know its own has none.
+The identifier of an entry is the at:// URI of its record, so that a reader doesn't show it twice when the site moves.
+Feeds need absolute URLs: a site without ``site_url`` has none.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ __all__ = ["FEED", "MOST_OF_ALL", "feed", "newest"]
 
 FEED: Final = "feed.xml"
 MOST: Final = 30
-"""Entries of a feed; the catalog's own has :data:`MOST_OF_ALL`."""
+"""Entries of a feed; the feed of the whole catalog has :data:`MOST_OF_ALL`."""
 MOST_OF_ALL: Final = 50
 _LONGEST: Final = 300
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def newest(nodes: Iterable[Node], most: int = MOST) -> list[Node]:
-    """What a feed tells of: what changed last. Drafts aren't published."""
+    """Return the entries of a feed: the published records that changed last."""
     published = (node for node in nodes if not node.draft)
     return nsmallest(most, published, key=lambda node: (-node.updated.timestamp(), str(node.uri)))
 
 
 def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings) -> str:
-    """The feed that lies at ``address`` (``tags/vision/``, empty for the whole catalog), of these entries.
+    """Return the feed at ``address`` (``tags/vision/``, empty for the whole catalog) with these entries.
 
-    Only for a site that knows its own address.
+    The site's own address must be known.
     """
     page, own = settings.absolute(address), settings.absolute(f"{address}{FEED}")
     assert page is not None  # noqa: S101 - the caller asked

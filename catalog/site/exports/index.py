@@ -1,14 +1,14 @@
-"""At the site's root: what is here, for programs and for language models.
+"""Index files at the site's root, for programs and for language models.
 
 ::
 
-    catalog.json              numbers, and where everything else is
+    catalog.json              numbers, and the addresses of all other files
     catalog/records-1.json …  all records, a thousand each: URI, CID, kind, name, page
-    datasets/index.json …     for schemas and lenses, too: how many, and in which of those lists
-    publishers/index.json …   for tags and licences, too: all of them, with their pages
-    status/index.json         the last crawl, what was refused, what could not be made
-    llms.txt                  the same in words (https://llmstxt.org/)
-    robots.txt                where the sitemap is, unless the owner wrote one
+    datasets/index.json …     for schemas and lenses, too: their number, and the lists that contain them
+    publishers/index.json …   for tags and licences, too: all of them with the addresses of their pages
+    status/index.json         the last crawl, rejected records, pages that failed
+    llms.txt                  a summary as text (https://llmstxt.org/)
+    robots.txt                the address of the sitemap, unless the owner wrote one
 
 Addresses are relative to the site's root.
 """
@@ -41,7 +41,7 @@ _SECTIONS: Final = (*addresses.SECTIONS.values(), "publishers", "tags", "licence
 
 
 def index_files(graph: Graph, groups: Groups, settings: SiteSettings) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Paths from the site's root, and what makes each file."""
+    """Yield the files: path from the site's root, and the function that returns the text."""
     nodes = graph.nodes
     parts = [nodes[start : start + _EACH] for start in range(0, len(nodes), _EACH)]
     yield "catalog.json", partial(_catalog, graph, settings, len(parts))
@@ -59,7 +59,7 @@ def index_files(graph: Graph, groups: Groups, settings: SiteSettings) -> Iterato
 
 
 def robots(settings: SiteSettings) -> str:
-    """Everybody may read everything, and the sitemap says what there is."""
+    """Return ``robots.txt``: everything may be crawled; the sitemap lists the pages."""
     sitemap = settings.absolute("sitemap.xml")
     return "User-agent: *\nAllow: /\n" + ("" if sitemap is None else f"Sitemap: {sitemap}\n")
 
@@ -92,7 +92,7 @@ def _list(number: int) -> str:
 
 
 def _kind(kind: str, first: int, count: int) -> str:
-    """Where the records of a kind are listed; ``first`` is the place of the first of them among all."""
+    """Return the index of the records of a kind; ``first`` is the position of the first of them in the list of all."""
     lists = [_list(number + 1) for number in range(first // _EACH, -(-(first + count) // _EACH))] if count else []
     return compact({"kind": kind, "count": count, "records": lists}) + "\n"
 
@@ -111,7 +111,7 @@ def _groups(section: str, groups: Mapping[str, Group]) -> str:
 
 
 def status_json(graph: Graph, left_out: Sequence[LeftOut]) -> str:
-    """The last crawl, the refused records, and the pages that could not be made."""
+    """Return the last crawl, the rejected records, and the pages that failed."""
     last = graph.crawls[0] if graph.crawls else None
     refused = [{"uri": found.uri, "reason": found.reason} for found in graph.refused[:_MOST_REFUSED]]
     held = {
@@ -175,5 +175,5 @@ def _page(node: Node) -> str:
 
 
 def _plain(text: str) -> str:
-    """On one line, without what Markdown would take for a link."""
+    """Return the text on one line, without Markdown links."""
     return " ".join(text.replace("[", "(").replace("]", ")").split())

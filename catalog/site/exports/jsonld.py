@@ -1,7 +1,7 @@
-"""schema.org in the pages: what dataset search engines read (https://schema.org/Dataset).
+"""schema.org metadata in the pages, for dataset search engines (https://schema.org/Dataset).
 
-They want a name, a description of 50 to 5,000 characters, a licence, a creator, where it can be had, and which catalog
-it is in. A record never says that data are free of charge, so neither does this.
+Search engines require a name, a description of 50 to 5,000 characters, a licence, a creator, download URLs and the
+catalog. No record states that data are free of charge, so the metadata does not either.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["catalog_jsonld", "dataset_jsonld", "licence_jsonld", "script"]
 
 _CONTEXT: Final = "https://schema.org/"
 _LONGEST: Final = 300
-"""Of a description, in a page that has the whole of it a second time."""
+"""Characters of a description; the page has all of it."""
 _MOST_SHARDS: Final = 1
-"""The Croissant beside the page has the rest."""
+"""Maximum number of download URLs; the Croissant file beside the page has all."""
 
 
 def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, object]:
-    """A dataset as schema.org has it."""
+    """Return a dataset as a schema.org ``Dataset``."""
     record = node.record
     url = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     also = [found for found in (words.doi_url(node), words.homepage(node)) if found is not None]
@@ -59,7 +59,7 @@ def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, objec
 
 
 def licence_jsonld(text: str | None) -> str | dict[str, str] | None:
-    """A licence as schema.org takes it: the address of its text, else what the record calls it."""
+    """Return a licence for schema.org: the URL of its text, else its name in the record."""
     if text is None or not text.strip():
         return None
     return words.licence(text) or {"@type": "CreativeWork", "name": shown(text)}
@@ -75,7 +75,7 @@ def _size(node: DatasetNode) -> str | None:
 
 
 def catalog_jsonld(graph: Graph, settings: SiteSettings) -> dict[str, object]:
-    """The catalog as schema.org has it."""
+    """Return the catalog as a schema.org ``DataCatalog``."""
     held = {
         "@context": _CONTEXT,
         "@type": "DataCatalog",
@@ -87,6 +87,6 @@ def catalog_jsonld(graph: Graph, settings: SiteSettings) -> dict[str, object]:
 
 
 def script(held: dict[str, object]) -> str:
-    """It as it stands in a page: no text in it can end the element."""
+    """Return the JSON as a ``<script>`` element; no text in it can end the element."""
     text = words.compact(held).replace("<", "\\u003c")
     return f'<script type="application/ld+json">{text}</script>'

@@ -1,7 +1,6 @@
-"""What a page's head says to those who link to it or look for other forms of it.
+"""Elements of a page's head: OpenGraph for link previews, and links to other formats of the page.
 
-Canonical addresses and descriptions are the theme's (it has them wherever the site knows its own address); here is the
-rest. See https://ogp.me/.
+The theme writes canonical addresses and descriptions, if the site's address is known. See https://ogp.me/.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ CROISSANT: Final = "application/ld+json"
 
 
 def opengraph(title: str, settings: SiteSettings) -> str:
-    """For previews where a page is linked to. The rest is the page's own description and canonical address."""
+    """Return the OpenGraph elements for link previews, besides the description and canonical address."""
     pairs = [("title", shown(title)), ("site_name", shown(settings.name))]
     held = "".join(f'<meta property="og:{name}" content="{escape(value)}">' for name, value in pairs)
     return held + '<meta name="twitter:card" content="summary">'
 
 
 def alternate(kind: str, href: str, title: str | None = None) -> str:
-    """Another form of a page, or a feed.
+    """Return the link to another format of a page, or to a feed.
 
-    Material's script takes each ``link[rel=alternate]`` for a translation of the site, and asks for ``sitemap.xml``
-    beside it: a megabyte, or an error. So forms of a page say ``describedby`` too; feeds, which readers look for by
-    the one word, stand where only those read them that run no scripts.
+    Material's script takes each ``link[rel=alternate]`` for a translation of the site, and requests ``sitemap.xml``
+    beside it: a megabyte, or an error. So formats of a page have ``describedby`` too; feeds, which readers find by
+    ``alternate`` alone, are in a ``<noscript>``.
     """
     named = "" if title is None else f' title="{escape(shown(title))}"'
     if kind == ATOM:

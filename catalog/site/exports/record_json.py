@@ -1,11 +1,11 @@
-"""``index.json`` beside every page: the record as it came, its CID, and what the page adds to it.
+"""``index.json`` beside every page: the original record, its CID, and the data that the page adds.
 
 ::
 
     {"uri": "at://…", "cid": "bafy…", "verified": true, "view": {…}, "record": {…}}
 
-``view`` holds what takes other records or the whole catalog to know: whose it is, its schema, labels, neighbours. Pages
-of this site are named by their addresses from its root.
+``view`` holds data from other records: the publisher, the schema, labels, neighbours. Addresses of
+pages are relative to the site's root.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["group_json", "record_json", "reference"]
 _MOST: Final = 1000
 _MOST_VERSIONS: Final = 100
 LARGEST: Final = 2_500_000
-"""Characters of a record's JSON. Ten thousand shards need fewer; a megabyte of empty lists has more."""
+"""Maximum characters of a record's JSON: more than ten thousand shards need."""
 
 
 def record_json(node: Node) -> str:
-    """The file beside a record's page."""
+    """Return the file beside a record's page."""
     view: dict[str, object] = {
         "kind": kind_of(node),
         "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
@@ -64,7 +64,7 @@ def record_json(node: Node) -> str:
 
 
 def _at_server(node: Node) -> str | None:
-    """Where the account's own server has the record."""
+    """Return the URL of the record at the account's PDS."""
     if node.publisher.pds is None or node.draft:
         return None
     asked = urlencode({"repo": node.publisher.did, "collection": node.uri.collection, "rkey": node.rkey})
@@ -72,7 +72,7 @@ def _at_server(node: Node) -> str | None:
 
 
 def group_json(kind: str, group: Group, publisher: Publisher | None = None) -> str:
-    """The file beside the page of an account, a tag or a licence: the newest records of each kind."""
+    """Return the file beside the page of an account, a tag or a licence: the newest records of each kind."""
     held: dict[str, object] = {kind: group.name if publisher is None else _publisher(publisher)}
     held |= {"page": group.address, "records": len(group.nodes)}
     for section in addresses.SECTIONS:
@@ -83,7 +83,7 @@ def group_json(kind: str, group: Group, publisher: Publisher | None = None) -> s
 
 
 def reference(node: Node) -> dict[str, str]:
-    """Another record: its URI, what it is called, where its page is."""
+    """Return a reference to another record: its URI, name and page."""
     held = {
         "uri": str(node.uri),
         "name": name_of(node),

@@ -1,6 +1,6 @@
-"""``/@handle/name/``: an address that people can remember, leading to the permanent one.
+"""``/@handle/name/``: a memorable address that redirects to the permanent one.
 
-Handles change and names repeat, so these may lead elsewhere after the next build; the newest dataset of a name has it.
+Handles change and names repeat, so the target may differ after the next build: it is the newest dataset of that name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GAPS: Final = re.compile(r"[^a-z0-9._]+")
 
 
 def redirects(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Address and permanent address of each dataset of an account with a handle."""
+    """Yield address and target for each dataset of an account with a handle."""
     taken: set[str] = set()
     for node in graph.datasets:  # the newest first
         handle = node.publisher.handle
@@ -38,7 +38,7 @@ def redirects(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def redirect_page(target: str, settings: SiteSettings) -> str:
-    """The page that leads to ``target``, from two folders down."""
+    """Return the page that redirects to ``target``, from two folders down."""
     href = escape(f"../../{target}")
     canonical = escape(settings.absolute(target) or href)
     return (

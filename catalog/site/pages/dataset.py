@@ -1,4 +1,4 @@
-"""A dataset's page: what it is, how to load it, what its samples hold, where its shards lie."""
+"""A dataset's page: description, programs that load it, schema and storage."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["ShardRow", "dataset_page", "shard_rows"]
 
 _MOST_METADATA: Final = 50_000
-"""Characters of metadata on a page."""
+"""Maximum characters of metadata on a page."""
 _MOST_KEYS: Final = 200
 _LONGEST_KEY: Final = 500
 _MOST_SHARDS: Final = 6
-"""Rows of the storage table; a script adds those of the record beside the page, when somebody asks for them."""
+"""Rows of the storage table; a script adds the others from the record beside the page on request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRow:
-    """One line of the storage table. ``size`` in bytes."""
+    """A row of the storage table. ``size`` in bytes."""
 
     place: str
     checksum: str | None = None
@@ -45,7 +45,7 @@ class ShardRow:
 
 
 def dataset_page(templates: Templates, node: DatasetNode) -> Page:
-    """The page of one dataset."""
+    """Return the page of a dataset."""
     record = node.record
     files: list[tuple[str, str | bytes]] = []
     shards = shard_rows(node)
@@ -92,14 +92,14 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
 
 
 def _local(node: DatasetNode, base: Path | None) -> tuple[str, ...]:
-    """A draft's shards as seen from the catalog's folder; a page doesn't tell where that folder lies."""
+    """Return a draft's shards relative to the catalog's folder, whose location is not disclosed."""
     if base is None or not node.draft:
         return ()
     return tuple(path.relative_to(base).as_posix() for path in node.local if path.is_relative_to(base))
 
 
 def shard_rows(node: DatasetNode) -> list[ShardRow]:
-    """Where the shards of a dataset lie, whatever its storage."""
+    """Return the shards of a dataset, for every storage type."""
     storage = node.record.storage
     match storage:
         case HttpStorage():
@@ -119,13 +119,13 @@ def shard_rows(node: DatasetNode) -> list[ShardRow]:
 
 
 def _addresses(storage: Storage, shards: list[ShardRow]) -> tuple[str, ...]:
-    """Where programs other than this library may look for the shards: web addresses, and keys of buckets."""
+    """Return the locations of the shards for other programs: URLs, and keys of buckets."""
     places = _expanded(storage.urls) if isinstance(storage, ExternalStorage) else tuple(row.place for row in shards)
     return tuple(place for place in places if place.startswith("s3://") or markup.is_web(place))
 
 
 def _expanded(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The deprecated storage has patterns. One that stands for too many shards is no address."""
+    """Expand a pattern of the deprecated storage; one with too many shards has no URLs."""
     from catalog.shards.braces import expand
 
     try:
@@ -139,9 +139,9 @@ def _checksum(checksum: Checksum | None) -> str | None:
 
 
 def _readable(metadata: Mapping[str, object] | dict[str, Json]) -> tuple[tuple[str, str], ...]:
-    """Metadata as pairs of words: text as it is, lists of words as such, everything else as JSON.
+    """Return metadata as pairs of text; lists of strings are joined, everything else is JSON.
 
-    What is longer than a page can show is cut; the record beside the page has all of it.
+    Long values are cut; the record beside the page has all of them.
     """
     pairs: list[tuple[str, str]] = []
     left = _MOST_METADATA

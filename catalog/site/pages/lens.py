@@ -1,4 +1,4 @@
-"""A lens's page: its two schemas side by side, how to use it, where its code can be read, who vouched for it."""
+"""A lens's page: its two schemas side by side, usage, links to its code, verifications."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_VERIFICATIONS: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One end of a lens: its schema where the catalog has it, the version that the lens asks for, datasets of it."""
+    """The source or target of a lens: its schema if the catalog has it, the required version, and its datasets."""
 
     word: str
     schema: SchemaNode | None
@@ -33,12 +33,12 @@ class Side:
 
     @property
     def datasets(self) -> list[DatasetNode]:
-        """The newest."""
+        """The newest datasets."""
         return [] if self.schema is None else self.schema.datasets[:_MOST_LISTED]
 
 
 def lens_page(templates: Templates, node: LensNode) -> Page:
-    """The page of one lens."""
+    """Return the page of a lens."""
     lens, source, target = node.record, node.source, node.target
     known = source or target
     both = None
@@ -61,7 +61,7 @@ def lens_page(templates: Templates, node: LensNode) -> Page:
 
 
 def _snippet(node: LensNode) -> Snippet | None:
-    """How to use it; a draft has no address to fetch it from."""
+    """Return the program that uses the lens; a draft has no address to load it from."""
     if node.draft:
         return None
     datasets = () if node.source is None else (found for found in node.source.datasets if not found.draft)

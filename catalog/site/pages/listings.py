@@ -1,4 +1,4 @@
-"""Pages of many records: the sections page by page, what has a tag, a licence or a publisher in common."""
+"""Pages of many records: the sections, and the records of a tag, licence or publisher."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ PER_GROUP: Final = 24
 """Records of a kind on the page of a tag, licence or publisher; the browse page has all."""
 GROUPS_PER_PAGE: Final = 300
 GROUPS: Final = {"publishers": "publisher", "tags": "tag", "licences": "licence"}
-"""Section → what one of its groups is called, in addresses of the browse page too."""
+"""Section → name of one of its groups, also the parameter of the browse page."""
 
 
 def page_count(things: Sized, each: int = PER_PAGE) -> int:
-    """How many pages their listing has: at least one."""
+    """Return the number of pages of a listing, at least one."""
     return max(1, -(-len(things) // each))
 
 
 def listing(templates: Templates, kind: str, nodes: Sequence[Node], number: int) -> Page:
-    """One page of a section, newest records first; page 1 lies at the section's own address."""
+    """Return a page of a section, newest records first; page 1 has the section's address."""
     section, last = addresses.SECTIONS[kind], page_count(nodes)
     address = _numbered(section, number)
     part = nodes[(number - 1) * PER_PAGE : number * PER_PAGE]
@@ -58,13 +58,13 @@ def listing(templates: Templates, kind: str, nodes: Sequence[Node], number: int)
 
 
 def groups_of(templates: Templates, section: str) -> Mapping[str, Group]:
-    """The groups of ``publishers``, ``tags`` or ``licences``."""
+    """Return the groups of ``publishers``, ``tags`` or ``licences``."""
     groups = templates.groups
     return {"publishers": groups.publishers, "tags": groups.tags, "licences": groups.licences}[section]
 
 
 def group_listing(templates: Templates, section: str, number: int) -> Page:
-    """One page of the list of all publishers, tags or licences, the largest first."""
+    """Return a page of the list of publishers, tags or licences, the largest first."""
     groups = list(groups_of(templates, section).items())
     last = page_count(groups, GROUPS_PER_PAGE)
     address = _numbered(section, number)
@@ -73,12 +73,12 @@ def group_listing(templates: Templates, section: str, number: int) -> Page:
         "groups", address, section=section, groups=part, total=len(groups), number=number, last=last,
         licence_names=licences.NAMES,
     )  # fmt: skip
-    words = f"{figures.counted(len(groups), GROUPS[section])}, those with most records first"
+    words = f"{figures.counted(len(groups), GROUPS[section])}, sorted by number of records"
     return templates.page(address, _title(section, number), words, body)
 
 
 def group_page(templates: Templates, section: str, group: Group) -> Page:
-    """What has a tag, or is under a licence: the newest records of each kind."""
+    """Return the page of a tag or licence: the newest records of each kind."""
     kind = GROUPS[section]
     body = templates.render(
         "group", group.address, kind=kind, section=section, group=group, groups=_by_kind(group.nodes), most=PER_GROUP,
@@ -92,7 +92,7 @@ def group_page(templates: Templates, section: str, group: Group) -> Page:
 
 
 def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> Page:
-    """An account and the newest of what it publishes."""
+    """Return the page of an account with its newest records."""
     datasets: Sequence[DatasetNode] = [node for node in group.nodes if kind_of(node) == "dataset"]  # type: ignore[misc]
     sizes = [node.size for node in datasets if node.size is not None]
     body = templates.render(
@@ -105,7 +105,7 @@ def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> 
 
 
 def _with_forms(templates: Templates, group: Group, *, title: str, words: str, body: str, beside: str) -> Page:
-    """The page with its other forms: JSON, and a feed where the site knows its own address."""
+    """Return the page with its other formats: JSON, and a feed if the site's address is known."""
     files: list[tuple[str, str | bytes]] = [("index.json", beside)]
     head = ""
     entries = newest(group.nodes)

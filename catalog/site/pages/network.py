@@ -1,4 +1,4 @@
-"""The lens network: which schemas lenses connect, as a list for everybody and as columns for the picture's script.
+"""The lens network: schemas and the lenses between them, as a list and as data for the script that draws the graph.
 
 ``catalog/network.json``::
 
@@ -6,8 +6,8 @@
      "schemas": {"name": […], "version": […], "publisher": […], "page": […], "datasets": […]},
      "lenses": {"name": […], "publisher": […], "page": […], "source": […], "target": […], "verified": […]}}
 
-A page is the last part of its address: ``schemas/<publisher>/<page>/``. Publishers, sources and targets are numbers of
-rows. Lenses from or to a schema that isn't in this catalog are left out: there is nothing to walk to.
+``page`` is the last part of an address: ``schemas/<publisher>/<page>/``. Publishers, sources and targets are row
+numbers. Lenses from or to a schema outside this catalog are omitted.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ LENSES_PER_PAGE: Final = 200
 
 
 def address_of(node: SchemaNode | LensNode) -> str:
-    """The network's page with a schema or a lens chosen."""
+    """Return the address of the network's page with a schema or a lens selected."""
     kind = kind_of(node)
     page = addresses.of_record(kind, node.publisher.did, node.rkey)
     return f"{ADDRESS}?{kind}={page.partition('/')[2].removesuffix('/')}"
 
 
 def network_places(graph: Graph) -> tuple[LensNode, ...]:
-    """All lenses in the order of the list: by the name and version of their source, those from elsewhere last."""
+    """Return all lenses in the order of the list: by name and version of their source; unknown sources last."""
     return tuple(sorted(graph.lenses, key=_place))
 
 
 def network_page(templates: Templates, lenses: Sequence[LensNode], number: int) -> Page:
-    """A page of the list of lenses by their source; the first has the picture, too, once its script has drawn it."""
+    """Return a page of the list of lenses by source; the script draws the graph on the first."""
     part = lenses[(number - 1) * LENSES_PER_PAGE : number * LENSES_PER_PAGE]
     address = ADDRESS if number == 1 else f"{ADDRESS}page/{number}/"
     last = max(1, -(-len(lenses) // LENSES_PER_PAGE))
     groups = [(source, list(found)) for source, found in groupby(part, key=lambda lens: lens.source)]
     body = templates.render("network", address, groups=groups, total=len(lenses), number=number, last=last)
     title = "Lens network" if number == 1 else f"Lens network, page {number}"
-    return templates.page(address, title, f"{figures.counted(len(lenses), 'lens')}, by what they start from", body)
+    return templates.page(address, title, f"{figures.counted(len(lenses), 'lens')}, by source schema", body)
 
 
 def network_json(graph: Graph) -> str:
-    """The columns; the same graph gives the same text."""
+    """Return the data as JSON; it depends only on the graph."""
     nodes: tuple[Node, ...] = (*graph.schemas, *graph.lenses)
     publishers = sorted({node.publisher.did for node in nodes})
     rows = {did: row for row, did in enumerate(publishers)}

@@ -45,20 +45,20 @@ class Code:
 
     @property
     def file(self) -> str:
-        """Its file beside the page."""
+        """Return the name of the file beside the page."""
         return f"code.{self.suffix}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensPath:
-    """A path: its ``lenses`` in the order in which they are applied, and the schema at its far ``end``."""
+    """A path: its ``lenses`` in the order of their application, and the schema at its other ``end``."""
 
     end: SchemaNode
     lenses: tuple[LensNode, ...]
 
     @property
     def vouched(self) -> bool:
-        """Whether each of its lenses is verified."""
+        """Return whether every lens of the path is verified."""
         return all(lens.vouched for lens in self.lenses)
 
 
@@ -72,7 +72,7 @@ CODE: Final = (
 
 
 def schema_page(templates: Templates, node: SchemaNode) -> Page:
-    """The page of one version of a schema."""
+    """Return the page of one version of a schema."""
     sample_type = node.record.sample_type
     files = _code(node)
     before, others = versions.others(node)

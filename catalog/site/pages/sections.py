@@ -1,4 +1,4 @@
-"""The catalog as a whole: ``browse``, ``status``, ``words``, ``home``."""
+"""Pages about the whole catalog: ``browse``, ``status``, ``words`` (the glossary), ``home``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["section_body"]
 
 FRESH: Final = 3
-"""Schemas on the home page: of each only the newest version."""
+"""Maximum number of schemas on the home page, each in its newest version."""
 
 
 def section_body(templates: Templates, template: str, address: str, *, left_out: Sequence[LeftOut] = ()) -> str:
-    """The body of a page that the theme renders in place. ``left_out`` is for the status page."""
+    """Return the body of a page that the theme renders in place. ``left_out`` is for the status page."""
     graph = templates.graph
     fresh = tuple(islice((schema for schema in graph.schemas if schema.versions[0] is schema), FRESH))
     return templates.render(

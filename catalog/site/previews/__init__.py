@@ -1,4 +1,4 @@
-"""The first samples of datasets, fetched when the site is built and shown as people would look at them.
+"""Previews: the first samples of datasets, fetched during the build and rendered as pictures, plots and text.
 
 ::
 
@@ -6,8 +6,7 @@
              reading                     cache     reading           painter    model
                                                                      └ painting: pictures · plots
 
-Nobody's previews are made unless the catalog's owner asks for them. Whatever goes wrong with one is a line on its page
-and in the log; the build goes on.
+Previews are off by default. An error of one is reported on its page and in the log; the build goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values in words: short numbers, cut texts, what an array is like."""
+"""Format values of samples: numbers, texts, summaries of arrays."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 __all__ = ["SHORT", "cut", "facts", "is_word", "number", "shape"]
 
 SHORT: Final = 40
-"""Characters of a word that is counted, not read."""
+"""Maximum characters of a categorical value."""
 
 
 def cut(text: str, most: int) -> str:
-    """At most ``most`` characters of a text."""
+    """Return at most ``most`` characters of a text."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def is_word(text: str) -> bool:
-    """Whether it is counted rather than read."""
+    """Return whether a text is categorical: short and on one line."""
     return len(text) <= SHORT and "\n" not in text
 
 
 def number(value: float) -> str:
-    """Four digits of a number are enough to see what it is; whole ones are exact."""
+    """Format a number with four significant digits; integers are exact."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) < 1e15):
@@ -36,12 +36,12 @@ def number(value: float) -> str:
 
 
 def shape(array: NDArray[Any]) -> str:
-    """The lengths of its sides."""
+    """Format the shape of an array."""
     return " × ".join(f"{side:,}" for side in array.shape) if array.ndim else "a single value"
 
 
 def facts(array: NDArray[Any]) -> str:
-    """What an array is like: ``float32, 3 × 40; 0.1 … 9.4, mean 3.2``."""
+    """Summarize an array: ``float32, 3 × 40; 0.1 … 9.4, mean 3.2``."""
     dtype = array.dtype.name if array.dtype.names is None else "records of " + ", ".join(array.dtype.names)[:100]
     text = f"{dtype}, {shape(array)}"
     if array.size == 0:

@@ -1,4 +1,4 @@
-"""What the values of a field are like over the samples that were read: a histogram of numbers, counts of words."""
+"""The distribution of a field's values: a histogram of numbers, counts of categorical values."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from catalog.site.previews.model import Spread
 __all__ = ["Fault", "spread_of"]
 
 _FEWEST: Final = 12
-"""Of fewer a reader sees as much in the values themselves."""
+"""Minimum number of values for a distribution."""
 _WORDS: Final = 4
-"""Different words that are counted by name."""
+"""Maximum number of values that are listed with their counts."""
 
 
 class Fault(str):
-    """Why a value can't be shown, in its place."""
+    """A message in place of a value that can't be displayed."""
 
     __slots__ = ()
 
 
 def spread_of(values: list[object]) -> Spread | None:
-    """What the values of a field of numbers, words or truth values are like; ``None`` for all other fields."""
+    """Return the distribution of a field of numbers, short texts or booleans; ``None`` for all other fields."""
     scalars = [_scalar(value) for value in values]
     known = [value for value in scalars if value is not None]
     if len(known) < _FEWEST or any(
@@ -40,7 +40,7 @@ def spread_of(values: list[object]) -> Spread | None:
         return None
     counts = Counter(value if isinstance(value, str) else "true" if value else "false" for value in known)
     if len(counts) > len(known) // 2 and len(counts) > _WORDS:
-        return None  # nearly each is another: names, not kinds
+        return None  # nearly all differ: names rather than categories
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     listed = ranked[:_WORDS]
     rest = sum(number for _, number in ranked[_WORDS:])
@@ -49,7 +49,7 @@ def spread_of(values: list[object]) -> Spread | None:
 
 
 def _scalar(value: object) -> str | float | None:
-    """A value that can be counted."""
+    """Return a scalar value, or None for all others."""
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "buif":
         value = value.item()
     if isinstance(value, str) and not isinstance(value, Fault):

@@ -1,13 +1,13 @@
-"""What a page shows of a dataset's first samples, and its form in the cache and on the way from the painter.
+"""The data of a preview, and its serialized form in the cache and from the worker.
 
 ::
 
-    Preview ─┬─ columns   one a field: its name, and what its values are like over the samples that were counted
+    Preview ─┬─ columns   one a field: its name, and the distribution of its values
              ├─ rows      one a sample: its key, and a cell for each column
              └─ files     the pictures, by name
 
-As bytes: u32 length, JSON, then the pictures one after the other. Whoever reads that trusts nothing of it: names of
-files are checked, and every word is escaped when it comes to a page.
+Serialized: u32 length, JSON, then the pictures. The reader does not trust the data: file names are checked, and every
+text is escaped in the page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from catalog.errors import InvalidData
 __all__ = ["Cell", "CellKind", "Column", "Preview", "Row", "Spread"]
 
 CellKind: TypeAlias = Literal["picture", "line", "bars", "text", "number", "word", "facts", "fault", "none"]
-"""``line`` and ``bars`` are plots; ``facts`` say what an array is like; ``none`` is a value that isn't there."""
+"""``line`` and ``bars`` are plots; ``facts`` summarize an array; ``none`` is an absent value."""
 
 _KINDS: Final = frozenset(get_args(CellKind))
 _FILE: Final = re.compile(r"preview-[0-9]{1,3}-[a-z0-9_]{1,40}\.(?:png|webp)")
@@ -34,10 +34,10 @@ _MOST_JSON: Final = 4_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One value as it is shown. ``text`` says it in words, for plots and pictures too.
+    """A displayed value. ``text`` describes it, also for plots and pictures.
 
-    ``file``, ``width`` and ``height`` (as shown, in CSS pixels) are a picture's; ``pixels`` are meant to be seen one
-    by one. ``paths`` are a plot's, one a channel, in a box of ``PLOT_WIDTH`` × ``PLOT_HEIGHT``.
+    ``file``, ``width`` and ``height`` (in CSS pixels) are for pictures; ``pixels`` disables smoothing. ``paths`` are
+    for plots, one per channel, in a box of ``PLOT_WIDTH`` × ``PLOT_HEIGHT``.
     """
 
     kind: CellKind
@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What the values of a field are like: a histogram (``path`` from ``low`` to ``high``), or ``counts`` of words."""
+    """The distribution of a field: a histogram (``path`` from ``low`` to ``high``), or ``counts`` of values."""
 
     text: str
     path: str = ""
@@ -62,7 +62,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A field. ``kind`` is that of most of its cells, ``note`` what a reader of its pictures should know."""
+    """A field. ``kind`` is that of most of its cells, ``note`` a remark on its pictures."""
 
     name: str
     kind: CellKind
@@ -80,7 +80,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """The first samples of a dataset. ``counted`` samples are behind the spreads, ``more`` fields were left out."""
+    """The first samples of a dataset.
+
+    ``counted`` is the number of samples in the distributions, ``more`` the number of omitted fields.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
@@ -90,28 +93,28 @@ class Preview:
 
     @property
     def is_gallery(self) -> bool:
-        """Whether there is something to look at, so that samples stand as tiles and not as rows of a table.
+        """Return whether samples are displayed as tiles instead of rows of a table: those with pictures or plots.
 
-        A line beside texts is most often an embedding: less to look at than they are to read.
+        A line beside texts is most often an embedding, so such samples are rows.
         """
         kinds = {column.kind for column in self.columns}
         return "picture" in kinds or ("line" in kinds and "text" not in kinds)
 
     @property
     def looks(self) -> int:
-        """How many of the fields are pictures or plots."""
+        """Return the number of fields that are pictures or plots."""
         return sum(column.kind in {"picture", "line", "bars"} for column in self.columns)
 
     @property
     def is_small(self) -> bool:
-        """Whether its tiles have no more than a tiny picture and a few words: then many stand side by side."""
+        """Return whether tiles contain only a tiny picture and a few words, so that many fit side by side."""
         pictures = [cell for row in self.rows for cell in row.cells if cell.kind == "picture"]
         others = [column for column in self.columns if column.kind != "picture"]
         plain = all(column.kind in {"number", "word", "none"} for column in others)
         return plain and len(others) <= 3 and len(self.columns) - len(others) == 1 and all(p.pixels for p in pictures)
 
     def dump(self) -> bytes:
-        """As bytes."""
+        """Serialize the preview."""
         plain = asdict(self)
         plain["files"] = [[name, len(data)] for name, data in self.files]
         head = json.dumps(plain, ensure_ascii=True, separators=(",", ":")).encode()
@@ -119,11 +122,11 @@ class Preview:
 
     @classmethod
     def load(cls, raw: bytes) -> Preview:
-        """From bytes. Raises :class:`InvalidData` for anything that :meth:`dump` doesn't write."""
+        """Deserialize a preview. Raises :class:`InvalidData` for anything that :meth:`dump` doesn't write."""
         try:
             (length,) = _LENGTH.unpack_from(raw)
             if length > min(_MOST_JSON, len(raw)):
-                raise InvalidData("a preview that is cut")
+                raise InvalidData("a truncated preview")
             plain = json.loads(raw[_LENGTH.size : _LENGTH.size + length])
             return cls(
                 columns=tuple(_column(item) for item in plain["columns"]),
@@ -140,11 +143,11 @@ def _files(listed: list[list[Any]], raw: bytes, start: int) -> tuple[tuple[str, 
     found: dict[str, bytes] = {}
     for name, size in listed:
         if not _FILE.fullmatch(name) or name in found or size < 0 or start + size > len(raw):
-            raise InvalidData("a preview with a file that is none of ours")
+            raise InvalidData("a preview with an invalid file")
         found[name] = raw[start : start + size]
         start += size
     if start != len(raw):
-        raise InvalidData("a preview with something behind it")
+        raise InvalidData("a preview with trailing data")
     return tuple(found.items())
 
 
@@ -156,13 +159,13 @@ def _kind(value: object) -> CellKind:
 
 def _path(value: object) -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value):
-        raise InvalidData("a preview with a path that is none")
+        raise InvalidData("a preview with an invalid path")
     return value
 
 
 def _file(value: object) -> str:
     if value != "" and not _FILE.fullmatch(str(value)):
-        raise InvalidData("a preview with a file that is none of ours")
+        raise InvalidData("a preview with an invalid file")
     return str(value)
 
 
@@ -200,5 +203,5 @@ def _row(item: dict[str, Any], width: int) -> Row:
         for cell in item["cells"]
     )
     if len(cells) != width:
-        raise InvalidData("a preview whose rows are not as wide as it is")
+        raise InvalidData("a preview whose rows and columns differ in length")
     return Row(key=str(item["key"]), cells=cells)

@@ -1,11 +1,11 @@
-"""Arrays that are pictures, and pictures that come as the bytes of a file: both become small files of our own.
+"""Convert image arrays and image files into small image files.
 
 Tricky bits
 -----------
-- What black and white stand for is one decision a field, not one a sample: pictures beside each other compare.
-- A value that is no number (NaN) is transparent. Infinite ones are black or white.
-- The bytes of a foreign file are never passed on: they are decoded, within a limit on pixels, and encoded anew. With
-  them go metadata, profiles, and whatever else was hidden in there.
+- The value range is chosen per field, not per sample, so that pictures are comparable.
+- NaN is transparent. Infinite values are black or white.
+- A foreign file is never copied: it is decoded, within a limit on pixels, and encoded again. That removes metadata,
+  profiles and hidden data.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 __all__ = ["Arrangement", "Picture", "Scale", "arrangement", "from_array", "from_file", "is_file", "scale_of"]
 
 MAX_PIXELS: Final = 40_000_000
-"""Of a foreign picture: more is not decoded. 40 million take 160 MB."""
+"""Maximum pixels of a foreign picture; 40 million take 160 MB."""
 MAX_SIDE: Final = 320
-"""Pixels of the longer side of what is written: tiles are half as wide, and screens have two pixels for one."""
+"""Maximum side in pixels of a written picture: twice the width of a tile, for high-density screens."""
 SMALL: Final = 128
-"""Up to here a picture is written as it is, pixel by pixel."""
+"""Maximum side of a picture that is written without scaling."""
 SHOWN_SIDE: Final = 160
-"""Small pictures are shown about so large, each pixel a whole number of the screen's."""
+"""Approximate displayed side of small pictures, at an integer scale."""
 
 _LEAST: Final = 4
-"""Rows and columns of a picture: a table of three columns is none."""
+"""Minimum rows and columns of a picture: a table of three columns is none."""
 _LONGEST: Final = 20
-"""How many times as long as wide a picture may be."""
+"""Maximum aspect ratio of a picture."""
 _CHANNELS: Final = (1, 3, 4)
 _CHANNEL_NAMES: Final = frozenset(
     {"c", "ch", "chan", "channel", "channels", "rgb", "rgba", "color", "colour", "band", "bands"}
 )
 _TIME_NAMES: Final = frozenset({"t", "time", "times", "timestep", "step", "steps", "sample", "samples"})
 _DARK: Final = 64
-"""Whole numbers that never get above it in a byte are no grey levels of 0 to 255: they'd all look black."""
+"""Bytes up to this maximum are no grey levels of 0 to 255: all would look black."""
 _FEW_LEVELS: Final = 32
 
 _MAGICS: Final = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"))
@@ -57,7 +57,7 @@ Arrangement: TypeAlias = Literal["HW", "HWC", "CHW"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What black and white stand for. ``note`` says it where it isn't the usual 0 to 255, or 0 to 1."""
+    """The values of black and white. ``note`` states them if they aren't the usual 0 to 255, or 0 to 1."""
 
     low: float
     high: float
@@ -66,7 +66,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture's file. ``suffix`` is ``png`` or ``webp``; ``width`` and ``height`` are how large it is shown."""
+    """An image file. ``suffix`` is ``png`` or ``webp``; ``width`` and ``height`` are the displayed size."""
 
     data: bytes
     suffix: str
@@ -79,7 +79,7 @@ class Picture:
 
 
 def arrangement(array: NDArray[Any], names: Sequence[str] = ()) -> Arrangement | None:
-    """How the array's axes make a picture; ``None`` where it isn't one. ``names`` are the dimensions', if known."""
+    """Return the axis order of an image array; ``None`` for other arrays. ``names`` are the dimensions, if known."""
     if array.dtype.kind not in "buif" or array.size == 0:
         return None
     known = [name.lower() for name in names] if len(names) == array.ndim else []
@@ -102,14 +102,14 @@ def _is_plane(shape: tuple[int, ...]) -> bool:
 
 
 def is_file(raw: bytes) -> str | None:
-    """The format of a picture's bytes, by how they begin; ``None`` for anything else."""
+    """Return the format of an image file by its first bytes; ``None`` for anything else."""
     if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
         return "WEBP"
     return next((name for magic, name in _MAGICS if raw.startswith(magic)), None)
 
 
 def scale_of(arrays: Sequence[NDArray[Any]]) -> Scale:
-    """What black and white stand for in all of a field's pictures."""
+    """Return the values of black and white for all pictures of a field."""
     kind = arrays[0].dtype.kind
     low, high = _limits(arrays)
     if kind == "b":
@@ -144,7 +144,7 @@ def _number(value: float) -> str:
 
 
 def from_array(array: NDArray[Any], how: Arrangement, scale: Scale) -> Picture:
-    """The picture of an array."""
+    """Return the image file of an array."""
     from PIL import Image
 
     whole = np.moveaxis(array, 0, 2) if how == "CHW" else array
@@ -164,7 +164,7 @@ def from_array(array: NDArray[Any], how: Arrangement, scale: Scale) -> Picture:
 
 
 def _stride(side: int) -> int:
-    """Rows or columns to go on by: nothing is computed for a hundred that one pixel is to show."""
+    """Return the step between rows or columns, so that nothing is computed for pixels that are dropped."""
     return max(1, side // (8 * MAX_SIDE))
 
 
@@ -182,7 +182,7 @@ def _levels(array: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
 
 
 def from_file(raw: bytes) -> Picture:
-    """The picture in the bytes of a JPEG, PNG or WebP file. Raises :class:`InvalidArray` for one that can't be read."""
+    """Re-encode a JPEG, PNG or WebP file. Raises :class:`InvalidArray` for one that can't be read."""
     from PIL import Image, ImageOps
 
     kind = is_file(raw)
@@ -214,7 +214,7 @@ def _mode(image: Image.Image) -> str:
 
 
 def _written(image: Image.Image, *, few: bool) -> Picture:
-    """``few`` levels are not mixed when it is made smaller, and not blurred when it is written."""
+    """Scale and encode a picture; one with ``few`` levels is scaled and compressed without mixing them."""
     from PIL import Image, features
 
     small = max(image.size) <= SMALL

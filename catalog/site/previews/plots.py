@@ -1,4 +1,4 @@
-"""Plots as the paths of SVG: lines, bars, histograms, in whole numbers, so that they are short and always the same.
+"""Plots as SVG paths: lines, bars, histograms, in integers, so that they are short and reproducible.
 
 Terminology
 -----------
@@ -23,21 +23,21 @@ PLOT_HEIGHT: Final = 60
 """The box of every plot; the page stretches it."""
 
 MAX_CHANNELS: Final = 8
-"""Rows of a 2-D array that are plotted; more make a picture, or facts."""
+"""Maximum rows of a 2-D array that is plotted; more make a picture, or a summary."""
 _LONGER: Final = 4
-"""How many times as long as it has rows a 2-D array is to be plotted."""
+"""Minimum ratio of columns to rows of a 2-D array that is plotted."""
 _TIME_NAMES: Final = frozenset({"t", "time", "times", "timestep", "step", "steps", "sample", "samples"})
 
 _LONG: Final = 16
-"""So many values for each point of a line, and it is drawn as an area: it would be up and down all over."""
+"""Values per point of a line from which on it is drawn as an area."""
 
 _BINS: Final = 12
 _MOST_WHOLE: Final = 20
-"""Whole numbers with so few between the least and the greatest have a bar each."""
+"""Maximum range of integers that have a bar each."""
 
 
 def series(array: NDArray[Any], names: Sequence[str] = ()) -> NDArray[np.float64] | None:
-    """The array as series, one a row, what is no number or infinite as NaN; ``None`` where it isn't one."""
+    """Return the array as series, one per row, with infinite values as NaN; ``None`` for other arrays."""
     if array.dtype.kind not in "buif" or array.size == 0 or array.ndim not in (1, 2):
         return None
     rows = array[None, :] if array.ndim == 1 else array
@@ -53,7 +53,7 @@ def series(array: NDArray[Any], names: Sequence[str] = ()) -> NDArray[np.float64
 
 
 def span(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """The least and the greatest of all that are numbers; 0 and 0 where none is."""
+    """Return minimum and maximum of the finite values; 0 and 0 if there are none."""
     known = [one[~np.isnan(one)] for one in values]
     lows = [float(one.min()) for one in known if one.size]
     highs = [float(one.max()) for one in known if one.size]
@@ -61,9 +61,9 @@ def span(values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
 
 
 def line(values: NDArray[np.float64], limits: tuple[float, float], *, points: int) -> str:
-    """A path through one series. Of more than ``points`` values the least and the greatest of each stretch are drawn.
+    """Return a path through a series; of more than ``points`` values minimum and maximum of each interval are drawn.
 
-    Where a stretch is long they are joined to an area, as sound is drawn: such a path ends in ``z``.
+    Long intervals are drawn as an area, as in a waveform: such a path ends in ``z``.
     """
     if values.size > _LONG * points:
         return _area(values, limits, stretches=max(1, points // 2))
@@ -103,18 +103,18 @@ def _area(values: NDArray[np.float64], limits: tuple[float, float], *, stretches
 
 
 def _stretches(size: int, count: int) -> NDArray[np.int64]:
-    """Where each of ``count`` stretches of a series begins."""
+    """Return the start of each of ``count`` intervals of a series."""
     return np.linspace(0, size, count, endpoint=False).astype(np.int64)
 
 
 def _across(count: int) -> list[int]:
-    """Where each of so many values is, from the left."""
+    """Return the x coordinates of the values."""
     places: list[int] = np.rint(np.linspace(0, PLOT_WIDTH, count)).astype(int).tolist()
     return places if count > 1 else [PLOT_WIDTH // 2]
 
 
 def _heights(values: NDArray[np.float64], limits: tuple[float, float]) -> list[int | None]:
-    """Where each value is, from the top; ``None`` for what is no number."""
+    """Return the y coordinates of the values; ``None`` for NaN."""
     low, high = limits
     with np.errstate(all="ignore"):
         # Halves, because the difference of two finite numbers may not be finite.
@@ -124,7 +124,7 @@ def _heights(values: NDArray[np.float64], limits: tuple[float, float]) -> list[i
 
 
 def bars(values: NDArray[np.float64], limits: tuple[float, float]) -> str:
-    """A path of one bar a value, from zero up or down."""
+    """Return a path with a bar for each value, from zero up or down."""
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
     zero = _heights(np.array([0.0]), (low, high))[0] if low < high else PLOT_HEIGHT
     tops = _heights(values, (low, high)) if low < high else [PLOT_HEIGHT] * values.size
@@ -132,7 +132,7 @@ def bars(values: NDArray[np.float64], limits: tuple[float, float]) -> str:
 
 
 def _boxes(spans: Sequence[tuple[int, int] | None]) -> str:
-    """Boxes side by side, each from a top to a bottom; one of no height is a thin line."""
+    """Return a path of adjacent boxes from top to bottom; one without height is a thin line."""
     step = PLOT_WIDTH / len(spans)
     gap = 1 if step >= 4 else 0
     parts = []
@@ -147,7 +147,7 @@ def _boxes(spans: Sequence[tuple[int, int] | None]) -> str:
 
 
 def histogram(values: Sequence[float]) -> tuple[str, float, float]:
-    """A path of how often values are how large, with the least and the greatest. There is at least one value."""
+    """Return the path of a histogram with minimum and maximum. There is at least one value."""
     low, high = min(values), max(values)
     if all(value == int(value) for value in values) and high - low < _MOST_WHOLE:
         bins = int(high - low) + 1

@@ -1,10 +1,10 @@
-"""Samples, as they lie in a shard, to a preview: the part that looks into somebody else's bytes.
+"""Render a preview from the encoded samples of a shard; this module decodes untrusted data.
 
-It is meant to run in a process of its own (:mod:`catalog.site.previews.worker`): what decodes arrays and pictures is
-compiled code, and no exception tells of its worst faults.
+It runs in a separate process (:mod:`catalog.site.previews.worker`), because the decoders of arrays and pictures are
+compiled code that may crash.
 
-How a value is shown: a picture where its axes say so, else a plot, else text, else a number; of everything else what it
-is like. A field that can't be read is one cell that says so, not the end of the preview.
+A value is displayed as a picture if its axes permit, else as a plot, text, number or summary. A field that can't be
+decoded is one cell with an error.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ __all__ = ["FieldHint", "paint"]
 MAX_COLUMNS: Final = 24
 MAX_PICTURES: Final = 48
 MAX_BYTES: Final = 500_000
-"""Of all pictures of a preview. Eight photographs take 60 kB, eight times noise, which nothing makes smaller, 280."""
+"""Maximum bytes of all pictures of a preview. Eight photographs take 60 kB, eight pictures of noise 280 kB."""
 MAX_POINTS: Final = 2400
-"""Of all lines of a preview: about 15 kB of the page."""
+"""Maximum points of all lines of a preview: about 15 kB of the page."""
 _MOST_POINTS: Final = 240
 _FEWEST_POINTS: Final = 16
 _BARS: Final = 32
-"""Up to so many values are bars, more a line."""
+"""Maximum number of values for bars; more are a line."""
 _PRINTED: Final = 4
-"""So many values of an array or a list are simply printed."""
+"""Maximum number of values of an array or a list that are printed."""
 _TEXTS: Final = 9000
-"""Characters of all texts of a preview, more or less."""
+"""Approximate maximum characters of all texts of a preview."""
 _LONGEST_NAME: Final = 80
 _UNLIKE: Final = 50
-"""How many times the usual value at its place the greatest is, where each place has a unit of its own."""
+"""Minimum ratio between the typical values of elements for which each element gets its own scale."""
 _OURS: Final = frozenset({"ndarrayBytes", "structuredBytes"})
-"""Array forms that are read by code of ours; the libraries of the others were made for one's own files."""
+"""Array formats with a decoder of ours; the libraries of the others are not made for untrusted files."""
 _PLAIN_NAME: Final = re.compile(r"[a-z0-9_]{1,32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldHint:
-    """What the schema says of a field: ``form`` is an array's (``ndarrayBytes``, …), empty for everything else."""
+    """A field of the schema: ``form`` is the format of an array (``ndarrayBytes``, …), empty for other types."""
 
     name: str
     form: str = ""
@@ -66,7 +66,7 @@ class FieldHint:
 
 @dataclass(slots=True)
 class _Budget:
-    """What is left of a preview's size."""
+    """The remaining size of a preview."""
 
     points: int
     text: int
@@ -76,7 +76,7 @@ class _Budget:
 
 
 def paint(hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, shown: int) -> Preview:
-    """The preview of samples, (key, msgpack bytes): the first ``shown`` are rows, all are counted.
+    """Return the preview of samples, (key, msgpack bytes): the first ``shown`` are rows, all are counted.
 
     Raises :class:`InvalidSample` when the first isn't a sample.
     """
@@ -107,7 +107,7 @@ def paint(hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, s
 
 
 def _unpacked(samples: Sequence[tuple[str, bytes]]) -> list[tuple[str, DictSample]]:
-    """The samples up to the first that isn't one."""
+    """Return the samples up to the first invalid one."""
     found: list[tuple[str, DictSample]] = []
     for key, raw in samples:
         try:
@@ -120,7 +120,7 @@ def _unpacked(samples: Sequence[tuple[str, bytes]]) -> list[tuple[str, DictSampl
 
 
 def _lines(hints: Sequence[FieldHint], rows: Sequence[tuple[str, DictSample]]) -> int:
-    """How many lines the first sample is."""
+    """Return the number of lines of the first sample."""
     count = 0
     for hint in hints:
         value = _value(hint, rows[0][1])
@@ -130,7 +130,7 @@ def _lines(hints: Sequence[FieldHint], rows: Sequence[tuple[str, DictSample]]) -
 
 
 def _value(hint: FieldHint, sample: DictSample) -> object:
-    """A field's value: arrays as such, whatever form they have; a :class:`Fault` for one that can't be read."""
+    """Decode a field's value, also arrays of every format; a :class:`Fault` if that fails."""
     value = sample.get(hint.name)
     if hint.form and isinstance(value, bytes):
         if hint.form not in _OURS:
@@ -152,10 +152,9 @@ def _value(hint: FieldHint, sample: DictSample) -> object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What all cells of a field have in common, so that samples beside each other compare.
+    """The display of a field, the same for all samples so that they are comparable.
 
-    ``scale`` is its pictures'; ``limits`` are its plots', one a channel, ``places`` those of each bar where they have
-    their own.
+    ``scale`` is for pictures; ``limits`` are for plots, one per channel, ``places`` for bars with their own scales.
     """
 
     hint: FieldHint
@@ -166,7 +165,7 @@ class _Look:
 
 
 def _cells(hint: FieldHint, column: int, values: list[object], shown: int, budget: _Budget) -> tuple[list[Cell], str]:
-    """A field's cells of the samples that are shown, and what a reader of them should know."""
+    """Return the cells of a field for the displayed samples, and a note for the reader."""
     arrays = [value for value in values if isinstance(value, np.ndarray)]
     visible = [value for value in values[:shown] if isinstance(value, np.ndarray)]
     flat = [array for array in visible if _is_picture(array, hint)]
@@ -192,13 +191,13 @@ def _cells(hint: FieldHint, column: int, values: list[object], shown: int, budge
 
 
 def _limits(series: list[NDArray[np.float64]]) -> tuple[tuple[float, float], ...]:
-    """The least and greatest value of each channel in all samples."""
+    """Return minimum and maximum of each channel over all samples."""
     channels = max((len(one) for one in series), default=0)
     return tuple(plots.span([one[at] for one in series if at < len(one)]) for at in range(channels))
 
 
 def _places(arrays: list[NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The least and greatest value at each place of short vectors whose places are in units of their own."""
+    """Return minimum and maximum of each element of short vectors whose elements have different units."""
     if len(arrays) < 3 or any(array.ndim != 1 or array.dtype.kind not in "iuf" for array in arrays):
         return None
     count = arrays[0].size
@@ -215,7 +214,7 @@ def _places(arrays: list[NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _aligned(cells: list[Cell], values: list[object]) -> list[Cell]:
-    """Fractions one below the other with as many digits, where that tells them apart."""
+    """Align fractions to the same number of digits, if that distinguishes them."""
     found = [value for value in values[: len(cells)] if value is not None]
     sizes = [abs(value) for value in found if isinstance(value, float) and math.isfinite(value) and value != 0]
     if not sizes or not all(isinstance(value, float) for value in found) or max(sizes) >= 1e5:
@@ -236,7 +235,7 @@ def _decimals(text: str) -> int:
 
 def _is_picture(array: NDArray[Any], hint: FieldHint) -> bool:
     found = pictures.arrangement(array, hint.dimensions)
-    # A few long rows are channels over time; nobody's picture is three pixels high.
+    # A few long rows are channels over time; no picture is three pixels high.
     return found is not None and (found != "HW" or plots.series(array, hint.dimensions) is None)
 
 
@@ -322,7 +321,7 @@ def _plain_cell(value: object, budget: _Budget) -> Cell:  # noqa: PLR0911 - one 
 
 
 def _outlined(value: object, depth: int = 0) -> object:  # noqa: PLR0911 - one for each kind of value
-    """A nested value as JSON: a few items of each, arrays and bytes as what they are like."""
+    """Return a nested value as JSON: a few items of each level, with summaries of arrays and bytes."""
     match value:
         case np.ndarray():
             return facts(value)

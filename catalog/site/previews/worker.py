@@ -1,13 +1,13 @@
-"""The process in which samples become previews, and both ends of the pipe to it.
+"""The worker process that renders previews, and both ends of its pipe.
 
 ::
 
-    this process                                      the painter
+    this process                                      the worker
     {"fields": …, "samples": [[key, bytes], …]} ────▶ unpack, decode, draw
                                     Preview.load ◀──── 0, length, the preview   or   1, length, what was wrong
 
-A hostile sample can crash, hang or fill only the painter: it has a limit on its memory, and is killed when it takes too
-long. The next one that is needed is a new process. It gets no environment but what Python needs, so no secrets either.
+A hostile sample can only crash or stall the worker: its memory is limited, and it is killed after a timeout. The next
+preview starts a new process. Its environment contains only variables that Python needs, so no secrets.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 __all__ = ["Painter", "main"]
 
 PAINT_SECONDS: Final = 20.0
-"""For one dataset; most take some ten milliseconds."""
+"""Timeout for one dataset; most take about ten milliseconds."""
 MAX_MEMORY: Final = 3 << 30
-"""Bytes of address space, of which a good part is libraries."""
+"""Bytes of address space, a large part of it for libraries."""
 MAX_PREVIEW: Final = 40_000_000
 
 _LENGTH: Final = struct.Struct(">I")
 _ANSWER: Final = struct.Struct(">BI")
 _KEPT: Final = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "LD_LIBRARY_PATH", "LANG")
-"""Of the environment; the rest may hold secrets, and is nothing to the painter."""
+"""Environment variables for the worker; others may be secrets."""
 
 
 class Painter:
-    """A process that makes previews, started when the first is asked for. One preview at a time; for many threads."""
+    """A worker process, started on first use. Thread-safe; one preview at a time."""
 
     def __init__(self, *, seconds: float = PAINT_SECONDS) -> None:
         self._seconds = seconds
@@ -121,7 +121,7 @@ class Painter:
                 if pipe is not None:
                     try:
                         pipe.close()
-                    except OSError:  # what was still to be written to somebody who is gone
+                    except OSError:  # buffered data for a process that has ended
                         continue
 
 
@@ -142,7 +142,7 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
 
 
 def main() -> None:
-    """Answer questions until the pipe ends."""
+    """Answer requests until the pipe is closed."""
     from catalog.errors import CatalogError
     from catalog.site.previews.render import FieldHint, paint
 
@@ -160,7 +160,7 @@ def main() -> None:
             status, answer = 0, paint(hints, samples, shown=asked["shown"]).dump()
         except CatalogError as error:
             status, answer = 1, error.what.encode("utf-8", "replace")
-        except Exception as error:  # noqa: BLE001 - a fault of ours with somebody's sample; theirs is one preview less
+        except Exception as error:  # noqa: BLE001 - a bug of ours costs only this preview
             status, answer = 1, f"its samples can't be shown ({type(error).__name__})".encode()
         answers.write(_ANSWER.pack(status, len(answer)) + answer)
         answers.flush()
@@ -172,7 +172,7 @@ def _limit_memory() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, OSError, ValueError):  # not on this system: the time limit stands
+    except (ImportError, OSError, ValueError):  # not on this system; the timeout remains
         return
 
 

@@ -1,10 +1,10 @@
-"""The theme's faults are mended, and nothing else is touched."""
+"""Faults of the theme are fixed, and nothing else is changed."""
 
 from __future__ import annotations
 
 import pytest
 
-from catalog.site.theme_fixes import mended, with_ways_on
+from catalog.site.theme_fixes import explain_404, fix_theme
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ from catalog.site.theme_fixes import mended, with_ways_on
         ('<div class="md-search" role="dialog">', '<div aria-label="Search" class="md-search" role="dialog">'),
     ],
 )
-def test_a_fault_is_mended_once(wrong: str, right: str) -> None:
-    assert mended(wrong) == right
-    assert mended(right) == right
+def test_a_fault_is_fixed_once(wrong: str, right: str) -> None:
+    assert fix_theme(wrong) == right
+    assert fix_theme(right) == right
 
 
 @pytest.mark.parametrize(
@@ -37,20 +37,20 @@ def test_a_fault_is_mended_once(wrong: str, right: str) -> None:
     ],
 )
 def test_what_is_right_stays(fine: str) -> None:
-    assert mended(fine) == fine
+    assert fix_theme(fine) == fine
 
 
 def test_an_empty_tabindex_is_none() -> None:
     """A section of the navigation that is no page; one that is a number stays."""
     html = '<label class="md-nav__link" for="__nav_7" tabindex=""> <label tabindex="0"> <p>tabindex=""</p>'
-    assert mended(html) == '<label class="md-nav__link" for="__nav_7"> <label tabindex="0"> <p>tabindex=""</p>'
+    assert fix_theme(html) == '<label class="md-nav__link" for="__nav_7"> <label tabindex="0"> <p>tabindex=""</p>'
 
 
 def test_the_page_for_what_is_not_there_leads_on() -> None:
     """From wherever it is shown: by the way to the root that the theme gave it. Another page of this title stays."""
-    lost = with_ways_on("<main><h1>404 - Not found</h1></main>", "/base/")
+    lost = explain_404("<main><h1>404 - Not found</h1></main>", "/base/")
     assert 'href="/base/browse/"' in lost
     assert 'href="/base/."' in lost
-    assert with_ways_on(lost, "/base/") == lost
+    assert explain_404(lost, "/base/") == lost
     own = "<main><h1>Lost?</h1></main>"
-    assert with_ways_on(own, "/") == own
+    assert explain_404(own, "/") == own
