@@ -171,9 +171,9 @@ def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:
     """Tell what is better looked at before it is published."""
-    from catalog.manifest.lint import advice
+    from catalog.manifest.lint import warnings
 
-    lines = advice(found)
+    lines = warnings(found)
     for line in lines:
         say(line)
     return lines

@@ -1,4 +1,4 @@
-"""From sources to the store: what changed, fetch, verify, validate, store.
+"""Crawl sources into the store: detect changes, fetch, verify, validate, store.
 
 ::
 
@@ -11,14 +11,14 @@
 
 Tricky bits
 -----------
-- A PDS may list accounts that live elsewhere. Before it may add, hide or remove anything of an account, the account's
-  own DID document must name it.
-- A record that is broken is kept out and reported; it never ends a crawl. A repository that can't be read whole keeps
-  the records it had, and its old rev, so that the next crawl tries again.
-- ``verified`` means proven against the account's signed commit. A server that offers no proofs, or a DID document
-  without a key, makes records that are shown as unverified; a proof that is wrong makes none.
-- Sources are crawled side by side, hosts each at their own pace (:mod:`catalog.crawl.schedule`). Exports come last, as
-  they may be older than what the network says.
+- A PDS may list accounts of other servers. It may only add, hide or remove an account if the account's DID document
+  names that PDS.
+- An invalid record is rejected and reported; it never ends a crawl. A repository that can't be read completely keeps
+  its stored records and its old rev, so that the next crawl tries again.
+- ``verified`` means proven against the account's signed commit. Without proofs from the server, or without a key in the
+  DID document, records are unverified; records with a wrong proof are rejected.
+- Sources are crawled in parallel, each host at its own pace (:mod:`catalog.crawl.schedule`). Exports come last, as they
+  may be older than what the network says.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["DRAFT_DID", "CrawlReport", "HostReport", "SourceReport", "Tally", "crawl", "follow"]
 
 STREAMS: Final = ("firehose", "jetstream")
-AGAIN_SECONDS: Final = 2.0
-"""After how long a stream is followed again that an unexpected error broke off, at first; it doubles."""
-MOST_AGAIN_SECONDS: Final = 60.0
+RESUME_SECONDS: Final = 2.0
+"""Pause before a stream is resumed after an unexpected error; it doubles each time."""
+MAX_RESUME_SECONDS: Final = 60.0
 
 
 def crawl(
@@ -62,14 +62,14 @@ def crawl(
     progress: Callable[[str], object] | None = None,
     watch: Callable[[Sequence[Tally]], object] | None = None,
 ) -> CrawlReport:
-    """Bring the store up to date with the sources; streams are followed until nothing that was missed is left.
+    """Bring the store up to date with the sources; streams are followed until they are caught up.
 
-    What is wrong out there (a source that doesn't answer, a manifest with mistakes, a broken record) is in the report.
-    ``watch`` is handed the counts at the beginning, which go on counting. Raises
-    :class:`~catalog.errors.StoreBusy` when another crawl is at work on the store, and :class:`StoreError`.
+    Failures of sources, manifests and records are in the report. ``watch`` receives the counters at the beginning,
+    which keep counting. Raises :class:`~catalog.errors.StoreBusy` if another crawl uses the store, and
+    :class:`StoreError`.
     """
     with store.crawling(), Client(settings.network, parks=True) as client:
-        return _round(settings, store, client, Locks(), settings.sources, progress, watch)
+        return _crawl_once(settings, store, client, Locks(), settings.sources, progress, watch)
 
 
 def follow(
@@ -81,23 +81,22 @@ def follow(
     progress: Callable[[str], object] | None = None,
     watch: Callable[[Sequence[Tally]], object] | None = None,
 ) -> CrawlReport:
-    """Crawl, then stay on the streams until ``stop``; the other sources are crawled ``every`` so many seconds.
+    """Crawl, then follow the streams until ``stop``; crawl the other sources again ``every`` so many seconds.
 
-    A stream that can't be followed any more ends; the others go on. The report is of all that was done since the
-    beginning. Raises as :func:`crawl` does.
+    A stream that fails ends; the others go on. The report covers everything since the start. Raises as :func:`crawl`.
     """
     say = progress or (lambda _text: None)
-    begun = time.monotonic()
+    started = time.monotonic()
     streams = [source for source in settings.sources if source.kind in STREAMS]
     others = [source for source in settings.sources if source.kind not in STREAMS]
     tallies = [Tally(source=str(source)) for source in streams]
     with (
         store.crawling(),
         Client(settings.network, parks=True) as client,
-        Schedule(troubled=partial(_troubled, tallies)) as schedule,
+        Schedule(on_error=partial(_report_error, tallies)) as schedule,
     ):
         locks = Locks()
-        first = _round(settings, store, client, locks, settings.sources, progress, watch)
+        first = _crawl_once(settings, store, client, locks, settings.sources, progress, watch)
         crawler = _crawler(settings, store, client, schedule, locks)
         followers = [
             Follower(source, crawler, tally, settings.network) for source, tally in zip(streams, tallies, strict=True)
@@ -113,7 +112,8 @@ def follow(
             if schedule.broken:
                 stop.set()
             elif others and time.monotonic() >= due:
-                last, due = _round(settings, store, client, locks, others, progress, None), time.monotonic() + every
+                last = _crawl_once(settings, store, client, locks, others, progress, None)
+                due = time.monotonic() + every
         for thread in threads:
             thread.join()
         schedule.stop()
@@ -121,7 +121,7 @@ def follow(
         for follower, tally in zip(followers, tallies, strict=True):
             with tally.containing(tally.source):
                 follower.keep_cursor()
-        seconds = round(time.monotonic() - begun, 3)
+        seconds = round(time.monotonic() - started, 3)
         sources = {report.source: report for report in (*first.sources, *last.sources)}
         sources |= {tally.source: tally.report() for tally in tallies}
         report = CrawlReport(sources=tuple(sources.values()), seconds=seconds)
@@ -136,36 +136,35 @@ def _crawler(
     return Crawler(client, settings.network, store, schedule, deny=deny, locks=locks, limits=settings.limits, ends=ends)
 
 
-def _troubled(tallies: Sequence[Tally], host: str, error: CatalogError) -> None:
-    """Report what a piece of work raised beside what it reports itself. Without sources there is no work."""
+def _report_error(tallies: Sequence[Tally], host: str, error: CatalogError) -> None:
+    """Report an exception of a task. Without sources there are no tasks."""
     tallies[0].unread(host, error)
 
 
 def _follow(follower: Follower, crawler: Crawler, tally: Tally, stop: Event, say: Callable[[str], object]) -> None:
     say(f"following {tally.source}")
-    pause = AGAIN_SECONDS
+    pause = RESUME_SECONDS
     while not stop.is_set():
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             with tally.metered(crawler.client):
                 follower.follow(stop)
-        except StoreError as error:  # our own broken state: everything stops, and says so
+        except StoreError as error:  # the store is broken: stop everything
             tally.fail(error)
             stop.set()
         except CatalogError as error:
             tally.fail(error)
             say(f"{tally.source} failed: {error}")
             return
-        except Exception as error:  # noqa: BLE001 — whatever it is, the stream is followed again after a pause
-            found = tally.unread(tally.source, error, what="broke off and is followed again")
-            say(f"{tally.source} broke off and is followed again in {pause:.0f} s: {found}")
+        except Exception as error:  # noqa: BLE001 — any error: the stream is resumed after a pause
+            found = tally.unread(tally.source, error, what="failed and is resumed")
+            say(f"{tally.source} failed; resuming in {pause:.0f} s: {found}")
             stop.wait(pause)
-            pause = (
-                AGAIN_SECONDS if time.monotonic() - begun > MOST_AGAIN_SECONDS else min(pause * 2, MOST_AGAIN_SECONDS)
-            )
+            ran_long = time.monotonic() - started > MAX_RESUME_SECONDS
+            pause = RESUME_SECONDS if ran_long else min(pause * 2, MAX_RESUME_SECONDS)
 
 
-def _round(  # noqa: PLR0917 — as its callers got them
+def _crawl_once(  # noqa: PLR0917 — as its callers got them
     settings: CatalogSettings,
     store: Store,
     client: Client,
@@ -175,13 +174,13 @@ def _round(  # noqa: PLR0917 — as its callers got them
     watch: Callable[[Sequence[Tally]], object] | None,
 ) -> CrawlReport:
     """Crawl these sources once. Exports come last: they may be older than what the network says."""
-    begun = time.monotonic()
+    started = time.monotonic()
     tallies = [Tally(source=str(source)) for source in sources]
-    with Schedule(troubled=partial(_troubled, tallies)) as schedule:
+    with Schedule(on_error=partial(_report_error, tallies)) as schedule:
         store.configure([str(source) for source in settings.sources], settings.deny)
         store.versions_kept = settings.limits.record_versions
         store.reconsider("limits.record_values", f"more than {settings.limits.record_values:,} values")
-        crawler = _crawler(settings, store, client, schedule, locks, ends=begun + settings.limits.crawl_seconds)
+        crawler = _crawler(settings, store, client, schedule, locks, ends=started + settings.limits.crawl_seconds)
         if watch is not None:
             watch(tallies)
         followers = []
@@ -201,6 +200,8 @@ def _round(  # noqa: PLR0917 — as its callers got them
         for follower, tally in followers:
             with tally.containing(tally.source):
                 follower.keep_cursor()
-    report = CrawlReport(sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - begun, 3))
+    report = CrawlReport(
+        sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - started, 3)
+    )
     store.put_crawl(PastCrawl(ended=datetime.now(UTC), report=report.json()))
     return report

@@ -1,4 +1,4 @@
-"""One account after the other: is it there, has it changed, what does it say, is it proven; then into the store."""
+"""Visit accounts: find out whether a repository changed, read and verify what changed, store it."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ __all__ = ["PART", "Crawler", "host_of", "paths_in"]
 
 PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)
-"""How long a handle, a key and a PDS are believed without being looked up again."""
-_PARKED_AFTER: Final = 5
-"""Repositories in a row that a host didn't answer for, after which it is left alone; not if it has ever answered."""
-_ROUNDS: Final = 3
-"""How often a crawl waits for a host that answered once and then fails, before it leaves the rest."""
+"""Age at which an account's handle, key and PDS are looked up again."""
+_MAX_FAILURES: Final = 5
+"""Unanswered repositories in a row after which a host that has never answered is skipped."""
+_MAX_PAUSES: Final = 3
+"""Number of pauses for a host that answered once and then fails, before its other accounts are postponed."""
 _CRAWL: Final = "the crawl"
-_CLOSE: Final = 0.1
-"""Seconds of a budget that are not worth a request."""
-_AGAIN_SECONDS: Final = 1.0
-"""After how long an account is tried a second time that got no answer from a host that had answered before."""
+_MIN_SECONDS: Final = 0.1
+"""Seconds of a budget that are too few for a request."""
+_RETRY_SECONDS: Final = 1.0
+"""Pause before an account is retried whose host had answered before."""
 _UNAVAILABLE: Final = frozenset({0, 502, 503, 504})
-"""Statuses of a host that is in trouble as a whole, 0 where it didn't answer. All others are about one account."""
+"""Statuses of a host that is unavailable as a whole, 0 if it didn't answer. All others concern one account."""
 
 
 class Crawler:
-    """Brings repositories to the store. Each is read at most once in its life, which is one crawl; for many threads."""
+    """Read repositories into the store, from many threads; one crawl long, each account at most once."""
 
     def __init__(
         self,
@@ -83,29 +83,29 @@ class Crawler:
         self.locks = locks
         self.resolver = Resolver(client, settings)
         self.ends = ends
-        """When (``time.monotonic``) the crawl's time budget is used up."""
+        """Time (``time.monotonic``) at which the crawl's budget is used up."""
         self.limits = LimitSettings() if limits is None else limits
-        """How much an account, a host and the crawl may cost."""
+        """Limits for an account, a host and the crawl."""
         self._plc = host_of(settings.plc_url)
         self._asked_for_handles = None if settings.handle_resolver is None else host_of(settings.handle_resolver)
         self._reader = Reader(client, PART, self.limits)
         self._deny = deny
         self._lock = Lock()
         self._claimed: dict[str, list[Callable[[], None]]] = {}
-        """The accounts that are somebody's to visit, with what others do if he gives them up."""
+        """Claimed accounts, with the callbacks to run if the claim is released."""
         self._failures: Counter[str] = Counter()
-        """By host, in a row."""
+        """Failures in a row, by host."""
         self._late: dict[str, str] = {}
-        """Hosts whose accounts are left for the next crawl, and why."""
+        """Hosts whose accounts are postponed to the next crawl, with the reason."""
         self._waits: dict[str, tuple[float, int]] = {}
-        """Hosts that fail after they had answered: until when they are left alone, and how often they were."""
-        self._looking: set[Did] = set()
-        """The accounts that :meth:`look_again` has begun with."""
+        """Hosts that fail after they had answered: end of the current pause, and number of pauses."""
+        self._retrying: set[Did] = set()
+        """Accounts that :meth:`retry_unread` has scheduled and that aren't finished."""
 
     def claim(self, did: Did, source: str, otherwise: Callable[[], None]) -> bool:
-        """Whether this account is yet to be visited, and may be; then it is the caller's.
+        """Claim an account for a visit. Return False if it is denied or claimed already.
 
-        Else ``otherwise`` is called if whoever has it gives it up.
+        If it is claimed, ``otherwise`` is called when that claim is released.
         """
         if not self.allows(did):
             return False
@@ -117,30 +117,30 @@ class Crawler:
         self.store.list_repo(source, did)
         return False
 
-    def give_up(self, did: Did) -> None:
-        """Leave an account to the others who wanted it: a PDS that listed it had nothing to say about it."""
+    def release(self, did: Did) -> None:
+        """Release a claim: the PDS that listed the account had no information about it."""
         with self._lock:
             others = self._claimed.pop(did, [])
-        for other in others:  # each contains what goes wrong with it
+        for other in others:  # each reports its own errors
             other()
 
     @staticmethod
     def moment() -> datetime:
-        """Now."""
+        """Return the current time."""
         return datetime.now(UTC)
 
     def allows(self, did: str) -> bool:
-        """Whether the account isn't denied."""
+        """Return whether the account isn't denied."""
         return did not in self._deny
 
-    def new_round(self) -> None:
-        """Every account may be visited once more."""
+    def reset_claims(self) -> None:
+        """Allow another visit of every account."""
         with self._lock:
             self._claimed.clear()
-        self._give_chances()
+        self._reset_hosts()
 
-    def _give_chances(self) -> None:
-        """Let each host be tried again, with a new time budget."""
+    def _reset_hosts(self) -> None:
+        """Reset the failures and time budgets of all hosts."""
         with self._lock:
             for known in (self._failures, self._late, self._waits):
                 known.clear()
@@ -150,9 +150,9 @@ class Crawler:
 
     @contextmanager
     def budgeted(self, host: str, account: Did | None = None) -> Iterator[None]:
-        """Let requests take as long as is left of the budgets: of the account, if it is one, its host and the crawl.
+        """Limit requests to what is left of the budgets of the crawl, the host and the account.
 
-        Those for an account have the bytes of one, too.
+        Only requests for an account have a budget of bytes.
         """
         now, limits = time.monotonic(), self.limits
         left = limits.host_seconds - self.schedule.worked(host)
@@ -167,9 +167,9 @@ class Crawler:
                 yield
 
     def late(self, host: str, error: Exception | None = None) -> str | None:
-        """Why the rest of a host's work is left for the next crawl; None where it goes on.
+        """Return why a host's remaining work is postponed to the next crawl, ``None`` if it isn't.
 
-        ``error`` is what a request ended with: a host that wants a pause beyond the budget is late already.
+        ``error`` is the error of a request: a host that demands a longer pause than the budget is postponed at once.
         """
         with self._lock:
             why = self._late.get(host)
@@ -179,7 +179,7 @@ class Crawler:
         name, where = (error.name, error.where) if isinstance(error, RequestFailed) else ("", None)
         if time.monotonic() >= self.ends or (name == TIME_UP and where == _CRAWL):
             why = f"time budget of the crawl used up after {limits.crawl_seconds:,} s; raise limits.crawl_seconds"
-        elif spent + _CLOSE >= limits.host_seconds or (name == TIME_UP and where == host):
+        elif spent + _MIN_SECONDS >= limits.host_seconds or (name == TIME_UP and where == host):
             why = f"time budget of host {host} used up after {limits.host_seconds:,} s; raise limits.host_seconds"
         elif name == RATE_LIMITED and where == host.lower().removesuffix(":443"):
             why = f"time budget of host {host} used up after {spent:,.0f} s, as {one_line(str(error), 200)}"
@@ -190,7 +190,7 @@ class Crawler:
         return why
 
     def _postponed(self, host: str, work: Work) -> bool:
-        """Whether work is done later instead, as its host answered before and is left alone now after failures."""
+        """Schedule work for later if its host answered before and is paused after failures; return whether it was."""
         left = self.client.parked(host)
         if left <= 0 or not self.schedule.answered(host):
             return False
@@ -200,7 +200,7 @@ class Crawler:
             if now >= until:
                 until, rounds = now + left, rounds + 1
                 self._waits[host] = until, rounds
-            if rounds > _ROUNDS:
+            if rounds > _MAX_PAUSES:
                 self._late[host] = f"{host} doesn't answer any more"
                 return False
         self.schedule.add(host, work, after=left)
@@ -208,30 +208,30 @@ class Crawler:
 
     # --- visits ----------------------------------------------------------------------------------------------------
 
-    def arrange(self, tally: Tally, did: Did) -> None:
-        """Have an account visited at its own PDS, wherever that is. Whatever goes wrong with it is reported as its."""
+    def schedule_account(self, tally: Tally, did: Did) -> None:
+        """Schedule the visit of an account at its own PDS. Errors are reported as the account's."""
         with tally.containing(did):
-            if not self.claim(did, tally.source, partial(self.arrange, tally, did)):
+            if not self.claim(did, tally.source, partial(self.schedule_account, tally, did)):
                 return
             known = self.store.repo(did)
             identity = self.remembered(known)
             if identity is None:
-                self.arrange_work(tally, self._directory(did), did, partial(self._identify, tally, did))
+                self.schedule_work(tally, self._directory(did), did, partial(self._identify, tally, did))
             else:
-                self._arrange_at(tally, identity)
+                self._schedule_at(tally, identity)
 
-    def arrange_listed(self, tally: Tally, pds: str, state: wire.RepoState, *, listed: bool = False) -> None:
-        """Have an account visited that a PDS lists, if it has changed. What can't be read may be others' to read.
+    def schedule_listed(self, tally: Tally, pds: str, state: wire.RepoState, *, listed: bool = False) -> None:
+        """Schedule the visit of an account that a PDS lists, if it has changed; release the claim if it can't be read.
 
-        ``listed`` says that the store has it as one of this source's. Whatever goes wrong with it is reported as its.
+        ``listed`` says that the store has it as one of this source's accounts. Errors are reported as the account's.
         """
         with tally.containing(state.did):
-            if self.claim(state.did, tally.source, partial(self.arrange_listed, tally, pds, state, listed=listed)):
-                failed = partial(self.give_up, state.did)
+            if self.claim(state.did, tally.source, partial(self.schedule_listed, tally, pds, state, listed=listed)):
+                failed = partial(self.release, state.did)
                 if not self._settled(tally, pds, state, listed=listed):
-                    self.arrange_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state), failed)
+                    self.schedule_work(tally, host_of(pds), state.did, partial(self._listed, tally, pds, state), failed)
 
-    def arrange_work(
+    def schedule_work(
         self,
         tally: Tally,
         host: str,
@@ -239,7 +239,7 @@ class Crawler:
         work: Callable[[], None],
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Have something done at a host. Whatever goes wrong is the account's problem; then ``failed`` is called."""
+        """Schedule work at a host. An error is reported as the account's, then ``failed`` is called."""
         chances = [1]
 
         def again() -> bool:
@@ -248,7 +248,7 @@ class Crawler:
             if not chances or not self.schedule.answered(host):
                 return False
             chances.pop()
-            self.schedule.add(host, piece, after=_AGAIN_SECONDS)
+            self.schedule.add(host, piece, after=_RETRY_SECONDS)
             return True
 
         def piece() -> bool:
@@ -300,7 +300,7 @@ class Crawler:
             failed()
 
     def _counts(self, host: str, error: Exception) -> bool:
-        """Whether an error says that a host doesn't answer; one that never did is left alone after a few of them."""
+        """Count an error that says that a host doesn't answer; return whether it is one."""
         if (
             not isinstance(error, RequestFailed)
             or error.status not in _UNAVAILABLE
@@ -309,37 +309,37 @@ class Crawler:
             return False
         with self._lock:
             self._failures[host] += 1
-            if self._failures[host] >= _PARKED_AFTER and not self.schedule.answered(host):
+            if self._failures[host] >= _MAX_FAILURES and not self.schedule.answered(host):
                 self._late[host] = f"{host} doesn't answer"
         return True
 
     def _identify(self, tally: Tally, did: Did) -> None:
-        """Look an account's document up, then, as that is another host's work and may take long, its handle."""
+        """Look up an account's DID document, then its handle, which is another host's work and may be slow."""
         claimed = self.resolver.claim(did)
         if claimed is None:
             self._identify_all(tally, did)
         else:
             host = self._asked_for_handles or f"the handle {claimed}"
-            self.arrange_work(tally, host, did, partial(self._identify_all, tally, did))
+            self.schedule_work(tally, host, did, partial(self._identify_all, tally, did))
 
     def _identify_all(self, tally: Tally, did: Did) -> None:
-        self._arrange_at(tally, self.resolver.resolve(did))
+        self._schedule_at(tally, self.resolver.resolve(did))
 
-    def _arrange_at(self, tally: Tally, identity: Identity) -> None:
+    def _schedule_at(self, tally: Tally, identity: Identity) -> None:
         work = partial(self.visit, tally, identity)
-        self.arrange_work(tally, host_of(identity.pds), identity.did, work)
+        self.schedule_work(tally, host_of(identity.pds), identity.did, work)
 
-    def look_at(self, tally: Tally, did: Did, *, after: Callable[[], None], fresh: bool = False) -> None:
-        """Have an account visited because of an event, visited before or not; ``after`` is called in the end.
+    def revisit(self, tally: Tally, did: Did, *, after: Callable[[], None], fresh: bool = False) -> None:
+        """Schedule the visit of an account because of an event, even if visited before; ``after`` is called at the end.
 
-        Where that fails, or its host is left alone, it is noted as unread, for :meth:`look_again`. ``fresh`` looks the
-        account up anew.
+        If the visit fails or its host is postponed, the account is marked as unread for :meth:`retry_unread`. ``fresh``
+        looks the account's identity up again.
         """
         over = _once(after)
 
         def failed() -> None:
             try:
-                with self.locks.alone_with(did):
+                with self.locks.holding(did):
                     known = self.store.repo(did)
                     unread = Repo(did=did, source=tally.source) if known is None else replace(known, rev=None)
                     if unread != known:
@@ -351,11 +351,11 @@ class Crawler:
             self.visit(tally, identity)
             over()
 
-        def identify() -> None:  # the directory's work; the visit is its PDS's, which may be slow
-            arrange_visit(self.resolver.resolve(did, fresh=fresh))
+        def identify() -> None:  # runs at the directory; the visit runs at the PDS, which may be slow
+            schedule_visit(self.resolver.resolve(did, fresh=fresh))
 
-        def arrange_visit(identity: Identity) -> None:
-            self.arrange_work(tally, host_of(identity.pds), did, partial(visit, identity), failed)
+        def schedule_visit(identity: Identity) -> None:
+            self.schedule_work(tally, host_of(identity.pds), did, partial(visit, identity), failed)
 
         if not self.allows(did):
             over()
@@ -363,9 +363,9 @@ class Crawler:
         try:
             identity = None if fresh else self.remembered(self.store.repo(did))
             if identity is None:
-                self.arrange_work(tally, self._directory(did), did, identify, failed)
+                self.schedule_work(tally, self._directory(did), did, identify, failed)
             else:
-                arrange_visit(identity)
+                schedule_visit(identity)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this account alone
@@ -373,25 +373,25 @@ class Crawler:
             with tally.containing(did):
                 failed()
 
-    def look_again(self, tally: Tally) -> None:
-        """Have those of a stream's accounts visited that couldn't be read before; each host gets another chance."""
-        self._give_chances()
+    def retry_unread(self, tally: Tally) -> None:
+        """Schedule the accounts of a stream that couldn't be read before; reset the failures of all hosts."""
+        self._reset_hosts()
         for did in map(Did, self.store.unread(tally.source)):
             with self._lock:
-                if did in self._looking:  # the last time isn't over yet
+                if did in self._retrying:  # the previous attempt isn't finished
                     continue
-                self._looking.add(did)
-            self.look_at(tally, did, after=partial(self._looking.discard, did))
+                self._retrying.add(did)
+            self.revisit(tally, did, after=partial(self._retrying.discard, did))
 
     def visit(self, tally: Tally, identity: Identity, *, doubted: bool = False) -> None:
-        """Ask an account's own PDS whether it changed; read it if so. Raises a ``NetworkError``."""
-        with self.locks.alone_with(identity.did):
+        """Ask an account's PDS whether it changed, and read it if so. Raises a ``NetworkError``."""
+        with self.locks.holding(identity.did):
             self._visit(tally, identity, doubted=doubted)
 
     def _visit(self, tally: Tally, identity: Identity, *, said: str | None = None, doubted: bool = False) -> None:
-        """The same while nobody else visits the account.
+        """Visit an account; the caller holds its lock.
 
-        ``said`` is the rev that a list gave; ``doubted`` says that its server's list, read to its end, doesn't name it.
+        ``said`` is the rev from a list; ``doubted`` says that the complete list of its server doesn't name the account.
         """
         host = host_of(identity.pds)
         known = self.store.repo(identity.did)
@@ -414,7 +414,7 @@ class Crawler:
             self._refused(tally, fresh, known, error, reading=reading, doubted=doubted)
 
     def _keep_unchanged(self, tally: Tally, fresh: Repo, known: Repo) -> None:
-        """Note that an account has the commit that is known; some servers go on serving one that isn't active."""
+        """Note that an account is unchanged; check its status, as some servers keep serving inactive accounts."""
         if tally.source.startswith("repo:") or known.identified != fresh.identified:
             status = wire.repo_status(self.client, fresh.pds or "", fresh.did)
             if status.active is False:
@@ -433,9 +433,9 @@ class Crawler:
         reading: bool,
         doubted: bool,
     ) -> None:
-        """Find out why a server refuses an account: it moved, or is gone, or only that request was refused.
+        """Find out why a server refuses an account: it moved, it is gone, or only this request was refused.
 
-        Raises ``error`` where nothing says that the account is gone, and it can't be read.
+        Raises ``error`` if the account can't be read and no server says that it is gone.
         """
         identity = self.resolver.resolve(fresh.did, fresh=True)
         if not same_server(identity.pds, fresh.pds or ""):
@@ -460,7 +460,7 @@ class Crawler:
             self._hide(tally, fresh, known, again.name)
 
     def _relay_agrees(self, tally: Tally, did: Did) -> bool:
-        """Whether the relay that named an account says that it is gone: where its own server says nothing."""
+        """Return whether the relay that named an account says that it is gone, for a server that gives no status."""
         kind, _, server = tally.source.partition(":")
         if kind not in ("relay", "firehose"):
             return False
@@ -469,16 +469,16 @@ class Crawler:
         return False
 
     def _hide(self, tally: Tally, repo: Repo, known: Repo | None, status: str | None) -> None:
-        """Note that an account is not to be shown; what is known of its repository stays."""
+        """Hide an account; the store keeps its records."""
         host = host_of(repo.pds or "")
         tally.count(host, "changed" if known is None or known.active else "unchanged")
         rev, root = (None, None) if known is None else (known.rev, known.root)
         self.store.put_repo(replace(repo, active=False, status=status, rev=rev, root=root))
 
     def _lost(self, tally: Tally, did: Did, error: UnknownIdentity) -> bool:
-        """Whether a directory's answer ends an account: then it is hidden, now or when its server agrees.
+        """Hide an account if its directory says that it is gone; return whether it does.
 
-        A tombstone (410) in the PLC directory does. A 404 does if the account's server doesn't speak for it either.
+        A tombstone (410) in the PLC directory does. A 404 does if the account's server doesn't say that it is active.
         """
         known = self.store.repo(did)
         if known is None or known.draft or error.status not in (404, 410):
@@ -490,39 +490,39 @@ class Crawler:
             return True
         if known.pds is None:
             return False
-        self.arrange_work(tally, host_of(known.pds), did, partial(self._agreed, tally, known, error))
+        self.schedule_work(tally, host_of(known.pds), did, partial(self._agreed, tally, known, error))
         return True
 
     def _agreed(self, tally: Tally, known: Repo, error: UnknownIdentity) -> None:
         """Hide an account that its directory doesn't know, unless its server says that it is active."""
-        with self.locks.alone_with(known.did):
+        with self.locks.holding(known.did):
             if wire.repo_status(self.client, known.pds or "", known.did).active:
                 raise RequestFailed(f"its server says that it is active, but {error.what}", status=error.status)
             self._hide(tally, replace(known, source=tally.source), known, "deleted")
 
-    def arrange_unlisted(self, tally: Tally, pds: str, did: Did, *, doubted: bool) -> None:
-        """Have an account looked at that a PDS doesn't list any more; that alone is no reason to hide it.
+    def schedule_unlisted(self, tally: Tally, pds: str, did: Did, *, doubted: bool) -> None:
+        """Schedule a check of an account that a PDS no longer lists; a missing entry alone doesn't hide it.
 
-        ``doubted`` says that the list can be believed where the PDS itself says nothing of the account.
+        ``doubted`` says that the list counts if the PDS gives no status.
         """
-        if self.claim(did, tally.source, partial(self.arrange_unlisted, tally, pds, did, doubted=doubted)):
-            failed = partial(self.give_up, did)
+        if self.claim(did, tally.source, partial(self.schedule_unlisted, tally, pds, did, doubted=doubted)):
+            failed = partial(self.release, did)
             work = partial(self._unlisted, tally, pds, did, doubted=doubted)
-            self.arrange_work(tally, self._directory(did), did, work, failed)
+            self.schedule_work(tally, self._directory(did), did, work, failed)
 
     def _unlisted(self, tally: Tally, pds: str, did: Did, *, doubted: bool) -> None:
         identity = self.resolver.resolve(did, fresh=True)
         if not same_server(identity.pds, pds):
             self.store.unlist(tally.source, did)
             tally.count(host_of(pds), "changed")
-            self.give_up(did)
+            self.release(did)
             return
         work = partial(self.visit, tally, identity, doubted=doubted)
-        self.arrange_work(tally, host_of(pds), did, work, partial(self.give_up, did))
+        self.schedule_work(tally, host_of(pds), did, work, partial(self.release, did))
 
     def _listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
-        """An account that a PDS lists, with a rev that we don't know."""
-        with self.locks.alone_with(state.did):
+        """Visit an account that a PDS lists with a new rev."""
+        with self.locks.holding(state.did):
             self._listed_alone(tally, pds, state)
 
     def _listed_alone(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
@@ -530,11 +530,11 @@ class Crawler:
         ours = known is not None and known.pds is not None and same_server(known.pds, pds)
         rev = None if state.rev is None else str(state.rev)
         if not self.store.holds(state.did) and (known is None or ours) and self._has_nothing(pds, state.did):
-            # Nothing of ours, and nothing it could take away: not worth finding out whose word it is.
+            # the store has nothing of it and the repository has no collection of ours: skip the lookup of its document
             self.store.put_repo(Repo(did=state.did, source=tally.source, pds=pds, rev=rev))
             tally.count(host_of(pds), "changed")
             return
-        remembered = self.remembered(known) if state.active else None  # it may be inactive here as it moved
+        remembered = self.remembered(known) if state.active else None  # it may be inactive here because it moved
         identity = remembered or self.resolver.resolve(state.did, fresh=not state.active)
         if not same_server(identity.pds, pds):
             identity = self.resolver.resolve(state.did, fresh=True)
@@ -547,26 +547,26 @@ class Crawler:
             self._hide(tally, self._fresh(identity, tally, known), known, state.status)
 
     def _has_nothing(self, pds: str, did: Did) -> bool:
-        """Whether a PDS says that a repository has none of our collections; not so where it says nothing."""
+        """Return whether a PDS says that a repository has none of our collections; False if it doesn't say."""
         try:
             return wire.describe_repo(self.client, pds, did).isdisjoint(COLLECTIONS)
         except RequestFailed as error:
             trouble = error.status in _UNAVAILABLE and not (
                 error.name or error.message
-            )  # of the host: it is waited for
+            )  # the host is unavailable: it is retried
             if trouble or not wire.is_refusal(error):
                 raise
             return False
 
     def _settled(self, tally: Tally, pds: str, state: wire.RepoState, *, listed: bool) -> bool:
-        """Whether a line of a PDS's list says all there is to know; then it is noted."""
+        """Note a list entry that needs no visit; return whether it needs none."""
         known = self.store.repo(state.did)
         ours = known is not None and known.pds is not None and same_server(known.pds, pds)
         if not state.active:
             if known is None or not ours:
-                self.give_up(state.did)
+                self.release(state.did)
             elif known.active and self.store.holds(state.did):
-                return False  # its document is looked up first: an account that moved is inactive where it was
+                return False  # look up its document first: an account that moved is inactive at its old PDS
             elif known.active:
                 self.store.put_repo(replace(known, active=False, status=state.status, source=tally.source))
                 tally.count(host_of(pds), "changed")
@@ -580,15 +580,15 @@ class Crawler:
         tally.count(host_of(pds), "unchanged")
         if known.identified is not None and self.moment() - known.identified > HANDLE_AGE:
             work = partial(self._identify_again, tally, known)
-            self.arrange_work(tally, self._directory(known.did), known.did, work)
+            self.schedule_work(tally, self._directory(known.did), known.did, work)
         return True
 
     def _identify_again(self, tally: Tally, known: Repo) -> None:
-        """Look at an unchanged account's handle again, when that was long ago. Only of accounts with records."""
+        """Look up an unchanged account's handle again if the last lookup is old. Only for accounts with records."""
         try:
             identity = self.resolver.resolve(known.did, fresh=True)
         except NetworkError:
-            # What can't be confirmed isn't shown; the key is looked up before it is used again.
+            # an unconfirmed handle isn't shown; the key is looked up before its next use
             self.store.put_repo(replace(known, handle=None, identified=self.moment()))
             return
         kept = self._fresh(identity, tally, known)
@@ -598,7 +598,7 @@ class Crawler:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def remembered(self, known: Repo | None) -> Identity | None:
-        """What was looked up not long ago; nothing of an account without a key, as only its document vouches for it."""
+        """Return the stored identity if it is recent; ``None`` if only its document can prove it."""
         if known is None or known.identified is None or known.pds is None or known.key is None or known.draft:
             return None
         if self.moment() - known.identified > HANDLE_AGE:
@@ -617,7 +617,7 @@ class Crawler:
         )
 
     def _read(self, tally: Tally, fresh: Repo, known: Repo | None, rev: str | None, *, alive: bool = False) -> None:
-        """Read what changed in a repository, then store it. A ``NetworkError`` leaves the store as it was."""
+        """Read what changed in a repository, and store it. A ``NetworkError`` leaves the store unchanged."""
         account = Account(
             did=fresh.did,
             pds=fresh.pds or "",
@@ -638,7 +638,7 @@ class Crawler:
         self.keep(tally, fresh, reading, rev)
 
     def keep(self, tally: Tally, fresh: Repo, reading: Reading, rev: str | None, *, host: str | None = None) -> None:
-        """Store what was read of a repository. ``rev`` is what its server said, for what isn't proven."""
+        """Store a repository that was read. ``rev`` is the server's, for a repository that isn't proven."""
         if reading.commit is None:
             self._keep_newer(tally, fresh.did, reading, rev)
         found, refused = _sorted_out(reading, fresh)
@@ -647,11 +647,11 @@ class Crawler:
         else:
             fresh = replace(fresh, rev=None if reading.passing else rev)
         defects = [item for item in reading.unread if item.defect]
-        if reading.short is not None:  # the next crawl goes on
+        if reading.short is not None:  # the next crawl continues
             fresh = replace(fresh, rev=None)
             some = f"; {reading.left:,} of its records are left for the next crawl" if reading.left else ""
             tally.problem(f"{fresh.did} could not be read whole: {reading.short}{some}", unit=fresh.did)
-        if defects:  # the next crawl reads it again, with more memory or a version without that defect
+        if defects:  # the next crawl reads it again
             fresh = replace(fresh, rev=None)
         for item in defects:
             tally.problem(f"{one_line(item.uri, 200)} is left out: {item.reason}", unit=item.uri, defect=True)
@@ -669,7 +669,7 @@ class Crawler:
         tally.add(host, changes, refused, reading.way)
 
     def _keep_newer(self, tally: Tally, did: Did, reading: Reading, rev: str | None) -> None:
-        """Take out of an unproven reading what would put something older in the place of what was proven."""
+        """Remove from an unproven reading what would replace a proven record by an older version."""
         known = self.store.repo(did)
         if known is None or known.newest is None:
             return
@@ -686,16 +686,16 @@ class Crawler:
             tally.problem(f"{did}: {what}: {', '.join(_path_of(record) for record in older[:3])}")
 
     def _was_replaced(self, record: CheckedRecord) -> bool:
-        """Whether a record has this content no more since a newer one was seen."""
+        """Return whether a newer version than this content was seen."""
         return any(version.cid == record.cid for version in self.store.history(str(record.uri))[1:])
 
     def _directory(self, did: Did) -> str:
-        """The host that knows an account's document."""
+        """Return the host that serves an account's DID document."""
         return self._plc if did.startswith("did:plc:") else did.split(":")[2].partition("%3A")[0]
 
 
 def _sorted_out(reading: Reading, repo: Repo) -> tuple[list[Found], list[Refused]]:
-    """What was read, as records that can be shown and as those that can't, with why."""
+    """Split a reading into valid records, and rejected ones with their reasons."""
     found: dict[AtUri, Found] = {}
     refused: dict[Refused, None] = {}
     for item in reading.unread:
@@ -723,18 +723,18 @@ def _refused(uri: str, reason: str, cid: Cid | None, repo: Repo) -> Refused:
 
 
 def _once(call: Callable[[], None]) -> Callable[[], None]:
-    """A callback that is called the first time only, however the work ends that calls it."""
+    """Wrap a callback so that it runs only once."""
     left = [call]
 
     def first() -> None:
-        if left:  # one thread at a time has the work
+        if left:  # one thread at a time runs the work
             left.pop()()
 
     return first
 
 
 def paths_in(known: dict[str, str]) -> dict[str, str]:
-    """By path in the repository what the store has by URI."""
+    """Return the store's records by path in the repository instead of URI."""
     return {uri.split("/", 3)[3]: cid for uri, cid in known.items() if uri.count("/") >= 4}
 
 
@@ -743,10 +743,10 @@ def _path_of(record: CheckedRecord) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host of a server's address, with its port."""
+    """Return the host of a server's URL, with its port."""
     return urlsplit(url).netloc
 
 
 def _unchanged(known: Repo, pds: str, rev: str) -> bool:
-    """Whether what the store has is still all there is. Another server's revs say nothing about this one's."""
+    """Return whether the stored repository is current. A rev of another server says nothing about this one."""
     return known.active and known.rev == rev and known.pds is not None and same_server(known.pds, pds)

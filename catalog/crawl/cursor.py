@@ -1,9 +1,8 @@
-"""The cursor of a stream: how far its events are processed, and whether events may have been missed.
+"""Cursor of a stream: the last processed event, and the detection of gaps.
 
-A stream is followed from the newest event seen. Servers keep events for a day or three, and few of them say that a
-cursor is older than that, or ahead of everything they have (a relay that was set up anew counts from 1 again). So the
-cursor has an age, and the numbers of the events are compared with it: when a gap can't be excluded, the caller looks
-at all accounts of the source again.
+A stream resumes at the newest event seen. Servers keep events for one to three days, and few of them report that a
+cursor is older than that, or ahead of all their events (a new relay counts from 1 again). So the cursor has an age, and
+event numbers are compared with it: if a gap is possible, the caller visits all accounts of the source again.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ from typing import Final
 __all__ = ["Cursor"]
 
 _JUMP: Final = 1000
-"""Sequence numbers that a firehose may leave out: relays reserve them in batches, accounts are deleted."""
+"""Sequence numbers that a firehose may skip: relays reserve them in batches, accounts are deleted."""
 _DISORDER: Final = 1000
-"""Sequence numbers by which events of one connection may come out of order."""
+"""Sequence numbers by which events of one connection may be out of order."""
 _DISORDER_US: Final = 60_000_000
 """The same for a Jetstream, whose numbers are microseconds; it also rewinds a few seconds at each connection."""
 _AHEAD_US: Final = 600_000_000
-"""How far the clock of a Jetstream may be ahead of ours."""
+"""Lead of a Jetstream's clock over ours that is accepted."""
 
 
 class Cursor:
-    """How far a stream is processed. ``seen`` is the newest event that came; connecting anew goes on from it.
+    """Position in a stream. ``seen`` is the newest event received; the next connection resumes there.
 
-    ``moment`` is when the stream was last known to be up to date, ``timed`` whether its numbers are microseconds since
-    1970 (Jetstream) or a sequence (firehose). Methods may be called from several threads.
+    ``moment`` is the time at which the stream was last known to be up to date; ``timed`` says that its numbers are
+    microseconds since 1970 (Jetstream) instead of a sequence (firehose). Methods may be called from several threads.
     """
 
     def __init__(self, start: int | None, moment: datetime | None, *, timed: bool) -> None:
@@ -41,12 +40,12 @@ class Cursor:
         self._lock = Lock()
 
     def begin(self, number: int) -> None:
-        """An event's work begins; it may take several :meth:`end` to be over, one for each begin."""
+        """Mark an event as in progress; each call needs one :meth:`end`."""
         with self._lock:
             self._under_way[number] = self._under_way.get(number, 0) + 1
 
     def end(self, number: int) -> None:
-        """An event's work is over."""
+        """Mark an event as done."""
         with self._lock:
             left = self._under_way.pop(number, 1) - 1
             if left:
@@ -54,7 +53,7 @@ class Cursor:
 
     @property
     def value(self) -> int | None:
-        """The cursor to go on from: the newest event before which nothing is under way."""
+        """Return the cursor to resume from: the newest event before which all are done."""
         with self._lock:
             if self._under_way:
                 first = min(self._under_way) - 1
@@ -63,11 +62,11 @@ class Cursor:
 
     @property
     def first(self) -> bool:
-        """Whether the next event is the first one of its connection."""
+        """Return whether the next event is the first one of its connection."""
         return self._first
 
     def opened(self, longest: timedelta) -> str | None:
-        """A connection was opened. Return why events may have been missed until now, or None."""
+        """Note a new connection. Return why events may have been missed until now, or ``None``."""
         self._first = True
         before, self.moment = self.moment, self.now()
         if self.seen is None:
@@ -80,10 +79,10 @@ class Cursor:
         return None
 
     def saw(self, number: int) -> str | None:
-        """Everything up to this event was looked at. Return why events may have been missed before it, or None."""
+        """Note an event that was processed. Return why events before it may have been missed, or ``None``."""
         first, self._first = self._first, False
         if self._timed and number > datetime.now(UTC).timestamp() * 1e6 + _AHEAD_US:
-            return None  # a time that is not yet: as a cursor it would pass over everything until then
+            return None  # a time in the future: as a cursor it would skip everything until then
         with self._lock:
             before = self.seen
             if before is None or number >= before:
@@ -98,11 +97,11 @@ class Cursor:
             return f"its numbers fall from {before} to {number}"
 
     def forget(self) -> None:
-        """Begin anew: the server does not know this cursor."""
+        """Reset: the server does not know this cursor."""
         with self._lock:
             self.seen = self._done = None
 
     @staticmethod
     def now() -> datetime:
-        """Return the present time; a seam for tests."""
+        """Return the present time; tests replace it."""
         return datetime.now(UTC)

@@ -1,12 +1,12 @@
-"""Exports of repositories as a source: CAR files, with DID documents beside them.
+"""Exported repositories as a source: CAR files, with optional DID documents beside them.
 
 ::
 
-    exports/alice.car         what com.atproto.sync.getRepo answered once
-    exports/alice.did.json    the account's DID document: with it, the export is checked offline
+    exports/alice.car         an answer of com.atproto.sync.getRepo
+    exports/alice.did.json    the account's DID document: with it, the export is verified offline
 
-Without a document beside it the account is looked up; where that fails its records are unverified. An export never
-takes back what is known of a later commit.
+Without a document beside it the account is looked up; if that fails, its records are unverified. An export never
+replaces records of a later commit.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["crawl_exports"]
 
 _HOST = "exports"
-"""Stands for the host in reports."""
+"""Host column in reports."""
 _MAX_DOCUMENT = 500_000
 
 
 def crawl_exports(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
-    """Read all the files that a source names; what one of them lacks is its own problem. Raises InvalidConfig."""
+    """Read all files of a source; an error in one file doesn't affect the others. Raises :class:`InvalidConfig`."""
     named = paths_of(base, source)
     named = [path for path in named if path.exists()]
     files = [file for path in named for file in (sorted(path.glob("*.car")) if path.is_dir() else [path])]
@@ -53,12 +53,12 @@ def crawl_exports(source: Source, base: Path, crawler: Crawler, tally: Tally) ->
             raise
         except Exception as error:  # noqa: BLE001 — whatever it is, it ends this file alone
             tally.unread(path.name, error)
-    if len(found) == len(files):  # what couldn't be read may still be there
+    if len(found) == len(files):  # an account in an unreadable file may still be there
         crawler.store.hide_missing(tally.source, found)
 
 
 def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
-    """Bring one export to the store; whose it is."""
+    """Store one export, and return its account."""
     if path.stat().st_size > MAX_REPO:
         raise InvalidProof(f"more than {MAX_REPO:,} bytes")
     roots, blocks = Blocks.of_car(path.read_bytes(), where=path.name)
@@ -84,7 +84,7 @@ def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
 
 
 def _is_known(known: Repo, rev: str, identity: Identity | None) -> bool:
-    """Whether the store has this commit or a later one; what can't be proven doesn't replace what was."""
+    """Return whether the store has this commit or a later one; an unproven export replaces no proven records."""
     proven = known.newest is not None
     if identity is None or identity.key is None:
         return proven or (known.rev or "") >= rev
@@ -92,7 +92,7 @@ def _is_known(known: Repo, rev: str, identity: Identity | None) -> bool:
 
 
 def _of_export(repo: Repo, source: str, identity: Identity | None) -> Repo:
-    """The account's row. It counts as never looked up, so that a live source looks itself."""
+    """Return the account's row. It counts as never looked up, so that a live source looks it up."""
     return Repo(
         did=repo.did,
         source=source,
@@ -105,7 +105,7 @@ def _of_export(repo: Repo, source: str, identity: Identity | None) -> Repo:
 
 
 def _identity(path: Path, did: Did, crawler: Crawler) -> Identity | None:
-    """Whose key signs: from the document beside the file, else looked up; None when neither is to be had."""
+    """Return the signing identity: from the document beside the file, else looked up; ``None`` if neither exists."""
     beside = path.with_suffix(".did.json")
     if not beside.exists():
         try:

@@ -1,4 +1,4 @@
-"""A lock for each account: of all the threads that crawl into one store, one at a time reads and writes it."""
+"""A lock for each account: one thread at a time reads and writes it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["Locks"]
 
 
 class _DidLock:
-    """A lock that may be referred to weakly."""
+    """A lock that supports weak references."""
 
     def __init__(self) -> None:
         self.lock = Lock()
 
 
 class Locks:
-    """A lock for each account, for all that write into one store: else what was read first might be stored last."""
+    """Locks by account, for all threads that write to one store: without them an older state could be stored last."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._locks: WeakValueDictionary[str, _DidLock] = WeakValueDictionary()
 
     @contextmanager
-    def alone_with(self, did: str, *, wait: bool = True) -> Iterator[bool]:
-        """Be the only thread that reads or writes this account. Without ``wait``: whether it is."""
+    def holding(self, did: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the lock of an account. Without ``wait`` the value says whether it is held."""
         with self._lock:
             found = self._locks.setdefault(did, _DidLock())
         held = found.lock.acquire(blocking=wait)

@@ -1,7 +1,7 @@
-"""Manifests as a source: what they say is shown as drafts, before anything is published.
+"""Manifests as a source: drafts of their records, shown before they are published.
 
-Drafts belong to an account that can't exist. Their record keys come from their names and their dates from
-``SOURCE_DATE_EPOCH`` (or are fixed), so that two builds of the same manifests are alike.
+Drafts belong to an account that can't exist. Their record keys depend only on their names, their dates on
+``SOURCE_DATE_EPOCH`` (or are fixed), so that two builds of the same manifests are identical.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["DRAFT_DID", "crawl_manifests", "paths_of"]
 
 DRAFT_DID: Final = Did.parse("did:web:draft.invalid")
-"""Nobody's: ``.invalid`` is reserved for names that never exist (RFC 2606)."""
-_MOST_SHOWN: Final = 100
-"""Mistakes that are named one by one."""
+"""``.invalid`` is reserved for names that never exist (RFC 2606)."""
+_MAX_FAULTS: Final = 100
+"""Mistakes that are listed."""
 _DEFAULT_EPOCH: Final = 946_684_800
-"""2000-01-01: plainly not a date somebody chose."""
+"""2000-01-01: visibly not a real date."""
 
 
 def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> None:
-    """Replace a source's drafts by what its manifests without mistakes say now.
+    """Replace a source's drafts by the records of its valid manifests.
 
-    Raises :class:`InvalidManifest` with the mistakes of the others, after that. Where there is no sound one, the drafts
-    stay as they were.
+    Raises :class:`InvalidManifest` with the mistakes of the others, after that. Without a valid manifest the drafts
+    stay unchanged.
     """
     drafts, mistakes = load_sound(paths_of(base, source))
     if mistakes and not drafts.files:
@@ -54,7 +54,7 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
         created_at=Datetime.of(moment),
         new_tid=lambda: Tid.at(0, 0),
         rkeys=rkeys,
-        digests=Digests.of_user(),  # a crawl every hour shouldn't hash the same terabyte every hour
+        digests=Digests.of_user(),  # an hourly crawl shouldn't hash the same terabyte every hour
         faults=faults,
     )
     others = store.draft_sources((draft.uri for draft in made), besides=str(source))
@@ -80,16 +80,16 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
 
 
 def _invalid(faults: Sequence[Fault]) -> InvalidManifest:
-    """The mistakes as one error; of very many the first."""
-    more = len(faults) - _MOST_SHOWN
+    """Return the mistakes as one error, shortened if there are very many."""
+    more = len(faults) - _MAX_FAULTS
     if more <= 0:
         return InvalidManifest(tuple(faults))
     left = Fault(where="", message=f"{more:,} more mistakes", hint="catalog validate shows all of them")
-    return InvalidManifest((*faults[:_MOST_SHOWN], left))
+    return InvalidManifest((*faults[:_MAX_FAULTS], left))
 
 
 def paths_of(base: Path, source: Source) -> list[Path]:
-    """The file or directory that is named, or all that a pattern finds, relative to the configuration."""
+    """Return the file or directory of a source, or the matches of its pattern, relative to the configuration."""
     value = source.value
     path = base / value
     if path.exists() or Path(value).is_absolute() or not any(char in value for char in "*?["):
@@ -101,7 +101,7 @@ def paths_of(base: Path, source: Source) -> list[Path]:
 
 
 def _keys(drafts: ManifestSet) -> list[DraftKey]:
-    """The keys of all records but schemas, whose own record keys are stable already."""
+    """Return the keys of all records but schemas, whose record keys are stable already."""
     keys = [(records.DATASET, dataset.name, "") for dataset in drafts.datasets]
     keys += [(records.LABEL, one.name, one.version) for one in drafts.datasets if one.version is not None]
     keys += [(records.LABEL, label.name, label.version or "") for label in drafts.labels]
@@ -111,7 +111,7 @@ def _keys(drafts: ManifestSet) -> list[DraftKey]:
 
 
 def _rkey(key: DraftKey) -> RecordKey:
-    """A TID that a key always gets: its hash, taken for a time."""
+    """Return a TID that depends only on the key: its hash, used as a time."""
     digest = int.from_bytes(hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).digest()[:8], "big")
     return RecordKey.parse(Tid.at(digest >> 11, digest & 1023))
 

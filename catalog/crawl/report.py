@@ -1,4 +1,4 @@
-"""What a crawl did: as numbers, as a table for people, as JSON for programs and for the site's status page."""
+"""Crawl report: numbers, a table for the terminal, JSON for programs and the site's status page."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "counted", "size"]
 
 _SHOWN: Final = 20
-"""Refused records and problems that are told one by one; the rest is a number."""
+"""Rejected records and problems that are listed; the others are counted."""
 _KEPT: Final = 200
-"""Those that are kept, in memory and for the status page; the rest is a number."""
+"""Rejected records and problems that are kept, in memory and for the status page; the others are counted."""
 _TOLD_APART: Final = 10_000
-"""Units with a problem that are counted once however often it comes again; beyond them each time counts."""
+"""Units whose repeated problems count once; beyond them each problem counts."""
 _MOST_HOSTS: Final = 10_000
-"""Hosts that are counted one by one in a source; the others are counted together."""
+"""Hosts of a source that are counted separately; the others are counted together."""
 _OTHERS: Final = "other hosts"
 COUNTS: Final = ("seen", "changed", "unchanged", "new", "updated", "removed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReport:
-    """What came of one host within a source: repositories, records (``refused`` too), requests, bytes, seconds.
+    """Totals of one host within a source: repositories, records (``refused`` included), requests, bytes, seconds.
 
-    ``seconds`` are those of its answers; of several at a time each counts. ``ways`` tells how often a repository was
-    read in which way (:data:`catalog.atproto.proof.WAYS`).
+    ``seconds`` is the sum over its responses, also of parallel ones. ``ways`` counts repositories by the way they were
+    read (:data:`catalog.atproto.proof.WAYS`).
     """
 
     host: str
@@ -58,12 +58,12 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
-    """What came of one source. ``error`` is why it ended early; ``problems`` are repositories that couldn't be read.
+    """Totals of one source. ``error`` is why it ended early; ``problems`` are repositories that couldn't be read.
 
-    ``refused`` are (URI, reason) pairs of the repositories read in this crawl; ``bytes`` and ``seconds`` are what it
-    took. At most 200 refused records and problems are listed; ``refusals`` and ``troubles`` are how many there were,
-    and ``defects`` how many of the problems are an :class:`~catalog.errors.InternalError`. ``forgotten`` are the old
-    versions of records that the store doesn't keep.
+    ``refused`` are (URI, reason) pairs of the repositories read in this crawl. At most 200 rejected records and
+    problems are listed; ``refusals`` and ``troubles`` are their total numbers, and ``defects`` the number of problems
+    that are an :class:`~catalog.errors.InternalError`. ``forgotten`` counts old versions of records that the store
+    doesn't keep.
     """
 
     source: str
@@ -89,23 +89,23 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlReport:
-    """What came of a crawl; ``seconds`` from its beginning to its end."""
+    """Totals of a crawl; ``seconds`` is its duration."""
 
     sources: tuple[SourceReport, ...]
     seconds: float = 0.0
 
     @property
     def failed(self) -> bool:
-        """Whether a source could not be read at all, or not to its end."""
+        """Return whether a source could not be read to its end."""
         return any(source.error is not None for source in self.sources)
 
     @property
     def defects(self) -> int:
-        """Return how many accounts, frames or sources met an error that this package does not raise on purpose."""
+        """Return the number of accounts, frames and sources that met an unexpected error."""
         return sum(source.defects for source in self.sources)
 
     def lines(self) -> list[str]:
-        """What went wrong, then the table, then one line in closing."""
+        """Return the problems, then the table, then a closing line."""
         return [
             *(line for source in self.sources for line in _faults(source)),
             *self._forgotten(),
@@ -114,7 +114,7 @@ class CrawlReport:
         ]
 
     def json(self) -> dict[str, Any]:
-        """All of it, as the store keeps it."""
+        """Return the report as JSON, as the store keeps it."""
         whole = asdict(self)
         for source, report in zip(whole["sources"], self.sources, strict=True):
             source["seconds"] = round(report.seconds, 3)
@@ -150,45 +150,45 @@ class CrawlReport:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """A source's report in the making. Many threads count in it. Its size is bounded, however long it lasts."""
+    """Counters of a source while it is crawled, for many threads. Its size is bounded."""
 
     source: str
     meter: Meter = field(default_factory=Meter)
     error: str | None = None
-    begun: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
     ended: float = field(default_factory=time.monotonic)
     hosts: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     refused: dict[tuple[str, str], None] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
-    """By unit (an account, a frame, a file) the newest problem with it; at most 200."""
+    """Newest problem of each unit (an account, a frame, a file); at most 200."""
     troubles: int = 0
     defects: int = 0
     forgotten: int = 0
-    """Old versions of records."""
+    """Old versions of records that were removed."""
     left: Counter[str] = field(default_factory=Counter)
-    """By reason the accounts that are left for the next crawl."""
+    """Accounts that are postponed to the next crawl, by reason."""
     lock: Lock = field(default_factory=Lock)
     _met: set[int] = field(default_factory=set)
     """Hashes of the units that had a problem or a defect before."""
 
     def count(self, host: str, *names: str, number: int = 1) -> None:
-        """Count repositories by what was found of them."""
+        """Count repositories by outcome."""
         with self.lock:
             self._of(host).update(dict.fromkeys(names, number))
 
     def add(self, host: str, changes: Changes, refused: Iterable[Refused], way: str | None = None) -> None:
         """Count the changes of one repository."""
-        told = [(item.uri, item.reason) for item in refused]
+        rejected = [(item.uri, item.reason) for item in refused]
         with self.lock:
             counts = self._of(host)
-            counts.update(new=changes.new, updated=changes.updated, removed=changes.removed, refused=len(told))
+            counts.update(new=changes.new, updated=changes.updated, removed=changes.removed, refused=len(rejected))
             self.forgotten += changes.forgotten
             if way is not None:
                 counts[f"way {way}"] += 1
-            self.refused.update(dict.fromkeys(told[: max(0, _KEPT - len(self.refused))]))
+            self.refused.update(dict.fromkeys(rejected[: max(0, _KEPT - len(self.refused))]))
 
     def problem(self, text: str, *, unit: str | None = None, defect: bool = False) -> None:
-        """Note a repository or another ``unit`` that couldn't be read; a later problem with it replaces this one."""
+        """Note a repository or another ``unit`` that couldn't be read; it replaces an earlier problem of that unit."""
         key = one_line(text) if unit is None else one_line(unit, 2100)
         with self.lock:
             self.troubles += self._first(f"trouble {key}")
@@ -197,19 +197,19 @@ class Tally:
                 self.problems[key] = one_line(text)
 
     def unread(self, unit: str, error: Exception, *, what: str = "could not be read") -> CatalogError:
-        """Note what ended the work on one unit, and return it as one of our errors."""
+        """Note the error that ended the work on one unit, and return it as a :class:`CatalogError`."""
         found = contained(error)
         text = f"{one_line(unit, 200)} {what}: {found}"
         self.problem(text, unit=unit, defect=isinstance(found, InternalError))
         return found
 
     def total(self, name: str) -> int:
-        """How many there are so far."""
+        """Return the number of problems."""
         with self.lock:
             return sum(counts[name] for counts in self.hosts.values())
 
     def leave(self, host: str, why: str) -> None:
-        """Note an account that is left for the next crawl. A source whose own host that is has ended early."""
+        """Note an account that is postponed. If the host is the source's own, the source has ended early."""
         with self.lock:
             self.left[why if why in self.left or len(self.left) < _KEPT else f"{_OTHERS}: see above"] += 1
         if self.source.endswith(f"//{host}"):
@@ -217,7 +217,7 @@ class Tally:
 
     @contextmanager
     def containing(self, unit: str) -> Iterator[None]:
-        """Note whatever goes wrong with one unit, and go on; a StoreError ends everything."""
+        """Note any error of one unit, and go on; a :class:`StoreError` is raised."""
         try:
             yield
         except StoreError:
@@ -237,11 +237,11 @@ class Tally:
                 self.error = "\n".join(one_line(line) for line in str(failure).splitlines()[:_KEPT])
 
     def _of(self, host: str) -> Counter[str]:
-        """The counts of a host; one for all hosts beyond a number that no network of datasets has."""
+        """Return the counters of a host; beyond a number of hosts, the shared ones."""
         return self.hosts[host if host in self.hosts or len(self.hosts) < _MOST_HOSTS else _OTHERS]
 
     def _first(self, what: str) -> bool:
-        """Whether something is met for the first time, as far as that is remembered."""
+        """Return whether a key is new, as far as it is remembered."""
         number = hash(what)
         if number in self._met:
             return False
@@ -251,7 +251,7 @@ class Tally:
 
     @contextmanager
     def metered(self, client: Client) -> Iterator[None]:
-        """Count what the client does meanwhile as this source's."""
+        """Count the client's requests meanwhile as this source's."""
         try:
             with client.metered(self.meter):
                 yield
@@ -259,7 +259,7 @@ class Tally:
             self.ended = time.monotonic()
 
     def report(self) -> SourceReport:
-        """The finished report."""
+        """Return the finished report."""
         with self.lock:
             names = sorted({*self.hosts, *self.meter.hosts})
             hosts = tuple(self._host(name) for name in names)
@@ -282,7 +282,7 @@ class Tally:
                 ways=dict(ways),
                 requests=sum(host.requests for host in hosts),
                 bytes=sum(host.bytes for host in hosts),
-                seconds=self.ended - self.begun,
+                seconds=self.ended - self.started,
                 hosts=hosts,
                 forgotten=self.forgotten,
             )
@@ -301,7 +301,7 @@ class Tally:
 
 
 def counted(tallies: Iterable[Tally]) -> str:
-    """How far a crawl has come, in one line."""
+    """Return the progress of a crawl on one line."""
     total = Counter[str]()
     for tally in tallies:
         with tally.lock:
@@ -325,7 +325,7 @@ _HEAD: Final = (
 
 
 def _table(sources: Iterable[SourceReport]) -> list[str]:
-    """A line for each source, and under it one for each host where there are several."""
+    """Return a row for each source, followed by a row for each host if there are several."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for source in sources:
         rows.append(_row(source.source, source, source.refusals, source.seconds))
@@ -366,7 +366,7 @@ def _many(number: int, one: str, many: str | None = None) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes as people read them."""
+    """Return a number of bytes for people."""
     if number < 1000:
         return f"{number} B"
     return f"{number / 1000:.1f} kB" if number < 1_000_000 else f"{number / 1_000_000:.1f} MB"

@@ -1,21 +1,21 @@
-"""Work by host: every host has a queue of its own, so that a slow one holds up nobody but itself.
+"""Scheduler with a queue for each host, so that a slow host delays no other.
 
 ::
 
     add ─▶ the host's queue ─▶ its turn among hosts ─▶ a thread ─▶ done
                                                          └─ runs for long: stalled, and another thread takes its place
 
-A host is given one piece of work at a time until it has answered once, then a few. Pieces may add more work, for their
-own host or for another.
+A host gets one task at a time until it has answered once, then a few. Tasks may add tasks, for their own host or for
+another.
 
-*Tricky bits.*
-
-- A piece that runs for longer than ``stalled_after`` seconds counts no longer among the threads at work, so that
-  hosts that never answer don't hold the threads that others need. Only the number of stalled pieces is bounded.
+Tricky bits
+-----------
+- A task that runs for longer than ``stalled_after`` seconds no longer counts among the threads at work, so that hosts
+  that never answer don't use up the threads. Only the number of stalled tasks is bounded.
 - Hosts that have not answered yet take turns by domain: a thousand names of one domain have the turns of one host.
-- Hosts with a stalled piece take their turns after all others.
-- What a piece of work raises ends that piece. A :class:`~catalog.errors.StoreError` (our own state is broken) and
-  what is no ``Exception`` (an interrupt from the keyboard) end everything.
+- Hosts with a stalled task take their turns after all others.
+- An exception ends its task. A :class:`~catalog.errors.StoreError` (the store is broken) and what is no ``Exception``
+  (a keyboard interrupt) end everything.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ if TYPE_CHECKING:
 __all__ = ["Schedule", "Work"]
 
 THREADS: Final = 48
-"""Pieces of work that run at a time, stalled ones aside."""
+"""Tasks that run at a time, stalled ones not counted."""
 STALLED: Final = 400
-"""Pieces of work that may be stalled; beyond them they hold threads that others need."""
+"""Limit of stalled tasks; beyond it they use up threads of the others."""
 STALLED_AFTER: Final = 2.0
 PER_HOST: Final = 4
 _MOST_HOSTS: Final = 10_000
-"""Hosts without work that are remembered as having answered."""
+"""Hosts without tasks that are remembered as having answered."""
 
 Work: TypeAlias = "Callable[[], bool]"
-"""Does something, and tells whether the host answered."""
+"""A task; returns whether the host answered."""
 
 
 @dataclass(slots=True)
 class _Host:
-    """A host's queue. ``begun`` is when the pieces that run began; ``worked`` are seconds with any at work before."""
+    """A host's queue. ``started`` has the start of each running task; ``worked`` the seconds of earlier work."""
 
     group: str
     waiting: deque[Work] = field(default_factory=deque)
@@ -62,23 +62,23 @@ class _Host:
     answered: bool = False
     stalled: int = 0
     queued: bool = False
-    """Whether it stands in a queue for its next turn."""
+    """It waits in a queue for its next turn."""
     resumes: float = 0.0
-    """When it may be given work again."""
+    """Time from which it may run tasks again."""
     worked: float = 0.0
     since: float = 0.0
-    """Since when pieces of it are at work without a pause."""
+    """Start of its current work without a pause."""
 
 
 @dataclass(slots=True)
 class _Running:
     host: str
-    begun: float
+    started: float
     stalled: bool = False
 
 
 class _Turns:
-    """Hosts that want work, served in turn: one of each group, then the next one of each group."""
+    """Hosts that wait for a turn: one of each group, then the next one of each group."""
 
     def __init__(self) -> None:
         self._groups: dict[str, deque[str]] = {}
@@ -87,7 +87,7 @@ class _Turns:
         self._groups.setdefault(group, deque()).append(host)
 
     def take(self) -> str | None:
-        """Take the host whose turn it is. Its group goes to the end of the row."""
+        """Return the next host. Its group goes to the end of the row."""
         for group in self._groups:
             hosts = self._groups.pop(group)
             host = hosts.popleft()
@@ -101,10 +101,9 @@ class _Turns:
 
 
 class Schedule:
-    """Runs work in threads; a context manager, at whose end nothing runs any more.
+    """Thread pool for tasks of hosts; a context manager that waits for running tasks at its end.
 
-    ``troubled`` is called with a host and the error where a piece of work raised one; what else a piece has to report
-    is its own task. ``clock`` counts seconds.
+    ``on_error`` is called with the host and the error of a task that raised. ``clock`` counts seconds.
     """
 
     def __init__(
@@ -114,27 +113,27 @@ class Schedule:
         per_host: int = PER_HOST,
         stalled: int = STALLED,
         stalled_after: float = STALLED_AFTER,
-        troubled: Callable[[str, CatalogError], object] = lambda _host, _error: None,
+        on_error: Callable[[str, CatalogError], object] = lambda _host, _error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most, self._per_host, self._most_stalled, self._stalled_after = threads, per_host, stalled, stalled_after
-        self._troubled, self._clock = troubled, clock
+        self._report_error, self._clock = on_error, clock
         self._hosts: dict[str, _Host] = {}
         self._fresh, self._slow = _Turns(), _Turns()
-        """Hosts with work to do: those that answer, and those with a stalled piece."""
+        """Hosts that wait: those that answer, and those with a stalled task."""
         self._later: set[str] = set()
-        """Hosts with work to do that are to be left alone for a while."""
+        """Hosts with tasks that are paused."""
         self._running: dict[int, _Running] = {}
         self._number = 0
         self._stalled = 0
         lock = RLock()
         self._changed, self._done, self._tick = Condition(lock), Condition(lock), Condition(lock)
-        """Wake threads that wait for work, those that wait for its end, and the one that watches."""
+        """Wake threads that wait for tasks, those that wait for the end, and the watching thread."""
         self._open = 0
         self._ready = 0
-        """Hosts that stand in a queue."""
+        """Number of hosts in a queue."""
         self._idle = 0
-        """Threads that wait; one that was started or woken counts until it runs."""
+        """Idle threads; one that was started or woken counts until it runs."""
         self._closed = False
         self._threads: set[Thread] = set()
         self._watch: Thread | None = None
@@ -153,7 +152,7 @@ class Schedule:
             thread.join()
 
     def add(self, host: str, work: Work, *, after: float = 0.0) -> None:
-        """Have a piece of work done some time; ``after`` leaves its host alone for so many seconds first."""
+        """Add a task; ``after`` pauses its host for so many seconds first."""
         with self._changed:
             if self._closed:
                 return
@@ -169,15 +168,15 @@ class Schedule:
                 self._watch.start()
 
     def wait(self) -> None:
-        """Until everything is done. Raises what ended everything."""
+        """Wait until all tasks are done. Raises the error that ended everything."""
         with self._changed:
             while self._open and not self._closed:
-                self._done.wait(0.5)  # a wait without an end can't be interrupted from the keyboard everywhere
+                self._done.wait(0.5)  # a wait without a timeout can't be interrupted from the keyboard on every system
             if self._error is not None:
                 raise self._error
 
     def worked(self, host: str) -> float:
-        """Return the seconds in which anything of this host was at work, since the beginning or :meth:`renew`."""
+        """Return the seconds in which tasks of this host were running since the start or :meth:`renew`."""
         with self._changed:
             state = self._hosts.get(host)
             if state is None:
@@ -185,31 +184,31 @@ class Schedule:
             return state.worked + (self._clock() - state.since if state.running else 0.0)
 
     def renew(self) -> None:
-        """Count the seconds of each host from now on."""
+        """Count each host's seconds from now on."""
         with self._changed:
             now = self._clock()
             for state in self._hosts.values():
                 state.worked, state.since = 0.0, now
 
     def answered(self, host: str) -> bool:
-        """Whether a piece of work of this host has said that it answered."""
+        """Return whether a task of this host has reported that it answered."""
         with self._changed:
             state = self._hosts.get(host)
             return state is not None and state.answered
 
     @property
     def broken(self) -> bool:
-        """Whether something ended everything: nothing is begun any more."""
+        """Return whether an error ended everything: no task starts any more."""
         return self._error is not None
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to do, or being done."""
+        """Return whether there are tasks, waiting or running."""
         with self._changed:
             return self._open > 0
 
     def stop(self) -> None:
-        """Begin nothing more; what is being done is done to its end."""
+        """Start no more tasks; running ones finish."""
         with self._changed:
             self._close()
 
@@ -229,7 +228,7 @@ class Schedule:
         return state
 
     def _offer(self, host: str, state: _Host) -> None:
-        """Put a host into the row for its next turn, if it has work to do and may be given some."""
+        """Queue a host for its next turn, if it has tasks and may run one."""
         if state.queued or not state.waiting or len(state.running) >= state.width:
             return
         if state.resumes > self._clock():
@@ -240,9 +239,9 @@ class Schedule:
         (self._slow if state.stalled else self._fresh).add(host if state.answered else state.group, host)
 
     def _man(self, *, own: int = 0) -> None:
-        """Wake a thread for each host that waits, or start one; ``own`` work the calling thread does itself.
+        """Wake or start a thread for each waiting host; ``own`` of them the calling thread takes itself.
 
-        Where none can be started, those there are do it all.
+        If no thread can be started, the existing ones do the work.
         """
         wanted = min(self._ready, self._most - len(self._running) + self._stalled) - own
         if self._closed:
@@ -291,14 +290,14 @@ class Schedule:
         if not state.running:
             state.since = now
         self._number += 1
-        self._running[self._number] = _Running(host=host, begun=now)
+        self._running[self._number] = _Running(host=host, started=now)
         state.running.add(self._number)
         self._offer(host, state)
         self._man()
         return self._number, work
 
     def _one(self, number: int, work: Work) -> None:
-        """Do a piece of work; the lock is held before and after, not during it."""
+        """Run a task; the lock is held before and after, not during it."""
         host, answered = self._running[number].host, False
         failure: BaseException | None = None
         self._changed.release()
@@ -307,8 +306,8 @@ class Schedule:
         except StoreError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 — whatever it is, it ends this piece alone
-            with suppress(Exception):  # also where memory doesn't suffice to report that there is none
-                self._troubled(host, contained(error, where=host))
+            with suppress(Exception):  # also if memory doesn't suffice to report that
+                self._report_error(host, contained(error, where=host))
         except BaseException as error:  # noqa: BLE001 — it is raised by wait()
             failure = error
         finally:
@@ -336,7 +335,7 @@ class Schedule:
             self._done.notify_all()
 
     def _watched(self) -> None:
-        """Now and then: note what is stalled, and go on with hosts that were left alone for long enough."""
+        """Mark stalled tasks at intervals, and resume hosts whose pause is over."""
         with self._changed:
             while not self._closed:
                 self._tick.wait(min(0.5, self._stalled_after / 2))
@@ -345,7 +344,7 @@ class Schedule:
     def _look(self) -> None:
         now = self._clock()
         for running in self._running.values():
-            late = not running.stalled and now - running.begun > self._stalled_after
+            late = not running.stalled and now - running.started > self._stalled_after
             if late and self._stalled < self._most_stalled:
                 running.stalled = True
                 self._stalled += 1
@@ -358,7 +357,7 @@ class Schedule:
 
 
 def _domain(host: str) -> str:
-    """The last two labels of a name; an address, or a name without a dot, stands for itself."""
+    """Return the last two labels of a name; an IP address, or a name without a dot, as it is."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     try:
         ipaddress.ip_address(name.strip("[]"))

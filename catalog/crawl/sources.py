@@ -1,8 +1,8 @@
-"""The kinds of source: how each finds the accounts that are to be visited.
+"""The kinds of source, and how each finds the accounts to visit.
 
-What a relay or a stream says is a hint: it makes us look at an account's own PDS, and never removes anything. What a
-PDS lists is its word, about its own accounts only. An account that a PDS doesn't list any more may still be there: the
-list may be cut, refused or empty by accident. So its document and its status are asked for before it is hidden.
+A relay or stream only gives hints: it causes a visit at the account's own PDS, and never removes anything. A PDS is
+trusted about its own accounts only. An account that a PDS no longer lists may still exist, as lists can be cut, refused
+or empty by accident, so its document and status are checked before it is hidden.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "guarded", "list_pds", "list_relay"]
 
-_SHORTENED: Final = 500
-"""Accounts that one server lists at most, and without a cursor."""
+_LIST_LIMIT: Final = 500
+"""Maximum number of accounts that one server implementation lists, without a cursor."""
 
 
 def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
-    """Have a source crawled. Whatever is wrong with it ends only this source."""
+    """Schedule the crawl of a source. An error ends only this source."""
     match source.kind:
         case "manifests":
             guarded(crawler, tally, "manifests", lambda: crawl_manifests(source, base, crawler.store, tally))
@@ -46,11 +46,11 @@ def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
         case "relay":
             guarded(crawler, tally, host_of(source.value), lambda: list_relay(source.value, crawler, tally))
         case _:
-            raise AssertionError(source.kind)  # the streams are catalog.crawl.streams's
+            raise AssertionError(source.kind)  # streams are in catalog.crawl.streams
 
 
 def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None]) -> None:
-    """Have something done for a source; whatever is wrong with it ends only this source."""
+    """Schedule work for a source; an error ends only this source."""
 
     def done() -> bool:
         with tally.metered(crawler.client):
@@ -68,20 +68,20 @@ def guarded(crawler: Crawler, tally: Tally, host: str, work: Callable[[], None])
 
 
 def _repo(source: Source, crawler: Crawler, tally: Tally) -> None:
-    """One account, by handle or DID, at its own PDS."""
+    """Visit one account, by handle or DID, at its own PDS."""
     try:
         identity = crawler.resolver.resolve(source.value)
     except UnknownIdentity:
-        for did in sorted(crawler.store.listed(tally.source)):  # the name leads nowhere; its account may be gone
-            crawler.arrange(tally, Did(did))
+        for did in sorted(crawler.store.listed(tally.source)):  # the name doesn't resolve; its account may be gone
+            crawler.schedule_account(tally, Did(did))
         raise
-    if crawler.claim(identity.did, tally.source, partial(crawler.arrange, tally, identity.did)):
+    if crawler.claim(identity.did, tally.source, partial(crawler.schedule_account, tally, identity.did)):
         with crawler.budgeted(host_of(identity.pds), identity.did):
             crawler.visit(tally, identity)
 
 
 def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
-    """Every repository of a PDS: those that changed are visited, and those that it doesn't list any more."""
+    """Schedule the repositories of a PDS: those that changed, and those that it no longer lists."""
     host = host_of(pds)
     before = crawler.store.listed(tally.source)
     listed: set[str] = set()
@@ -92,37 +92,37 @@ def list_pds(pds: str, crawler: Crawler, tally: Tally) -> None:
                 continue
             listed.add(state.did)
             tally.count(host, "seen")
-            crawler.arrange_listed(tally, pds, state, listed=state.did in before)
+            crawler.schedule_listed(tally, pds, state, listed=state.did in before)
     except NetworkError as error:
         if wire.is_refusal(error):
-            _look_for(before - listed, pds, crawler, tally, doubted=False)
+            _check_unlisted(before - listed, pds, crawler, tally, doubted=False)
         raise
     missing = before - listed
     if states.fault is not None:
         tally.problem(f"{pds}: its list of accounts may lack some: {states.fault}; those that it doesn't name stay")
     whole = states.fault is None
-    # A list of much fewer accounts than before may be shortened; and one server lists the newest 500 only.
-    doubted = whole and 2 * len(missing) <= len(before) and len(listed) != _SHORTENED
-    held = _look_for(missing, pds, crawler, tally, doubted=doubted)
+    # A much shorter list than before may be cut; one server implementation lists only the newest 500.
+    doubted = whole and 2 * len(missing) <= len(before) and len(listed) != _LIST_LIMIT
+    held = _check_unlisted(missing, pds, crawler, tally, doubted=doubted)
     if whole:
         crawler.store.hide_missing(tally.source, listed | held)
 
 
-def _look_for(missing: set[str], pds: str, crawler: Crawler, tally: Tally, *, doubted: bool) -> set[str]:
-    """Have accounts looked at that a PDS doesn't list any more. Return those that have something to lose."""
+def _check_unlisted(missing: set[str], pds: str, crawler: Crawler, tally: Tally, *, doubted: bool) -> set[str]:
+    """Schedule a check of accounts that a PDS no longer lists. Return those with stored records."""
     held = missing & crawler.store.holders() if missing else set()
     for did in sorted(held):
         with tally.containing(did):
             known = crawler.store.repo(did)
             if known is not None and known.active:
-                crawler.arrange_unlisted(tally, pds, Did(did), doubted=doubted)
+                crawler.schedule_unlisted(tally, pds, Did(did), doubted=doubted)
     return held
 
 
 def list_relay(relay: str, crawler: Crawler, tally: Tally) -> None:
-    """The accounts that a relay knows to have dataset records, and those it once knew.
+    """Schedule the accounts that a relay lists with dataset records, and those that it listed before.
 
-    Raises the first ``NetworkError`` of its lists, one for each kind of record, after the others were read.
+    Raises the first ``NetworkError`` of its lists, one for each collection, after the others were read.
     """
     found = {Did(did) for did in crawler.store.listed(tally.source)}
     most = len(found) + crawler.limits.listing_entries
@@ -138,13 +138,13 @@ def list_relay(relay: str, crawler: Crawler, tally: Tally) -> None:
             if fault is not None:
                 tally.problem(f"{relay}: its list of accounts with {collection} may lack some: {fault}")
     for did in sorted(found):
-        crawler.arrange(tally, did)
+        crawler.schedule_account(tally, did)
     if failures:
         raise failures[0]
 
 
 def _add_listed(found: set[Did], most: int, relay: str, collection: str, crawler: Crawler) -> str | None:
-    """Add the accounts that a relay lists for a collection, up to ``most``; why some may be missing."""
+    """Add the accounts that a relay lists for a collection, up to ``most``. Return why some may be missing."""
     listing = wire.list_repos_by_collection(crawler.client, relay, collection, crawler.limits)
     for did in listing:
         if len(found) >= most and did not in found:

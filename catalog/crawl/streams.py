@@ -4,17 +4,19 @@
 
     first time   position ─▶ every account (as relay: or pds:) ─▶ from the position on
     later        from the stored cursor on
-    an event     chain unbroken? ─▶ proven from the event itself ─▶ store
+    an event     chain unbroken? ─▶ verified from the event itself ─▶ store
                  else ────────────▶ the account is visited at its own PDS
 
-*Terminology.* A commit's *chain* is unbroken when the tree before it (``prevData``) is the one that the store proved.
+Terminology
+-----------
+*Chain*: a commit's chain is unbroken if the tree before it (``prevData``) is the one that the store has proven.
 
-*Tricky bits.*
-
-- The stored cursor is the newest event before which everything is in the store. Visits take their time, and events
-  after theirs may be done before them: then the cursor waits.
-- Events come twice after a reconnect; a rev that isn't above the known one is passed over.
-- Where events may have been missed (:mod:`catalog.crawl.cursor`), every account of the source is looked at again.
+Tricky bits
+-----------
+- The stored cursor is the newest event before which everything is in the store. A visit takes time, and later events
+  may be done before it: the cursor waits for it.
+- Events are repeated after a reconnect; a rev that isn't above the known one is skipped.
+- If events may have been missed (:mod:`catalog.crawl.cursor`), every account of the source is visited again.
 - An event may hide an account at once, but only its own PDS brings it back.
 """
 
@@ -52,23 +54,23 @@ __all__ = ["Follower"]
 
 FIREHOSE: Final = "/xrpc/com.atproto.sync.subscribeRepos"
 IDLE_SECONDS: Final = 3.0
-"""A stream that is silent for so long has told everything, where only what was missed is wanted."""
+"""Silence after which a stream is up to date, when catching up."""
 CATCH_UP_SECONDS: Final = 900.0
-"""The most that catching up may take; the rest is for the next crawl."""
+"""Time limit for catching up; the next crawl does the rest."""
 RETRY_SECONDS: Final = 120.0
-"""How often accounts are visited again that couldn't be read."""
+"""Interval between visits of accounts that couldn't be read."""
 _DID: Final = re.compile(rb"did:plc:[a-z2-7]{24}")
 _STORE_SECONDS: Final = 2.0
-"""How often the cursor is stored."""
+"""Interval at which the cursor is stored."""
 _FRESH: Final = timedelta(minutes=10)
-"""How old the stored moment of a cursor may become while the cursor stays the same."""
+"""Age at which the time of an unchanged cursor is stored again."""
 _SILENCE: Final = 600.0
-"""A connection that has brought nothing for so long may be to a server that does not know the cursor."""
+"""Silence after which the server may not know the cursor."""
 _PREFIX: Final = PART.prefix.decode()
 
 
 class Follower:
-    """Follows one stream into the store. What goes wrong with an event is its account's problem, not the stream's."""
+    """Read one stream into the store. An error in an event affects its account, not the stream."""
 
     def __init__(self, source: Source, crawler: Crawler, tally: Tally, settings: NetworkSettings) -> None:
         self._source = source
@@ -79,36 +81,36 @@ class Follower:
         number, moment = crawler.store.cursor(str(source)), crawler.store.cursor_moment(str(source))
         self._cursor = Cursor(number, moment, timed=source.kind == "jetstream")
         self._connected = self._heard = False
-        """Whether the stream is open; whether this connection has brought anything."""
+        """The stream is open; this connection has received a message."""
         self._opened_at = 0.0
         self._wanted = stream.Filter(PART.prefix, crawler.store.holders())
         self._visits: dict[Did, int | None] = {}
-        """The accounts that are visited, with the first event that came meanwhile: it means one visit more."""
+        """Accounts being visited, with the first event received meanwhile, which causes another visit."""
         self._lock = Lock()
         self._unsettled = False
-        """Whether every account is being looked at: until that is over, no cursor says what is in the store."""
+        """Every account is being visited: until that is done, no cursor describes the store."""
         self._due = self._asked = False
-        """Whether every account is yet to be listed, as that failed; whether it was tried before."""
+        """The list of all accounts is due, as it failed; it was tried before."""
         self._listed_at: float | None = None
         self._patient = False
-        """Whether what fails now may be done later."""
+        """Failed work may be done later."""
         self._kept = self._looked = time.monotonic()
-        """When the cursor was stored, and accounts were visited again that couldn't be read."""
+        """Times at which the cursor was stored, and unread accounts were visited again."""
         self._passed: bytes | None = None
-        """The newest frame that didn't concern us; its seq is looked for only when the cursor is stored."""
+        """Newest frame of other collections; its seq is only read when the cursor is stored."""
 
     # --- running ---------------------------------------------------------------------------------------------------
 
     def catch_up(self, stop: Stop) -> None:
-        """Deal with what was missed, or, the first time, with every account. Raises a ``NetworkError``."""
+        """Process missed events, or, the first time, every account. Raises a ``NetworkError``."""
         self._follow(stop, until=time.time())
 
     def follow(self, stop: Stop) -> None:
-        """Go on until ``stop``. Raises a ``NetworkError`` that connecting anew can't mend."""
+        """Follow the stream until ``stop``. Raises a ``NetworkError`` that a new connection can't resolve."""
         self._follow(stop, until=None)
 
     def keep_cursor(self) -> None:
-        """Store how far everything is done."""
+        """Store the position up to which everything is done."""
         if self._passed is not None:
             passed, self._passed = self._passed, None
             with self._tally.containing(f"{self._source} event"):
@@ -125,13 +127,13 @@ class Follower:
             self._crawler.store.put_cursor(source, value, moment)
 
     def _follow(self, stop: Stop, *, until: float | None) -> None:
-        begun = looked = time.monotonic()
+        started = looked = time.monotonic()
         self._patient = until is None
         known = self._cursor.seen is not None
         if known:
-            self._crawler.look_again(self._tally)
+            self._crawler.retry_unread(self._tally)
         firehose = self._source.kind == "firehose"
-        told = stream.messages(
+        messages = stream.messages(
             self._source.value,
             FIREHOSE if firehose else jetstream.PATH,
             self._settings,
@@ -140,22 +142,22 @@ class Follower:
             opened=self._opened,
             troubled=self._closed,
             idle=None if until is None else IDLE_SECONDS,
-            silent=self._look_after if until is None else lambda: None,
+            silent=self._periodic_work if until is None else lambda: None,
         )
-        for message in told:
+        for message in messages:
             self._message(message, firehose=firehose)
             if until is None:
-                self._look_after()
+                self._periodic_work()
             elif time.monotonic() - looked > _STORE_SECONDS:
                 looked = time.monotonic()
-                if looked > min(begun + CATCH_UP_SECONDS, self._crawler.ends) or _is_past(message, until):
+                if looked > min(started + CATCH_UP_SECONDS, self._crawler.ends) or _is_past(message, until):
                     break
         self._touch()
         if until is not None and known and not self._heard:
-            self._every_account()  # a quiet stream, or one of a server that does not know the cursor
+            self._every_account()  # a quiet stream, or a server that does not know the cursor
 
-    def _look_after(self) -> None:
-        """What is to be done now and then, also while the stream is silent: store the cursor, try what failed again."""
+    def _periodic_work(self) -> None:
+        """Periodic work, also while the stream is silent: store the cursor, retry what failed."""
         now = time.monotonic()
         if now - self._kept > _STORE_SECONDS:
             self._kept = now
@@ -166,12 +168,12 @@ class Follower:
             self._every_account()
         if now - self._looked > RETRY_SECONDS:
             self._looked = now
-            self._crawler.look_again(self._tally)
+            self._crawler.retry_unread(self._tally)
             if self._due:
                 self._every_account()
 
     def _touch(self) -> None:
-        """Note that everything until now has come, as far as one can know while the stream is open."""
+        """Note that the stream is up to date now, as far as an open connection shows."""
         if self._connected:
             self._cursor.moment = self._cursor.now()
 
@@ -185,7 +187,7 @@ class Follower:
                 self._hint(message)
         except InvalidProof as error:
             self._tally.problem(f"{self._source}: {error}")
-        except (StoreError, NetworkError):  # the server itself says that there is no going on
+        except (StoreError, NetworkError):  # the server itself ended the stream
             raise
         except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this message alone
             did = _account_of(message)
@@ -193,8 +195,8 @@ class Follower:
                 did or str(self._source), error, what=f"has an event of {self._host} that could not be read"
             )
             if did is not None and self._wanted.tracks(did.encode()):
-                # What it says can't be known from it, and its number neither: the account's own PDS knows.
-                self._crawler.look_at(self._tally, did, after=lambda: None, fresh=True)
+                # The event and its number can't be read: ask the account's own PDS.
+                self._crawler.revisit(self._tally, did, after=lambda: None, fresh=True)
 
     def _parameters(self) -> list[tuple[str, str]]:
         if self._passed is not None:
@@ -212,7 +214,7 @@ class Follower:
         gap = self._cursor.opened(timedelta(hours=self._crawler.limits.cursor_hours))
         if gap is not None:
             self._missed(gap)
-        elif self._cursor.seen is None or self._due:  # what happened since the last connection is unknown
+        elif self._cursor.seen is None or self._due:  # events since the last connection are unknown
             self._every_account()
 
     def _closed(self, _: RequestFailed) -> None:
@@ -224,20 +226,20 @@ class Follower:
             self._missed(gap)
 
     def _missed(self, why: str) -> None:
-        """Events may have been missed: look at all accounts, and say so."""
+        """Visit all accounts, as events may have been missed, and report it."""
         self._tally.once(f"{self._source}: {why}: events may have been missed, every account is looked at again")
-        self._asked = True  # others may have visited some before
+        self._asked = True  # other sources may have visited some before
         self._every_account()
 
     def _every_account(self) -> None:
-        """Look at all accounts; where they can't be listed, later. Raises a ``NetworkError`` if there is no later."""
+        """Visit all accounts, later if they can't be listed now. Raises a ``NetworkError`` if there is no later."""
         now = time.monotonic()
         if self._patient and self._listed_at is not None and now - self._listed_at < RETRY_SECONDS:
-            self._unsettled = self._due = True  # a stream that gives cause again and again waits for its turn
+            self._unsettled = self._due = True  # a stream that causes this again and again waits for its turn
             return
         self._listed_at = now
         if self._asked:
-            self._crawler.new_round()  # what was visited then may have changed since
+            self._crawler.reset_claims()  # accounts visited before may have changed since
         self._asked = self._unsettled = self._due = True
         try:
             self._list()
@@ -254,7 +256,7 @@ class Follower:
             self._due = False
 
     def _list(self) -> None:
-        """Have all accounts visited, as a relay or else as a PDS lists them."""
+        """Schedule visits of all accounts that a relay, or else a PDS, lists."""
         server = self._source.value.replace("ws", "http", 1)
         if self._source.kind == "jetstream":
             self._list_for_jetstream()
@@ -269,12 +271,12 @@ class Follower:
             list_relay(server, self._crawler, self._tally)
 
     def _list_for_jetstream(self) -> None:
-        """A Jetstream lists no accounts: the relay named with it does; without one only those known are visited."""
+        """Schedule the accounts of the relay named beside a Jetstream, which lists none; else those in the store."""
         if self._source.relay is not None:
             list_relay(self._source.relay, self._crawler, self._tally)
             return
         for did in sorted(self._crawler.store.listed(self._tally.source)):
-            self._crawler.arrange(self._tally, Did(did))
+            self._crawler.schedule_account(self._tally, Did(did))
 
     # --- events ----------------------------------------------------------------------------------------------------
 
@@ -329,8 +331,8 @@ class Follower:
         if not crawler.allows(event.did):
             return
         self._wanted.track(event.did)
-        with crawler.locks.alone_with(event.did, wait=False) as alone:
-            if not alone:  # it is being visited, which may take its time; the stream doesn't wait
+        with crawler.locks.holding(event.did, wait=False) as alone:
+            if not alone:  # a visit is running, which may take long; the stream doesn't wait
                 self._visit(event.did, event.seq)
                 return
             known = crawler.store.repo(event.did)
@@ -347,14 +349,14 @@ class Follower:
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 — whatever it is, it ends the work on this event alone
-                # The key may be a new one, or the stream lies: the account's own PDS knows.
+                # The key may be new, or the stream may be wrong: ask the account's own PDS.
                 self._tally.unread(event.did, error, what=f"has a commit (event {event.seq}) that could not be taken")
                 self._visit(event.did, event.seq, fresh=True)
             else:
                 self._tally.count(host_of(identity.pds), "seen")
 
     def _reading(self, known: Repo, proven: stream.Proven) -> Reading:
-        """The change as a reading: all that was known stays but what the operations touch."""
+        """Return the change as a reading: every known record stays, except those that the operations touch."""
         store, limits = self._crawler.store, self._crawler.limits
         reading = Reading(way="firehose", commit=proven.commit)
         for path, raw in proven.records.items():
@@ -366,7 +368,7 @@ class Follower:
             except Exception as error:  # noqa: BLE001 — whatever it is, it keeps this record out alone
                 reading.unread[unread(f"at://{known.did}/{path}", cid, error)] = None
         reading.kept = [path for path in paths_in(store.known(known.did)) if path not in proven.records]
-        if len(reading.kept) + len(reading.records) > limits.account_records:  # its visit knows which to leave
+        if len(reading.kept) + len(reading.records) > limits.account_records:  # its visit decides which to omit
             raise RequestFailed("it has too many records", where=known.did, hint="raise limits.account_records")
         held, blocks = store.tree(known.did), proven.blocks
         if held is not None:
@@ -376,27 +378,27 @@ class Follower:
         return reading
 
     def _hide(self, did: Did, status: str | None) -> None:
-        with self._crawler.locks.alone_with(did, wait=False) as alone:
-            known = self._crawler.store.repo(did) if alone else None  # who is visiting it finds out by himself
+        with self._crawler.locks.holding(did, wait=False) as alone:
+            known = self._crawler.store.repo(did) if alone else None  # a running visit finds out by itself
             if known is not None and known.active:
                 self._crawler.store.put_repo(replace(known, active=False, status=status, rev=None))
 
     # --- visits ----------------------------------------------------------------------------------------------------
 
     def _visit(self, did: Did, number: int, *, fresh: bool = False) -> None:
-        """Have an account visited; of several events that come while it is, one visit more."""
+        """Schedule a visit; several events during a visit cause one more."""
         with self._lock:
             if did in self._visits:
-                if self._visits[did] is None:  # the first that waits holds the cursor for all that follow
+                if self._visits[did] is None:  # the first waiting event holds the cursor for all that follow
                     self._visits[did] = number
                     self._cursor.begin(number)
                 return
             self._visits[did] = None
             self._cursor.begin(number)
-        self._crawler.look_at(self._tally, did, fresh=fresh, after=partial(self._visited, did, number))
+        self._crawler.revisit(self._tally, did, fresh=fresh, after=partial(self._visited, did, number))
 
     def _visited(self, did: Did, number: int) -> None:
-        """End an event's visit, and begin the one that came meanwhile. Being called a second time changes nothing."""
+        """End an event's visit, and start the waiting one. A second call changes nothing."""
         with self._lock:
             waiting = self._visits.pop(did, None)
         try:
@@ -409,20 +411,20 @@ class Follower:
 
 
 def _is_next(known: Repo, event: CommitEvent) -> bool:
-    """Whether the tree before an event is the one that the store has proven."""
+    """Return whether the tree before an event is the one that the store has proven."""
     if known.root is None or known.rev is None or not known.active or event.prev_data is None:
         return False
     return Cid(known.root).binary == event.prev_data
 
 
 def _account_of(message: bytes | str) -> Did | None:
-    """The account that a message which can't be read is about, as far as its bytes show."""
+    """Return the account of a message that can't be parsed, found by its bytes."""
     found = _DID.search(message if isinstance(message, bytes) else message.encode("utf-8", "replace"))
     return None if found is None else Did(found[0].decode("ascii"))
 
 
 def _is_past(message: bytes | str, moment: float) -> bool:
-    """Whether a message is of a time after this one."""
+    """Return whether a message is newer than a time."""
     try:
         if isinstance(message, bytes):
             return stream.time_of(message) >= moment

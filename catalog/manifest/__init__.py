@@ -1,22 +1,22 @@
-"""Manifests: YAML that says which schemas, datasets, labels, lenses and verifications an account publishes.
+"""Manifests: YAML files that declare the schemas, datasets, labels, lenses and verifications of an account.
 
 ::
 
-    files ─▶ document ─▶ table ─▶ read ─▶ drafts ─▶ build ─▶ records
-             values with          │       │          └── digests, measures: what local shards are
-             their lines          │       └── names: across files
-                                  └── fields, storage (shards, files, blobs), metadata: its parts
+    files ─▶ yaml_parser ─▶ mapping ─▶ reader ─▶ drafts ─▶ compile ─▶ records
+             values with               │         │          └── checksums: of local shards
+             their lines               │         └── names: across files
+                                       └── fields, storage (shards, glob, blobs), metadata
 
-Every mistake on the way goes to the file's report (faults), and ``lines`` leads from a record's place back to its line.
-``first`` and ``manifest.schema.json`` are for those who write manifests.
+Every mistake is added to the file's report (``diagnostics``), and ``source_map`` finds the line of a record's value.
+``starter`` and ``manifest.schema.json`` are for authors of manifests.
 
 Terminology
 -----------
-*Set*: the manifests given together; names resolve across its files, and it may have a name itself. *Draft*: what a
-manifest says about one record, typed, knowing its file and line. *Draft record*: the record itself, for one account.
+*Set*: the manifests given together; names resolve across its files, and it may have a name itself. *Draft*: the typed
+description of one record, with its file and line. *Draft record*: the record itself, for one account.
 
-Reading is offline: no network, and no local shard is opened before :meth:`ManifestSet.records`. Only names are looked
-up: for a ``*``, and for how large a blob will be.
+Reading uses no network, and opens no local shard before :meth:`ManifestSet.records`. It only lists folders for a ``*``,
+and reads the sizes of blobs.
 """
 
 from __future__ import annotations
@@ -78,17 +78,17 @@ __all__ = [
 def load(paths: Sequence[Path]) -> ManifestSet:
     """Read manifests as one set; of a directory every ``*.yaml`` and ``*.yml`` in it, at any depth.
 
-    Raises :class:`InvalidManifest` with every mistake of every file, among them those that only a lexicon knows.
+    Raises :class:`InvalidManifest` with every mistake of every file, including those that a lexicon finds.
     """
     found, faults = _read(paths, all_there=True)
     return _checked(found.manifests(found.files), faults)
 
 
 def load_sound(paths: Sequence[Path]) -> tuple[ManifestSet, tuple[Fault, ...]]:
-    """Read manifests as :func:`load` does, but leave out each file with a mistake; also return all mistakes.
+    """Read manifests as :func:`load` does, but omit each file with a mistake; also return all mistakes.
 
-    A file that refers to one that is left out is sound itself: the reference is reported, and only labels and
-    verifications, which are nothing without what they refer to, are left out with it.
+    A reference to an omitted file is a mistake of the omitted file only. Labels and verifications that refer to it are
+    omitted too, as they need their target.
     """
     found, faults = _read(paths, all_there=True)
     sound = [file for file in found.files if not file.faults()]
@@ -99,9 +99,9 @@ def load_sound(paths: Sequence[Path]) -> tuple[ManifestSet, tuple[Fault, ...]]:
 
 
 def load_schemas(paths: Sequence[Path]) -> tuple[SchemaDraft, ...]:
-    """The schemas of some manifests, for those who need nothing else: what they refer to may be in other files.
+    """Return the schemas of manifests that may refer to other files.
 
-    Raises :class:`InvalidManifest` as :func:`load` does, but for names that no file declares.
+    Raises :class:`InvalidManifest` as :func:`load` does, except for names that no file declares.
     """
     found, faults = _read(paths, all_there=False)
     every = found.manifests(found.files)
@@ -110,7 +110,7 @@ def load_schemas(paths: Sequence[Path]) -> tuple[SchemaDraft, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """One manifest: its drafts, its report, and the mistake after which it could not be read further."""
+    """One manifest: its drafts, its report, and the mistake at which reading stopped."""
 
     report: Report
     drafts: list[Draft]
@@ -120,7 +120,7 @@ class _File:
         return (*self.report.faults(), *self.stopped)
 
     def has(self, fault: Fault) -> bool:
-        """Whether a fault is about this file."""
+        """Return whether a fault is in this file."""
         return fault.where.rpartition(":")[0] == place(self.report.file, 1).rpartition(":")[0]
 
 
@@ -132,7 +132,7 @@ class _Files:
     name: str | None
 
     def manifests(self, files: Sequence[_File]) -> ManifestSet:
-        """What some of them say."""
+        """Return the drafts of some files as a set."""
         drafts = [draft for file in files for draft in file.drafts]
         return ManifestSet(
             files=tuple(file.report.file for file in files),
@@ -147,7 +147,7 @@ class _Files:
 
 
 def _read(paths: Sequence[Path], *, all_there: bool) -> tuple[_Files, list[Fault]]:
-    """Every file, and every mistake; names that no file declares are mistakes when ``all_there``."""
+    """Return every file and every mistake; undeclared names are mistakes when ``all_there``."""
     names, files = Names(), []
     found, faults = _files(paths)
     for path in found:
@@ -160,7 +160,7 @@ def _read(paths: Sequence[Path], *, all_there: bool) -> tuple[_Files, list[Fault
             stopped = error.faults
         files.append(_File(report=report, drafts=drafts, stopped=stopped))
     if all_there and not faults and not any(file.stopped for file in files):
-        names.check()  # a file that can't be read may hold the names that seem to be missing
+        names.check()  # an unreadable file may declare the missing names
     faults += [fault for file in files for fault in file.faults()]
     return _Files(files=files, name=names.set_name), faults
 
@@ -173,7 +173,7 @@ def _checked(found: ManifestSet, faults: list[Fault]) -> ManifestSet:
 
 
 def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Fault]]:
-    """The files meant, each once, and a fault for each path that leads to none."""
+    """Return the files, each once, and a fault for each path without one."""
     files: dict[Path, Path] = {}
     faults: list[Fault] = []
     for path in paths:
@@ -182,18 +182,18 @@ def _files(paths: Sequence[Path]) -> tuple[tuple[Path, ...], list[Fault]]:
             if not inside:
                 faults.append(Fault(where=shown(str(path), 500), message="no *.yaml file in this directory"))
             elif not os.path.lexists(path):
-                raise FileNotFoundError  # noqa: TRY301 - said as every other reason
+                raise FileNotFoundError  # noqa: TRY301 - reported like other errors
             for file in inside:
                 files.setdefault(_identity(file), file)
         except FileNotFoundError:
-            faults.append(Fault(where=shown(str(path), 500), message="there is no such file or directory"))
+            faults.append(Fault(where=shown(str(path), 500), message="no such file or directory"))
         except (OSError, ValueError) as error:
             faults.append(Fault(where=shown(str(path), 500), message=f"can't be read: {_reason(error)}"))
     return tuple(files.values()), faults
 
 
 def _inside(folder: Path) -> list[Path]:
-    """The manifests of a folder, at any depth. What is no regular file is reported when it is read."""
+    """Return the manifests of a folder, at any depth. Irregular files are reported when they are read."""
     return sorted(
         file
         for file in folder.rglob("*")
@@ -204,7 +204,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _identity(file: Path) -> Path:
-    """What two names of one file have in common; a link to itself is only its name."""
+    """Return the resolved path, so that a file counts once; of a link to itself the plain path."""
     try:
         return file.resolve()
     except RuntimeError:
@@ -212,12 +212,12 @@ def _identity(file: Path) -> Path:
 
 
 def _bytes(file: Path, report: Report) -> bytes:
-    """The bytes of a regular file of at most the size that a manifest may have."""
+    """Return the bytes of a regular file within the size limit."""
     try:
         with open(file, "rb", opener=without_waiting) as opened:
             status = os.fstat(opened.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise report.stop(1, "can't be read: it is no regular file")
+                raise report.stop(1, "can't be read: not a regular file")
             if status.st_size > MAX_BYTES:
                 hint = "use a brace pattern, or several files"
                 raise report.stop(1, f"the file has {status.st_size:,} bytes; the most is {MAX_BYTES:,}", hint)
@@ -231,12 +231,12 @@ def _reason(error: Exception) -> str:
 
 
 def _lexicon_faults(drafts: ManifestSet) -> tuple[Fault, ...]:
-    """What the lexicons say about the records these drafts become, in an account that stands for any."""
-    nobody = Did.parse("did:plc:" + "a" * 24)
+    """Return the lexicons' faults in the records of these drafts, built for a dummy account."""
+    dummy = Did.parse("did:plc:" + "a" * 24)
     tid = Tid.parse("2" * 13)
     moment = Datetime.parse("2000-01-01T00:00:00.000Z")
     try:
-        drafts.records(nobody, created_at=moment, new_tid=lambda: tid, hash_local=False)
+        drafts.records(dummy, created_at=moment, new_tid=lambda: tid, hash_local=False)
     except InvalidManifest as error:
         return error.faults
     return ()

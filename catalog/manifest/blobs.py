@@ -1,4 +1,4 @@
-"""Files that become blobs: what a PDS will call them, known before it has them."""
+"""Local files that become blobs: CID and media type, before the upload."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BLOB", "LocalBlob", "packed_with", "size_of"]
 
 MAX_BLOB: Final = 52_428_800
-"""Bytes of a blob, by the lexicon."""
+"""Maximum bytes of a blob, by the lexicon."""
 _TAR: Final = "application/x-tar"
 _SHA_256: Final = 0x12
 """In a multihash: https://github.com/multiformats/multicodec/blob/master/table.csv."""
@@ -27,14 +27,14 @@ _PACKED: Final = {
     b"(\xb5/\xfd": "zstd",
     b"PK\x03\x04": "zip",
 }
-"""How files begin that aren't plain tars. A PDS looks at the first bytes, and refuses a record that says otherwise."""
+"""Magic bytes of packed files. A PDS detects them, and refuses a record with another media type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalBlob:
-    """A file that a record names as a blob, and that publishing uploads. ``size`` in bytes.
+    """A file that a record refers to as a blob, and that publishing uploads. ``size`` in bytes.
 
-    Without a ``path`` it isn't on this machine: then the repository must have it already.
+    Without a ``path`` it isn't on this machine: the repository must have the blob already.
     """
 
     path: Path | None
@@ -44,14 +44,14 @@ class LocalBlob:
 
     @classmethod
     def of(cls, shard: ShardDraft) -> LocalBlob:
-        """The blob that a file will be: its CID is made of its SHA-256. Of one that nobody hashed, a stand-in."""
+        """Return the blob of a file: its CID contains the SHA-256. Without a hash, a placeholder."""
         digest = bytes.fromhex(shard.sha256 or "0" * 64)
         cid = Cid.of_binary(bytes((1, RAW, _SHA_256, len(digest))) + digest)
         return cls(path=shard.local, cid=cid, size=shard.bytes or 0)
 
 
 def size_of(file: Path | None) -> int | None:
-    """The bytes of a file, ``None`` where there is none to be seen."""
+    """Return the size of a file in bytes, ``None`` if it can't be read."""
     try:
         return None if file is None else file.stat().st_size
     except (OSError, ValueError):
@@ -59,7 +59,7 @@ def size_of(file: Path | None) -> int | None:
 
 
 def packed_with(file: Path) -> str | None:
-    """What a file is packed with; ``None`` when with nothing we know, or when it can't be read."""
+    """Return the compression of a file; ``None`` if it has none that is known, or can't be read."""
     try:
         with file.open("rb") as opened:
             begin = opened.read(8)

@@ -1,4 +1,4 @@
-"""Drafts to records: URIs given, local shards hashed, each record checked against its lexicon."""
+"""Compile drafts to records: assign URIs, hash local shards, validate each record against its lexicon."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "ManifestSet", "closed"]
 
 DraftKey = tuple[str, str, str]
-"""Which record is meant, whatever its record key: collection, name, and the version or ``""``.
+"""Identity of a record apart from its record key: collection, name, and the version or ``""``.
 
-Only schemas and labels have a version; a verification has its method there, and its lens as its name.
+Only schemas and labels have a version; of a verification it is the lens and the method.
 """
 
 _NOTHING: Final[Mapping[DraftKey, RecordKey]] = MappingProxyType({})
@@ -61,18 +61,18 @@ _NO_TIMES: Final[Mapping[DraftKey, Datetime]] = MappingProxyType({})
 _NO_MARKS: Final[Mapping[DraftKey, str | None]] = MappingProxyType({})
 
 MARK: Final = "manifestSet"
-"""The field that says which set of manifests a record was published from. Records of code have none."""
+"""Field with the name of the set of manifests that a record was published from. Absent from records of code."""
 
 DEFAULT_SET: Final = "default"
-"""What a set is called when no file says it."""
+"""Name of a set without ``set:``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftRecord:
-    """A record ready to be written: where to, what, and which lines it comes from.
+    """A record ready to be written: its URI, its value, and its source lines.
 
-    ``value`` is what goes over the wire and ``cid`` its CID. ``local`` are the shards' local copies, in order, and
-    ``blobs`` what is to be uploaded before the record is written.
+    ``value`` is its JSON and ``cid`` its CID. ``local`` are the shards' local copies, in order, and ``blobs`` the files
+    to upload before the record is written.
     """
 
     uri: AtUri
@@ -90,15 +90,15 @@ class DraftRecord:
     blobs: tuple[LocalBlob, ...] = ()
 
     def line_of(self, path: str) -> int:
-        """The manifest's line for a place in ``value``, such as ``getterCode.commit``."""
+        """Return the manifest's line of a path in ``value``, such as ``getterCode.commit``."""
         return line_of(self.draft, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestSet:
-    """What a set of manifests says; every name in it resolves. ``name`` marks the records published from it.
+    """The drafts of a set of manifests; every name resolves. ``name`` marks the records published from it.
 
-    ``doubts`` are values that may be meant otherwise, a line each.
+    ``doubts`` are warnings about ambiguous values.
     """
 
     files: tuple[Path, ...]
@@ -124,16 +124,15 @@ class ManifestSet:
         digests: Digests | None = None,
         faults: list[Fault] | None = None,
     ) -> tuple[DraftRecord, ...]:
-        """The records of an account, those referred to first: schemas, datasets, labels, lenses, verifications.
+        """Return the records for an account, in order of reference: schemas, datasets, labels, lenses, verifications.
 
-        ``rkeys`` and ``created`` are the keys and times of records that exist already; the others get a TID (a
-        schema: its name and version) and ``created_at``. A verification names the CID of its lens, and that
-        depends on the lens's time. ``mark`` is put into every record as :data:`MARK`, but into those of ``marks`` what
-        stands there. ``hash_local=False`` leaves local copies alone; ``digests`` may remember them.
+        ``rkeys`` and ``created`` are the record keys and times of existing records; new ones get a TID (a schema: its
+        name and version) and ``created_at``. A verification contains the CID of its lens, which depends on the lens's
+        time. ``mark`` is added to every record as :data:`MARK`, except where ``marks`` has another value.
+        ``hash_local=False`` doesn't read local copies; ``digests`` may cache their hashes.
 
-        Raises :class:`InvalidManifest`, with all faults: a local copy is missing or isn't the shard that was
-        promised, or a record breaks its lexicon. With a list for ``faults`` they are added to it, and the other records
-        are returned.
+        Raises :class:`InvalidManifest`, with all faults: a local copy is missing or differs from its checksum, or a
+        record breaks its lexicon. If ``faults`` is a list, they are added to it and the other records are returned.
         """
         build = _Build(
             did=did,
@@ -157,11 +156,11 @@ class ManifestSet:
 
 
 def closed(found: ManifestSet) -> tuple[ManifestSet, tuple[Fault, ...]]:
-    """Return a set of which some files are left out, without what needs them, and a fault for each such reference."""
+    """Return a set without drafts whose target is missing, and a fault for each such reference."""
     schemas = {(one.sample_type.name, one.sample_type.version) for one in found.schemas}
     datasets, lenses = {one.name for one in found.datasets}, {one.name for one in found.lenses}
     labels = tuple(one for one in found.labels if not _lost(one.dataset, datasets))
-    words = tuple(one for one in found.verifications if not _lost(one.lens, lenses))
+    verifications = tuple(one for one in found.verifications if not _lost(one.lens, lenses))
     references: list[tuple[Draft, str, str]] = [
         *((one, "schema", str(one.schema)) for one in found.datasets if _lacks(one.schema, schemas)),
         *((one, "source", str(one.source)) for one in found.lenses if _lacks(one.source, schemas)),
@@ -177,7 +176,7 @@ def closed(found: ManifestSet) -> tuple[ManifestSet, tuple[Fault, ...]]:
         )
         for draft, key, name in references
     )
-    return replace(found, labels=labels, verifications=words), faults
+    return replace(found, labels=labels, verifications=verifications), faults
 
 
 def _lost(name: str | AtUri, known: set[str]) -> bool:
@@ -252,13 +251,13 @@ class _Build:
             self.datasets[draft.name] = added.uri
 
     def _measure(self, draft: DatasetDraft, shard: ShardDraft) -> ShardDraft:
-        """The shard with checksum and bytes: from the local copy if it is there, which must be as stated."""
+        """Return the shard with checksum and bytes, from the local copy if it exists; it must match the stated ones."""
         if shard.local is not None and self.hash_local:
             found = self.measures[shard.local]
             faults = local_faults(draft, shard, found, guess=len(self.faults) < GUESSES)
             self.faults += faults
             if isinstance(found, DataError):
-                shard = replace(shard, local=None)  # where that is no fault, its checksum and bytes are stated
+                shard = replace(shard, local=None)  # if that is no fault, checksum and bytes are stated
             else:
                 shard = replace(shard, sha256=found.sha256, bytes=found.bytes)
             if faults:
@@ -272,7 +271,7 @@ class _Build:
     def _check_blob(self, draft: DatasetDraft, shard: ShardDraft) -> None:
         name = shown(shard.url if shard.local is None else str(shard.local), 200)
         if self.hash_local and (shard.sha256 is None or shard.bytes is None):
-            message, hint = f"{name!r} is a blob that nobody can name", "give a local copy, or 'sha256' and 'bytes'"
+            message, hint = f"{name!r} has no known hash", "a blob needs a local copy, or 'sha256' and 'bytes'"
         elif shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
             message = f"{name!r} has {shard.bytes:,} bytes; a blob has 1 to {MAX_BLOB:,}"
             hint = "make smaller shards, or put them at https addresses"
@@ -284,7 +283,7 @@ class _Build:
 
     def _label(self, draft: DatasetDraft | LabelDraft, dataset: str | AtUri) -> None:
         uri = dataset if isinstance(dataset, AtUri) else self.datasets.get(dataset)
-        if uri is None:  # its own faults are told already
+        if uri is None:  # its faults are reported already
             return
         key = (records.LABEL, draft.name, draft.version or "")
         description = draft.description if isinstance(draft, LabelDraft) else None
@@ -320,7 +319,7 @@ class _Build:
             uri, commit = draft.lens, draft.lens_commit
         else:
             lens = self.lenses.get(draft.lens)
-            if lens is None:  # its own faults are told already
+            if lens is None:  # its faults are reported already
                 return
             uri, commit = lens.uri, draft.lens_commit if draft.lens_commit is not None else lens.cid
         record = LensVerification(
@@ -364,7 +363,7 @@ class _Build:
                 for fault in error.faults
             ]
             return None
-        except CatalogError as error:  # the data model's: nothing of the lexicon's
+        except CatalogError as error:  # from the data model, not the lexicon
             self.faults.append(Fault(where=place(draft.file, draft.line), message=error.what, hint=error.hint))
             return None
         rkey = self.rkeys.get(key)

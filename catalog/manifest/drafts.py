@@ -1,6 +1,6 @@
-"""What manifests say, typed: one draft for each schema, dataset, label, lens and verification, with its file and line.
+"""Drafts: typed descriptions of a schema, dataset, label, lens or verification, with file and line.
 
-Code that publishes makes the same drafts: their file and line are its own, and their ``lines`` are empty.
+Publishing from code makes the same drafts, with the caller's file and line and empty ``lines``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SchemaKey:
     version: str
 
     def __str__(self) -> str:
-        """As manifests write it."""
+        """Return the form used in manifests."""
         return f"{self.name}@{self.version}"
 
 
@@ -48,7 +48,7 @@ SchemaRef: TypeAlias = "SchemaKey | AtUri"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Placed:
-    """Where a draft stands; ``lines`` has the line of each of its values by path (``getter.commit``)."""
+    """Position of a draft; ``lines`` has the line of each value by path (``getter.commit``)."""
 
     file: Path
     line: int
@@ -59,8 +59,8 @@ class _Placed:
 class SchemaDraft(_Placed):
     """One version of a schema.
 
-    An ``implied`` one is there because a dataset or lens refers to it: one that is published already with the same
-    fields serves, whatever its descriptions, licence and tags.
+    An ``implied`` one is only referred to by a dataset or lens: a published one with the same fields serves, whatever
+    its descriptions, licence and tags.
     """
 
     sample_type: SampleType
@@ -71,9 +71,9 @@ class SchemaDraft(_Placed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardDraft:
-    """One shard, patterns expanded. ``sha256`` in lower-case hex and ``bytes`` as stated; ``local`` is a copy of it.
+    """One shard, patterns expanded. ``sha256`` (lower-case hex) and ``bytes`` as stated; ``local`` is a copy.
 
-    Of a dataset in a bucket the ``url`` is the key in it, of one in blobs the file's path as the manifest has it.
+    ``url`` is the key for a dataset in a bucket, the file's path in the manifest for one in blobs.
     """
 
     url: str
@@ -85,7 +85,7 @@ class ShardDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketDraft:
-    """A bucket of S3, or of a compatible store (then with its ``endpoint``)."""
+    """An S3 bucket; ``endpoint`` for a compatible store."""
 
     name: str
     region: str | None = None
@@ -94,9 +94,9 @@ class BucketDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetDraft(_Placed):
-    """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` is plain, its dates ISO text.
+    """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` has plain values, dates as ISO text.
 
-    Its shards are at https addresses, or under keys of the ``bucket``, or (``as_blobs``) files that are uploaded.
+    Its shards are at https URLs, or under keys of the ``bucket``, or (``as_blobs``) files to upload.
     """
 
     name: str
@@ -115,7 +115,7 @@ class DatasetDraft(_Placed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelDraft(_Placed):
-    """A name for a dataset: one of the set by its name, or a published one by URI."""
+    """A label for a dataset: one of the set by name, or a published one by URI."""
 
     name: str
     dataset: str | AtUri
@@ -137,7 +137,7 @@ class LensDraft(_Placed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationDraft(_Placed):
-    """A word on a lens: one of the set by its name, or a published one by URI and ``lens_commit``."""
+    """A verification of a lens: one of the set by name, or a published one by URI and ``lens_commit``."""
 
     lens: str | AtUri
     method: str

@@ -1,4 +1,4 @@
-"""The fields of a schema: short forms (``label: int``) and long ones."""
+"""Fields of a schema: short forms (``label: int``) and long ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELD_KEYS: Final = ("type", "description", "dimensions", "format", "optional")
 
 
 def read_fields(table: Table, report: Report) -> tuple[Field, ...]:
-    """The fields of a schema, in their order; mistakes go to ``report``."""
+    """Return the fields of a schema, in order; mistakes go to ``report``."""
     node = table.get("fields", required=True)
     if node is None:
         return ()
@@ -77,7 +77,7 @@ def _with_dimensions(type_: FieldType, names: tuple[str, ...], table: Table) -> 
 
 
 def _with_format(type_: FieldType, table: Table) -> FieldType:
-    """An array whose bytes are written in another way than as ``.npy``."""
+    """Return an array with another format than ``.npy``."""
     text, known = table.text("format", 50), get_args(ArrayFormat)
     found = next((format_ for format_ in known if format_ == text), None)
     if text is not None and found is None:

@@ -1,4 +1,4 @@
-"""Files that a manifest names by a pattern: ``data/a-{0..9}.tar``, ``data/*.tar``."""
+"""File patterns in manifests: ``data/a-{0..9}.tar``, ``data/*.tar``."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ __all__ = ["instead_of", "is_there", "named_files"]
 
 _RELATIVE: Final = "paths are relative to the manifest"
 
-_MOST_SEEN: Final = 200_000
-"""Names that are looked at for one pattern: ``/*/*/*`` is a mistake."""
-_MOST_SEEN_OF_FILE: Final = 1_000_000
-"""Names that are looked at for all patterns of a file."""
+_MAX_NAMES_LISTED: Final = 200_000
+"""Limit of names listed for one pattern, such as ``/*/*/*``."""
+_MAX_NAMES_LISTED_OF_FILE: Final = 1_000_000
+"""Limit of names listed for all patterns of a file."""
 
 
-class _TooMany(Exception):
-    """More names than anybody meant. Never leaves this file."""
+class _TooManyNamesError(Exception):
+    """The limit of names is exceeded. Never leaves this file."""
 
 
 def named_files(pattern: str, line: int, report: Report) -> list[str]:
-    """The files that a pattern stands for, as it writes them: a range in its order, those of a ``*`` sorted.
+    """Return the files of a pattern: a range in its order, the matches of a ``*`` sorted.
 
-    Paths are relative to the manifest. A ``*`` stands for any characters within one name; hidden files it doesn't
-    meet. Only for a ``*`` the disk is looked at, and then there must be such a file. Mistakes go to ``report``.
+    Paths are relative to the manifest. A ``*`` matches any characters within one name, but no hidden files. Only a
+    ``*`` reads folders, and needs a match. Mistakes go to ``report``.
     """
     if "*" not in pattern:
         count = count_ranges(pattern)
         if count == 0:
-            report.add(line, f"{shown(pattern)!r}: the range runs backwards")
+            report.add(line, f"{shown(pattern)!r}: the range is reversed")
         elif count > MAX_SHARDS:
-            message = f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}"
+            message = f"the pattern expands to {count:,} shards; the most is {MAX_SHARDS:,}"
             report.add(line, message, "make larger ones")
         else:
             spend_pattern(pattern, count, line, report)
             return expand_ranges(pattern)
     elif count_ranges(pattern) != 1:
-        report.add(line, f"{shown(pattern)!r} has a range and a *", "one of them is enough")
+        report.add(line, f"{shown(pattern)!r} has a range and a *", "use one of them")
     elif "**" in pattern:
-        report.add(line, f"{shown(pattern)!r} has a **", "a * stands for characters within one name; folder/*/*.tar")
+        report.add(line, f"{shown(pattern)!r} has a **", "a * matches characters within one name: folder/*/*.tar")
     else:
         return _matching(pattern, line, report)
     return []
@@ -55,8 +55,8 @@ def named_files(pattern: str, line: int, report: Report) -> list[str]:
 def _matching(pattern: str, line: int, report: Report) -> list[str]:
     try:
         found = _walk(pattern, report.file.parent, lambda seen: _looked(seen, line, report))
-    except _TooMany:
-        report.add(line, f"{shown(pattern)!r} makes me look at more than {_MOST_SEEN:,} files", "name the folder")
+    except _TooManyNamesError:
+        report.add(line, f"{shown(pattern)!r} lists more than {_MAX_NAMES_LISTED:,} files", "name the folder")
         return []
     for path in found:
         spend_pattern(path, 1, line, report)
@@ -72,17 +72,17 @@ def _matching(pattern: str, line: int, report: Report) -> list[str]:
 
 
 def _looked(names: int, line: int, report: Report) -> None:
-    report.spend(line, "files to look at", names, _MOST_SEEN_OF_FILE)
+    report.spend(line, "files to look at", names, _MAX_NAMES_LISTED_OF_FILE)
 
 
 def _walk(pattern: str, base: Path, looked: Callable[[int], object]) -> list[str]:
-    """All matches, part of the path by part: each begun path is one that there is. Each folder's size is ``looked``."""
+    """Return all matches, by walking the path part by part. ``looked`` gets the size of each listed folder."""
     *folders, last = pattern.split("/")
-    begun, seen = [""], 0
+    started, seen = [""], 0
     for number, part in enumerate([*folders, last]):
         is_last = number == len(folders)
         longer: list[str] = []
-        for path in begun:
+        for path in started:
             if "*" not in part:
                 longer.append(path + part + ("" if is_last else "/"))
                 continue
@@ -90,12 +90,12 @@ def _walk(pattern: str, base: Path, looked: Callable[[int], object]) -> list[str
             looked(len(entries))
             for entry in entries:
                 seen += 1
-                if seen > _MOST_SEEN:
-                    raise _TooMany
+                if seen > _MAX_NAMES_LISTED:
+                    raise _TooManyNamesError
                 if _fits(entry.name, part) and _holds(entry.is_file if is_last else entry.is_dir):
                     longer.append(path + entry.name + ("" if is_last else "/"))
-        begun = longer
-    return sorted(path for path in begun if "*" in last or _holds((base / path).is_file))
+        started = longer
+    return sorted(path for path in started if "*" in last or _holds((base / path).is_file))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -107,7 +107,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _holds(question: Callable[[], bool]) -> bool:
-    """A question to the disk; no where there is no answer: a link to itself, a name that is too long."""
+    """Return the answer of a file system call; False if it fails: a link to itself, a name that is too long."""
     try:
         return question()
     except (OSError, ValueError):
@@ -115,7 +115,7 @@ def _holds(question: Callable[[], bool]) -> bool:
 
 
 def _fits(name: str, part: str) -> bool:
-    """Whether a name is of a pattern's form. By search, not by regular expression: that could take for ever."""
+    """Return whether a name matches. No regular expression, as that could take exponential time."""
     first, *middle, last = part.split("*")
     if not name.startswith(first) or (name.startswith(".") and not first):
         return False
@@ -129,18 +129,18 @@ def _fits(name: str, part: str) -> bool:
 
 
 def _fixed(pattern: str) -> str:
-    """The beginning of a pattern, up to the first name with a star."""
+    """Return the beginning of a pattern, up to the first name with a star."""
     parts = pattern.split("/")
     return "/".join(parts[: next(at for at, part in enumerate(parts) if "*" in part) + 1])
 
 
 def is_there(file: Path) -> bool:
-    """Whether something has this name; what the disk can't be asked isn't there."""
+    """Return whether a file exists; False if it can't be checked."""
     return _holds(file.exists)
 
 
 def instead_of(file: Path) -> str:
-    """A hint for a file that isn't there: a file or folder whose name looks like its own."""
+    """Return a hint for a missing file: a file or folder with a similar name."""
     known, missing = file.parent, file.name
     while known != known.parent and not _holds(known.is_dir):
         known, missing = known.parent, known.name

@@ -1,4 +1,4 @@
-"""What is no mistake in a manifest, but is better looked at before it is published."""
+"""Warnings about a valid manifest, before it is published."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, SchemaDraft
 
-__all__ = ["advice"]
+__all__ = ["warnings"]
 
 _MARK: Final = "TODO:"
 
 
-def advice(found: ManifestSet) -> tuple[str, ...]:
-    """Return one line for each thing to look at.
+def warnings(found: ManifestSet) -> tuple[str, ...]:
+    """Return the warnings, a line each.
 
-    Shards that nobody can check, licences that SPDX doesn't list or that aren't stated, doubtful values, TODOs.
+    Shards without a checksum, licences that are missing or not in SPDX, ambiguous values, TODOs.
     """
     lines = [line for line in (_unmeasured(found.datasets), _unlicensed(found.datasets)) if line is not None]
     licensed: tuple[SchemaDraft | DatasetDraft, ...] = (*found.schemas, *found.datasets)
     lines += (line for draft in licensed for line in _licence(draft))
     lines += found.doubts
-    lines += (f"{fault}; catalog plan and publish refuse it" for fault in unpublishable(found))
+    lines += (f"{fault}; `catalog plan` and `catalog publish` refuse it" for fault in unpublishable(found))
     lines += (str(fault) for fault in doubtful(found))
     lines += (line for file in found.files for line in _left_open(file))
     return tuple(lines)
 
 
 def _unmeasured(drafts: tuple[DatasetDraft, ...]) -> str | None:
-    """The shards that have neither a checksum nor a local copy to make one of."""
+    """Count the shards without a checksum and without a local copy to hash."""
     missing = sum(shard.sha256 is None and shard.local is None for draft in drafts for shard in draft.shards)
     if not missing:
         return None
-    return f"{counted_shards(missing)} without a checksum: nobody can check them (--read-urls reads them once)"
+    return f"{counted_shards(missing)} without a checksum (--read-urls downloads them once to add it)"
 
 
 def _unlicensed(drafts: tuple[DatasetDraft, ...]) -> str | None:
@@ -50,26 +50,27 @@ def _unlicensed(drafts: tuple[DatasetDraft, ...]) -> str | None:
         return None
     first = without[0]
     which = f"{place(first.file, first.line)}: dataset {shown(first.name)!r}"
+    verb = "has" if len(without) == 1 else "have"
     if len(without) > 1:
         which += f" and {len(without) - 1:,} more"
-    return f"{which} without a licence: nobody knows what may be done with it (add one, such as license: CC-BY-4.0)"
+    return f"{which} {verb} no licence (add one, such as license: CC-BY-4.0)"
 
 
 def _licence(draft: SchemaDraft | DatasetDraft) -> Iterator[str]:
     text = draft.license
     if text is None or is_spdx(text) or text.startswith(("https://", "http://")):
         return
-    meant = spdx_like(text)
-    hint = "identifiers: https://spdx.org/licenses/" if meant is None else f"did you mean {meant!r}?"
+    similar = spdx_like(text)
+    hint = "identifiers: https://spdx.org/licenses/" if similar is None else f"did you mean {similar!r}?"
     line = draft.lines.get("license", draft.line)
-    yield f"{place(draft.file, line)}: SPDX knows no licence {shown(text)!r}: catalogs can't link its text ({hint})"
+    yield f"{place(draft.file, line)}: licence {shown(text)!r} is not an SPDX identifier ({hint})"
 
 
 def _left_open(file: Path) -> Iterator[str]:
-    """Comments that say there is something left to do."""
+    """Find TODO comments."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError):  # it was read a moment ago; whoever changes it meanwhile knows
+    except (OSError, ValueError):  # changed since it was read
         return
     places = [number for number, line in enumerate(lines, 1) if _MARK in line.partition("#")[2]]
     if places:

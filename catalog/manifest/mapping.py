@@ -1,4 +1,4 @@
-"""A map of a manifest, read key by key: every wrong or missing key is reported, and reading goes on."""
+"""Typed access to a YAML map: every wrong or missing key is reported, and reading goes on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["MAX_INT", "Table", "kind_of"]
 
 MAX_TAGS: Final = 30
 MAX_TAG: Final = 150
-"""Bytes of a tag, by the lexicon; as all limits here."""
+"""Limits of the lexicon."""
 MAX_INT: Final = 2**53 - 1
-"""The largest whole number every reader of JSON keeps exact."""
+"""Largest whole number that every JSON reader keeps exact."""
 
 
 class Table:
@@ -28,8 +28,8 @@ class Table:
     def __init__(self, node: Node, what: str, known: Sequence[str], report: Report) -> None:
         self.what, self.report, self.line = what, report, node.line
         self.entries: dict[str, Node] = {}
-        self.meant: set[str] = set()
-        """Known keys that an unknown one looks like: they are misspelt, not missing."""
+        self.misspelt: set[str] = set()
+        """Known keys that an unknown one resembles: they are misspelt, not missing."""
         if not isinstance(node.value, dict):
             report.add(node.line, f"{what} must be a map, not {kind_of(node)}", f"keys: {', '.join(known)}")
             self.readable = False
@@ -45,29 +45,29 @@ class Table:
     def _unknown(self, key: str, entry: Node, known: Sequence[str]) -> None:
         hint = f"known: {', '.join(known)}"
         if (guess := nearest(key, known)) is not None:
-            self.meant.add(guess)
+            self.misspelt.add(guess)
             hint = f"did you mean {guess!r}?"
         self.report.add(entry.line, f"unknown key {shown(key)!r} in {self.what}", hint)
 
     def get(self, key: str, *, required: bool = False) -> Node | None:
-        """The value of a key; ``None`` when absent or empty. A missing required one is reported."""
+        """Return the value of a key; ``None`` if absent or empty. A missing required one is reported."""
         found = self.entries.get(key)
-        if found is None and required and self.readable and key not in self.meant:
+        if found is None and required and self.readable and key not in self.misspelt:
             self.report.add(self.line, f"{self.what} needs {key!r}")
         return None if found is None or found.value is None else found
 
     def line_of(self, key: str) -> int:
-        """The line of a key, or of the whole map."""
+        """Return the line of a key, or of the whole map."""
         found = self.entries.get(key)
         return self.line if found is None else found.line
 
     def text(self, key: str, limit: int, *, required: bool = False) -> str | None:
-        """A text of at most ``limit`` bytes; a required one is not blank."""
+        """Return a text of at most ``limit`` bytes; a required one is not blank."""
         found = self.get(key, required=required)
         return None if found is None else self.text_of(found, key, limit, blank=not required)
 
     def text_of(self, node: Node, what: str, limit: int, *, blank: bool = False) -> str | None:
-        """The text of a node, as written: with and without quotes a number is the same text."""
+        """Return the text of a node as written, so that ``1.0`` is the same with and without quotes."""
         value = node.text if isinstance(node.value, bool | int | float) else node.value
         if not isinstance(value, str):
             self.report.add(node.line, f"{what!r} must be text, not {kind_of(node)}")
@@ -82,7 +82,7 @@ class Table:
         return value
 
     def number(self, key: str) -> int | None:
-        """A whole number, not negative."""
+        """Return a whole number that is not negative."""
         found = self.get(key)
         if found is None:
             return None
@@ -96,7 +96,7 @@ class Table:
         return value
 
     def flag(self, key: str) -> bool | None:
-        """A truth value."""
+        """Return a truth value."""
         found = self.get(key)
         if found is None or isinstance(found.value, bool):
             return None if found is None else found.value is True
@@ -104,19 +104,21 @@ class Table:
         return None
 
     def items(self, key: str, *, required: bool = False) -> list[Node]:
-        """The entries of a list; a required one is not empty."""
+        """Return the entries of a list; a required one is not empty."""
         found = self.get(key, required=required)
         if found is None:
             return []
         if not isinstance(found.value, list):
-            self.report.add(found.line, f"{key!r} must be a list, not {kind_of(found)}", "start each entry with a dash")
+            self.report.add(
+                found.line, f"{key!r} must be a list, not {kind_of(found)}", "start each entry with a dash (-)"
+            )
             return []
         if required and not found.value:
             self.report.add(found.line, f"{key!r} is empty")
         return found.value
 
     def texts(self, key: str, *, most: int, limit: int) -> tuple[str, ...]:
-        """A list of different texts."""
+        """Return a list of different texts."""
         items = self.items(key)
         if len(items) > most:
             self.report.add(self.line_of(key), f"{len(items)} {key}; the most is {most}")
@@ -125,24 +127,24 @@ class Table:
         seen: set[str] = set()
         for line, text in read:
             if text in seen:
-                self.report.add(line, f"{singular} {shown(text)!r} stands twice")
+                self.report.add(line, f"duplicate {singular} {shown(text)!r}")
             elif text is not None:
                 seen.add(text)
         return tuple(text for _, text in read if text is not None)
 
     def tags(self) -> tuple[str, ...]:
-        """The tags of a record."""
+        """Return the tags of a record."""
         return self.texts("tags", most=MAX_TAGS, limit=MAX_TAG)
 
 
 def _meant(node: Node) -> str | None:
-    """A hint for text that looks like something else."""
+    """Return a hint for text that resembles another kind of value."""
     found = doubt(node.text, node.value) if node.plain and not isinstance(node.value, dict | list) else None
     return None if found is None else found[1]
 
 
 def kind_of(node: Node) -> str:  # noqa: PLR0911 - one a kind of value
-    """What a value is, in a manifest author's words."""
+    """Describe the kind of a value in YAML's terms."""
     match node.value:
         case None:
             return "nothing"

@@ -1,4 +1,4 @@
-"""The two free maps of a dataset: ``metadata`` (msgpack on the wire) and ``content_metadata`` (atproto's JSON)."""
+"""Metadata of a dataset: ``metadata`` (msgpack in the record) and ``content_metadata`` (atproto's JSON)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["MAX_METADATA", "content_of", "metadata_of"]
 
 MAX_METADATA = 100_000
-"""Bytes of msgpack, by the lexicon."""
+"""Maximum bytes of msgpack, by the lexicon."""
 
 
 def metadata_of(node: Node | None, report: Report) -> dict[str, object]:
-    """The plain values of ``metadata``: bytes as bytes, floats of any kind."""
+    """Return the plain values of ``metadata``, including bytes and any float."""
     if node is None:
         return {}
     if not isinstance(node.value, dict):
@@ -53,7 +53,7 @@ def _plain(node: Node, report: Report) -> object:
 
 
 def _doubtful(node: Node, report: Report) -> None:
-    """Note a scalar that may be meant otherwise: here any kind of value is allowed, so nothing else tells."""
+    """Warn about an ambiguous scalar: metadata allows any kind of value, so no type check finds it."""
     if node.plain and not isinstance(node.value, dict | list):
         found = doubt(node.text, node.value)
         if found is not None:
@@ -61,7 +61,7 @@ def _doubtful(node: Node, report: Report) -> None:
 
 
 def content_of(node: Node | None, report: Report) -> Json:
-    """``content_metadata`` as the data model has it; it knows no floats."""
+    """Return ``content_metadata`` in the data model, which has no floats."""
     if node is None:
         return None
     if not isinstance(node.value, dict):

@@ -1,4 +1,4 @@
-"""The names of a set of manifests: what it declares, across files, and what it refers to."""
+"""Names of a set of manifests: declarations and references, across files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Names"]
 
 
 class Names:
-    """Declarations as they are read; references are checked when all files are in."""
+    """Collect declarations and references while files are read; check references after the last file."""
 
     def __init__(self) -> None:
         self.set_name: str | None = None
-        """What the set is called, where a file says it."""
+        """Name of the set, if a file states it."""
         self._set_place = ""
         self._places: dict[tuple[str, ...], str] = {}
         self._schemas: set[str] = set()
@@ -34,7 +34,7 @@ class Names:
         self._lenses_wanted: list[tuple[str, int, Report]] = []
 
     def declare_set(self, name: str, line: int, report: Report) -> None:
-        """The name of the set, the same in every file that says it."""
+        """Declare the name of the set, which all files must agree on."""
         if self.set_name is None:
             self.set_name, self._set_place = name, place(report.file, line)
         elif name != self.set_name:
@@ -42,9 +42,9 @@ class Names:
             report.add(line, message, "manifests that are given together are one set")
 
     def declare_schema(self, name: str | None, version: str | None, line: int, report: Report) -> None:
-        """A schema version; two that would share a record key are duplicates.
+        """Declare a schema version; two with the same record key are duplicates.
 
-        Of one whose name or version is a mistake, references to the other half are not called mistakes, too.
+        If its name or version is a mistake, references to the other half are not reported as well.
         """
         if name is None or version is None:
             self._half_known.add((name, version))
@@ -59,7 +59,7 @@ class Names:
         self._declare("schema", (str(rkey),), str(key), line, report)
 
     def declare_dataset(self, name: str | None, version: str | None, table: Table) -> None:
-        """A dataset, and with a version its label; of one whose name is a mistake, references are no mistakes."""
+        """Declare a dataset, and its label if it has a version; without a valid name, references are not reported."""
         if name is None:
             self._nameless.add("dataset")
             return
@@ -68,12 +68,12 @@ class Names:
             self.declare_label(name, version, table.line_of("version"), table.report)
 
     def declare_label(self, name: str, version: str | None, line: int, report: Report) -> None:
-        """A label, told apart by its name and version."""
+        """Declare a label, identified by name and version."""
         text = name if version is None else f"{name}@{version}"
         self._declare("label", (name, version or ""), text, line, report)
 
     def declare_lens(self, name: str | None, line: int, report: Report) -> None:
-        """A lens; of one whose name is a mistake, references are no mistakes."""
+        """Declare a lens; without a valid name, references are not reported."""
         if name is None:
             self._nameless.add("lens")
             return
@@ -81,11 +81,11 @@ class Names:
         self._declare("lens", (name,), name, line, report)
 
     def declare_verification(self, lens: str, method: str, line: int, report: Report) -> None:
-        """A verification of a lens by one method."""
+        """Declare a verification of a lens by one method."""
         self._declare("verification", (lens, method), f"{lens} by {method}", line, report)
 
     def _declare(self, kind: str, key: tuple[str, ...], text: str, line: int, report: Report) -> bool:
-        """Whether it is the first of its name."""
+        """Return whether it is the first of its name."""
         first = self._places.get((kind, *key))
         if first is not None:
             report.add(line, f"duplicate {kind} {shown(text)!r}", f"first at {first}")
@@ -94,19 +94,19 @@ class Names:
         return True
 
     def refer_schema(self, key: SchemaKey, line: int, report: Report) -> None:
-        """Note that a schema of the set is meant."""
+        """Add a reference to a schema of the set."""
         self._schemas_wanted.append((key, line, report))
 
     def refer_dataset(self, name: str, line: int, report: Report) -> None:
-        """Note that a dataset of the set is meant."""
+        """Add a reference to a dataset of the set."""
         self._datasets_wanted.append((name, line, report))
 
     def refer_lens(self, name: str, line: int, report: Report) -> None:
-        """Note that a lens of the set is meant."""
+        """Add a reference to a lens of the set."""
         self._lenses_wanted.append((name, line, report))
 
     def check(self) -> None:
-        """Report every reference to what no file of the set declares."""
+        """Report every reference to a name that no file declares."""
         for key, line, report in self._schemas_wanted:
             halves = {(key.name, None), (None, key.version), (None, None)}
             if not halves & self._half_known:

@@ -1,11 +1,11 @@
-"""What no manifest means to publish: placeholders, addresses that end or carry a secret, files from outside.
+"""Checks before publishing: placeholders, URLs that expire or contain a secret, files outside the repository.
 
 ::
 
-    a set ─▶ unpublishable()   placeholder hosts and texts, presigned addresses, blobs outside: plan and publish refuse
-          └▶ doubtful()        tokens in addresses, local copies outside: said, and published
+    a set ─▶ unpublishable()   placeholder hosts and texts, presigned URLs, blobs outside: plan and publish refuse them
+          └▶ doubtful()        tokens in URLs, local copies outside: warnings
 
-``validate`` says both and refuses neither, as a manifest is valid while it is being written.
+``validate`` reports both as warnings, as a manifest is valid while it is being written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["doubtful", "require_publishable", "unpublishable"]
 
 _RESERVED: Final = re.compile(r"(.*\.)?(example\.(com|net|org)|invalid|test)\.?", re.IGNORECASE)
-"""Hosts that nobody can have: https://www.rfc-editor.org/rfc/rfc6761."""
+"""Reserved hosts: https://www.rfc-editor.org/rfc/rfc6761."""
 _OURS: Final = frozenset({"change-me.example", "git.example"})
 """Hosts in the manifests that ``catalog init`` and ``from-shards`` write."""
 _BUCKETS: Final = frozenset({"my-bucket", "your-bucket", "example-bucket", "bucket-name", "amzn-s3-demo-bucket"})
@@ -64,7 +64,7 @@ _TEXTS: Final = frozenset({
     "placeholder",
     "untitled",
 })  # fmt: skip
-"""Texts of the starter manifest, and those that templates have; in lower case, without a full stop at the end."""
+"""Texts of the starter manifest and common templates; in lower case, without a final full stop."""
 _BEGINNINGS: Final = re.compile(r"(todo|fixme|tbd|xxx)\b\s*[:.…-]|lorem ipsum\b|<[a-z][a-z _-]*>$", re.IGNORECASE)
 _NAME: Final = re.compile(
     r"(my|your|new|example)[-_ ]?(first[-_ ]?)?(data[-_ ]?set|schema|lens|data)([-_ ]?name)?"
@@ -85,25 +85,25 @@ _MAY_BE_PLAIN: Final = frozenset({"code", "auth", "key", "sid", "token"})
 _ENDS: Final = re.compile(r"(x-[a-z]{2,8}-)?expires|expiry|expire|exp|se|expiration|q-sign-time", re.IGNORECASE)
 _RANDOM: Final = re.compile(r"[A-Za-z0-9+/=_.~-]{16,}")
 _LONG: Final = timedelta(days=365)
-"""A signature that is good for longer is doubtful, and not refused."""
+"""A signature that is valid for longer is doubtful, but not refused."""
 _ROOTS: Final = (".git", "mkdocs.yml", "pyproject.toml")
-"""What the folder of a repository holds."""
+"""Files that mark the folder of a repository."""
 
 
 def require_publishable(found: ManifestSet) -> None:
-    """Raise :class:`InvalidManifest`, with every fault, for a set that is not to be published as it is."""
+    """Raise :class:`InvalidManifest`, with every fault, for a set that must not be published."""
     faults = unpublishable(found)
     if faults:
         raise InvalidManifest(faults)
 
 
 def unpublishable(found: ManifestSet) -> tuple[Fault, ...]:
-    """What must be changed before publishing; a fault for each kind in each dataset, with its first line."""
+    """Return the faults to correct before publishing; one for each kind in each dataset, with its first line."""
     return tuple(dict.fromkeys(_refused(found)))
 
 
 def doubtful(found: ManifestSet) -> tuple[Fault, ...]:
-    """What is better looked at before publishing: it may be meant."""
+    """Return the warnings about possible mistakes."""
     return tuple(dict.fromkeys(_doubted(found)))
 
 
@@ -187,7 +187,7 @@ def _code(draft: LensDraft) -> Iterator[Fault]:
 
 
 def _addresses(draft: DatasetDraft, *, refused: bool) -> Iterator[Fault]:
-    """The faults of its shards' addresses, those that are ``refused`` or the others; each kind once."""
+    """Return the faults of shard URLs, those that are ``refused`` or the others; each kind once."""
     if draft.bucket is not None and refused:
         yield from _bucket(draft)
     if draft.bucket is not None or draft.as_blobs:
@@ -211,7 +211,7 @@ def _addresses(draft: DatasetDraft, *, refused: bool) -> Iterator[Fault]:
 
 
 def _kinds(parts: SplitResult, *, refused: bool, reserved: bool) -> Iterator[tuple[str, str]]:
-    """What is wrong with one address, each with a hint."""
+    """Return the faults of one URL, each with a hint."""
     if refused and reserved:
         yield f"is at a placeholder, {shown(parts.netloc)}", "put in the address that readers can open"
     found = _query(parts) if parts.query else None
@@ -230,7 +230,7 @@ def _bucket(draft: DatasetDraft) -> Iterator[Fault]:
 
 
 def _query(parts: SplitResult) -> tuple[bool, str, str] | None:
-    """Whether an address is to be refused for its query, what is wrong with it, and a hint; None for nothing."""
+    """Check the query of a URL. Return whether it is refused, the message and the hint; ``None`` if it is fine."""
     pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=200) if parts.query.count("&") < 200 else []
     names = {name.lower() for name, value in pairs if value}
     signature = next((name for name, value in pairs if value and _SIGNED.fullmatch(name)), None)
@@ -258,7 +258,7 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _lasts(pairs: list[tuple[str, str]]) -> bool:
-    """Whether an address says that it is good for more than a year."""
+    """Return whether a signed URL is valid for more than a year."""
     found = {name.lower(): value for name, value in pairs}
     soon = datetime.now(UTC) + _LONG
     text = found.get("se") or found.get("expires") or ""
@@ -271,7 +271,7 @@ def _lasts(pairs: list[tuple[str, str]]) -> bool:
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of an http(s) address; None for any other text."""
+    """Return the parts of an http(s) URL; ``None`` for any other text."""
     if not text.lower().startswith(("https://", "http://")):
         return None
     try:
@@ -289,7 +289,7 @@ def _is_reserved(parts: SplitResult) -> bool:
 
 
 def _outside(draft: DatasetDraft, message: str, hint: str) -> Iterator[Fault]:
-    """The first local file of a dataset that is outside its manifest's repository."""
+    """Return the first local file of a dataset that is outside its manifest's repository."""
     root: Path | None = None
     for shard in draft.shards:
         if shard.local is None:
@@ -298,7 +298,7 @@ def _outside(draft: DatasetDraft, message: str, hint: str) -> Iterator[Fault]:
             root = _root(draft.file)
         try:
             inside = shard.local.resolve().is_relative_to(root)
-        except (OSError, RuntimeError, ValueError):  # a circle of links: reading it says so
+        except (OSError, RuntimeError, ValueError):  # a loop of links: reported when it is read
             continue
         if not inside:
             text = f"{shown(str(shard.local), 200)!r} {message}"
@@ -307,7 +307,7 @@ def _outside(draft: DatasetDraft, message: str, hint: str) -> Iterator[Fault]:
 
 
 def _root(file: Path) -> Path:
-    """The folder of a manifest's repository; else the working directory that holds it, else its own folder."""
+    """Return the folder of a manifest's repository; else the working directory that contains it, else its folder."""
     folder = file.resolve().parent
     for above in (folder, *folder.parents):
         if any((above / name).exists() for name in _ROOTS):

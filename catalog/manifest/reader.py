@@ -1,4 +1,4 @@
-"""The sections of a manifest, read into drafts; every mistake on the way goes to the file's report."""
+"""Read the sections of a manifest into drafts; every mistake goes to the file's report."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ KEYS: Final = {
     "manifest": ("set", *SECTIONS), "schema": _SCHEMA_KEYS, "dataset": _DATASET_KEYS, "label": _LABEL_KEYS,
     "lens": _LENS_KEYS, "code": _CODE_KEYS, "verification": _VERIFICATION_KEYS,
 }  # fmt: skip
-"""The keys that each thing may have."""
+"""Known keys of each mapping."""
 
 _SEMVER_HINT: Final = "MAJOR.MINOR.PATCH, such as 1.0.0: https://semver.org"
 _NUMBERS: Final = re.compile(r"[vV]?([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:\.([0-9]{1,9}))?")
@@ -60,7 +60,7 @@ COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
 def read_manifest(root: Node, report: Report, names: Names) -> list[Draft]:
-    """The drafts of one file. What it declares and refers to is noted in ``names``, to be resolved over all files."""
+    """Return the drafts of one file. Declarations and references go to ``names``, to be resolved across all files."""
     top = Table(root, "a manifest", KEYS["manifest"], report)
     if top.readable and not top.entries:
         report.add(root.line, "the manifest is empty", "start with schemas:, datasets: or lenses:")
@@ -108,7 +108,7 @@ def _version(table: Table, limit: int, *, required: bool = False) -> str | None:
     node = table.get("version", required=required)
     if node is None:
         return None
-    if isinstance(node.value, int | float):  # 1.0: quotes alone would not do
+    if isinstance(node.value, int | float):  # 1.0: quotes alone would not be enough
         message = f"'version' must be text, not {kind_of(node)}"
         table.report.add(node.line, message, _semver_like(node.text) or _SEMVER_HINT)
         return None
@@ -128,7 +128,7 @@ def version_fault(version: str) -> tuple[str, str] | None:
 
 
 def _semver_like(text: str) -> str | None:
-    """A hint for ``v1``, ``1.0`` and the like."""
+    """Return a hint for ``v1``, ``1.0`` and the like."""
     match = _NUMBERS.fullmatch(text.strip())
     return None if match is None else f"did you mean '{'.'.join(str(int(part or 0)) for part in match.groups())}'?"
 
@@ -170,7 +170,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
 
 
 def _schema_ref(table: Table, key: str, names: Names) -> SchemaRef | None:
-    """``Name@1.0.0`` of the set, or the at:// URI of a published schema."""
+    """Return ``Name@1.0.0`` of the set, or the at:// URI of a published schema."""
     text = table.text(key, 500, required=True)
     if text is None:
         return None

@@ -1,14 +1,14 @@
 """Scalars of a manifest, by the core schema of YAML 1.2.2 (section 10.3).
 
 PyYAML's own resolver reads YAML 1.1: there ``NO`` is false, ``1e-4`` is text, ``01234`` is 668 and ``12:30`` is 750.
-The core schema is a page long, so it is written out here. It differs from the page in one point: digits with a leading
-zero (``01234``) are text, because a quantity isn't written in that way.
+The core schema is short, so it is implemented here. It differs in one point: digits with a leading zero (``01234``) are
+text, because quantities aren't written that way.
 
 Tricky bits
 -----------
 - Time is linear in the length of a scalar. ``int`` is quadratic in the number of its digits, so a longer number becomes
-  a stand-in that no limit admits; messages show the text as written.
-- A scalar may be read differently by tools of YAML 1.1, or look like a number and be none. :func:`doubt` names those.
+  a placeholder above every limit; messages show the text as written.
+- Some scalars are read differently by YAML 1.1 tools, or resemble a number without being one. :func:`doubt` finds them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Scalar: TypeAlias = str | int | float | bool | bytes | None
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _FIRST: Final = frozenset("+-.0123456789")
-"""The first characters of numbers."""
+"""First characters of numbers."""
 _INT: Final = re.compile(r"[-+]?[0-9]+")
 _PADDED: Final = re.compile(r"[-+]?0[0-9]+")
 _BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -34,7 +34,7 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 _INFINITY: Final = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
 _NAN: Final = frozenset({".nan", ".NaN", ".NAN"})
 _LONGEST: Final = 40
-"""Characters of a whole number that is converted."""
+"""Maximum characters of a whole number that is converted."""
 _STAND_IN: Final = 10**40
 
 _SWITCHES: Final = frozenset({"yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"})
@@ -44,7 +44,7 @@ _GROUPED: Final = re.compile(r"[-+]?[0-9]+_[0-9_]*(?:\.[0-9_]*)?")
 _BINARY: Final = re.compile(r"[-+]?0b[01_]+")
 _VERSION: Final = re.compile(r"[1-9][0-9]?\.[1-9]0")
 _EXACT_DIGITS: Final = 17
-"""Significant digits that tell every 64-bit float from every other."""
+"""Significant digits that distinguish all 64-bit floats."""
 
 
 def plain_value(text: str) -> Scalar:
@@ -102,7 +102,7 @@ def is_exact(value: float, text: str) -> bool:
 
 
 def doubt(text: str, value: Scalar) -> tuple[str, str] | None:  # noqa: PLR0911 - one a kind of text
-    """Return what may be meant otherwise in a scalar without quotes, and a hint; ``None`` for most scalars."""
+    """Return the message and hint for an ambiguous scalar without quotes; ``None`` for most scalars."""
     if isinstance(value, float):
         if _VERSION.fullmatch(text):
             return f"is the number {value}", "put it in quotes if it is a version"

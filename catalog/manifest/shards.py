@@ -1,4 +1,4 @@
-"""Shards of a manifest, and the brace patterns in them."""
+"""Shards of a manifest, with brace patterns."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ KEY_KEYS: Final = ("key", "local", "sha256", "bytes")
 MAX_SHARDS: Final = MAX_NAMES
 _MAX_SHARDS_OF_FILE: Final = 1_000_000
 _MAX_TEXT_OF_FILE: Final = 200_000_000
-"""Characters of all addresses and paths that the patterns of a file stand for."""
+"""Limit of characters of all URLs and paths that the patterns of a file expand to."""
 MAX_URL: Final = 2000
 MAX_KEY: Final = 1024
-"""Bytes of a URL and of a key in a bucket, by the lexicon."""
+"""Maximum bytes of a URL and of a key in a bucket, by the lexicon."""
 _SCHEME: Final = re.compile(r"[A-Za-z0-9]+://")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _BAD_URL_CHARACTER: Final = re.compile(r"[\x00-\x20\x7f-\xa0\"<>\\^`|]|[^\S ]")
 
 
 def spend_pattern(text: str, count: int, line: int, report: Report) -> None:
-    """Count the shards that a pattern stands for. Raises :class:`InvalidManifest` if the file has too many."""
+    """Count the shards of a pattern. Raises :class:`InvalidManifest` if the file has too many."""
     report.spend(line, "shards", count, _MAX_SHARDS_OF_FILE)
     report.spend(line, "characters of addresses and paths", count * len(text), _MAX_TEXT_OF_FILE)
 
 
 def https_fault(url: str) -> tuple[str, str | None] | None:
-    """What is wrong with an https URL, and a hint; ``None`` when nothing is."""
+    """Return the message and hint for a text that is not an https URL; ``None`` if it is one."""
     shape = f"{shown(url)!r} is not an https URL"
     try:
         parts = urlsplit(url)
@@ -60,7 +60,7 @@ def https_fault(url: str) -> tuple[str, str | None] | None:
     except ValueError:
         return shape, None
     if parts.scheme != "https":
-        return shape, "only https:// is opened by everybody"
+        return shape, "https:// is required, so that every reader can open it"
     if not parts.hostname or not port_is_fine or _BAD_URL_CHARACTER.search(url):
         return shape, "https://host/path, without spaces or control characters"
     if parts.username is not None or parts.password is not None:
@@ -69,13 +69,13 @@ def https_fault(url: str) -> tuple[str, str | None] | None:
 
 
 def read_shards(nodes: list[Node], report: Report) -> tuple[ShardDraft, ...]:
-    """The shards at https addresses, patterns expanded; mistakes go to ``report``."""
+    """Return the shards at https URLs, patterns expanded; mistakes go to ``report``."""
     tables = (Table(node, "a shard", SHARD_KEYS, report) for node in nodes)
     return one_each((_read_entry(table, "url", report) for table in tables), "URL", report)
 
 
 def read_keys(nodes: list[Node], report: Report) -> tuple[ShardDraft, ...]:
-    """The shards under keys of a bucket, patterns expanded; mistakes go to ``report``."""
+    """Return the shards under keys of a bucket, patterns expanded; mistakes go to ``report``."""
     found = (
         _read_pattern(Node(line=node.line, value={"key": node}), report)
         if isinstance(node.value, str | int | float)
@@ -90,7 +90,7 @@ def _read_pattern(node: Node, report: Report) -> list[ShardDraft]:
 
 
 def one_each(entries: Iterable[list[ShardDraft]], what: str, report: Report) -> tuple[ShardDraft, ...]:
-    """The shards of all entries, of which each should be named once; ``what`` is what names them."""
+    """Return the shards of all entries, and report duplicates; ``what`` is a URL, key or file."""
     shards: list[ShardDraft] = []
     for found in entries:
         if len(shards) + len(found) > MAX_SHARDS:
@@ -100,13 +100,13 @@ def one_each(entries: Iterable[list[ShardDraft]], what: str, report: Report) -> 
     seen: set[str] = set()
     for shard in shards:
         if shard.url in seen:
-            report.add(shard.line, f"the {what} {shown(shard.url)!r} stands twice")
+            report.add(shard.line, f"duplicate {what} {shown(shard.url)!r}")
         seen.add(shard.url)
     return tuple(shards)
 
 
 def check_path(text: str, line: int, report: Report) -> bool:
-    """Whether a text may be a path."""
+    """Return whether a text may be a path."""
     if "\0" in text or not text.strip():
         report.add(line, f"{shown(text)!r} is not a path")
         return False
@@ -114,7 +114,7 @@ def check_path(text: str, line: int, report: Report) -> bool:
 
 
 def digest_of(table: Table, report: Report) -> str | None:
-    """The ``sha256`` of an entry, in lower case."""
+    """Return the ``sha256`` of an entry, in lower case."""
     sha256 = table.text("sha256", 1000)
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         report.add(table.line_of("sha256"), "'sha256' must be 64 hexadecimal digits", "as sha256sum prints it")
@@ -123,7 +123,7 @@ def digest_of(table: Table, report: Report) -> str | None:
 
 
 def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
-    """The shards that one entry stands for; ``key`` is what names them, ``url`` or ``key``."""
+    """Return the shards of one entry; ``key`` is its naming key, ``url`` or ``key``."""
     before = len(report)
     name = table.text(key, MAX_URL, required=True)
     local = table.text("local", 4096)
@@ -137,7 +137,7 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
         return []
     count = count_ranges(name)
     if local is not None and count_ranges(local) != count:
-        message = f"'local' stands for {count_ranges(local)} files, {key!r} for {count}"
+        message = f"'local' expands to {count_ranges(local)} files, {key!r} to {count}"
         report.add(table.line_of("local"), message, "use the same range in both")
     if count > 1 and (sha256 is not None or size is not None):
         one = "bytes" if sha256 is None else "sha256"
@@ -154,7 +154,7 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
 
 
 def _check_name(text: str, key: str, table: Table, report: Report) -> None:
-    """A URL or key, perhaps with ranges in it."""
+    """Check a URL or key, which may contain ranges."""
     line = table.line_of(key)
     bare, count = without_ranges(text), count_ranges(text)
     fault = https_fault(bare) if key == "url" else key_fault(bare)
@@ -163,15 +163,15 @@ def _check_name(text: str, key: str, table: Table, report: Report) -> None:
     elif "{" in bare or "}" in bare:
         report.add(line, f"{shown(text)!r} has braces that are no pattern", "a pattern is {000000..000009}")
     elif count == 0:
-        report.add(line, f"{shown(text)!r}: the range runs backwards")
+        report.add(line, f"{shown(text)!r}: the range is reversed")
     elif count > MAX_SHARDS:
-        report.add(line, f"the pattern stands for {count:,} shards; the most is {MAX_SHARDS:,}", "make larger ones")
+        report.add(line, f"the pattern expands to {count:,} shards; the most is {MAX_SHARDS:,}", "make larger ones")
 
 
 def key_fault(key: str) -> tuple[str, str | None] | None:
-    """What is wrong with a key in a bucket."""
+    """Return the message and hint for an invalid key in a bucket; ``None`` if it is valid."""
     if _SCHEME.match(key):
-        return f"{shown(key)!r} is an address, not a key", "the key alone: what stands behind the bucket"
+        return f"{shown(key)!r} is an address, not a key", "the key alone, without the bucket"
     if not key.isprintable():
         return f"{shown(key)!r} has characters that can't be seen", None
     if "*" in key:

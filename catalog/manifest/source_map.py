@@ -1,4 +1,4 @@
-"""From a place in a record back to the line of the manifest that it comes from."""
+"""Source map: from a path in a record to the line of the manifest."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _SHARD: Final = re.compile(r"storage\.(?:shards|blobs)\[([0-9]{1,9})\]")
 
 
 def line_of(draft: Draft, path: str) -> int:
-    """The line of the longest part of a record's path (``getterCode.commit``, ``storage.shards[3].url``) that has one.
+    """Return the line of the longest known part of a record's path (``getterCode.commit``, ``storage.shards[3].url``).
 
-    The draft's own line where no part has.
+    Returns the draft's own line if no part is known.
     """
     wanted = path
     if isinstance(draft, DatasetDraft):

@@ -1,4 +1,4 @@
-"""Where a dataset's shards are: at https addresses, in a bucket, or in files that become blobs."""
+"""Storage of a dataset: https URLs, a bucket, or files that become blobs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ KINDS: Final = ("shards", "s3", "blobs")
 S3_KEYS: Final = ("bucket", "region", "endpoint", "keys", "local", "prefix")
 BLOB_KEYS: Final = ("local", "sha256", "bytes")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")
-"""What S3 and those who speak its protocol have ever allowed in a bucket's name."""
+"""Every name that S3 and compatible stores have ever allowed for a bucket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """The shards of a dataset, and where they are."""
+    """The shards of a dataset, with their storage."""
 
     shards: tuple[ShardDraft, ...] = ()
     bucket: BucketDraft | None = None
@@ -36,9 +36,9 @@ class Stored:
 
 
 def read_storage(dataset: Table, report: Report) -> Stored:
-    """Exactly one of ``shards``, ``s3`` and ``blobs``; mistakes go to ``report``."""
+    """Read exactly one of ``shards``, ``s3`` and ``blobs``; mistakes go to ``report``."""
     there = sorted((key for key in KINDS if key in dataset.entries), key=dataset.line_of)
-    if not there and dataset.readable and not dataset.meant.intersection(KINDS):
+    if not there and dataset.readable and not dataset.misspelt.intersection(KINDS):
         report.add(dataset.line, f"{dataset.what} needs 'shards', 's3' or 'blobs'", "where its data is")
     for key in there[1:]:
         report.add(dataset.line_of(key), f"{key!r} beside {there[0]!r}", "a dataset's shards are in one place")
@@ -65,7 +65,7 @@ def _read_s3(node: Node, report: Report) -> Stored:
     if endpoint is not None and (fault := https_fault(endpoint)) is not None:
         report.add(table.line_of("endpoint"), *fault)
     there = sorted((key for key in ("keys", "local") if key in table.entries), key=table.line_of)
-    misspelt = bool(table.meant.intersection(("keys", "local")))
+    misspelt = bool(table.misspelt.intersection(("keys", "local")))
     if not there and table.readable and not misspelt:
         report.add(table.line, "s3 needs 'keys' or 'local'", "its shards by their keys, or by copies of them")
     for key in there[1:]:
@@ -77,7 +77,7 @@ def _read_s3(node: Node, report: Report) -> Stored:
 
 
 def _of_copies(table: Table, report: Report) -> tuple[ShardDraft, ...]:
-    """Shards whose keys are the file names of their local copies."""
+    """Return shards whose keys are the file names of their local copies."""
     pattern, prefix = table.text("local", 4096), table.text("prefix", 1000) or ""
     line = table.line_of("local")
     if (fault := key_fault(prefix + "x")) is not None:

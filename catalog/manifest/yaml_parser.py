@@ -1,16 +1,16 @@
-"""YAML bytes to values that know their lines.
+"""Parse YAML to values that know their lines.
 
-PyYAML's events are composed here rather than by its own composer: that one recurses (a deep document ends the
-process when libyaml does the parsing), keeps the last of two equal keys, and expands aliases without a limit.
+PyYAML's own composer is not used: it recurses (a deep document ends the process with libyaml), keeps the last of two
+equal keys, and expands aliases without a limit.
 
 Tricky bits
 -----------
-- Scalars are read by YAML 1.2 (:mod:`catalog.manifest.scalars`); PyYAML's parser, which is left to do the syntax, knows
-  nothing of them. A key is its text as written: ``true:`` and ``1:`` are the keys ``true`` and ``1``.
-- An entry of a map stands at the line of its key, so that a block of text is found where it begins.
-- Merge keys (``<<``) are refused; anchors and aliases are fine. What they expand to is limited by the size of the file,
+- Scalars are read by YAML 1.2 (:mod:`catalog.manifest.scalars`); PyYAML only parses the syntax. A key is its text as
+  written: ``true:`` and ``1:`` are the keys ``true`` and ``1``.
+- An entry of a map has the line of its key, so that a block of text is found at its beginning.
+- Merge keys (``<<``) are refused; anchors and aliases are allowed. Their expansion is limited by the size of the file,
   so that reading takes time in proportion to it.
-- libyaml compares each %TAG directive with all others, so their number is limited before it sees them.
+- libyaml compares each %TAG directive with all others, so their number is limited beforehand.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "compose", "lines_of"]
 
 MAX_BYTES: Final = 5_000_000
 MAX_NODES: Final = 500_000
-"""Values in one document, aliases expanded. Of a small file fewer: two for each byte."""
+"""Limit of values in one document, aliases expanded. For a small file it is lower: two for each byte."""
 MAX_DEPTH: Final = 64
 _FEW_NODES: Final = 50_000
-"""Values that any document may have, however small it is."""
+"""Values that any document may have."""
 _MAX_TEXT: Final = 4
-"""Characters of all scalars, aliases expanded, for each byte of the file."""
+"""Limit of characters of all scalars, aliases expanded, for each byte of the file."""
 _SOME_TEXT: Final = 1_000_000
 """Characters that any document may have."""
 _MAX_DIRECTIVES: Final = 16
 _LONGEST_PATH: Final = 300
-"""Characters of a path whose own line is known; what is below it has the line of what is above."""
+"""Maximum characters of a path with a line of its own; longer ones have the line of their parent."""
 
 _PREFIX: Final = "tag:yaml.org,2002:"
 _SCALAR_TAGS: Final = {_PREFIX + kind: kind for kind in ("null", "bool", "int", "float", "binary")}
@@ -49,9 +49,9 @@ _TEXT_TAGS: Final = ("!", f"{_PREFIX}str")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A value and the line (from 1) it stands on.
+    """A value and its line (from 1).
 
-    ``text`` is a scalar as written, ``plain`` if it has neither quotes nor a tag. ``weight`` counts the values,
+    ``text`` is a scalar as written, ``plain`` if it has neither quotes nor a tag. ``weight`` is the number of values,
     ``size`` the characters of all scalars.
     """
 
@@ -65,7 +65,7 @@ class Node:
 
 
 class _Frame:
-    """A map or list that is still open."""
+    """An open map or list."""
 
     def __init__(self, *, line: int, anchor: str | None, is_map: bool) -> None:
         self.line = line
@@ -108,14 +108,14 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Limits:
-    """What a document may come to, aliases expanded."""
+    """Limits of a document, aliases expanded."""
 
     nodes: int
     text: int
 
     @classmethod
     def of(cls, length: int) -> _Limits:
-        """Those of a file of so many bytes; no file without aliases reaches them."""
+        """Return the limits for a file of so many bytes; no file without aliases reaches them."""
         nodes = min(MAX_NODES, max(_FEW_NODES, 2 * length))
         return cls(nodes=nodes, text=max(_SOME_TEXT, _MAX_TEXT * length))
 
@@ -127,10 +127,10 @@ class _Limits:
 
 
 def compose(raw: bytes, report: Report) -> Node:
-    """The one document of a file.
+    """Return the one document of a file.
 
-    Duplicate keys go to ``report`` (the first one counts). Raises :class:`InvalidManifest` for what can't be read at
-    all: not UTF-8, not YAML, empty, several documents, too large, too deep, or with tags beyond YAML's plain ones.
+    Duplicate keys go to ``report`` (the first one counts). Raises :class:`InvalidManifest` for an unreadable file: not
+    UTF-8, not YAML, empty, several documents, too large, too deep, or with tags beyond YAML's core schema.
     """
     if len(raw) > MAX_BYTES:
         raise report.stop(1, f"the file has {len(raw):,} bytes; the most is {MAX_BYTES:,}", "use a brace pattern")
@@ -154,7 +154,7 @@ def compose(raw: bytes, report: Report) -> Node:
         problem = shown(", ".join(part for part in parts if part) or "can't be parsed", 200)
         hint = "indent with spaces, not tabs" if "\\t" in problem or "tab" in problem else None
         raise report.stop(mark.line + 1 if mark else 1, f"not YAML: {problem}", hint) from None
-    except (ValueError, OverflowError):  # \U escapes beyond Unicode, in PyYAML's own scanner
+    except (ValueError, OverflowError):  # \U escapes beyond Unicode, in PyYAML's scanner
         raise report.stop(1, "not YAML: an escape that means no character") from None
     if root is None:
         raise report.stop(1, "the file is empty", "start with schemas:, datasets: or lenses:")
@@ -189,7 +189,7 @@ def _compose(events: Iterator[Any], report: Report, limits: _Limits) -> Node | N
 def _finished(
     event: yaml.Event, line: int, report: Report, stack: list[_Frame], anchors: dict[str, Node]
 ) -> Node | None:
-    """The value that this event completes, if it does; one that opens a map or list goes on the stack."""
+    """Return the value that this event completes, if any; push an opened map or list on the stack."""
     match event:
         case yaml.CollectionStartEvent():
             stack.append(_open(event, line, report, depth=len(stack)))
@@ -229,7 +229,7 @@ def _unknown_tag(tag: str, line: int, report: Report) -> Exception:
 def _alias(event: yaml.AliasEvent, line: int, report: Report, anchors: dict[str, Node]) -> Node:
     anchor = event.anchor or ""
     node = anchors.get(anchor)
-    if node is None:  # also an alias inside its own anchor: that is complete only at its end
+    if node is None:  # also an alias inside its own anchor, which is complete only at its end
         raise report.stop(line, f"no finished value has the anchor &{shown(anchor)}")
     return replace(node, line=line)
 
@@ -255,7 +255,7 @@ def _scalar(event: yaml.ScalarEvent, line: int, report: Report) -> Node:
 
 
 def lines_of(node: Node) -> dict[str, int]:
-    """The line of every value under a node, by its path: ``tags[2]``, ``getter.commit``; long paths are left out."""
+    """Return the line of every value under a node, by path: ``tags[2]``, ``getter.commit``; long paths are omitted."""
     lines: dict[str, int] = {}
     todo: list[tuple[str, Node]] = [("", node)]
     while todo:

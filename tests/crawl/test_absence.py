@@ -33,7 +33,7 @@ READING = ("sync.getLatestCommit", "sync.getRecord", "sync.getBlocks", "sync.get
 @pytest.fixture
 def pds(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPds]:
     monkeypatch.setattr(http, "MAX_WAIT", 0.01)
-    monkeypatch.setattr(repositories, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(repositories, "_RETRY_SECONDS", 0.0)
     with small_pds() as started:
         yield started
 

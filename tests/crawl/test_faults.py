@@ -253,7 +253,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_WAIT", 0.05)
     monkeypatch.setattr(hosts, "PARKED_SECONDS", 0.5)
     monkeypatch.setattr(hosts, "PROVEN_PARKED_SECONDS", 0.1)
-    monkeypatch.setattr(repositories, "_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(repositories, "_RETRY_SECONDS", 0.1)
     monkeypatch.setattr(hosts, "LONGEST_PAUSE", 0.2)
     monkeypatch.setattr(hosts, "MOST_PARKED_SECONDS", 0.5)
     monkeypatch.setattr(websocket, "LONGEST_WAIT", 0.1)

@@ -58,7 +58,7 @@ def test_retries_of_unreadable_accounts_take_no_more_memory(crawler: Crawler, ta
 
     def rounds(number: int) -> int:
         for _ in range(number):
-            crawler.look_again(tally)
+            crawler.retry_unread(tally)
             crawler.schedule.wait()
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
@@ -82,10 +82,10 @@ def test_an_account_that_is_still_being_tried_is_not_tried_again(crawler: Crawle
         crawler.schedule = schedule
         with schedule._changed:  # nothing is done before all is there
             for _ in range(50):
-                crawler.look_again(tally)
+                crawler.retry_unread(tally)
             assert schedule._open <= ACCOUNTS
         schedule.wait()
-        crawler.look_again(tally)
+        crawler.retry_unread(tally)
         schedule.wait()
     assert tally.troubles == ACCOUNTS
 
@@ -95,7 +95,7 @@ def test_many_events_of_one_account_are_one_visit_more(
 ) -> None:
     """They hold the cursor before the first of them, and leave nothing behind."""
     afters: list[Callable[[], None]] = []
-    monkeypatch.setattr(Crawler, "look_at", lambda _self, _tally, _did, *, after, **_: afters.append(after))
+    monkeypatch.setattr(Crawler, "revisit", lambda _self, _tally, _did, *, after, **_: afters.append(after))
     follower = Follower(SOURCE, crawler, tally, NetworkSettings())
     for number in range(1, 10_000):
         follower._visit(did_of(1), number)
@@ -136,7 +136,7 @@ def test_a_failing_callback_leaves_no_visit_behind(
 
     follower = Follower(SOURCE, crawler, tally, NetworkSettings())
     for number, (step, error) in enumerate(
-        [("visit", odd), ("remembered", odd), ("arrange_work", odd), ("visit", refuse)], start=1
+        [("visit", odd), ("remembered", odd), ("schedule_work", odd), ("visit", refuse)], start=1
     ):
         with monkeypatch.context() as patched:
             patched.setattr(Crawler, step, error)

@@ -103,7 +103,7 @@ def test_what_work_raises_ends_that_work_alone(kind: type[Exception]) -> None:
         troubles.append((host, str(error)))
         raise kind("no report")
 
-    with Schedule(threads=1, troubled=troubled) as schedule:
+    with Schedule(threads=1, on_error=troubled) as schedule:
         schedule.add("host", fail)
         schedule.add("host", partial(_note, done, 1))
         schedule.add("other", partial(_note, done, 2))

@@ -48,7 +48,7 @@ SOURCES = ("pds", "repo")
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("catalog.publish.apply.time.sleep", lambda _: None)
     monkeypatch.setattr(http, "MAX_WAIT", 0.01)
-    monkeypatch.setattr(repositories, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(repositories, "_RETRY_SECONDS", 0.0)
     PASSWORDS.add(PASSWORD)
     yield
     PASSWORDS.discard(PASSWORD)

@@ -300,7 +300,7 @@ def test_a_path_that_leads_nowhere_is_a_fault(tmp_path: Path) -> None:
         load([tmp_path, tmp_path / "absent.yaml"])
     assert [fault.message for fault in caught.value.faults] == [
         "no *.yaml file in this directory",
-        "there is no such file or directory",
+        "no such file or directory",
     ]
 
 

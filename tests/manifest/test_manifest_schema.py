@@ -262,10 +262,10 @@ def test_the_lists_of_mistakes_are_of_the_table() -> None:
 
 TREE: dict[str, Any] = as_editor(compose(SOUND.encode(), Report(Path("m.yaml"))))
 ONLY_THE_PARSER_SAYS = re.compile(
-    r"there is no (schema|lens|dataset) |has no version|duplicate |stands twice|matches no file|names no file|"
-    r"dimension names for a shape of|(is|are) for arrays only|'local' stands for \d+ files|one '(sha256|bytes)' for|"
+    r"there is no (schema|lens|dataset) |has no version|duplicate |matches no file|names no file|"
+    r"dimension names for a shape of|(is|are) for arrays only|'local' expands to \d+ files|one '(sha256|bytes)' for|"
     r"bytes; the most is \d+$|is not an? (AT-URI|CID|https URL|dimension)|unknown field type .*\[|"
-    r"the range runs backwards|records have no floats|"
+    r"the range is reversed|records have no floats|"
     r"must be (64|40) hexadecimal digits|is no name for a set|characters that can't be seen"
 )
 """What a schema can't know: other places, the disk, how brackets match, what is in an address, what is printable."""

@@ -248,7 +248,7 @@ def test_a_blob_of_code_is_never_named_by_a_stand_in(tmp_path: Path) -> None:
         as_blobs=True,
         metadata={},
     )
-    with pytest.raises(InvalidManifest, match=r"x\.py:3: 'x\.tar' is a blob that nobody can name"):
+    with pytest.raises(InvalidManifest, match=r"x\.py:3: 'x\.tar' has no known hash"):
         made(ManifestSet(files=(), datasets=(draft,)))
 
 
@@ -304,11 +304,11 @@ def test_a_star_means_what_a_shell_means(
 def test_a_pattern_that_would_search_the_whole_disk_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many names are looked at and no more."""
     shards(tmp_path, *(f"d{n}/{m}.tar" for n in range(5) for m in range(5)))
-    monkeypatch.setattr("catalog.manifest.glob._MOST_SEEN", 29)
+    monkeypatch.setattr("catalog.manifest.glob._MAX_NAMES_LISTED", 29)
     report = Report(tmp_path / "m.yaml")
     assert named_files("*/*.tar", 1, report) == []
-    assert "makes me look at more than 29 files" in str(report.faults()[0])
-    monkeypatch.setattr("catalog.manifest.glob._MOST_SEEN", 30)
+    assert "lists more than 29 files" in str(report.faults()[0])
+    monkeypatch.setattr("catalog.manifest.glob._MAX_NAMES_LISTED", 30)
     assert len(named_files("*/*.tar", 1, report)) == 25
 
 
@@ -324,7 +324,7 @@ def test_no_pattern_stands_for_more_files_than_a_dataset_may_have(
     assert named_files("*", 2, report) == named_files("{1..3}", 3, report) == []
     assert [fault.message for fault in report.faults()] == [
         "'*' matches 3 files; the most is 2",
-        "the pattern stands for 3 shards; the most is 2",
+        "the pattern expands to 3 shards; the most is 2",
     ]
 
 

@@ -169,7 +169,7 @@ def test_an_empty_site_never_takes_the_place_of_a_full_one(project: Path) -> Non
             cwd=project, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert failed.returncode == 1
-        assert "manifests: there is no such file or directory" in failed.stdout + failed.stderr
+        assert "manifests: no such file or directory" in failed.stdout + failed.stderr
         assert "its store is empty" in failed.stdout + failed.stderr
         assert "Iris flowers" in (project / "site" / "datasets" / "index.html").read_text(encoding="utf-8")
 
