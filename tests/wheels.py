@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def build_wheel(place: Path) -> Path:
-    """Build it into a folder; the file."""
+    """Build the wheel into a folder and return its file. ``made_once(factory, "wheel", build_wheel)`` shares it."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place],
         cwd=ROOT, capture_output=True, check=True, timeout=300,
@@ -33,7 +33,14 @@ def pip_environment(place: Path) -> dict[str, str]:
     }
     cache = os.environ.get("PIP_CACHE_DIR") or str(Path.home() / ".cache" / "pip")
     links = " ".join([str(place), *os.environ.get("PIP_FIND_LINKS", "").split()])
-    return {**kept, "PIP_FIND_LINKS": links, "PIP_CACHE_DIR": cache, "LANG": "C.UTF-8"}
+    return {
+        **kept,
+        "PIP_FIND_LINKS": links,
+        "PIP_CACHE_DIR": cache,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_COMPILE": "1",  # what a command imports is compiled when it is first run
+        "LANG": "C.UTF-8",
+    }
 
 
 TOKEN = b"eyJ0eXAiOiJ"

@@ -26,6 +26,7 @@ from catalog.cli import cli
 from catalog.cli.scaffold import MANIFEST, SCHEMA, Scaffold, Written, requirement, write_files
 from catalog.errors import CatalogError, InvalidConfig
 from tests import sitekinds
+from tests.sharedfiles import made_once
 from tests.site.test_links import HOST, Links, places_of, pointers
 from tests.sitevariety import BuiltSite
 from tests.starter import fill_in
@@ -353,9 +354,8 @@ def test_every_address_in_its_site_leads_somewhere(built: BuiltSite) -> None:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A shell's, where pip finds this tree's wheel and nothing of this checkout."""
-    place = tmp_path_factory.mktemp("dist")
-    build_wheel(place)
-    return {**pip_environment(place), "PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path_factory.mktemp("home"))}
+    found = pip_environment(made_once(tmp_path_factory, "wheel", build_wheel).parent)
+    return {**found, "PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path_factory.mktemp("home"))}
 
 
 def _commands(readme: str) -> list[str]:

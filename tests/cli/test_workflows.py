@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalog.cli import cli
+from tests.sharedfiles import made_once
 from tests.starter import fill_in
 from tests.wheels import ROOT, TOKEN, build_wheel, pip_environment, with_secrets
 from tests.workflowruns import Hub, load_workflow
@@ -166,11 +167,10 @@ def test_the_reusable_ones_do_what_the_scaffolded_ones_do(scaffolded: Path, name
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The ``bin`` of an empty environment, as setup-python leaves it, and how pip finds this tree's wheel."""
-    dist = tmp_path_factory.mktemp("dist")
-    build_wheel(dist)
+    wheel = made_once(tmp_path_factory, "wheel", build_wheel)
     place = tmp_path_factory.mktemp("python") / "venv"
     subprocess.run([sys.executable, "-m", "venv", place], check=True, timeout=120)
-    return place / "bin", pip_environment(dist)
+    return place / "bin", pip_environment(wheel.parent)
 
 
 @pytest.fixture

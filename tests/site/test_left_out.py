@@ -1,4 +1,4 @@
-"""A page that can't be made is left out alone: each step of the build fails for one of twenty datasets."""
+"""A page that can't be made is left out alone: each step of the build fails for some datasets."""
 
 from __future__ import annotations
 
@@ -23,11 +23,17 @@ from catalog.store.graph import Graph
 from tests.sitecatalog import MKDOCS, dataset, fill, uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-ODD = "3koddoddodd22"
-TAG = "onlyodd"
+ERRORS = {
+    "3koddoddodd22": ValueError,
+    "3koddoddodd23": RecursionError,
+    "3koddoddodd24": MemoryError,
+    "3koddoddodd25": OSError,
+}
+"""Odd datasets, by record key, each with the error that is raised for it."""
+ODD = next(iter(ERRORS))
 NAMES = [f"3kfine{number:07d}" for number in range(19)]
 STEPS = [
     ("catalog.site.pages.dataset", "dataset_page"),
@@ -43,25 +49,29 @@ STEPS = [
     ("catalog.site.exports.dcat", "_dataset"),
     ("catalog.site.exports.index", "_page"),
 ]
-ERRORS = (ValueError, RecursionError, MemoryError, OSError)
 
 
-def _fill(store: Path, *, odd: bool) -> None:
+def _tag(odd: str) -> str:
+    """Return the tag that only one odd dataset has."""
+    return f"only{odd}"
+
+
+def _fill(store: Path, *, odd: Iterable[str]) -> None:
     extra = [(DATASET, name, dataset(number + 1)) for number, name in enumerate(NAMES)]
-    if odd:
-        extra.append((DATASET, ODD, dataset(7, name="Odd one", tags=["audio", TAG])))
+    extra += [(DATASET, key, dataset(7, name="Odd one", tags=["audio", _tag(key)])) for key in odd]
     fill(store, datasets=0, extra=extra)
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What MkDocs renders before the catalog's pages are made, with the stores of twenty and of nineteen datasets."""
+    """Return what MkDocs renders before the catalog's pages: the shells, and stores of nineteen datasets and more."""
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
     folder = tmp_path_factory.mktemp("rendered")
-    _fill(folder / "store.sqlite", odd=True)
-    _fill(folder / "nineteen.sqlite", odd=False)
+    _fill(folder / "store.sqlite", odd=[ODD])
+    _fill(folder / "nineteen.sqlite", odd=[])
+    _fill(folder / "errors.sqlite", odd=ERRORS)
     (folder / "mkdocs.yml").write_text(MKDOCS % "true", encoding="utf-8")
     (folder / "docs").mkdir()
     (folder / "docs" / "index.md").write_text("# Home\n\n<!-- catalog:home -->\n", encoding="utf-8")
@@ -86,7 +96,7 @@ def _finished(rendered: Path, target: Path, store: str = "store.sqlite") -> Path
 
 @pytest.fixture(scope="module")
 def nineteen(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The site without the odd dataset."""
+    """Return the files of the site without an odd dataset."""
     return _files(_finished(rendered, tmp_path_factory.mktemp("nineteen"), "nineteen.sqlite"))
 
 
@@ -99,8 +109,8 @@ def _status(site: Path) -> list[dict[str, str | None]]:
     return held
 
 
-def _spoil(patch: pytest.MonkeyPatch, module: str, name: str, error: Callable[[], BaseException]) -> None:
-    """Let a function of ours fail when it is called with the odd dataset, or with a group of its tag."""
+def _spoil(patch: pytest.MonkeyPatch, module: str, name: str, error: Callable[[str], BaseException]) -> None:
+    """Let a function of ours fail when it is called with an odd dataset or with the group of its tag."""
     holder: object = importlib.import_module(module)
     *path, last = name.split(".")
     for part in path:
@@ -109,8 +119,9 @@ def _spoil(patch: pytest.MonkeyPatch, module: str, name: str, error: Callable[[]
 
     @wraps(real)
     def spoiled(*args: object, **kwargs: object) -> object:
-        if any(ODD in str(getattr(arg, "uri", "")) or getattr(arg, "name", "") == TAG for arg in args):
-            raise error()
+        for odd in ERRORS:
+            if any(odd in str(getattr(arg, "uri", "")) or getattr(arg, "name", "") == _tag(odd) for arg in args):
+                raise error(odd)
         return real(*args, **kwargs)
 
     for known in [holder, *(module for key, module in sys.modules.items() if key.startswith("catalog."))]:
@@ -118,64 +129,65 @@ def _spoil(patch: pytest.MonkeyPatch, module: str, name: str, error: Callable[[]
             patch.setattr(known, last, spoiled)
 
 
-@pytest.mark.parametrize("error", ERRORS)
+def _injected(odd: str) -> BaseException:
+    return ERRORS[odd]("injected")
+
+
 @pytest.mark.parametrize(("module", "name"), STEPS, ids=[f"{step[0].rpartition('.')[2]}.{step[1]}" for step in STEPS])
-def test_a_dataset_that_cannot_be_shown_is_left_out_and_the_others_are_as_without_it(
+def test_datasets_that_cannot_be_shown_are_left_out_and_the_others_are_as_without_them(
     module: str,
     name: str,
-    error: type[Exception],
     rendered: Path,
     nineteen: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Byte for byte: pages, lists, search entries, exports, sitemap. Only the status page differs: it names the one."""
-    _spoil(monkeypatch, module, name, lambda: error("injected"))
+    """Byte for byte: pages, lists, search entries, exports, sitemap. Only the status page differs: it names them."""
+    _spoil(monkeypatch, module, name, _injected)
     with caplog.at_level(logging.WARNING):
-        site = _finished(rendered, tmp_path)
+        site = _finished(rendered, tmp_path, "errors.sqlite")
     files = _files(site)
     assert files.keys() == nineteen.keys()
     assert {key for key in files if files[key] != nineteen[key]} == {"status/index.html", "status/index.json"}
-    (found,) = _status(site)
-    assert found["kind"] == "dataset"
-    assert found["uri"] == str(uri(DATASET, ODD))
-    assert ODD in (found["page"] or "")
-    assert error.__name__ in (found["error"] or "")
-    assert ODD in files["status/index.html"].decode()
-    assert any(ODD in record.getMessage() for record in caplog.records), "a warning: a strict build fails"
+    found = _status(site)
+    assert sorted(str(one["uri"]) for one in found) == [str(uri(DATASET, odd)) for odd in ERRORS]
+    for one in found:
+        odd = str(one["uri"]).rpartition("/")[2]
+        assert one["kind"] == "dataset"
+        assert odd in (one["page"] or "")
+        assert ERRORS[odd].__name__ in (one["error"] or "")
+        assert odd in files["status/index.html"].decode()
+        assert any(odd in record.getMessage() for record in caplog.records), "a warning: a strict build fails"
 
 
-@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize(("module", "name"), [("textindex", "texts"), ("spelling", "_words_of")])
-def test_a_dataset_that_cannot_be_indexed_has_its_page_and_the_others_are_found(
-    module: str,
-    name: str,
-    error: type[Exception],
-    rendered: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_datasets_that_cannot_be_indexed_have_their_pages_and_the_others_are_found(
+    module: str, name: str, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _spoil(monkeypatch, f"catalog.site.{module}", name, lambda: error("injected"))
-    site = _finished(rendered, tmp_path)
-    assert [(found["kind"], found["uri"]) for found in _status(site)] == [("search entry", str(uri(DATASET, ODD)))]
-    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 20
+    _spoil(monkeypatch, f"catalog.site.{module}", name, _injected)
+    site = _finished(rendered, tmp_path, "errors.sqlite")
+    assert sorted((str(found["kind"]), str(found["uri"])) for found in _status(site)) == [
+        ("search entry", str(uri(DATASET, odd))) for odd in ERRORS
+    ]
+    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 23
     shown = json.loads((site / "catalog" / "text" / "shown" / "0.json").read_bytes())
     shown += json.loads((site / "catalog" / "text" / "shown" / "1.json").read_bytes())
     assert sum(name.startswith("Tidal recordings") for name, *_ in shown) >= 19
 
 
-@pytest.mark.parametrize("error", ERRORS)
-def test_a_tag_page_that_cannot_be_made_costs_no_record(
-    error: type[Exception], rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_tag_pages_that_cannot_be_made_cost_no_record(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Links to it lead to a few words and on to the status page."""
-    _spoil(monkeypatch, "catalog.site.exports.record_json", "group_json", lambda: error("injected"))
-    site = _finished(rendered, tmp_path)
-    (found,) = _status(site)
-    assert (found["kind"], found["page"]) == ("tag", f"tags/{TAG}/")
-    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 20
-    assert 'href="../../status/"' in (site / "tags" / TAG / "index.html").read_text(encoding="utf-8")
+    """Links to them lead to a few words and on to the status page."""
+    _spoil(monkeypatch, "catalog.site.exports.record_json", "group_json", _injected)
+    site = _finished(rendered, tmp_path, "errors.sqlite")
+    assert sorted((str(found["kind"]), str(found["page"])) for found in _status(site)) == [
+        ("tag", f"tags/{_tag(odd)}/") for odd in ERRORS
+    ]
+    assert len(list(site.glob("datasets/*/3k*/index.html"))) == 23
+    for odd in ERRORS:
+        assert 'href="../../status/"' in (site / "tags" / _tag(odd) / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["facets.files", "network_json"])
@@ -199,7 +211,9 @@ def test_a_full_disk_and_a_fault_of_every_record_fail_the_build(
 ) -> None:
     """A site without its pages must not take the place of a whole one."""
     with monkeypatch.context() as patch:
-        _spoil(patch, "catalog.site.exports.record_json", "record_json", lambda: OSError(28, "No space left on device"))
+        _spoil(
+            patch, "catalog.site.exports.record_json", "record_json", lambda _: OSError(28, "No space left on device")
+        )
         with pytest.raises(BuildError, match="space"):
             _finished(rendered, tmp_path / "full")
 
@@ -220,7 +234,7 @@ def test_a_page_over_which_workers_are_killed_is_left_out(
 
     here = os.getpid()
 
-    def die() -> Exception:
+    def die(_odd: str) -> Exception:
         if os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
         return MemoryError("in the only process there is")
