@@ -10,6 +10,7 @@ BROWSER := .venv/.browser
 JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
 TYPESCRIPT := tests/typescript/node_modules/.installed
+JAVASCRIPT := tests/javascript/node_modules/.installed
 WORKERS ?= 2
 # tests/suite.py orders the files, the slowest first.
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -42,11 +43,12 @@ test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYP
 check: lint $(FRAMEWORKS) ## lint, then the tests that need neither servers nor browsers (about a minute)
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
-lint: $(INSTALLED) ## check style, types and the import contract
+lint: $(INSTALLED) $(JAVASCRIPT) ## check style, types and the import contract
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	JS=tests/javascript; $$JS/node_modules/.bin/eslint --config $$JS/eslint.config.js site_templates $$JS; $$JS/node_modules/.bin/tsc --project $$JS
 
 format: $(INSTALLED) ## format the code
 	$(BIN)/ruff format
@@ -98,6 +100,10 @@ $(ARROBA): requirements-arroba.lock $(INSTALLED)
 
 $(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json
 	cd tests/typescript && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(JAVASCRIPT): tests/javascript/package.json tests/javascript/package-lock.json
+	cd tests/javascript && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Without install scripts: axe-core, html-validate and Lighthouse need none, and Puppeteer's downloads a browser.

@@ -1,68 +1,132 @@
-// The browse page: facets are filtered and counted here, over columns; what is shown of a row comes in chunks when the
-// row is on the screen. Text is found by the index, the two meet by row. State lives in the URL.
+// The browse page. It filters and counts facets over columns, and loads the details of a row when the row becomes visible.
+// Text search and facets meet by row number. The URL has the state.
 
+import { button, claim, element, find } from "./dom.js";
 import { makeFacets } from "./facets.js";
 import { loadTable } from "./table.js";
-import { findText, ROOT } from "./text.js";
+import { findRows, ROOT } from "./text.js";
 
+/** @type {Record<string, string>} */
 const TITLES = {
   kind: "Kind", tag: "Tags", licence: "Licence", publisher: "Publisher", schema: "Schema", dtype: "Array type", size: "Size",
   state: "Verification", updated: "Updated",
 };
 const ORDERS = ["new", "match", "name", "size", "samples", "updated"];
-const STEP = 40;
-const BEST = 200; // so many matches are put in order; the others come after them, newest first
+const STEP = 40; // rows added by each "more"
+const MAX_RANKED = 200; // matches that are sorted by score; the others follow, newest first
 const RETRY = 3000; // milliseconds
-const NAMES = 4000; // without a text index, the names of so many rows are searched
-const LARGE = 20_000; // from here on facets that cost most stand closed at first
-const COSTLY = ["tag", "publisher", "schema", "dtype"];
+const MAX_NAMES = 4000; // without the text index, the names of up to this many rows are searched
+const LARGE = 20_000; // rows from which the most expensive facets start closed
+const EXPENSIVE = ["tag", "publisher", "schema", "dtype"];
 const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"];
 
+/** @typedef {import("./table.js").Table} Table */
+/** @typedef {import("./table.js").Details} Details */
+/** @typedef {{ query: string, sort: string, chosen: Record<string, Set<string>> }} State */
+/** @typedef {{ rows: Set<number>, best?: number[], instead?: string, failed?: boolean }} Matches */
+
+/**
+ * @param {HTMLElement} page
+ */
 export async function startBrowse(page) {
-  if (page.dataset.live) return;
-  page.dataset.live = "yes";
-  const form = page.querySelector("form");
-  if (matchMedia("(max-width: 59.9375em)").matches) page.querySelector(".cat-browse__facets").open = false;
+  if (!claim(page)) return;
+  const form = /** @type {HTMLFormElement} */ (find(page, "form"));
+  if (matchMedia("(max-width: 59.9375em)").matches) /** @type {HTMLDetailsElement} */ (find(page, ".cat-browse__facets")).open = false;
   try {
     new Browser(page, form, await loadTable(ROOT)).start();
   } catch {
-    page.querySelector(".cat-browse__count").textContent = "The list could not be loaded.";
+    find(page, ".cat-browse__count").textContent = "The list could not be loaded.";
     form.hidden = false;
   }
 }
 
+/**
+ * The state in the query string of a URL. Unknown facet values are kept: they match nothing, and the user can remove them.
+ * @param {string} search
+ * @returns {State}
+ */
+export function readState(search) {
+  const parameters = new URLSearchParams(search);
+  const sort = parameters.get("sort") ?? "new";
+  return { query: parameters.get("q") ?? "", sort: ORDERS.includes(sort) ? sort : "new", chosen: choices((facet) => parameters.getAll(facet)) };
+}
+
+/**
+ * The query string of a state, with its question mark; "" for the initial state.
+ * @param {State} state
+ * @returns {string}
+ */
+export function writeState({ query, sort, chosen }) {
+  const parameters = new URLSearchParams();
+  if (query.trim()) parameters.set("q", query.trim());
+  for (const [facet, words] of Object.entries(chosen)) for (const word of words) parameters.append(facet, word);
+  if (sort !== "new") parameters.set("sort", sort);
+  const text = String(parameters);
+  return text && `?${text}`;
+}
+
 class Browser {
+  /** @type {number[]} */
+  #rows = [];
+  #limit = STEP;
+  #turn = 0;
+  /** @type {Record<string, Set<string>>} */
+  #chosen = choices();
+  #note = "";
+  #uncorrected = ""; // the query that has other results than those shown, which are of corrected spelling
+  #exactly = ""; // the query whose spelling is not to be corrected
+  /** @type {number | undefined} */
+  #focusAfter; // the place of the choice that was removed
+
+  /**
+   * @param {HTMLElement} page
+   * @param {HTMLFormElement} form
+   * @param {Table} table
+   */
   constructor(page, form, table) {
-    Object.assign(this, { page, form, table, limit: STEP, turn: 0, rows: [] });
-    this.find = (selector) => page.querySelector(selector);
-    this.facets = makeFacets(this.find("[data-facets]"), Object.entries(TITLES).map(([facet, title]) => [facet, title, table.facets[facet]]), {
+    this.page = page;
+    this.form = form;
+    this.table = table;
+    this.query = /** @type {HTMLInputElement} */ (form.elements.namedItem("q"));
+    this.sort = /** @type {HTMLSelectElement} */ (form.elements.namedItem("sort"));
+    this.facets = makeFacets(this.find("[data-facets]"), Object.entries(TITLES).map(([facet, title]) => ({ name: facet, title, words: table.facets[facet].words })), {
       toggle: (facet, word) => this.toggle(facet, word),
-      opened: () => this.update({ rows: false }),
-      closed: (facet) => table.length >= LARGE && COSTLY.includes(facet),
+      opened: () => { this.update({ rows: false }); },
+      closed: (facet) => table.length >= LARGE && EXPENSIVE.includes(facet),
     });
-    this.onScreen = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => {
-      if (isIntersecting) { this.onScreen.unobserve(target); this.fill(target); }
+    this.visible = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => {
+      if (!isIntersecting) return;
+      this.visible.unobserve(target);
+      this.fill(/** @type {HTMLElement} */ (target));
     }));
+  }
+
+  /**
+   * @param {string} selector
+   * @returns {HTMLElement}
+   */
+  find(selector) {
+    return find(this.page, selector);
   }
 
   start() {
     this.read();
-    let timer = 0;
-    const soon = () => { clearTimeout(timer); timer = setTimeout(() => this.changed({ push: false }), 120); };
-    this.form.q.addEventListener("input", soon);
-    this.form.sort.addEventListener("change", () => this.changed());
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    this.query.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => this.changed({ push: false }), 120); });
+    this.sort.addEventListener("change", () => this.changed());
     this.form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); this.changed({ push: false }); });
     this.find("[data-more]").addEventListener("click", () => {
-      const first = this.limit;
-      this.limit += STEP;
-      history.replaceState({ ...history.state, shown: this.limit }, "");
+      const first = this.#limit;
+      this.#limit += STEP;
+      history.replaceState({ ...history.state, shown: this.#limit }, "");
       this.showRows(first);
     });
     this.find("[data-clear]").addEventListener("click", () => {
-      this.form.q.value = "";
-      this.chosen = empty();
+      this.query.value = "";
+      this.#chosen = choices();
       this.changed();
-      this.form.q.focus();
+      this.query.focus();
     });
     addEventListener("popstate", () => {
       if (!this.page.isConnected) return;
@@ -71,190 +135,224 @@ class Browser {
       this.update();
     });
     this.update();
-    this.form.hidden = false; // only now: what is typed earlier would be lost
+    this.form.hidden = false; // not earlier: what the user types before that would be lost
   }
 
-  /** State from the address. A value this catalog doesn't have is kept: it matches nothing, and can be taken away. */
+  /** Take the state from the URL. */
   read() {
-    const query = new URLSearchParams(location.search);
-    this.form.q.value = query.get("q") ?? "";
-    this.form.sort.value = ORDERS.includes(query.get("sort")) ? query.get("sort") : "new";
-    this.chosen = empty((facet) => query.getAll(facet));
-    this.limit = Number.isSafeInteger(history.state?.shown) ? history.state.shown : STEP;
+    const { query, sort, chosen } = readState(location.search);
+    this.query.value = query;
+    this.sort.value = sort;
+    this.#chosen = chosen;
+    this.#limit = Number.isSafeInteger(history.state?.shown) ? history.state.shown : STEP;
   }
 
+  /**
+   * Write the state to the URL, and update the page.
+   * @param {{ push?: boolean }} [options] push: as a new entry of the browser's history
+   */
   changed({ push = true } = {}) {
-    const query = new URLSearchParams();
-    if (this.form.q.value.trim()) query.set("q", this.form.q.value.trim());
-    for (const [facet, words] of Object.entries(this.chosen)) for (const word of words) query.append(facet, word);
-    if (this.form.sort.value !== "new") query.set("sort", this.form.sort.value);
-    history[push ? "pushState" : "replaceState"](null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
-    this.limit = STEP;
+    const search = writeState({ query: this.query.value, sort: this.sort.value, chosen: this.#chosen });
+    history[push ? "pushState" : "replaceState"](null, "", location.pathname + search);
+    this.#limit = STEP;
     this.update();
   }
 
+  /**
+   * @param {string} facet
+   * @param {string} word
+   */
   toggle(facet, word) {
-    if (!this.chosen[facet].delete(word)) this.chosen[facet].add(word);
+    if (!this.#chosen[facet].delete(word)) this.#chosen[facet].add(word);
     this.changed();
   }
 
-  /** The rows that match the text, as a set; null where there is none. Without an index, names are searched. */
+  /**
+   * The rows that match the query; null without a query. If the index can't be loaded, names are searched.
+   * @returns {Promise<Matches | null>}
+   */
   async matches() {
-    const term = this.form.q.value.trim();
-    if (!term) return null;
+    const query = this.query.value.trim();
+    if (!query) return null;
     try {
-      const { rows, best, instead } = await findText(term, this.form.sort.value === "match" ? BEST : 0, this.exactly === term);
+      const { rows, best, instead } = await findRows(query, this.sort.value === "match" ? MAX_RANKED : 0, this.#exactly === query);
       return { rows: new Set(rows.filter((row) => row < this.table.length)), best, instead };
     } catch {
-      if (this.table.length > NAMES) return { rows: new Set(), failed: true };
-      const low = term.toLowerCase();
+      if (this.table.length > MAX_NAMES) return { rows: new Set(), failed: true };
+      const lower = query.toLowerCase();
       const names = await this.table.names();
-      return { rows: new Set(names.flatMap((name, row) => (name.toLowerCase().includes(low) ? [row] : []))) };
+      return { rows: new Set(names.flatMap((name, row) => (name.toLowerCase().includes(lower) ? [row] : []))) };
     }
   }
 
-  /** Filter, count and show anew; without `rows` only the counts. */
+  /**
+   * Filter, count and show; without `rows` only the counts.
+   * @param {{ rows?: boolean }} [options]
+   */
   async update({ rows = true } = {}) {
-    const turn = rows ? ++this.turn : this.turn;
+    const turn = rows ? ++this.#turn : this.#turn;
     this.page.setAttribute("aria-busy", "true");
-    const sort = this.form.sort.value;
-    const chosen = Object.keys(TITLES).filter((facet) => this.chosen[facet].size);
-    const asks = chosen.length > 0 || this.form.q.value.trim() !== "";
-    const counted = asks ? this.facets.open() : []; // with nothing asked, the totals are the counts
-    const note = [];
-    const fail = (words) => () => { note.push(words); return null; };
-    const [text, order] = await Promise.all([
+    const sort = this.sort.value;
+    const chosen = Object.keys(TITLES).filter((facet) => this.#chosen[facet].size);
+    const filtered = chosen.length > 0 || this.query.value.trim() !== "";
+    const counted = filtered ? this.facets.open() : []; // unfiltered, the totals are the counts
+    /** @type {string[]} */
+    const messages = [];
+    const failed = (/** @type {string} */ message) => () => { messages.push(message); return null; };
+    const [matches, order] = await Promise.all([
       this.matches(),
-      sort === "new" || sort === "match" ? null : this.table.order(sort).catch(fail("The order could not be loaded: newest first.")),
-      this.table.need([...chosen, ...counted]).catch(fail("Some of the filters could not be loaded.")),
+      sort === "new" || sort === "match" ? null : this.table.order(sort).catch(failed("The order could not be loaded: newest first.")),
+      this.table.need([...chosen, ...counted]).catch(failed("Some of the filters could not be loaded.")),
     ]);
-    if (turn !== this.turn) return;
-    if (text?.failed) note.push("The text index could not be loaded.");
-    if (text?.instead) note.push(`Showing results for ${text.instead}.`);
-    const here = (facet) => Boolean(this.table.facets[facet].starts);
-    const found = this.table.filter(Object.fromEntries(chosen.filter(here).map((facet) => [facet, this.chosen[facet]])), text?.rows ?? null, counted.filter(here));
-    const totals = asks ? {} : Object.fromEntries(Object.entries(this.table.facets).map(([facet, { totals: all }]) => [facet, all]));
-    this.facets.show({ ...totals, ...found.counts }, this.chosen);
+    if (turn !== this.#turn) return;
+    if (matches?.failed) messages.push("The text index could not be loaded.");
+    if (matches?.instead) messages.push(`Showing results for ${matches.instead}.`);
+    const loaded = (/** @type {string} */ facet) => this.table.loaded(facet);
+    const found = this.table.filter(Object.fromEntries(chosen.filter(loaded).map((facet) => [facet, this.#chosen[facet]])), matches?.rows ?? null, counted.filter(loaded));
+    const totals = filtered ? {} : Object.fromEntries(Object.entries(this.table.facets).map(([facet, { totals: all }]) => [facet, all]));
+    this.facets.show({ ...totals, ...found.counts }, this.#chosen);
     this.page.removeAttribute("aria-busy");
     if (!rows) return;
-    if (order) {
+    const sorted = order ?? (sort === "match" ? matches?.best : null);
+    if (sorted) {
       const inside = new Set(found.rows);
-      this.rows = [...order].filter((row) => inside.has(row));
-    } else if (sort === "match" && text?.best) {
-      const inside = new Set(found.rows);
-      this.rows = [...new Set([...text.best.filter((row) => inside.has(row)), ...found.rows])];
-    } else this.rows = found.rows;
-    this.note = note.join(" ");
-    this.wayBack = text?.instead ? this.form.q.value.trim() : "";
-    this.showChosen();
+      const first = [...sorted].filter((row) => inside.has(row));
+      this.#rows = order ? first : [...new Set([...first, ...found.rows])];
+    } else this.#rows = found.rows;
+    this.#note = messages.join(" ");
+    this.#uncorrected = matches?.instead ? this.query.value.trim() : "";
+    this.showChoices();
     this.showRows();
   }
 
-  showChosen() {
-    const buttons = Object.entries(this.chosen).flatMap(([facet, words]) => [...words].map((word) => {
-      const button = make("button", "", `${word} ×`);
-      button.type = "button";
-      button.setAttribute("aria-label", `Remove ${TITLES[facet]}: ${word}`);
-      button.addEventListener("click", () => {
-        const place = [...button.parentElement.children].indexOf(button);
+  /** A button for each choice, which removes it. */
+  showChoices() {
+    const buttons = Object.entries(this.#chosen).flatMap(([facet, words]) => [...words].map((word) => {
+      const made = button("", `${word} ×`, `Remove ${TITLES[facet]}: ${word}`);
+      made.addEventListener("click", () => {
+        const place = buttons.indexOf(made);
         this.toggle(facet, word);
-        this.after = place; // its neighbour takes the focus
+        this.#focusAfter = place; // its neighbour gets the focus
       });
-      return button;
+      return made;
     }));
-    const box = this.find("[data-chosen]");
-    box.replaceChildren(...buttons);
-    this.find("[data-clear]").hidden = buttons.length === 0 && !this.form.q.value.trim();
-    if (this.after !== undefined) (buttons[Math.min(this.after, buttons.length - 1)] ?? this.form.q).focus();
-    this.after = undefined;
+    this.find("[data-chosen]").replaceChildren(...buttons);
+    this.find("[data-clear]").hidden = buttons.length === 0 && !this.query.value.trim();
+    if (this.#focusAfter !== undefined) (buttons[Math.min(this.#focusAfter, buttons.length - 1)] ?? this.query).focus();
+    this.#focusAfter = undefined;
   }
 
-  /** The first rows. With `from`, only what comes after so many: the first of them takes the focus. */
+  /**
+   * Show the rows; with `from` only add those after it, and give the first of them the focus.
+   * @param {number} [from]
+   */
   showRows(from = 0) {
-    const total = this.rows.length;
+    const total = this.#rows.length;
     const count = total === 1 ? "1 record" : `${total.toLocaleString("en")} records`;
-    this.find(".cat-browse__count").textContent = this.note ? `${count}. ${this.note}` : count;
-    if (this.wayBack) this.find(".cat-browse__count").append(" ", this.back(this.wayBack));
+    const status = this.find(".cat-browse__count");
+    status.textContent = this.#note ? `${count}. ${this.#note}` : count;
+    if (this.#uncorrected) status.append(" ", this.uncorrected(this.#uncorrected));
     const list = this.find("[data-rows]");
     if (!from) {
-      this.onScreen.disconnect();
+      this.visible.disconnect();
       list.replaceChildren();
     }
-    const items = Array.from(this.rows.slice(from, this.limit), (row) => this.item(row));
+    const items = this.#rows.slice(from, this.#limit).map((row) => this.item(row));
     list.append(...items);
-    if (from) items[0]?.querySelector("a").focus();
-    this.find("[data-more]").hidden = total <= this.limit;
+    if (from) items[0]?.querySelector("a")?.focus();
+    this.find("[data-more]").hidden = total <= this.#limit;
   }
 
-  /** The way back from what was thought to be meant. */
-  back(term) {
-    const button = Object.assign(make("button", "cat-search__back", `Search for ${term}`), { type: "button" });
-    button.setAttribute("aria-label", `Search for ${term} instead`);
-    button.addEventListener("click", () => { this.exactly = term; this.form.q.focus(); this.update(); });
-    return button;
+  /**
+   * The button that searches for the query without spelling correction.
+   * @param {string} query
+   * @returns {HTMLButtonElement}
+   */
+  uncorrected(query) {
+    const made = button("cat-search__back", `Search for ${query}`, `Search for ${query} instead`);
+    made.addEventListener("click", () => { this.#exactly = query; this.query.focus(); this.update(); });
+    return made;
   }
 
-  /** The place of a row; it is filled when it comes on the screen. */
+  /**
+   * The list item of a row; a placeholder until the row becomes visible.
+   * @param {number} row
+   * @returns {HTMLLIElement}
+   */
   item(row) {
-    const item = make("li");
-    item.dataset.row = row;
-    const known = this.table.known(row);
-    if (known) show(item, known);
+    const item = element("li");
+    item.dataset.row = String(row);
+    const details = this.table.known(row);
+    if (details) show(item, details);
     else {
       item.className = "is-coming";
-      item.append(make("span", "cat-kind", "…"), Object.assign(make("a", "", "…"), { href: "#top" }));
-      this.onScreen.observe(item);
+      const link = element("a", "", "…");
+      link.href = "#top";
+      item.append(element("span", "cat-kind", "…"), link);
+      this.visible.observe(item);
     }
     return item;
   }
 
+  /**
+   * Load and show a row, and all visible placeholders of the same chunk.
+   * @param {HTMLElement} item
+   */
   async fill(item) {
     try {
-      const found = await this.table.detail(Number(item.dataset.row));
-      show(item, found);
-      for (const other of this.find("[data-rows]").querySelectorAll(".is-coming")) { // of the same chunk
-        const known = this.table.known(Number(other.dataset.row));
-        if (known) { this.onScreen.unobserve(other); show(other, known); }
+      show(item, await this.table.details(Number(item.dataset.row)));
+      for (const other of /** @type {NodeListOf<HTMLElement>} */ (this.find("[data-rows]").querySelectorAll(".is-coming"))) {
+        const details = this.table.known(Number(other.dataset.row));
+        if (!details) continue;
+        this.visible.unobserve(other);
+        show(other, details);
       }
     } catch {
-      item.querySelector("a").textContent = "could not be loaded";
-      if (item.isConnected) setTimeout(() => this.onScreen.observe(item), RETRY);
+      find(item, "a").textContent = "could not be loaded";
+      if (item.isConnected) setTimeout(() => this.visible.observe(item), RETRY);
     }
   }
 }
 
+/**
+ * @param {HTMLElement} item
+ * @param {Details} details
+ */
 function show(item, { name, address, kind, publisher, licence, schema, ends, state, tags, samples, bytes, day }) {
-  const link = Object.assign(make("a", "cat-user", name), { href: new URL(address, ROOT).href });
-  const facts = make("span", "cat-rows__facts");
-  const add = (text, look = "") => { if (text) facts.append(make("span", look, text)); };
+  const link = element("a", "cat-user", name);
+  link.href = new URL(address, ROOT).href;
+  const facts = element("span", "cat-rows__facts");
+  const add = (/** @type {string} */ text, className = "") => { if (text) facts.append(element("span", className, text)); };
   const focused = item.contains(document.activeElement);
-  if (state !== "draft") add(publisher, "cat-user"); // drafts have none
+  if (state !== "draft") add(publisher, "cat-user"); // drafts have no publisher
   if (samples >= 0) add(`${samples.toLocaleString("en")} ${samples === 1 ? "sample" : "samples"}`);
-  if (bytes >= 0) add(size(bytes));
+  if (bytes >= 0) add(byteSize(bytes));
   add(licence);
   add(kind === "schema" ? schema.slice(name.length + 1).split(" · ")[0] : schema, "cat-type");
   add(ends, "cat-type");
   add(tags.join(", "));
   if (state !== "verified") add(state, "cat-draft");
-  item.replaceChildren(make("span", `cat-kind cat-kind--${kind}`, kind), link);
-  if (day >= 0) item.append(make("time", "cat-rows__date", new Date(day * 864e5).toISOString().slice(0, 10)));
+  item.replaceChildren(element("span", `cat-kind cat-kind--${kind}`, kind), link);
+  if (day >= 0) item.append(element("time", "cat-rows__date", new Date(day * 864e5).toISOString().slice(0, 10)));
   item.append(facts);
   item.classList.remove("is-coming");
   if (focused) link.focus();
 }
 
-function empty(words = () => []) {
+/**
+ * A set of words for each facet.
+ * @param {(facet: string) => string[]} [words]
+ * @returns {Record<string, Set<string>>}
+ */
+function choices(words = () => []) {
   return Object.fromEntries(Object.keys(TITLES).map((facet) => [facet, new Set(words(facet))]));
 }
 
-function make(tag, name = "", text = "") {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (text) element.textContent = text;
-  return element;
-}
-
-function size(bytes) {
+/**
+ * @param {number} bytes
+ * @returns {string}
+ */
+export function byteSize(bytes) {
   let unit = 0;
   let value = bytes;
   while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit++; }

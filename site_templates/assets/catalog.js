@@ -1,172 +1,200 @@
-// What every page needs: tabs, copying, the search box. The browse page loads its own part.
+// The script of every page: tabs, copy buttons, the record's JSON, the search box. Other scripts are loaded where a page needs them.
 
+import { button, claim, element, find, withAttributes } from "./dom.js";
+import { request } from "./files.js";
 import { startPrograms } from "./load.js";
 import { startSearch } from "./search.js";
 
-const CHOICE = "catalog.tab.";
+const REMEMBERED = "catalog.tab.";
 
-/** Turn stacked sections into tabs: arrow keys move, the choice is remembered for all pages. A panel is told when it is
-    shown, by the event "catalog:shown". */
+/**
+ * Turn sections into tabs. Arrow keys move between them; the choice is remembered for all pages. The event "catalog:shown"
+ * is sent to a panel when it is shown.
+ * @param {HTMLElement} box
+ */
 function startTabs(box) {
-  const panels = [...box.querySelectorAll(":scope > .cat-tab")];
+  const panels = /** @type {HTMLElement[]} */ ([...box.querySelectorAll(":scope > .cat-tab")]);
   if (box.classList.contains("is-live") || panels.length < 2) return;
   const group = box.dataset.catalogTabs;
-  const list = document.createElement("div");
-  list.className = "cat-tabs__list";
-  list.setAttribute("role", "tablist");
-  list.setAttribute("aria-label", box.dataset.label ?? "Load this dataset with");
+  const key = REMEMBERED + group;
+  const list = withAttributes(element("div", "cat-tabs__list"), { role: "tablist", "aria-label": box.dataset.label ?? "Load this dataset with" });
   const tabs = panels.map((panel, number) => {
-    const tab = document.createElement("button");
-    Object.assign(tab, { type: "button", id: `${group}-tab-${number}`, textContent: panel.dataset.tab });
-    tab.setAttribute("role", "tab");
-    panel.id = `${group}-panel-${number}`;
-    panel.setAttribute("role", "tabpanel");
-    panel.setAttribute("aria-labelledby", tab.id);
-    tab.setAttribute("aria-controls", panel.id);
+    const tab = withAttributes(button("", panel.dataset.tab ?? ""), { id: `${group}-tab-${number}`, role: "tab", "aria-controls": `${group}-panel-${number}` });
+    withAttributes(panel, { id: `${group}-panel-${number}`, role: "tabpanel", "aria-labelledby": tab.id });
     list.append(tab);
     return tab;
   });
-  const choose = (chosen, { focus = false } = {}) => {
+  const choose = (/** @type {number} */ chosen) => {
     tabs.forEach((tab, number) => {
       tab.setAttribute("aria-selected", String(number === chosen));
       tab.tabIndex = number === chosen ? 0 : -1;
       panels[number].hidden = number !== chosen;
     });
     panels[chosen].dispatchEvent(new CustomEvent("catalog:shown"));
-    if (focus) tabs[chosen].focus();
   };
-  const keep = (number) => {
+  const remember = (/** @type {number} */ number) => {
     try {
-      localStorage.setItem(CHOICE + group, panels[number].dataset.tab);
+      localStorage.setItem(key, panels[number].dataset.tab ?? "");
     } catch { /* storage may be forbidden; then the choice lasts for this page */ }
   };
   list.addEventListener("click", (event) => {
-    const number = tabs.indexOf(event.target);
-    if (number >= 0) { choose(number); keep(number); }
+    const number = tabs.findIndex((tab) => tab === event.target);
+    if (number < 0) return;
+    choose(number);
+    remember(number);
   });
   list.addEventListener("keydown", (event) => {
-    const here = tabs.indexOf(document.activeElement);
-    const to = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    const here = tabs.findIndex((tab) => tab === document.activeElement);
+    const to = new Map([["ArrowRight", here + 1], ["ArrowLeft", here - 1], ["Home", 0], ["End", tabs.length - 1]]).get(event.key);
     if (to === undefined) return;
     event.preventDefault();
     const number = (to + tabs.length) % tabs.length;
-    choose(number, { focus: true });
-    keep(number);
+    choose(number);
+    tabs[number].focus();
+    remember(number);
   });
+  /** @type {string | null} */
   let remembered = null;
-  try { remembered = localStorage.getItem(CHOICE + group); } catch { /* as above */ }
+  try {
+    remembered = localStorage.getItem(key);
+  } catch { /* as above */ }
   box.prepend(list);
   box.classList.add("is-live");
   choose(Math.max(0, panels.findIndex((panel) => panel.dataset.tab === remembered)));
 }
 
-/** Buttons that copy the text beside them. */
+/**
+ * Show the buttons that copy the text beside them.
+ * @param {ParentNode} root
+ */
 function startCopying(root) {
-  for (const button of root.querySelectorAll("[data-copy]")) {
-    if (!button.hidden) continue;
-    button.hidden = false;
-    const label = button.textContent;
-    button.addEventListener("click", async () => {
-      const source = button.parentElement.querySelector("[data-copy-source]");
+  for (const copy of /** @type {NodeListOf<HTMLButtonElement>} */ (root.querySelectorAll("[data-copy]"))) {
+    if (!copy.hidden || !copy.parentElement) continue;
+    copy.hidden = false;
+    const label = copy.textContent;
+    const source = find(copy.parentElement, "[data-copy-source]");
+    copy.addEventListener("click", async () => {
       try {
-        await navigator.clipboard.writeText(source.textContent);
-        button.textContent = "Copied";
+        await navigator.clipboard.writeText(source.textContent ?? "");
+        copy.textContent = "Copied";
       } catch {
-        getSelection().selectAllChildren(source);
-        button.textContent = "Selected";
+        getSelection()?.selectAllChildren(source);
+        copy.textContent = "Selected";
       }
-      setTimeout(() => { button.textContent = label; }, 1600);
+      setTimeout(() => { copy.textContent = label; }, 1600);
     });
   }
 }
 
-/** A text with what can't be seen made visible, as catalog/site/markup.py does it. Line breaks, tabs and joiners stay. */
-const shown = (text) => String(text).replace(/(?![\n\t\u200c\u200d])[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]/gu,
-  (sign) => `⟨U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+/**
+ * A text with invisible characters made visible, as catalog/site/markup.py does it. Line breaks, tabs and joiners stay.
+ * @param {string} text
+ * @returns {string}
+ */
+function visible(text) {
+  // eslint-disable-next-line no-misleading-character-class
+  return text.replace(/(?![\n\t\u200c\u200d])[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]/gu,
+    (character) => `⟨U+${Number(character.codePointAt(0)).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+}
 
-/** The record's own JSON, fetched when somebody wants to see it. */
+/**
+ * Load the JSON of the record when its section is opened.
+ * @param {HTMLDetailsElement} details
+ */
 function startRecord(details) {
   details.addEventListener("toggle", async () => {
-    if (!details.open || details.dataset.live) return;
-    details.dataset.live = "yes";
-    const code = document.createElement("code");
+    if (!details.open || !claim(details)) return;
+    const code = element("code", "", "…");
     code.dataset.language = "json";
-    code.textContent = "…";
-    const pre = document.createElement("pre");
+    const pre = element("pre");
     pre.tabIndex = 0;
     pre.append(code);
-    const frame = Object.assign(document.createElement("div"), { className: "highlight no-copy" });
+    const frame = element("div", "highlight no-copy");
     frame.append(pre);
     details.append(frame);
     try {
-      const answer = await fetch(details.dataset.record);
-      if (!answer.ok) throw new Error(String(answer.status));
-      const { record, left_out: cut } = await answer.json();
-      code.textContent = cut ? `It has ${cut.characters.toLocaleString("en")} characters, too many for this page. ${cut.at ?? ""}` : shown(JSON.stringify(record, null, 2));
+      const { record, left_out: omitted } = await (await request(String(details.dataset.record))).json();
+      code.textContent = omitted
+        ? `It has ${omitted.characters.toLocaleString("en")} characters, too many for this page. ${omitted.at ?? ""}`
+        : visible(JSON.stringify(record, null, 2));
     } catch { code.textContent = "It could not be loaded."; }
   });
 }
 
-/** The theme's script makes a landmark of each code block's buttons, and tables that scroll but can't be focused. */
-function mendTheme() {
+/** Fix the theme's accessibility: a landmark for the buttons of each code block, and scrolling tables without focus. */
+function fixTheme() {
   const wide = new ResizeObserver((entries) => entries.forEach(({ target }) => {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    if (target.scrollWidth > target.clientWidth) target.setAttribute("tabindex", "0");
     else target.removeAttribute("tabindex");
   }));
-  const mend = () => {
+  const fix = () => {
     for (const nav of document.querySelectorAll("nav.md-code__nav")) {
-      const box = document.createElement("div");
-      box.className = nav.className;
+      const box = element("div", nav.className);
       box.append(...nav.childNodes);
       nav.replaceWith(box);
     }
     document.querySelectorAll(".md-typeset__scrollwrap").forEach((wrap) => wide.observe(wrap));
   };
-  mend();
+  fix();
   const content = document.querySelector(".md-content");
-  if (content) new MutationObserver(mend).observe(content, { childList: true, subtree: true });
+  if (content) new MutationObserver(fix).observe(content, { childList: true, subtree: true });
 }
 
-/** All shards of a dataset, from the record beside the page. */
+/** @typedef {{ url?: string, key?: string, blob?: { ref?: { $link?: string } }, checksum?: { algorithm: string, digest: string } }} Shard */
+
+/**
+ * The button that shows all shards of a dataset, from the record beside the page.
+ * @param {HTMLElement} note
+ */
 function startShards(note) {
-  const link = note.querySelector("a");
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "cat-button", textContent: `Show all ${Number(note.dataset.shards).toLocaleString("en")}` });
-  link.after(" ", button);
-  button.addEventListener("click", async () => {
-    button.disabled = true;
+  const link = /** @type {HTMLAnchorElement} */ (find(note, "a"));
+  const show = button("cat-button", `Show all ${Number(note.dataset.shards).toLocaleString("en")}`);
+  link.after(" ", show);
+  show.addEventListener("click", async () => {
+    show.disabled = true;
     try {
-      const { storage } = (await (await fetch(link.href)).json()).record;
-      const all = storage.shards ?? storage.blobs ?? storage.urls ?? [];
-      const body = note.parentElement.querySelector(".cat-shards tbody");
+      const { storage } = (await (await request(link.href)).json()).record;
+      /** @type {(string | Shard)[]} */
+      const shards = storage.shards ?? storage.blobs ?? storage.urls ?? [];
+      const body = /** @type {HTMLTableSectionElement} */ (find(/** @type {HTMLElement} */ (note.parentElement), ".cat-shards tbody"));
       const first = body.rows.length;
-      for (const shard of all.slice(first)) {
+      for (const shard of shards.slice(first)) {
+        const { url, key, blob, checksum } = typeof shard === "string" ? /** @type {Shard} */ ({ url: shard }) : shard;
         const row = body.insertRow();
-        row.insertCell().textContent = shown(typeof shard === "string" ? shard
-          : shard.url ?? (shard.key ? `s3://${storage.bucket}/${shard.key}` : shard.blob?.ref?.$link ?? ""));
-        row.insertCell().append(Object.assign(document.createElement("code"), { textContent: shard.checksum ? shown(`${shard.checksum.algorithm}:${shard.checksum.digest}`) : "none" }));
+        row.insertCell().textContent = visible(url ?? (key ? `s3://${storage.bucket}/${key}` : blob?.ref?.$link ?? ""));
+        row.insertCell().append(element("code", "", checksum ? visible(`${checksum.algorithm}:${checksum.digest}`) : "none"));
       }
       note.remove();
       body.rows[first]?.scrollIntoView({ block: "nearest" });
-    } catch { button.disabled = false; /* the link to the file stays */ }
+    } catch { show.disabled = false; /* the link to the file stays */ }
   });
 }
 
+/**
+ * Call a function for each element of the page that matches a selector.
+ * @param {string} selector
+ * @param {(target: any) => void} call
+ */
+function each(selector, call) {
+  document.querySelectorAll(selector).forEach((target) => call(target));
+}
+
 function start() {
-  document.querySelectorAll("[data-shards]").forEach((note) => note.querySelector("button") ?? startShards(note));
-  mendTheme();
-  document.querySelectorAll("[data-ways]").forEach((box) => startPrograms(box, startCopying));
-  document.querySelectorAll("[data-catalog-tabs]").forEach(startTabs);
+  each("[data-shards]", (/** @type {HTMLElement} */ note) => { if (!note.querySelector("button")) startShards(note); });
+  fixTheme();
+  each("[data-ways]", (/** @type {HTMLElement} */ box) => startPrograms(box, startCopying));
+  each("[data-catalog-tabs]", startTabs);
   startCopying(document);
+  each("[data-record]", startRecord);
+  each("[data-catalog-search]", startSearch);
   if (document.querySelector("[data-code]")) import("./code.js").then((module) => module.startCode(startCopying));
-  const network = document.querySelector("[data-network]");
+  const network = /** @type {HTMLElement | null} */ (document.querySelector("[data-network]"));
   if (network) import("./network.js").then((module) => module.startNetwork(network));
-  document.querySelectorAll("[data-record]").forEach(startRecord);
-  document.querySelectorAll("[data-catalog-search]").forEach(startSearch);
-  const browse = document.querySelector("[data-catalog-browse]");
+  const browse = /** @type {HTMLElement | null} */ (document.querySelector("[data-catalog-browse]"));
   if (browse) import("./browse.js").then((module) => module.startBrowse(browse));
 }
 
-// Material's instant navigation swaps pages without loading them anew, and says so here.
-if (window.document$) window.document$.subscribe(start);
+// Instant navigation of Material for MkDocs replaces the page without loading scripts again; document$ announces each page.
+const pages = /** @type {{ document$?: { subscribe: (listener: () => void) => void } }} */ (/** @type {unknown} */ (window)).document$;
+if (pages) pages.subscribe(start);
 else start();

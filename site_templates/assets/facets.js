@@ -1,116 +1,165 @@
-// The groups of the browse page: words to tick, with counts; long ones are cut short, and have a field to find a word.
+// The facets of the browse page: groups of words with checkboxes and counts. Long groups are cut, and have a field to find a word.
 
-const FEW = 8;
-const MANY = 12; // from here on a group has a field
-const MOST = 100;
+import { button, element, find } from "./dom.js";
 
-/** The groups of `facets`, triples of name, title and column, put into `box`. `toggle(facet, word)` is called when a word
-    is ticked, `opened()` when a group is opened. */
+const FEW = 8; // words shown at first
+const MANY = 12; // words from which a group has a field
+const MOST = 100; // words shown at most
+const ORDERED = ["size", "state", "updated"]; // facets whose words have an order of their own
+
+/** @typedef {{ toggle: (facet: string, word: string) => void, opened: () => void }} Handlers */
+
+/**
+ * Put a group for each facet into `box`. `toggle` is called when a checkbox changes, `opened` when a group without counts
+ * is opened; `closed` returns true for facets that start closed.
+ * @param {HTMLElement} box
+ * @param {{ name: string, title: string, words: string[] }[]} facets
+ * @param {Handlers & { closed: (facet: string) => boolean }} handlers
+ */
 export function makeFacets(box, facets, { toggle, opened, closed }) {
-  const groups = facets.map(([name, title, { words }]) => new Group(name, title, words, { toggle, opened, closed: closed(name) }));
+  const groups = facets.map(({ name, title, words }) => new Group(name, title, words, { toggle, opened }, !closed(name)));
   box.replaceChildren(...groups.map((group) => group.element));
   return {
-    /** Counts by facet; those of a facet that isn't counted now are left away. */
+    /**
+     * Show counts by facet; a facet that is not counted now has none.
+     * @param {Record<string, Uint32Array | undefined>} counts
+     * @param {Record<string, Set<string>>} chosen
+     */
     show(counts, chosen) { for (const group of groups) group.show(counts[group.name], chosen[group.name]); },
-    open: () => groups.filter((group) => group.open).map((group) => group.name),
+    /** @returns {string[]} the names of the open groups */
+    open: () => groups.filter((group) => group.element.open).map((group) => group.name),
   };
 }
 
 class Group {
-  constructor(name, title, words, { toggle, opened, closed }) {
-    Object.assign(this, { name, words, toggle, choices: new Map(), all: false, sought: "", known: new Map(words.map((word, number) => [word, number])) });
+  /** @type {Map<string, HTMLLabelElement>} */
+  #labels = new Map();
+  /** @type {Uint32Array | undefined} */
+  #counts;
+  /** @type {Set<string> | undefined} */
+  #chosen;
+  #all = false;
+  #filter = "";
+
+  /**
+   * @param {string} name
+   * @param {string} title
+   * @param {string[]} words
+   * @param {Handlers} handlers
+   * @param {boolean} open
+   */
+  constructor(name, title, words, { toggle, opened }, open) {
+    this.name = name;
+    this.words = words;
+    this.toggle = toggle;
+    this.numbers = new Map(words.map((word, number) => [word, number]));
+    this.element = element("details", "cat-facet");
+    this.element.open = open;
     const long = words.length > MANY;
-    this.element = document.createElement("details");
-    this.element.className = "cat-facet";
-    this.element.open = !closed;
-    const summary = document.createElement("summary");
-    summary.append(span(title));
-    if (long) summary.append(span(words.length.toLocaleString("en"), "cat-quiet"));
-    this.set = document.createElement("fieldset");
-    const legend = document.createElement("legend");
-    legend.className = "cat-hidden";
-    legend.textContent = title;
-    this.set.append(legend);
-    if (long) this.set.append(this.field(title));
-    this.list = document.createElement("div");
-    this.more = document.createElement("button");
-    this.more.type = "button";
+    const summary = element("summary");
+    summary.append(element("span", "", title));
+    if (long) summary.append(element("span", "cat-quiet", words.length.toLocaleString("en")));
+    const set = element("fieldset");
+    set.append(element("legend", "cat-hidden", title));
+    if (long) set.append(this.field(title));
+    this.list = element("div");
+    this.more = button("", "");
     this.more.addEventListener("click", () => {
       const first = this.list.querySelectorAll("input").length;
-      this.all = true;
+      this.#all = true;
       this.fill();
       this.list.querySelectorAll("input")[first]?.focus();
     });
-    this.set.append(this.list, this.more);
-    this.element.append(summary, this.set);
-    this.element.addEventListener("toggle", () => { if (this.element.open && this.chosen && !this.counts) opened(); });
+    set.append(this.list, this.more);
+    this.element.append(summary, set);
+    this.element.addEventListener("toggle", () => { if (this.element.open && this.#chosen && !this.#counts) opened(); });
   }
 
-  get open() { return this.element.open; }
-
+  /**
+   * The field that filters the words.
+   * @param {string} title
+   * @returns {HTMLInputElement}
+   */
   field(title) {
-    const field = document.createElement("input");
-    Object.assign(field, { type: "search", className: "cat-field", placeholder: `Find in ${title.toLowerCase()}`, autocomplete: "off", maxLength: 200 });
-    field.setAttribute("aria-label", `Find in ${title.toLowerCase()}`);
+    const label = `Find in ${title.toLowerCase()}`;
+    const field = Object.assign(element("input", "cat-field"), { type: "search", placeholder: label, autocomplete: "off", maxLength: 200 });
+    field.setAttribute("aria-label", label);
     field.addEventListener("input", (event) => {
       event.stopPropagation();
-      this.sought = field.value.trim().toLowerCase();
+      this.#filter = field.value.trim().toLowerCase();
       this.fill();
     });
     field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
     return field;
   }
 
+  /**
+   * @param {Uint32Array | undefined} counts
+   * @param {Set<string>} chosen
+   */
   show(counts, chosen) {
-    this.counts = counts;
-    this.chosen = chosen;
+    this.#counts = counts;
+    this.#chosen = chosen;
     this.fill();
   }
 
-  /** The words to show, the most frequent first (words with an order of their own in it), chosen ones always. */
+  /** Show the chosen words and the first of the others. */
   fill() {
-    const { words, counts, chosen, sought } = this;
-    let numbers = words.map((_, number) => number);
-    if (counts) numbers = numbers.filter((number) => counts[number] > 0);
-    if (counts && !["size", "state", "updated"].includes(this.name)) numbers.sort((a, b) => counts[b] - counts[a] || a - b);
-    if (sought) numbers = numbers.filter((number) => words[number].toLowerCase().includes(sought));
-    const most = this.all || sought ? MOST : FEW;
-    const shown = numbers.slice(0, most).map((number) => words[number]);
+    const chosen = this.#chosen ?? new Set();
+    const numbers = wordsToShow(this.words, this.#counts, this.#filter, ORDERED.includes(this.name));
+    const most = this.#all || this.#filter ? MOST : FEW;
+    const shown = numbers.slice(0, most).map((number) => this.words[number]);
     const missing = [...chosen].filter((word) => !shown.includes(word));
-    const held = document.activeElement;
-    const inside = this.element.contains(held);
-    this.list.replaceChildren(...[...missing, ...shown].map((word) => this.choice(word)));
-    if (!this.list.childElementCount) this.list.append(span("none", "cat-quiet"));
+    const focused = document.activeElement;
+    const inside = this.element.contains(focused);
+    this.list.replaceChildren(...[...missing, ...shown].map((word) => this.label(word, chosen.has(word))));
+    if (!this.list.childElementCount) this.list.append(element("span", "cat-quiet", "none"));
     const left = numbers.length - shown.length;
     this.more.hidden = left === 0 || most === MOST;
     this.more.textContent = `${left.toLocaleString("en")} more`;
-    // What had the focus stays where it is; what is gone gives it to its group.
-    if (inside && (held !== document.activeElement || (held === this.more && this.more.hidden)))
-      (this.list.contains(held) ? held : this.element.querySelector("summary")).focus();
-    this.element.hidden = words.length === 0 && chosen.size === 0;
+    // The focused element keeps the focus; if it is gone, its group gets it.
+    if (inside && focused instanceof HTMLElement && (focused !== document.activeElement || (focused === this.more && this.more.hidden))) {
+      (this.list.contains(focused) ? focused : find(this.element, "summary")).focus();
+    }
+    this.element.hidden = this.words.length === 0 && chosen.size === 0;
   }
 
-  /** The line of a word: the same element each time, so that the focus stays where it is. */
-  choice(word) {
-    let label = this.choices.get(word);
+  /**
+   * The checkbox of a word, its name and count. The element stays the same, so that it keeps the focus.
+   * @param {string} word
+   * @param {boolean} chosen
+   * @returns {HTMLLabelElement}
+   */
+  label(word, chosen) {
+    let label = this.#labels.get(word);
     if (!label) {
-      label = document.createElement("label");
-      const box = Object.assign(document.createElement("input"), { type: "checkbox", autocomplete: "off" });
-      box.addEventListener("change", () => this.toggle(this.name, word));
-      label.append(box, span(word, "cat-user"), span(""));
-      this.choices.set(word, label);
+      label = element("label");
+      const made = Object.assign(element("input"), { type: "checkbox", autocomplete: "off" });
+      made.addEventListener("change", () => this.toggle(this.name, word));
+      label.append(made, element("span", "cat-user", word), element("span"));
+      this.#labels.set(word, label);
     }
     const [box, , count] = label.children;
-    box.checked = this.chosen.has(word);
-    const number = this.known.get(word);
-    count.textContent = this.counts ? (number === undefined ? 0 : this.counts[number]).toLocaleString("en") : "";
+    /** @type {HTMLInputElement} */ (box).checked = chosen;
+    const number = this.numbers.get(word);
+    count.textContent = this.#counts ? (number === undefined ? 0 : this.#counts[number]).toLocaleString("en") : "";
     return label;
   }
 }
 
-function span(text, name = "") {
-  const element = document.createElement("span");
-  if (name) element.className = name;
-  element.textContent = text;
-  return element;
+/**
+ * The numbers of the words that a group offers: those that have rows and contain the filter, the most frequent first.
+ * @param {string[]} words
+ * @param {Uint32Array | undefined} counts
+ * @param {string} filter
+ * @param {boolean} ordered keep the order of the words
+ * @returns {number[]}
+ */
+export function wordsToShow(words, counts, filter, ordered) {
+  let numbers = words.map((_, number) => number);
+  if (counts) {
+    numbers = numbers.filter((number) => counts[number] > 0);
+    if (!ordered) numbers.sort((a, b) => counts[b] - counts[a] || a - b);
+  }
+  return filter ? numbers.filter((number) => words[number].toLowerCase().includes(filter)) : numbers;
 }

@@ -1,77 +1,101 @@
-// The box of the lens network in which a schema is found by a part of its name: a combobox with its list.
+// The field of the lens network that finds a schema by a part of its name: a combobox with its list.
 
-const MOST = 8;
+import { closest, element, withAttributes } from "./dom.js";
 
-/** The box, as an element; `choose` gets the row of the schema that was chosen. */
+const MAX_FOUND = 8;
+
+/** @typedef {import("./network.js").Network} Network */
+/** @typedef {import("./network.js").Schema} Schema */
+
+/**
+ * @param {Network} net
+ * @param {(row: number) => void} choose called with the row of the chosen schema
+ * @returns {HTMLDivElement}
+ */
 export function finder(net, choose) {
   const box = element("div", "cat-network__find");
-  const input = Object.assign(element("input", "cat-field"), { type: "search", placeholder: "Find a schema", autocomplete: "off", spellcheck: false });
-  const list = element("ul", "cat-network__found");
-  Object.assign(list, { id: "network-found", hidden: true });
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Schemas found");
-  for (const [name, value] of [["role", "combobox"], ["aria-label", "Find a schema"], ["aria-expanded", "false"], ["aria-controls", list.id], ["aria-autocomplete", "list"]]) input.setAttribute(name, value);
+  const list = withAttributes(element("ul", "cat-network__found"), { id: "network-found", role: "listbox", "aria-label": "Schemas found" });
+  list.hidden = true;
+  const input = withAttributes(element("input", "cat-field"), {
+    type: "search", placeholder: "Find a schema", autocomplete: "off", spellcheck: "false",
+    role: "combobox", "aria-label": "Find a schema", "aria-expanded": "false", "aria-controls": list.id, "aria-autocomplete": "list",
+  });
   let marked = -1;
+  const options = () => /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("[role=option]"));
 
-  function find(words) {
-    const wanted = words.trim().toLowerCase();
-    const hits = wanted ? net.sorted.filter((row) => net.schemas[row].lower.includes(wanted)) : [];
-    hits.sort((a, b) => net.schemas[b].lower.startsWith(wanted) - net.schemas[a].lower.startsWith(wanted));
-    list.replaceChildren(...hits.slice(0, MOST).map((row, index) => option(net.schemas[row], index)));
-    list.hidden = !wanted;
-    if (wanted && !hits.length) list.append(Object.assign(element("li", "cat-quiet", "No schema of that name."), { role: "presentation" }));
-    input.setAttribute("aria-expanded", String(Boolean(hits.length)));
-    mark(hits.length ? 0 : -1);
+  /**
+   * @param {string} text
+   */
+  function search(text) {
+    const found = matches(net, text).slice(0, MAX_FOUND);
+    list.replaceChildren(...found.map((row, index) => optionOf(net.schemas[row], index)));
+    list.hidden = !text.trim();
+    if (text.trim() && !found.length) list.append(withAttributes(element("li", "cat-quiet", "No schema of that name."), { role: "presentation" }));
+    input.setAttribute("aria-expanded", String(found.length > 0));
+    mark(found.length ? 0 : -1);
   }
 
+  /**
+   * @param {number} index
+   */
   function mark(index) {
-    const options = list.querySelectorAll("[role=option]");
-    marked = options.length ? (index + options.length) % options.length : -1;
-    options.forEach((option, at) => option.setAttribute("aria-selected", String(at === marked)));
-    if (marked >= 0) input.setAttribute("aria-activedescendant", options[marked].id);
+    const all = options();
+    marked = all.length ? (index + all.length) % all.length : -1;
+    all.forEach((option, at) => option.setAttribute("aria-selected", String(at === marked)));
+    if (marked >= 0) input.setAttribute("aria-activedescendant", all[marked].id);
     else input.removeAttribute("aria-activedescendant");
   }
 
-  function jump(option) {
+  /**
+   * @param {HTMLElement} option
+   */
+  function go(option) {
     input.value = "";
-    find("");
+    search("");
     choose(Number(option.dataset.row));
   }
 
-  input.addEventListener("input", () => find(input.value));
-  input.addEventListener("blur", () => find(""));
+  input.addEventListener("input", () => search(input.value));
+  input.addEventListener("blur", () => search(""));
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       mark(marked + (event.key === "ArrowDown" ? 1 : -1));
     } else if (event.key === "Escape") {
-      find("");
+      search("");
     } else if (event.key === "Enter" && marked >= 0) {
       event.preventDefault();
-      jump(list.querySelectorAll("[role=option]")[marked]);
+      go(options()[marked]);
     }
   });
-  list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus until the click
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
   list.addEventListener("click", (event) => {
-    const chosen = event.target.closest("[role=option]");
-    if (chosen) jump(chosen);
+    const option = closest(event, "[role=option]");
+    if (option) go(option);
   });
   box.append(input, list);
   return box;
 }
 
-function option({ row, name, version, publisher }, index) {
-  const made = element("li");
-  Object.assign(made, { id: `network-found-${index}` }).dataset.row = row;
-  made.setAttribute("role", "option");
-  made.setAttribute("aria-selected", "false");
-  made.append(element("strong", "", name), " ", element("span", "cat-version", version), " ", element("span", "cat-quiet", publisher));
-  return made;
+/**
+ * The schemas whose name contains a text, those that begin with it first.
+ * @param {Network} net
+ * @param {string} text
+ * @returns {number[]}
+ */
+export function matches(net, text) {
+  const wanted = text.trim().toLowerCase();
+  const found = wanted ? net.sorted.filter((row) => net.schemas[row].lower.includes(wanted)) : [];
+  return found.sort((a, b) => Number(net.schemas[b].lower.startsWith(wanted)) - Number(net.schemas[a].lower.startsWith(wanted)));
 }
 
-export function element(tag, name = "", words = "") {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (words) made.textContent = words;
-  return made;
+/**
+ * @param {Schema} schema
+ * @param {number} index
+ * @returns {HTMLLIElement}
+ */
+function optionOf({ row, name, version, publisher }, index) {
+  const option = withAttributes(element("li"), { id: `network-found-${index}`, role: "option", "aria-selected": "false", "data-row": row });
+  option.append(element("strong", "", name), " ", element("span", "cat-version", version), " ", element("span", "cat-quiet", publisher));
+  return option;
 }

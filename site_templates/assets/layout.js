@@ -1,27 +1,44 @@
-// Where schemas and lenses stand in the picture of the lens network. Numbers in, numbers out; no document.
+// Positions of schemas and lenses in the picture of the lens network. Pure functions of the network and the width.
 //
-//     layers   -2        -1         0         1         2          what leads to the chosen schema stands left of it,
-//              ┌─┐ ──▶  ┌─┐ ──▶   ┌─┐ ──▶   ┌─┐ ──▶   ┌─┐         what it leads to right of it
-//
-// The same network and width give the same picture.
+//     layers   -2        -1         0         1         2          schemas that lead to the chosen one are left of it,
+//              ┌─┐ ──▶  ┌─┐ ──▶   ┌─┐ ──▶   ┌─┐ ──▶   ┌─┐         those that it leads to are right of it
 
 export const NODE = { height: 46, pitch: 60, margin: 10 };
-const COLUMN = 10; // schemas in a column; the others are told by their number, and take their turn
-const WIDE = 940; // pixels from which on two steps have room
-const NARROW = 620; // below, everything stands in one column, lenses as arcs beside it
+const COLUMN = 10; // schemas in a column; of the others their number is shown, and they are shown in turns
+const WIDE = 940; // pixels from which two steps fit
+const NARROW = 620; // pixels below which all schemas are in one column, with lenses as arcs beside it
+const MAX_NEIGHBOURS = 200; // in each direction
 const CAPTIONS = new Map([[-2, "two steps away"], [-1, "lead to it"], [1, "reached from it"], [2, "two steps away"]]);
 const HEAD = 20; // pixels of the captions above the columns
 
-/** The neighbourhood of a schema: `layers` from left to right, each a list of {schema} and perhaps {more, layer}. */
+/** @typedef {import("./network.js").Network} Network */
+/** @typedef {import("./network.js").Edge} Edge */
+/** @typedef {{ schema?: number, more?: number, layer?: number }} Item a schema, or the number of more schemas in a layer */
+/** @typedef {Item & { layer: number, of?: number, x: number, y: number, w: number, h: number }} Box `layer` is the column, `of` the item's own layer */
+/** @typedef {{ d: string, x: number, y: number, column?: number }} Path the path, and the place of its label */
+/** @typedef {Edge & Path & { room: number }} Line */
+/** @typedef {{ x: number, y: number, words: string }} Caption */
+/** @typedef {{ width: number, height: number, boxes: Box[], lines: Line[], captions: Caption[] }} Picture */
+/** @typedef {{ node: Element, x: number, y: number, column?: number, schema?: number }} Shape an element of the picture that can have the focus */
+
+/**
+ * The neighbourhood of a schema: layers from left to right.
+ * @param {Network} net
+ * @param {number} chosen
+ * @param {{ width: number, turns?: Map<number, number> }} options turns: how often the next schemas of a layer were requested
+ * @returns {Item[][]}
+ */
 export function neighbourhood(net, chosen, { width, turns = new Map() }) {
   const taken = new Set([chosen]);
+  /** @type {Map<number, Item[]>} */
   const layers = new Map([[0, [{ schema: chosen }]]]);
-  const put = (layer, schemas) => {
+  const put = (/** @type {number} */ layer, /** @type {number[]} */ schemas) => {
     const fresh = [...new Set(schemas)].filter((schema) => !taken.has(schema)).sort(net.order);
     fresh.forEach((schema) => taken.add(schema));
     if (!fresh.length) return [];
     const start = fresh.length > COLUMN ? (turns.get(layer) ?? 0) * COLUMN % (Math.ceil(fresh.length / COLUMN) * COLUMN) : 0;
     const shown = fresh.slice(start, start + COLUMN);
+    /** @type {Item[]} */
     const items = shown.map((schema) => ({ schema }));
     if (fresh.length > COLUMN) items.push({ more: fresh.length - shown.length, layer });
     layers.set(layer, items);
@@ -30,55 +47,96 @@ export function neighbourhood(net, chosen, { width, turns = new Map() }) {
   const right = put(1, net.out[chosen].map((edge) => edge.target));
   const left = put(-1, net.into[chosen].map((edge) => edge.source));
   if (width >= WIDE) {
-    put(2, right.flatMap((schema) => around(net, schema)));
-    put(-2, left.flatMap((schema) => around(net, schema)));
+    put(2, right.flatMap((schema) => neighbours(net, schema)));
+    put(-2, left.flatMap((schema) => neighbours(net, schema)));
   }
   return [...layers].sort(([a], [b]) => a - b).map(([, items]) => items);
 }
 
-function around(net, schema) {
-  return [...net.out[schema].slice(0, 200).map((edge) => edge.target), ...net.into[schema].slice(0, 200).map((edge) => edge.source)];
+/**
+ * @param {Network} net
+ * @param {number} schema
+ * @returns {number[]}
+ */
+function neighbours(net, schema) {
+  return [...net.out[schema].slice(0, MAX_NEIGHBOURS).map((edge) => edge.target), ...net.into[schema].slice(0, MAX_NEIGHBOURS).map((edge) => edge.source)];
 }
 
-/** All schemas that a lens touches: each part of the network below the last, its layers by the longest way to them, or
-    by the shortest where the longest has no room. */
+/**
+ * All schemas with a lens: each component below the last, in layers by the longest path to a schema, or by the shortest
+ * path if the longest does not fit.
+ * @param {Network} net
+ * @param {number[]} schemas
+ * @param {{ width: number }} options
+ * @returns {(Item | null)[][]}
+ */
 export function overview(net, schemas, { width }) {
   const room = Math.floor((width - 2 * NODE.margin + 70) / (118 + 70));
+  /** @type {(Item | null)[][]} */
   const layers = [];
   for (const part of components(net, schemas)) {
     let depth = longest(net, part);
     if (Math.max(...depth.values()) >= room) depth = shortest(net, part);
+    /** @type {number[][]} */
     const own = [];
-    for (const schema of part) (own[depth.get(schema)] ??= []).push(schema);
+    for (const schema of part) (own[depth.get(schema) ?? 0] ??= []).push(schema);
     untangle(net, own);
     const base = Math.max(0, ...layers.map((items) => items.length));
-    own.forEach((schemas, layer) => {
+    own.forEach((found, layer) => {
       const items = layers[layer] ??= [];
       while (items.length < base) items.push(null);
-      items.push(...schemas.map((schema) => ({ schema })));
+      items.push(...found.map((schema) => ({ schema })));
     });
   }
   return layers;
 }
 
-/** Each schema near the middle of those it is tied to in the layers before, then after, and once more. */
+/**
+ * The mean position of the neighbours of a schema that have one.
+ * @param {Network} net
+ * @param {Map<number, number>} rows
+ * @param {number} schema
+ * @returns {number}
+ */
+function middle(net, rows, schema) {
+  const known = neighbours(net, schema).flatMap((other) => rows.get(other) ?? []);
+  return known.length ? known.reduce((a, b) => a + b) / known.length : 0;
+}
+
+/**
+ * Sort a list in place by weights, each computed once.
+ * @template T
+ * @param {T[]} list
+ * @param {(item: T) => number} weight
+ */
+function sortBy(list, weight) {
+  const sorted = list.map((item) => ({ item, weight: weight(item) })).sort((a, b) => a.weight - b.weight);
+  list.splice(0, Infinity, ...sorted.map(({ item }) => item));
+}
+
+/**
+ * Reduce crossings: move each schema near the middle of its neighbours, in three passes over the layers.
+ * @param {Network} net
+ * @param {number[][]} layers
+ */
 function untangle(net, layers) {
-  const row = new Map();
-  const note = (schemas) => schemas.forEach((schema, index) => row.set(schema, index - schemas.length / 2));
-  const middle = (schema) => {
-    const tied = around(net, schema).filter((other) => row.has(other)).map((other) => row.get(other));
-    return tied.length ? tied.reduce((a, b) => a + b) / tied.length : 0;
-  };
-  for (const turn of [layers, layers.toReversed(), layers]) {
-    row.clear();
-    for (const schemas of turn) {
-      const sorted = row.size ? schemas.map((schema) => [middle(schema), schema]).sort((a, b) => a[0] - b[0]) : schemas.map((schema) => [0, schema]);
-      schemas.splice(0, Infinity, ...sorted.map(([, schema]) => schema));
-      note(schemas);
+  /** @type {Map<number, number>} */
+  const rows = new Map();
+  for (const pass of [layers, layers.toReversed(), layers]) {
+    rows.clear();
+    for (const schemas of pass) {
+      if (rows.size) sortBy(schemas, (schema) => middle(net, rows, schema));
+      schemas.forEach((schema, index) => rows.set(schema, index - schemas.length / 2));
     }
   }
 }
 
+/**
+ * The connected components, the largest first.
+ * @param {Network} net
+ * @param {number[]} schemas
+ * @returns {number[][]}
+ */
 function components(net, schemas) {
   const seen = new Set();
   const parts = [];
@@ -87,55 +145,92 @@ function components(net, schemas) {
     const part = [start];
     seen.add(start);
     for (const here of part) {
-      for (const next of around(net, here)) if (!seen.has(next)) { seen.add(next); part.push(next); }
+      for (const next of neighbours(net, here)) if (!seen.has(next)) { seen.add(next); part.push(next); }
     }
     parts.push(part.sort(net.order));
   }
   return parts.sort((a, b) => b.length - a.length || net.order(a[0], b[0]));
 }
 
-/** Schema → its steps from where lenses only start, or else from the first, whichever way they lead. */
+/**
+ * The schemas of a component that no lens leads to.
+ * @param {Network} net
+ * @param {number[]} part
+ * @returns {number[]}
+ */
+function entries(net, part) {
+  return part.filter((schema) => net.into[schema].every((edge) => edge.source === schema));
+}
+
+/**
+ * The length of the shortest path to each schema, from the entries or else from the first schema, in any direction of lenses.
+ * @param {Network} net
+ * @param {number[]} part
+ * @returns {Map<number, number>}
+ */
 function shortest(net, part) {
-  const entries = part.filter((schema) => net.into[schema].every((edge) => edge.source === schema));
-  const depth = new Map((entries.length ? entries : part.slice(0, 1)).map((schema) => [schema, 0]));
+  const starts = entries(net, part);
+  const depth = new Map((starts.length ? starts : part.slice(0, 1)).map((schema) => [schema, 0]));
   for (const [schema, steps] of depth) {
-    for (const next of around(net, schema)) if (!depth.has(next)) depth.set(next, steps + 1);
+    for (const next of neighbours(net, schema)) if (!depth.has(next)) depth.set(next, steps + 1);
   }
   return depth;
 }
 
-/** Schema → the most steps to it. Lenses that would close a circle don't count. */
+/**
+ * The length of the longest path to each schema, without the lenses that would close a cycle.
+ * @param {Network} net
+ * @param {number[]} part
+ * @returns {Map<number, number>}
+ */
 function longest(net, part) {
+  /** @type {number[]} */
   const order = [];
-  const state = new Map();
-  const visit = (root) => { // depth first, without recursion: a chain may be long
-    const stack = [[root, 0]];
-    state.set(root, 1);
-    while (stack.length) {
-      const top = stack.at(-1);
-      const edge = net.out[top[0]][top[1]++];
-      if (!edge) { state.set(top[0], 2); order.push(top[0]); stack.pop(); }
-      else if (!state.has(edge.target)) { state.set(edge.target, 1); stack.push([edge.target, 0]); }
+  const seen = new Set();
+  const visit = (/** @type {number} */ root) => { // depth first, without recursion: a chain may be long
+    const stack = [{ schema: root, next: 0 }];
+    seen.add(root);
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const edge = net.out[top.schema][top.next++];
+      if (!edge) {
+        order.push(top.schema);
+        stack.pop();
+      } else if (!seen.has(edge.target)) {
+        seen.add(edge.target);
+        stack.push({ schema: edge.target, next: 0 });
+      }
     }
   };
-  const entries = part.filter((schema) => net.into[schema].every((edge) => edge.source === schema));
-  for (const schema of [...entries, ...part]) if (!state.has(schema)) visit(schema);
+  for (const schema of [...entries(net, part), ...part]) if (!seen.has(schema)) visit(schema);
   const rank = new Map(order.reverse().map((schema, index) => [schema, index]));
   const depth = new Map(part.map((schema) => [schema, 0]));
   for (const schema of order) {
     for (const { target } of net.out[schema]) {
-      if (rank.get(target) > rank.get(schema)) depth.set(target, Math.max(depth.get(target), depth.get(schema) + 1));
+      if (Number(rank.get(target)) > Number(rank.get(schema))) depth.set(target, Math.max(depth.get(target) ?? 0, (depth.get(schema) ?? 0) + 1));
     }
   }
   return depth;
 }
 
-/** Boxes and lines with their places: {width, height, boxes, lines, captions}; a box has x, y, w, h, a line its path `d`. */
+/**
+ * The positions of boxes and lines.
+ * @param {Network} net
+ * @param {(Item | null)[][]} layers
+ * @param {{ width: number, chosen?: number | null }} options
+ * @returns {Picture}
+ */
 export function placed(net, layers, { width, chosen = null }) {
-  return width < NARROW ? arcs(net, layers, width) : columns(net, layers, { width, chosen });
+  return width < NARROW ? arcs(net, layers, width) : columns(net, layers, width, chosen);
 }
 
-function columns(net, layers, { width, chosen }) {
+/**
+ * @param {Network} net
+ * @param {(Item | null)[][]} layers
+ * @param {number} width
+ * @param {number | null} chosen
+ * @returns {Picture}
+ */
+function columns(net, layers, width, chosen) {
   const count = layers.length;
   const rows = Math.max(...layers.map((items) => items.length));
   const w = Math.max(118, Math.min(190, Math.floor((width - 2 * NODE.margin) / (count * 1.62 - 0.62))));
@@ -144,103 +239,132 @@ function columns(net, layers, { width, chosen }) {
   const indent = (whole - count * w - (count - 1) * gap) / 2;
   const head = chosen === null || count === 1 ? 0 : HEAD;
   const height = rows * NODE.pitch - (NODE.pitch - NODE.height) + 2 * NODE.margin + head;
-  const left = (layer) => Math.round(indent + layer * (w + gap));
+  const left = (/** @type {number} */ layer) => Math.round(indent + layer * (w + gap));
+  const centre = layers.findIndex((items) => items.some((item) => item?.schema === chosen));
+  /** @type {Box[]} */
   const boxes = [];
-  settle(net, layers, chosen);
+  if (chosen !== null) settle(net, /** @type {Item[][]} */ (layers), centre);
   layers.forEach((items, layer) => {
     const top = chosen === null ? NODE.margin : (height + head - items.length * NODE.pitch + NODE.pitch - NODE.height) / 2;
     items.forEach((item, row) => {
       if (item) boxes.push({ ...item, layer, of: item.layer, x: left(layer), y: Math.round(top + row * NODE.pitch), w, h: NODE.height });
     });
   });
-  const lines = between(net, boxes).map(({ edge, from, to, both }) => ({ ...edge, ...curve(from, to, both, gap), room: both ? gap / 2 - 10 : gap - 16 }));
-  const middle = layers.findIndex((items) => items.some((item) => item?.schema === chosen));
+  const lines = connections(net, boxes).map(({ edge, from, to, side }) => ({ ...edge, ...curve(from, to, side, gap), room: side ? gap / 2 - 10 : gap - 16 }));
   const captions = layers.flatMap((_, layer) => {
-    const words = head && CAPTIONS.get(layer - middle);
-    return words ? [{ x: left(layer) + w / 2, y: boxes.find((box) => box.layer === layer).y - 8, words }] : [];
+    const words = head && CAPTIONS.get(layer - centre);
+    const first = boxes.find((box) => box.layer === layer);
+    return words && first ? [{ x: left(layer) + w / 2, y: first.y - 8, words }] : [];
   });
   return { width: whole, height, boxes, lines, captions };
 }
 
-/** The order within the layers: each schema near those it is tied to in the layer nearer to the chosen one. */
-function settle(net, layers, chosen) {
-  if (chosen === null) return;
-  const middle = layers.findIndex((items) => items.some((item) => item.schema === chosen));
-  const row = new Map();
-  const note = (items) => items.forEach((item, index) => row.set(item.schema, index - items.length / 2));
-  for (const step of [1, -1]) {
-    for (let layer = middle + step; layers[layer]; layer += step) {
-      const weight = (item) => {
-        if (item.more) return Infinity;
-        const tied = around(net, item.schema).filter((schema) => row.has(schema)).map((schema) => row.get(schema));
-        return tied.length ? tied.reduce((a, b) => a + b) / tied.length : 0;
-      };
-      if (layer !== middle + step) {
-        const sorted = layers[layer].map((item) => [weight(item), item]).sort((a, b) => a[0] - b[0]).map(([, item]) => item);
-        layers[layer].splice(0, Infinity, ...sorted);
-      }
-      note(layers[layer]);
+/**
+ * Sort the layers around a chosen schema: each schema near its neighbours in the layer before.
+ * @param {Network} net
+ * @param {Item[][]} layers
+ * @param {number} centre the layer of the chosen schema
+ */
+function settle(net, layers, centre) {
+  for (const direction of [1, -1]) {
+    /** @type {Map<number, number>} */
+    const rows = new Map();
+    for (let layer = centre + direction; layers[layer]; layer += direction) {
+      if (rows.size) sortBy(layers[layer], ({ schema }) => (schema === undefined ? Infinity : middle(net, rows, schema)));
+      layers[layer].forEach(({ schema }, index) => { if (schema !== undefined) rows.set(schema, index - layers[layer].length / 2); });
     }
-    row.clear();
   }
 }
 
+/**
+ * @param {Network} net
+ * @param {(Item | null)[][]} layers
+ * @param {number} width
+ * @returns {Picture}
+ */
 function arcs(net, layers, width) {
-  const items = layers.flat().filter(Boolean);
+  const items = layers.flat().filter((item) => item !== null);
   const gutter = Math.min(74, Math.round(width * 0.19));
   const boxes = items.map((item, row) => ({
     ...item, of: item.layer, layer: 0, x: gutter, y: NODE.margin + row * NODE.pitch, w: width - gutter - NODE.margin, h: NODE.height,
   }));
-  const lines = between(net, boxes).map(({ edge, from, to, both }) => {
-    const [y1, y2] = [from.y + from.h / 2 + both * 6, to.y + to.h / 2 + both * 6];
+  const lines = connections(net, boxes).map(({ edge, from, to, side }) => {
+    const [y1, y2] = [from.y + from.h / 2 + side * 6, to.y + to.h / 2 + side * 6];
     const reach = Math.min(gutter - 8, 18 + Math.abs(y2 - y1) / NODE.pitch * 9);
     return { ...edge, d: `M${gutter},${y1}C${gutter - reach * 1.3},${y1} ${gutter - reach * 1.3},${y2} ${gutter - 3},${y2}`, x: gutter - reach, y: (y1 + y2) / 2, room: 0 };
   });
   return { width, height: items.length * NODE.pitch - NODE.pitch + NODE.height + 2 * NODE.margin, boxes, lines, captions: [] };
 }
 
-function between(net, boxes) {
-  const at = new Map(boxes.filter((box) => box.schema !== undefined).map((box) => [box.schema, box]));
+/**
+ * The edges whose ends are both in the picture. `side` is 0, or 1 and -1 for the edges of a pair that leads there and back.
+ * @param {Network} net
+ * @param {Box[]} boxes
+ * @returns {{ edge: Edge, from: Box, to: Box, side: number }[]}
+ */
+function connections(net, boxes) {
+  /** @type {Map<number, Box>} */
+  const at = new Map(boxes.flatMap((box) => (box.schema === undefined ? [] : [[box.schema, box]])));
   const found = [];
   for (const [schema, from] of at) {
     for (const edge of net.out[schema]) {
       const to = at.get(edge.target);
       if (!to || to === from) continue;
-      const there = net.out[edge.target].some((other) => other.target === schema);
-      found.push({ edge, from, to, both: there ? (schema < edge.target ? 1 : -1) : 0 });
+      const back = net.out[edge.target].some((other) => other.target === schema);
+      found.push({ edge, from, to, side: back ? (schema < edge.target ? 1 : -1) : 0 });
     }
   }
   return found;
 }
 
-function curve(from, to, both, gap) {
-  const [y1, y2] = [from.y + from.h / 2 + both * 8, to.y + to.h / 2 + both * 8];
+/**
+ * @param {Box} from
+ * @param {Box} to
+ * @param {number} side
+ * @param {number} gap
+ * @returns {Path}
+ */
+function curve(from, to, side, gap) {
+  const [y1, y2] = [from.y + from.h / 2 + side * 8, to.y + to.h / 2 + side * 8];
   if (from.layer === to.layer) {
     const x = from.x + from.w;
     const reach = Math.min(gap * 0.7, 60);
     return { d: `M${x},${y1}C${x + reach},${y1} ${x + reach},${y2} ${x + 3},${y2}`, x: x + reach * 0.75, y: (y1 + y2) / 2, column: 2 * from.layer + 1 };
   }
-  const ahead = to.layer > from.layer;
-  const [x1, x2] = ahead ? [from.x + from.w, to.x - 3] : [from.x, to.x + to.w + 3];
+  const forward = to.layer > from.layer;
+  const [x1, x2] = forward ? [from.x + from.w, to.x - 3] : [from.x, to.x + to.w + 3];
   const bend = (x2 - x1) / 2;
-  // There and back: the names of the two would lie on each other.
-  const aside = both * Math.abs(bend) * 0.5;
+  const aside = side * Math.abs(bend) * 0.5; // or the labels of a pair would overlap
   return { d: `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`, x: (x1 + x2) / 2 + aside, y: (y1 + y2) / 2, column: from.layer + to.layer };
 }
 
-/** The item that an arrow key leads to: in the same column the next, else the nearest of the next column. */
-export function step(items, here, key) {
-  if (key === "Home") return items.find((item) => item.node.getAttribute("aria-current"));
-  const sign = key === "ArrowDown" || key === "ArrowRight" ? 1 : -1;
+/**
+ * The shape that an arrow key leads to: up and down within the column, left and right to the nearest in the next column.
+ * @template {Shape} T
+ * @param {T[]} shapes
+ * @param {T} here
+ * @param {string} key
+ * @returns {T | undefined}
+ */
+export function step(shapes, here, key) {
+  if (key === "Home") return shapes.find(({ node }) => node.getAttribute("aria-current"));
+  const direction = key === "ArrowDown" || key === "ArrowRight" ? 1 : -1;
   if (key === "ArrowUp" || key === "ArrowDown") {
-    return nearest(items.filter((item) => item.column === here.column && (item.y - here.y) * sign > 0), here);
+    return nearest(shapes.filter((other) => other.column === here.column && (other.y - here.y) * direction > 0), here);
   }
   if (key !== "ArrowLeft" && key !== "ArrowRight") return undefined;
-  const beyond = items.filter((item) => (item.column - here.column) * sign > 0);
-  const next = Math.min(...beyond.map((item) => Math.abs(item.column - here.column)));
-  return nearest(beyond.filter((item) => Math.abs(item.column - here.column) === next), here);
+  const steps = (/** @type {T} */ other) => (Number(other.column) - Number(here.column)) * direction;
+  const beyond = shapes.filter((other) => steps(other) > 0);
+  const next = Math.min(...beyond.map(steps));
+  return nearest(beyond.filter((other) => steps(other) === next), here);
 }
 
-function nearest(items, here) {
-  return items.reduce((best, item) => !best || Math.abs(item.y - here.y) < Math.abs(best.y - here.y) ? item : best, undefined);
+/**
+ * @template {Shape} T
+ * @param {T[]} shapes
+ * @param {T} here
+ * @returns {T | undefined}
+ */
+function nearest(shapes, here) {
+  return shapes.reduce((/** @type {T | undefined} */ best, shape) => (!best || Math.abs(shape.y - here.y) < Math.abs(best.y - here.y) ? shape : best), undefined);
 }

@@ -1,114 +1,111 @@
-// The programs that load a dataset. The page holds the first; the others lie beside the schema's page, about a dataset
-// that doesn't exist. Its name, address and shard are replaced by this dataset's when somebody chooses a tab.
+// The programs that load a dataset. The page contains the first; the others are a file beside the schema's page, written for
+// an example dataset. Its name, URI and shard are replaced by this dataset's when a tab is chosen.
 
+import { element, find } from "./dom.js";
+import { FileCache } from "./files.js";
+
+// The example of catalog/site/load_code.py.
 const NAME = "The dataset";
 const URI = "at://did:plc:exampleexampleexample234/science.alt.dataset.entry/3exampleexamp";
 const SHARD = "https://shards.example/dataset-000000.tar";
-const MOST = 20;
+const MAX_SHARDS = 20;
 
-const texts = new Map();
+/** @typedef {{ label: string, language: string, install: string, code: string }} Program */
+/** @typedef {{ name: string, uri: string, shards: string[] }} Dataset */
 
+const files = new FileCache();
+
+/**
+ * Add a tab for each program. The link to the file of programs becomes hidden, as the tabs replace it.
+ * @param {HTMLElement} box
+ * @param {(root: ParentNode) => void} startCopying
+ */
 export function startPrograms(box, startCopying) {
-  if (box.classList.contains("is-live")) return;
-  const link = box.parentElement.querySelector(".cat-still a");
-  for (const label of box.dataset.ways.split(",").filter(Boolean)) {
+  if (box.classList.contains("is-live") || !box.parentElement) return;
+  const link = /** @type {HTMLAnchorElement} */ (find(box.parentElement, ".cat-still a"));
+  for (const label of String(box.dataset.ways).split(",").filter(Boolean)) {
     const panel = element("section", "cat-tab");
     panel.dataset.tab = label;
     panel.append(element("h3", "", label), element("p", "cat-install", "…"));
-    panel.addEventListener("catalog:shown", () => fill(panel, label), { once: true });
+    panel.addEventListener("catalog:shown", () => { fill(panel, label); }, { once: true });
     box.append(panel);
   }
-  link.parentElement.hidden = true;
+  if (link.parentElement) link.parentElement.hidden = true;
 
+  /**
+   * @param {HTMLElement} panel
+   * @param {string} label
+   */
   async function fill(panel, label) {
     try {
-      const [text, own] = await Promise.all([fetched(link.href), link.dataset.own === undefined ? fetched("index.json") : null]);
-      const [, language, install, code] = programs(text).find(([name]) => name === label);
-      show(panel, language, install, own ? filled(code, JSON.parse(own)) : code);
+      const text = (/** @type {Response} */ response) => response.text();
+      const [file, record, { codeBlock }] = await Promise.all([
+        files.get(link.href, text),
+        link.dataset.own === undefined ? files.get(new URL("index.json", location.href), text) : null, // else written for this dataset
+        import("./highlight.js"),
+      ]);
+      const program = programs(file).find((other) => other.label === label);
+      if (!program) throw new Error(`no program for ${label}`);
+      const code = record === null ? program.code : filled(program.code, dataset(record));
+      const install = element("p", "cat-install");
+      install.append(element("code", "", program.install));
+      panel.replaceChildren(element("h3", "", label), install, codeBlock(code, program.language));
     } catch {
-      panel.querySelector("p").replaceChildren("It could not be loaded. ", Object.assign(element("a", "", "As text"), { href: link.href }));
+      const plainLink = element("a", "", "As text");
+      plainLink.href = link.href;
+      find(panel, "p").replaceChildren("It could not be loaded. ", plainLink);
     }
     startCopying(panel);
   }
 }
 
-/** Label, language, install command and code of each. */
-function programs(text) {
+/**
+ * The programs of a file. Each begins with "=== label: install command" and an empty line.
+ * @param {string} text
+ * @returns {Program[]}
+ */
+export function programs(text) {
   return text.split(/^=== /m).slice(1).map((part) => {
-    const [head, code] = [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n") + 2)];
+    const head = part.slice(0, part.indexOf("\n"));
+    const code = part.slice(part.indexOf("\n") + 2);
     const [label, install] = [head.slice(0, head.indexOf(":")), head.slice(head.indexOf(":") + 2)];
-    return [label, label === "TypeScript" ? "typescript" : "python", install, `${code.trimEnd()}\n`];
+    return { label, language: label === "TypeScript" ? "typescript" : "python", install, code: `${code.trimEnd()}\n` };
   });
 }
 
-/** A program with a dataset's own words: data, never code, put where such data stood. */
-function filled(code, { uri, record }) {
-  const shards = record.storage.shards.map((shard) => shard.url).filter((url) => /^https?:\/\//.test(url));
-  const name = document.querySelector("h1").textContent;
-  const more = shards.length > MOST && code.includes(SHARD) ? [`the first ${MOST} of ${shards.length} shards`] : [];
+/**
+ * @param {string} json the content of index.json beside the page
+ * @returns {Dataset}
+ */
+function dataset(json) {
+  const { uri, record } = JSON.parse(json);
+  /** @type {{ url: string }[]} */
+  const shards = record.storage.shards;
+  return { name: find(document, "h1").textContent ?? "", uri, shards: shards.map(({ url }) => url).filter((url) => /^https?:\/\//.test(url)) };
+}
+
+/**
+ * A program with the values of a dataset in place of the example's. They are data in a comment or between quotes, never code.
+ * @param {string} code
+ * @param {Dataset} values
+ * @returns {string}
+ */
+export function filled(code, { name, uri, shards }) {
+  const more = shards.length > MAX_SHARDS && code.includes(SHARD) ? [`the first ${MAX_SHARDS} of ${shards.length} shards`] : [];
   return code.split("\n").flatMap((line) => {
-    const mark = line.match(/^( *(?:#|\/\/) )The dataset$/);
-    if (mark && line.endsWith(NAME)) return [name, ...more].map((words) => mark[1] + words);
-    if (line.trim() === `"${SHARD}",`) return shards.slice(0, MOST).map((url) => line.replace(SHARD, () => plain(url)));
+    const comment = line.match(/^( *(?:#|\/\/) )(.*)$/);
+    if (comment && comment[2] === NAME) return [name, ...more].map((text) => comment[1] + text);
+    if (line.trim() === `"${SHARD}",`) return shards.slice(0, MAX_SHARDS).map((url) => line.replace(SHARD, () => quotable(url)));
     return [line.replaceAll(URI, () => uri)];
   }).join("\n");
 }
 
-/** A URL with everything escaped that isn't plain, so that it can stand between quotes in any language. */
-function plain(url) {
-  return url.replace(/[^A-Za-z0-9~:/?#@&()*+,;=%._-]/gu, (sign) =>
-    sign === "!" ? "%21" : sign === "'" ? "%27" : encodeURIComponent(sign.toWellFormed ? sign.toWellFormed() : sign));
-}
-
-function show(panel, language, install, source) {
-  const code = element("code");
-  Object.assign(code.dataset, { copySource: "", language });
-  code.append(...coloured(source));
-  const copy = Object.assign(element("button", "cat-copy", "Copy"), { type: "button", hidden: true });
-  copy.dataset.copy = "";
-  const pre = element("pre");
-  pre.tabIndex = 0;
-  pre.append(code);
-  const shown = element("div", "highlight");
-  shown.append(pre);
-  const frame = element("div", "cat-code");
-  frame.append(copy, shown);
-  const line = element("p", "cat-install");
-  line.append(element("code", "", install));
-  panel.replaceChildren(panel.firstElementChild, line, frame);
-}
-
-const TOKENS = new RegExp([
-  /((?:#|\/\/) [^\n]*|"""[^]*?"""|\/\*[^]*?\*\/)/, // comments
-  /("(?:[^"\\\n]|\\.)*"|`[^`]*`)/, // strings
-  /\b(from|import|as|class|def|for|in|if|else|elif|return|yield|with|not|and|or|is|None|True|False|lambda|async|await|const|let|function|of|new|throw|while|export|interface|type|undefined|null|true|false|break)\b/,
-  /\b([0-9]+(?:\.[0-9]+)?)\b/,
-].map((pattern) => pattern.source).join("|"), "g");
-const LOOKS = ["c1", "s2", "k", "mi"];
-
-/** Comments, strings, keywords and numbers in the colours that the theme has for them. */
-function coloured(source) {
-  const pieces = [];
-  let end = 0;
-  for (const match of source.matchAll(TOKENS)) {
-    pieces.push(source.slice(end, match.index), element("span", LOOKS[match.slice(1).findIndex((group) => group !== undefined)], match[0]));
-    end = match.index + match[0].length;
-  }
-  return [...pieces, source.slice(end)];
-}
-
-/** One request for all tabs; a failed one may be tried again. */
-function fetched(address) {
-  if (!texts.has(address)) {
-    texts.set(address, fetch(address).then((answer) => answer.ok ? answer.text() : Promise.reject(answer)));
-    texts.get(address).catch(() => texts.delete(address));
-  }
-  return texts.get(address);
-}
-
-function element(tag, name = "", text = "") {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  if (text) made.textContent = text;
-  return made;
+/**
+ * A URL with every unusual character percent-encoded, so that it can be between quotes in any language.
+ * @param {string} url
+ * @returns {string}
+ */
+export function quotable(url) {
+  return url.replace(/[^A-Za-z0-9~:/?#@&()*+,;=%._-]/gu, (character) =>
+    character === "!" ? "%21" : character === "'" ? "%27" : encodeURIComponent(character.toWellFormed ? character.toWellFormed() : character));
 }

@@ -1,62 +1,58 @@
-// The box in the header: a combobox over the text index. "/" opens it, arrows walk, Enter goes, Escape leaves.
+// The search box in the header: a combobox with a list of results. "/" opens it, arrow keys choose, Enter opens, Escape closes.
 
-import { findText, loadText, ROOT } from "./text.js";
+import { button, claim, closest, element, find, withAttributes } from "./dom.js";
+import { findResults, loadText, ROOT } from "./text.js";
 import { words } from "./textindex.js";
 
-const SHOWN = 8;
-const PAUSE = 90;
-const LENS = "M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9";
+const MAX_RESULTS = 8;
+const PAUSE = 90; // milliseconds after the last key
+const MAGNIFIER = "M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9";
+const SVG = "http://www.w3.org/2000/svg";
+const FAILED = "The search index could not be loaded.";
 
-/** What is around the field, built here so that no page carries it: buttons for phones, the key, the panel. */
+/** @typedef {import("./textindex.js").Result} Result */
+
+/**
+ * Add the parts around the field, so that pages need not contain them: buttons for phones, the key, the panel.
+ * @param {HTMLFormElement} form
+ */
 function build(form) {
-  const input = form.querySelector("input");
-  for (const [name, value] of Object.entries({
+  const input = withAttributes(find(form, "input"), {
     role: "combobox", "aria-expanded": "false", "aria-controls": "cat-search-results", "aria-autocomplete": "list",
     enterkeyhint: "search", autocapitalize: "off", spellcheck: "false", maxlength: "200",
-  })) input.setAttribute(name, value);
-  const open = button("cat-search__open md-header__button md-icon", "Search");
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  icon.setAttribute("viewBox", "0 0 24 24");
-  icon.setAttribute("aria-hidden", "true");
-  icon.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
-  icon.firstChild.setAttribute("d", LENS);
+  });
+  const open = button("cat-search__open md-header__button md-icon", "", "Search");
+  const icon = withAttributes(document.createElementNS(SVG, "svg"), { viewBox: "0 0 24 24", "aria-hidden": "true" });
+  icon.append(withAttributes(document.createElementNS(SVG, "path"), { d: MAGNIFIER }));
   open.append(icon);
-  const close = button("cat-search__close", "Close search");
-  close.append("×");
-  const key = Object.assign(document.createElement("kbd"), { className: "cat-search__key", textContent: "/" });
-  key.setAttribute("aria-hidden", "true");
-  const panel = part("cat-search__panel");
+  const close = button("cat-search__close", "×", "Close search");
+  const key = withAttributes(element("kbd", "cat-search__key", "/"), { "aria-hidden": "true" });
+  const panel = element("div", "cat-search__panel");
   panel.hidden = true;
-  const note = Object.assign(document.createElement("p"), { className: "cat-search__note" });
-  note.setAttribute("role", "status");
-  const list = Object.assign(document.createElement("ul"), { id: "cat-search-results" });
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Search results");
+  const note = withAttributes(element("p", "cat-search__note"), { role: "status" });
+  const list = withAttributes(element("ul"), { id: "cat-search-results", role: "listbox", "aria-label": "Search results" });
   panel.append(note, list);
   input.before(open);
   input.after(key, close, panel);
   form.classList.add("is-live");
-  return { input, open, close, panel, note, list };
+  return { input: /** @type {HTMLInputElement} */ (input), open, close, panel, note, list };
 }
 
-function button(name, label) {
-  const element = Object.assign(document.createElement("button"), { type: "button", className: name });
-  element.setAttribute("aria-label", label);
-  return element;
-}
-
+/**
+ * @param {HTMLFormElement} form
+ */
 export function startSearch(form) {
-  if (form.dataset.live) return;
-  form.dataset.live = "yes";
+  if (!claim(form)) return;
   const { input, open: opener, close: closer, panel, note, list } = build(form);
   let chosen = -1;
-  let asked = 0;
-  let timer = 0;
+  let turn = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
 
-  const options = () => [...list.children];
+  const options = () => /** @type {HTMLElement[]} */ ([...list.children]);
   const open = () => {
     form.classList.add("is-open");
-    loadText().catch(() => { note.textContent = "The search index could not be loaded."; });
+    loadText().catch(() => { note.textContent = FAILED; });
   };
   const show = () => {
     panel.hidden = false;
@@ -71,7 +67,7 @@ export function startSearch(form) {
     form.classList.remove("is-open");
     hide();
   };
-  const choose = (number) => {
+  const choose = (/** @type {number} */ number) => {
     chosen = number;
     options().forEach((option, index) => option.setAttribute("aria-selected", String(index === number)));
     const option = options()[number];
@@ -80,41 +76,52 @@ export function startSearch(form) {
       option.scrollIntoView({ block: "nearest" });
     } else input.removeAttribute("aria-activedescendant");
   };
-  const go = (option) => { location.assign(option.dataset.href); };
+  const go = (/** @type {HTMLElement} */ option) => { location.assign(String(option.dataset.href)); };
 
-  async function ask(exactly = false) {
-    const term = input.value;
-    const turn = ++asked;
-    if (!term.trim()) { list.replaceChildren(); hide(); return; }
-    try {
-      const { rows, best, instead, index } = await findText(term, SHOWN, exactly);
-      const found = await Promise.all(best.map((number) => index.shownOf(number)));
-      if (turn !== asked) return; // a newer question is under way
-      list.replaceChildren(...found.map((shown, number) => row(shown, number, words(instead || term))));
-      const told = [];
-      if (instead) told.push(`Showing results for ${instead}.`);
-      if (found.length === 0) told.push("Nothing found.");
-      if (rows.length > SHOWN) told.push(`${rows.length.toLocaleString("en")} results, the best ${SHOWN}`);
-      note.textContent = told.join(" ");
-      if (instead) note.append(" ", back(term));
-    } catch {
-      if (turn !== asked) return;
+  /**
+   * Search for what the field contains, and show the results.
+   * @param {boolean} [exactly] without spelling correction
+   */
+  async function search(exactly = false) {
+    const query = input.value;
+    const own = ++turn;
+    if (!query.trim()) {
       list.replaceChildren();
-      note.textContent = "The search index could not be loaded.";
+      hide();
+      return;
+    }
+    try {
+      const { results, total, instead } = await findResults(query, MAX_RESULTS, exactly);
+      if (own !== turn) return; // a newer search has started
+      list.replaceChildren(...results.map((result, number) => optionOf(result, number, words(instead || query))));
+      const messages = [];
+      if (instead) messages.push(`Showing results for ${instead}.`);
+      if (results.length === 0) messages.push("Nothing found.");
+      if (total > MAX_RESULTS) messages.push(`${total.toLocaleString("en")} results, the best ${MAX_RESULTS}`);
+      note.textContent = messages.join(" ");
+      if (instead) note.append(" ", uncorrected(query));
+    } catch {
+      if (own !== turn) return;
+      list.replaceChildren();
+      note.textContent = FAILED;
     }
     show();
     choose(-1);
   }
 
-  /** The way back from what was thought to be meant. */
-  function back(term) {
-    const typed = Object.assign(button("cat-search__back", `Search for ${term} instead`), { textContent: `Search for ${term}` });
-    typed.addEventListener("click", () => { input.focus(); ask(true); });
-    return typed;
+  /**
+   * The button that searches for the query without spelling correction.
+   * @param {string} query
+   * @returns {HTMLButtonElement}
+   */
+  function uncorrected(query) {
+    const made = button("cat-search__back", `Search for ${query}`, `Search for ${query} instead`);
+    made.addEventListener("click", () => { input.focus(); search(true); });
+    return made;
   }
 
   input.addEventListener("focus", () => { open(); if (input.value.trim() && list.children.length) show(); });
-  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => ask(), PAUSE); });
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, PAUSE); });
   input.addEventListener("keydown", (event) => {
     const count = list.children.length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -125,67 +132,68 @@ export function startSearch(form) {
       go(options()[chosen]);
     } else if (event.key === "Escape") {
       event.preventDefault();
-      if (panel.hidden) { input.value = ""; input.blur(); close(); } else hide();
+      if (panel.hidden) {
+        input.value = "";
+        input.blur();
+        close();
+      } else hide();
     }
   });
-  list.addEventListener("click", (event) => { const option = event.target.closest("[role=option]"); if (option) go(option); });
-  list.addEventListener("mousedown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => { const option = closest(event, "[role=option]"); if (option) go(option); });
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
   form.addEventListener("focusout", (event) => {
-    if (!form.contains(event.relatedTarget)) setTimeout(() => { if (!form.contains(document.activeElement)) close(); }, 120);
+    if (!form.contains(/** @type {Node | null} */ (event.relatedTarget))) setTimeout(() => { if (!form.contains(document.activeElement)) close(); }, 120);
   });
   opener.addEventListener("click", () => { open(); input.focus(); });
   closer.addEventListener("click", () => { input.value = ""; close(); opener.focus(); });
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
+    const typing = closest(event, "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     open();
     input.focus();
   });
-  if (document.activeElement === input) { // somebody was faster than this script
+  if (document.activeElement === input) { // the user was faster than this script
     open();
-    if (input.value.trim()) ask();
+    if (input.value.trim()) search();
   }
 }
 
-function row(shown, number, wanted) {
-  const option = document.createElement("li");
-  option.id = `cat-search-option-${number}`;
-  option.setAttribute("role", "option");
-  option.setAttribute("aria-selected", "false");
-  option.dataset.href = new URL(shown.address, ROOT).href;
-  const title = part("cat-search__title");
-  title.append(span("", shown.name), span(`cat-kind cat-kind--${shown.kind}`, shown.kind));
+/**
+ * @param {Result} result
+ * @param {number} number
+ * @param {string[]} wanted
+ * @returns {HTMLLIElement}
+ */
+function optionOf(result, number, wanted) {
+  const option = withAttributes(element("li"), { id: `cat-search-option-${number}`, role: "option", "aria-selected": "false" });
+  option.dataset.href = new URL(result.address, ROOT).href;
+  const title = element("div", "cat-search__title");
+  title.append(element("span", "", result.name), element("span", `cat-kind cat-kind--${result.kind}`, result.kind));
   option.append(title);
-  if (shown.summary) {
-    const summary = part("cat-search__words");
-    marked(summary, shown.summary, wanted);
+  if (result.summary) {
+    const summary = element("div", "cat-search__words");
+    summary.append(...marked(result.summary, wanted).map(({ text, match }) => (match ? element("mark", "", text) : text)));
     option.append(summary);
   }
-  const about = [shown.publisher, shown.size, shown.tags].filter(Boolean);
-  if (about.length) {
-    const line = part("cat-search__words");
-    about.forEach((text, place) => line.append(place ? " · " : "", span("cat-user", text)));
+  const facts = [result.publisher, result.size, result.tags].filter(Boolean);
+  if (facts.length) {
+    const line = element("div", "cat-search__words");
+    facts.forEach((text, place) => line.append(place ? " · " : "", element("span", "cat-user", text)));
     option.append(line);
   }
   return option;
 }
 
-function part(name) {
-  return Object.assign(document.createElement("div"), { className: name });
-}
-
-function span(name, text) {
-  const element = document.createElement("span");
-  if (name) element.className = name;
-  element.textContent = text;
-  return element;
-}
-/** A text with the words marked that begin as those asked for do. */
-function marked(target, text, wanted) {
-  for (const piece of text.split(/([\p{L}\p{N}]+)/u)) {
+/**
+ * The pieces of a text; those that begin with a word of the query match.
+ * @param {string} text
+ * @param {string[]} wanted
+ * @returns {{ text: string, match: boolean }[]}
+ */
+export function marked(text, wanted) {
+  return text.split(/([\p{L}\p{N}]+)/u).filter(Boolean).map((piece) => {
     const [word] = words(piece);
-    if (word && wanted.some((asked) => word.startsWith(asked))) target.append(Object.assign(document.createElement("mark"), { textContent: piece }));
-    else target.append(piece);
-  }
+    return { text: piece, match: word !== undefined && wanted.some((prefix) => word.startsWith(prefix)) };
+  });
 }

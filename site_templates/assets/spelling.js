@@ -1,62 +1,80 @@
-// A word that nothing has, set right: the word of a name, publisher, schema or tag that is one slip away, two where it
-// is long. The words lie in small files by their first and their second letter (catalog/site/spelling.py).
+// Spelling correction for query words without a match: the closest word of a name, publisher, schema or tag, at most one
+// edit away (two for long words). The words are in small files by their first and second letter (catalog/site/spelling.py).
 
-import { short } from "./table.js";
+import { FileCache } from "./files.js";
+import { decodeShort } from "./table.js";
 
-const SHORTEST = 4;
+const MIN_LENGTH = 4;
 const LONG = 8;
-const LONGEST = 40;
+const MAX_LENGTH = 40;
 
-const files = new Map();
+/** @typedef {{ known: string, total: number }} KnownWord a word, and the number of records that have it */
 
-function bucket(place, letter, root) {
-  const path = `catalog/words/${place}${/^[a-z0-9]$/.test(letter ?? "") ? letter : "_"}.json`;
-  if (!files.has(path)) {
-    const coming = fetch(new URL(path, root)).then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
-      .then(({ words, counts }) => {
-        const totals = short(counts);
-        return words ? words.split(" ").map((known, place) => ({ known, total: totals[place] })) : [];
-      });
-    coming.catch(() => files.delete(path));
-    files.set(path, coming);
-  }
-  return files.get(path);
+const files = new FileCache();
+
+/**
+ * The known words that have a letter at a position.
+ * @param {1 | 2} position
+ * @param {string | undefined} letter
+ * @param {URL} root
+ * @returns {Promise<KnownWord[]>}
+ */
+function knownWords(position, letter, root) {
+  const path = `catalog/words/${position}${/^[a-z0-9]$/.test(letter ?? "") ? letter : "_"}.json`;
+  return files.get(new URL(path, root), async (response) => {
+    const { words, counts } = await response.json();
+    const totals = decodeShort(counts);
+    return words ? words.split(" ").map((/** @type {string} */ known, /** @type {number} */ index) => ({ known, total: totals[index] })) : [];
+  });
 }
 
-/** The word that was meant, or null where none is near. */
-export async function meant(typed, root) {
+/**
+ * The closest known word, the most frequent one among equals; null if none is close, or if the word itself is known.
+ * @param {string} typed
+ * @param {URL} root
+ * @returns {Promise<string | null>}
+ */
+export async function corrected(typed, root) {
   const word = [...typed.toLowerCase()];
-  if (word.length < SHORTEST || word.length > LONGEST) return null;
-  const most = word.length >= LONG ? 2 : 1;
-  const lists = await Promise.all([bucket(1, word[0], root), bucket(2, word[1], root), bucket(1, word[1], root), bucket(2, word[0], root)]);
+  if (word.length < MIN_LENGTH || word.length > MAX_LENGTH) return null;
+  const limit = word.length >= LONG ? 2 : 1;
+  const lists = await Promise.all([knownWords(1, word[0], root), knownWords(2, word[1], root), knownWords(1, word[1], root), knownWords(2, word[0], root)]);
+  /** @type {KnownWord & { edits: number } | null} */
   let best = null;
   for (const { known, total } of lists.flat()) {
-    const steps = distance(word, [...known], most);
-    if (steps === 0) return null; // it is a word; that it finds nothing has another cause
-    if (steps > most) continue;
-    const nearer = !best || steps < best.steps || (steps === best.steps && (total > best.total || (total === best.total && known < best.known)));
-    if (nearer) best = { known, total, steps };
+    const edits = distance(word, [...known], limit);
+    if (edits === 0) return null;
+    if (edits > limit) continue;
+    const better = !best || edits < best.edits || (edits === best.edits && (total > best.total || (total === best.total && known < best.known)));
+    if (better) best = { known, total, edits };
   }
   return best?.known ?? null;
 }
 
-/** Letters to change, leave out, put in, or swap with their neighbour; more than `most` is `most + 1`. */
-export function distance(a, b, most) {
-  if (Math.abs(a.length - b.length) > most) return most + 1;
+/**
+ * The edit distance of two words (insert, delete, replace, swap neighbours); `limit + 1` stands for all above `limit`.
+ * @param {string[]} a
+ * @param {string[]} b
+ * @param {number} limit
+ * @returns {number}
+ */
+export function distance(a, b, limit) {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  /** @type {number[]} */
   let before = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
-    let low = i;
+    let lowest = i;
     for (let j = 1; j <= b.length; j++) {
       let cost = Math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) cost = Math.min(cost, before[j - 2] + 1);
       row.push(cost);
-      low = Math.min(low, cost);
+      lowest = Math.min(lowest, cost);
     }
-    if (low > most && Math.min(...last) > most) return most + 1;
+    if (lowest > limit && Math.min(...last) > limit) return limit + 1;
     before = last;
     last = row;
   }
-  return Math.min(last[b.length], most + 1);
+  return Math.min(last[b.length], limit + 1);
 }

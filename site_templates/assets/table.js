@@ -1,51 +1,130 @@
-// The records of the browse page as columns, and what is shown of a row in chunks. Every file: catalog/site/facets.py.
+// The columns of the browse page, and the details of its rows in chunks. catalog/site/facets.py writes the files and
+// documents their format.
 
-const DIGITS = Uint8Array.from({ length: 128 }, (_, code) => (code > 92 ? code - 36 : code - 35));
-const BASE = 91;
-const LAST = 60;
-const YEARS = 24; // more months than this are offered as years
+import { FileCache, request } from "./files.js";
+import { BASE, LAST, MAX_ROWS, MAX_WORDS_PER_ROW } from "./limits.js";
 
+const INVALID = 255;
+const DIGITS = Uint8Array.from({ length: 128 }, (_, code) => (code < 35 || code === 92 || code === 127 ? INVALID : code > 92 ? code - 36 : code - 35));
+const MAX_WEIGHT = (BASE - LAST) ** 8; // nine digits
+const MAX_NUMBER = 2 ** 32 - 1;
+const MAX_MONTHS = 24; // above, years are offered
+
+/** @typedef {{ starts: Uint32Array, numbers: Uint32Array }} Column row `r` has the words `numbers[starts[r]]` … `numbers[starts[r + 1] - 1]` */
+/** @typedef {{ counts: string, steps: Record<string, string[]> }} PackedLists */
+/** @typedef {string | PackedLists | { of: string, says: PackedLists }} PackedColumn */
+/** @typedef {{ words: string[], totals: Uint32Array, packed?: PackedColumn | null, months?: number[] } & Partial<Column>} Facet */
+/** @typedef {{ words: string[], totals: Uint32Array } & Column} LoadedFacet */
+/**
+ * @typedef {object} Chunk the details of some rows, a list for each
+ * @property {string[]} name
+ * @property {number[]} bytes
+ * @property {number[]} samples
+ * @property {number[]} day
+ * @property {string[]} folders
+ * @property {number[]} folder
+ * @property {string[]} place
+ * @property {Record<string, string>} [ends] by the place of a lens
+ * @property {number[][]} tag
+ * @property {number[]} kind
+ * @property {number[]} publisher
+ * @property {number[]} licence
+ * @property {number[]} schema
+ * @property {number[]} state
+ */
+/**
+ * @typedef {object} Details
+ * @property {string} name
+ * @property {string} address
+ * @property {string} kind
+ * @property {string} publisher
+ * @property {string} licence
+ * @property {string} schema
+ * @property {string} state
+ * @property {string} ends
+ * @property {string[]} tags
+ * @property {number} bytes -1 if unknown
+ * @property {number} samples -1 if unknown
+ * @property {number} day days since 1970, -1 if unknown
+ */
+
+/**
+ * @param {URL} root
+ * @returns {Promise<Table>}
+ */
 export async function loadTable(root) {
-  // Asked for anew each time: a cached one would not fit the files of a newer build.
-  const answer = await fetch(new URL("catalog/facets.json", root), { cache: "no-cache" });
-  if (!answer.ok) throw new Error(String(answer.status));
-  return new Table(await answer.json(), root);
+  // Not from the cache: old columns do not fit the files of a newer build.
+  const response = await request(new URL("catalog/facets.json", root), { cache: "no-cache" });
+  return new Table(await response.json(), root);
 }
 
-/** Numbers whose last digit is below 60, the lowest digit first. */
-export function short(text) {
+/**
+ * The error for a column that breaks the format.
+ * @returns {Error}
+ */
+function damaged() {
+  return new Error("a column of the browse page is damaged");
+}
+
+/**
+ * Numbers of variable length, the lowest digit first; the last digit of each is below 60.
+ * @param {string} text
+ * @returns {Uint32Array}
+ */
+export function decodeShort(text) {
   const found = new Uint32Array(text.length);
   let end = 0;
   let value = 0;
   let weight = 1;
   for (let i = 0; i < text.length; i++) {
     const digit = DIGITS[text.charCodeAt(i)];
+    if (!(digit < BASE) || weight > MAX_WEIGHT) throw damaged();
+    value += digit * weight;
     if (digit < LAST) {
-      found[end++] = value + digit * weight;
+      if (value > MAX_NUMBER) throw damaged();
+      found[end++] = value;
       value = 0;
       weight = 1;
-    } else {
-      value += (digit - LAST) * weight + LAST * weight;
-      weight *= BASE - LAST;
-    }
+    } else weight *= BASE - LAST;
   }
+  if (weight > 1) throw damaged();
   return found.subarray(0, end);
 }
 
-/** Numbers from a text for each of their digits, the lowest first. */
-export function digits(texts) {
+/**
+ * Numbers of fixed length: one text for each digit, the lowest first.
+ * @param {string[]} texts
+ * @returns {Uint32Array}
+ */
+export function decodeDigits(texts) {
   const found = new Uint32Array(texts[0].length);
   for (const text of [...texts].reverse()) {
+    if (text.length !== found.length) throw damaged();
     for (let i = 0; i < found.length; i++) found[i] = found[i] * BASE + DIGITS[text.charCodeAt(i)];
   }
   return found;
 }
 
-/** A column: the words of a row are `numbers[starts[row]]` to `numbers[starts[row + 1]]`, without the last. */
-function single(text) {
-  const given = short(text);
-  const starts = new Uint32Array(given.length + 1);
-  const dense = new Uint32Array(given.length);
+/**
+ * @param {string | PackedLists} packed
+ * @param {number} length the number of rows
+ * @returns {Column}
+ */
+export function decodeColumn(packed, length) {
+  return typeof packed === "string" ? decodeSingle(packed, length) : decodeLists(packed, length);
+}
+
+/**
+ * A column with at most one word a row.
+ * @param {string} text
+ * @param {number} length
+ * @returns {Column}
+ */
+function decodeSingle(text, length) {
+  const given = decodeShort(text);
+  if (given.length !== length) throw damaged();
+  const starts = new Uint32Array(length + 1);
+  const dense = new Uint32Array(length);
   let end = 0;
   given.forEach((number, row) => {
     if (number) dense[end++] = number - 1;
@@ -54,152 +133,248 @@ function single(text) {
   return { starts, numbers: dense.subarray(0, end) };
 }
 
-function several({ counts, steps }) {
-  const each = short(counts);
-  const places = Object.fromEntries(Object.entries(steps).map(([many, texts]) => [many, texts.map(short)]));
-  const met = new Uint32Array(each.reduce((most, many) => Math.max(most, many), 0) + 1);
-  const starts = new Uint32Array(each.length + 1);
+/**
+ * A column with any number of words a row.
+ * @param {PackedLists} packed
+ * @param {number} length
+ * @returns {Column}
+ */
+function decodeLists({ counts, steps }, length) {
+  const each = decodeShort(counts);
+  if (each.length !== length) throw damaged();
+  /** @type {Map<number, number>} */
+  const rows = new Map(); // rows by their number of words
+  for (const many of each) rows.set(many, (rows.get(many) ?? 0) + 1);
+  /** @type {Map<number, Uint32Array[]>} */
+  const places = new Map();
+  for (const [many, rowsOfSize] of rows) {
+    const texts = many ? steps[many] : [];
+    if (many > MAX_WORDS_PER_ROW || !Array.isArray(texts) || texts.length !== many) throw damaged();
+    const decoded = texts.map(decodeShort);
+    if (decoded.some((numbers) => numbers.length !== rowsOfSize)) throw damaged();
+    places.set(many, decoded);
+    rows.set(many, 0);
+  }
+  const starts = new Uint32Array(length + 1);
   const all = new Uint32Array(each.reduce((sum, many) => sum + many, 0));
   each.forEach((many, row) => {
+    const lists = places.get(many) ?? [];
+    const at = rows.get(many) ?? 0;
     let number = -1;
-    for (let place = 0; place < many; place++) all[starts[row] + place] = number += places[many][place][met[many]] + 1;
-    met[many]++;
+    for (let place = 0; place < many; place++) all[starts[row] + place] = number += lists[place][at] + 1;
+    rows.set(many, at + 1);
     starts[row + 1] = starts[row] + many;
   });
   return { starts, numbers: all };
 }
 
-/** What a column's words say: a dataset has the array types of its schema. */
-function spread(said, by) {
-  const starts = new Uint32Array(by.starts.length);
+/**
+ * The column of a facet that rows have through another one: a dataset has the array types of its schema.
+ * @param {Column} inner words of the other facet's words
+ * @param {Column} outer words of rows
+ * @returns {Column}
+ */
+function join(inner, outer) {
+  const starts = new Uint32Array(outer.starts.length);
   const found = [];
-  for (let row = 0; row < by.starts.length - 1; row++) {
-    for (let i = by.starts[row]; i < by.starts[row + 1]; i++) {
-      for (let k = said.starts[by.numbers[i]]; k < said.starts[by.numbers[i] + 1]; k++) found.push(said.numbers[k]);
+  for (let row = 0; row < outer.starts.length - 1; row++) {
+    for (let i = outer.starts[row]; i < outer.starts[row + 1]; i++) {
+      for (let k = inner.starts[outer.numbers[i]]; k < inner.starts[outer.numbers[i] + 1]; k++) found.push(inner.numbers[k]);
     }
     starts[row + 1] = found.length;
   }
   return { starts, numbers: Uint32Array.from(found) };
 }
 
-class Table {
+export class Table {
+  #files = new FileCache();
+  /** @type {Map<number, Chunk>} */
+  #chunks = new Map();
+
+  /**
+   * @param {any} data the content of facets.json
+   * @param {URL} root
+   */
   constructor(data, root) {
-    const { length, chunk, sections, version } = data;
-    Object.assign(this, { length, chunk, sections, version, root, files: new Map(), arrived: new Map() });
-    this.facets = Object.fromEntries(Object.entries(data.facets).map(([name, { words, totals, column }]) => [name, { words, totals: short(totals), given: column }]));
-    const { updated } = this.facets;
-    this.facets.updated = updated.words.length > YEARS ? inYears(updated) : updated;
-    this.months = updated;
+    if (!(Number.isSafeInteger(data.length) && data.length >= 0 && data.length <= MAX_ROWS)) throw damaged();
+    this.root = root;
+    /** @type {number} */
+    this.length = data.length;
+    /** @type {number} */
+    this.chunk = data.chunk;
+    /** @type {string[]} */
+    this.sections = data.sections;
+    /** @type {string} */
+    this.version = data.version;
+    /** @type {Record<string, Facet>} */
+    this.facets = {};
+    for (const [name, facet] of Object.entries(data.facets)) this.facets[name] = { words: facet.words, totals: decodeShort(facet.totals), packed: facet.column };
+    this.months = this.facets.updated;
+    if (this.months.words.length > MAX_MONTHS) this.facets.updated = years(this.months);
   }
 
-  /** A file of this build, once; one that didn't come is asked for again the next time. */
-  file(path) {
-    if (!this.files.has(path)) {
-      const coming = fetch(new URL(`catalog/${path}.json?v=${this.version}`, this.root))
-        .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))));
-      coming.catch(() => this.files.delete(path));
-      this.files.set(path, coming);
-    }
-    return this.files.get(path);
+  /**
+   * A file of this build.
+   * @param {string} path
+   * @returns {Promise<any>}
+   */
+  #file(path) {
+    return this.#files.get(new URL(`catalog/${path}.json?v=${this.version}`, this.root), (response) => response.json());
   }
 
-  /** See to it that these facets can be counted and chosen from. */
+  /**
+   * Load the columns of these facets.
+   * @param {string[]} names
+   * @returns {Promise<LoadedFacet[]>}
+   */
   need(names) {
     return Promise.all(names.map((name) => this.#column(name)));
   }
 
+  /**
+   * @param {string} name
+   * @returns {boolean}
+   */
+  loaded(name) {
+    return Boolean(this.facets[name].starts);
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<LoadedFacet>}
+   */
   async #column(name) {
     const facet = this.facets[name];
-    if (facet.starts) return facet;
-    if (facet.months) {
-      const { starts, numbers } = await this.#ready(this.months, name);
-      return Object.assign(facet, { starts, numbers: numbers.map((number) => facet.months[number]) });
-    }
-    return this.#ready(facet, name);
+    const { months } = facet;
+    if (!months) return this.#load(facet, name);
+    const { starts, numbers } = await this.#load(this.months, name);
+    return Object.assign(facet, { starts, numbers: numbers.map((number) => months[number]) });
   }
 
-  async #ready(facet, name) {
-    if (facet.starts) return facet;
-    const given = facet.given ?? await this.file(`columns/${name}`);
-    let found;
-    if (given.of) found = spread(several(given.says), await this.#column(given.of));
-    else found = typeof given === "string" ? single(given) : several(given);
-    return Object.assign(facet, found, { given: null });
+  /**
+   * @param {Facet} facet
+   * @param {string} name
+   * @returns {Promise<LoadedFacet>}
+   */
+  async #load(facet, name) {
+    if (facet.starts) return /** @type {LoadedFacet} */ (facet);
+    /** @type {PackedColumn} */
+    const packed = facet.packed ?? await this.#file(`columns/${name}`);
+    const column = typeof packed === "object" && "of" in packed
+      ? join(decodeLists(packed.says, this.facets[packed.of].words.length), await this.#column(packed.of))
+      : decodeColumn(packed, this.length);
+    return Object.assign(facet, column, { packed: null });
   }
 
-  /** The rows that fit all choices, and for each of the facets `counted` how many rows each of its words would leave.
-      What is chosen and counted must be here (`need`). `only` are rows, or null for all. */
+  /**
+   * The rows that match all choices, and for each facet of `counted` the number of rows for each of its words. The columns
+   * of both must be loaded (`need`).
+   * @param {Record<string, Set<string>>} chosen
+   * @param {Set<number> | null} only the rows to look at; null for all
+   * @param {string[]} counted
+   * @returns {{ rows: number[], counts: Record<string, Uint32Array> }}
+   */
   filter(chosen, only, counted) {
-    const tests = Object.keys(chosen).filter((name) => chosen[name].size).map((name) => ({ name, fits: this.#test(name, chosen[name]) }));
-    const columns = counted.map((name) => this.facets[name]);
+    const tests = Object.keys(chosen).filter((name) => chosen[name].size).map((name) => ({ name, matches: this.#test(name, chosen[name]) }));
+    const columns = counted.map((name) => /** @type {LoadedFacet} */ (this.facets[name]));
     const counts = columns.map(({ words }) => new Uint32Array(words.length));
     const own = tests.map(({ name }) => (name === "tag" ? -1 : counted.indexOf(name)));
-    const list = [];
-    const count = (row, c) => {
+    /** @type {number[]} */
+    const rows = [];
+    const count = (/** @type {number} */ row, /** @type {number} */ c) => {
       const { starts, numbers } = columns[c];
       for (let i = starts[row]; i < starts[row + 1]; i++) counts[c][numbers[i]]++;
     };
     for (let row = 0; row < this.length; row++) {
       if (only && !only.has(row)) continue;
-      // A facet's own choice doesn't lessen its other counts: choices within one facet add up, except for tags.
+      // Choices within a facet are alternatives (tags are not), so they do not reduce the counts of its other words.
       let missed = -1;
       let misses = 0;
-      for (let t = 0; t < tests.length && misses < 2; t++) if (!tests[t].fits(row)) { missed = t; misses++; }
+      for (let t = 0; t < tests.length && misses < 2; t++) if (!tests[t].matches(row)) { missed = t; misses++; }
       if (misses === 0) {
-        list.push(row);
+        rows.push(row);
         for (let c = 0; c < columns.length; c++) count(row, c);
       } else if (misses === 1 && own[missed] >= 0) count(row, own[missed]);
     }
-    return { rows: list, counts: Object.fromEntries(counted.map((name, c) => [name, counts[c]])) };
+    return { rows, counts: Object.fromEntries(counted.map((name, c) => [name, counts[c]])) };
   }
 
-  /** Whether a row fits what is chosen in a facet. */
+  /**
+   * The test of a row against the choices in one facet.
+   * @param {string} name
+   * @param {Set<string>} chosen
+   * @returns {(row: number) => boolean}
+   */
   #test(name, chosen) {
     const words = [...chosen];
-    const { starts, numbers, words: known } = name === "updated" && words.some((word) => word.length > 4) ? this.months : this.facets[name];
-    const meant = words.map((word) => {
-      const more = { schema: `${word} · `, updated: `${word}-` }[name];
-      return known.flatMap((other, number) => (other === word || (more && other.startsWith(more)) ? [number] : []));
+    const monthly = name === "updated" && words.some((word) => word.length > 4);
+    const { starts, numbers, words: known } = /** @type {LoadedFacet} */ (monthly ? this.months : this.facets[name]);
+    const matching = words.map((word) => {
+      const prefix = { schema: `${word} · `, updated: `${word}-` }[name]; // all versions of a schema, all months of a year
+      return known.flatMap((other, number) => (other === word || (prefix && other.startsWith(prefix)) ? [number] : []));
     });
-    const has = (row, wanted) => {
-      for (let i = starts[row]; i < starts[row + 1]; i++) if (wanted[numbers[i]]) return true;
+    const masks = (name === "tag" ? matching : [matching.flat()]).map((wanted) => {
+      const mask = new Uint8Array(known.length);
+      wanted.forEach((number) => { mask[number] = 1; });
+      return mask;
+    });
+    const has = (/** @type {number} */ row, /** @type {Uint8Array} */ mask) => {
+      for (let i = starts[row]; i < starts[row + 1]; i++) if (mask[numbers[i]]) return true;
       return false;
     };
-    const marks = (name === "tag" ? meant : [meant.flat()]).map((wanted) => {
-      const marked = new Uint8Array(known.length);
-      wanted.forEach((number) => { marked[number] = 1; });
-      return marked;
-    });
-    return (row) => marks.every((wanted) => has(row, wanted));
+    return (row) => masks.every((mask) => has(row, mask));
   }
 
-  /** All rows by name, size, samples or updated. */
+  /**
+   * All rows, sorted by name, size, samples or updated.
+   * @param {string} name
+   * @returns {Promise<Uint32Array>}
+   */
   async order(name) {
     let row = -1;
-    return digits(await this.file(`orders/${name}`)).map((step) => { row = (row + step) % this.length; return row; });
+    return decodeDigits(await this.#file(`orders/${name}`)).map((step) => (row = (row + step) % this.length));
   }
 
-  /** What is shown of a row, where its chunk is here already. */
+  /**
+   * The details of a row, if its chunk is loaded.
+   * @param {number} row
+   * @returns {Details | undefined}
+   */
   known(row) {
-    const chunk = this.arrived.get(Math.floor(row / this.chunk));
-    return chunk && this.#shown(chunk, row % this.chunk);
+    const chunk = this.#chunks.get(Math.floor(row / this.chunk));
+    return chunk && this.#details(chunk, row % this.chunk);
   }
 
-  async detail(row) {
+  /**
+   * The details of a row.
+   * @param {number} row
+   * @returns {Promise<Details>}
+   */
+  async details(row) {
     const number = Math.floor(row / this.chunk);
-    const chunk = await this.file(`rows/${number}`);
-    this.arrived.set(number, chunk);
-    return this.#shown(chunk, row % this.chunk);
+    /** @type {Chunk} */
+    const chunk = await this.#file(`rows/${number}`);
+    this.#chunks.set(number, chunk);
+    return this.#details(chunk, row % this.chunk);
   }
 
-  /** The names of all rows. */
+  /**
+   * The names of all rows.
+   * @returns {Promise<string[]>}
+   */
   async names() {
-    const chunks = await Promise.all(Array.from({ length: Math.ceil(this.length / this.chunk) }, (_, number) => this.file(`rows/${number}`)));
+    /** @type {Chunk[]} */
+    const chunks = await Promise.all(Array.from({ length: Math.ceil(this.length / this.chunk) }, (_, number) => this.#file(`rows/${number}`)));
     return chunks.flatMap((chunk) => chunk.name);
   }
 
-  #shown(chunk, place) {
-    const word = (facet) => this.facets[facet].words[chunk[facet][place]] ?? "";
+  /**
+   * @param {Chunk} chunk
+   * @param {number} place
+   * @returns {Details}
+   */
+  #details(chunk, place) {
+    const word = (/** @type {"kind" | "publisher" | "licence" | "schema" | "state"} */ facet) => this.facets[facet].words[chunk[facet][place]] ?? "";
     const section = this.sections[chunk.kind[place]];
     return {
       name: chunk.name[place], bytes: chunk.bytes[place], samples: chunk.samples[place], day: chunk.day[place],
@@ -211,8 +386,12 @@ class Table {
   }
 }
 
-/** Months as years, where there are many. */
-function inYears({ words: months, totals }) {
+/**
+ * A facet of months as one of years.
+ * @param {Facet} facet
+ * @returns {Facet}
+ */
+function years({ words: months, totals }) {
   const words = [...new Set(months.map((month) => month.slice(0, 4)))];
   const numbers = months.map((month) => words.indexOf(month.slice(0, 4)));
   const sums = new Uint32Array(words.length);

@@ -1,31 +1,57 @@
-// Text search for the box in the header and for the browse page: the index, fetched with the first typed letter, and words
-// set right that nothing has.
+// Text search for the search box and the browse page, with spelling correction. The index loads on first use.
 
 import { loadIndex, words } from "./textindex.js";
 
 export const ROOT = new URL("../../", import.meta.url);
 
-let index;
+/** @typedef {import("./textindex.js").Result} Result */
+/** @typedef {{ rows: Uint32Array, best: number[], instead: string }} FoundRows */
+/** @typedef {{ results: Result[], total: number, instead: string }} FoundResults */
 
-/** Load the index; later calls get the same. */
+/** @type {ReturnType<typeof loadIndex> | undefined} */
+let loading;
+
+/**
+ * The index, loaded once; a failed request is tried again with the next call.
+ * @returns {ReturnType<typeof loadIndex>}
+ */
 export function loadText() {
-  index ??= loadIndex(ROOT);
-  index.catch(() => { index = undefined; });
-  return index;
+  loading ??= loadIndex(ROOT);
+  loading.catch(() => { loading = undefined; });
+  return loading;
 }
 
-/** The matches for a term: the `rows` of the browse page that have all its words, ascending (hand-written pages come after
-    them), and the `best` of them. Where a word finds nothing, `instead` is the term with the words that were probably meant,
-    and the matches are its; not so with `exactly`. */
-export async function findText(term, most = 0, exactly = false) {
-  const text = await loadText();
-  const found = { ...await text.search(term, most), instead: "", index: text };
-  if (exactly || found.rows.length || !words(term).length) return found;
-  const { meant } = await import("./spelling.js");
-  const asked = words(term);
-  const right = await Promise.all(asked.map(async (word) => ((await text.has(word)) ? word : (await meant(word, ROOT).catch(() => null)) ?? word)));
+/**
+ * The `rows` of the browse page that have all words of a query, ascending (hand-written pages come after the last row),
+ * and the `best` of them. If nothing matches, the query is repeated with corrected spelling, which `instead` returns; not
+ * so with `exactly`.
+ * @param {string} query
+ * @param {number} limit
+ * @param {boolean} [exactly]
+ * @returns {Promise<FoundRows>}
+ */
+export async function findRows(query, limit, exactly = false) {
+  const index = await loadText();
+  const found = { ...await index.search(query, limit), instead: "" };
+  const typed = words(query);
+  if (exactly || found.rows.length || !typed.length) return found;
+  const { corrected } = await import("./spelling.js");
+  const right = await Promise.all(typed.map(async (word) => ((await index.has(word)) ? word : (await corrected(word, ROOT).catch(() => null)) ?? word)));
   const instead = right.join(" ");
-  if (instead === asked.join(" ")) return found;
-  const better = await text.search(instead, most);
-  return better.rows.length ? { ...better, instead, index: text } : found;
+  if (instead === typed.join(" ")) return found;
+  const better = await index.search(instead, limit);
+  return better.rows.length ? { ...better, instead } : found;
+}
+
+/**
+ * The best results of a query, and the number of all.
+ * @param {string} query
+ * @param {number} limit
+ * @param {boolean} [exactly]
+ * @returns {Promise<FoundResults>}
+ */
+export async function findResults(query, limit, exactly = false) {
+  const { rows, best, instead } = await findRows(query, limit, exactly);
+  const index = await loadText();
+  return { results: await Promise.all(best.map((row) => index.resultOf(row))), total: rows.length, instead };
 }

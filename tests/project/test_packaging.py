@@ -134,7 +134,7 @@ def test_locks_name_no_registry_and_no_folder_of_a_machine(name: str) -> None:
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, flags=re.MULTILINE)) > 0
 
 
-@pytest.mark.parametrize("folder", ["browser", "network", "network-next", "typescript"])
+@pytest.mark.parametrize("folder", ["browser", "javascript", "network", "network-next", "typescript"])
 def test_npm_locks_name_no_registry(folder: str) -> None:
     """The same for what the tests take from npm."""
     npm = (ROOT / "tests" / folder / "package-lock.json").read_text(encoding="utf-8")

@@ -1,0 +1,36 @@
+// Requests for the site's data files.
+
+/**
+ * Request a file; every status but 2xx is an error.
+ * @param {string | URL} url
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+export async function request(url, options) {
+  const response = await fetch(url, options);
+  if (!response.ok) throw new Error(`${url}: HTTP status ${response.status}`);
+  return response;
+}
+
+/** Files by URL, each requested once. A failed request is forgotten, so that the next call tries again. */
+export class FileCache {
+  /** @type {Map<string, Promise<any>>} */
+  #files = new Map();
+
+  /**
+   * @template T
+   * @param {string | URL} url
+   * @param {(response: Response) => T | Promise<T>} read
+   * @returns {Promise<T>}
+   */
+  get(url, read) {
+    const key = String(url);
+    let file = this.#files.get(key);
+    if (!file) {
+      file = request(url).then(read);
+      file.catch(() => this.#files.delete(key));
+      this.#files.set(key, file);
+    }
+    return file;
+  }
+}
