@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 _SCRIPT: Final = """
 import { readFileSync } from "node:fs";
-const { source, name, calls } = JSON.parse(readFileSync(0, "utf-8"));
-const module = await import("data:text/javascript," + encodeURIComponent(source));
-process.stdout.write(JSON.stringify(calls.map((given) => module[name](...given))));
+const { url, name, calls } = JSON.parse(readFileSync(0, "utf8"));
+const module = await import(url);
+process.stdout.write(JSON.stringify(calls.map((values) => module[name](...values))));
 """
 
 
 def call_javascript(module: str, name: str, calls: Sequence[Sequence[object]]) -> list[Any]:
-    """Return the results of the function ``name`` of a module without imports, one for each list of arguments."""
-    source = (ROOT / "site_templates" / "assets" / module).read_text(encoding="utf-8")
+    """Return the results of the function ``name`` of a module, one for each list of arguments."""
+    url = (ROOT / "site_templates" / "assets" / module).as_uri()
     done = subprocess.run(
         ["node", "--input-type=module", "--eval", _SCRIPT],
-        input=json.dumps({"source": source, "name": name, "calls": calls}),
+        input=json.dumps({"url": url, "name": name, "calls": calls}),
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
