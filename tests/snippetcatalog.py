@@ -27,7 +27,8 @@ import trustme
 import yaml
 
 from catalog.records import DATASET, SCHEMA
-from catalog.shards.shard import Shard, read_shard
+from catalog.shards.reader import read_shard
+from catalog.shards.shard import Shard
 from tests.fakes import QuietServer
 from tests.pagesnippets import page_programs
 

@@ -164,9 +164,9 @@ def publish(
 def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
     """The set, with the checksums of its shards."""
     from catalog.config import NetworkSettings
-    from catalog.publish.checksums import measured
+    from catalog.publish.checksums import with_checksums
 
-    return measured(found, read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
+    return with_checksums(found, read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
 
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:

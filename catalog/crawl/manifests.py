@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.errors import Fault, InvalidConfig, InvalidManifest
 from catalog.manifest import DraftKey, ManifestSet, load_sound
-from catalog.manifest.checksums import Digests
 from catalog.manifest.diagnostics import place, shown
+from catalog.shards.hash_local import LocalHasher
 from catalog.store import Found, Repo
 from catalog.syntax import Datetime, Did, RecordKey, Tid
 
@@ -54,7 +54,7 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
         created_at=Datetime.of(moment),
         new_tid=lambda: Tid.at(0, 0),
         rkeys=rkeys,
-        digests=Digests.of_user(),  # an hourly crawl shouldn't hash the same terabyte every hour
+        hasher=LocalHasher.of_user(),  # an hourly crawl shouldn't hash the same terabyte every hour
         faults=faults,
     )
     others = store.draft_sources((draft.uri for draft in made), besides=str(source))

@@ -17,9 +17,10 @@ Tricky bits
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain, islice, repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -27,12 +28,15 @@ import numpy as np
 from catalog.datasets.batches import Batch, batches
 from catalog.errors import CatalogError
 from catalog.samples.packing import unpacker
-from catalog.shards.shard import read_shard
+from catalog.shards.reader import read_shard
+from catalog.shards.storage import shared_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from catalog.config import NetworkSettings
+    from catalog.network.http import Client
     from catalog.shards.shard import Shard
 
 __all__ = ["Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "samples_of"]
@@ -88,10 +92,7 @@ def samples_of(
     unpack = unpacker(sample_class, validate=validate)
     if shuffle is None and part.every == 1:
         return _in_order(part.shards, unpack, settings)
-    pairs: Iterator[_Placed] = chain.from_iterable(
-        zip(read_shard(shard, settings=settings), repeat(shard.url)) for shard in part.shards
-    )
-    dealt: Iterator[_Placed] = islice(pairs, part.first, None, part.every)
+    dealt: Iterator[_Placed] = islice(_packed(part.shards, settings), part.first, None, part.every)
     if shuffle is not None:
         dealt = _shuffled(dealt, random.Random(shuffle.seed), shuffle.buffer)  # noqa: S311 - an order, not a secret
     return _unpacked(dealt, unpack)
@@ -110,14 +111,27 @@ def _let_memory_be_reused() -> None:
 def _in_order(
     shards: tuple[Shard, ...], unpack: Callable[[bytes | memoryview, str], Any], settings: NetworkSettings | None
 ) -> Iterator[Any]:
-    """As :func:`_unpacked`, with less made for each sample."""
-    for shard in shards:
-        for key, raw in read_shard(shard, settings=settings):
-            try:
-                sample = unpack(raw, key)
-            except CatalogError as error:
-                raise error.within(shard.url) from None
-            yield sample
+    """Yield the samples of shards in order: as :func:`_unpacked`, with fewer objects for each sample."""
+    with _client_for(shards, settings) as client:
+        for shard in shards:
+            for key, raw in read_shard(shard, settings=settings, client=client):
+                try:
+                    sample = unpack(raw, key)
+                except CatalogError as error:
+                    raise error.within(shard.url) from None
+                yield sample
+
+
+def _packed(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> Iterator[_Placed]:
+    with _client_for(shards, settings) as client:
+        for shard in shards:
+            yield from zip(read_shard(shard, settings=settings, client=client), repeat(shard.url))
+
+
+def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> AbstractContextManager[Client | None]:
+    """Open one HTTP client for all shards, so that those of a host share its connections; none for local files."""
+    remote = any(shard.path is None for shard in shards)
+    return shared_client(settings) if remote else nullcontext()
 
 
 def _unpacked(pairs: Iterator[_Placed], unpack: Callable[[bytes | memoryview, str], Any]) -> Iterator[Any]:

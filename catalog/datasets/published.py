@@ -1,47 +1,33 @@
-"""Published datasets: where the shards of a record are, and what a record says of shards."""
+"""Published datasets: shards of a record and back, and whether a class can read its samples."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalog.errors import (
-    DataError,
-    InvalidSample,
-    PublishError,
-    RefusedUrl,
-)
-from catalog.records import (
-    BlobStorage,
-    ExternalStorage,
-    HttpStorage,
-    S3Storage,
-)
-from catalog.records import Dataset as DatasetRecord
+from catalog.errors import InvalidSample, PublishError
 from catalog.samples.annotations import plan_of
 from catalog.samples.packable import DictSample
 from catalog.samples.publishing import PublishedShard
 from catalog.schema import check_fit
 from catalog.schema.compatibility import Kind
 from catalog.shards.braces import expand
-from catalog.shards.shard import Shard
-from catalog.syntax.cid import SHA_256
+from catalog.shards.locations import shards_of_storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalog.records import BlobShard, Checksum, Storage
+    from catalog.records import Dataset as DatasetRecord
     from catalog.records.fetch import Published
     from catalog.schema import SampleType
-    from catalog.syntax import Did
-
+    from catalog.shards.shard import Shard
 
 __all__ = ["require_fit", "shards_of", "shards_to_publish"]
 
 
 def require_fit(own: type, published: SampleType) -> None:
-    """Check that samples of the published type can be read as ``own``; dicts read everything.
+    """Raise :class:`InvalidSample` with every reason if samples of the published type can't be read as ``own``.
 
-    Raises :class:`InvalidSample` with every reason why not.
+    Dicts read everything.
     """
     if issubclass(own, DictSample):
         return
@@ -56,56 +42,15 @@ def require_fit(own: type, published: SampleType) -> None:
         raise InvalidSample(what, hint="leave the class out, and one is made that fits")
 
 
-# --- where the shards lie ------------------------------------------------------------------------------------
-
-
 def shards_of(found: Published[DatasetRecord]) -> tuple[Shard, ...]:
-    """The shards of a dataset: remote ones only, a record never names a file of the reader's machine.
-
-    Raises :class:`RefusedUrl` for a storage or a scheme that isn't opened.
-    """
-    shards = _shards(found.record.storage, found.account.did, found.account.pds)
-    for shard in shards:
-        if shard.path is not None:
-            raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https, http and s3 are opened")
-    return shards
-
-
-def _shards(storage: Storage, did: Did, pds: str) -> tuple[Shard, ...]:
-    match storage:
-        case HttpStorage():
-            return tuple(Shard(url=one.url, checksum=_text(one.checksum)) for one in storage.shards)
-        case S3Storage(bucket=bucket, endpoint=endpoint, region=region):
-            return tuple(
-                Shard(url=f"s3://{bucket}/{one.key}", checksum=_text(one.checksum), endpoint=endpoint, region=region)
-                for one in storage.shards
-            )
-        case ExternalStorage():
-            return tuple(Shard(url=url) for pattern in storage.urls for url in expand(pattern))
-        case BlobStorage():
-            address = f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did}&cid="
-            return tuple(Shard(url=f"{address}{one.cid}", checksum=_blob_checksum(one)) for one in storage.blobs)
-    raise RefusedUrl(f"shards in {storage.type} are not opened", hint="https, S3 and blobs are")
-
-
-def _text(checksum: Checksum | None) -> str | None:
-    return None if checksum is None else f"{checksum.algorithm}:{checksum.digest}"
-
-
-def _blob_checksum(blob: BlobShard) -> str:
-    """What the blob's bytes must hash to: its CID says so, whatever else the record says."""
-    if blob.cid.hash_function != SHA_256:
-        raise DataError("a blob whose CID is not by SHA-256", where=str(blob.cid))
-    return f"sha256:{blob.cid.digest.hex()}"
-
-
-# --- the other way -------------------------------------------------------------------------------------------
+    """Return the shards of a published dataset; see :func:`catalog.shards.locations.shards_of_storage`."""
+    return tuple(shards_of_storage(found.record.storage, found.account.did, found.account.pds))
 
 
 def shards_to_publish(shards: Sequence[Shard], urls: str | Sequence[str] | None) -> list[PublishedShard]:
-    """The shards as a record is to name them: where they are, or at ``urls`` (a pattern, or one for each).
+    """Return the shards for a record, at their own URLs or at ``urls`` (a pattern, or one for each shard).
 
-    Raises :class:`PublishError` for files of this machine without urls, and when the numbers differ.
+    Raises :class:`PublishError` for local files without urls, and if the numbers differ.
     """
     given = expand(urls) if isinstance(urls, str) else urls
     if given is not None and len(given) != len(shards):
@@ -115,7 +60,7 @@ def shards_to_publish(shards: Sequence[Shard], urls: str | Sequence[str] | None)
 
 def _to_publish(shard: Shard, url: str | None) -> PublishedShard:
     if url is None and shard.path is not None:
-        raise PublishError("a file of this machine", where=shard.url, hint="urls=… says where others find it")
+        raise PublishError("a local file", where=shard.url, hint="urls=… sets the URL at which others read it")
     algorithm, _, digest = (shard.checksum or "").partition(":")
     sha256 = digest.lower() if algorithm.lower() in ("sha256", "sha-256") else None
     if url is not None:

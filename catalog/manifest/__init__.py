@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import Fault, InvalidManifest
 from catalog.manifest.blobs import LocalBlob
-from catalog.manifest.checksums import without_waiting
 from catalog.manifest.compile import DEFAULT_SET, MARK, DraftKey, DraftRecord, ManifestSet, closed
 from catalog.manifest.diagnostics import Report, place, shown
 from catalog.manifest.drafts import (
@@ -46,6 +45,7 @@ from catalog.manifest.names import Names
 from catalog.manifest.publishable import require_publishable
 from catalog.manifest.reader import read_manifest
 from catalog.manifest.yaml_parser import MAX_BYTES, compose
+from catalog.shards.source import open_nonblocking
 from catalog.syntax import Datetime, Did, Tid
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _identity(file: Path) -> Path:
 def _bytes(file: Path, report: Report) -> bytes:
     """Return the bytes of a regular file within the size limit."""
     try:
-        with open(file, "rb", opener=without_waiting) as opened:
+        with open(file, "rb", opener=open_nonblocking) as opened:
             status = os.fstat(opened.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise report.stop(1, "can't be read: not a regular file")

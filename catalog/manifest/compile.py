@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from catalog import records
 from catalog.atproto.datamodel import Json, record_cid
-from catalog.errors import CatalogError, DataError, Fault, InvalidManifest, InvalidRecord
+from catalog.errors import CatalogError, Fault, InvalidManifest, InvalidRecord
 from catalog.manifest.blobs import MAX_BLOB, LocalBlob, packed_with, size_of
-from catalog.manifest.checksums import Digests, local_faults
+from catalog.manifest.checksums import local_faults
 from catalog.manifest.diagnostics import GUESSES, place, shown
 from catalog.manifest.drafts import LabelDraft
 from catalog.manifest.source_map import line_of
@@ -29,6 +29,7 @@ from catalog.records import (
     Schema,
     Size,
 )
+from catalog.shards.hash_local import LocalHasher
 from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         VerificationDraft,
     )
     from catalog.records import Record, Storage
-    from catalog.shards.hash_cache import Measure
+    from catalog.shards.hash_cache import ShardStats
 
 __all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "ManifestSet", "closed"]
 
@@ -121,7 +122,7 @@ class ManifestSet:
         mark: str | None = None,
         marks: Mapping[DraftKey, str | None] = _NO_MARKS,
         hash_local: bool = True,
-        digests: Digests | None = None,
+        hasher: LocalHasher | None = None,
         faults: list[Fault] | None = None,
     ) -> tuple[DraftRecord, ...]:
         """Return the records for an account, in order of reference: schemas, datasets, labels, lenses, verifications.
@@ -129,7 +130,7 @@ class ManifestSet:
         ``rkeys`` and ``created`` are the record keys and times of existing records; new ones get a TID (a schema: its
         name and version) and ``created_at``. A verification contains the CID of its lens, which depends on the lens's
         time. ``mark`` is added to every record as :data:`MARK`, except where ``marks`` has another value.
-        ``hash_local=False`` doesn't read local copies; ``digests`` may cache their hashes.
+        ``hash_local=False`` doesn't read local copies; ``hasher`` may cache their hashes.
 
         Raises :class:`InvalidManifest`, with all faults: a local copy is missing or differs from its checksum, or a
         record breaks its lexicon. If ``faults`` is a list, they are added to it and the other records are returned.
@@ -146,7 +147,7 @@ class ManifestSet:
         )
         if hash_local:
             local = (shard.local for dataset in self.datasets for shard in dataset.shards)
-            build.measures = (digests or Digests()).all(path for path in local if path is not None)
+            build.stats = (hasher or LocalHasher()).hash_files(path for path in local if path is not None)
         build.run(self)
         if build.faults and faults is None:
             raise InvalidManifest(tuple(build.faults))
@@ -197,7 +198,7 @@ class _Build:
     mark: str | None
     marks: Mapping[DraftKey, str | None]
     hash_local: bool
-    measures: Mapping[Path, Measure | DataError] = field(default_factory=dict)
+    stats: Mapping[Path, ShardStats | CatalogError] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     done: list[DraftRecord] = field(default_factory=list)
     datasets: dict[str, AtUri] = field(default_factory=dict)
@@ -253,10 +254,10 @@ class _Build:
     def _measure(self, draft: DatasetDraft, shard: ShardDraft) -> ShardDraft:
         """Return the shard with checksum and bytes, from the local copy if it exists; it must match the stated ones."""
         if shard.local is not None and self.hash_local:
-            found = self.measures[shard.local]
+            found = self.stats[shard.local]
             faults = local_faults(draft, shard, found, guess=len(self.faults) < GUESSES)
             self.faults += faults
-            if isinstance(found, DataError):
+            if isinstance(found, CatalogError):
                 shard = replace(shard, local=None)  # if that is no fault, checksum and bytes are stated
             else:
                 shard = replace(shard, sha256=found.sha256, bytes=found.bytes)

@@ -21,22 +21,22 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from catalog.errors import DataError, InvalidShard, RefusedUrl
-from catalog.manifest.checksums import Hashing
 from catalog.manifest.drafts import BucketDraft
 from catalog.manifest.shards import MAX_SHARDS, https_fault, key_fault
 from catalog.samples.inference import Inference
 from catalog.schema import Array
 from catalog.shards.braces import expand, expand_ranges
-from catalog.shards.s3 import Place
-from catalog.shards.shard import Shard
-from catalog.shards.storage import opened, shown
-from catalog.shards.tar import members
+from catalog.shards.reader import samples_in
+from catalog.shards.s3 import S3Object
+from catalog.shards.shard import Shard, display_url
+from catalog.shards.source import HashingSource
+from catalog.shards.storage import open_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from catalog.config import NetworkSettings
-    from catalog.shards.tar import Source
+    from catalog.shards.source import Source
 
 __all__ = ["NOWHERE", "FoundShard", "Sketch", "sketch"]
 
@@ -44,7 +44,6 @@ NOWHERE: Final = "https://change-me.example/"
 """Where shards are said to be until the author says it; a host that never resolves (RFC 2606)."""
 
 _S3: Final = "s3://"
-_SUFFIX: Final = ".msgpack"
 _SOON: Final = 1000
 """Members after which a shard without any sample is given up."""
 _SHOWN_KINDS: Final = 6
@@ -124,12 +123,12 @@ def sketch(
         shards.append(looking.look(place, url))
         if progress is not None:
             samples = "1 sample" if shards[-1].samples == 1 else f"{shards[-1].samples:,} samples"
-            progress(f"{number:,} of {len(found):,}: {shown(str(place))}, {samples}")
+            progress(f"{number:,} of {len(found):,}: {display_url(str(place))}, {samples}")
     if not seen.samples:
-        raise InvalidShard("there is no sample in it", where=shown(str(found[0])))
+        raise InvalidShard("there is no sample in it", where=display_url(str(found[0])))
     if not seen.fields:
         what = "; ".join(f"{one.name!a}: {one.why}" for one in seen.left_out[:5]) or "the samples are empty"
-        raise DataError(f"no field of these samples has a type: {what}", where=shown(str(found[0])))
+        raise DataError(f"no field of these samples has a type: {what}", where=display_url(str(found[0])))
     axes = dimensions or {}
     _check_axes(seen, axes)
     return Sketch(
@@ -186,9 +185,9 @@ def _addresses(pattern: str) -> tuple[str, ...]:
 
 def _s3_fault(url: str) -> tuple[str, str | None] | None:
     """What is wrong with ``s3://bucket/key``, as an address or in a manifest."""
-    key = Place.of(url, None, None).key
+    key = S3Object.parse(url, None, None).key
     if expand_ranges(key) != [key]:
-        return f"the braces in {shown(url)!r} would be a pattern", "copy the object to another key"
+        return f"the braces in {display_url(url)!r} would be a pattern", "copy the object to another key"
     return key_fault(key)
 
 
@@ -203,7 +202,7 @@ def _bucket(urls: Sequence[str], endpoint: str | None, region: str | None) -> Bu
         if endpoint is not None or region is not None:
             raise DataError("an endpoint or region is for shards in a bucket", hint="s3://bucket/key")
         return None
-    place = Place.of(urls[0], endpoint, region)
+    place = S3Object.parse(urls[0], endpoint, region)
     return BucketDraft(name=name, endpoint=place.endpoint, region=place.region)
 
 
@@ -217,13 +216,13 @@ def _files(pattern: str) -> list[Path]:
         if glob.has_magic(name) and not os.path.lexists(name):
             globbed = sorted(glob.glob(name))  # noqa: PTH207 - Path.glob() takes no absolute pattern
             if not globbed:
-                raise InvalidShard("no file has such a name", where=shown(name))
+                raise InvalidShard("no file has such a name", where=display_url(name))
             files += [Path(one) for one in globbed]
         else:
             files.append(Path(name))
     for file in files:
         if file.is_dir():
-            raise InvalidShard("a folder", where=shown(str(file)), hint=f"name the shards in it: '{file}/*.tar'")
+            raise InvalidShard("a folder", where=display_url(str(file)), hint=f"name the shards in it: '{file}/*.tar'")
         _check_path(file)
     return files
 
@@ -234,7 +233,7 @@ def _check_path(file: Path) -> None:
     if not text.isprintable() or text != text.strip():
         raise InvalidShard("a name that is no plain text", where=ascii(text)[1:200], hint="rename the file")
     if expand_ranges(text) != [text]:
-        raise InvalidShard("the braces in its name would be a pattern", where=shown(text), hint="rename the file")
+        raise InvalidShard("the braces in its name would be a pattern", where=display_url(text), hint="rename the file")
 
 
 def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
@@ -248,7 +247,8 @@ def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
     urls = [name if isinstance(place, str) else base + name for place, name in zip(found, names, strict=True)]
     url, count = Counter(urls).most_common(1)[0]
     if count > 1:
-        raise DataError(f"{count} shards would have one address", where=shown(url), hint="give them different names")
+        what = f"{count} shards would have one address"
+        raise DataError(what, where=display_url(url), hint="give them different names")
     return urls
 
 
@@ -277,28 +277,32 @@ class _Looking:
         local = place if isinstance(place, Path) else None
         path = None if local is None else os.path.abspath(local)  # noqa: PTH100 - a link keeps its name
         shard = Shard(url=path or url, endpoint=self._bucket.endpoint, region=self._bucket.region)
-        with opened(shard, self._settings) as source:
-            hashing = Hashing(source)
-            samples = self._samples(hashing, shown(str(place)))
+        with open_shard(shard, self._settings) as source:
+            hashing = HashingSource(source)
+            samples = self._samples(hashing, display_url(str(place)))
             sha256 = hashing.finish()
         return FoundShard(url=url, local=local, sha256=sha256, bytes=hashing.bytes, samples=samples)
 
     def _samples(self, source: Source, where: str) -> int:
         count = 0
         others = Counter[str]()
-        for name, data in members(source, where):
-            if name.endswith(_SUFFIX):
+
+        def on_other(name: str) -> None:
+            others[_kind(name)] += 1
+            if not count and others.total() >= _SOON:
+                raise InvalidShard("no member is a sample", where=where)
+
+        try:
+            for key, data in samples_in(source, where, on_other=on_other):
                 if self._most is None or count < self._most:
-                    self._add(data, name.removesuffix(_SUFFIX), where)
+                    self._add(data, key, where)
                 count += 1
-            else:
-                others[_kind(name)] += 1
-                if not count and others.total() >= _SOON:
-                    break
-        if others and not count:
+        except InvalidShard as error:
+            if count or not others:
+                raise
             kinds = ", ".join(kind for kind, _ in others.most_common(_SHOWN_KINDS))
             what = f"its members are {kinds}: an ordinary WebDataset, not samples in msgpack"
-            raise InvalidShard(what, where=where, hint=_MSGPACK_ONLY)
+            raise InvalidShard(what, where=where, hint=_MSGPACK_ONLY) from error
         self.others.update(others)
         return count
 

@@ -1,4 +1,4 @@
-"""What the repository knows of shards and a manifest doesn't state: measured once (``--read-urls``), it isn't lost."""
+"""Keep checksums of published records: what ``--read-urls`` found once isn't lost when a manifest doesn't state it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from catalog.publish.repo_state import PresentRecord
     from catalog.records import Checksum
 
-__all__ = ["with_published_measures"]
+__all__ = ["with_published_checksums"]
 
 
-def with_published_measures(manifests: ManifestSet, by_key: Mapping[DraftKey, PresentRecord]) -> ManifestSet:
-    """The same set, its shards with the checksums of the published record where nothing states another one.
+def with_published_checksums(manifests: ManifestSet, by_key: Mapping[DraftKey, PresentRecord]) -> ManifestSet:
+    """Return the manifests with the checksums of the published records, for shards whose manifest states none.
 
-    The sum of the bytes and the number of samples are kept, too, while the shards are the same ones.
+    The total of bytes and the number of samples are kept too, as long as the shards are the same.
     """
-    datasets = tuple(_kept(draft, by_key.get((DATASET, draft.name, ""))) for draft in manifests.datasets)
+    datasets = tuple(_merged(draft, by_key.get((DATASET, draft.name, ""))) for draft in manifests.datasets)
     return replace(manifests, datasets=datasets)
 
 
-def _kept(draft: DatasetDraft, there: PresentRecord | None) -> DatasetDraft:
-    published = None if there is None else _published(there)
+def _merged(draft: DatasetDraft, record: PresentRecord | None) -> DatasetDraft:
+    published = None if record is None else _dataset(record)
     if published is None or draft.as_blobs or any(shard.local is not None for shard in draft.shards):
         return draft
     known = _checksums(published)
@@ -40,29 +40,29 @@ def _kept(draft: DatasetDraft, there: PresentRecord | None) -> DatasetDraft:
         return replace(draft, shards=shards)
     size = published.size
     if size.bytes is not None and all(shard.bytes is None for shard in shards):
-        # The record has only their sum, and only their sum becomes a record.
+        # A record has only the total, so the total is given to the first shard.
         first, *others = shards
         shards = (replace(first, bytes=size.bytes), *(replace(shard, bytes=0) for shard in others))
     return replace(draft, shards=shards, samples=size.samples if draft.samples is None else draft.samples)
 
 
-def _published(there: PresentRecord) -> Dataset | None:
+def _dataset(record: PresentRecord) -> Dataset | None:
     try:
-        record = read_record(DATASET, there.value)
+        found = read_record(DATASET, record.value)
     except CatalogError:
         return None
-    return record if isinstance(record, Dataset) else None
+    return found if isinstance(found, Dataset) else None
 
 
 def _checksums(record: Dataset) -> dict[str, str | None]:
-    """The SHA-256 of each shard, by its URL or its key in a bucket."""
+    """Return the SHA-256 of each shard, by its URL or its key in a bucket."""
     match record.storage:
         case HttpStorage(shards=shards):
-            return {shard.url: _digest(shard.checksum) for shard in shards}
+            return {shard.url: _sha256(shard.checksum) for shard in shards}
         case S3Storage(shards=keys):
-            return {shard.key: _digest(shard.checksum) for shard in keys}
+            return {shard.key: _sha256(shard.checksum) for shard in keys}
     return {}
 
 
-def _digest(checksum: Checksum | None) -> str | None:
+def _sha256(checksum: Checksum | None) -> str | None:
     return checksum.digest if checksum is not None and checksum.algorithm == "sha256" else None

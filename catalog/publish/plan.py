@@ -37,7 +37,7 @@ from catalog.manifest import require_publishable
 from catalog.manifest.diagnostics import place
 from catalog.publish.diff import differences
 from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
-from catalog.publish.merge_checksums import with_published_measures
+from catalog.publish.merge_checksums import with_published_checksums
 from catalog.publish.repo_state import called, read_present
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.syntax import AtUri, Datetime, Tid
@@ -192,7 +192,7 @@ def _drafts(
             if label.key in present.created:
                 created[key] = present.created[label.key]
     marks = {key: record.mark for key, record in by_key.items()}
-    complete = with_published_measures(manifests, by_key)
+    complete = with_published_checksums(manifests, by_key)
     moment, clock = Datetime.of(datetime.now(UTC)), _clock()
 
     def build() -> tuple[DraftRecord, ...]:

@@ -1,18 +1,16 @@
-"""Shards against the checksums that their record promises: read from where they lie, hashed as they arrive.
+"""Verify shards against the checksums in their record: read from their storage, hashed while they arrive.
 
-No cache is asked, and nothing is kept: a shard of any size takes the memory of one piece of it.
+The cache isn't used, and nothing is stored: a shard of any size takes the memory of one chunk.
 
 Tricky bits
 -----------
-- A blob has two promises: its CID, which is a SHA-256, and a checksum beside it, which may be missing.
-- A shard without a checksum can't be right or wrong. It is opened, so that one which is gone is noticed.
+- A blob has two checksums: its CID, which contains a SHA-256, and the optional one beside it.
+- A shard without a checksum can be neither right nor wrong. It is opened, so that an absent one is reported.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
-import re
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -21,44 +19,36 @@ from catalog.datasets.published import shards_of
 from catalog.errors import CatalogError
 from catalog.publish.checks import Check, State, failed, passed, unchecked
 from catalog.records import BlobStorage, ExternalStorage
-from catalog.shards.download import pieces
-from catalog.shards.storage import asking, shown
+from catalog.shards.checksum import ALGORITHMS, ExpectedDigest
+from catalog.shards.download import download
+from catalog.shards.shard import display_url
+from catalog.shards.storage import shard_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from catalog.network.http import Client
     from catalog.records import Dataset
     from catalog.records.fetch import Published
-    from catalog.shards.storage import Shard
+    from catalog.shards.shard import Shard
 
 __all__ = ["Choice", "check_shards"]
 
-_ALGORITHMS: Final = frozenset({"md5", "sha1", "sha256", "sha384", "sha512"})
 _WEAK: Final = frozenset({"md5", "sha1"})
-_HEX: Final = re.compile(r"[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which shards are read: all, or ``most`` of them picked at random (0: none)."""
+    """The shards to verify: all, or ``most`` of them at random (0: none)."""
 
     most: int | None = None
     chance: random.Random = field(default_factory=random.Random)
 
     def of(self, total: int) -> list[int]:
-        """The chosen places, ascending."""
+        """Return the chosen indices, ascending."""
         if self.most is None or self.most >= total:
             return list(range(total))
         return sorted(self.chance.sample(range(total), self.most))
-
-
-@dataclass(frozen=True, slots=True)
-class _Promise:
-    """(algorithm, hex digest) that the bytes must have."""
-
-    algorithm: str
-    digest: str
 
 
 def check_shards(
@@ -68,26 +58,26 @@ def check_shards(
     choice: Choice,
     watch: Callable[[str, int], object],
 ) -> Iterator[Check]:
-    """A check for each chosen shard, then one for the size that the record states.
+    """Yield a check for each chosen shard, then one for the size that the record states.
 
-    ``watch`` is told which shard is being read and how many bytes of it are here. Nothing is raised: what goes wrong
-    is a check that failed.
+    ``watch`` is called with the shard that is being read and its bytes so far. Nothing is raised: an error is a check
+    that failed.
     """
     storage = found.record.storage
     if isinstance(storage, ExternalStorage):
-        yield unchecked("shards", "a storage of the old kind (storageExternal) has no checksums; nothing was read")
+        yield unchecked("shards", "the deprecated storageExternal has no checksums; nothing was read")
         return
     try:
         shards = shards_of(found)
-        promises = _promises(found, shards)
+        expected = _expected(found, shards)
     except CatalogError as error:
         yield failed("shards", str(error))
         return
     chosen = choice.of(len(shards))
     sizes: list[int] = []
     for index in chosen:
-        name = f"{index + 1} of {len(shards)}  {shown(shards[index].url)}"
-        check, size = _check(shards[index], promises[index], client, name, watch)
+        name = f"{index + 1} of {len(shards)}  {display_url(shards[index].url)}"
+        check, size = _check(shards[index], expected[index], client, name, watch)
         if size is not None:
             sizes.append(size)
         yield check
@@ -98,94 +88,80 @@ def check_shards(
     yield from _check_size(found.record, len(shards), sizes)
 
 
-def _promises(found: Published[Dataset], shards: tuple[Shard, ...]) -> list[list[_Promise]]:
-    """What each shard's bytes must hash to; an empty list for a shard without a checksum."""
-    promises = [[_promise(shard.checksum)] if shard.checksum is not None else [] for shard in shards]
+def _expected(found: Published[Dataset], shards: tuple[Shard, ...]) -> list[list[ExpectedDigest]]:
+    """Return the digests that each shard must have; an empty list for a shard without a checksum."""
+    expected = [[] if shard.checksum is None else [ExpectedDigest.parse(shard.checksum)] for shard in shards]
     if isinstance(found.record.storage, BlobStorage):
-        for blob, list_ in zip(found.record.storage.blobs, promises, strict=True):
+        for blob, digests in zip(found.record.storage.blobs, expected, strict=True):
             if blob.checksum is not None:
-                list_.append(_promise(f"{blob.checksum.algorithm}:{blob.checksum.digest}"))
-    return promises
-
-
-def _promise(text: str) -> _Promise:
-    algorithm, _, digest = text.partition(":")
-    return _Promise(algorithm.lower().replace("sha-", "sha"), digest.lower())
-
-
-def _fault(promise: _Promise) -> str | None:
-    """Why a promise can't be kept by any bytes; None when it can."""
-    length = hashlib.new(promise.algorithm, usedforsecurity=False).digest_size * 2
-    if len(promise.digest) != length or not _HEX.fullmatch(promise.digest):
-        return f"the record's {promise.algorithm} is none: {promise.digest[:80]!a} is not {length} hex digits"
-    return None
+                digests.append(ExpectedDigest.parse(f"{blob.checksum.algorithm}:{blob.checksum.digest}"))
+    return expected
 
 
 def _check(
-    shard: Shard, promises: list[_Promise], client: Client, name: str, watch: Callable[[str, int], object]
+    shard: Shard, expected: list[ExpectedDigest], client: Client, name: str, watch: Callable[[str, int], object]
 ) -> tuple[Check, int | None]:
-    """The check of one shard, and its bytes where it was read whole."""
-    known = [promise for promise in promises if promise.algorithm in _ALGORITHMS]
-    for promise in known:
-        if (fault := _fault(promise)) is not None:
-            return failed("shard", f"{name}: {fault}"), None
+    """Return the check of one shard, and its bytes if it was read whole."""
+    known = [one for one in expected if one.known]
+    for one in known:
+        if not one.valid:
+            what = f"{one.digest[:80]!a} is not {ALGORITHMS[one.algorithm]} hex digits"
+            return failed("shard", f"{name}: the record's {one.algorithm} is invalid: {what}"), None
     try:
         if not known:
-            _touch(shard, client)
-            why = f"its algorithm {promises[0].algorithm[:20]!a} is not known" if promises else "no checksum"
+            with _downloaded(shard, client) as chunks:
+                next(chunks, None)
+            why = f"its algorithm {expected[0].algorithm[:20]!a} is not known" if expected else "no checksum"
             return unchecked("shard", f"{name}: {why}; it is there, no more is known"), None
-        digests, size = _read(shard, {promise.algorithm for promise in known}, client, name, watch)
+        digests, size = _hash(shard, known, client, name, watch)
     except CatalogError as error:
         return failed("shard", f"{name}: not read: {error}"), None
-    for promise in known:
-        if digests[promise.algorithm] != promise.digest:
-            what = f"its {promise.algorithm} is {digests[promise.algorithm]}, the record promises {promise.digest}"
+    for one in known:
+        if (digest := digests[one.algorithm]) != one.digest:
+            what = f"its {one.algorithm} is {digest}, the record promises {one.digest}"
             return failed("shard", f"{name}: {what} ({size:,} bytes)"), size
-    names = " and ".join(dict.fromkeys(promise.algorithm for promise in known))
-    weak = all(promise.algorithm in _WEAK for promise in known)
-    note = "; that shows damage, not what somebody changed on purpose" if weak else ""
+    names = " and ".join(dict.fromkeys(one.algorithm for one in known))
+    weak = all(one.algorithm in _WEAK for one in known)
+    note = "; that shows damage, not a deliberate change" if weak else ""
     return passed("shard", f"{name}: {names} as promised ({size:,} bytes){note}"), size
 
 
-def _touch(shard: Shard, client: Client) -> None:
-    """Open it and read its first bytes."""
-    with closing(pieces(asking(client, shard), shown(shard.url), restart=True)) as arriving:
-        next(arriving, None)
+def _downloaded(shard: Shard, client: Client) -> closing[Generator[tuple[int, bytes], None, None]]:
+    return closing(download(shard_request(client, shard), display_url(shard.url), restart=True))
 
 
-def _read(
-    shard: Shard, algorithms: set[str], client: Client, name: str, watch: Callable[[str, int], object]
+def _hash(
+    shard: Shard, expected: list[ExpectedDigest], client: Client, name: str, watch: Callable[[str, int], object]
 ) -> tuple[dict[str, str], int]:
-    """The digests of a shard's bytes, and how many there are. What breaks off is gone on with, or begins anew."""
-    hashes = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
+    """Return the digests of a shard's bytes by algorithm, and the number of bytes."""
+    hashes = {one.algorithm: one.new_hash() for one in expected}
     size = 0
-    with closing(pieces(asking(client, shard), shown(shard.url), restart=True)) as arriving:
-        for offset, piece in arriving:
+    with _downloaded(shard, client) as chunks:
+        for offset, chunk in chunks:
             if offset == 0:
-                hashes = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
+                hashes = {one.algorithm: one.new_hash() for one in expected}
             for one in hashes.values():
-                one.update(piece)
-            size = offset + len(piece)
+                one.update(chunk)
+            size = offset + len(chunk)
             watch(name, size)
     return {algorithm: one.hexdigest() for algorithm, one in hashes.items()}, size
 
 
 def _check_size(record: Dataset, shards: int, sizes: list[int]) -> Iterator[Check]:
-    """The number of shards and, where all were read, of bytes, against what the record says there are."""
+    """Compare the number of shards and, if all were read, of bytes with the record."""
     size = record.size
     if size is None:
         return
-    faults, said = [], []
+    faults, agreed = [], []
     if size.shards is not None:
-        told = f"{shards} shards"
-        said.append(told)
+        agreed.append(f"{shards} shards")
         if size.shards != shards:
             faults.append(f"the record says {size.shards} shards and lists {shards}")
     if size.bytes is not None and len(sizes) == shards:
-        said.append(f"{sum(sizes):,} bytes")
+        agreed.append(f"{sum(sizes):,} bytes")
         if size.bytes != sum(sizes):
             faults.append(f"the record says {size.bytes:,} bytes, they have {sum(sizes):,}")
     if faults:
         yield Check(what="size", state=State.FAILED, text="; ".join(faults))
-    elif said:
-        yield passed("size", f"{', '.join(said)}, as the record says")
+    elif agreed:
+        yield passed("size", f"{', '.join(agreed)}, as the record says")

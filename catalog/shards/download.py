@@ -1,20 +1,20 @@
-"""Downloads that go on where they broke off.
+"""Resumable downloads of shards.
 
-A connection that breaks or stalls is opened again with ``Range: bytes=N-``, and with ``If-Range``, so that the server
-itself says whether it still has what the first bytes came from. What is done with each answer:
+A connection that breaks or stalls is opened again with ``Range: bytes=N-`` and ``If-Range``, so the server itself
+decides whether it still has the version of which the first bytes came. Handling of each answer:
 
 ========================  ====================================================================================
-206, the asked range      go on
-200, same validator       the server has no ranges: pass over the bytes that are here already
-200, another validator    a file begins anew; samples that were given out can't be taken back, so an error
+206, the requested range  continue
+200, same validator       the server has no ranges: skip the bytes already received
+200, another validator    a file starts again; an error if samples were already returned
 206, another range        an error
 416                       as another validator
 ========================  ====================================================================================
 
-Nothing is read ahead by a thread: the kernel's socket buffers do it already. A shard of 25 MB that takes 1.0 s to
-arrive and whose samples take 1.2 s to use takes 1.3 s together.
+No thread reads ahead: the kernel's socket buffers already do. A shard of 25 MB that takes 1.0 s to arrive and whose
+samples take 1.2 s to use takes 1.3 s together.
 
-A validator is a strong ETag, or a Last-Modified that is a second older than the answer (RFC 9110, 8.8.2.2 and 13.1.5).
+A validator is a strong ETag, or a Last-Modified at least a second older than the answer (RFC 9110, 8.8.2.2, 13.1.5).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from catalog.errors import InvalidShard, RequestFailed
+from catalog.errors import CatalogError, InvalidShard, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -33,39 +33,41 @@ if TYPE_CHECKING:
 
     from catalog.network.http import Stream
 
-__all__ = ["ANSWERS", "Ask", "pieces", "validator_of"]
+__all__ = ["ACCEPTED", "Request", "download", "validator_of"]
 
 TRIES: Final = 5
-"""Failures in a row, none of which brought ``ENOUGH`` bytes that were new."""
-ENOUGH: Final = 1 << 16
+"""Failures in a row without ``PROGRESS`` new bytes."""
+PROGRESS: Final = 1 << 16
 
 STALL_SECONDS: Final = 60.0
 SLOWEST: Final = 8192.0
-"""Seconds that may be waited for bytes: so many for nothing, and one for so many bytes. Bounds stalls and drips; the
-time the caller takes for the samples doesn't count."""
+"""Seconds of waiting for bytes: a fixed number, and one for every so many bytes received. It bounds stalls and drips;
+the time in which the caller uses the samples doesn't count."""
 
 LONGEST_PAUSE: Final = 15.0
 
-ANSWERS: Final = frozenset({416})
-"""Statuses of 400 and more that are no errors here."""
+ACCEPTED: Final = frozenset({416})
+"""Statuses of 400 and more that aren't errors here."""
 
-_PASSING: Final = frozenset({0, 408, 429, 500, 502, 503, 504})
+_TRANSIENT: Final = frozenset({0, 408, 429, 500, 502, 503, 504})
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15}|\*)")
+_DRAINED: Final = 1 << 16
+_DRAIN_SECONDS: Final = 1.0
 
-Ask: TypeAlias = "Callable[[Mapping[str, str]], AbstractContextManager[Stream]]"
-"""Asks for the shard with these headers added; the answer's status is 200, 206 or one of ``ANSWERS``."""
+Request: TypeAlias = "Callable[[Mapping[str, str]], AbstractContextManager[Stream]]"
+"""Requests the shard with these headers added; the answer's status is 200, 206 or one of ``ACCEPTED``."""
 
 
-def pieces(ask: Ask, where: str, *, restart: bool) -> Generator[tuple[int, bytes], None, None]:
-    """The bytes of a download: (offset, piece).
+def download(request: Request, where: str, *, restart: bool) -> Generator[tuple[int, bytes], None, None]:
+    """Yield a shard as (offset, chunk).
 
-    Offsets follow on one another, except that with ``restart`` one may be 0 again: what came before was of another
-    version. Raises a :class:`~catalog.errors.NetworkError`, and :class:`InvalidShard` when the shard changes midway.
+    Each offset follows the previous chunk, but with ``restart`` it may be 0 again: the chunks before belong to another
+    version. Raises a :class:`~catalog.errors.NetworkError`, and :class:`InvalidShard` if the shard changes midway.
     """
     transfer = _Transfer(where, restart=restart)
     while True:
         try:
-            yield from transfer.attempt(ask)
+            yield from transfer.attempt(request)
         except RequestFailed as error:
             transfer.failed(error)
         else:
@@ -73,70 +75,85 @@ def pieces(ask: Ask, where: str, *, restart: bool) -> Generator[tuple[int, bytes
 
 
 class _Transfer:
-    """One download: how far it is, of what, and how much patience is left."""
+    """The state of one download: the version, the bytes received, the failures."""
 
     def __init__(self, where: str, *, restart: bool) -> None:
         self._where, self._restart = where, restart
-        self._begun = False
+        self._answered = False
         self._got = 0
         self._total: int | None = None
         self._validator: str | None = None
         self._farthest = self._received = self._failures = 0
         self._waited = 0.0
 
-    def attempt(self, ask: Ask) -> Iterator[tuple[int, bytes]]:
-        """The pieces of one answer. Raises :class:`RequestFailed` when it breaks off."""
+    def attempt(self, request: Request) -> Iterator[tuple[int, bytes]]:
+        """Yield the chunks of one answer. Raises :class:`RequestFailed` if it breaks off."""
         headers: dict[str, str] = {}
         if self._got and self._validator is not None:
             headers = {"Range": f"bytes={self._got}-", "If-Range": self._validator}
         since = time.monotonic()
         try:
-            with ask(headers) as answer:
-                skip = self._begin(answer)
+            with request(headers) as answer:
+                skip = self._check_headers(answer)
                 for chunk in answer.chunks:
                     now = time.monotonic()
                     self._waited, since = self._waited + now - since, now
                     self._received += len(chunk)
-                    self._check_patience()
+                    self._check_stall()
                     new = chunk[skip:] if skip else chunk
                     skip = max(0, skip - len(chunk))
                     if new:
                         self._check_total(len(new))
-                        yield self._got, new
+                        try:
+                            yield self._got, new
+                        except GeneratorExit:
+                            self._drain(answer, self._got + len(new))
+                            raise
                         self._got += len(new)
                     since = time.monotonic()
         finally:
             self._waited += time.monotonic() - since
         if skip or (self._total is not None and self._got < self._total):
-            raise RequestFailed("the answer is shorter than it should be", where=self._where)
+            raise RequestFailed("the answer is shorter than its length", where=self._where)
+
+    def _drain(self, answer: Stream, got: int) -> None:
+        """Read the few bytes after a tar's end mark: otherwise the connection can't be used for the next shard."""
+        if self._total is None or self._total - got > _DRAINED:
+            return
+        due = time.monotonic() + _DRAIN_SECONDS
+        try:
+            while time.monotonic() < due and next(answer.chunks, None) is not None:
+                pass
+        except CatalogError:  # the caller has what it wants
+            return
 
     def failed(self, error: RequestFailed) -> None:
-        """Get ready for another attempt after a pause, or raise."""
+        """Prepare another attempt after a pause, or raise."""
         if error.status == 404 and error.hint is None:
             error.hint = "there is no such shard; was it moved?"
-        if error.status == 0 and not self._begun:
-            raise RequestFailed(f"{error.what}; {self._came()}", where=error.where)  # it was tried a few times already
-        if error.status not in _PASSING or not self._begun:
+        if error.status == 0 and not self._answered:
+            raise RequestFailed(f"{error.what}; {self._progress()}", where=error.where)  # the client has retried
+        if error.status not in _TRANSIENT or not self._answered:
             raise error
-        if self._got >= self._farthest + ENOUGH:
+        if self._got >= self._farthest + PROGRESS:
             self._farthest, self._failures = self._got, 0
         self._failures += 1
-        self._check_patience()
+        self._check_stall()
         if self._failures > TRIES:
-            raise RequestFailed(f"broke off again and again; {self._came()}: {error.what}", where=self._where)
+            raise RequestFailed(f"broke off again and again; {self._progress()}: {error.what}", where=self._where)
         if self._validator is None and self._got:
             if not self._restart:
-                hint = "the server doesn't say which version it sends, so it can't be gone on with; try again"
-                raise RequestFailed(f"broke off; {self._came()}: {error.what}", where=self._where, hint=hint)
+                hint = "the server doesn't name the version it sends, so the download can't be resumed; try again"
+                raise RequestFailed(f"broke off; {self._progress()}: {error.what}", where=self._where, hint=hint)
             self._got = 0
         pause = random.uniform(0.1, min(LONGEST_PAUSE, 0.5 * 2**self._failures))  # noqa: S311 - spreads load, hides nothing
         time.sleep(pause)
         self._waited += pause
 
-    def _begin(self, answer: Stream) -> int:
-        """Judge an answer by its headers; how many of its bytes are here already."""
+    def _check_headers(self, answer: Stream) -> int:
+        """Check an answer by its headers; return how many of its first bytes were already received."""
         headers = answer.headers
-        self._begun = True
+        self._answered = True
         if self._got and answer.status == 206:
             self._check_range(headers)
             return 0
@@ -160,7 +177,7 @@ class _Transfer:
     def _check_range(self, headers: Mapping[str, str]) -> None:
         found = _RANGE.fullmatch(headers.get("content-range", "").strip())
         if found is None or int(found[1]) != self._got or int(found[2]) < self._got:
-            what = "the server sends another range than it was asked for"
+            what = "the server sends another range than was requested"
             raise InvalidShard(what, where=self._where, hint="its publisher should fix the server")
         total = None if found[3] == "*" else int(found[3])
         theirs = headers.get("etag" if (self._validator or "").startswith('"') else "last-modified", self._validator)
@@ -169,20 +186,20 @@ class _Transfer:
 
     def _check_total(self, more: int) -> None:
         if self._total is not None and self._got + more > self._total:
-            raise InvalidShard("the server sends more bytes than it promised", where=self._where)
+            raise InvalidShard("the server sends more bytes than its Content-Length", where=self._where)
 
-    def _check_patience(self) -> None:
+    def _check_stall(self) -> None:
         if self._waited > STALL_SECONDS + self._received / SLOWEST:
-            what = f"the server stalls; {self._came()}"
+            what = f"the server stalls; {self._progress()}"
             raise RequestFailed(what, where=self._where, hint="try again later, or ask its publisher")
 
-    def _came(self) -> str:
+    def _progress(self) -> str:
         of = "" if self._total is None else f" of {self._total:,}"
         return f"{self._got:,}{of} bytes came in {self._waited:.0f} seconds"
 
 
 def validator_of(headers: Mapping[str, str]) -> str | None:
-    """What names this version of the shard, fit for If-Range; ``None`` when nothing does for sure."""
+    """Return the validator of an answer's version, fit for If-Range; ``None`` if it has no strong one."""
     etag = headers.get("etag", "")
     if 2 < len(etag) < 500 and etag[0] == etag[-1] == '"' and etag.isascii() and etag.isprintable():
         return etag

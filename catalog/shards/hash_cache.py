@@ -1,7 +1,7 @@
-"""What shards measure, remembered from one run to the next: one SQLite file in the user's cache folder.
+"""Cache of the SHA-256, size and number of samples of shards: one SQLite file in the user's cache folder.
 
-It is a memory and nothing else. Whatever is wrong with it (another process has it for long, the disk is full, it is
-damaged) only costs time: what isn't remembered is measured again, and a damaged file is written anew.
+Faults of the file (locked for long by another process, disk full, damaged) only cost time: shards that aren't in it are
+hashed again, and a damaged file is replaced.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Measure", "Memory"]
+__all__ = ["HashCache", "ShardStats"]
 
-MOST: Final = 500_000
-"""Rows that are kept, the newest."""
+MAX_ROWS: Final = 500_000
+"""The newest rows are kept."""
 
 _FILE: Final = "measures.sqlite"
 _FLUSH_SECONDS: Final = 1.0
-"""Measures lost at most when the process is killed: those of so many seconds."""
+"""At most the rows of so many seconds are lost if the process is killed."""
 _BUSY_SECONDS: Final = 5.0
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _DAMAGED: Final = frozenset({1, 11, 26})
-"""SQLITE_ERROR (no such column: somebody else's table), SQLITE_CORRUPT and SQLITE_NOTADB."""
+"""SQLITE_ERROR (no such column: a table of another program), SQLITE_CORRUPT and SQLITE_NOTADB."""
 
 _MAKE: Final = """
 CREATE TABLE IF NOT EXISTS measures_1 (
@@ -48,10 +48,10 @@ DELETE FROM measures_1 WHERE key IN (SELECT key FROM measures_1 ORDER BY at DESC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """What was found in the bytes of a shard: their SHA-256 in lower-case hex, how many they are, samples in them.
+class ShardStats:
+    """The SHA-256 of a shard in lower-case hex, its bytes and samples.
 
-    ``samples`` is ``None`` where nobody counted them, or (with ``counted``) where it isn't a tar of samples.
+    ``samples`` is ``None`` if they weren't counted, or (with ``counted``) if the file isn't a tar of samples.
     """
 
     sha256: str
@@ -60,22 +60,21 @@ class Measure:
     counted: bool = False
 
 
-class Memory:
-    """Measures by key, each good only while its mark is the same. Without a folder it forgets everything at once.
+class HashCache:
+    """Statistics by key and mark; a mark names the version of the file. Without a folder nothing is kept.
 
-    Several processes may use the same folder. What is asked and told goes between :meth:`opened`'s begin and end, and
-    in one thread.
+    Several processes may use the same folder. The methods are called within :meth:`opened`, in one thread.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._db: sqlite3.Connection | None = None
-        self._waiting: dict[bytes, tuple[object, ...]] = {}
+        self._pending: dict[bytes, tuple[object, ...]] = {}
         self._flushed = 0.0
 
     @contextmanager
-    def opened(self) -> Iterator[Memory]:
-        """Open the file; at the end all is kept that was put."""
+    def opened(self) -> Iterator[HashCache]:
+        """Open the file; everything that was put is written at the end."""
         self._flushed = time.monotonic()
         self._db = self._open()
         try:
@@ -84,30 +83,30 @@ class Memory:
             self._flush(trim=True)
             self._close()
 
-    def get(self, key: bytes, mark: str) -> Measure | None:
-        """The measure under a key with this mark."""
+    def get(self, key: bytes, mark: str) -> ShardStats | None:
+        """Return the statistics under a key with this mark."""
         match self._try(lambda db: db.execute(_READ, (key, mark)).fetchone()):
             case (str(sha256), int(size), None | int() as samples, (0 | 1) as counted) if _SHA256.fullmatch(sha256):
-                return Measure(sha256=sha256, bytes=size, samples=samples, counted=bool(counted))
+                return ShardStats(sha256=sha256, bytes=size, samples=samples, counted=bool(counted))
         return None
 
     def mark(self, key: bytes) -> str | None:
-        """The mark that the measure under a key has."""
+        """Return the mark of the statistics under a key."""
         match self._try(lambda db: db.execute(_MARK, (key,)).fetchone()):
             case (str(mark),):
                 return mark
         return None
 
-    def put(self, key: bytes, mark: str, measure: Measure) -> None:
-        """Remember a measure; what was there under the key is forgotten."""
-        self._waiting[key] = (
-            key, mark, measure.sha256, measure.bytes, measure.samples, int(measure.counted), time.time(),
+    def put(self, key: bytes, mark: str, stats: ShardStats) -> None:
+        """Store statistics, in place of those under the key."""
+        self._pending[key] = (
+            key, mark, stats.sha256, stats.bytes, stats.samples, int(stats.counted), time.time(),
         )  # fmt: skip
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush(trim=False)
 
     def _flush(self, *, trim: bool) -> None:
-        rows, self._waiting = list(self._waiting.values()), {}
+        rows, self._pending = list(self._pending.values()), {}
         self._flushed = time.monotonic()
         if not rows:
             return
@@ -116,12 +115,12 @@ class Memory:
             with db:
                 db.executemany(_WRITE, rows)
                 if trim:
-                    db.execute(_TRIM, (MOST,))
+                    db.execute(_TRIM, (MAX_ROWS,))
 
         self._try(write)
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        """What ``work`` answers. Where the file fails it is given up, a damaged one is begun anew."""
+        """Return the result of ``work``. A file that fails is given up; a damaged one is replaced first."""
         for _ in range(2):
             if self._db is None:
                 return None
@@ -152,7 +151,7 @@ class Memory:
         return None
 
     def _discarded(self, error: Exception) -> bool:
-        """Whether the file is damaged; then it is gone now."""
+        """Delete the file if it is damaged, and return whether it was."""
         if self._folder is None or getattr(error, "sqlite_errorcode", 1) & 0xFF not in _DAMAGED:
             return False
         with suppress(OSError):

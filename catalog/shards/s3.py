@@ -1,11 +1,11 @@
-"""Shards in S3 and in stores that speak like it: addresses, regions, signatures.
+"""Shards in S3 and compatible stores: URLs, regions, signatures.
 
-Every request goes through our own guarded client. A request is unsigned at first: most datasets that are meant for
-others are public. Only where that is refused, botocore (the extra ``s3``) finds the user's credentials and makes the
-signature; it sends nothing of the shard's.
+Every request goes through the guarded client of ``catalog.network``. The first request is unsigned: most published
+datasets are public. Only if it is refused, botocore (the extra ``s3``) finds the user's credentials and makes the
+signature; botocore itself sends no request for the shard.
 
-Credentials go to AWS and to the endpoint that the *user* set (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``), never to
-one that only a record names.
+Credentials are sent to AWS and to the endpoint that the *user* set (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``),
+never to one that only a record names.
 
 Spec: the Amazon S3 User Guide, "General purpose bucket naming rules", "Virtual hosting of general purpose buckets".
 """
@@ -23,33 +23,33 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from catalog.errors import MissingExtra, RefusedUrl, RequestFailed
-from catalog.shards.download import ANSWERS
+from catalog.shards.download import ACCEPTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from catalog.network.http import Client, Stream
 
-__all__ = ["Place", "opened"]
+__all__ = ["S3Object", "open_object"]
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _HOSTED: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-"""Buckets that make a host name. With dots in it no certificate would fit; old ones may have capitals."""
+"""Buckets that can be a host name. With dots no certificate would match; old buckets may have capitals."""
 _REGION: Final = re.compile(r"[a-z]{2,8}(?:-[a-z]{2,10}){1,3}-[0-9]{1,2}")
 _ANY_REGION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Other stores have their own names: ``auto``, ``garage``."""
+"""Other stores have their own region names: ``auto``, ``garage``."""
 _AWS: Final = re.compile(r"https://s3(?:[.-]([a-z0-9-]+))?\.amazonaws\.com(?:\.cn)?/?")
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
-_JUDGED: Final = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404}) | ANSWERS
+_HANDLED: Final = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404}) | ACCEPTED
 _MOVED: Final = frozenset({301, 307, 400, 403})
-"""Statuses with which S3 says that the bucket is in another region, in ``x-amz-bucket-region``."""
+"""Statuses that name another region of the bucket, in ``x-amz-bucket-region``."""
 _DEFAULT_REGION: Final = "us-east-1"
 _MAX_KEY: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """An object of a bucket. ``endpoint`` is ``None`` for AWS, ``trusted`` whether credentials may go there."""
+class S3Object:
+    """An object in a bucket. ``endpoint`` is ``None`` for AWS; ``trusted`` allows credentials to be sent there."""
 
     bucket: str
     key: str
@@ -58,10 +58,11 @@ class Place:
     trusted: bool
 
     @classmethod
-    def of(cls, url: str, endpoint: str | None, region: str | None) -> Place:
-        """Read ``s3://bucket/key``; the key stands as it is, nothing in it is escaped. Raises :class:`RefusedUrl`.
+    def parse(cls, url: str, endpoint: str | None, region: str | None, *, sign: bool = True) -> S3Object:
+        """Parse ``s3://bucket/key``, whose key is not percent-encoded. Raises :class:`RefusedUrl`.
 
-        Without an ``endpoint`` it is the one of the environment, or AWS, as for every tool that reads S3.
+        Without an ``endpoint`` it is the one of the environment, or AWS, as for every tool that reads S3. Requests for
+        it are never signed unless ``sign``.
         """
         bucket, _, key = url[len("s3://") :].partition("/")
         where = f"s3://{bucket[:70]}/{key[:130]}"
@@ -85,11 +86,11 @@ class Place:
             raise RefusedUrl("not the address of a store", where=ascii(chosen[:200])[1:-1], hint="https://host")
         if region is not None and not (_REGION if chosen is None else _ANY_REGION).fullmatch(region):
             raise RefusedUrl("not a region", where=ascii(region[:80])[1:-1], hint="for example eu-west-1")
-        trusted = chosen is None or (own is not None and chosen == own.rstrip("/"))
+        trusted = sign and (chosen is None or (own is not None and chosen == own.rstrip("/")))
         return cls(bucket=bucket, key=key, endpoint=chosen, region=region, trusted=trusted)
 
     def url(self, region: str | None) -> str:
-        """Where to ask: with the bucket as the host on AWS, in the path elsewhere."""
+        """Return the https URL: with the bucket as the host on AWS, in the path elsewhere."""
         key = quote(self.key, safe="/-_.~")
         if self.endpoint is not None:
             return f"{self.endpoint}/{self.bucket}/{key}"
@@ -100,35 +101,35 @@ class Place:
         return f"https://{host}/{self.bucket}/{key}"
 
     def __str__(self) -> str:
-        """For errors: the shard as it was named."""
+        """The ``s3://`` URL, for messages."""
         return ascii(f"s3://{self.bucket}/{self.key}"[:200])[1:-1]
 
 
-_learned: dict[tuple[str | None, str, bool], tuple[str | None, bool]] = {}
-"""(endpoint, bucket, trusted) → (region, whether it wants signatures): asked once a process, not once a shard."""
+_buckets: dict[tuple[str | None, str, bool], tuple[str | None, bool]] = {}
+"""(endpoint, bucket, trusted) → (region, signatures required): found once a process, not once a shard."""
 
 
 @contextmanager
-def opened(
-    client: Client, place: Place, headers: Mapping[str, str], *, max_bytes: int, seconds: float
+def open_object(
+    client: Client, target: S3Object, headers: Mapping[str, str], *, max_bytes: int, seconds: float
 ) -> Iterator[Stream]:
-    """An open answer for an object: its status is 200, 206 or one of ``remote.ANSWERS``.
+    """Open the answer for an object: its status is 200, 206 or one of ``ACCEPTED``.
 
-    Raises :class:`RequestFailed`, with S3's own code as its name; :class:`MissingExtra` when a signature is wanted and
-    botocore isn't there; what the guarded client raises.
+    Raises :class:`RequestFailed`, with S3's error code as its name; :class:`MissingExtra` if a signature is required
+    and botocore isn't installed; what the guarded client raises.
     """
-    known = (place.endpoint, place.bucket, place.trusted)
-    region, signed = _learned.get(known, (place.region, False))
+    known = (target.endpoint, target.bucket, target.trusted)
+    region, signed = _buckets.get(known, (target.region, False))
     moved = False
     while True:
-        url = place.url(region)
-        sent = _signed(place, url, headers, region or _DEFAULT_REGION) if signed else headers
+        url = target.url(region)
+        sent = _signed(target, url, headers, region or _DEFAULT_REGION) if signed else headers
         with ExitStack() as stack:
             answer = stack.enter_context(
-                client.stream(url, headers=sent, max_bytes=max_bytes, seconds=seconds, answers=_JUDGED)
+                client.stream(url, headers=sent, max_bytes=max_bytes, seconds=seconds, answers=_HANDLED)
             )
-            if answer.status < 300 or answer.status in ANSWERS:
-                _learned[known] = (region, signed)
+            if answer.status < 300 or answer.status in ACCEPTED:
+                _buckets[known] = (region, signed)
                 yield answer
                 return
             there = answer.headers.get("x-amz-bucket-region", "")
@@ -137,13 +138,13 @@ def opened(
             if elsewhere:
                 region, moved = there, True
             elif not refused:
-                raise _failure(place, answer, signed=signed)
+                raise _failure(target, answer, signed=signed)
             if refused:
-                _check_credentials(place, answer)
+                _check_credentials(target, answer)
                 signed = True
 
 
-def _failure(place: Place, answer: Stream, *, signed: bool) -> RequestFailed:
+def _failure(target: S3Object, answer: Stream, *, signed: bool) -> RequestFailed:
     code = _code(answer)
     what = f"HTTP {answer.status}" + (f" {code}" if code else "")
     hint = None
@@ -151,13 +152,13 @@ def _failure(place: Place, answer: Stream, *, signed: bool) -> RequestFailed:
         hint = "there is no such bucket" if code == "NoSuchBucket" else "there is no such shard in the bucket"
     elif answer.status in (401, 403):
         hint = "your credentials don't open it, or it isn't there" if signed else None
-    elif answer.status in _JUDGED:
-        hint = "the store sent us elsewhere; give the shard its region and endpoint" if answer.status < 400 else None
-    return RequestFailed(what, status=answer.status, name=code, where=str(place), hint=hint)
+    elif answer.status in _HANDLED:
+        hint = "the store redirects; set the region and endpoint of the shard" if answer.status < 400 else None
+    return RequestFailed(what, status=answer.status, name=code, where=str(target), hint=hint)
 
 
 def _code(answer: Stream) -> str:
-    """The code in S3's error, which is XML; not more is read than it needs, and not for long."""
+    """Return the code in S3's error, which is XML; the reading is bounded in bytes and time."""
     text, end = b"", time.monotonic() + 5
     for chunk in answer.chunks:
         text += chunk
@@ -167,38 +168,38 @@ def _code(answer: Stream) -> str:
     return "" if found is None else found[1].decode()
 
 
-def _check_credentials(place: Place, answer: Stream) -> None:
-    """Whether to try again with a signature. Raises when that isn't possible, saying what would make it so."""
+def _check_credentials(target: S3Object, answer: Stream) -> None:
+    """Raise if the request can't be repeated with a signature, with a hint what is missing."""
     what = f"HTTP {answer.status}: it isn't public"
-    if place.trusted and find_spec("botocore") is None:
+    if target.trusted and find_spec("botocore") is None:
         hint = "to sign the request: pip install 'atdata-catalog[s3]'"
-        raise MissingExtra(f"{what}, and botocore is missing", where=str(place), hint=hint)
-    if not place.trusted:
-        hint = "credentials go to AWS and to the endpoint in AWS_ENDPOINT_URL_S3; set it if you trust this one"
-        where = ascii(f"{place} at {place.endpoint}"[:300])[1:-1]
+        raise MissingExtra(f"{what}, and botocore is missing", where=str(target), hint=hint)
+    if not target.trusted:
+        hint = "credentials are sent to AWS and to the endpoint in AWS_ENDPOINT_URL_S3; set it if you trust this one"
+        where = ascii(f"{target} at {target.endpoint}"[:300])[1:-1]
     elif _credentials() is None:
         hint = "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        where = str(place)
+        where = str(target)
     else:
         return
     raise RequestFailed(what, status=answer.status, name=_code(answer), where=where, hint=hint)
 
 
-def _signed(place: Place, url: str, headers: Mapping[str, str], region: str) -> dict[str, str]:
-    """The headers with a signature (AWS Signature Version 4) over them, the method and the URL."""
+def _signed(target: S3Object, url: str, headers: Mapping[str, str], region: str) -> dict[str, str]:
+    """Return the headers with a signature (AWS Signature Version 4) over them, the method and the URL."""
     from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
 
     credentials = _credentials()
-    if credentials is None or not place.trusted:
-        raise RequestFailed("credentials were there a moment ago", where=str(place))
+    if credentials is None or not target.trusted:
+        raise RequestFailed("the AWS credentials have expired or were removed; set them again", where=str(target))
     request = AWSRequest(method="GET", url=url, headers=dict(headers))
     S3SigV4Auth(credentials, "s3", region).add_auth(request)
     return {str(name): str(value) for name, value in request.headers.items()}
 
 
 def _credentials() -> Any:  # noqa: ANN401 - botocore ships no types
-    """The user's credentials at this moment by botocore's own chain; ``None`` when there are none."""
+    """Return the user's current credentials by botocore's own chain; ``None`` if there are none."""
     from botocore.exceptions import BotoCoreError
 
     try:

@@ -1,71 +1,68 @@
-"""Shards: tars of samples, read safely.
-
-A shard is a WebDataset tar with one member a sample, ``<key>.msgpack``. It lies at an ``https`` address (plain ``http``
-only on the own machine, and where the network settings allow loopback), in a bucket (``s3://bucket/key``), or in a file
-of the local user. Every other scheme is refused: ``pipe:`` runs shell commands in other readers. ::
-
-    storage   where its bytes come from: files, addresses, buckets; cache and checksums
-    tar       the members in them
-    shards    the samples in those
-"""
+"""One shard of a dataset, and its URL in messages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
 
-from catalog.errors import InvalidShard
-from catalog.shards.storage import Shard, opened, shown
-from catalog.shards.tar import members
+from catalog.errors import RefusedUrl
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["Shard", "display_url"]
 
-    from catalog.config import NetworkSettings
-    from catalog.shards.tar import Source
-
-__all__ = ["Shard", "count_samples", "read_shard"]
-
-SUFFIX: Final = ".msgpack"
-"""Of the member that is a sample."""
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 
-# --- reading -------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One shard: an ``https`` URL, ``s3://bucket/key``, or a local file. Opened only when it is read.
 
-
-def read_shard(shard: Shard, *, settings: NetworkSettings | None = None) -> Iterator[tuple[str, memoryview]]:
-    """The samples of a shard in their order: (key, msgpack bytes).
-
-    Members of other kinds are passed over. The bytes are a read-only slice of a larger buffer: who keeps them for long
-    copies them. Raises :class:`RefusedUrl`, :class:`~catalog.errors.ChecksumMismatch`, :class:`InvalidShard` (cut, no
-    tar, nothing in it that is a sample, no such file), a :class:`~catalog.errors.NetworkError` (not there, with status
-    404; doesn't answer, stalls), :class:`~catalog.errors.MissingExtra` (a bucket that isn't public needs botocore).
+    ``checksum`` is ``sha256:<hex>`` (or another algorithm's name); without one the bytes aren't verified. ``endpoint``
+    (a URL) and ``region`` belong to ``s3://bucket/key``, whose key is not percent-encoded; without an endpoint it is
+    ``AWS_ENDPOINT_URL_S3``, or AWS. Plain ``http`` is opened on this machine only, where the network settings allow
+    loopback; every other scheme is refused: in other readers ``pipe:`` runs shell commands.
     """
-    where = shown(shard.url)
-    length = len(SUFFIX)
-    with opened(shard, settings) as source:
-        samples = others = 0
-        for name, data in members(source, where):
-            if name.endswith(SUFFIX):
-                samples += 1
-                yield name[:-length], data
-            else:
-                others += 1
-        if others and not samples:
-            raise InvalidShard("no member is a .msgpack sample", where=where)
+
+    url: str
+    checksum: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The local file, ``None`` for a remote shard. Raises :class:`RefusedUrl` for a scheme that isn't opened."""
+        url = self.url
+        match = _SCHEME.match(url.strip())
+        scheme = match[1].lower() if match else ""
+        odd = url != url.strip() and (scheme or "//" in url)
+        if scheme in ("http", "https") and not odd:
+            return None
+        if scheme == "s3" and url.startswith("s3://"):
+            from catalog.shards.s3 import S3Object
+
+            S3Object.parse(url, self.endpoint, self.region)
+            return None
+        path = url
+        if scheme == "file" and not odd and urlsplit(url).netloc in ("", "localhost"):
+            scheme, path = "", unquote(urlsplit(url).path)
+        if scheme or odd or any(ord(char) < 32 for char in path):
+            what = f"{scheme or 'file'}: is not opened"
+            raise RefusedUrl(what, where=display_url(url), hint="https, http, s3 and files are")
+        if path.startswith(("//", "\\\\")):
+            raise RefusedUrl("a file of another machine is not opened", where=display_url(url), hint="mount it")
+        return Path(path)
 
 
-def count_samples(source: Source, where: str) -> int | None:
-    """How many samples are in the bytes of a shard, ``None`` for what is no tar of samples: cut, or others' members.
+def display_url(url: str) -> str:
+    """Return a shard's URL for a message: one line, shortened, without user name or query, which may hold a secret.
 
-    What is behind the tar's end mark isn't read. Raises what reading ``source`` does, but for :class:`InvalidShard`.
+    The query of a PDS's ``getBlob`` is kept: only it tells one blob from another.
     """
-    samples = others = 0
-    try:
-        for name, _ in members(source, where):
-            if name.endswith(SUFFIX):
-                samples += 1
-            else:
-                others += 1
-    except InvalidShard:
-        return None
-    return None if others and not samples else samples
+    if url.lower().startswith(("http:", "https:")) and "/xrpc/com.atproto." not in url:
+        before, slashes, after = url.partition("//")
+        host, slash, path = after.partition("/")
+        url = (before + slashes + host.rpartition("@")[2] + slash + path).partition("?")[0].partition("#")[0]
+    url = url if len(url) <= 200 else url[:199] + "…"
+    return url if url.isprintable() else ascii(url)[1:-1]

@@ -1,16 +1,16 @@
-"""The tar format: members read in one pass and never unpacked to disk, members written deterministically.
+"""The tar format: read members in one pass, never unpacked to disk; write them deterministically.
 
 Terminology
 -----------
 *Member*: one file in the tar, a header of 512 bytes and its data, padded to a multiple of 512. *End mark*: a block of
-zeros; a tar that ends without is cut, even if it ends between two members.
+zeros; a tar without it is truncated, even if it ends between two members.
 
 Tricky bits
 -----------
-- A name is text and nothing else: nobody here opens, makes or links a file by it.
-- Members are read in blocks and given out as slices of a block, not copied. A member that doesn't fit into the rest of
-  its block has a buffer of its own. A block lives as long as one of its slices.
-- gzip is unpacked as it comes, with a limit on how much may come out of how little.
+- A name is only text: no file is opened, created or linked by it.
+- Members are read in blocks and returned as slices of a block, not copied. A member that doesn't fit into the rest of
+  its block has its own buffer. A block lives as long as one of its slices.
+- gzip is decompressed while it is read, with a limit on the ratio.
 
 Spec: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"; the GNU tar manual, "Basic Tar Format".
 """
@@ -21,7 +21,7 @@ import hashlib
 import struct
 import tarfile
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalog.errors import InvalidShard
 
@@ -29,27 +29,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["Source", "TarWriter", "members"]
+    from catalog.shards.source import Source
+
+__all__ = ["MAX_MEMBER", "TarWriter", "members"]
 
 MAX_MEMBER: Final = 1 << 30
-"""Bytes of one member; a header that claims more is not believed."""
+"""Bytes of one member; a header that states more is an error."""
 
 FREE_INFLATED: Final = 1 << 26
 MAX_INFLATION: Final = 200
-"""Bytes that may come out of a compressed shard: so many for nothing, and so many for each byte that went in."""
+"""Bytes that a compressed shard may decompress to: a fixed number, and so many for each compressed byte."""
 
 _BLOCK: Final = 512
 _RECORD: Final = 20 * _BLOCK
-"""A tar's length is a multiple of it, by custom."""
+"""The length of a tar is a multiple of it, by convention."""
 
 _READ: Final = 1 << 16
-"""Bytes of a block. 20,000 members of 3 kB: 64 kB 2.0 µs each, 1 MB 1.9. A small array that is kept keeps its block."""
+"""Bytes of a block. 20,000 members of 3 kB: 64 kB 2.0 µs each, 1 MB 1.9. A small array keeps its block alive."""
 
 _ALONE: Final = _READ // 4
 """A member from here on that isn't in the block already gets a buffer of exactly its size."""
 
 _STEP: Final = 1 << 24
-"""How much memory a header's claim gets before its bytes have come."""
+"""Memory allocated for a stated size before its bytes have arrived."""
 
 _MAX_HEADER_DATA: Final = 1 << 20
 
@@ -58,13 +60,13 @@ _HEADER: Final = struct.Struct("100s24x12s12x8sc188x155s12x")
 
 _ZEROS: Final = bytes(_BLOCK)
 _WITHOUT_DATA: Final = b"123456"
-"""Links, devices, folders and pipes: whatever their size field says, the next header follows at once."""
+"""Links, devices, folders and pipes: whatever their size field says, the next header follows immediately."""
 
 _ABOUT_THE_NEXT: Final = b"xLgK"
-"""pax words and a long name; and, of no use here, words about the whole tar, and a long link."""
+"""pax headers and a long name; and, unused here, the global pax header and a long link."""
 
 _REGULAR: Final = b"0\x007"
-"""A regular file, in its old spelling too, and one that lies in one piece on its disk."""
+"""A regular file, also in its old spelling, and a contiguous file."""
 
 _OTHER_FORMATS: Final = (
     (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
@@ -79,23 +81,16 @@ _OTHER_FORMATS: Final = (
 )
 
 
-class Source(Protocol):
-    """Where bytes come from: an unbuffered file, a download."""
-
-    def readinto(self, into: memoryview, /) -> int | None:
-        """Fill the beginning of ``into`` and say how much that was; 0 at the end."""
-
-
 # --- reading -------------------------------------------------------------------------------------------------
 
 
 def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[tuple[str, memoryview]]:
-    """(name, data) of the regular files of a tar. Folders, links, devices and the like are passed over.
+    """Yield (name, data) of the regular files of a tar. Folders, links, devices and the like are skipped.
 
-    The data can't be written to. Raises :class:`InvalidShard` for what is cut, damaged, sparse, or no tar, and for a
-    member of more than ``most`` bytes that isn't in memory already.
+    The data is read-only. Raises :class:`InvalidShard` for a file that is truncated, damaged, sparse, or no tar, and
+    for a member of more than ``most`` bytes that isn't in memory yet.
     """
-    source, block = _begun(source, where)
+    source, block = _first_block(source, where)
     at, end = 0, len(block)
     extra: _Extra | None = None
     unpack_from, adler32 = _HEADER.unpack_from, zlib.adler32
@@ -112,7 +107,7 @@ def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[t
         digits = size_field[:11]
         plain = sum_field == b"%06o\0 " % total and digits.isdigit() and not prefix[0] and size_field[11] in b"\0 "
         if plain and kind == b"0" and b"8" not in digits and b"9" not in digits:
-            size = int(digits, 8)  # what nearly every header of a shard is; the rest is read below
+            size = int(digits, 8)  # nearly every header of a shard; the others are parsed below
             text = name.partition(b"\0")[0].decode("utf-8", "replace")
         else:
             header = bytes(block[at:data])
@@ -136,14 +131,14 @@ def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[t
 
 
 class _Extra(NamedTuple):
-    """What a header before a member's own says of it, where it does."""
+    """Name and size of the next member from an extended header."""
 
     name: str | None
     size: int | None
 
 
-def _begun(source: Source, where: str) -> tuple[Source, memoryview]:
-    """The source and its first block, both unpacked when it is gzip. Raises for other formats, saying which."""
+def _first_block(source: Source, where: str) -> tuple[Source, memoryview]:
+    """Return the source and its first block, both decompressed if it is gzip. Raises with the name of other formats."""
     try:
         block = _more(source, memoryview(b""), 2, where)
     except InvalidShard:
@@ -159,7 +154,7 @@ def _begun(source: Source, where: str) -> tuple[Source, memoryview]:
 
 
 def _more(source: Source, rest: memoryview, need: int, where: str) -> memoryview:
-    """A new block of at least ``need`` bytes that begins with ``rest``."""
+    """Return a new block of at least ``need`` bytes that begins with ``rest``."""
     if need > MAX_MEMBER:
         raise InvalidShard(f"a member of {need} bytes; the most is {MAX_MEMBER}", where=where)
     found = bytearray(_READ if need < _ALONE else min(need, _STEP))
@@ -167,7 +162,7 @@ def _more(source: Source, rest: memoryview, need: int, where: str) -> memoryview
     filled = len(rest)
     while filled < need:
         if filled == len(found):
-            found.extend(bytes(min(need - filled, filled)))  # memory follows what has come, not what a header claims
+            found.extend(bytes(min(need - filled, filled)))  # memory follows the bytes received, not the stated size
         count = source.readinto(memoryview(found)[filled:])
         if not count:
             raise InvalidShard("the shard is cut short", where=where, hint="it ends before the end mark of a tar")
@@ -176,14 +171,14 @@ def _more(source: Source, rest: memoryview, need: int, where: str) -> memoryview
 
 
 def _header(header: bytes, total: int, where: str) -> tuple[str, int, bytes]:
-    """Name, size and type of any header: the slow way. ``total`` is the sum of its bytes."""
+    """Return name, size and type of any header: the slow way. ``total`` is the sum of its bytes."""
     name, size_field, sum_field, kind, prefix = _HEADER.unpack(header)
     if _number(sum_field, where) != total:
         raise InvalidShard("not a tar, or a damaged one", where=where)
     if kind == b"S":
         raise InvalidShard("a sparse member", where=where, hint="write the tar without --sparse")
     name, prefix = name.partition(b"\0")[0], prefix.partition(b"\0")[0]
-    if prefix and header[257:263] == b"ustar\0":  # GNU's own format keeps other things there
+    if prefix and header[257:263] == b"ustar\0":  # GNU's format uses these bytes otherwise
         name = prefix + b"/" + name
     size = 0 if kind in _WITHOUT_DATA else _number(size_field, where)
     return name.decode("utf-8", "replace"), size, b"0" if kind in _REGULAR else kind
@@ -194,12 +189,12 @@ def _number(field: bytes, where: str) -> int:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
     if digits.strip(b"01234567"):
-        raise InvalidShard("not a tar, or a damaged one", where=where, hint="a number in a header is none")
+        raise InvalidShard("not a tar, or a damaged one", where=where, hint="a header has an invalid number")
     return int(digits or b"0", 8)
 
 
 def _extended(kind: bytes, block: memoryview, extra: _Extra | None, where: str) -> _Extra | None:
-    """What is known of the next member, after a member that is no regular file."""
+    """Return what is known of the next member after a member that is no regular file."""
     if kind not in _ABOUT_THE_NEXT:
         return None
     if len(block) > _MAX_HEADER_DATA:
@@ -221,7 +216,7 @@ def _extended(kind: bytes, block: memoryview, extra: _Extra | None, where: str) 
 
 
 def _pax(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
-    """The pairs of a pax header: lines of ``<length> <key>=<value>``, the length of the whole line."""
+    """Yield the pairs of a pax header: lines of ``<length> <key>=<value>``, the length of the whole line."""
     while data:
         head = data[:8].partition(b" ")[0]
         length = int(head) if head.isdigit() else 0
@@ -233,17 +228,17 @@ def _pax(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
 
 
 class _Inflated:
-    """A gzip source, unpacked; one that is several in a row is read as one."""
+    """A decompressed gzip source; several gzip streams in a row are read as one."""
 
-    def __init__(self, source: Source, begun: memoryview, where: str) -> None:
+    def __init__(self, source: Source, first: memoryview, where: str) -> None:
         self._source, self._where = source, where
-        self._left: bytes = bytes(begun)
+        self._left: bytes = bytes(first)
         self._inflate = zlib.decompressobj(31)
-        self._read = len(begun)
+        self._read = len(first)
         self._given = 0
 
     def readinto(self, into: memoryview, /) -> int:
-        """Fill the beginning of ``into``; 0 at the end, also where a cut file ends."""
+        """Fill the beginning of ``into``; 0 at the end, also of a truncated file."""
         try:
             found = self._some(len(into))
         except zlib.error as error:
@@ -251,7 +246,7 @@ class _Inflated:
         self._given += len(found)
         if self._given > FREE_INFLATED + MAX_INFLATION * self._read:
             what = f"compressed bytes that unpack to more than {MAX_INFLATION} times as many"
-            raise InvalidShard(what, where=self._where, hint="unpack it yourself if you trust it")
+            raise InvalidShard(what, where=self._where, hint="decompress it yourself if you trust it")
         into[: len(found)] = found
         return len(found)
 
@@ -264,7 +259,7 @@ class _Inflated:
             if self._inflate.eof:
                 self._left = self._inflate.unused_data or self._raw()
                 if not self._left.startswith(b"\x1f"):
-                    return b""  # zeros that somebody filled a tape with, or nothing
+                    return b""  # padding with zeros, or the end
                 self._inflate = zlib.decompressobj(31)
             else:
                 self._left = self._raw()
@@ -284,7 +279,7 @@ class _Inflated:
 class TarWriter:
     """Writes a tar into an open file. The same members give the same bytes: no times, no owners.
 
-    ``bytes`` counts what was written; ``sha256`` is its digest once the tar is closed.
+    ``bytes`` is the number of bytes written.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -294,13 +289,13 @@ class TarWriter:
 
     @staticmethod
     def header(name: str, size: int) -> bytes:
-        """The header of a regular file; a name over 100 bytes makes it three blocks or more."""
+        """Return the header of a regular file; for a name over 100 bytes it has three blocks or more."""
         member = tarfile.TarInfo(name)
         member.size = size
         return member.tobuf(tarfile.PAX_FORMAT, "utf-8")
 
     def size_with(self, header: bytes, data: bytes) -> int:
-        """How long the tar is when this member is its last."""
+        """Return the length of the tar if this member is its last."""
         return -(-(self.bytes + len(header) + len(data) + (-len(data) & 511) + 2 * _BLOCK) // _RECORD) * _RECORD
 
     def add(self, header: bytes, data: bytes) -> None:
@@ -310,7 +305,7 @@ class TarWriter:
         self._write(bytes(-len(data) & 511))
 
     def close(self) -> str:
-        """Write the end mark; the tar's SHA-256 in hex. The file stays open."""
+        """Write the end mark and return the tar's SHA-256 in hex. The file stays open."""
         self._write(bytes(self.size_with(b"", b"") - self.bytes))
         return self._digest.hexdigest()
 

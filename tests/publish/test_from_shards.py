@@ -27,7 +27,7 @@ from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidArray, InvalidSample
 from catalog.manifest import ManifestSet, load
 from catalog.manifest.drafts import BucketDraft
-from catalog.publish.checksums import measured
+from catalog.publish.checksums import with_checksums
 from catalog.publish.infer_manifest import sketch
 from catalog.publish.manifest_yaml import as_yaml
 from catalog.samples import array_formats as formats
@@ -146,7 +146,7 @@ def test_a_class_written_to_shards_comes_back_with_the_same_fields(
     assert schema.sample_type.fields == wanted.fields, text
     assert [(one.sha256, one.bytes) for one in dataset.shards] == [(one.sha256, one.bytes) for one in shards]
     assert (dataset.samples, dataset.name) == (3, name or "made")
-    assert measured(found, read_urls=False, settings=LOOPBACK) == found
+    assert with_checksums(found, read_urls=False, settings=LOOPBACK) == found
 
 
 def _attributes(wanted: SampleType, attributes: list[str]) -> Iterator[str]:
@@ -448,7 +448,7 @@ def test_shards_at_an_address_are_read_there(
     ]  # fmt: skip
     assert [shard.local is None for shard in shards] == [True, True, True, False]
     assert found.datasets[0].samples == 14
-    assert measured(found, read_urls=True, settings=LOOPBACK) == found
+    assert with_checksums(found, read_urls=True, settings=LOOPBACK) == found
 
 
 JPEG = tar_of(("0.jpg", b"\xff\xd8"), ("0.cls", b"3"), ("1.jpg", b"\xff\xd8"), ("1.cls", b"4"), ("1.meta.json", b"{}"))

@@ -1,4 +1,4 @@
-"""Digests of local files: right, quick, remembered only while that is safe, whatever happened to the memory."""
+"""LocalHasher of local files: right, quick, remembered only while that is safe, whatever happened to the memory."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.errors import DataError, InvalidManifest
-from catalog.manifest import checksums as digests
+from catalog.errors import CatalogError, DataError, InvalidManifest
 from catalog.manifest import load
-from catalog.manifest.checksums import Digests, Hashing, Readable
-from catalog.shards import hash_cache as measures
-from catalog.shards.hash_cache import Measure, Memory
+from catalog.shards import hash_cache, hash_local
+from catalog.shards.hash_cache import HashCache, ShardStats
+from catalog.shards.hash_local import LocalHasher
+from catalog.shards.source import HashingSource, Source
 from catalog.syntax import Datetime, Did, Tid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Found = dict[Path, Measure | DataError]
+Found = dict[Path, ShardStats | CatalogError]
 
 
-def right(*paths: Path) -> dict[Path, Measure]:
+def right(*paths: Path) -> dict[Path, ShardStats]:
     """The slow obvious version."""
     raws = {path: path.read_bytes() for path in paths}
-    return {path: Measure(sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw)) for path, raw in raws.items()}
+    return {path: ShardStats(sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw)) for path, raw in raws.items()}
 
 
 def some(folder: Path, count: int = 5) -> list[Path]:
@@ -45,7 +45,7 @@ def some(folder: Path, count: int = 5) -> list[Path]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every file had been written long ago."""
-    monkeypatch.setattr(digests, "_RACY_NANOSECONDS", 0)
+    monkeypatch.setattr(hash_local, "_RACY_NANOSECONDS", 0)
     time.sleep(0.02)
 
 
@@ -53,36 +53,36 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files whose bytes are read from here on."""
     found: list[str] = []
-    measure = Digests._measure
+    measure = LocalHasher._hash
 
-    def watched(self: Digests, path: Path) -> tuple[Measure, str | None]:
+    def watched(self: LocalHasher, path: Path) -> tuple[ShardStats, str | None]:
         found.append(path.name)
         return measure(self, path)
 
-    monkeypatch.setattr(Digests, "_measure", watched)
+    monkeypatch.setattr(LocalHasher, "_hash", watched)
     return found
 
 
 def test_every_file_has_the_digest_that_hashlib_gives_it(tmp_path: Path) -> None:
     """Several at a time, one asked for twice, an empty one."""
     paths = some(tmp_path, 9)
-    assert Digests().all([*paths, paths[3]]) == right(*paths)
-    assert Digests(workers=1).all(iter(paths)) == right(*paths)
-    assert Digests().all([]) == {}
+    assert LocalHasher().hash_files([*paths, paths[3]]) == right(*paths)
+    assert LocalHasher(workers=1).hash_files(iter(paths)) == right(*paths)
+    assert LocalHasher().hash_files([]) == {}
 
 
 @pytest.mark.usefixtures("settled")
 def test_a_file_that_stays_as_it_is_is_read_once(tmp_path: Path, reads: list[str]) -> None:
     """Also by another process, also under a relative path; without a folder nothing is remembered."""
     paths = some(tmp_path)
-    assert Digests(tmp_path / "memory").all(paths) == right(*paths)
+    assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     assert sorted(reads) == [path.name for path in paths]
     reads.clear()
-    assert Digests(tmp_path / "memory").all(paths) == right(*paths)
+    assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     relative = Path(os.path.relpath(paths[0]))
-    assert Digests(tmp_path / "memory").all([relative]) == right(relative)
+    assert LocalHasher(tmp_path / "memory").hash_files([relative]) == right(relative)
     assert reads == []
-    Digests().all(paths)
+    LocalHasher().hash_files(paths)
     assert len(reads) == len(paths)
 
 
@@ -91,7 +91,7 @@ def test_a_file_that_stays_as_it_is_is_read_once(tmp_path: Path, reads: list[str
 def test_a_file_that_changed_is_read_again(tmp_path: Path, way: str) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(b"before")
-    first = Digests(tmp_path / "memory").all([path])
+    first = LocalHasher(tmp_path / "memory").hash_files([path])
     status = path.stat()
     time.sleep(0.02)
     if way == "another file moved there":
@@ -102,9 +102,9 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, way: str) -> None:
     if way != "longer":
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
-    second = Digests(tmp_path / "memory").all([path])
+    second = LocalHasher(tmp_path / "memory").hash_files([path])
     assert second == right(path) != first
-    assert Digests(tmp_path / "memory").all([path]) == second
+    assert LocalHasher(tmp_path / "memory").hash_files([path]) == second
 
 
 def test_a_file_of_just_now_is_not_remembered(
@@ -113,27 +113,27 @@ def test_a_file_of_just_now_is_not_remembered(
     """It may be written once more and keep its time; two seconds later it can't."""
     path = some(tmp_path, 2)[1]
     for _ in range(2):
-        assert Digests(tmp_path / "memory").all([path]) == right(path)
+        assert LocalHasher(tmp_path / "memory").hash_files([path]) == right(path)
     assert len(reads) == 2
     now = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: now() + 2_100_000_000)
     for _ in range(2):
-        assert Digests(tmp_path / "memory").all([path]) == right(path)
+        assert LocalHasher(tmp_path / "memory").hash_files([path]) == right(path)
     assert len(reads) == 3
 
 
 def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     path = some(tmp_path, 3)[2]
 
-    def grow(source: Readable, _: str) -> None:
+    def grow(source: Source, _: str) -> None:
         source.readinto(memoryview(bytearray(10)))
         with path.open("ab") as file:
             file.write(b"more")
 
-    found = Digests(tmp_path / "memory", count=grow).all([path])[path]
+    found = LocalHasher(tmp_path / "memory", count=grow).hash_files([path])[path]
     assert isinstance(found, DataError)
     assert "changed while it was read" in str(found)
-    assert Digests(tmp_path / "memory").all([path]) == right(path)
+    assert LocalHasher(tmp_path / "memory").hash_files([path]) == right(path)
 
 
 def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None
     [good] = some(tmp_path, 1)
     os.mkfifo(tmp_path / "pipe")
     bad = [tmp_path / "gone", tmp_path, tmp_path / "pipe", Path("a\0b")]
-    found = Digests().all([*bad, good])
+    found = LocalHasher().hash_files([*bad, good])
     assert found[good] == right(good)[good]
     for path in bad:
         error = found[path]
@@ -155,18 +155,18 @@ def test_names_that_are_no_text_are_remembered_too(tmp_path: Path, reads: list[s
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.tar"))
     path.write_bytes(b"x")
     for _ in range(2):
-        assert Digests(tmp_path / "memory").all([path]) == right(path)
+        assert LocalHasher(tmp_path / "memory").hash_files([path]) == right(path)
     assert len(reads) == 1
 
 
 def test_large_files_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ever more bytes of the same total, and all of them at the end; small files say nothing."""
-    monkeypatch.setattr(digests, "_LARGE", 1 << 21)
+    monkeypatch.setattr(hash_local, "_LARGE", 1 << 21)
     paths = [tmp_path / "large.tar", tmp_path / "small.tar"]
     paths[0].write_bytes(bytes(7 << 20))
     paths[1].write_bytes(bytes(1 << 20))
     heard: list[tuple[str, int, int]] = []
-    Digests(heard=lambda path, done, total: heard.append((path.name, done, total))).all(paths)
+    LocalHasher(progress=lambda path, done, total: heard.append((path.name, done, total))).hash_files(paths)
     assert [(name, total) for name, _, total in heard] == [("large.tar", 7 << 20)] * 4
     assert [done >> 20 for _, done, _ in heard] == [2, 4, 6, 7]
 
@@ -174,17 +174,17 @@ def test_large_files_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.M
 def test_an_interrupt_ends_every_thread_at_once(tmp_path: Path) -> None:
     paths = some(tmp_path, 4)
 
-    def count(source: Readable, name: str) -> None:
+    def count(source: Source, name: str) -> None:
         if name == "3.tar":
             raise KeyboardInterrupt
         while source.readinto(memoryview(bytearray(10))) is not None:  # for ever, unless it is stopped
             time.sleep(0.01)
 
-    asked = Digests(count=count, workers=4)
+    asked = LocalHasher(count=count, workers=4)
     with pytest.raises(KeyboardInterrupt):
-        asked.all(paths)
+        asked.hash_files(paths)
     asked._count = None
-    assert asked.all(paths) == right(*paths)  # the control: it works again
+    assert asked.hash_files(paths) == right(*paths)  # the control: it works again
 
 
 # --- samples -------------------------------------------------------------------------------------------------
@@ -196,15 +196,15 @@ def test_a_measure_without_a_count_is_not_enough_for_who_counts(tmp_path: Path, 
     [path] = some(tmp_path, 1)
     memory = tmp_path / "memory"
 
-    def count(source: Readable, _: str) -> int:
+    def count(source: Source, _: str) -> int:
         source.readinto(memoryview(bytearray(3)))  # not to the end: the digest is of everything
         return 7
 
-    counted = Measure(sha256=right(path)[path].sha256, bytes=0, samples=7, counted=True)
-    assert Digests(memory).all([path]) == right(path)
-    assert Digests(memory, count=count).all([path]) == {path: counted}
-    assert Digests(memory, count=count).all([path]) == {path: counted}
-    assert Digests(memory).all([path]) == {path: counted}
+    counted = ShardStats(sha256=right(path)[path].sha256, bytes=0, samples=7, counted=True)
+    assert LocalHasher(memory).hash_files([path]) == right(path)
+    assert LocalHasher(memory, count=count).hash_files([path]) == {path: counted}
+    assert LocalHasher(memory, count=count).hash_files([path]) == {path: counted}
+    assert LocalHasher(memory).hash_files([path]) == {path: counted}
     assert len(reads) == 2
 
 
@@ -252,13 +252,13 @@ def _wrong_text(file: Path) -> None:
 @pytest.mark.parametrize("damage", [_garbage, _cut, _somebody_elses, _nonsense, _no_digest, _wrong_text])
 def test_a_damaged_memory_is_passed_over_and_written_anew(tmp_path: Path, reads: list[str], damage: object) -> None:
     paths = some(tmp_path)
-    Digests(tmp_path / "memory").all(paths)
+    LocalHasher(tmp_path / "memory").hash_files(paths)
     assert callable(damage)
     damage(tmp_path / "memory" / "measures.sqlite")
     reads.clear()
-    assert Digests(tmp_path / "memory").all(paths) == right(*paths)
+    assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     assert len(reads) == len(paths)
-    assert Digests(tmp_path / "memory").all(paths) == right(*paths)
+    assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     assert len(reads) == len(paths)
 
 
@@ -267,11 +267,11 @@ def test_a_damaged_memory_is_passed_over_and_written_anew(tmp_path: Path, reads:
 def test_any_bytes_may_be_where_the_memory_should_be(tmp_path: Path, raw: bytes, *, header: bool) -> None:
     file = tmp_path / "measures.sqlite"
     file.write_bytes((b"SQLite format 3\0" if header else b"") + raw)
-    measure = Measure(sha256="ab" * 32, bytes=3)
-    with Memory(tmp_path).opened() as memory:
+    measure = ShardStats(sha256="ab" * 32, bytes=3)
+    with HashCache(tmp_path).opened() as memory:
         memory.get(b"k", "m")
         memory.put(b"k", "m", measure)
-    with Memory(tmp_path).opened() as memory:
+    with HashCache(tmp_path).opened() as memory:
         assert memory.get(b"k", "m") == measure
         assert memory.get(b"k", "another") is None
         assert (memory.mark(b"k"), memory.mark(b"j")) == ("m", None)
@@ -284,9 +284,9 @@ def test_a_memory_that_cannot_be_used_costs_nothing_but_time(tmp_path: Path, mon
     (tmp_path / "taken").write_bytes(b"")
     (tmp_path / "folder" / "measures.sqlite").mkdir(parents=True)
     for name in ("taken", "folder"):
-        assert Digests(tmp_path / name).all(paths) == right(*paths)
-    Digests(tmp_path / "memory").all(paths)
-    monkeypatch.setattr(measures, "_BUSY_SECONDS", 0.05)
+        assert LocalHasher(tmp_path / name).hash_files(paths) == right(*paths)
+    LocalHasher(tmp_path / "memory").hash_files(paths)
+    monkeypatch.setattr(hash_cache, "_BUSY_SECONDS", 0.05)
     db = sqlite3.connect(tmp_path / "memory" / "measures.sqlite")
     db.execute("BEGIN EXCLUSIVE")
     opened: list[Path] = []
@@ -297,7 +297,7 @@ def test_a_memory_that_cannot_be_used_costs_nothing_but_time(tmp_path: Path, mon
         return connect(path, timeout=timeout)
 
     monkeypatch.setattr("catalog.shards.hash_cache.sqlite3.connect", note)
-    assert Digests(tmp_path / "memory").all(paths) == right(*paths)
+    assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     assert len(opened) == 1  # it is not opened again for each path
     db.rollback()
     assert db.execute("SELECT count(*) FROM measures_1").fetchone() == (len(paths),)  # nobody threw it away
@@ -305,22 +305,22 @@ def test_a_memory_that_cannot_be_used_costs_nothing_but_time(tmp_path: Path, mon
 
 
 def test_the_memory_keeps_the_newest_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures, "MOST", 10)
+    monkeypatch.setattr(hash_cache, "MAX_ROWS", 10)
     clock = iter(range(1, 1000))
     monkeypatch.setattr(time, "time", lambda: next(clock))
-    measure = Measure(sha256="ab" * 32, bytes=3)
-    with Memory(tmp_path).opened() as memory:
+    measure = ShardStats(sha256="ab" * 32, bytes=3)
+    with HashCache(tmp_path).opened() as memory:
         for number in range(25):
             memory.put(b"%d" % number, "m", measure)
-    with Memory(tmp_path).opened() as memory:
+    with HashCache(tmp_path).opened() as memory:
         kept = [number for number in range(25) if memory.get(b"%d" % number, "m") is not None]
     assert kept == list(range(15, 25))
 
 
 def _hash_all(folder: Path, paths: list[Path]) -> None:
-    vars(digests)["_RACY_NANOSECONDS"] = 0
+    vars(hash_local)["_RACY_NANOSECONDS"] = 0
     for number in range(len(paths)):
-        assert Digests(folder).all(paths[number:] + paths[:number]) == right(*paths)
+        assert LocalHasher(folder).hash_files(paths[number:] + paths[:number]) == right(*paths)
 
 
 def test_several_processes_share_the_memory(tmp_path: Path, reads: list[str]) -> None:
@@ -333,7 +333,7 @@ def test_several_processes_share_the_memory(tmp_path: Path, reads: list[str]) ->
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
-    assert Digests(tmp_path / "memory").all(paths) == right(*paths)
+    assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     assert reads == []
 
 
@@ -365,20 +365,21 @@ def test_records_are_made_with_what_is_remembered(tmp_path: Path, manifest: Path
     did, tid = Did.parse("did:plc:" + "a" * 24), Tid.parse("2" * 13)
     when = Datetime.parse("2000-01-01T00:00:00.000Z")
     made = [
-        found.records(did, created_at=when, new_tid=lambda: tid, digests=Digests(tmp_path / "memory")) for _ in range(3)
+        found.records(did, created_at=when, new_tid=lambda: tid, hasher=LocalHasher(tmp_path / "memory"))
+        for _ in range(3)
     ]
     assert made[0] == made[2]
     assert sorted(reads) == ["1.tar", "2.tar", "3.tar"]
     (tmp_path / "2.tar").unlink()
     with pytest.raises(InvalidManifest, match=r"m\.yaml:6: the local copy '.*2\.tar' can't be read: No such file"):
-        found.records(did, created_at=when, new_tid=lambda: tid, digests=Digests(tmp_path / "memory"))
+        found.records(did, created_at=when, new_tid=lambda: tid, hasher=LocalHasher(tmp_path / "memory"))
 
 
 def test_what_is_hashed_on_the_way_is_the_whole(tmp_path: Path) -> None:
     [_, path] = some(tmp_path, 2)
     seen: list[int] = []
     with path.open("rb", buffering=0) as file:
-        hashing = Hashing(file, seen.append)
+        hashing = HashingSource(file, seen.append)
         hashing.readinto(memoryview(bytearray(10)))
         assert hashing.finish() == right(path)[path].sha256
     assert (seen[0], seen[-1], hashing.bytes) == (10, 100_000, 100_000)

@@ -19,13 +19,14 @@ import yaml
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidManifest
 from catalog.manifest import BucketDraft, ManifestSet, load
-from catalog.manifest.checksums import Digests
 from catalog.publish import checksums as measuring
-from catalog.publish.checksums import measured
+from catalog.publish.checksums import with_checksums
 from catalog.records import Dataset, HttpStorage
 from catalog.shards import download as remote
-from catalog.shards.hash_cache import Measure
-from catalog.shards.shard import Shard, count_samples
+from catalog.shards.hash_cache import ShardStats
+from catalog.shards.hash_local import LocalHasher
+from catalog.shards.reader import count_samples
+from catalog.shards.shard import Shard
 from catalog.syntax import Datetime, Did, Tid
 from tests.fakes import Asked, Fake, answer, fake_server
 from tests.shards.test_s3 import environment, store  # noqa: F401 - fixtures
@@ -92,8 +93,8 @@ class Measuring:
         self, found: ManifestSet, *, read_urls: bool = True
     ) -> tuple[list[tuple[str | None, int | None]], int | None]:
         """(SHA-256, bytes) of each shard, and the samples of the dataset."""
-        digests = Digests(self.folder / "memory", count=count_samples)
-        done = measured(found, read_urls=read_urls, settings=LOOPBACK, progress=self.lines.append, digests=digests)
+        hasher = LocalHasher(self.folder / "memory", count=count_samples)
+        done = with_checksums(found, read_urls=read_urls, settings=LOOPBACK, progress=self.lines.append, hasher=hasher)
         [draft] = done.datasets
         return [(shard.sha256, shard.bytes) for shard in draft.shards], draft.samples
 
@@ -127,7 +128,7 @@ def test_local_copies_give_checksums_bytes_and_samples(one: Measuring) -> None:
     for read_urls in (False, True):
         assert one.run(found, read_urls=read_urls) == ([of(RAW), of(gzip.compress(OTHER, mtime=0))], 67)
     assert one.lines == []
-    done = measured(found, read_urls=False, settings=LOOPBACK)
+    done = with_checksums(found, read_urls=False, settings=LOOPBACK)
     drafts = done.records(
         Did.parse("did:plc:" + "a" * 24),
         created_at=Datetime.parse("2000-01-01T00:00:00.000Z"),
@@ -425,7 +426,7 @@ def test_an_interrupt_ends_the_reading(one: Measuring, fake: Fake, monkeypatch: 
             raise KeyboardInterrupt
 
     fake.routes = {"/0.tar": serving(OTHER), "/1.tar": endless, "/2.tar": endless}
-    monkeypatch.setattr(measuring._Word, "read", interrupt)
+    monkeypatch.setattr(measuring._Reporter, "read", interrupt)
     with pytest.raises(KeyboardInterrupt):
         one.run(one.at(one.load({}, {}, {}), fake.url))
 
@@ -452,11 +453,11 @@ def test_a_bucket_of_a_manifest_is_asked_for_its_keys(one: Measuring, monkeypatc
     """With the region and endpoint that it names; what has a local copy isn't asked for."""
     asked: list[Shard] = []
 
-    def read(shards: list[Shard], *_: object, **__: object) -> dict[Shard, Measure]:
+    def read(shards: list[Shard], *_: object, **__: object) -> dict[Shard, ShardStats]:
         asked.extend(shards)
-        return {shard: Measure(sha256=of(RAW)[0], bytes=len(RAW), samples=60, counted=True) for shard in shards}
+        return {shard: ShardStats(sha256=of(RAW)[0], bytes=len(RAW), samples=60, counted=True) for shard in shards}
 
-    monkeypatch.setattr(measuring, "read_once", read)
+    monkeypatch.setattr(measuring, "hash_remote", read)
     (one.folder / "b.tar").write_bytes(OTHER)
     file = one.folder / "s3.yaml"
     file.write_text(

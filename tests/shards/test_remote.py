@@ -18,7 +18,8 @@ from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, ChecksumMismatch, InvalidShard, NetworkError, RequestFailed
 from catalog.network import http
 from catalog.shards import download as remote
-from catalog.shards.shard import Shard, read_shard
+from catalog.shards.reader import read_shard
+from catalog.shards.shard import Shard
 from tests.fakes import Asked, Fake, answer, fake_server
 from tests.shards.test_tar import tar_of
 
@@ -143,7 +144,7 @@ def test_wherever_it_breaks_the_samples_are_the_same_or_there_is_an_error(
 @pytest.mark.parametrize("etag", [None, 'W/"weak"', "unquoted", '"'])
 def test_without_a_version_that_is_sure_a_stream_is_not_gone_on_with(fake: Fake, etag: str | None) -> None:
     """The other half might be of another shard. A file begins anew: its checksum tells."""
-    with pytest.raises(RequestFailed, match="which version"):
+    with pytest.raises(RequestFailed, match="version"):
         read(at(fake, Served(breaks=[100_000], etag=etag)))
     served = Served(breaks=[100_000], etag=etag)
     assert read(at(fake, served, checksum=True)) == SAMPLES
@@ -244,7 +245,7 @@ def test_more_bytes_than_promised_are_never_read(fake: Fake) -> None:
     fake.routes["/a.tar"] = too_much
     assert read(Shard(url=f"{fake.url}/a.tar")) == SAMPLES
     longer = Served(raw=RAW + RAW, lie=f"bytes 100000-{len(RAW) - 1}/{len(RAW)}")
-    with pytest.raises(InvalidShard, match="more bytes than it promised"):
+    with pytest.raises(InvalidShard, match="more bytes than"):
         read(at(fake, Served(breaks=[100_000], then=longer), checksum=True))
 
 

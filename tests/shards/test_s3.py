@@ -23,8 +23,9 @@ from catalog.publish.manifest_yaml import as_yaml
 from catalog.samples.packable import pack
 from catalog.shards import download as remote
 from catalog.shards import s3
-from catalog.shards.s3 import Place
-from catalog.shards.shard import Shard, read_shard
+from catalog.shards.reader import read_shard
+from catalog.shards.s3 import S3Object
+from catalog.shards.shard import Shard
 from tests.fakes import Asked, Fake, answer, fake_server
 from tests.shards.test_tar import tar_of
 
@@ -95,7 +96,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("CATALOG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(remote, "LONGEST_PAUSE", 0.1)
-    s3._learned.clear()
+    s3._buckets.clear()
     s3._session.cache_clear()
 
 
@@ -175,7 +176,8 @@ def test_botocore_is_not_loaded_for_a_public_bucket(store: Store) -> None:
     import subprocess
 
     code = (
-        "import sys; from catalog.shards.shard import Shard, read_shard; from catalog.config import NetworkSettings;"
+        "import sys; from catalog.config import NetworkSettings;"
+        "from catalog.shards.reader import read_shard; from catalog.shards.shard import Shard;"
         f"found = list(read_shard(Shard(url='s3://open-data/a.tar', endpoint={store.url!r}),"
         " settings=NetworkSettings(allow_loopback=True)));"
         "print(len(found), 'botocore' in sys.modules)"
@@ -355,14 +357,14 @@ def test_an_object_has_one_address_and_credentials_go_where_they_belong(
 ) -> None:  # fmt: skip
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://own.example.org/")
-    place = Place.of(url, endpoint, region)
+    place = S3Object.parse(url, endpoint, region)
     assert (place.url(place.region), place.trusted) == (address, trusted)
 
 
 def test_without_an_endpoint_it_is_the_users_as_for_every_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://own.example.org")
     monkeypatch.setenv("AWS_REGION", "garage")
-    place = Place.of("s3://data/a", None, None)
+    place = S3Object.parse("s3://data/a", None, None)
     assert (place.url(None), place.region, place.trusted) == ("https://own.example.org/data/a", "garage", True)
 
 
@@ -380,7 +382,7 @@ def test_an_endpoint_or_a_region_that_is_none_is_refused(endpoint: str | None, r
 def test_any_text_is_one_object_of_one_host_or_refused(rest: str, endpoint: str | None, region: str | None) -> None:
     """No bucket, key or region of a record leads to a host that AWS doesn't own."""
     try:
-        place = Place.of(f"s3://{rest}", endpoint, region)
+        place = S3Object.parse(f"s3://{rest}", endpoint, region)
     except RefusedUrl as error:
         assert str(error).isprintable()
         return

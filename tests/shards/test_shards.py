@@ -12,7 +12,8 @@ import pytest
 from catalog import DictSample, PackableSample, write_shards
 from catalog.errors import CatalogError, InvalidSample, InvalidShard
 from catalog.samples.packable import pack
-from catalog.shards.shard import Shard, read_shard
+from catalog.shards.reader import read_shard
+from catalog.shards.shard import Shard
 from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:

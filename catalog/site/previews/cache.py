@@ -1,10 +1,10 @@
-r"""What was made or tried before, one file an entry, beside the store.
+r"""The cache of previews and of failures: one file for each shard, in the folder of the store.
 
 ::
 
     .catalog/previews/<sha256 of the key>.preview       {"checked": …, "etag": …, "failed": …}\n  then the preview
 
-Files appear whole or not at all. Whatever can't be read is not there.
+Files are replaced atomically. A file that can't be read is treated as absent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "Entry"]
 
 FORMAT: Final = 1
-"""Goes up when previews are made in another way: then all are made anew."""
+"""Increased when previews are rendered differently: then all are rendered again."""
 
 _SUFFIX: Final = ".preview"
 _MOST_HEAD: Final = 4000
@@ -36,9 +36,9 @@ _REASON: Final = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What is known of one shard. ``failed`` says why there is no preview; else ``raw`` is it.
+    """The preview of one shard in ``raw``, or in ``failed`` the reason why there is none.
 
-    ``checked`` is in seconds since 1970, ``mark`` by what the shard is known again.
+    ``checked`` is in seconds since 1970, ``mark`` the version of the shard.
     """
 
     checked: float
@@ -48,20 +48,20 @@ class Entry:
 
 
 class Cache:
-    """The folder of entries, of at most ``most`` bytes all together after :meth:`trim`. For many threads."""
+    """The folder of entries, of at most ``most`` bytes in total after :meth:`trim`. For many threads."""
 
     def __init__(self, folder: Path, *, most: int) -> None:
         self.folder = folder
         self.most = most
 
-    def path(self, *key: str) -> Path:
-        """Where the entry of a key is."""
+    def path(self, *key: str | None) -> Path:
+        """Return the file of the entry for a key."""
         named = json.dumps([FORMAT, *key]).encode()
         return self.folder / (hashlib.sha256(named).hexdigest() + _SUFFIX)
 
     @staticmethod
     def read(path: Path) -> Entry | None:
-        """The entry; ``None`` where there is none that can be read."""
+        """Return the entry; ``None`` if there is none that can be read."""
         try:
             raw = path.read_bytes()
         except OSError:
@@ -80,7 +80,7 @@ class Cache:
             return None
 
     def write(self, path: Path, entry: Entry) -> None:
-        """Keep an entry, in place of the one there was. Raises OSError."""
+        """Write an entry, replacing the old one. Raises OSError."""
         mark = entry.mark
         facts = {
             "checked": entry.checked, "etag": mark.etag, "size": mark.size, "modified": mark.modified,
@@ -96,7 +96,7 @@ class Cache:
 
     @classmethod
     def preview(cls, path: Path) -> Preview | None:
-        """The preview of an entry; ``None`` where there is none, or it can't be read."""
+        """Return the preview of an entry; ``None`` if there is none, or it can't be read."""
         entry = cls.read(path)
         if entry is None or entry.failed is not None:
             return None
@@ -107,14 +107,14 @@ class Cache:
 
     @staticmethod
     def used(path: Path, now: float) -> None:
-        """Say that an entry is in use: those longest unused go first."""
+        """Mark an entry as used: the least recently used are removed first."""
         try:
             os.utime(path, (now, now))
-        except OSError:  # it is gone, or not ours to touch; nothing depends on it
+        except OSError:  # deleted, or without permission; nothing depends on it
             return
 
     def trim(self, kept: Collection[Path]) -> int:
-        """Remove the entries longest unused until the rest is small enough, ``kept`` apart; how many are gone."""
+        """Delete the least recently used entries, except ``kept``, until the size is met; return the number deleted."""
         entries = []
         for path in self.folder.glob(f"*{_SUFFIX}") if self.folder.is_dir() else ():
             try:

@@ -1,11 +1,11 @@
-"""All previews of a build: what the cache has, and what is fetched, politely, within the caps.
+"""All previews of a build: from the cache, or fetched with limits for each host, shard and build.
 
 Tricky bits
 -----------
-- Previews stay in the cache's files until their page is made: a thousand of them in memory would be a hundred MB.
-- A shard with a checksum is fetched once and never again. One without is looked at again after a day, by its ETag, or
-  its size and date. A failure is remembered for a day.
-- The threads are gone when :func:`gather` returns: the pages are made by forked processes.
+- Previews stay in the cache's files until their page is rendered: a thousand in memory would take a hundred MB.
+- A shard with a checksum is fetched once. One without is requested again after a day, with its ETag, or its size and
+  date. A failure is cached for a day.
+- The threads have ended when :func:`gather` returns: the pages are rendered by forked processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from catalog.errors import BuildError, CatalogError, MissingExtra, RequestFailed
 from catalog.network.http import Client
 from catalog.schema import Array, List
 from catalog.site.previews.cache import Cache, Entry
-from catalog.site.previews.first_samples import Appetite, Mark, fetched, local_samples, place_of, reason
+from catalog.site.previews.first_samples import Limits, Mark, fetch_samples, first_shard, local_samples, reason
 from catalog.site.previews.render import FieldHint
 from catalog.site.previews.worker import Painter
 
@@ -36,34 +36,34 @@ if TYPE_CHECKING:
 
     from catalog.config import CatalogSettings, PreviewSettings
     from catalog.schema import SampleType
-    from catalog.site.previews.first_samples import Place
+    from catalog.site.previews.first_samples import FirstShard
     from catalog.site.previews.model import Preview
     from catalog.store.graph import DatasetNode, Graph
 
 __all__ = ["FOLDER", "Previews", "check_painter", "gather"]
 
 FOLDER: Final = "previews"
-"""Beside the store."""
+"""The cache, in the folder of the store."""
 
 DAY: Final = 86_400.0
 THREADS: Final = 8
-LANES: Final = 2
+PER_HOST: Final = 2
 """Shards of one host that are read at the same time."""
 _PATIENCE: Final = 20.0
-"""Seconds that a host may ask us to wait, for one dataset."""
-_EVERY: Final = 5.0
-"""Seconds between two lines of progress."""
+"""Seconds that a host may make one dataset wait."""
+_REPORT_SECONDS: Final = 5.0
+"""Between two lines of progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previews:
-    """What there is to show: the cached files by the datasets' addresses, and why there is nothing."""
+    """The cached previews by the URIs of the datasets, and the reasons for missing ones."""
 
     made: Mapping[str, Path] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, node: DatasetNode) -> Preview | str | None:
-        """A dataset's preview; why there is none; ``None`` where none was asked for."""
+        """Return a dataset's preview, the reason why it has none, or ``None`` if none was requested."""
         uri = str(node.uri)
         path = self.made.get(uri)
         if path is None:
@@ -79,34 +79,34 @@ def gather(
     progress: Callable[[str], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> Previews:
-    """The previews of a catalog's newest datasets; none where the settings have none.
+    """Return the previews of a catalog's newest datasets; none if the settings have no previews.
 
-    ``progress`` is told a line now and then, ``clock`` gives seconds since 1970. Raises
-    :class:`~catalog.errors.MissingExtra` without Pillow, :class:`BuildError` where the cache can't be written.
+    ``progress`` is called with a line every few seconds; ``clock`` returns seconds since 1970. Raises
+    :class:`~catalog.errors.MissingExtra` without Pillow, :class:`BuildError` if the cache can't be written.
     """
     caps = settings.previews
     if caps is None:
         return Previews()
     check_painter()
     with Painter() as painter, _patient_client(settings, caps) as client:
-        gathering = _Gathering(settings, caps, painter, client, progress=progress, clock=clock)
-        return gathering.run(graph)
+        gatherer = _Gatherer(settings, caps, painter, client, progress=progress, clock=clock)
+        return gatherer.run(graph)
 
 
 def check_painter() -> None:
-    """Raise :class:`~catalog.errors.MissingExtra` where there is no Pillow: before a build empties the old site."""
+    """Raise :class:`~catalog.errors.MissingExtra` without Pillow: before a build deletes the old site."""
     if find_spec("PIL") is None:
         hint = "pip install 'atdata-catalog[previews]', or leave previews out"
         raise MissingExtra("previews need Pillow, which isn't installed", where="previews", hint=hint)
 
 
 def _patient_client(settings: CatalogSettings, caps: PreviewSettings) -> Client:
-    """A client that leaves dead hosts alone, and doesn't wait beyond the end of our time."""
+    """Return a client that skips failing hosts, and doesn't wait beyond the time limit of the build."""
     end = time.monotonic() + caps.seconds
 
     def sleep(seconds: float) -> None:
         if time.monotonic() + seconds > end:
-            raise RequestFailed("there was no time left to try again")
+            raise RequestFailed("no time left for a retry")
         time.sleep(seconds)
 
     return Client(settings.network, sleep=sleep, patience=_PATIENCE, parks=True)
@@ -114,16 +114,18 @@ def _patient_client(settings: CatalogSettings, caps: PreviewSettings) -> Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A dataset whose shard is to be asked for. ``known`` is what the cache has of it, too old to be believed."""
+    """A dataset whose shard is to be requested. ``known`` is its outdated entry in the cache."""
 
     node: DatasetNode
     schema: SampleType
-    place: Place
+    first: FirstShard
     path: Path
     known: Entry | None = None
 
 
-class _Gathering:
+class _Gatherer:
+    """One call of :func:`gather`."""
+
     def __init__(
         self,
         settings: CatalogSettings,
@@ -136,41 +138,41 @@ class _Gathering:
     ) -> None:
         self.caps, self.painter, self.client = caps, painter, client
         self.progress, self.clock = progress, clock
-        self.appetite = Appetite(shown=caps.samples, most=caps.shard_bytes)
+        self.limits = Limits(shown=caps.samples, most=caps.shard_bytes)
         self.cache = Cache(settings.store.parent / FOLDER, most=caps.cache_bytes)
         self.resolver = Resolver(client, settings.network)
         self.made: dict[str, Path] = {}
         self.failed: dict[str, str] = {}
-        self.left_out: Counter[str] = Counter()
-        self.done = self.asked = 0
+        self.skipped: Counter[str] = Counter()
+        self.done = self.requested = 0
         self.lock = Lock()
         self.end = time.monotonic() + caps.seconds
-        self.said = time.monotonic()
+        self.reported = time.monotonic()
 
     def run(self, graph: Graph) -> Previews:
         chosen = graph.datasets[: self.caps.datasets]
         if len(graph.datasets) > len(chosen):
-            self.left_out[f"more than {self.caps.datasets:,} datasets"] = len(graph.datasets) - len(chosen)
-        lanes: defaultdict[tuple[str, int], list[_Job]] = defaultdict(list)
+            self.skipped[f"more than {self.caps.datasets:,} datasets"] = len(graph.datasets) - len(chosen)
+        queues: defaultdict[tuple[str, int], list[_Job]] = defaultdict(list)
         numbers: Counter[str] = Counter()
         for node in chosen:
-            job = self._settled(node)
+            job = self._cached_or_job(node)
             if job is not None:
-                numbers[job.place.host] += 1
-                lanes[job.place.host, numbers[job.place.host] % LANES].append(job)
-        self.asked = sum(map(len, lanes.values()))
-        if self.asked:
-            self.progress(f"Previews: asking for the first samples of {self.asked:,} datasets")
+                numbers[job.first.host] += 1
+                queues[job.first.host, numbers[job.first.host] % PER_HOST].append(job)
+        self.requested = sum(map(len, queues.values()))
+        if self.requested:
+            self.progress(f"Previews: asking for the first samples of {self.requested:,} datasets")
             with ThreadPoolExecutor(THREADS, thread_name_prefix="previews") as pool:
-                for finished in [pool.submit(self._lane, lane) for lane in lanes.values()]:
+                for finished in [pool.submit(self._run_queue, queue) for queue in queues.values()]:
                     finished.result()
         self._finish()
         return Previews(made=self.made, failed=self.failed)
 
-    # --- one after the other: what needs no network ----------------------------------------------------------
+    # --- sequential: without network -------------------------------------------------------------------------
 
-    def _settled(self, node: DatasetNode) -> _Job | None:
-        """Settle a dataset from the cache or from its local copy; else what is to be fetched."""
+    def _cached_or_job(self, node: DatasetNode) -> _Job | None:
+        """Take a dataset's preview from the cache or its local copy, or return the job that fetches it."""
         uri = str(node.uri)
         if node.schema is None:
             self.failed[uri] = "its schema isn’t in this catalog"
@@ -180,11 +182,11 @@ class _Gathering:
             if node.draft and node.local:
                 self._local(node, schema, str(node.local[0]))
                 return None
-            place = place_of(node)
-            path = self.cache.path(*self._key(schema), *dataclasses.astuple(place))
+            first = first_shard(node)
+            path = self.cache.path(*self._key(schema), first.host, *dataclasses.astuple(first.shard))
             entry = self.cache.read(path)
-            if entry is None or not self._is_fresh(entry, place):
-                return _Job(node=node, schema=schema, place=place, path=path, known=entry)
+            if entry is None or not self._is_fresh(entry, first):
+                return _Job(node=node, schema=schema, first=first, path=path, known=entry)
             self._settle(node, path, entry)
         except BuildError:
             raise
@@ -193,42 +195,42 @@ class _Gathering:
         return None
 
     def _key(self, schema: SampleType) -> tuple[str, ...]:
-        """What, besides its samples, a preview depends on."""
+        """Return what a preview depends on besides its samples."""
         hints = json.dumps([dataclasses.astuple(hint) for hint in _hints(schema)])
         return hints, str(self.caps.samples), str(self.caps.shard_bytes)
 
-    def _is_fresh(self, entry: Entry, place: Place) -> bool:
-        if entry.failed is None and place.checksum:
+    def _is_fresh(self, entry: Entry, first: FirstShard) -> bool:
+        if entry.failed is None and first.shard.checksum is not None:
             return True
         return 0 <= self.clock() - entry.checked < DAY
 
     def _local(self, node: DatasetNode, schema: SampleType, path: str) -> None:
-        """A draft's own file is read each time, which is quick, and drawn again only when its samples changed."""
-        samples = local_samples(path, self.appetite)
+        """Read the local file of a draft each time, which is fast; render it again only if its samples changed."""
+        samples = local_samples(path, self.limits)
         digest = hashlib.sha256()
         for key, raw in samples:
             digest.update(f"{len(key)} {key} {len(raw)} ".encode("utf-8", "surrogatepass") + raw)
-        place = self.cache.path(*self._key(schema), digest.hexdigest())
-        entry = self.cache.read(place)
+        cached = self.cache.path(*self._key(schema), digest.hexdigest())
+        entry = self.cache.read(cached)
         if entry is None or entry.failed is not None:
             entry = Entry(checked=self.clock(), mark=Mark(), raw=self._painted(schema, samples).dump())
-            self._keep(place, entry)
-        self._settle(node, place, entry)
+            self._keep(cached, entry)
+        self._settle(node, cached, entry)
 
     # --- in threads ------------------------------------------------------------------------------------------
 
-    def _lane(self, jobs: list[_Job]) -> None:
-        """Jobs of one host, one after the other."""
+    def _run_queue(self, jobs: list[_Job]) -> None:
+        """Run jobs of one host, one after the other."""
         for job in jobs:
             why = self._is_over()
             if why is None:
                 self._fetch(job)
             elif job.known is not None and job.known.failed is None:
-                self._settle(job.node, job.path, job.known)  # old, but all there is time for
+                self._settle(job.node, job.path, job.known)  # outdated, but there is no time left
             else:
                 with self.lock:
-                    self.left_out[why] += 1
-            self._tell()
+                    self.skipped[why] += 1
+            self._report()
 
     @property
     def _no_time(self) -> str:
@@ -245,19 +247,19 @@ class _Gathering:
         had = job.known if job.known is not None and job.known.failed is None else None
         mark = None if had is None else had.mark
         try:
-            mark, samples = fetched(self.client, self.resolver, job.place, self.appetite, known=mark, due=self.end)
+            mark, samples = fetch_samples(self.client, self.resolver, job.first, self.limits, known=mark, due=self.end)
             if samples is None and had is not None:
                 entry = dataclasses.replace(had, checked=self.clock())
             else:
                 entry = Entry(checked=self.clock(), mark=mark, raw=self._painted(job.schema, samples or []).dump())
         except CatalogError as error:
             if time.monotonic() > self.end and isinstance(error, RequestFailed):
-                with self.lock:  # our own end, not the host's fault: the next build tries again
-                    self.left_out[self._no_time] += 1
+                with self.lock:  # the limit of the build, not the host's fault: the next build tries again
+                    self.skipped[self._no_time] += 1
                 return
             self.progress(f"Previews: none of {job.node.uri}: {error}")
             entry = self._failed(had, error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours with somebody's shard is no end of the build
+        except Exception as error:  # noqa: BLE001 - a bug with one shard must not end the build
             self.progress(f"Previews: none of {job.node.uri}: {error!r}")
             why = f"reading its first shard failed ({type(error).__name__})"
             entry = Entry(checked=self.clock(), mark=Mark(), failed=why)
@@ -265,7 +267,7 @@ class _Gathering:
         self._settle(job.node, job.path, entry)
 
     def _failed(self, had: Entry | None, error: CatalogError) -> Entry:
-        """What is remembered of a failure: that it was; of a host that is down for a while, what there was before."""
+        """Return the entry for a failure; of a host that is down, the one before."""
         down = isinstance(error, RequestFailed) and error.status not in {401, 403, 404, 410}
         if had is not None and down:
             return dataclasses.replace(had, checked=self.clock())
@@ -294,17 +296,17 @@ class _Gathering:
         self.failed[str(node.uri)] = reason(error)
         self.progress(f"Previews: none of {node.uri}: {error}")
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         with self.lock:
             self.done += 1
-            due = time.monotonic() - self.said > _EVERY
+            due = time.monotonic() - self.reported > _REPORT_SECONDS
             if due:
-                self.said = time.monotonic()
+                self.reported = time.monotonic()
         if due:
-            self.progress(f"Previews: {self.done:,} of {self.asked:,} datasets, {self.client.bytes:,} bytes")
+            self.progress(f"Previews: {self.done:,} of {self.requested:,} datasets, {self.client.bytes:,} bytes")
 
     def _finish(self) -> None:
-        for why, number in sorted(self.left_out.items()):
+        for why, number in sorted(self.skipped.items()):
             self.progress(f"Previews: {number:,} datasets left out: {why}")
         self.cache.trim(set(self.made.values()))
         self.progress(

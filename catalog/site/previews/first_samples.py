@@ -1,137 +1,117 @@
-"""The first samples of a dataset: where its first shard lies, and no more of it than they need.
+"""The first samples of a dataset: the beginning of its first shard.
 
 Tricky bits
 -----------
-- A shard isn't downloaded whole, so its checksum can't be checked; the page doesn't claim that it was.
-- Requests to buckets are never signed, whatever credentials this machine has: a stranger's record may name a bucket of
-  the catalog's owner, and a page is public.
-- A record never names a file of this machine. Only a draft, the owner's own manifest, does.
+- The shard isn't downloaded whole, so its checksum can't be verified; the page doesn't claim it was.
+- Requests to buckets are never signed, whatever credentials this machine has: a record of another account may name a
+  bucket of the catalog's owner, and a page is public.
+- A record never names a file of this machine. Only a draft, from the owner's own manifest, does.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from catalog.errors import CatalogError, DataError, InvalidShard, RefusedUrl, RequestFailed, ResponseTooLarge
-from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.shards.braces import expand
-from catalog.shards.shard import Shard
-from catalog.shards.storage import opened, shown
-from catalog.shards.tar import members
+from catalog.records import BlobStorage
+from catalog.shards.locations import shards_of_storage
+from catalog.shards.reader import samples_in
+from catalog.shards.shard import Shard, display_url
+from catalog.shards.source import ChunkSource
+from catalog.shards.storage import open_shard, shard_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from catalog.atproto.identity import Resolver
-    from catalog.network.http import Client, Stream
-    from catalog.shards.tar import Source
+    from catalog.network.http import Client
+    from catalog.shards.source import Source
     from catalog.store.graph import DatasetNode
 
-__all__ = ["Appetite", "Mark", "Place", "fetched", "first_samples", "local_samples", "place_of"]
+__all__ = ["FirstShard", "Limits", "Mark", "fetch_samples", "first_shard", "local_samples", "reason"]
 
 SHARD_SECONDS: Final = 30.0
 """For the first bytes of a shard, from the request on."""
 COUNTED: Final = 200
-"""Samples that are counted for the histograms, where that many come in ``COUNTED_BYTES``."""
+"""Samples counted for the histograms, if that many are in the first ``COUNTED_BYTES``."""
 COUNTED_BYTES: Final = 1 << 18
-_MOST_OTHERS: Final = 10_000
-"""Members of a tar that are no samples; then it isn't a shard of samples."""
-_SUFFIX: Final = ".msgpack"
+_MAX_OTHERS: Final = 10_000
+"""Members of a tar that are no samples; a tar with more isn't a shard of samples."""
+_PDS: Final = "https://pds.invalid"
+"""In the URL of a blob until its account's server is resolved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appetite:
-    """How much is wanted: ``shown`` samples, within ``most`` bytes of the shard."""
+class Limits:
+    """The samples of a preview: ``shown`` of them, within the first ``most`` bytes of the shard."""
 
     shown: int
     most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A dataset's first shard. ``host`` is whom it is asked of; ``checksum`` is empty where the record has none."""
+class FirstShard:
+    """A dataset's first shard, and the host that is requested. ``blob_of`` is the account of a blob."""
 
-    url: str
+    shard: Shard
     host: str
-    checksum: str = ""
-    endpoint: str | None = None
-    region: str | None = None
     blob_of: str = ""
-    """The account whose server has it; the URL is then ``blob:<cid>``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """By what a server's file is known again: its ETag, its size in bytes, and when it was changed."""
+    """The version of a file on a server: its ETag, its size in bytes, and its Last-Modified."""
 
     etag: str = ""
     size: str = ""
     modified: str = ""
 
     def is_same(self, other: Mark) -> bool:
-        """Whether both are surely of one file: by their ETag, else by size and date together."""
+        """Return whether both are surely of one version: by their ETag, else by size and date together."""
         if self.etag or other.etag:
             return self.etag == other.etag
         return bool(self.size and self.modified) and (self.size, self.modified) == (other.size, other.modified)
 
 
-def place_of(node: DatasetNode) -> Place:
-    """Where the first shard of a dataset lies. Raises :class:`DataError` when it has none that is opened."""
-    storage = node.record.storage
-    match storage:
-        case HttpStorage() if storage.shards:
-            first = storage.shards[0]
-            checksum = "" if first.checksum is None else f"{first.checksum.algorithm}:{first.checksum.digest}"
-            return _remote(Place(url=first.url, host="", checksum=checksum))
-        case S3Storage() if storage.shards:
-            key = storage.shards[0]
-            checksum = "" if key.checksum is None else f"{key.checksum.algorithm}:{key.checksum.digest}"
-            url, endpoint = f"s3://{storage.bucket}/{key.key}", storage.endpoint
-            return _remote(Place(url=url, host="", checksum=checksum, endpoint=endpoint, region=storage.region))
-        case BlobStorage() if storage.blobs:
-            cid, did = storage.blobs[0].cid, node.publisher.did
-            return Place(url=f"blob:{cid}", host=did, checksum=f"cid:{cid}", blob_of=did)
-        case ExternalStorage() if storage.urls:
-            return _remote(Place(url=expand(storage.urls[0])[0], host=""))
-    raise DataError("it has no shards that can be opened here")
-
-
-def _remote(place: Place) -> Place:
-    shard = Shard(url=place.url, endpoint=place.endpoint, region=place.region)
-    if shard.path is not None:
-        raise RefusedUrl("its shards are files of somebody’s machine")
+def first_shard(node: DatasetNode) -> FirstShard:
+    """Return the first shard of a dataset. Raises :class:`DataError` if it has none that can be opened."""
+    storage, did = node.record.storage, node.publisher.did
+    shard = next(shards_of_storage(storage, did, _PDS), None)
+    if shard is None:
+        raise DataError("it has no shards that can be opened here")
+    if isinstance(storage, BlobStorage):
+        return FirstShard(shard=shard, host=did, blob_of=did)
     try:
-        host = urlsplit(place.endpoint or place.url).netloc.rpartition("@")[2].lower()
+        host = urlsplit(shard.endpoint or shard.url).netloc.rpartition("@")[2].lower()
     except ValueError:
         raise RefusedUrl("not a URL") from None
-    return replace(place, host=host)
+    return FirstShard(shard=shard, host=host)
 
 
 # --- the bytes -----------------------------------------------------------------------------------------------
 
 
-class _Enough(ResponseTooLarge):
-    """No more bytes are read; what came before counts."""
+class _EnoughError(ResponseTooLarge):
+    """No more bytes are read; the samples before count."""
 
 
-class _Capped:
-    """A source that gives at most so many bytes, and no longer than until ``due`` on the monotonic clock."""
+class _LimitedSource:
+    """A source of at most ``most`` bytes, until ``due`` on the monotonic clock."""
 
-    def __init__(self, read: Callable[[memoryview], int | None], most: int, due: float) -> None:
-        self._read, self._most, self._due = read, most, due
+    def __init__(self, source: Source, most: int, due: float) -> None:
+        self._source, self._most, self._due = source, most, due
         self.taken = 0
 
     def readinto(self, into: memoryview, /) -> int | None:
-        """As the source does; raises where it has given enough."""
+        """Fill the beginning of ``into``; raises at a limit."""
         left = self._most - self.taken
         if left <= 0:
-            raise _Enough(f"no whole sample in the first {self._most:,} bytes")
+            raise _EnoughError(f"no whole sample in the first {self._most:,} bytes")
         _check_time(self._due)
-        count = self._read(into[:left])
+        count = self._source.readinto(into[:left])
         self.taken += count or 0
         return count
 
@@ -141,115 +121,84 @@ def _check_time(due: float) -> None:
         raise RequestFailed("its first samples took too long to come")
 
 
-class _Pieces:
-    """Chunks as something to read from."""
+def _first_samples(source: Source, where: str, limits: Limits, *, due: float) -> list[tuple[str, bytes]]:
+    """Return (key, msgpack bytes) of the first samples of a shard.
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest = chunks, memoryview(b"")
-
-    def readinto(self, into: memoryview) -> int:
-        """Fill the beginning of ``into``; 0 at the end."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = memoryview(chunk)
-        count = min(len(into), len(self._rest))
-        into[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-
-def first_samples(source: _Capped, where: str, appetite: Appetite, *, due: float) -> list[tuple[str, bytes]]:
-    """(key, msgpack bytes) of the first samples of a shard.
-
-    A shard that is damaged, or has too large a sample, after some that are right, is as if it ended there. Raises
-    :class:`InvalidShard`, :class:`ResponseTooLarge`, and :class:`RequestFailed` for what is too slow.
+    A shard that is damaged, or has too large a sample, after some valid ones is treated as if it ended there. Raises
+    :class:`InvalidShard`, :class:`ResponseTooLarge`, and :class:`RequestFailed` if it is too slow.
     """
+    limited = _LimitedSource(source, limits.most, due)
     found: list[tuple[str, bytes]] = []
     others = 0
+
+    def on_other(_: str) -> None:
+        nonlocal others
+        others += 1
+        _check_time(due)
+        if others > _MAX_OTHERS:
+            raise InvalidShard("no member is a .msgpack sample")
+
     try:
-        for name, data in members(source, where, most=appetite.most):
+        for key, data in samples_in(limited, where, max_bytes=limits.most, on_other=on_other):
             _check_time(due)
-            if not name.endswith(_SUFFIX):
-                others += 1
-                if others > _MOST_OTHERS:
-                    break
-                continue
-            found.append((name[: -len(_SUFFIX)], bytes(data)))
-            if len(found) >= max(COUNTED, appetite.shown):
+            found.append((key, bytes(data)))
+            if len(found) >= max(COUNTED, limits.shown):
                 break
-            if len(found) >= appetite.shown and source.taken >= COUNTED_BYTES:
+            if len(found) >= limits.shown and limited.taken >= COUNTED_BYTES:
                 break
-    except (InvalidShard, _Enough):
+    except (InvalidShard, _EnoughError):
         if not found:
             raise
     if not found:
-        raise InvalidShard("no member is a .msgpack sample" if others else "its first shard is empty")
+        raise InvalidShard("its first shard is empty")
     return found
 
 
-def local_samples(path: str, appetite: Appetite) -> list[tuple[str, bytes]]:
-    """The first samples of a file of this machine."""
-    due = time.monotonic() + SHARD_SECONDS
-    with opened(Shard(url=path), None) as source:
-        read: Source = source
-        return first_samples(_Capped(read.readinto, appetite.most, due), shown(path), appetite, due=due)
+def local_samples(path: str, limits: Limits) -> list[tuple[str, bytes]]:
+    """Return the first samples of a local file."""
+    with open_shard(Shard(url=path)) as source:
+        return _first_samples(source, display_url(path), limits, due=time.monotonic() + SHARD_SECONDS)
 
 
-def fetched(
-    client: Client, resolver: Resolver, place: Place, appetite: Appetite, *, known: Mark | None, due: float
+def fetch_samples(
+    client: Client, resolver: Resolver, first: FirstShard, limits: Limits, *, known: Mark | None, due: float
 ) -> tuple[Mark, list[tuple[str, bytes]] | None]:
-    """The first samples of a remote shard, and by what it will be known again.
+    """Return the version of a remote shard and its first samples.
 
-    ``None`` instead of samples when it is still what is ``known``. ``due`` is on the monotonic clock. Raises a
+    The samples are ``None`` if the version is ``known``. ``due`` is on the monotonic clock. Raises a
     :class:`~catalog.errors.NetworkError` or :class:`DataError`.
     """
     due = min(due, time.monotonic() + SHARD_SECONDS)
-    headers = {"Range": f"bytes=0-{appetite.most - 1}"}
+    headers = {"Range": f"bytes=0-{limits.most - 1}"}
     if known is not None and known.etag:
         headers["If-None-Match"] = known.etag
-    with _answer(client, resolver, place, headers, due) as answer:
+    seconds, shard = max(0.1, due - time.monotonic()), first.shard
+    if first.blob_of:
+        pds = resolver.resolve(first.blob_of).pds.rstrip("/")
+        shard = replace(shard, url=pds + shard.url.removeprefix(_PDS))
+    with shard_request(client, shard, sign=False, seconds=seconds)(headers) as answer:
         if answer.status == 304 and known is not None:
             return known, None
+        if answer.status == 416:
+            raise InvalidShard("its first shard is empty")
         mark = _mark(answer.headers)
         if known is not None and known.is_same(mark):
             return known, None
-        source = _Capped(_Pieces(answer.chunks).readinto, appetite.most, due)
-        return mark, first_samples(source, shown(place.url), appetite, due=due)
-
-
-@contextmanager
-def _answer(
-    client: Client, resolver: Resolver, place: Place, headers: Mapping[str, str], due: float
-) -> Iterator[Stream]:
-    seconds = max(0.1, due - time.monotonic())
-    if place.url.startswith("s3://"):
-        from catalog.shards import s3
-
-        bucket = replace(s3.Place.of(place.url, place.endpoint, place.region), trusted=False)
-        with s3.opened(client, bucket, headers, max_bytes=1 << 40, seconds=seconds) as answer:
-            yield answer
-        return
-    url = place.url
-    if place.blob_of:
-        pds = resolver.resolve(place.blob_of).pds.rstrip("/")
-        url = f"{pds}/xrpc/com.atproto.sync.getBlob?did={place.blob_of}&cid={place.url.removeprefix('blob:')}"
-    with client.stream(url, headers=headers, seconds=seconds) as answer:
-        yield answer
+        return mark, _first_samples(ChunkSource(answer.chunks), display_url(shard.url), limits, due=due)
 
 
 def _mark(headers: Mapping[str, str]) -> Mark:
     size = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length", "")
-    return Mark(etag=_kept(headers.get("etag", "")), size=_kept(size), modified=_kept(headers.get("last-modified", "")))
+    etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+    return Mark(etag=_plain(etag), size=_plain(size), modified=_plain(modified))
 
 
-def _kept(text: str) -> str:
+def _plain(text: str) -> str:
     return text if len(text) <= 300 and text.isascii() and text.isprintable() else ""
 
 
 def reason(error: CatalogError) -> str:
-    """Why there is no preview, on one line, fit for a page: no address of anything."""
+    """Return why there is no preview, on one line, for a page: without any URL."""
     status = error.status if isinstance(error, RequestFailed) else 0
     if status in (401, 403):
         return "its first shard isn’t public"

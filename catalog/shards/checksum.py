@@ -1,0 +1,56 @@
+"""Checksums of shards as records and callers write them: ``sha256:<hex>``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalog.errors import ChecksumMismatch
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+__all__ = ["ALGORITHMS", "ExpectedDigest"]
+
+ALGORITHMS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+"""The known algorithms, and the hex digits of their digests."""
+_HEX: Final = re.compile(r"[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedDigest:
+    """The digest that the bytes of a shard must have: an algorithm as hashlib spells it, and lower-case hex."""
+
+    algorithm: str
+    digest: str
+
+    @classmethod
+    def parse(cls, text: str) -> ExpectedDigest:
+        """Return the algorithm and digest of ``sha256:<hex>`` or ``SHA-256:<hex>``; nothing is checked."""
+        algorithm, _, digest = text.partition(":")
+        return cls(algorithm.lower().replace("sha-", "sha"), digest.lower())
+
+    @property
+    def known(self) -> bool:
+        """True if the algorithm is one of ``ALGORITHMS``."""
+        return self.algorithm in ALGORITHMS
+
+    @property
+    def valid(self) -> bool:
+        """True if bytes can have this digest: a known algorithm, and as many hex digits as it gives."""
+        return ALGORITHMS.get(self.algorithm) == len(self.digest) and _HEX.fullmatch(self.digest) is not None
+
+    def new_hash(self) -> _Hash:
+        """Return a new hash object of the algorithm."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+    def check(self, found: str, where: str) -> None:
+        """Raise :class:`ChecksumMismatch` if the digest found is another one."""
+        if found != self.digest:
+            what = f"{self.algorithm} is {found}, the record promises {self.digest}"
+            raise ChecksumMismatch(what, where=where, hint="it was changed or damaged; ask its publisher")
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.digest}"

@@ -1,0 +1,58 @@
+"""The shards of a dataset record: storage of the lexicon to :class:`Shard`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalog.errors import DataError, RefusedUrl
+from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
+from catalog.shards.braces import expand
+from catalog.shards.shard import Shard
+from catalog.syntax.cid import SHA_256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalog.records import BlobShard, Checksum, Storage
+
+__all__ = ["shards_of_storage"]
+
+
+def shards_of_storage(storage: Storage, did: str, pds: str) -> Iterator[Shard]:
+    """Yield the shards of a storage; blobs are those of account ``did`` on its server ``pds``.
+
+    Only remote shards: a record never names a file of the reader's machine. Raises :class:`RefusedUrl` for a storage
+    or a scheme that isn't opened.
+    """
+    for shard in _shards(storage, did, pds):
+        if shard.path is not None:
+            raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https, http and s3 are opened")
+        yield shard
+
+
+def _shards(storage: Storage, did: str, pds: str) -> Iterator[Shard]:
+    match storage:
+        case HttpStorage():
+            return (Shard(url=one.url, checksum=_text(one.checksum)) for one in storage.shards)
+        case S3Storage(bucket=bucket, endpoint=endpoint, region=region):
+            return (
+                Shard(url=f"s3://{bucket}/{one.key}", checksum=_text(one.checksum), endpoint=endpoint, region=region)
+                for one in storage.shards
+            )
+        case ExternalStorage():
+            return (Shard(url=url) for pattern in storage.urls for url in expand(pattern))
+        case BlobStorage():
+            address = f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did}&cid="
+            return (Shard(url=f"{address}{one.cid}", checksum=_blob_checksum(one)) for one in storage.blobs)
+    raise RefusedUrl(f"shards in {storage.type} are not opened", hint="https, S3 and blobs are")
+
+
+def _text(checksum: Checksum | None) -> str | None:
+    return None if checksum is None else f"{checksum.algorithm}:{checksum.digest}"
+
+
+def _blob_checksum(blob: BlobShard) -> str:
+    """Return the checksum that a blob's CID contains; it has precedence over the one in the record."""
+    if blob.cid.hash_function != SHA_256:
+        raise DataError("a blob whose CID is not by SHA-256", where=str(blob.cid))
+    return f"sha256:{blob.cid.digest.hex()}"

@@ -1,0 +1,78 @@
+"""Sources of bytes: anything with ``readinto``, such as an unbuffered file; adapters for iterators and for hashing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["ChunkSource", "HashingSource", "Source", "open_nonblocking"]
+
+_BLOCK: Final = 1 << 20
+
+
+class Source(Protocol):
+    """Where bytes are read from: an unbuffered file, a download."""
+
+    def readinto(self, into: memoryview, /) -> int | None:
+        """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
+
+
+class ChunkSource:
+    """An iterator of chunks as a source. An error of the iterator is raised again by every later read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+        self._error: Exception | None = None
+
+    def readinto(self, into: memoryview, /) -> int:
+        """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
+        while not self._rest:
+            if self._error is not None:
+                raise self._error
+            try:
+                chunk = next(self._chunks, None)
+            except Exception as error:
+                self._error = error
+                raise
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(into), len(self._rest))
+        into[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+class HashingSource:
+    """A source that hashes what is read from another one. ``progress`` is called with the bytes so far."""
+
+    def __init__(self, source: Source, progress: Callable[[int], object] | None = None) -> None:
+        self._source, self._progress = source, progress
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def readinto(self, into: memoryview, /) -> int:
+        """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
+        count = self._source.readinto(into) or 0
+        self._digest.update(into[:count])
+        self.bytes += count
+        if self._progress is not None:
+            self._progress(self.bytes)
+        return count
+
+    def finish(self) -> str:
+        """Read to the end; return the SHA-256 of all bytes in lower-case hex."""
+        rest = memoryview(bytearray(_BLOCK))
+        while self.readinto(rest):
+            pass
+        return self._digest.hexdigest()
+
+
+def open_nonblocking(path: str, flags: int) -> int:
+    """Open a file for :func:`open` (its ``opener``) without waiting for the writer of a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
