@@ -1,20 +1,20 @@
-"""Batches: some samples of one class as one, with their arrays stacked.
+"""Batches: samples of one class with their arrays stacked.
 
 ::
 
     for batch in dataset.shuffled(seed=1).batched(32):
         batch.image      # uint8 (32, 8, 8), writable: torch.from_numpy(batch.image) doesn't complain
         batch.label      # int64 (32,)
-        batch["class"]   # by wire name: what is no Python name, or hides behind something of Batch itself
+        batch["class"]   # by wire name, for names that aren't valid in Python or are attributes of Batch
         batch.samples    # the samples
 
-What becomes of a field's values, in this order:
+Stacking of a field's values, in this order:
 
 ========================================  ================================================
-arrays of one dtype and one shape         a new array with one axis more, in front
+arrays of one dtype and one shape         a new array with an additional first axis
 ``bool``, or ``int``, or int and float    an array of ``bool``, ``int64`` or ``float64``
-anything else                             a list: text, bytes, lists, arrays of several shapes or dtypes, integers
-                                          beyond 64 bits, and every field of which one sample has None
+other values                              a list: text, bytes, lists, arrays of several shapes or dtypes, integers
+                                          beyond 64 bits, and a field that is None in a sample
 ========================================  ================================================
 """
 
@@ -38,12 +38,11 @@ T = TypeVar("T")
 
 
 class Batch(Generic[T]):
-    """Samples, and their fields side by side.
+    """Samples and their stacked fields.
 
-    A field is stacked when it is first asked for, then kept; what nobody asks for costs nothing. A batch travels
-    between processes as its samples: to stack in a PyTorch worker, ``map`` the batches to what training needs.
-    Not a sequence: ``len(batch)`` is the number of samples, ``batch["…"]`` is a field of all of them, and
-    ``samples`` are the samples themselves.
+    A field is stacked on first access, then kept. A batch is pickled as its samples: to stack in a PyTorch worker,
+    ``map`` the batches to the arrays that training needs. Not a sequence: ``len(batch)`` is the number of samples,
+    ``batch["…"]`` a field of all of them, and ``samples`` the samples themselves.
     """
 
     __slots__ = ("_columns", "samples")
@@ -61,8 +60,8 @@ class Batch(Generic[T]):
         return iter(self.samples)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - fields hold anything
-        """The attribute ``name`` of all samples, stacked. Raises AttributeError when they have none such."""
-        if name.startswith("__") and name != "__key__":  # copy, pickle and numpy ask for what a sample would answer
+        """Return the attribute ``name`` of all samples, stacked. Raises AttributeError if they don't have it."""
+        if name.startswith("__") and name != "__key__":  # copy, pickle and numpy look for protocols that samples have
             raise AttributeError(name)
         columns = self._columns
         if name not in columns:
@@ -70,9 +69,9 @@ class Batch(Generic[T]):
         return columns[name]
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
-        """The field of that wire name of all samples, stacked; a sample without a class may lack it, that is None.
+        """Return the field of a wire name of all samples, stacked; None for a :class:`DictSample` without it.
 
-        Raises KeyError when no sample has it.
+        Raises KeyError if no sample has it.
         """
         key = ("wire", name)
         if key not in self._columns:
@@ -88,7 +87,7 @@ class Batch(Generic[T]):
 
 
 def batches(samples: Iterator[T], size: int, *, drop_last: bool) -> Iterator[Batch[T]]:
-    """The samples, so many at a time; a last batch of fewer is left out when ``drop_last``."""
+    """Yield batches of ``size`` samples; ``drop_last`` omits a smaller last one."""
     while len(some := list(islice(samples, size))) == size:
         yield Batch(some)
     if some and not drop_last:
@@ -96,7 +95,7 @@ def batches(samples: Iterator[T], size: int, *, drop_last: bool) -> Iterator[Bat
 
 
 def _values(samples: Sequence[Any], name: str) -> list[Any]:
-    """What the samples have under a wire name."""
+    """Return the values of the samples under a wire name."""
     first = samples[0] if samples else None
     if isinstance(first, dict):
         if any(name in sample for sample in samples):
@@ -119,12 +118,12 @@ def _stacked(values: list[Any]) -> NDArray[Any] | list[Any]:
         stacked = np.array(values, dtype)
     except OverflowError:
         return values
-    mixed = len(kinds) > 1  # whole numbers beyond 2^53 are none of float64's
+    mixed = len(kinds) > 1  # integers beyond 2^53 may have no exact float64
     return values if mixed and any(type(one) is int and one != float(one) for one in values) else stacked
 
 
 def _common(kinds: set[type]) -> np.dtype[Any] | None:
-    """The dtype that holds values of these Python types, ``None`` where they stay a list."""
+    """Return the dtype for values of these Python types, ``None`` if they stay a list."""
     if kinds == {bool}:
         return np.dtype(np.bool_)
     if kinds == {int}:
@@ -140,7 +139,7 @@ def _stacked_arrays(arrays: list[NDArray[Any]]) -> NDArray[Any] | list[Any]:
     dtype, shape = arrays[0].dtype, arrays[0].shape
     if any(array.shape != shape or array.dtype != dtype for array in arrays):
         return arrays
-    # In the machine's byte order: PyTorch knows no other. 32 × (32, 32, 3) bytes: 8 µs, np.stack 12.
+    # In native byte order: PyTorch supports no other. 32 × (32, 32, 3) bytes: 8 µs, np.stack 12.
     stacked = np.empty((len(arrays), *shape), dtype.newbyteorder("="))
     for place, array in enumerate(arrays):
         stacked[place] = array

@@ -2,7 +2,7 @@
 
 ::
 
-    Dataset.from_urls("digits-{000000..000001}.tar", Digit)     braces are a pattern in a single string
+    Dataset.from_urls("digits-{000000..000001}.tar", Digit)     a single string may be a brace pattern
     Dataset.from_urls(["a.tar", "b.tar"])                       no type: DictSample
     Dataset.from_shards(write_shards(samples, "d-%06d.tar", per_shard=1000), Digit)
     Dataset.from_atproto("at://…/science.alt.dataset.entry/…")  the type is made from the schema record
@@ -10,13 +10,13 @@
     for sample in dataset.shuffled(seed=epoch).filter(is_sharp).map(normalise): …
     for batch in dataset.shuffled(seed=epoch).batched(32): torch.from_numpy(batch.image)
 
-A :class:`Dataset` is a description: nothing is opened before it is iterated, and each iteration starts afresh.
-Every step gives a new dataset, the old one stays as it was.
+A :class:`Dataset` is a description: nothing is opened before it is iterated, and each iteration starts again.
+Every step returns a new dataset.
 
 In PyTorch a dataset is an ``IterableDataset``: ``DataLoader(dataset.batched(32), batch_size=None, num_workers=4)``.
-Its workers share the samples out among themselves, and nodes do by :meth:`Dataset.split_by_node`. ``batch_size=None``
-is needed: PyTorch can't collate objects. The arrays of a batch are writable, those of a single sample are views of
-what was read, which ``torch.from_numpy`` warns of.
+Its workers divide the samples among themselves, nodes by :meth:`Dataset.split_by_node`. ``batch_size=None`` is
+necessary: PyTorch can't collate objects. The arrays of a batch are writable; those of a single sample are read-only
+views, about which ``torch.from_numpy`` warns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle, samples_of
-from catalog.datasets.pytorch import make_known_to_torch, torch_hint, torch_worker
+from catalog.datasets.pytorch import register_in_torch, torch_hint, torch_worker
 from catalog.errors import InvalidSample, PublishError
 from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type
 from catalog.samples.write_shards import ShardInfo
@@ -57,10 +57,10 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset(Generic[T]):
-    """Shards, the class that their samples are read as, and what is done to each.
+    """A dataset: shards, the class of their samples, and the steps applied to each sample.
 
-    Iterating gives the samples; each step (:meth:`map`, :meth:`filter`, …) answers another dataset and reads nothing.
-    It pickles when the functions given to its steps do. ``uri`` is its record's address, ``None`` where it has none.
+    Iterating yields the samples; each step (:meth:`map`, :meth:`filter`, …) returns another dataset and reads nothing.
+    It can be pickled if the functions of its steps can. ``uri`` is that of its record, ``None`` without one.
     """
 
     shards: tuple[Shard, ...]
@@ -76,9 +76,9 @@ class Dataset(Generic[T]):
     _steps: tuple[Step, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        make_known_to_torch(Dataset)
+        register_in_torch(Dataset)
 
-    # --- made from -------------------------------------------------------------------------------------------
+    # --- constructors -----------------------------------------------------------------------------------------
 
     @overload
     @classmethod
@@ -103,11 +103,11 @@ class Dataset(Generic[T]):
         checksums: Sequence[str | None] | None = None,
         settings: NetworkSettings | None = None,
     ) -> Dataset[Any]:
-        """A dataset of shards at https, http or s3 addresses or in local files.
+        """Make a dataset from the URLs (https, http, s3) or local files of its shards.
 
-        A single string may be a pattern (``a-{000..009}.tar``); in a list, braces are just characters. ``checksums``
-        go with the shards one by one: ``sha256:<hex>`` or None. Raises :class:`~catalog.errors.RefusedUrl` for other
-        schemes at once, and ValueError when there are more or fewer checksums than shards.
+        A single string may be a brace pattern (``a-{000..009}.tar``); in a list, braces are ordinary characters.
+        ``checksums`` has one for each shard: ``sha256:<hex>`` or None. Raises :class:`~catalog.errors.RefusedUrl` for
+        other schemes, and ValueError if the number of checksums isn't that of the shards.
         """
         listed = expand(urls) if isinstance(urls, str) else (urls,) if isinstance(urls, Path) else tuple(urls)
         sums = (None,) * len(listed) if checksums is None else tuple(checksums)
@@ -131,9 +131,10 @@ class Dataset(Generic[T]):
     def from_shards(
         cls, shards: Sequence[Shard | ShardInfo], sample_class: Any = None, *, settings: NetworkSettings | None = None
     ) -> Dataset[Any]:
-        """A dataset of shards described one by one, or of those that ``write_shards`` wrote.
+        """Make a dataset from shards, or from the result of ``write_shards``.
 
-        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened, InvalidSchema for no sample's class.
+        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened, InvalidSchema for a class that isn't
+        packable.
         """
         infos = [shard for shard in shards if isinstance(shard, ShardInfo)]
         described = tuple(_described(shard) for shard in shards)
@@ -164,12 +165,12 @@ class Dataset(Generic[T]):
         client: Connection | None = None,
         settings: NetworkSettings | None = None,
     ) -> Dataset[Any]:
-        """The dataset of a record (or of a label for one), read from its account's own PDS.
+        """Make the dataset of a record (or of the label of one), read from the PDS of its account.
 
-        Without a ``sample_class`` one is made from the schema record, read from *its* account's PDS. With one, the
-        schema is compared with it. A ``client`` brings its own settings; without one the environment's are used.
+        Without a ``sample_class`` one is made from the schema record, read from the PDS of *its* account. With one, it
+        is compared with the schema. By default the settings are those of ``client``, without one the environment's.
         Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
-        :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` when your class doesn't fit,
+        :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` if the class doesn't match the schema,
         :class:`~catalog.errors.RefusedUrl` for storage that isn't opened.
         """
         from catalog.config import NetworkSettings
@@ -201,10 +202,10 @@ class Dataset(Generic[T]):
     # --- read ------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:
-        """The samples: shard by shard in order, unless shuffled. In a worker of a ``DataLoader``, its part of them.
+        """Iterate the samples: shard by shard in order, unless shuffled; in a worker of a ``DataLoader``, its part.
 
         Raises a :class:`~catalog.errors.DataError` that names shard, key and field, or a
-        :class:`~catalog.errors.NetworkError`; the dataset may be iterated again after it.
+        :class:`~catalog.errors.NetworkError`; then the dataset can be iterated again.
         """
         shards = list(self.shards)
         if self._shuffle is not None:
@@ -216,22 +217,22 @@ class Dataset(Generic[T]):
         return samples
 
     def __len__(self) -> int:
-        """The number of samples. Raises TypeError where it isn't known before reading."""
+        """Return the number of samples. Raises TypeError if it isn't known before reading."""
         if self.length is None:
             raise TypeError(f"how many samples this dataset has is not known before reading it{torch_hint(Dataset)}")
         return self.length
 
     def __bool__(self) -> bool:
-        """Always true: a dataset of unknown length is not an empty one."""
+        """Return true: a dataset of unknown length isn't empty."""
         return True
 
     def __getitem__(self, index: object) -> NoReturn:
-        """Raises TypeError: samples have no numbers. PyTorch asks when it doesn't know that this can be iterated."""
+        """Raise TypeError: samples have no index. PyTorch calls it if it doesn't know that a dataset is iterable."""
         raise TypeError(f"a dataset is iterated, not indexed (asked for {index!r}){torch_hint(Dataset)}")
 
     @property
     def length(self) -> int | None:
-        """The number of samples (or batches) where it is known: from the record, or from who wrote the shards."""
+        """The number of samples (or batches) if it is known: from the record, or from ``write_shards``."""
         part = self._part(self.shards)
         known = self._stored if part.shards == self.shards else None
         if known is not None:
@@ -242,71 +243,71 @@ class Dataset(Generic[T]):
 
     @property
     def sample_type(self) -> SampleType | None:
-        """The sample type of what comes out; ``None`` where that can't be told: after ``map``, in batches."""
+        """The sample type after all steps; ``None`` if it isn't known: after ``map``, in batches."""
         now = self._now
         if now is not None and issubclass(now, DictSample):
             return self._schema
         return None if now is None or not hasattr(now, "__packable__") else sample_type(now)
 
     def head(self, count: int = 5) -> list[T]:
-        """The first ``count`` samples; no more is read than they need."""
+        """Return the first ``count`` samples; no more shards are opened than necessary."""
         return list(islice(self, count))
 
     # --- steps -----------------------------------------------------------------------------------------------
 
     def ordered(self) -> Dataset[T]:
-        """The same samples in the order in which they are stored."""
+        """Return the dataset in the order in which its samples are stored."""
         return replace(self, _shuffle=None)
 
     def shuffled(self, seed: int = 0, buffer: int = 1000) -> Dataset[T]:
-        """The same samples in another order: shards are shuffled, and samples within a window of ``buffer``.
+        """Return the dataset in random order: shards are shuffled, and samples within a window of ``buffer``.
 
-        The same seed gives the same order, in every iteration; ``seed=epoch`` gives each epoch its own. It is the
-        stored samples that are shuffled, wherever among the steps this stands: batches are made of shuffled samples.
+        The same seed gives the same order in every iteration; ``seed=epoch`` gives each epoch another one. The stored
+        samples are shuffled, at any position among the steps: batches consist of shuffled samples.
         """
         if buffer < 1:
-            raise ValueError("the buffer holds at least one sample")
+            raise ValueError("buffer must be at least 1")
         return replace(self, _shuffle=Shuffle(seed=seed, buffer=buffer))
 
     def batched(self, batch_size: int, *, drop_last: bool = False) -> Dataset[Batch[T]]:
-        """``batch_size`` samples at a time, their arrays stacked: see :class:`~catalog.datasets.batches.Batch`.
+        """Return a dataset of batches of ``batch_size`` samples, their arrays stacked: see :class:`Batch`.
 
-        The last batch may be smaller; ``drop_last`` leaves it out. Each worker of a ``DataLoader`` makes batches of its
-        own samples: there may be one such batch a worker, and ``len``, which knows no workers, counts one in all.
+        The last batch may be smaller; ``drop_last`` omits it. Each worker of a ``DataLoader`` makes batches of its own
+        samples: each may have one smaller batch, while ``len``, which knows no workers, counts one in total.
         """
         if batch_size < 1:
-            raise ValueError("a batch holds at least one sample")
+            raise ValueError("batch_size must be at least 1")
         return cast("Dataset[Batch[T]]", self._with(Batched(batch_size, drop_last)))
 
     def map(self, change: Callable[[T], U]) -> Dataset[U]:
-        """Each sample as ``change`` makes it."""
+        """Return a dataset with ``change`` applied to each sample."""
         return cast("Dataset[U]", self._with(Mapped(change)))
 
     def filter(self, keep: Callable[[T], object]) -> Dataset[T]:
-        """Only the samples that ``keep`` says yes to."""
+        """Return a dataset of the samples for which ``keep`` returns true."""
         return self._with(Filtered(keep))
 
     def validated(self) -> Dataset[T]:
-        """The same samples; an array that hasn't the dtype and shape its class promises is an error when it is read."""
+        """Return a dataset that checks dtype and shape of each array against the class when it is read."""
         return replace(self, _validate=True)
 
     def split_by_node(self, rank: int, nodes: int) -> Dataset[T]:
-        """The part that machine ``rank`` (from 0) of ``nodes`` reads; the parts together are all samples, each once.
+        """Return the part of node ``rank`` (from 0) of ``nodes``; together the parts have every sample once.
 
-        Shards are dealt out in turn; where there are fewer than nodes, samples are. All nodes must agree on shards,
-        shuffling and ``nodes``. Workers of a ``DataLoader`` share their node's part in the same way.
+        Shards are dealt out in turn; if there are fewer than nodes, samples are. All nodes must use the same shards,
+        shuffling and ``nodes``. Workers of a ``DataLoader`` divide the part of their node in the same way.
         """
         if not 0 <= rank < nodes:
-            raise ValueError(f"rank {rank} is none of {nodes} nodes: they count from 0")
+            raise ValueError(f"rank {rank} is not one of {nodes} nodes, which are numbered from 0")
         return replace(self, _splits=(*self._splits, (rank, nodes)))
 
     def as_type(self, target: type[U], *, through: Lens[Any, U] | LensNetwork | None = None) -> Dataset[U]:
-        """The samples as ``target``: through a lens, or the shortest path of the lenses in a network.
+        """Return the dataset converted to ``target``: by a lens, or the shortest path in a network of lenses.
 
-        Without ``through`` the network of all lenses defined by ``@lens`` is asked. The samples are read as the class
-        where that way starts, if it isn't theirs already but their schema fits it; a ``target`` that their schema fits
-        needs no lens at all. Raises :class:`~catalog.errors.LensError` when no way leads there, and
-        :class:`InvalidSample` when the way starts at a class that can't read these samples.
+        Without ``through`` the network has all lenses defined by ``@lens``. The samples are read as the source class
+        of the path, if their schema matches it; a ``target`` that their schema matches needs no lens. Raises
+        :class:`~catalog.errors.LensError` if there is no path, and :class:`InvalidSample` if the source class can't
+        read these samples.
         """
         from catalog.lenses.convert import is_like, way_to
 
@@ -316,7 +317,7 @@ class Dataset(Generic[T]):
         read = self if self._steps and is_like(self._now, lens.source) else self._read_as(lens.source)
         return cast("Dataset[U]", replace(read, _steps=(*self._steps, Mapped(lens, target))))
 
-    # --- published -------------------------------------------------------------------------------------------
+    # --- publishing ------------------------------------------------------------------------------------------
 
     def publish_to_atproto(
         self,
@@ -331,20 +332,20 @@ class Dataset(Generic[T]):
         schema: AtUri | SampleType | type | str | None = None,
         urls: str | Sequence[str] | None = None,
     ) -> AtUri:
-        """Publish a record of this dataset; answers its address.
+        """Publish a record of this dataset and return its URI.
 
-        ``urls`` (a pattern, or one for each shard) is where the shards are for everybody, needed for those that are
-        files here: they are hashed. ``schema`` is the schema's address, or what it is made from; without one it is that
-        of the record this was read from, else the class's own, published with the dataset when it isn't there yet.
-        ``version`` makes a label, too. Raises :class:`PublishError`, also for a dataset with steps (the record would
-        promise what the shards don't hold), and what :meth:`Client.publish_dataset` does.
+        ``urls`` (a brace pattern, or one for each shard) are the public URLs of the shards, required for local files,
+        which are hashed. ``schema`` is the URI of the schema, or the class or sample type for one; by default that of
+        the record this dataset was read from, else that of the class, which is published too unless it already is.
+        ``version`` also publishes a label. Raises :class:`PublishError`, also for a dataset with steps (its samples
+        aren't those of the shards), and what :meth:`Client.publish_dataset` does.
         """
         from catalog.datasets.published import shards_to_publish
         from catalog.samples.schema_to_publish import schema_to_publish
 
         if self._steps or self._splits:
-            hint = "write_shards(dataset, …) makes shards of it: publish those"
-            raise PublishError("a dataset that is changed, batched or split has no shards of its own", hint=hint)
+            hint = "write its samples with write_shards(dataset, …), and publish those shards"
+            raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
         own = self.sample_class if self._schema_uri is None else self._schema_uri
         return client.publish_dataset(
             name=name,
@@ -358,24 +359,24 @@ class Dataset(Generic[T]):
             metadata=metadata or {},
         )
 
-    # --- inside ----------------------------------------------------------------------------------------------
+    # --- internals -------------------------------------------------------------------------------------------
 
     @property
     def _now(self) -> type[Any] | None:
-        """The class of what comes out, where that can be told."""
+        """The class of the samples after all steps, if it is known."""
         now: type[Any] | None = self.sample_class
         for step in self._steps:
             now = step.gives(now)
         return now
 
     def _read_as(self, wanted: type[Any]) -> Dataset[Any]:
-        """The dataset with samples of class ``wanted``. Raises :class:`InvalidSample` where it can't read these."""
+        """Return the dataset with samples of class ``wanted``. Raises :class:`InvalidSample` if it can't read them."""
         from catalog.datasets.published import require_fit
 
         if self._now is not None and issubclass(self._now, wanted):
             return self
         if self._steps:
-            raise InvalidSample("samples that steps were put on can't be read as another class", hint="as_type first")
+            raise InvalidSample("samples after steps can't be read as another class", hint="as_type first")
         if self.sample_type is not None:
             require_fit(wanted, self.sample_type)
         return replace(cast("Dataset[Any]", self), sample_class=wanted)

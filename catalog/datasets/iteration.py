@@ -1,4 +1,4 @@
-"""What happens when a dataset is iterated: shards are dealt out, their samples shuffled, unpacked, changed.
+"""Iteration of a dataset: deal out shards, shuffle and unpack samples, apply steps.
 
 ::
 
@@ -7,11 +7,11 @@
 
 Tricky bits
 -----------
-- Shards are shuffled before they are dealt, by the same seed everywhere: that makes the parts disjoint.
-- Where there are fewer shards than parts, every part reads them all and takes every n-th sample: no part is empty while
-  there are samples, and none is seen twice.
-- The window holds samples that aren't unpacked yet, which is smaller, and they are unpacked when they are used.
-- Steps are small frozen objects, not closures: a dataset travels to other processes.
+- Shards are shuffled before they are dealt out, with the same seed everywhere: that makes the parts disjoint.
+- If there are fewer shards than parts, every part reads all of them and takes every n-th sample: no part is empty as
+  long as there are samples, and no sample is in two parts.
+- The window holds packed samples, which are smaller; they are unpacked when they leave it.
+- Steps are small frozen objects, not closures, so a dataset can be pickled.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "samples_of"]
 
 _Placed: TypeAlias = "tuple[tuple[str, bytes | memoryview], str]"
-"""Key and bytes, and the shard they are from."""
+"""Key and bytes, and the URL of their shard."""
 
 _SMALL: Final = 1 << 14
 
 _LARGEST_REUSED: Final = (1 << 25) - (1 << 16)
-"""The most that glibc takes as a sign: DEFAULT_MMAP_THRESHOLD_MAX in its malloc.c, less what surrounds a piece."""
+"""The largest size that raises glibc's threshold: DEFAULT_MMAP_THRESHOLD_MAX in malloc.c, less its overhead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +60,14 @@ class Shuffle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one of several readers reads: of these shards' samples those numbered ``first``, ``first + every``, …."""
+    """The part of one of several readers: the samples numbered ``first``, ``first + every``, … of these shards."""
 
     shards: tuple[Shard, ...]
     first: int = 0
     every: int = 1
 
     def dealt(self, rank: int, parts: int) -> Part:
-        """The part of this part that is ``rank``'s: whole shards where there are enough, else samples."""
+        """Return the part of ``rank`` within this part: whole shards if there are enough, else samples."""
         if self.every == 1 and len(self.shards) >= parts:
             return replace(self, shards=self.shards[rank::parts])
         return replace(self, first=self.first + self.every * rank, every=self.every * parts)
@@ -84,11 +84,11 @@ def samples_of(
     validate: bool,
     settings: NetworkSettings | None,
 ) -> Iterator[Any]:
-    """The samples of a part, unpacked; its shards are in the order wanted already.
+    """Yield the samples of a part, unpacked; its shards are already in the order of iteration.
 
-    An error of a sample names its shard. Nothing is opened before the first sample is asked for.
+    An error of a sample names its shard. Nothing is opened before the first sample is requested.
     """
-    _let_memory_be_reused()
+    _keep_freed_memory()
     unpack = unpacker(sample_class, validate=validate)
     if shuffle is None and part.every == 1:
         return _in_order(part.shards, unpack, settings)
@@ -99,11 +99,11 @@ def samples_of(
 
 
 @cache
-def _let_memory_be_reused() -> None:
-    """Free a large piece of memory once, untouched: glibc then keeps what large samples free, up to twice as much.
+def _keep_freed_memory() -> None:
+    """Allocate and free a large block once, untouched: glibc then keeps the freed memory of large samples.
 
-    Before, it returns each to the system, and the next costs a page fault for every 4 KiB: 20,000 samples of 1 MiB took
-    16 s instead of 4. It is what happens anyway when a program frees its first array of 32 MB.
+    Otherwise it returns each block to the system, and the next costs a page fault for every 4 KiB: 20,000 samples of
+    1 MiB took 16 s instead of 4. The same happens when a program frees its first array of 32 MB.
     """
     np.empty(_LARGEST_REUSED, np.uint8)
 
@@ -144,7 +144,7 @@ def _unpacked(pairs: Iterator[_Placed], unpack: Callable[[bytes | memoryview, st
 
 
 def _shuffled(pairs: Iterator[_Placed], chance: random.Random, buffer: int) -> Iterator[_Placed]:
-    """Fill a window, then give out a random one for each that comes in."""
+    """Fill a window, then yield a random sample of it for each new one."""
     window = [_kept(pair) for pair in islice(pairs, buffer)]
     size, draw = len(window), chance.random  # randrange takes five times as long
     for pair in pairs:
@@ -157,7 +157,7 @@ def _shuffled(pairs: Iterator[_Placed], chance: random.Random, buffer: int) -> I
 
 
 def _kept(pair: _Placed) -> _Placed:
-    """Small samples are slices of a block that holds many: copied, or each in the window would keep a whole block."""
+    """Copy a small sample: it is a slice of a block of many, which the window would otherwise keep alive."""
     (key, raw), url = pair
     return pair if len(raw) > _SMALL else ((key, bytes(raw)), url)
 
@@ -166,75 +166,75 @@ def _kept(pair: _Placed) -> _Placed:
 
 
 class Step(Protocol):
-    """What is done to the samples after they were read."""
+    """A step of a dataset: applied to the samples after they are read."""
 
     def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """The samples as they are after this step."""
+        """Return the samples after this step."""
         ...
 
     def length(self, before: int) -> int | None:
-        """How many come out of so many; ``None`` where that can't be told."""
+        """Return the number of samples after this step; ``None`` if it isn't known."""
         ...
 
     def gives(self, before: type[Any] | None) -> type[Any] | None:
-        """The class of what comes out; ``None`` where that can't be told."""
+        """Return the class after this step; ``None`` if it isn't known."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """Each sample as ``change`` makes it, of class ``made`` where that is known."""
+    """Applies ``change`` to each sample; ``made`` is the class of the results if it is known."""
 
     change: Callable[[Any], Any]
     made: type[Any] | None = None
 
     def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Each one changed."""
+        """Return the changed samples."""
         return map(self.change, samples)
 
     def length(self, before: int) -> int | None:
-        """As many as before."""
+        """Return the same number."""
         return before
 
     def gives(self, before: type[Any] | None) -> type[Any] | None:  # noqa: ARG002 - the protocol
-        """What was said to come out."""
+        """Return the class of the results."""
         return self.made
 
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Only the samples that ``keep`` says yes to."""
+    """Keeps the samples for which ``keep`` returns true."""
 
     keep: Callable[[Any], object]
 
     def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Those that are kept."""
+        """Return the samples that are kept."""
         return filter(self.keep, samples)
 
     def length(self, before: int) -> int | None:  # noqa: ARG002 - the protocol
-        """Nobody knows."""
+        """Return ``None``: it isn't known."""
         return None
 
     def gives(self, before: type[Any] | None) -> type[Any] | None:
-        """What came in."""
+        """Return the same class."""
         return before
 
 
 @dataclass(frozen=True, slots=True)
 class Batched:
-    """``size`` samples at a time."""
+    """Groups ``size`` samples into a batch."""
 
     size: int
     drop_last: bool
 
     def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Batches of them."""
+        """Return the batches."""
         return batches(samples, self.size, drop_last=self.drop_last)
 
     def length(self, before: int) -> int | None:
-        """Whole batches, and one of the rest unless that is dropped."""
+        """Return the number of batches, with a smaller last one unless it is dropped."""
         return before // self.size if self.drop_last else -(-before // self.size)
 
     def gives(self, before: type[Any] | None) -> type[Any] | None:  # noqa: ARG002 - the protocol
-        """Batches, whatever came in."""
+        """Return :class:`Batch`."""
         return Batch

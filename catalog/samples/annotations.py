@@ -1,4 +1,4 @@
-"""The annotations of a class ⇄ the fields of a sample type, and the plan by which a class is packed and unpacked.
+"""Annotations of a class ⇄ fields of a sample type, and the plan for packing and unpacking a class.
 
 ::
 
@@ -49,7 +49,7 @@ PYTHON: Final[Mapping[str, type]] = {scalar.kind: kind for kind, scalar in _SCAL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a packable class says of itself. ``own_init``: it wrote a constructor."""
+    """Name, version and description of a packable class. ``own_init``: it defines a constructor."""
 
     name: str
     version: str
@@ -60,9 +60,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One field of a class. ``as_bytes``: array bytes are handed out as they are.
+    """One field of a class. ``as_bytes``: the bytes of an array aren't decoded.
 
-    ``has_default``: the constructor needs no value, it takes ``default``, or what a ``factory`` makes.
+    ``has_default``: the constructor needs no value; it uses ``default``, or calls ``factory``.
     """
 
     attribute: str
@@ -74,13 +74,13 @@ class Entry:
 
     @property
     def silent(self) -> bool:
-        """Whether an absent field reads as ``None``, so that ``None`` is left out when packing."""
+        """True if an absent field is read as ``None``, so ``None`` isn't written."""
         return self.field.optional and self.default is None and self.factory is None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How to pack and unpack one class. ``plain``: its constructor does nothing but set the fields."""
+    """The plan for packing and unpacking one class. ``plain``: its constructor only sets the fields."""
 
     sample_type: SampleType
     entries: tuple[Entry, ...]
@@ -93,19 +93,19 @@ class Plan:
 
     @cached_property
     def compiled(self) -> dict[object, Any]:
-        """What :mod:`~catalog.samples.packing` makes of the plan."""
+        """The functions that :mod:`~catalog.samples.packing` compiles from the plan."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is compiled."""
+        """Return the state without the compiled functions."""
         return {name: self.__dict__[name] for name in ("sample_type", "entries", "plain")}
 
 
 class Kept:
-    """The place of a plan on its class.
+    """Holds the plan of a class, as an attribute of the class.
 
-    Where a class travels by value (cloudpickle: the classes of scripts and notebooks), the plan travels with it, made
-    now if need be: over there nobody knows what the names in its annotations mean.
+    A class pickled by value (cloudpickle: the classes of scripts and notebooks) takes its plan along, which is made now
+    if necessary: the other process can't resolve the names in the annotations.
     """
 
     __slots__ = ("owner", "plan")
@@ -117,13 +117,13 @@ class Kept:
     def __reduce__(self) -> tuple[type[Kept], tuple[None, Plan | None]]:
         plan = self.plan
         if plan is None and self.owner is not None:
-            with suppress(InvalidSchema):  # who uses it will hear
+            with suppress(InvalidSchema):  # raised again when the class is used
                 plan = plan_of(self.owner)
         return Kept, (None, plan)
 
 
 def plan_of(cls: type) -> Plan:
-    """The plan of a packable class. Raises :class:`InvalidSchema` for annotations that are no field types."""
+    """Return the plan of a packable class. Raises :class:`InvalidSchema` for annotations that aren't field types."""
     kept: Kept | None = cls.__dict__.get(KEPT)
     if kept is not None and kept.plan is not None:
         return kept.plan
@@ -147,7 +147,7 @@ def _from_sample_type(cls: type) -> Plan:
 def _from_annotations(cls: type, identity: Identity) -> Plan:
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
-    except Exception as error:  # annotations are code, and that code is somebody else's
+    except Exception as error:  # annotations are code of the user, which may raise anything
         what = f"the annotations of {cls.__name__} can't be resolved: {error}"
         raise InvalidSchema(what, hint="import the names they use at module level, not under TYPE_CHECKING") from error
     attributes = [attribute for attribute in dataclasses.fields(cls) if attribute.init]
@@ -160,7 +160,7 @@ def _from_annotations(cls: type, identity: Identity) -> Plan:
 
 
 def _is_plain(cls: type) -> bool:
-    """Whether an instance is its ``__dict__``: nothing runs when it is made, nothing stands before its fields."""
+    """Return whether an instance is only its ``__dict__``: no code runs when it is made, nothing hides its fields."""
     ours = ("__new__", "__setattr__", "__post_init__")
     theirs = [getattr(object, name, None) for name in ours]
     if [getattr(cls, name, None) for name in ours] != theirs or not cls.__dictoffset__:
@@ -192,7 +192,7 @@ def _entry(cls: type, attribute: dataclasses.Field[Any], hint: object) -> Entry:
 
 
 def _is_missing(value: object) -> bool:
-    """Whether it is ``dataclasses.MISSING``, or the copy that came with a class pickled by value."""
+    """Return whether a value is ``dataclasses.MISSING``, or its copy in a class pickled by value."""
     return type(value) is type(dataclasses.MISSING)
 
 
@@ -200,7 +200,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _unaliased(hint: Any) -> Any:  # noqa: ANN401 - a type form
-    """What ``type X = …`` stands for, which numpy's ``NDArray`` may be, and what a name for that one stands for."""
+    """Return the type behind ``type X = …``, which numpy's ``NDArray`` may be, and behind aliases of aliases."""
     while hasattr(hint, "__value__"):
         origin = get_origin(hint)
         hint = hint.__value__ if origin is None else origin.__value__[get_args(hint)]
@@ -208,7 +208,7 @@ def _unaliased(hint: Any) -> Any:  # noqa: ANN401 - a type form
 
 
 def _without_none(hint: object) -> tuple[object, bool]:
-    """The hint without its "or None", and whether it had one, be it inside ``Annotated``."""
+    """Return the hint without its ``| None``, and whether it had one, also inside ``Annotated``."""
     hint = _unaliased(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -223,7 +223,7 @@ def _without_none(hint: object) -> tuple[object, bool]:
 
 
 def _field_type(hint: Any) -> tuple[FieldType, bool]:  # noqa: ANN401 - a type form
-    """The field type of an annotation, and whether its array bytes are wanted as they are."""
+    """Return the field type of an annotation, and whether its array bytes stay bytes."""
     hint = _unaliased(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -256,7 +256,7 @@ def _is_array(hint: object) -> bool:
 
 
 def _dtype_name(arguments: tuple[object, ...]) -> str | None:
-    """The dtype in ``np.ndarray[shape, np.dtype[np.float32]]``, which is what ``NDArray[np.float32]`` means."""
+    """Return the dtype in ``np.ndarray[shape, np.dtype[np.float32]]``, to which ``NDArray[np.float32]`` expands."""
     scalar = get_args(arguments[1])[:1] if len(arguments) > 1 else ()
     kind = scalar[0] if scalar else None
     concrete = isinstance(kind, type) and issubclass(kind, np.generic) and not _is_abstract(kind)
@@ -264,7 +264,7 @@ def _dtype_name(arguments: tuple[object, ...]) -> str | None:
 
 
 def _is_abstract(kind: type[np.generic]) -> bool:
-    """Whether numpy's class stands for several dtypes (``np.floating``): it has no dtype of its own."""
+    """Return whether a numpy class is the base of several dtypes (``np.floating``) and has no dtype itself."""
     return kind.__module__ == "numpy" and any(sub.__module__ == "numpy" for sub in kind.__subclasses__())
 
 
@@ -272,7 +272,7 @@ def _is_abstract(kind: type[np.generic]) -> bool:
 
 
 def annotation(field: Field) -> Any:  # noqa: ANN401 - a type form
-    """What a class writes for the field."""
+    """Return the annotation that a class has for the field."""
     inner = _python_type(field.type)
     return inner | None if field.optional and inner is not Any else inner
 

@@ -1,4 +1,4 @@
-"""The optional array forms: what their values are in Python, and their bytes.
+"""The optional array forms: their Python values and their bytes.
 
 ::
 
@@ -8,9 +8,9 @@
     sparseBytes      scipy sparse array   Annotated[Any, Array(dtype="float32", format="sparseBytes")]
     safetensors      dict of arrays       Annotated[dict[str, NDArray[Any]], Array(format="safetensors")]
 
-The dtype stands inside ``NDArray[…]`` where there is one and numpy has a class for it (the first and the third),
-otherwise in ``Array(dtype=…)``. With ``bytes`` in the first place, ``Annotated[bytes, Array(format=…)]``, a field
-hands out the bytes as they are. Classes made at run time and generated code follow this table.
+The dtype is inside ``NDArray[…]`` if there is one and numpy has a class for it (the first and the third), otherwise
+in ``Array(dtype=…)``. With ``Annotated[bytes, Array(format=…)]`` the bytes of a field aren't decoded. Classes made at
+run time and generated code follow this table.
 
 Bytes: ``.npy`` · ``.npy`` · ``pyarrow.ipc.write_tensor`` · ``scipy.sparse.save_npz`` · ``safetensors.numpy.save``.
 
@@ -18,8 +18,8 @@ Tricky bits
 -----------
 - The libraries are extras (``sparse``, ``arrow``, ``safetensors``), imported when such a field is read or written;
   without them that, and only that, raises :class:`~catalog.errors.MissingExtra`.
-- They were made for files of one's own. Here the bytes come from strangers: sizes are checked before anything is
-  unpacked, nothing is unpickled, and indices must lie inside the shape (scipy's compiled code trusts them).
+- They trust their input. Here it is untrusted: sizes are checked before anything is decompressed, nothing is
+  unpickled, and indices must be inside the shape (scipy's compiled code doesn't check them).
 - A sparse value is always a ``…_array``, also where a ``…_matrix`` was saved: ``*`` means the same for all.
 - An arrow tensor of truth values comes back as ``uint8``, unless the field's type says ``bool``.
 """
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 __all__ = ["ARRAYS", "decode", "encode"]
 
 ARRAYS: Final = ("ndarrayBytes", "structuredBytes", "arrowTensor")
-"""The forms whose values are numpy arrays."""
+"""Forms whose values are numpy arrays."""
 
 MAX_UNPACKED: Final = 64 << 20
 MAX_RATIO: Final = 100
-"""A sparse value may unpack to 64 MiB, or to a hundred times its bytes where that is more.
+"""A sparse value may decompress to 64 MiB, or to a hundred times its bytes if that is more.
 
-Deflate reaches 1032; real indices and numbers seldom ten.
+Deflate reaches 1032; real indices and numbers rarely ten.
 """
 
 _MAX_DIRECTORY: Final = 4096
@@ -64,7 +64,7 @@ _NUMBERS: Final = "biufc"
 
 
 def decode(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401 - each form has its own type
-    """The value in the bytes of a field of that type; arrays are read-only views where the form allows.
+    """Return the value in the bytes of a field of that type; arrays are read-only views if the form allows it.
 
     Raises :class:`InvalidArray`, or :class:`MissingExtra` when the form's library isn't installed.
     """
@@ -72,7 +72,7 @@ def decode(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401 - each form has it
 
 
 def encode(type_: Array, value: Any) -> bytes:  # noqa: ANN401
-    """A value as the bytes of its field. Raises what :func:`decode` does."""
+    """Return a value as the bytes of its field. Raises what :func:`decode` does."""
     return _WRITERS[type_.format](value)
 
 
@@ -107,7 +107,7 @@ def _read_sparse(_: Array, raw: Buffer) -> Any:  # noqa: ANN401 - scipy has no t
         return _assembled(sparse, parts)
     except KeyError as error:
         raise InvalidArray(f"not a sparse array: it has no {error}") from None
-    except Exception as error:  # whatever scipy makes of parts that don't fit together
+    except Exception as error:  # scipy raises anything for parts that don't match
         raise _refused("sparse array", error) from error
 
 
@@ -134,10 +134,10 @@ def _check_parts(parts: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _npz(raw: Buffer) -> dict[str, NDArray[Any]]:
-    """The arrays of an ``.npz``, writable and in native byte order: scipy sorts them in place when it needs to."""
+    """Return the arrays of an ``.npz``, writable and in native byte order: scipy may sort them in place."""
     end = bytes(raw[-22:])  # the end record, without a comment; numpy writes none
     if len(end) < 22 or end[:4] != b"PK\x05\x06" or bytes(raw[-42:-38]) == b"PK\x06\x07":
-        raise InvalidArray("not a sparse array: no .npz, or a cut one")
+        raise InvalidArray("not a sparse array: no .npz, or a truncated one")
     if struct.unpack_from("<I", end, 12)[0] > _MAX_DIRECTORY:
         raise InvalidArray("a sparse array with too many members")
     try:
@@ -147,7 +147,7 @@ def _npz(raw: Buffer) -> dict[str, NDArray[Any]]:
             return {member.filename.removesuffix(".npy"): _member(archive, member) for member in members}
     except InvalidArray:
         raise
-    except Exception as error:  # zipfile has no error of its own for much of what can be wrong
+    except Exception as error:  # zipfile raises many kinds of errors
         raise _refused(".npz", error) from error
 
 
@@ -161,7 +161,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InvalidArray("a sparse array whose members are neither stored nor deflated")
     with archive.open(member) as file:
-        array = decode_array(file.read(member.file_size))  # a size that lies is caught by the CRC or by the header
+        array = decode_array(file.read(member.file_size))  # a wrong size is caught by the CRC or by the header
     return np.array(array, dtype=array.dtype.newbyteorder("="))
 
 
@@ -191,10 +191,10 @@ def _read_arrow(type_: Array, raw: Buffer) -> NDArray[Any]:
         array: NDArray[Any] = ipc.read_tensor(arrow.BufferReader(arrow.py_buffer(raw))).to_numpy()
     except Exception as error:  # ArrowInvalid, OSError, NotImplementedError, …
         raise _refused("arrow tensor", error) from error
-    if array.nbytes > len(raw):  # strides of zero make any shape fit
+    if array.nbytes > len(raw):  # with strides of zero any shape is possible
         raise InvalidArray(f"the header promises {array.nbytes} bytes, {len(raw)} are there")
     if array.size == 0:
-        array = np.empty(array.shape, array.dtype)  # arrow doesn't look where an empty one points
+        array = np.empty(array.shape, array.dtype)  # an empty tensor of arrow may point anywhere
     elif type_.dtype == "bool" and array.dtype == np.uint8:
         array = array != 0
     array.setflags(write=False)
@@ -208,7 +208,7 @@ def _write_arrow(value: Any) -> bytes:  # noqa: ANN401
     if not isinstance(value, np.ndarray):
         raise InvalidArray(f"expected an array, found {type(value).__name__}")
     try:
-        # Arrow takes other byte orders and writes them as they lie, without a word.
+        # Arrow accepts other byte orders and writes the bytes unchanged, without an error.
         tensor = arrow.Tensor.from_numpy(np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C"))
         sink = arrow.BufferOutputStream()
         ipc.write_tensor(tensor, sink)

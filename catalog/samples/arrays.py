@@ -5,7 +5,7 @@
     .npy      93 'NUMPY' | u8 major | u8 minor | u16 or u32 length | header (a Python literal) | data
     compact   u8 length | dtype.str | u8 ndim | ndim × int64 LE | data in C order
 
-Both come from strangers: nothing is unpickled, nothing is allocated on the word of a header, and the data must be
+Both are untrusted: nothing is unpickled, no memory is allocated because a header asks for it, and the data must be
 exactly as long as the header says. The array returned is a read-only view into the bytes given, no copy.
 
 Specification: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
@@ -50,18 +50,18 @@ _HEADER: Final = re.compile(
 _BAD_LITERAL: Final = (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError, OverflowError)
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
-"""What array bytes come in; a memoryview is one of bytes (format ``B``)."""
+"""The types of array bytes; a memoryview is one of bytes (format ``B``)."""
 
 _Layout = tuple["np.dtype[Any]", tuple[int, ...], bool]
 
 _MAX_KNOWN: Final = 1024
-_known: dict[bytes, _Place] = {}
-"""Bytes before the data → what they say. A dataset repeats the same header for every sample."""
+_known: dict[bytes, _ArrayHeader] = {}
+"""Bytes before the data → parsed header. A dataset repeats the same header in every sample."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """What a header says: ``count`` items from ``start`` on, ``size`` bytes in all."""
+class _ArrayHeader:
+    """A parsed header: ``count`` items from ``start`` on, ``size`` bytes in total."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -72,7 +72,7 @@ class _Place:
 
 
 def encode_array(array: NDArray[Any]) -> bytes:
-    """The array as ``.npy`` bytes. Raises :class:`InvalidArray` for Python objects, which would need pickling."""
+    """Return an array as ``.npy`` bytes. Raises :class:`InvalidArray` for Python objects, which need pickling."""
     dtype = array.dtype
     if dtype.hasobject:
         raise InvalidArray(f"an array of dtype {dtype} can't be stored", hint="convert it to numbers or text")
@@ -97,18 +97,18 @@ def _npy_header(descr: str, shape: tuple[int, ...], fortran: bool) -> bytes:  # 
 def _written_by_numpy(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "format 2.0": every reader of ours knows it
+        warnings.simplefilter("ignore", UserWarning)  # "format 2.0": all readers here know it
         np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 
 def decode_array(raw: Buffer) -> NDArray[Any]:
-    """The array in ``raw``, as a read-only view of it.
+    """Return the array in ``raw``, as a read-only view.
 
     Reads ``.npy`` (all versions) and the compact form. Raises :class:`InvalidArray` for anything else: object
-    dtypes, headers that promise more or less data than there is, impossible shapes.
+    dtypes, headers that state more or less data than there is, impossible shapes.
     """
-    # The beginning of version 1, the usual one. What is known under these very bytes needs no parsing.
+    # The header of version 1, the usual one; one that was parsed before isn't parsed again.
     head = raw[: 10 + raw[8] + (raw[9] << 8)] if len(raw) > 9 and raw[0] == 0x93 else b""
     place = _known.get(head if type(head) is bytes else bytes(head))
     if place is None:
@@ -120,16 +120,16 @@ def decode_array(raw: Buffer) -> NDArray[Any]:
     if place.count and not place.fortran:
         array: NDArray[Any] = np.frombuffer(raw, place.dtype, place.count, place.start).reshape(place.shape)
     else:
-        array = _unusual(raw, place)
+        array = _from_buffer(raw, place)
     if place.dtype.kind in "UV":
         _check_text(array)
-    if type(raw) is not bytes:  # of bytes numpy makes nothing else
+    if type(raw) is not bytes:  # arrays of bytes are read-only anyway
         array.setflags(write=False)
     return array
 
 
 def _check_text(array: NDArray[Any]) -> None:
-    """Check that text is Unicode: numpy takes any number for a character, and Python fails on those that are none."""
+    """Raise if text isn't Unicode: numpy accepts any number as a character, and Python fails on invalid ones."""
     dtype = array.dtype
     for name in dtype.names or ():
         _check_text(array[name])
@@ -140,9 +140,9 @@ def _check_text(array: NDArray[Any]) -> None:
 
 
 def decode_aligned(raw: Buffer) -> NDArray[Any]:
-    """The same, but a copy where the view would lie across the processor's words: bytes may begin anywhere.
+    """Return the array in ``raw``: a view if that is aligned, else a copy.
 
-    Much compiled code refuses such arrays, and numpy is slower with them than the copy takes.
+    Much compiled code refuses unaligned arrays, and with them numpy loses more time than the copy takes.
     """
     array = decode_array(raw)
     if array.flags.aligned:
@@ -152,17 +152,17 @@ def decode_aligned(raw: Buffer) -> NDArray[Any]:
     return array
 
 
-def _unusual(raw: Buffer, place: _Place) -> NDArray[Any]:
+def _from_buffer(raw: Buffer, place: _ArrayHeader) -> NDArray[Any]:
     try:
         return np.ndarray(place.shape, place.dtype, buffer=raw, offset=place.start, order="F" if place.fortran else "C")
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
         raise InvalidArray(f"numpy can't make {_shown(place.dtype, place.shape)}: {error}") from error
 
 
-def _parsed(raw: Buffer) -> _Place:
+def _parsed(raw: Buffer) -> _ArrayHeader:
     (dtype, shape, fortran), start = _npy_layout(raw) if raw[:6] == MAGIC else _compact_layout(raw)
     count = math.prod(shape)
-    place = _Place(dtype, shape, fortran, count, start, start + count * dtype.itemsize)
+    place = _ArrayHeader(dtype, shape, fortran, count, start, start + count * dtype.itemsize)
     if start <= 512 and raw[:7] == b"\x93NUMPY\x01":
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
@@ -200,7 +200,7 @@ def _parse_header(header: bytes, encoding: str) -> _Layout:
 
 
 def _parse_literal(text: str) -> _Layout:
-    """The slow way, for structured dtypes and unusual writers: still only a literal, never evaluated."""
+    """Parse the header of a structured dtype or an unusual writer: a literal, never evaluated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -1,6 +1,6 @@
-"""One sample, as another class of the same sample type: a class of yours and one made from a record are such a pair.
+"""Cast a sample to another class of the same sample type, such as one made from a record.
 
-Descriptions are words for people: types that differ in nothing else are the same.
+Types that differ only in descriptions are the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEPT: Final = 1024
 
 
 def bare_type(cls: type) -> SampleType:
-    """The sample type of a packable class without its descriptions, which is what classes are compared by.
+    """Return the sample type of a packable class without descriptions, by which classes are compared.
 
     Raises :class:`~catalog.errors.InvalidSchema` as :func:`~catalog.samples.packable.sample_type` does.
     """
@@ -38,20 +38,20 @@ def _bare_type(cls: Any) -> SampleType:  # noqa: ANN401 - a class; mypy sees its
 
 
 def alike(one: type, other: type) -> bool:
-    """Whether two packable classes are of the same sample type."""
+    """Return whether two packable classes are of the same sample type."""
     return one is other or bare_type(one) == bare_type(other)
 
 
 def shown_class(cls: object) -> str:
-    """A class as errors name it: the name and version of its sample type where it has one."""
+    """Return a class for messages: the name and version of its sample type if it has one."""
     identity = cls.__dict__.get("__packable__") if isinstance(cls, type) else None
     return getattr(cls, "__qualname__", repr(cls)) if identity is None else f"{identity.name} {identity.version}"
 
 
 def recast(sample: object, cls: type[T]) -> T:
-    """The sample itself where it is a ``cls``, else the same values as one.
+    """Return the sample itself if it is a ``cls``, else a ``cls`` with the same values.
 
-    Raises :class:`LensError` for a sample whose class isn't of the same sample type.
+    Raises :class:`LensError` if the class of the sample isn't of the same sample type.
     """
     if isinstance(sample, cls):
         return sample
@@ -65,7 +65,7 @@ def recast(sample: object, cls: type[T]) -> T:
 
 @lru_cache(maxsize=_KEPT)
 def _pairs(own: Any, wanted: Any) -> tuple[tuple[str, str], ...] | None:  # noqa: ANN401 - as above
-    """The attribute of each field in the one class and in the other; ``None`` for classes of different types."""
+    """Return the attribute of each field in both classes; ``None`` for classes of different types."""
     if "__packable__" not in own.__dict__ or not alike(own, wanted):
         return None
     theirs = plan_of(wanted).by_name
@@ -73,7 +73,7 @@ def _pairs(own: Any, wanted: Any) -> tuple[tuple[str, str], ...] | None:  # noqa
 
 
 def keep_key(before: object, after: object) -> None:
-    """Give a sample made of another one its key, unless it has one or has no room for it."""
+    """Copy the key of a sample to one made from it, unless that has a key or can't have one."""
     key = getattr(before, "__key__", "")
     if key and after is not before and not getattr(after, "__key__", ""):
         with suppress(AttributeError):

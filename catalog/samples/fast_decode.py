@@ -1,10 +1,10 @@
-"""The quick way to read samples: what to do with a map whose names are these, in this order, found out once.
+"""The fast way to read samples: a reader for maps with certain names in a certain order, compiled once.
 
 ::
 
-    ("image", "label")  ─▶  image must be bytes, label a whole number; image is decoded; writer is absent: None
+    ("image", "label")  ─▶  image must be bytes, label an int; image is decoded; writer is absent: None
 
-Where a value isn't of exactly the type that stands here, the careful way (:mod:`~catalog.samples.packing`) decides.
+If a value isn't of exactly this type, the careful way (:mod:`~catalog.samples.packing`) decides.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _MAX_DEPTH: Final = 16
 
 
 class Layout(NamedTuple):
-    """What to do with a map of certain names in a certain order.
+    """The compiled reader of maps with certain names in a certain order.
 
-    ``kinds`` are the exact types of what ``picked`` takes from the map; ``readers`` turn stored values into a sample's;
-    ``renamed`` is attribute ← wire name, None where the map is the sample's ``__dict__`` as it is; ``absent`` puts
-    defaults in. ``arrays`` are the names of those whose bytes may come as a view.
+    ``kinds`` are the exact types of the values that ``picked`` takes from the map; ``readers`` convert stored values;
+    ``renamed`` is attribute ← wire name, None if the map is the sample's ``__dict__`` unchanged; ``absent`` adds
+    defaults. ``arrays`` are the names of arrays whose bytes may be a view.
     """
 
     picked: Callable[[dict[str, Any]], Iterable[Any]]
@@ -48,11 +48,11 @@ class Layout(NamedTuple):
 
 
 class Unusual(Exception):
-    """The quick way doesn't hold. Not an error: it never leaves this file."""
+    """The fast way isn't possible. Never leaves this module."""
 
 
 def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> Layout:
-    """The layout for these names, unless they are no field names or a required field isn't among them."""
+    """Return the layout for these names. Raises :class:`Unusual` if they lack a required field or aren't all text."""
     if not all(isinstance(name, str) for name in names):
         raise Unusual
     known = plan.by_name
@@ -98,7 +98,7 @@ def _picker(names: tuple[str, ...], *, everything: bool) -> Callable[[dict[str, 
 
 
 def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | None, Callable[[Any], Any] | None]:
-    """The type that a stored value must have, ``None`` for any, and what reads it, ``None`` when it is ready."""
+    """Return the type that a stored value must have, ``None`` for any, and its reader, ``None`` for no conversion."""
     match type_:
         case Scalar():
             return PYTHON[type_.kind], None
@@ -122,7 +122,7 @@ def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Call
 
     def read(items: list[Any]) -> list[Any]:
         if kind is not None and not set(map(type, items)) <= wanted:
-            raise InvalidSample("an item of another type")  # the careful way will say which
+            raise InvalidSample("an item of another type")  # the careful way finds which
         return items if reader is None else list(map(reader, items))
 
     return read
@@ -136,7 +136,7 @@ def _decode_fitting(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401
 
 
 def read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold anything
-    """A stored value of no known type: bytes in ``.npy`` form are an array, in lists too; others stay as they came."""
+    """Return a stored value without a type: bytes in ``.npy`` form as an array, in lists too; others unchanged."""
     if type(value) is list and depth < _MAX_DEPTH:
         return [read_any(item, depth + 1) for item in value]
     if type(value) is not bytes or value[:6] != MAGIC:
@@ -144,4 +144,4 @@ def read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold 
     try:
         return decode_aligned(value)
     except InvalidArray:
-        return value  # bytes that only look like an array; without a type nobody can say
+        return value  # bytes that only look like an array

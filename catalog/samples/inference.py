@@ -1,4 +1,4 @@
-r"""The fields of samples that come without a type: what all of them have in common.
+r"""Infer the fields of a sample type from samples.
 
 ::
 
@@ -6,16 +6,16 @@ r"""The fields of samples that come without a type: what all of them have in com
     {"image": b"\x93NUMPY…", "label": 7,   ├─▶    label  int
      "ink": 0.5}                           ┘      ink    float?
 
-What is merged: a whole number and a float are ``float``; arrays of other dtypes or lengths leave them open; arrays and
-other bytes are ``bytes``; a field that is missing or ``None`` somewhere is optional. Fields of which no type can speak
-(maps, several types at once) are left out, with the reason: readers pass over fields that a schema doesn't name.
+Types are merged: an integer and a float give ``float``; arrays of different dtypes or lengths give an array with that
+dtype or length open; arrays and other bytes give ``bytes``; a field that is absent or ``None`` in a sample is optional.
+Fields without a type (maps, several types at once) are left out, with the reason: readers skip fields that a schema
+doesn't have.
 
 Tricky bits
 -----------
-- The samples are somebody else's: nothing is unpickled, and a value is kept only as its type.
-- The form of an array is told by its bytes alone, so bytes that are an array by chance are taken for one when they
-  are so in every sample.
-- A field that isn't in the first sample stands where the samples that have it have it.
+- The samples are untrusted: nothing is unpickled, and of a value only its type is kept.
+- The form of an array is detected by its bytes alone; bytes that look like an array in every sample are taken for one.
+- A field that isn't in the first sample gets the position that it has in later samples.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MAX_NESTING: Final = 8
 """Lists in lists; deeper ones are left out."""
 _MAX_LENGTH: Final = 10**15
 _MAX_TEXT: Final = 900
-"""A longer dimension, or a longer text of a type, can't be written down; then it is any."""
+"""A longer dimension, or a longer text of a type, can't be in a schema; then it is open."""
 _MAX_NAME: Final = 1000
 
 _SCALARS: Final = {
@@ -59,8 +59,8 @@ class _Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Odd:
-    """What no type speaks of, in words."""
+class _Untyped:
+    """A value without a type, and the reason."""
 
     why: str
 
@@ -72,13 +72,13 @@ class _Items:
     item: _Seen
 
 
-_Seen: TypeAlias = Scalar | Array | _Items | _Nothing | _Odd
+_Seen: TypeAlias = Scalar | Array | _Items | _Nothing | _Untyped
 _NOTHING: Final[_Seen] = _Nothing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A field of which no type can speak, and why."""
+    """A field that no type describes, and the reason."""
 
     name: str
     why: str
@@ -86,7 +86,7 @@ class LeftOut:
 
 @dataclass(slots=True, kw_only=True)
 class _Column:
-    """What was seen of one field; ``present`` counts the samples that have it."""
+    """The type of one field so far; ``present`` counts the samples that have it."""
 
     seen: _Seen = _NOTHING
     present: int = 0
@@ -94,9 +94,9 @@ class _Column:
 
 @dataclass(slots=True)
 class Inference:
-    """Gathers samples with :meth:`add`; then ``fields`` are what they have in common, ``left_out`` the rest.
+    """Collects samples with :meth:`add`; then ``fields`` are the common fields, ``left_out`` the others.
 
-    ``missing`` are the hints of libraries that would have told more: bytes of their forms are ``bytes`` without them.
+    ``missing`` are hints to libraries that aren't installed: without them, arrays of their forms are ``bytes``.
     """
 
     samples: int = 0
@@ -105,7 +105,7 @@ class Inference:
     _order: list[str] = field(default_factory=list)
 
     def add(self, raw: Buffer, key: str) -> None:
-        """Look at one sample. Raises :class:`InvalidSample`: not a map of field names, or too many names."""
+        """Add one sample. Raises :class:`InvalidSample` if it isn't a map of field names, or has too many."""
         values = _read(raw, key)
         if not values.keys() <= self._columns.keys():
             self._place(values, key)
@@ -118,7 +118,7 @@ class Inference:
                     column.seen = _merged(column.seen, self._seen(value, 0))
 
     def present(self, name: str) -> int:
-        """How many samples have a value for this field."""
+        """Return the number of samples that have a value for this field."""
         return self._columns[name].present
 
     @property
@@ -128,22 +128,22 @@ class Inference:
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The fields that no type speaks of."""
+        """The fields that no type describes."""
         return tuple(found for found in self._found() if isinstance(found, LeftOut))
 
     def _found(self) -> Iterator[Field | LeftOut]:
         for name in self._order:
             column = self._columns[name]
-            type_ = _typed(column.seen) if column.present else _Odd("it never has a value")
+            type_ = _typed(column.seen) if column.present else _Untyped("it never has a value")
             if not name.strip() or len(name) > _MAX_NAME:
                 yield LeftOut(name=name, why="its name is blank" if not name.strip() else "its name is too long")
-            elif isinstance(type_, _Odd):
+            elif isinstance(type_, _Untyped):
                 yield LeftOut(name=name, why=type_.why)
             else:
                 yield Field(name=name, type=type_, optional=column.present < self.samples)
 
     def _place(self, names: Iterable[str], key: str) -> None:
-        """Give new names a column each, behind the name that stands before them."""
+        """Give each new name a column, after the name that precedes it."""
         before: str | None = None
         for name in names:
             if name not in self._columns:
@@ -167,14 +167,14 @@ class Inference:
         if isinstance(value, list):
             return self._of_list(value, depth)
         if value is None:
-            return _Odd("a list with empty items")
-        return _Odd("it is a map" if isinstance(value, dict) else "it is of a kind that only some programs know")
+            return _Untyped("a list with empty items")
+        return _Untyped("it is a map" if isinstance(value, dict) else "it is of a kind that only some programs know")
 
     def _of_list(self, items: list[object], depth: int) -> _Seen:
         if depth >= _MAX_NESTING:
-            return _Odd(f"lists in lists, more than {_MAX_NESTING} deep")
+            return _Untyped(f"lists in lists, more than {_MAX_NESTING} deep")
         kinds = set(map(type, items))
-        if kinds <= _SCALARS.keys():  # of a million numbers only their kinds matter
+        if kinds <= _SCALARS.keys():  # of a million numbers only the types matter
             found: Iterable[_Seen] = (_SCALARS[kind] for kind in _SCALARS if kind in kinds)
         else:
             found = (self._seen(item, depth + 1) for item in items)
@@ -199,16 +199,16 @@ def _read(raw: Buffer, key: str) -> DictSample:
 
 
 def _form(raw: bytes) -> ArrayFormat | None:
-    """Which of the optional forms the beginning of the bytes looks like."""
+    """Return the optional form that the beginning of the bytes looks like."""
     if raw[:4] == b"PK\x03\x04":
         return "sparseBytes"
-    if raw[:4] == b"\xff\xff\xff\xff":  # Arrow's mark of continuation
+    if raw[:4] == b"\xff\xff\xff\xff":  # Arrow's continuation marker
         return "arrowTensor"
     return "safetensors" if raw[8:9] == b"{" and int.from_bytes(raw[:8], "little") <= len(raw) - 8 else None
 
 
 def _array(value: NDArray[Any], form: ArrayFormat) -> Array:
-    """The type of an array; scipy's sparse ones have a dtype and a shape too."""
+    """Return the type of an array; scipy's sparse ones have a dtype and a shape too."""
     name = value.dtype.name
     shape = tuple(length if length < _MAX_LENGTH else None for length in value.shape)
     return Array(dtype=name if name in DTYPES else None, shape=shape, format=form)
@@ -218,10 +218,10 @@ def _array(value: NDArray[Any], form: ArrayFormat) -> Array:
 
 
 def _merged(one: _Seen, other: _Seen) -> _Seen:  # noqa: PLR0911 - a rule a line
-    """What holds for both."""
-    if one == other or isinstance(other, _Nothing) or isinstance(one, _Odd):
+    """Return the type that describes both."""
+    if one == other or isinstance(other, _Nothing) or isinstance(one, _Untyped):
         return one
-    if isinstance(one, _Nothing) or isinstance(other, _Odd):
+    if isinstance(one, _Nothing) or isinstance(other, _Untyped):
         return other
     if isinstance(one, Array) and isinstance(other, Array):
         return _merged_arrays(one, other)
@@ -232,7 +232,7 @@ def _merged(one: _Seen, other: _Seen) -> _Seen:  # noqa: PLR0911 - a rule a line
         return _FLOAT
     if _BYTES in both and any(isinstance(seen, Array) for seen in both):
         return _BYTES
-    return _Odd(f"{_words(one)} here, {_words(other)} there")
+    return _Untyped(f"{_words(one)} here, {_words(other)} there")
 
 
 def _merged_arrays(one: Array, other: Array) -> Array | Scalar:
@@ -255,14 +255,14 @@ def _words(seen: _Seen) -> str:
     return "something else"
 
 
-def _typed(seen: _Seen) -> FieldType | _Odd:
-    """The type to write down."""
+def _typed(seen: _Seen) -> FieldType | _Untyped:
+    """Return the type for a schema."""
     match seen:
         case _Nothing():
-            return _Odd("its lists are always empty")
+            return _Untyped("its lists are always empty")
         case _Items(item=item):
             inner = _typed(item)
-            return inner if isinstance(inner, _Odd) else List(item=inner)
+            return inner if isinstance(inner, _Untyped) else List(item=inner)
         case Array(shape=shape) if shape is not None and (not shape or len(type_text(seen)) > _MAX_TEXT):
             return Array(dtype=seen.dtype, format=seen.format)
     return seen

@@ -11,20 +11,20 @@
     raw = Digit(image=…, label=7, kind="x").packed      # msgpack bytes
     Digit.from_bytes(raw)
 
-Such a class is a keyword-only dataclass, so optional fields may stand before required ones. An annotation is ``str``,
+Such a class is a keyword-only dataclass, so optional fields may precede required ones. An annotation is ``str``,
 ``int``, ``float``, ``bool``, ``bytes``, an array (``NDArray``, ``NDArray[np.float32]``, ``np.ndarray``, or
 ``Annotated[NDArray[np.uint8], Array(shape=(8, 8), dimensions=("y", "x"))]``), ``list[…]`` of one, ``… | None`` or
-``Optional[…]`` of one, ``Any`` for whatever comes; as text, too. :mod:`~catalog.samples.array_formats` has the
+``Optional[…]`` of one, ``Any`` for any value; as text, too. :mod:`~catalog.samples.array_formats` has the
 annotations of the other array forms.
 
 Tricky bits
 -----------
-- Annotations are resolved when first needed, so what they name must be there at run time, at module level.
-- A field may hide a method of the base class (``packed``); the functions of this module don't use the methods.
-- On writing, an array must have the dtype and shape it promises. On reading that is checked on request.
-- A field with ``init=False`` is no field of the sample: your constructor makes it.
-- Equal sample types give one class. It pickles as its sample type, and its samples with it, so both travel between
-  processes that never met.
+- Annotations are resolved when first needed, so their names must exist at run time, at module level.
+- A field may hide a method of the base class (``packed``), so the functions of this module don't use the methods.
+- When written, an array must have the dtype and shape of its field. When read, that is checked on request.
+- A field with ``init=False`` is no field of the sample.
+- Equal sample types give one class at run time. It is pickled as its sample type, so the class and its samples can be
+  unpickled in any process.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ __all__ = [
 T = TypeVar("T")
 V = TypeVar("V")
 
-_GIVEN: Final = ("packed", "as_wds", "from_bytes", "publish_to_atproto", "__key__")
-"""What :class:`PackableSample` gives, besides equality."""
+_ADDED: Final = ("packed", "as_wds", "from_bytes", "publish_to_atproto", "__key__")
+"""Attributes of :class:`PackableSample` that ``packable`` adds, besides equality."""
 
 
 def wire(name: str, **options: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A field whose wire name is not its attribute name; ``options`` are those of :func:`dataclasses.field`."""
+    """Define a field whose wire name differs from its attribute; ``options`` are those of :func:`dataclasses.field`."""
     return dataclasses.field(metadata={WIRE: name}, **options)
 
 
 class _Derived(Generic[V]):
-    """A property that a field of the same name hides; the built-in one would refuse to be set."""
+    """A property that a field of the same name can hide; the built-in one can't be set."""
 
     def __init__(self, read: Callable[[Any], V]) -> None:
         self._read = read
@@ -90,15 +90,15 @@ class _Derived(Generic[V]):
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(dataclasses.field, wire))
 class PackableSample:
-    """The base of typed samples. A subclass is a keyword-only dataclass by itself.
+    """Base class of typed samples. A subclass becomes a keyword-only dataclass.
 
-    ``name`` and ``version`` are those of its sample type; the name of the class and 1.0.0 when not given. ``schema`` is
-    the at:// URI of the record it was written after. Two samples are equal when they are of one class and all their
-    fields are, arrays by value.
+    ``name`` and ``version`` are those of its sample type; by default the name of the class and 1.0.0. ``schema`` is the
+    at:// URI of the record it was written for. Two samples are equal if they are of one class and all their fields are
+    equal, arrays by value.
     """
 
     __key__ = ""
-    """The sample's key in its shard; empty for one that was never in a shard."""
+    """The sample's key in its shard; empty if it isn't from a shard."""
 
     def __init_subclass__(
         cls,
@@ -126,12 +126,12 @@ class PackableSample:
 
     @_Derived
     def as_wds(self) -> dict[str, Any]:
-        """The sample as WebDataset writers take it: ``{"__key__": …, "msgpack": …}``."""
+        """The sample for WebDataset writers: ``{"__key__": …, "msgpack": …}``."""
         return {"__key__": self.__key__, "msgpack": pack(self)}
 
     @classmethod
     def from_bytes(cls, raw: Buffer, *, key: str = "", validate: bool = False) -> Self:
-        """The sample in ``raw``; see :func:`~catalog.samples.packing.unpack`."""
+        """Return the sample in ``raw``; see :func:`~catalog.samples.packing.unpack`."""
         return unpack(cls, raw, key=key, validate=validate)
 
     @classmethod
@@ -142,9 +142,9 @@ class PackableSample:
         license: str | None = None,  # noqa: A002 - as records spell it
         tags: Sequence[str] = (),
     ) -> AtUri:
-        """Publish the class as a schema record of the client's account, and answer its address.
+        """Publish the class as a schema record of the client's account, and return its URI.
 
-        A version that is there and the same stays as it is; one that says anything else is refused. Raises what
+        An identical published version is left unchanged; another one under the same version is refused. Raises what
         :meth:`Client.publish_schema` does.
         """
         from catalog.samples.publishing import Place
@@ -172,9 +172,9 @@ def packable(
     version: str | None = None,
     schema: str | None = None,
 ) -> Any:
-    """Make an ordinary class a typed sample; it gets what :class:`PackableSample` has, where it has none itself.
+    """Make a class a typed sample, with the attributes of :class:`PackableSample` that it doesn't define itself.
 
-    With or without arguments, which are those of :class:`PackableSample`'s subclasses.
+    With or without arguments: those of subclasses of :class:`PackableSample`.
     """
     if cls is None:
         return lambda decorated: _decorated(decorated, name, version, schema)
@@ -183,7 +183,7 @@ def packable(
 
 def _decorated(cls: type[T], name: str | None, version: str | None, schema: str | None) -> type[T]:
     if not issubclass(cls, PackableSample):
-        for attribute in _GIVEN:
+        for attribute in _ADDED:
             if attribute not in cls.__dict__ and attribute not in inspect.get_annotations(cls):
                 setattr(cls, attribute, PackableSample.__dict__[attribute])
         if "__repr__" not in cls.__dict__:
@@ -197,19 +197,19 @@ def _decorated(cls: type[T], name: str | None, version: str | None, schema: str 
 def _make(cls: type, name: str | None, version: str | None, schema: str | None) -> None:
     own = inspect.get_annotations(cls)
     if "__key__" in own:
-        what = f"{cls.__name__}.__key__ is a sample's place in its shard, not a field"
+        what = f"{cls.__name__}.__key__ is a sample's key in its shard, not a field"
         raise InvalidSchema(what, hint='give the field another name: key: str = wire("__key__")')
     for field in own:
-        if field not in cls.__dict__ and field in _GIVEN:  # or dataclass() takes what it hides for its default
+        if field not in cls.__dict__ and field in _ADDED:  # or it would be the field's default
             setattr(cls, field, dataclasses.field())
     identity = Identity(
         name=name or cls.__name__,
         version=version or "1.0.0",
-        description=cls.__doc__,  # dataclass() makes one up where there is none
+        description=cls.__doc__,  # dataclass() generates one if there is none
         uri=None if schema is None else _record_uri(schema),
         own_init="__init__" in cls.__dict__,
     )
-    # Not repr, and init only where it is wanted: dataclass() compiles text for each, of 10,000 fields for a second.
+    # No repr, and init only if needed: dataclass() compiles source for each, with 10,000 fields for a second.
     dataclass(kw_only=True, eq=False, repr=False, init=not identity.own_init)(cls)
     cls.__packable__ = identity  # type: ignore[attr-defined] # the mark of a packable class
     setattr(cls, KEPT, Kept(cls))
@@ -245,13 +245,13 @@ def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - samples hold anything
         return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
-    if hasattr(one, "tocoo"):  # scipy's sparse arrays; never made dense, their shape is no measure of their size
+    if hasattr(one, "tocoo"):  # scipy's sparse arrays; never made dense: that could take any amount of memory
         return (one.shape, one.dtype) == (other.shape, other.dtype) and _same(_elements(one), _elements(other))
     return bool(one == other)
 
 
 def _elements(sparse: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - scipy has no types
-    """Where a sparse array isn't zero, and what it is there, in one order."""
+    """Return the indices and values of a sparse array's non-zero elements, in a canonical order."""
     listed = sparse.tocoo(copy=True)
     listed.sum_duplicates()
     listed.eliminate_zeros()
@@ -262,7 +262,7 @@ def _elements(sparse: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - scipy has no
 
 
 def readable(cls: type[Any] | None) -> type[Any]:
-    """A class that samples can be read as: dicts for ``None``. Raises :class:`InvalidSchema` for one that is none."""
+    """Return the class to read samples as: dicts for ``None``. Raises :class:`InvalidSchema` if it isn't packable."""
     if cls is None:
         return DictSample
     if isinstance(cls, type) and (issubclass(cls, DictSample) or "__packable__" in cls.__dict__):
@@ -274,34 +274,34 @@ def readable(cls: type[Any] | None) -> type[Any]:
 
 
 def sample_type(cls: type) -> SampleType:
-    """The sample type of a packable class. Raises :class:`InvalidSchema` for annotations that are none of ours."""
+    """Return the sample type of a packable class. Raises :class:`InvalidSchema` for other annotations."""
     return plan_of(cls).sample_type
 
 
 def schema_uri(cls: type) -> AtUri | None:
-    """The schema record that the class was made from, or says it was written after (``schema="at://…"``)."""
+    """Return the URI of the schema record that a class was made from or names (``schema="at://…"``)."""
     identity: Identity | None = cls.__dict__.get("__packable__")
     return None if identity is None else identity.uri
 
 
 def fields_of(sample: object) -> Mapping[str, Any]:
-    """Wire name → value of a sample, in the order of its fields. Not packed: arrays are arrays."""
+    """Return wire name → value of a sample, in the order of its fields. Arrays stay arrays."""
     if isinstance(sample, dict):
         return sample
     return {entry.field.name: getattr(sample, entry.attribute) for entry in plan_of(type(sample)).entries}
 
 
 class _MadeClass(type):
-    """The class of classes made at run time, by which pickle knows them."""
+    """Metaclass of classes made at run time, by which pickle recognises them."""
 
 
 _made: WeakValueDictionary[tuple[SampleType, AtUri | None], type[PackableSample]] = WeakValueDictionary()
 
 
 def class_from(wanted: SampleType, *, uri: AtUri | None = None) -> type[PackableSample]:
-    """The class for a sample type, at run time; names that Python can't have are mapped, wire names kept.
+    """Make the class for a sample type; field names that aren't valid in Python are mapped, wire names are kept.
 
-    ``uri`` is the schema record it comes from. The same arguments give the same class, as long as that is in use.
+    ``uri`` is that of its schema record. Equal arguments give the same class, as long as that is in use.
     """
     found = _made.get((wanted, uri))
     if found is None:
@@ -345,7 +345,7 @@ def _constructor(required: frozenset[str], optional: frozenset[str]) -> Callable
 
 def _reduce_class(cls: type) -> str | tuple[Callable[..., type], tuple[SampleType, AtUri | None]]:
     made = cls.__dict__.get(MADE_FROM)
-    return cls.__qualname__ if made is None else (_class_again, made)  # somebody's subclass of one has a name
+    return cls.__qualname__ if made is None else (_class_again, made)  # a user's subclass is pickled by name
 
 
 def _class_again(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:

@@ -6,16 +6,16 @@
     unpack(Digit, raw, key="000017")      a Digit
     read = unpacker(Digit)                the same for many, compiled once: read(raw, "000017")
 
-There are two ways to read. The *quick* one holds for a map whose names were seen before and whose values have exactly
-the types they should: it looks at them all at once, and fills the sample. Everything else (whole numbers where floats
-are promised, ``None``, faults) goes the *careful* way, field by field, which is what decides and what explains.
+There are two ways to read. The *fast* one is for a map whose names were seen before and whose values have exactly the
+wanted types: it checks all at once and fills the sample. Everything else (integers in float fields, ``None``, faults)
+goes the *careful* way, field by field, which decides and explains.
 
 Tricky bits
 -----------
-- msgpack makes room for what a header claims, so nothing may claim more than the bytes given could hold; lists nest,
-  so their length has a cap besides.
-- Arrays are views: of the bytes that msgpack made or, where they are large, of the bytes given.
-- In data without a type, bytes in ``.npy`` form are shown as arrays; bytes that only look like it stay bytes.
+- msgpack allocates what a header states, so no header may state more than the bytes given can hold; lists nest, so
+  their length is limited too.
+- Arrays are views: of the bytes that msgpack made or, if they are large, of the bytes given.
+- Without a type, bytes in ``.npy`` form are read as arrays; bytes that only look like it stay bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["DictSample", "pack", "unpack", "unpacker"]
 T = TypeVar("T")
 
 MAX_LIST: Final = 1 << 20
-"""Items of one list. msgpack makes room for as many as a header claims, and lists nest: the cap bounds that."""
+"""Items of one list: msgpack allocates as many as a header states, and lists nest."""
 
 _LAYOUTS: Final = 64
 _BAD_MSGPACK: Final = (
@@ -56,7 +56,7 @@ _BAD_MSGPACK: Final = (
 
 
 class DictSample(dict[str, Any]):
-    """A sample without a type: wire name → value. Values in ``.npy`` form are arrays, others as they came.
+    """A sample without a type: wire name → value. Values in ``.npy`` form are arrays, others unchanged.
 
     ``__key__`` is its key in its shard.
     """
@@ -68,10 +68,10 @@ class DictSample(dict[str, Any]):
 
 
 def pack(sample: object) -> bytes:
-    """A sample (of a packable class, or a dict) as msgpack bytes: a flat map of wire name → value.
+    """Return a sample (of a packable class, or a dict) as msgpack bytes: a flat map of wire name → value.
 
-    Optional fields that are ``None`` are left out. Raises :class:`InvalidSample` when a value isn't what its field
-    promises, arrays with their dtype and shape included, and :class:`~catalog.errors.MissingExtra`.
+    Optional fields that are ``None`` are omitted. Raises :class:`InvalidSample` if a value doesn't match its field,
+    including the dtype and shape of arrays, and :class:`~catalog.errors.MissingExtra`.
     """
     key = getattr(sample, "__key__", "")
     if isinstance(sample, dict):
@@ -93,7 +93,7 @@ def pack(sample: object) -> bytes:
 
 
 def _write_any(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
-    """What msgpack doesn't know, as something it knows."""
+    """Convert a value for msgpack that it doesn't know."""
     if isinstance(value, np.ndarray):
         return encode_array(value)
     if isinstance(value, np.generic):
@@ -126,16 +126,16 @@ def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa
 
 
 def unpack(cls: type[T], raw: Buffer, *, key: str = "", validate: bool = False) -> T:
-    """The sample of class ``cls`` in msgpack bytes; unknown wire names are ignored.
+    """Return the sample of class ``cls`` in msgpack bytes; unknown wire names are ignored.
 
-    ``validate`` checks the dtype and shape of every array against the class. Raises :class:`InvalidSample`, naming
-    sample key, field, what was expected and what was found, and :class:`~catalog.errors.MissingExtra`.
+    ``validate`` checks the dtype and shape of every array against the class. Raises :class:`InvalidSample`
+    with sample key, field, expected and found, and :class:`~catalog.errors.MissingExtra`.
     """
     return unpacker(cls, validate=validate)(raw, key)
 
 
 def _unpack_map(raw: Buffer, key: str) -> dict[Any, Any]:
-    """The map in msgpack bytes; everything in it is bounded by the length of ``raw``, which is msgpack's default."""
+    """Return the map in msgpack bytes; by msgpack's defaults everything in it is bounded by the length of ``raw``."""
     try:
         if len(raw) <= MAX_LIST:
             values = msgpack.unpackb(raw, strict_map_key=False)
@@ -166,7 +166,7 @@ def _read_carefully(cls: type[T], plan: Plan, values: dict[Any, Any], key: str, 
 def _constructed(cls: type[T], arguments: dict[str, Any], key: str) -> T:
     made = cls(**arguments)
     if key:
-        with suppress(AttributeError):  # a class with __slots__ has no room for it
+        with suppress(AttributeError):  # a class with __slots__ can't have one
             object.__setattr__(made, "__key__", key)
     return made
 
@@ -206,16 +206,16 @@ def _as_float(value: float, key: str, field: Field) -> float:
         raise misfit(field.type, value, key, field) from None
 
 
-# --- reading: the quick way ----------------------------------------------------------------------------------
+# --- reading: the fast way -----------------------------------------------------------------------------------
 
 
-_WAYS_OUT: Final = (Unusual, DataError, MissingExtra, *_BAD_MSGPACK)
+_FALLBACK_ERRORS: Final = (Unusual, DataError, MissingExtra, *_BAD_MSGPACK)
 
 
 def unpacker(cls: type[T], *, validate: bool = False) -> Callable[[Buffer, str], T]:
-    """What reads samples of class ``cls``, given msgpack bytes and the sample's key; see :func:`unpack`.
+    """Return the function that reads samples of class ``cls`` from msgpack bytes and key; see :func:`unpack`.
 
-    Made once for each class. Raises :class:`~catalog.errors.InvalidSchema` for a class that isn't packable.
+    Compiled once for each class. Raises :class:`~catalog.errors.InvalidSchema` for a class that isn't packable.
     """
     if issubclass(cls, dict):
         return cast("Callable[[Buffer, str], T]", partial(_read_dict, cls))
@@ -239,7 +239,7 @@ def _read_dict(cls: type[dict[str, Any]], raw: Buffer, key: str = "") -> dict[st
 
 
 def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, str], T]:
-    # Names are the publisher's: only so many layouts, of only so many names, are remembered.
+    # The publisher chooses the names: the number of layouts, and of names in each, is limited.
     longest = 2 * len(plan.entries) + 16
     layout_of = lru_cache(maxsize=max(2, min(_LAYOUTS, 20_000 // longest)))(partial(layout, plan, validate=validate))
     unpackb, plain, new = msgpack.unpackb, plan.plain, object.__new__
@@ -257,7 +257,7 @@ def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, 
                 _put_large(values, split, arrays)
             for name, reader in readers:
                 values[name] = reader(values[name])
-        except _WAYS_OUT:
+        except _FALLBACK_ERRORS:
             return _read_carefully(cls, plan, _unpack_map(raw, key), key, validate=validate)
         state = values if renamed is None else {attribute: values[name] for attribute, name in renamed}
         if absent is not None:
@@ -274,7 +274,7 @@ def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, 
 
 
 def _put_large(values: dict[str, Any], split: tuple[bytes, dict[str, memoryview], int], arrays: frozenset[str]) -> None:
-    """Put the large byte strings where they belong: views for what becomes an array, bytes for all else."""
+    """Insert the large byte strings: views for arrays, bytes for other fields."""
     _, large, count = split
     if len(values) != count or len(raw_names := values.keys() & large.keys()) != len(large):
         raise Unusual

@@ -1,4 +1,4 @@
-"""A sample for a person to look at, and as JSON: arrays as their dtype, shape and range instead of all their values."""
+"""Show a sample as text or JSON: arrays by dtype, shape and range instead of all their values."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["as_json", "lines"]
 
 MAX_TEXT: Final = 100
 MAX_VALUES: Final = 64
-"""Values of an array that are listed in JSON; beyond that its dtype, shape and range say what it is."""
+"""Values of an array that are listed in JSON; a larger one has only dtype, shape and range."""
 
 MAX_DEPTH: Final = 32
-"""Lists and maps inside each other; what lies deeper is an ellipsis."""
+"""Nested lists and maps; deeper values are an ellipsis."""
 
 _MAX_BITS: Final = 1024
 _SHOWN_ITEMS: Final = 5
 
 
 def lines(sample: object) -> Iterator[str]:
-    """One line with the sample's key, and one for each field: its wire name and a short text of its value."""
+    """Yield a line with the sample's key, and one for each field: its wire name and a short text of its value."""
     yield _plain(getattr(sample, "__key__", "")) or "sample"
     values = fields_of(sample)
     width = min(30, max((len(_plain(name)) for name in values), default=0))
@@ -41,7 +41,7 @@ def lines(sample: object) -> Iterator[str]:
 
 
 def as_json(sample: object) -> dict[str, Any]:
-    """The sample as JSON values: ``{"key": …, "fields": {wire name: value}}``; bytes as their length."""
+    """Return the sample as JSON values: ``{"key": …, "fields": {wire name: value}}``; bytes as their length."""
     return {
         "key": getattr(sample, "__key__", ""),
         "fields": {name: _json(value) for name, value in fields_of(sample).items()},
@@ -49,7 +49,7 @@ def as_json(sample: object) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Text on one line, without what a terminal would act on."""
+    """Return text on one line, without characters that control a terminal."""
     shown = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
     return escaped(shown)
 
@@ -72,10 +72,10 @@ def _short(value: object, depth: int = 0) -> str:
 
 
 def _text(value: object) -> str:
-    """``str(value)``, also of what has none: an integer of very many digits, an object that fails."""
+    """Return ``str(value)``, or why it fails: an integer with too many digits, an object with a broken ``__str__``."""
     try:
         return str(value)
-    except Exception as error:  # noqa: BLE001 - somebody else's value, and any error of its own making
+    except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
         return f"({type(value).__name__} that can't be shown: {type(error).__name__})"
 
 
@@ -88,12 +88,12 @@ def _array(array: NDArray[Any]) -> str:
 
 
 def _limits(array: NDArray[Any]) -> tuple[Any, Any] | None:
-    """The smallest and the largest value, ``None`` where there is none: an empty array, text, records, only NaN."""
+    """Return the smallest and largest value, ``None`` if there is none: an empty array, text, records, only NaN."""
     if array.size == 0 or array.dtype.kind not in "buif":
         return None
     if array.dtype.kind != "f":
         return array.min().item(), array.max().item()
-    low, high = (reduce(array, axis=None) for reduce in (np.fmin.reduce, np.fmax.reduce))  # they pass over NaN
+    low, high = (reduce(array, axis=None) for reduce in (np.fmin.reduce, np.fmax.reduce))  # they ignore NaN
     return None if np.isnan(low) else (low.item(), high.item())
 
 
@@ -110,7 +110,7 @@ def _json(value: object, depth: int = 0) -> object:  # noqa: PLR0911 - one for e
         case dict():
             return {_text(name): _json(item, depth + 1) for name, item in value.items()}
         case float():
-            return value if math.isfinite(value) else str(value)  # JSON has no words for them
+            return value if math.isfinite(value) else str(value)  # JSON has no NaN and infinities
         case int():
             return value if value.bit_length() <= _MAX_BITS else _text(value)
     return value if isinstance(value, str | None) else _text(value)
@@ -127,5 +127,5 @@ def _array_json(array: NDArray[Any]) -> dict[str, object]:
 def _values(array: NDArray[Any]) -> object:
     try:
         return _json(array.tolist())
-    except (SystemError, ValueError, OverflowError, TypeError) as error:  # text and dates that Python doesn't have
+    except (SystemError, ValueError, OverflowError, TypeError) as error:  # text and dates that Python can't represent
         raise InvalidArray(f"values of dtype {array.dtype.name} that can't be shown: {error}") from error

@@ -1,4 +1,4 @@
-"""The schema that a dataset or lens record is to refer to, from a class, a sample type or an address."""
+"""The schema that a new dataset or lens record refers to: from a class, a sample type or a URI."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["schema_to_publish"]
 
 
 def schema_to_publish(given: AtUri | SampleType | type | str) -> AtUri | SampleType:
-    """What a dataset record is to refer to: a schema's address, or the sample type that becomes one.
+    """Return the URI of a schema, or the sample type to publish as one.
 
-    A class that was made from a published schema is that schema. Raises :class:`PublishError` for dicts.
+    A class that was made from a published schema gives its URI. Raises :class:`PublishError` for dicts.
     """
     if isinstance(given, str):
         return AtUri.parse(given)

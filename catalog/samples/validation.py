@@ -1,4 +1,4 @@
-"""Whether a value fits its field, and the errors that say which doesn't: sample key, field, expected, found."""
+"""Validation of values against their fields, and the errors: sample key, field, expected, found."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["explained", "fits_array", "fits_scalar", "misfit"]
 
 
 def fits_scalar(kind: str, value: object) -> bool:
-    """Whether a value is of that kind; a whole number is a float, a truth value is no number."""
+    """Return whether a value is of a kind; an ``int`` is a float, a ``bool`` is no number."""
     if kind in ("int", "float") and isinstance(value, bool):
         return False
     return isinstance(value, int | float) if kind == "float" else isinstance(value, PYTHON[kind])
 
 
 def fits_array(type_: Array, value: Any) -> bool:  # noqa: ANN401
-    """Whether a value is of the form, dtype and shape promised; of a safetensors value, whether each tensor is."""
+    """Return whether a value has the form, dtype and shape of its type; for safetensors, whether each tensor has."""
     if type_.format == "safetensors":
         return isinstance(value, dict) and all(_has_layout(type_, tensor) for tensor in value.values())
     return _has_layout(type_, value) and (type_.format not in ARRAYS or isinstance(value, np.ndarray))
@@ -48,9 +48,9 @@ def _has_layout(type_: Array, value: Any) -> bool:  # noqa: ANN401
 
 @lru_cache(maxsize=1024)
 def _dtype_fits(wanted: str, found: np.dtype[Any]) -> bool:
-    """Whether the dtype is the one promised; byte order doesn't matter, nor does a promise numpy can't read.
+    """Return whether a dtype is the one wanted, in any byte order; true if numpy doesn't know the wanted one.
 
-    Text and times without a length or unit promise any.
+    Text and times without a length or unit match any.
     """
     if wanted == found.name:
         return True
@@ -66,14 +66,14 @@ def _dtype_fits(wanted: str, found: np.dtype[Any]) -> bool:
 
 
 def explained(error: InvalidArray | MissingExtra, key: str, field: Field) -> DataError | MissingExtra:
-    """The error of an array, naming sample and field."""
+    """Return the error of an array with sample and field."""
     what = f"field {field.name!a}: {error.what}"
     kind = MissingExtra if isinstance(error, MissingExtra) else InvalidSample
     return kind(what, where=key or None, hint=error.hint)
 
 
 def misfit(type_: FieldType, value: Any, key: str, field: Field) -> InvalidSample:  # noqa: ANN401
-    """The error of a value that isn't what its field promises; ``dataclasses.MISSING`` stands for none at all."""
+    """Return the error for a value that doesn't match its field; ``dataclasses.MISSING`` is an absent value."""
     if value is dataclasses.MISSING:
         found = "nothing"
     elif isinstance(getattr(value, "dtype", None), np.dtype):

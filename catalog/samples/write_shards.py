@@ -1,4 +1,4 @@
-"""Write samples into shards: deterministic tars that appear whole or not at all."""
+"""Write samples into shards: deterministic tars, created atomically."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEY: Final = re.compile(r"(?:[A-Za-z0-9_~+=@-]+/)*[A-Za-z0-9_~+=@-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardInfo:
-    """A shard that was written: its file, the samples in it, its bytes and the hex SHA-256 of them."""
+    """A written shard: its file, its samples and bytes, and its SHA-256 in hex."""
 
     path: Path
     samples: int
@@ -38,20 +38,20 @@ def write_shards(
 ) -> tuple[ShardInfo, ...]:
     """Write samples (of packable classes, or dicts) into tars; ``pattern`` numbers them: ``digits-%06d.tar``.
 
-    A shard is full with ``per_shard`` samples, and before it gets longer than ``max_bytes``; without both there is one.
-    Samples are written as they come: a generator may give more than fit into memory. A sample keeps its ``__key__``;
-    one without is named by its running number. The same samples give the same bytes.
+    A shard has at most ``per_shard`` samples and ``max_bytes`` bytes; without both limits there is one shard. Samples
+    are written as the iterator yields them, so they needn't fit into memory. A sample keeps its ``__key__``; one
+    without is named by its number. The same samples give the same bytes.
 
-    All shards appear at their names together, after the last one was written; on an error none does, and what was
-    there stays. Raises :class:`InvalidSample` for a sample or key that can't be written or is longer than a shard may
-    be, ValueError for a pattern without a number, or a limit below 1.
+    All shards get their names together, after the last one was written; on an error none does, and existing files
+    stay. Raises :class:`InvalidSample` for a sample or key that can't be written or is longer than a shard may be,
+    ValueError for a pattern without a number, or a limit below 1.
     """
     limits = [limit for limit in (per_shard, max_bytes) if limit is not None]
     if not _NUMBERED.fullmatch(Path(pattern).name):
-        raise ValueError(f"{str(pattern)[:200]!r} has no place for a shard's number: name it like 'digits-%06d.tar'")
+        raise ValueError(f"{str(pattern)[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
     if min(limits, default=1) < 1:
         raise ValueError("per_shard and max_bytes are at least 1")
-    written: list[_Writing] = []
+    written: list[_ShardFile] = []
     try:
         for number, sample in enumerate(samples):
             key, name, data = _packed(sample, number)
@@ -60,19 +60,19 @@ def write_shards(
                 if written:
                     written[-1].finish()
                 path = Path(pattern)
-                written.append(_Writing(path.parent / (path.name % len(written))))
+                written.append(_ShardFile(path.parent / (path.name % len(written))))
             written[-1].add(key, header, data, max_bytes)
-        infos = tuple(one.finish() for one in written)
-        for one in written:
-            one.part.replace(one.path)
+        infos = tuple(shard.finish() for shard in written)
+        for shard in written:
+            shard.part.replace(shard.path)
     finally:
-        for one in written:
-            one.discard()
+        for shard in written:
+            shard.discard()
     return infos
 
 
 def _packed(sample: object, number: int) -> tuple[str, str, bytes]:
-    """The key, the member's name and its bytes."""
+    """Return the key, the member's name and its bytes."""
     key = getattr(sample, "__key__", "") or f"{number:08d}"
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         hint = "letters, digits, _ ~ + = @ - and /; no dots"
@@ -80,8 +80,8 @@ def _packed(sample: object, number: int) -> tuple[str, str, bytes]:
     return key, key + SUFFIX, pack(sample)
 
 
-class _Writing:
-    """A shard that is being written, beside the place where it will be."""
+class _ShardFile:
+    """A shard that is being written, in a temporary file in its folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,7 +93,7 @@ class _Writing:
         self._info: ShardInfo | None = None
 
     def is_full(self, header: bytes, data: bytes, per_shard: int | None, max_bytes: int | None) -> bool:
-        """Whether the next sample belongs into the next shard."""
+        """Return whether the next sample belongs to the next shard."""
         too_long = max_bytes is not None and self._tar.size_with(header, data) > max_bytes
         return too_long or (per_shard is not None and len(self._keys) >= per_shard)
 
@@ -107,7 +107,7 @@ class _Writing:
         self._tar.add(header, data)
 
     def finish(self) -> ShardInfo:
-        """End the tar; what was written. The second time it only says so again."""
+        """Finish the tar and return its facts; later calls return the same."""
         if self._info is None:
             digest = self._tar.close()
             self._file.close()
@@ -116,6 +116,6 @@ class _Writing:
         return self._info
 
     def discard(self) -> None:
-        """Leave nothing beside the place."""
+        """Delete the temporary file."""
         self._file.close()
         self.part.unlink(missing_ok=True)

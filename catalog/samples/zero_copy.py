@@ -1,12 +1,12 @@
-"""The long byte strings of a msgpack map, as views instead of copies.
+"""Long byte strings of a msgpack map as views instead of copies.
 
 ::
 
     83 | "image" c6 00100080 ░░░░░░░░░ | "label" 07 | …          given: 1 MiB
     83 | "image" c4 00                 | "label" 07 | …          what msgpack gets: 20 bytes, and no megabyte to copy
 
-Only what stands before the first list, map or extension is looked at; the rest is msgpack's. It also has the last word
-on what is well-formed: nothing here raises, what looks odd is left as it is.
+Only the part before the first list, map or extension is parsed here; msgpack parses the rest. It also decides what is
+well-formed: nothing here raises, and unexpected bytes are left to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGE", "without_large"]
 
 LARGE: Final = 1 << 16
-"""Bytes from which a view pays: copying so many takes 2 µs, as long as looking for them."""
+"""Bytes from which a view is faster: copying so many takes 2 µs, as long as finding them."""
 
 _MAX_FIELDS: Final = 64
 
@@ -35,9 +35,9 @@ _BIN_32: Final = 0xC6
 
 
 def without_large(raw: Buffer) -> tuple[bytes, dict[str, memoryview], int] | None:
-    """A msgpack map with its large byte strings emptied, these by name, and how many entries the map must have.
+    """Return a msgpack map with its large byte strings emptied, these by name, and the number of entries of the map.
 
-    ``None`` when there are none. A name that stands twice has one of its values here: the count tells.
+    ``None`` if there are none. A duplicate name has only one of its values here; the number of entries shows it.
     """
     view = memoryview(raw)
     count, at = _entries(view)
@@ -61,7 +61,7 @@ def without_large(raw: Buffer) -> tuple[bytes, dict[str, memoryview], int] | Non
 
 
 def _entries(view: memoryview) -> tuple[int, int]:
-    """How many entries a map has and where the first begins; none for anything else, or for more than a few."""
+    """Return the number of entries of a map and the offset of the first; 0 for other values and for large maps."""
     if len(view) > 3 and view[0] & 0xF0 == 0x80:
         return view[0] & 0x0F, 1
     if len(view) > 3 and view[0] == 0xDE and view[1] == 0 and view[2] <= _MAX_FIELDS:
@@ -70,7 +70,7 @@ def _entries(view: memoryview) -> tuple[int, int]:
 
 
 def _value(view: memoryview, at: int) -> tuple[memoryview | None, int]:
-    """What the value at a place holds, and where the next one begins; ``None`` for what isn't followed."""
+    """Return the bytes of the value at an offset, and the offset of the next one; ``None`` for a container."""
     if at >= len(view):
         return None, at
     first = view[at]

@@ -95,5 +95,5 @@ def expand_ranges(text: str) -> list[str]:
 
 
 def without_ranges(text: str) -> str:
-    """Return a pattern of a manifest with ``0`` in place of each range: a name that stands for all of them."""
+    """Return a pattern of a manifest with ``0`` in place of each range: one name for all."""
     return _RANGE.sub("0", text)

@@ -15,7 +15,7 @@ _BLOCK: Final = 1 << 20
 
 
 class Source(Protocol):
-    """Where bytes are read from: an unbuffered file, a download."""
+    """Something to read bytes from: an unbuffered file, a download."""
 
     def readinto(self, into: memoryview, /) -> int | None:
         """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
