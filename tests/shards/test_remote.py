@@ -10,10 +10,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog import Dataset
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, ChecksumMismatch, InvalidShard, NetworkError, RequestFailed
 from catalog.network import http
@@ -24,7 +26,7 @@ from tests.fakes import Asked, Fake, answer, fake_server
 from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
@@ -362,3 +364,28 @@ def test_an_iterator_that_is_dropped_closes_its_connection(fake: Fake) -> None:
     gc.collect()
     time.sleep(0.3)
     assert threading.active_count() <= threads
+
+
+# --- connections ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_shards_of_a_host_share_a_connection(fake: Fake, *, checksum: bool, shuffled: bool) -> None:
+    """Also after a tar's end mark, before which its last bytes aren't read."""
+    clients = set()
+    packed = msgpack.packb({"text": "x" * 200_000})
+    raws = [tar_of((f"{number}.msgpack", packed)) + bytes(20_000) for number in range(5)]
+
+    def serving(raw: bytes) -> Callable[[BaseHTTPRequestHandler, Asked], None]:
+        def serve(handler: BaseHTTPRequestHandler, _: Asked) -> None:
+            clients.add(handler.client_address)
+            answer(handler, raw)
+
+        return serve
+
+    fake.routes = {f"/{number}.tar": serving(raw) for number, raw in enumerate(raws)}
+    checksums = [f"sha256:{hashlib.sha256(raw).hexdigest()}" if checksum else None for raw in raws]
+    dataset = Dataset.from_urls([fake.url + path for path in fake.routes], checksums=checksums, settings=LOOPBACK)
+    assert len(list(dataset.shuffled() if shuffled else dataset)) == 5
+    assert len(clients) == 1
