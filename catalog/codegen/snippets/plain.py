@@ -15,6 +15,7 @@ from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.text import first_paragraph, literal, notes, one_line, parts, wrapped
 from catalog.schema import Array, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import class_name
+from catalog.shards.reader import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,14 +67,14 @@ def unpacked(raw: bytes) -> dict[str, Any]:
 
 '''
 
-_READ_SHARD: Final = '''\
+_READ_SHARD: Final = f'''\
     """The samples of one shard, while it arrives."""
     with (
         urllib.request.urlopen(url, timeout=60) as answer,
         tarfile.open(fileobj=answer, mode="r|") as tar,
     ):
         for member in tar:
-            is_sample = member.isfile() and member.name.endswith(".msgpack")
+            is_sample = member.isfile() and member.name.endswith("{SUFFIX}")
             if is_sample and (file := tar.extractfile(member)):
                 yield unpacked(file.read())
 

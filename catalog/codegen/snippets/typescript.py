@@ -14,6 +14,7 @@ from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.templates import rendered
 from catalog.codegen.typescript import type_name, typescript_module
 from catalog.config import resources
+from catalog.shards.reader import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,8 @@ _OPENED: Final = """\
     pipeline(Readable.from(answer.body), tar, () => {}); // the loop throws its errors
     for await (const entry of tar) {
       const bytes = await buffer(entry);
-      if (entry.header.name.endsWith(".msgpack")) {
-"""
+      if (entry.header.name.endsWith("SUFFIX")) {
+""".replace("SUFFIX", SUFFIX)
 
 _SHOWN: Final = """\
       }

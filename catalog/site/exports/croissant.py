@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog.schema import Array, List, Scalar
+from catalog.shards.reader import SUFFIX
 from catalog.site import addresses
 from catalog.site import formatting as figures
 from catalog.site.exports import common as words
@@ -122,7 +123,7 @@ def _members(count: int) -> dict[str, object]:
         "@id": _MEMBERS,
         "containedIn": [{"@id": f"{number}"} for number in range(count)],
         "encodingFormat": "application/vnd.msgpack",
-        "includes": "*.msgpack",
+        "includes": f"*{SUFFIX}",
     }
 
 
