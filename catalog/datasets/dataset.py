@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overloa
 from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle, samples_of
 from catalog.datasets.pytorch import register_in_torch, torch_hint, torch_worker
 from catalog.errors import InvalidSample, PublishError
-from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type
+from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type, schema_to_publish
 from catalog.samples.write_shards import ShardInfo
 from catalog.shards.braces import expand
 from catalog.shards.shard import Shard
@@ -341,7 +341,6 @@ class Dataset(Generic[T]):
         aren't those of the shards), and what :meth:`Client.publish_dataset` does.
         """
         from catalog.datasets.published import shards_to_publish
-        from catalog.samples.schema_to_publish import schema_to_publish
 
         if self._steps or self._splits:
             hint = "write its samples with write_shards(dataset, …), and publish those shards"

@@ -169,8 +169,8 @@ class Lens(Generic[S, T]):
         or whose code can't be referred to, and what :meth:`Client.publish_lens` does.
         """
         from catalog.lenses.code_reference import code_reference
+        from catalog.samples.packable import schema_to_publish
         from catalog.samples.publishing import Place
-        from catalog.samples.schema_to_publish import schema_to_publish
 
         if self._put is None:
             raise LensError(f"lens {self.name} is read-only", hint="a lens record refers to a putter, too")

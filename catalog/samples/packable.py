@@ -39,7 +39,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from catalog.errors import InvalidSchema
+from catalog.errors import InvalidSchema, PublishError
 from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, plan_of
 from catalog.samples.packing import DictSample, pack, unpack
 from catalog.schema.identifiers import attribute_names, class_name
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DictSample", "PackableSample", "class_from", "fields_of", "pack", "packable", "readable", "sample_type",
-    "schema_uri", "unpack", "wire",
+    "schema_to_publish", "schema_uri", "unpack", "wire",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -282,6 +282,20 @@ def schema_uri(cls: type) -> AtUri | None:
     """Return the URI of the schema record that a class was made from or names (``schema="at://…"``)."""
     identity: Identity | None = cls.__dict__.get("__packable__")
     return None if identity is None else identity.uri
+
+
+def schema_to_publish(given: AtUri | SampleType | type | str) -> AtUri | SampleType:
+    """Return the URI of a schema, or the sample type to publish as one.
+
+    A class that was made from a published schema gives its URI. Raises :class:`PublishError` for dicts.
+    """
+    if isinstance(given, str):
+        return AtUri.parse(given)
+    if not isinstance(given, type):
+        return given
+    if issubclass(given, DictSample):
+        raise PublishError("samples without a class have no schema to publish", hint="give schema=…")
+    return schema_uri(given) or sample_type(given)
 
 
 def fields_of(sample: object) -> Mapping[str, Any]:

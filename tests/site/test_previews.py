@@ -836,7 +836,7 @@ def test_a_dataset_without_a_schema_or_shards_says_so(tmp_path: Path, run: Run) 
     graph = graph_of(tmp_path / "a", at("https://example.org/a.tar"), schema=False)
     assert why(run(graph), graph) == "its schema isn’t in this catalog"
     graph = graph_of(tmp_path / "b", {"$type": "org.example.storage"})
-    assert why(run(graph), graph) == "it has no shards that can be opened here"
+    assert why(run(graph), graph) == "shards in org.example.storage are not opened"
 
 
 # --- caps ----------------------------------------------------------------------------------------------------
