@@ -18,7 +18,7 @@ ONLY ?=
 OPTIONS ?=
 TORCH := torch==2.13.0
 ARROBA_WANTED := arroba[flask,datastore]==3.1
-LOCKED := pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
+LOCKED := pyproject.toml --extra site --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 SHELL := /usr/bin/env bash
@@ -71,7 +71,7 @@ soak: $(INSTALLED) $(NETWORK) ## run the long tests: every benchmarks/soak_*.py
 lock: $(INSTALLED) ## update the lock files from pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --group dev --group frameworks --output-file requirements-frameworks.lock
 	$(BIN)/uv pip compile $(LOCKED) --group dev --constraint requirements-frameworks.lock --output-file requirements.lock
-	echo '$(ARROBA_WANTED)' | $(BIN)/uv pip compile - $(filter-out pyproject.toml,$(LOCKED)) --output-file requirements-arroba.lock
+	echo '$(ARROBA_WANTED)' | $(BIN)/uv pip compile - $(filter-out pyproject.toml --extra site,$(LOCKED)) --output-file requirements-arroba.lock
 
 clean: ## remove built and installed files
 	rm -rf .venv .venv-arroba site dist tests/*/node_modules

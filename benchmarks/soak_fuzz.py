@@ -26,7 +26,7 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-import cbrrr
+import cbor2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from catalog.atproto.car import Blocks
@@ -99,17 +99,21 @@ def spoil_bytes(raw: bytes, chance: random.Random, other: bytes) -> bytes:
     return raw[: chance.randrange(len(raw) + 1)] if chance.random() < 0.05 else raw
 
 
+def _link(cid: bytes) -> cbor2.CBORTag:
+    return cbor2.CBORTag(42, b"\0" + cid)
+
+
 def spoil_node(  # noqa: C901 — ten ways, one after the other
     block: bytes,
     chance: random.Random,
     cids: list[bytes],
 ) -> bytes:
     """A node of another structure: entries moved, doubled, left out, linked and cut otherwise."""
-    node: Any = cbrrr.decode_dag_cbor(block)
+    node: Any = cbor2.loads(block)
     entries: Any = node["e"]
     for _ in range(chance.choice((1, 1, 2, 4))):
         what, place = chance.randrange(10), chance.randrange(len(entries)) if entries else 0
-        link = chance.choice((None, cbrrr.CID(chance.choice(cids))))
+        link = chance.choice((None, _link(chance.choice(cids))))
         if what == 0 or not entries:
             node["l"] = link
         elif what == 1:
@@ -121,7 +125,7 @@ def spoil_node(  # noqa: C901 — ten ways, one after the other
         elif what == 4:
             entries[place]["t"] = link
         elif what == 5:
-            entries[place]["v"] = cbrrr.CID(chance.choice(cids))
+            entries[place]["v"] = _link(chance.choice(cids))
         elif what == 6:
             entries[place]["p"] += chance.choice((-1, 1, 5, -(2**40), 2**40))
         elif what == 7:
@@ -130,7 +134,7 @@ def spoil_node(  # noqa: C901 — ten ways, one after the other
             entries[place][chance.choice("kptvx")] = chance.choice((None, True, 0, "text", b"", [], {}, -1, 2**63))
         else:
             node[chance.choice("elx")] = chance.choice((None, True, 0, "text", b"", [], {}, [[]], [None]))
-    return cbrrr.encode_dag_cbor(node)
+    return cbor2.dumps(node, canonical=True)
 
 
 def relinked(subject: Subject, old: bytes, block: bytes, *, sign: bool) -> bytes:
@@ -189,14 +193,14 @@ def shape(blocks: Blocks | dict[bytes, bytes], cid: bytes | None, depth: int = 0
     """A tree as nested tuples, by the obvious way: (tree, key, value, tree, key, …)."""
     if cid is None or depth > 200:
         return None
-    node: Any = cbrrr.decode_dag_cbor(blocks.get(cid) or b"")
+    node: Any = cbor2.loads(blocks.get(cid) or b"")
     left = node["l"]
-    parts: list[Any] = [shape(blocks, None if left is None else bytes(left), depth + 1)]
+    parts: list[Any] = [shape(blocks, None if left is None else left.value[1:], depth + 1)]
     before = b""
     for entry in node["e"]:
         before = before[: entry["p"]] + entry["k"]
         after = entry["t"]
-        parts += (before, bytes(entry["v"]), shape(blocks, None if after is None else bytes(after), depth + 1))
+        parts += (before, entry["v"].value[1:], shape(blocks, None if after is None else after.value[1:], depth + 1))
     return tuple(parts)
 
 

@@ -17,7 +17,7 @@ tests=(
   appview_index appview_indexer appview_queries  # tantivy
   appview_service                                # starlette, uvicorn
   arrays batches formats                         # numpy, pyarrow, safetensors, scipy
-  car commit datamodel keys mst records          # cbrrr, libipld, coincurve, cryptography
+  car commit datamodel keys mst records          # cbor2, libipld, coincurve, cryptography
   cli                                            # click
   config digests manifest manifest_faults        # PyYAML
   store                                          # filelock

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
-import coincurve
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
+_K256_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # the same signature in each run
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 REV = "3l3qo2vuowo2b"
@@ -41,22 +42,19 @@ class SigningKey:
     """
 
     def __init__(self, *, p256: bool = False, secret: bytes | None = None) -> None:
-        self._k256 = None if p256 else coincurve.PrivateKey(secret)
-        self._p256 = ec.generate_private_key(ec.SECP256R1())
-        if self._k256 is not None:
-            point = b"\xe7\x01" + self._k256.public_key.format(compressed=True)
-        else:
-            public = self._p256.public_key()
-            point = b"\x80\x24" + public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-        self.multibase = "z" + _base58(point)
+        curve: ec.EllipticCurve = ec.SECP256R1() if p256 else ec.SECP256K1()
+        self._private = (
+            ec.generate_private_key(curve) if secret is None else ec.derive_private_key(int.from_bytes(secret), curve)
+        )
+        self._order = _P256_ORDER if p256 else _K256_ORDER
+        point = self._private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+        self.multibase = "z" + _base58((b"\x80\x24" if p256 else b"\xe7\x01") + point)
         self.did_key = f"did:key:{self.multibase}"
 
     def sign(self, message: bytes) -> bytes:
         """r and s, 32 bytes each, s the lower of the two that fit."""
-        if self._k256 is not None:
-            return self._k256.sign_recoverable(message)[:64]  # libsecp256k1 makes low ones only
-        r, s = decode_dss_signature(self._p256.sign(message, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32) + min(s, _P256_ORDER - s).to_bytes(32)
+        r, s = decode_dss_signature(self._private.sign(message, _ECDSA))
+        return r.to_bytes(32) + min(s, self._order - s).to_bytes(32)
 
 
 def _base58(raw: bytes) -> str:

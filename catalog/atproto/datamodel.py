@@ -21,9 +21,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Final, TypeGuard, cast
+from typing import Final, Literal, TypeAlias, TypeGuard
 
-import cbrrr
+import cbor2
+import libipld
 
 from catalog.errors import InvalidData, InvalidSyntax
 from catalog.syntax import Cid
@@ -62,27 +63,42 @@ _STRINGS: Final = (2, 3)
 """Major types whose size counts bytes: byte strings and texts."""
 _KEY_SHOWN: Final = 40
 _MAX_PADDING: Final = 2
+_MAX_DIGEST: Final = 64
+"""Bytes of the longest digest in a link that libipld decodes."""
+_TAG: Final = 42
+"""The CBOR tag of a link; its content is a zero byte and the CID in binary."""
+_TAG_HEAD: Final = b"\xd8\x2a"
+_Codec: TypeAlias = "Literal['libipld', 'cbor2']"
+# libipld is fast, but has one type for byte strings and links: what has the form of a CID is written as a link. cbor2
+# has two types, and is used for the few records with a byte string of that form.
 
 
 def encode(value: Json) -> bytes:
-    """The DAG-CBOR encoding of a value.
+    """Return the DAG-CBOR encoding of a value.
 
-    Strings that are subclasses of ``str``, such as identifiers, are taken as their text. Raises
-    :class:`InvalidData` for what is outside the data model, with the path of the place.
+    Subclasses of ``str``, such as identifiers, are encoded as their text. Raises :class:`InvalidData`, with the path
+    of the place, for a value outside the data model.
     """
     try:
-        return cbrrr.encode_dag_cbor(cast("cbrrr.DagCborTypes", _checked(value, 1)), atjson_mode=True)
-    except (TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise InvalidData(f"can't be encoded as DAG-CBOR: {error}") from error
+        raw: bytes = libipld.encode_dag_cbor(_native(value, 1, "libipld"))
+    except _LooksLikeLinkError:
+        raw = cbor2.dumps(_native(value, 1, "cbor2"), canonical=True)
+    return raw
 
 
 def decode(raw: bytes) -> Json:
-    """The value of a DAG-CBOR block. Raises :class:`InvalidData` when it is not one, or not in its only form."""
+    """Return the value of a DAG-CBOR block. Raises :class:`InvalidData` unless it is one, in canonical form."""
     try:
-        value = cbrrr.decode_dag_cbor(raw, atjson_mode=True)
-    except (TypeError, ValueError, RecursionError, MemoryError) as error:
+        value = libipld.decode_dag_cbor(raw)  # strict, except that it takes integers in a longer form, and floats
+        if libipld.encode_dag_cbor(value) == raw:
+            return _json(value, 1, "libipld")
+        value = cbor2.loads(raw)
+        json, canonical = _json(value, 1, "cbor2"), cbor2.dumps(value, canonical=True) == raw
+    except (TypeError, ValueError, RecursionError, MemoryError, cbor2.CBORError) as error:
         raise InvalidData(f"not DAG-CBOR: {error}") from error
-    return _checked(value, 1)
+    if not canonical:
+        raise InvalidData("not DAG-CBOR: not in canonical form")
+    return json
 
 
 def record_cid(value: Json) -> Cid:
@@ -104,9 +120,9 @@ def check_record_size(raw: bytes, values: int = MAX_VALUES) -> None:
 
 
 def has_more_values(raw: bytes, most: int) -> bool:
-    """Return whether DAG-CBOR has more values and keys than ``most``: its heads are counted, nothing is decoded.
+    """Return whether a DAG-CBOR block has more values and keys than ``most``, by counting heads, without decoding.
 
-    Of bytes that are no DAG-CBOR anything may be said: :func:`decode` refuses them.
+    The answer is arbitrary for bytes that are no DAG-CBOR: :func:`decode` refuses them.
     """
     if len(raw) <= most:
         return False
@@ -149,9 +165,11 @@ def link_of(value: object) -> Cid:
     text = _only_value(value, "$link")
     try:
         cid = Cid.parse(text)
-        _ = cid.digest
+        digest = cid.digest
     except InvalidSyntax as error:
         raise InvalidData(f"$link: {error.what}", hint=error.hint) from error
+    if len(digest) > _MAX_DIGEST:
+        raise InvalidData(f"$link: a CID whose hash has {len(digest)} bytes; the most is {_MAX_DIGEST}")
     return cid
 
 
@@ -180,23 +198,119 @@ def _only_value(value: object, key: str) -> str:
     return text
 
 
-def _checked(value: object, depth: int) -> Json:
-    """A copy of the value in plain types. The recursion ends at ``MAX_NESTING``."""
+class _LooksLikeLinkError(Exception):
+    """A byte string in the form of a CID, which libipld would write as a link."""
+
+
+def _native(value: object, depth: int, codec: _Codec) -> object:
+    """Return a value in the types of a codec, in a copy. The recursion ends at ``MAX_NESTING``."""
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise InvalidData("an integer beyond ±(2^53 − 1)", hint="write it as a string")
-        return int(value)
+        return _integer(value)
     if isinstance(value, dict):
-        return _checked_object(value, depth)
-    if isinstance(value, list):
-        return _checked_array(value, depth)
+        return _native_object(value, depth, codec)
+    if not isinstance(value, list):
+        raise _foreign(value)
+    _check_depth(depth)
+    copy: list[object] = []
+    for index, item in enumerate(value):
+        try:
+            copy.append(_native(item, depth + 1, codec))
+        except InvalidData as error:
+            error.within(f"[{index}]")
+            raise
+    return copy
+
+
+def _native_object(value: dict[object, object], depth: int, codec: _Codec) -> object:
+    if "$link" in value:
+        binary = link_of(value).binary
+        return binary if codec == "libipld" else cbor2.CBORTag(_TAG, b"\0" + binary)
+    if "$bytes" in value:
+        raw = bytes_of(value)
+        if codec == "libipld" and _looks_like_link(raw):
+            raise _LooksLikeLinkError
+        return raw
+    _check_depth(depth)
+    copy: dict[str, object] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise InvalidData(f"the keys of an object are strings, not {type(key).__name__}")
+        try:
+            copy[_text(key)] = _native(item, depth + 1, codec)
+        except InvalidData as error:
+            error.within(_step(key))
+            raise
+    return copy
+
+
+def _json(value: object, depth: int, codec: _Codec) -> Json:
+    """Return the JSON form of a value that a codec decoded."""
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return _integer(value)
+    if isinstance(value, bytes):
+        linked = codec == "libipld" and _looks_like_link(value)
+        return {"$link": _cid(value)} if linked else bytes_json(value)
+    if isinstance(value, cbor2.CBORTag):  # libipld has decoded the block: it has no other tag, and bytes follow
+        return {"$link": _cid(value.value[1:])}
+    if isinstance(value, dict):
+        return _json_object(value, depth, codec)
+    if not isinstance(value, list):
+        raise _foreign(value)
+    _check_depth(depth)
+    array: list[Json] = []
+    for index, item in enumerate(value):
+        try:
+            array.append(_json(item, depth + 1, codec))
+        except InvalidData as error:
+            error.within(f"[{index}]")
+            raise
+    return array
+
+
+def _json_object(value: dict[str, object], depth: int, codec: _Codec) -> Json:
+    if "$link" in value or "$bytes" in value:
+        raise InvalidData("$link and $bytes are reserved keys: no object of a block has them")
+    _check_depth(depth)
+    json: dict[str, Json] = {}
+    for key, item in value.items():
+        try:
+            json[key] = _json(item, depth + 1, codec)
+        except InvalidData as error:
+            error.within(_step(key))
+            raise
+    return json
+
+
+def _looks_like_link(raw: bytes) -> bool:
+    """Return whether libipld writes a byte string as a link: the library itself decides."""
+    encoded: bytes = libipld.encode_dag_cbor(raw)
+    return encoded.startswith(_TAG_HEAD)
+
+
+def _cid(binary: bytes) -> str:
+    try:
+        return str(Cid.of_binary(binary))
+    except InvalidSyntax as error:
+        raise InvalidData(f"a link: {error.what}", hint=error.hint) from error
+
+
+def _integer(value: int) -> int:
+    if not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise InvalidData("an integer beyond ±(2^53 − 1)", hint="write it as a string")
+    return int(value)
+
+
+def _foreign(value: object) -> InvalidData:
+    """Return the error for a value of a type that the data model lacks."""
     if isinstance(value, float):
-        raise InvalidData("the atproto data model has no floats", hint="write an integer, or a string")
-    raise InvalidData(f"the atproto data model has no {type(value).__name__}")
+        return InvalidData("the atproto data model has no floats", hint="write an integer, or a string")
+    return InvalidData(f"the atproto data model has no {type(value).__name__}")
 
 
 def _text(value: str) -> str:
@@ -206,36 +320,6 @@ def _text(value: str) -> str:
         except UnicodeEncodeError as error:
             raise InvalidData("text with half a surrogate pair in it is not Unicode") from error
     return str(value)
-
-
-def _checked_object(value: dict[object, object], depth: int) -> dict[str, Json]:
-    if "$link" in value:
-        return {"$link": str(link_of(value))}
-    if "$bytes" in value:
-        return bytes_json(bytes_of(value))
-    _check_depth(depth)
-    copy: dict[str, Json] = {}
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise InvalidData(f"the keys of an object are strings, not {type(key).__name__}")
-        try:
-            copy[_text(key)] = _checked(item, depth + 1)
-        except InvalidData as error:
-            error.within(_step(key))
-            raise
-    return copy
-
-
-def _checked_array(value: list[object], depth: int) -> list[Json]:
-    _check_depth(depth)
-    copy: list[Json] = []
-    for index, item in enumerate(value):
-        try:
-            copy.append(_checked(item, depth + 1))
-        except InvalidData as error:
-            error.within(f"[{index}]")
-            raise
-    return copy
 
 
 def _check_depth(depth: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from typing import Final, NamedTuple, Self
+
+import libipld
 
 from catalog.errors import InvalidSyntax
 from catalog.syntax.grammar import match, refusal
@@ -71,10 +71,9 @@ class Cid(str):
         """The binary form. Raises :class:`~catalog.errors.InvalidSyntax` for another base than base32."""
         if not self.startswith("b"):
             raise refusal("a base32 CID", str(self), "atproto writes CIDs in base32: they start with b")
-        body = self[1:].upper()
         try:
-            binary = base64.b32decode(body + "=" * (-len(body) % 8))
-        except (binascii.Error, ValueError) as error:
+            binary: bytes = libipld.decode_multibase(str(self))[1]
+        except ValueError as error:
             raise refusal("a CID", str(self), "it starts with b, but is not base32") from error
         if _base32(binary) != self:
             raise refusal("a CID", str(self), "its base32 is not in lower case, or not in its only form")
@@ -97,7 +96,8 @@ class Cid(str):
 
 
 def _base32(binary: bytes) -> str:
-    return "b" + base64.b32encode(binary).decode("ascii").lower().rstrip("=")
+    text: str = libipld.encode_multibase("b", binary)
+    return text
 
 
 def _take_apart(binary: bytes) -> _Parts:

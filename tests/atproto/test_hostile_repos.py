@@ -12,7 +12,7 @@ import sys
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import cbrrr
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,7 +188,7 @@ def test_a_commit_that_is_not_later_than_the_last_is_refused(last: str, passes: 
 
 @pytest.mark.parametrize(
     "block",
-    [b"\x81" * 100_000 + b"\x01", b"\xff", b"", cbrrr.encode_dag_cbor({"x": 1.5}), b"\x1b" + b"\xff" * 8],
+    [b"\x81" * 100_000 + b"\x01", b"\xff", b"", cbor2.dumps({"x": 1.5}), b"\x1b" + b"\xff" * 8],
     ids=["deep", "broken", "empty", "float", "large number"],
 )
 def test_a_proven_block_that_is_no_record_spoils_no_other(block: bytes) -> None:

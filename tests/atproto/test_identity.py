@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import coincurve
 import dns.resolver
 import httpx
 import pytest
@@ -39,11 +38,10 @@ DID = Did.parse("did:plc:" + "a" * 24)
 OTHER = Did.parse("did:plc:" + "b" * 24)
 RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
 
-K_POINT = coincurve.PrivateKey(b"\x07" * 32).public_key
+K_POINT = ec.derive_private_key(int.from_bytes(b"\x07" * 32), ec.SECP256K1()).public_key()
 P_POINT = ec.derive_private_key(7**80, ec.SECP256R1()).public_key()
-K_SHORT, K_LONG = K_POINT.format(), K_POINT.format(compressed=False)
-P_SHORT = P_POINT.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-P_LONG = P_POINT.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+K_SHORT, P_SHORT = (point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint) for point in (K_POINT, P_POINT))
+K_LONG, P_LONG = (point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint) for point in (K_POINT, P_POINT))
 K_TEXT, P_TEXT = "z" + _base58(b"\xe7\x01" + K_SHORT), "z" + _base58(b"\x80\x24" + P_SHORT)
 K_KEY, P_KEY = PublicKey.parse(K_TEXT), PublicKey.parse(P_TEXT)
 K_OLD, P_OLD = "EcdsaSecp256k1VerificationKey2019", "EcdsaSecp256r1VerificationKey2019"

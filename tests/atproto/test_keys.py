@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import coincurve
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -20,6 +19,9 @@ from catalog.atproto.keys import Curve, PublicKey
 from catalog.errors import InvalidSyntax
 from tests.paths import TESTS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 VECTORS = TESTS / "data" / "interop" / "crypto"
 ORDERS = {  # SEC 2, version 2: sections 2.4.1 and 2.4.2
     Curve.K256: 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141,
@@ -29,9 +31,23 @@ SUITES = {
     "EcdsaSecp256k1VerificationKey2019": Curve.K256,
     "EcdsaSecp256r1VerificationKey2019": Curve.P256,
 }
-K256 = coincurve.PrivateKey(b"\x07" * 32)
+K256 = ec.derive_private_key(int.from_bytes(b"\x07" * 32), ec.SECP256K1())
 P256 = ec.derive_private_key(7**80, ec.SECP256R1())
 MESSAGE = b"a message"
+LIBRARIES = {"cryptography": None} | ({} if keys.coincurve is None else {"coincurve": keys.coincurve})
+
+
+@pytest.fixture(autouse=True, scope="module", params=LIBRARIES)
+def _library(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test runs with each library that is installed for secp256k1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "coincurve", LIBRARIES[request.param])
+        yield
+
+
+def test_the_optional_library_is_used_where_it_is_installed() -> None:
+    native = _key(Curve.K256)._native
+    assert isinstance(native, ec.EllipticCurvePublicKey) is (keys.coincurve is None)
 
 
 def _vectors(name: str) -> list[dict[str, Any]]:
@@ -46,9 +62,7 @@ def _unpadded(text: str) -> bytes:
 
 def _points(curve: Curve) -> tuple[bytes, bytes]:
     """The public key of our two private ones: compressed, and not."""
-    if curve is Curve.K256:
-        return K256.public_key.format(), K256.public_key.format(compressed=False)
-    public = P256.public_key()
+    public = (K256 if curve is Curve.K256 else P256).public_key()
     return (
         public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint),
         public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint),
@@ -65,7 +79,7 @@ def _key(curve: Curve) -> PublicKey:
 
 def _signed(curve: Curve, message: bytes = MESSAGE) -> tuple[int, int]:
     """r and the lower s."""
-    der = K256.sign(message) if curve is Curve.K256 else P256.sign(message, ec.ECDSA(SHA256()))
+    der = (K256 if curve is Curve.K256 else P256).sign(message, ec.ECDSA(SHA256(), deterministic_signing=True))
     r, s = decode_dss_signature(der)
     return r, min(s, ORDERS[curve] - s)
 
@@ -89,9 +103,10 @@ def test_the_signature_vectors_hold() -> None:
 def test_the_did_key_vectors_of_secp256k1_hold() -> None:
     """The public key of a private one is the one that is written there, both ways."""
     for vector in _vectors("w3c_didkey_K256.json"):
-        private = coincurve.PrivateKey(bytes.fromhex(vector["privateKeyBytesHex"]))
+        private = ec.derive_private_key(int(vector["privateKeyBytesHex"], 16), ec.SECP256K1())
+        point = private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
         key = PublicKey.parse(vector["publicDidKey"])
-        assert (key.curve, key.point) == (Curve.K256, private.public_key.format())
+        assert (key.curve, key.point) == (Curve.K256, point)
         assert str(key) == vector["publicDidKey"]
 
 
