@@ -75,6 +75,7 @@ __all__ = [
     "UnknownIdentity",
     "UnverifiedWarning",
     "contained",
+    "require_extra",
 ]
 
 
@@ -408,6 +409,16 @@ class MissingExtra(CatalogError):
 
     Cure: ``pip install`` what the hint says, such as ``atdata-catalog[appview]``.
     """
+
+
+def require_extra(extra: str, module: str, *, purpose: str) -> None:
+    """Raise :class:`MissingExtra` if a module that an extra brings isn't installed."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise MissingExtra(
+            f"{purpose} needs {module}, which is not installed", hint=f"pip install 'atdata-catalog[{extra}]'"
+        )
 
 
 class PublishError(CatalogError):

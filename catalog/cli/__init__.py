@@ -1,6 +1,6 @@
 """The ``catalog`` command: parse, call, print; nothing else.
 
-Exit codes: 0 done, 1 failed, 2 misuse. A user's mistake gets one clear line per fault on standard error, never
+Exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra. A user's mistake gets one clear line per fault on standard error, never
 a traceback. What a command needs is imported when it runs, so that ``catalog --help`` is instant.
 """
 
@@ -24,7 +24,7 @@ from catalog.cli.search import search
 from catalog.cli.site import build, crawl, serve
 from catalog.cli.stores import store
 from catalog.cli.terminal import printed_warnings, say, show
-from catalog.errors import contained
+from catalog.errors import MissingExtra, contained
 
 __all__ = ["cli", "main"]
 
@@ -68,5 +68,5 @@ def main() -> NoReturn:
         code = error.exit_code
     except Exception as error:  # noqa: BLE001 - one of ours, or reported as a defect of ours
         say(contained(error))
-        code = 1
+        code = 2 if isinstance(error, MissingExtra) else 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -34,7 +34,8 @@ SUITES = {
 K256 = ec.derive_private_key(int.from_bytes(b"\x07" * 32), ec.SECP256K1())
 P256 = ec.derive_private_key(7**80, ec.SECP256R1())
 MESSAGE = b"a message"
-LIBRARIES = {"cryptography": None} | ({} if keys.coincurve is None else {"coincurve": keys.coincurve})
+COINCURVE = vars(keys)["coincurve"]
+LIBRARIES = {"cryptography": None} | ({} if COINCURVE is None else {"coincurve": COINCURVE})
 
 
 @pytest.fixture(autouse=True, scope="module", params=LIBRARIES)
@@ -47,7 +48,7 @@ def _library(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def test_the_optional_library_is_used_where_it_is_installed() -> None:
     native = _key(Curve.K256)._native
-    assert isinstance(native, ec.EllipticCurvePublicKey) is (keys.coincurve is None)
+    assert isinstance(native, ec.EllipticCurvePublicKey) is (vars(keys)["coincurve"] is None)
 
 
 def _vectors(name: str) -> list[dict[str, Any]]:
