@@ -1,7 +1,7 @@
 """The ``catalog`` command: parse, call, print; nothing else.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra. A user's mistake gets one clear line per fault on standard error, never
-a traceback. What a command needs is imported when it runs, so that ``catalog --help`` is instant.
+Exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra. A user's mistake gets one clear line per fault on
+standard error, never a traceback. What a command needs is imported when it runs, so that ``catalog --help`` is instant.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import click
 
 from catalog.cli.common import JSON
 from catalog.cli.terminal import echo_json, say
+from catalog.errors import require_extra
 from catalog.sanitize import escaped_record
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     from catalog.site.build_fingerprint import MARK, Fingerprint, site_folder, take_fingerprint
     from catalog.store import refuse_empty
 
+    require_extra("site", "comrak" if zensical else "mkdocs", purpose="building a site")
     if zensical and strict:
         raise click.UsageError("--strict is MkDocs's; Zensical has none that fits")
     settings = _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
@@ -237,6 +239,7 @@ def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
 
     Example: catalog serve -a 127.0.0.1:8080
     """
+    require_extra("site", "mkdocs", purpose="serving a site")
     _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
     if no_crawl:

@@ -10,14 +10,15 @@ become links, and links may only be ``http``, ``https`` or ``mailto``.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from html import unescape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import comrak
-import nh3
 from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["cut", "is_web", "link", "markdown", "plain", "shown"]
 
@@ -97,11 +98,27 @@ def _markdown(text: str) -> Markup:
     if _TOO_DEEP.search(text):
         return Markup(f"<pre>{escape(text)}</pre>")  # noqa: S704 - escaped
     # All raw HTML is escaped, so every tag here is the renderer's own, and its attributes hold neither < nor ".
-    html = comrak.render_markdown(text, _EXTENSIONS, None, _RENDERING)
+    render, clean_html = _renderer()
+    html = render(text)
     html = _IMAGE.sub(_image_as_link, _LINK.sub(_checked_link, _levelled(html)))
     # What entities stand for (`&#x202E;`) is a character only now.
-    clean = shown(_CLEANER.clean(html), lines=True)
+    clean = shown(clean_html(html), lines=True)
     return Markup(_BLANKS.sub(" ", clean))  # noqa: S704 - the cleaner's output, without any character of HTML added
+
+
+@cache
+def _renderer() -> tuple[Callable[[str], str], Callable[[str], str]]:
+    """Return the Markdown renderer and the HTML sanitizer: only they need the extra ``[site]``."""
+    import comrak
+    import nh3
+
+    extensions, rendering = comrak.ExtensionOptions(), comrak.RenderOptions()
+    extensions.table = extensions.strikethrough = extensions.autolink = True
+    rendering.escape = True
+    cleaner = nh3.Cleaner(
+        tags=_TAGS, attributes={"a": {"href"}, "ol": {"start"}}, url_schemes={"http", "https", "mailto"}, link_rel=_REL
+    )
+    return lambda text: comrak.render_markdown(text, extensions, None, rendering), cleaner.clean
 
 
 def _levelled(html: str) -> str:
@@ -153,14 +170,7 @@ _TOO_DEEP: Final = re.compile(r"^(?:[ \t]*(?:>|(?:[*+-]|\d{1,9}[.)])[ \t])){100}
 _LINK: Final = re.compile(r'<a href="([^"]*)"(?: title="[^"]*")?>(.*?)</a>', re.DOTALL)
 _IMAGE: Final = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
 _HEADING: Final = re.compile(r"<(/?)h([1-6])>")
-_EXTENSIONS: Final = comrak.ExtensionOptions()
-_EXTENSIONS.table = _EXTENSIONS.strikethrough = _EXTENSIONS.autolink = True
-_RENDERING: Final = comrak.RenderOptions()
-_RENDERING.escape = True
 _TAGS: Final = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-_CLEANER: Final = nh3.Cleaner(
-    tags=_TAGS, attributes={"a": {"href"}, "ol": {"start"}}, url_schemes={"http", "https", "mailto"}, link_rel=_REL
-)

@@ -96,7 +96,9 @@ def test_what_is_known_stands_where_it_belongs(tmp_path: Path) -> None:
     for name in ("plan", "publish"):
         workflow = (tmp_path / "new" / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
         assert "${{ vars.CATALOG_HANDLE || 'alice.example.org' }}" in workflow
-    assert f"atdata-catalog{requirement(__version__)}" in (tmp_path / "new" / "requirements.txt").read_text("utf-8")
+    assert f"atdata-catalog[site]{requirement(__version__)}" in (tmp_path / "new" / "requirements.txt").read_text(
+        "utf-8"
+    )
 
 
 def test_what_it_says_at_the_end_can_be_copied(tmp_path: Path) -> None:

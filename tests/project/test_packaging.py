@@ -69,6 +69,16 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin"
 
 
+@pytest.fixture(scope="module")
+def site_installed(built: Path, installed: Path) -> Path:
+    """The same environment with the extra ``[site]``; tests of the base come before it in this file."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    assert uv is not None
+    wheel, lock = next(built.glob("*.whl")), ROOT / "requirements.lock"
+    _run(uv, "pip", "install", "--python", installed / "python", "--constraint", lock, f"{wheel}[site]", cwd=built)
+    return installed
+
+
 def test_the_wheel_has_every_file_of_the_three_folders(built: Path) -> None:
     """Package, templates and lexicons, each file git has; and nothing beside them but the metadata."""
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
@@ -104,13 +114,42 @@ def test_an_installed_wheel_answers_for_itself(installed: Path, tmp_path: Path) 
         assert any(Path(place).iterdir())
 
 
-def test_an_installed_wheel_builds_a_site(installed: Path, tmp_path: Path) -> None:
+def test_the_base_has_at_most_25_packages_in_100_mb(installed: Path) -> None:
+    packages = next((installed.parent / "lib").glob("python*")) / "site-packages"
+    assert len(list(packages.glob("*.dist-info"))) <= 25
+    assert sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) <= 100_000_000
+
+
+@pytest.mark.parametrize("command", ["build", "serve"])
+def test_a_command_without_its_extra_prints_what_to_install(installed: Path, tmp_path: Path, command: str) -> None:
+    """As wrong usage: exit code 2, and nothing is crawled."""
+    (tmp_path / "mkdocs.yml").write_text(MKDOCS, encoding="utf-8")
+    ran = subprocess.run(
+        [installed / "catalog", command], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "pip install 'atdata-catalog[site]'" in ran.stderr
+    assert not (tmp_path / "store.sqlite").exists()
+
+
+def test_the_base_imports_every_module_but_those_of_the_site_and_the_appview(installed: Path, tmp_path: Path) -> None:
+    """No module of the library, the crawler or the publisher needs an extra at import."""
+    code = (
+        "import catalog, importlib, pkgutil\n"
+        "for found in pkgutil.walk_packages(catalog.__path__, 'catalog.', onerror=print):\n"
+        "    if not found.name.startswith(('catalog.site', 'catalog.appview', 'catalog._', 'catalog.__')):\n"
+        "        importlib.import_module(found.name)\n"
+    )
+    _run(installed / "python", "-c", code, cwd=tmp_path)
+
+
+def test_an_installed_wheel_builds_a_site(site_installed: Path, tmp_path: Path) -> None:
     """From manifests and a mkdocs.yml somewhere else: every dataset of the examples has its page."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "mkdocs.yml").write_text(MKDOCS, encoding="utf-8")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# Home\n", encoding="utf-8")
-    _run(installed / "catalog", "build", cwd=tmp_path)
+    _run(site_installed / "catalog", "build", cwd=tmp_path)
     pages = [path.parent for path in (tmp_path / "site" / "datasets").rglob("index.html")]
     manifests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "examples" / "manifests").glob("*.y*ml"))
     assert len(pages) > manifests.count("shards:") > 0
@@ -123,6 +162,17 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     before = f"import sys; print([name for name in {heavy!r} if name in sys.modules])"
     loaded, already = (_run(sys.executable, "-c", text, cwd=tmp_path).stdout for text in (code, before))
     assert loaded == already
+
+
+def test_importing_a_name_of_the_library_imports_no_command_line_and_no_site(tmp_path: Path) -> None:
+    """``from catalog import Dataset`` loads none of them, and a bounded number of modules in all."""
+    heavy = ("click", "mkdocs", "jinja2", "comrak", "nh3", "pygments", "sqlite3", "torch", "pyarrow", "catalog.site")
+    code = (
+        f"import sys; from catalog import Dataset; print([n for n in {heavy!r} if n in sys.modules], len(sys.modules))"
+    )
+    loaded, _, count = _run(sys.executable, "-c", code, cwd=tmp_path).stdout.strip().rpartition(" ")
+    assert loaded == "[]"
+    assert int(count) < 400
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-frameworks.lock", "requirements-arroba.lock"])
