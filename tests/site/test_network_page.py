@@ -176,7 +176,7 @@ def test_pages_of_schemas_and_lenses_lead_to_it_with_themselves_chosen(base: str
     expect(page.locator(".cat-net__schema.is-chosen")).to_be_visible()
     assert middle(page) == "Envelope 1.0.0"
     page.locator(".cat-table").get_by_role("link", name="envelope").click()
-    page.get_by_role("link", name="See it in the lens network").click()
+    page.get_by_role("link", name="Show in the lens network").click()
     expect(page.locator(".cat-net__line.is-chosen")).to_have_count(1)
     assert middle(page) == "Spectrum 1.0.0"
     expect(page.locator("tr.is-chosen")).to_contain_text("envelope")
