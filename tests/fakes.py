@@ -7,6 +7,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -15,8 +16,9 @@ from urllib.request import Request, urlopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-__all__ = ["Asked", "Fake", "QuietServer", "answer", "fake_server", "forward"]
+__all__ = ["Asked", "Fake", "QuietServer", "answer", "fake_server", "forward", "serving"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,22 @@ class QuietServer(ThreadingHTTPServer):
         """Say nothing of a broken connection, and everything of a fault of the fake."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type] # socketserver's own types
+
+
+@contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[Callable[[Path], str]]:
+    """Yield ``start(directory)``, which serves a folder with this handler and returns the base URL, with a slash."""
+    servers: list[QuietServer] = []
+
+    def start(directory: Path) -> str:
+        servers.append(QuietServer(("127.0.0.1", 0), partial(handler, directory=str(directory))))
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def forward(handler: BaseHTTPRequestHandler, upstream: str) -> tuple[int, str, bytes]:

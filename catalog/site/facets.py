@@ -23,7 +23,6 @@ chunk of rows two kilobytes.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -33,6 +32,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.schema import Array, List
 from catalog.site import addresses
+from catalog.site.formatting import compact_json
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.store.graph import Graph, Node, SchemaNode
 
-__all__ = ["CHUNK", "address_of", "dump", "files", "rows", "schema_names", "sort_key", "words_of"]
+__all__ = ["CHUNK", "address_of", "files", "rows", "schema_names", "sort_key", "words_of"]
 
 CHUNK: Final = 32
 """Rows in a file of rows."""
@@ -170,22 +170,22 @@ def files(graph: Graph) -> Iterator[tuple[str, str]]:
     nodes = rows(graph)
     names = schema_names(graph)
     facets = _facets(graph, nodes, names)
-    found = {f"catalog/columns/{facet}.json": dump(facets[facet].column) for facet in APART}
+    found = {f"catalog/columns/{facet}.json": compact_json(facets[facet].column) for facet in APART}
     numbers = {name: facet.numbers for name, facet in facets.items()}
     for start in range(0, len(nodes), CHUNK):
         found[f"catalog/rows/{start // CHUNK}.json"] = _chunk(nodes[start : start + CHUNK], numbers, names)
     for name, order in _orders(nodes).items():
-        found[f"catalog/orders/{name}.json"] = dump(_steps(order))
+        found[f"catalog/orders/{name}.json"] = compact_json(_steps(order))
     table: dict[str, Json] = {
         "length": len(nodes),
         "chunk": CHUNK,
         "sections": list(addresses.SECTIONS.values()),
         "facets": {name: facet.json(apart=name in APART) for name, facet in facets.items()},
     }
-    digest = hashlib.sha256(dump(table).encode())
+    digest = hashlib.sha256(compact_json(table).encode())
     for text in found.values():
         digest.update(text.encode())
-    yield "catalog/facets.json", dump({"version": digest.hexdigest()[:12], **table})
+    yield "catalog/facets.json", compact_json({"version": digest.hexdigest()[:12], **table})
     yield from found.items()
 
 
@@ -238,7 +238,7 @@ def _chunk(nodes: Sequence[Node], numbers: Mapping[str, Mapping[str, int]], sche
     """Return the file with these rows for display; values are numbers of the facets."""
     folders = list(dict.fromkeys(addresses.safe_did(node.publisher.did) for node in nodes))
     words = [words_of(node, schemas) for node in nodes]
-    return dump(
+    return compact_json(
         {
             "folders": folders,
             "folder": [folders.index(addresses.safe_did(node.publisher.did)) for node in nodes],
@@ -294,8 +294,3 @@ def _steps(order: Sequence[int]) -> list[str]:
     """Encode an order as steps from row to row: rows that stay neighbours compress well."""
     size = len(order)
     return encode_digits([(row - before) % size for before, row in zip([-1, *order], order, strict=False)])
-
-
-def dump(value: object) -> str:
-    """Compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

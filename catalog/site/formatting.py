@@ -1,16 +1,22 @@
-"""Numbers and times formatted for people."""
+"""Numbers, times and JSON as text."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["byte_size", "count", "counted", "day", "moment"]
+__all__ = ["byte_size", "compact_json", "count", "counted", "day", "moment"]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 _STEP = 1000
+
+
+def compact_json(value: object) -> str:
+    """Return JSON without optional blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def count(number: int) -> str:

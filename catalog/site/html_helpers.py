@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
+from catalog.site import addresses, formatting
 from catalog.site.highlight import highlight
 from catalog.site.markup import link, shown
 
@@ -39,7 +38,7 @@ def user(text: str) -> Markup:
 @lru_cache(maxsize=8192)
 def when(moment: datetime) -> Markup:
     """Return a date as a ``<time>`` element."""
-    return Markup(f"<time>{figures.day(moment)}</time>")
+    return Markup(f"<time>{formatting.day(moment)}</time>")
 
 
 @lru_cache(maxsize=4096)
@@ -64,7 +63,7 @@ def schema_link(schema: SchemaNode, root: str) -> Markup:
 
 def shard_row(place: str, checksum: str | None, size: int | None) -> Markup:
     """Return a row of the storage table. ``size`` in bytes."""
-    weight = "" if size is None else f' <span class="cat-quiet">{figures.byte_size(size)}</span>'
+    weight = "" if size is None else f' <span class="cat-quiet">{formatting.byte_size(size)}</span>'
     proof = '<span class="cat-quiet">none</span>'
     if checksum:
         proof = f"<code>{escape(shown(checksum))}</code>"

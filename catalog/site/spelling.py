@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import facets
+from catalog.site.formatting import compact_json
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of, schema_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried
@@ -63,7 +63,7 @@ def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:
     for place in (1, 2):
         for key in KEYS:
             found = buckets[f"{place}{key}"]
-            text = facets.dump({"words": " ".join(found), "counts": encode_short(counts[word] for word in found)})
+            text = compact_json({"words": " ".join(found), "counts": encode_short(counts[word] for word in found)})
             yield f"catalog/words/{place}{key}.json", text
 
 

@@ -21,9 +21,7 @@ from markupsafe import Markup, escape
 
 from catalog.config import resources
 from catalog.records import licences
-from catalog.site import addresses, markup
-from catalog.site import formatting as figures
-from catalog.site import html_helpers as pieces
+from catalog.site import addresses, formatting, html_helpers, markup
 from catalog.site.exports.meta_tags import JSON, alternate, opengraph
 from catalog.site.exports.record_json import record_json
 from catalog.site.fieldrows import field_rows
@@ -147,7 +145,7 @@ class Templates:
             group = self.groups.tags.get(name)
             # The browse page knows tags as they are shown.
             address = group.address if group is not None else f"browse/?tag={quote(name, safe='')}"
-            known = self._links[word] = f'<li><a href="{_ROOT}{escape(address)}">{pieces.user(word)}</a></li>\n'
+            known = self._links[word] = f'<li><a href="{_ROOT}{escape(address)}">{html_helpers.user(word)}</a></li>\n'
         return known
 
     def _licence(self, text: str, root: str) -> Markup:
@@ -156,7 +154,7 @@ class Templates:
         group = self.groups.licences.get(name)
         if group is None:
             return markup.link(text)
-        html = f'<a href="{root}{escape(group.address)}">{pieces.user(name)}</a>'
+        html = f'<a href="{root}{escape(group.address)}">{html_helpers.user(name)}</a>'
         full = licences.title(name)
         if full is not None:
             html += f' <a class="cat-quiet" href="{licences.TEXTS}{name}.html" rel="noopener">{escape(full)}</a>'
@@ -172,12 +170,12 @@ class Templates:
         return Markup(known.replace(_ROOT, root))  # noqa: S704 - escaped
 
     def _new_row(self, node: DatasetNode) -> str:
-        facts = [] if node.publisher.draft else [pieces.user(node.publisher.shown)]
+        facts = [] if node.publisher.draft else [html_helpers.user(node.publisher.shown)]
         size = node.size
         if size is not None and size.samples is not None:
-            facts.append(escape(figures.counted(size.samples, "sample")))
+            facts.append(escape(formatting.counted(size.samples, "sample")))
         address = addresses.of_record("dataset", node.publisher.did, node.rkey)
-        link = f'<a href="{_ROOT}{escape(address)}">{pieces.user(node.name)}</a>'
+        link = f'<a href="{_ROOT}{escape(address)}">{html_helpers.user(node.name)}</a>'
         return f"{link} <span>{', '.join(facts)}</span>"
 
     def _once(self, template: str, node: Node, root: str) -> Markup:
@@ -222,14 +220,14 @@ def _environment(overrides: Path | None) -> Environment:
         "markdown": markup.markdown,
         "link": markup.link,
         "web": markup.is_web,
-        "size": figures.byte_size,
-        "count": figures.count,
-        "counted": figures.counted,
-        "day": figures.day,
-        "moment": figures.moment,
+        "size": formatting.byte_size,
+        "count": formatting.count,
+        "counted": formatting.counted,
+        "day": formatting.day,
+        "moment": formatting.moment,
         "highlight": highlight,
         "visible_lines": lambda text: Markup(escape(markup.shown(text, lines=True))),  # noqa: S704 - escaped
     }
     env.globals |= {"sections": addresses.SECTIONS}
-    env.globals |= {name: getattr(pieces, name) for name in pieces.__all__}
+    env.globals |= {name: getattr(html_helpers, name) for name in html_helpers.__all__}
     return env

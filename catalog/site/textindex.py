@@ -25,14 +25,12 @@ Tricky bits
 from __future__ import annotations
 
 import hashlib
-import json
 from array import array
 from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from catalog.site import addresses, facets
-from catalog.site import formatting as figures
+from catalog.site import addresses, facets, formatting
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema_of, size_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried
@@ -146,7 +144,7 @@ def write_text_index(
         "version": digest.hexdigest()[:12], "rows": len(nodes), "total": total, "buckets": buckets, "shown": SHOWN,
         "pages": listed,
     }  # fmt: skip
-    _write(folder / "index.json", _dump(index).encode())
+    _write(folder / "index.json", formatting.compact_json(index).encode())
     return tuple(left_out)
 
 
@@ -165,7 +163,7 @@ def _block(nodes: Sequence[Node], start: int, folder: Path) -> tuple[list[_Part]
             else:
                 lists.add(row, found[0])
                 held.append(found[1])
-        raw = _dump(held).encode()
+        raw = formatting.compact_json(held).encode()
         digest.update(raw)
         _write(folder / f"{first // SHOWN}.json", raw)
     return lists.parts(), digest.digest(), left_out
@@ -198,7 +196,7 @@ def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash)
             lengths.append(len(packed))
             shard += packed
         steps = [after - before for before, after in zip([0, *shards], shards, strict=False)]
-        text = _dump(
+        text = formatting.compact_json(
             {"words": " ".join(found), "counts": counts, "shards": steps, "starts": starts, "lengths": lengths}
         )
         digest.update(text.encode())
@@ -242,13 +240,9 @@ def _result(node: Node) -> list[str]:
         kind,
         shown(node.publisher.shown),
         ", ".join(shown(tag) for tag in tags_of(node)[:4]),
-        "" if size is None or size.bytes is None else figures.byte_size(size.bytes),
+        "" if size is None or size.bytes is None else formatting.byte_size(size.bytes),
         plain(description, longest=_SUMMARY) if description else "",
     ]
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _write(file: Path, raw: bytes) -> None:

@@ -15,8 +15,7 @@ import rdflib
 from catalog.atproto import datamodel
 from catalog.records import DATASET, LABEL
 from catalog.site import sitemap
-from catalog.site.exports import common as words
-from catalog.site.exports import dcat, feeds, index, jsonld, redirects
+from catalog.site.exports import common, dcat, feeds, index, jsonld, redirects
 from catalog.site.exports import record_json as beside
 from catalog.site.groups import Groups
 from catalog.store import Found, Repo, Store
@@ -231,7 +230,7 @@ def test_the_version_is_the_newest_labels(tmp_path: Path) -> None:
         for day, version in ((1, "1.9.0"), (2, "1.10.0"))
     ]  # fmt: skip
     graph = graph_of(tmp_path, [(DATASET, "3kone", dataset(1)), *labels])
-    assert words.version(graph.datasets[0]) == "1.10.0"
+    assert common.version(graph.datasets[0]) == "1.10.0"
 
 
 # --- Atom ------------------------------------------------------------------------------------------------------

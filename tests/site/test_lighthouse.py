@@ -6,9 +6,7 @@ import gzip
 import json
 import os
 import subprocess
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import chromium
-from tests.fakes import QuietServer
+from tests.fakes import serving
 from tests.paths import TESTS
 
 if TYPE_CHECKING:
@@ -61,17 +59,8 @@ class _HostHandler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def host() -> Iterator[Callable[[Path], str]]:
     """``host(directory)`` serves it; answers the base URL, with a slash."""
-    servers: list[QuietServer] = []
-
-    def start(directory: Path) -> str:
-        servers.append(QuietServer(("127.0.0.1", 0), partial(_HostHandler, directory=str(directory))))
-        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with serving(_HostHandler) as start:
+        yield start
 
 
 def lighthouse(url: str, work: Path, *categories: str) -> tuple[dict[str, int], list[str]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import sitekinds
-from tests.fakes import QuietServer
+from tests.fakes import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,17 +43,8 @@ class _StrictHandler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def strictly() -> Iterator[Callable[[Path], str]]:
     """``strictly(directory)`` serves it with the policy on everything; answers the base URL, with a slash."""
-    servers: list[QuietServer] = []
-
-    def start(directory: Path) -> str:
-        servers.append(QuietServer(("127.0.0.1", 0), partial(_StrictHandler, directory=str(directory))))
-        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with serving(_StrictHandler) as start:
+        yield start
 
 
 def _broken(page: Page) -> list[str]:

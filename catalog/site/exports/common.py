@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -16,7 +15,7 @@ from catalog.site.nodes import description_of, kind_of, name_of, schema_of
 if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, Node
 
-__all__ = ["agents", "compact", "description", "doi_url", "homepage", "keywords", "licence", "name", "version"]
+__all__ = ["agents", "description", "doi_url", "homepage", "keywords", "licence", "name", "version"]
 
 SHORTEST: Final = 50
 """Minimum characters of a description for dataset search engines."""
@@ -25,11 +24,6 @@ LONGEST: Final = 1000
 
 
 _DOI: Final = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.[0-9]{4,9}/[!-~]{1,300})", re.IGNORECASE)
-
-
-def compact(value: object) -> str:
-    """JSON without a blank more than it needs."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def name(node: Node) -> str:

@@ -9,7 +9,7 @@ Tricky bits
 - A sample is a msgpack map, and Croissant has no words for a key of such a map. So there is one field, the whole
   member, whose bytes a loader gets; the map's fields annotate it. As its sub-fields they would hide it (``mlcroissant``
   then gives ``None`` for each and the bytes not at all), as fields of their own its bytes are cast to numbers.
-- The context stands whole in every file, 1.2 kB: a reference to it is refused, another one warned of.
+- Every file contains the whole context, 1.2 kB: readers refuse a reference to it, and warn of another one.
 - What no type of Croissant says (raw bytes, complex numbers, arrays of anything) has none: unknown ones are errors.
 """
 
@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.schema import Array, List, Scalar
 from catalog.shards.reader import SUFFIX
-from catalog.site import addresses
-from catalog.site import formatting as figures
-from catalog.site.exports import common as words
+from catalog.site import addresses, formatting
+from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads
 from catalog.site.exports.jsonld import licence_jsonld
 from catalog.site.markup import shown
@@ -83,22 +82,22 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": words.name(node),
-        "description": words.description(node),
+        "name": common.name(node),
+        "description": common.description(node),
         "license": licence_jsonld(record.license),
-        "url": page or words.homepage(node) or str(node.uri),
+        "url": page or common.homepage(node) or str(node.uri),
         "identifier": None if node.draft else str(node.uri),
-        "creator": words.agents(node),
-        "datePublished": _UNDATED if node.draft else figures.day(node.created),
-        "version": words.version(node),
-        "keywords": words.keywords(node) or None,
+        "creator": common.agents(node),
+        "datePublished": _UNDATED if node.draft else formatting.day(node.created),
+        "version": common.version(node),
+        "keywords": common.keywords(node) or None,
         "citeAs": None if cite is None else shown(cite, lines=True),
         # A shard without a checksum may change under its name.
         "isLiveDataset": True if any(shard.sha256 is None for shard in shards) else None,
         "distribution": [*objects, _members(len(objects))] if objects else None,
         "recordSet": [_record_set(node.schema.record.sample_type)] if objects and node.schema is not None else None,
     }
-    return words.compact({key: value for key, value in held.items() if value is not None}) + "\n"
+    return formatting.compact_json({key: value for key, value in held.items() if value is not None}) + "\n"
 
 
 def _file(number: int, shard: Download) -> dict[str, str]:

@@ -14,9 +14,8 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
-from catalog.site.exports import common as words
+from catalog.site import addresses, formatting
+from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads, uri
 from catalog.site.markup import shown
 
@@ -53,7 +52,7 @@ def dcat_files(graph: Graph, settings: SiteSettings) -> Iterator[tuple[str, Call
 
 
 def _root(graph: Graph, parts: int, settings: SiteSettings) -> str:
-    about = settings.description or f"{figures.counted(len(graph.datasets), 'dataset')} on the AT Protocol"
+    about = settings.description or f"{formatting.counted(len(graph.datasets), 'dataset')} on the AT Protocol"
     listed = ", ".join(f"<catalog/dcat-{number}.ttl>" for number in range(1, parts + 1))
     catalogs = f" ;\n  dcat:catalog {listed}" if parts else ""
     return (
@@ -79,7 +78,7 @@ def _part(number: int, part: Sequence[DatasetNode], settings: SiteSettings) -> s
         f"  dct:publisher [ a foaf:Agent ; foaf:name {_literal(settings.name)} ] ;\n"
         f"  dct:isPartOf <../catalog.ttl> ;\n  dcat:dataset {named} .\n"
     )
-    texts = {words.licence(node.license) for node in part} - {None}
+    texts = {common.licence(node.license) for node in part} - {None}
     typed = f"\n{_TAR} a dct:MediaType .\n" + "".join(
         f"<{text}> a dct:LicenseDocument .\n" for text in sorted(map(str, texts))
     )
@@ -89,16 +88,16 @@ def _part(number: int, part: Sequence[DatasetNode], settings: SiteSettings) -> s
 def _dataset(node: DatasetNode, settings: SiteSettings) -> str:
     record = node.record
     page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
-    version = words.version(node)
+    version = common.version(node)
     pairs = [
         ("a", "dcat:Dataset"),
         ("dct:identifier", _literal(str(node.uri))),
-        ("dct:title", _literal(words.name(node))),
-        ("dct:description", _literal(words.description(node, longest=_LONGEST))),
+        ("dct:title", _literal(common.name(node))),
+        ("dct:description", _literal(common.description(node, longest=_LONGEST))),
         ("dct:publisher", f"[ a foaf:Agent ; foaf:name {_literal(node.publisher.shown)} ]"),
-        ("dct:issued", f'"{figures.day(node.created)}"^^xsd:date'),
-        ("dct:modified", f'"{figures.day(node.updated)}"^^xsd:date'),
-        ("dcat:keyword", ", ".join(map(_literal, words.keywords(node)))),
+        ("dct:issued", f'"{formatting.day(node.created)}"^^xsd:date'),
+        ("dct:modified", f'"{formatting.day(node.updated)}"^^xsd:date'),
+        ("dcat:keyword", ", ".join(map(_literal, common.keywords(node)))),
         ("dcat:version", "" if version is None else _literal(version)),
         ("dcat:landingPage", "" if page is None else _iri(page)),
         (
@@ -111,7 +110,7 @@ def _dataset(node: DatasetNode, settings: SiteSettings) -> str:
 
 
 def _distribution(shard: Download, licence: str | None) -> str:
-    text = words.licence(licence)
+    text = common.licence(licence)
     held = "" if text is None else f"; dct:license <{text}> "
     size = "" if shard.size is None else f'; dcat:byteSize "{shard.size}"^^xsd:nonNegativeInteger '
     place = f"dcat:accessURL <{shard.url}> ; dcat:downloadURL <{shard.url}>"

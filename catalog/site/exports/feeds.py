@@ -11,9 +11,8 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
-from catalog.site.exports import common as words
+from catalog.site import addresses, formatting
+from catalog.site.exports import common
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, tags_of
 
@@ -50,7 +49,7 @@ def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings
     updated = max((node.updated for node in nodes), default=_EPOCH)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n'
-        f"<id>{escape(own)}</id>\n<title>{escape(shown(title))}</title>\n<updated>{figures.moment(updated)}</updated>\n"
+        f"<id>{escape(own)}</id>\n<title>{escape(shown(title))}</title>\n<updated>{formatting.moment(updated)}</updated>\n"
         f"<author><name>{escape(settings.name)}</name></author>\n"
         f'<link rel="self" type="application/atom+xml" href={quoteattr(own)}/>\n<link href={quoteattr(page)}/>\n'
         f"{''.join(_entry(node, settings) for node in nodes)}</feed>\n"
@@ -62,10 +61,10 @@ def _entry(node: Node, settings: SiteSettings) -> str:
     url = settings.absolute(addresses.of_record(kind, node.publisher.did, node.rkey)) or ""
     tags = "".join(f"<category term={quoteattr(shown(tag))}/>" for tag in tags_of(node)[:20])
     return (
-        f"<entry>\n<id>{escape(str(node.uri))}</id>\n<title>{escape(words.name(node))}</title>\n"
-        f"<updated>{figures.moment(node.updated)}</updated>\n"
-        f"<published>{figures.moment(min(node.created, node.updated))}</published>\n"
+        f"<entry>\n<id>{escape(str(node.uri))}</id>\n<title>{escape(common.name(node))}</title>\n"
+        f"<updated>{formatting.moment(node.updated)}</updated>\n"
+        f"<published>{formatting.moment(min(node.created, node.updated))}</published>\n"
         f"<author><name>{escape(shown(node.publisher.shown))}</name></author>\n<link href={quoteattr(url)}/>\n"
         f'<category term="{kind}" scheme={quoteattr(settings.url or "")}/>{tags}\n'
-        f"<summary>{escape(words.description(node, longest=_LONGEST))}</summary>\n</entry>\n"
+        f"<summary>{escape(common.description(node, longest=_LONGEST))}</summary>\n</entry>\n"
     )

@@ -18,10 +18,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
-from catalog.site.exports import common as words
-from catalog.site.exports.common import compact
+from catalog.site import addresses, formatting
+from catalog.site.exports import common
 from catalog.site.nodes import kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ def _catalog(graph: Graph, settings: SiteSettings, parts: int) -> str:
         "sitemap": None if settings.url is None else "sitemap.xml",
         "page": {"record": "index.json", "croissant": "croissant.json"},
     }
-    return compact(held) + "\n"
+    return formatting.compact_json(held) + "\n"
 
 
 def _list(number: int) -> str:
@@ -94,7 +92,7 @@ def _list(number: int) -> str:
 def _kind(kind: str, first: int, count: int) -> str:
     """Return the index of the records of a kind; ``first`` is the position of the first of them in the list of all."""
     lists = [_list(number + 1) for number in range(first // _EACH, -(-(first + count) // _EACH))] if count else []
-    return compact({"kind": kind, "count": count, "records": lists}) + "\n"
+    return formatting.compact_json({"kind": kind, "count": count, "records": lists}) + "\n"
 
 
 def _publishers(graph: Graph, groups: Groups) -> str:
@@ -102,12 +100,12 @@ def _publishers(graph: Graph, groups: Groups) -> str:
         {"did": did, "handle": graph.publishers[did].handle, "records": len(group.nodes), "page": group.address}
         for did, group in groups.publishers.items()
     ]
-    return compact({"publishers": rows}) + "\n"
+    return formatting.compact_json({"publishers": rows}) + "\n"
 
 
 def _groups(section: str, groups: Mapping[str, Group]) -> str:
     rows = [{"name": name, "records": len(group.nodes), "page": group.address} for name, group in groups.items()]
-    return compact({section: rows}) + "\n"
+    return formatting.compact_json({section: rows}) + "\n"
 
 
 def status_json(graph: Graph, left_out: Sequence[LeftOut]) -> str:
@@ -115,11 +113,11 @@ def status_json(graph: Graph, left_out: Sequence[LeftOut]) -> str:
     last = graph.crawls[0] if graph.crawls else None
     refused = [{"uri": found.uri, "reason": found.reason} for found in graph.refused[:_MOST_REFUSED]]
     held = {
-        "crawl": None if last is None else {"ended": figures.moment(last.ended), **last.report},
+        "crawl": None if last is None else {"ended": formatting.moment(last.ended), **last.report},
         "refused": {"count": len(graph.refused), "records": refused},
         "left_out": {"count": len(left_out), "pages": [found.json() for found in left_out[:_MOST_REFUSED]]},
     }
-    return compact(held) + "\n"
+    return formatting.compact_json(held) + "\n"
 
 
 def _records(nodes: Sequence[Node]) -> str:
@@ -134,7 +132,7 @@ def _records(nodes: Sequence[Node]) -> str:
         }
         for node in nodes
     ]
-    return compact(rows) + "\n"
+    return formatting.compact_json(rows) + "\n"
 
 
 def _llms(graph: Graph, settings: SiteSettings) -> str:
@@ -143,15 +141,15 @@ def _llms(graph: Graph, settings: SiteSettings) -> str:
 
     sitemap = "" if settings.url is None else f"- [Sitemap]({link('sitemap.xml')})\n"
     datasets = "".join(
-        f"- [{_plain(words.name(node))}]({link(_page(node))}index.json): {_plain(summary_of(node))}\n"
+        f"- [{_plain(common.name(node))}]({link(_page(node))}index.json): {_plain(summary_of(node))}\n"
         for node in graph.datasets[:_FEW]
     )
     return f"""# {_plain(settings.name)}
 
 > {_plain(settings.description) or "Datasets published on the AT Protocol."}
 
-A catalog of {figures.counted(len(graph.datasets), "dataset")}, {figures.counted(len(graph.schemas), "schema")} \
-(types of samples) and {figures.counted(len(graph.lenses), "lens")} (transformations between schemas). Each is a \
+A catalog of {formatting.counted(len(graph.datasets), "dataset")}, {formatting.counted(len(graph.schemas), "schema")} \
+(types of samples) and {formatting.counted(len(graph.lenses), "lens")} (transformations between schemas). Each is a \
 record in its publisher's own repository, with a permanent at:// URI. Data lie in WebDataset shards; a sample is a \
 msgpack map.
 

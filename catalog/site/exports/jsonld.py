@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
-from catalog.site.exports import common as words
+from catalog.site import addresses, formatting
+from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads
 from catalog.site.markup import shown
 
@@ -31,21 +30,21 @@ def dataset_jsonld(node: DatasetNode, settings: SiteSettings) -> dict[str, objec
     """Return a dataset as a schema.org ``Dataset``."""
     record = node.record
     url = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
-    also = [found for found in (words.doi_url(node), words.homepage(node)) if found is not None]
+    also = [found for found in (common.doi_url(node), common.homepage(node)) if found is not None]
     held: dict[str, object | None] = {
         "@context": _CONTEXT,
         "@type": "Dataset",
-        "name": words.name(node),
-        "description": words.description(node, longest=_LONGEST),
+        "name": common.name(node),
+        "description": common.description(node, longest=_LONGEST),
         "url": url,
         "identifier": None if node.draft else str(node.uri),
         "sameAs": also or None,
         "license": licence_jsonld(record.license),
-        "creator": words.agents(node),
-        "keywords": words.keywords(node) or None,
-        "version": words.version(node),
-        "datePublished": None if node.draft else figures.day(node.created),
-        "dateModified": None if node.draft else figures.day(node.updated),
+        "creator": common.agents(node),
+        "keywords": common.keywords(node) or None,
+        "version": common.version(node),
+        "datePublished": None if node.draft else formatting.day(node.created),
+        "dateModified": None if node.draft else formatting.day(node.updated),
         "includedInDataCatalog": {"@type": "DataCatalog", "name": settings.name}
         | ({} if settings.url is None else {"url": settings.url}),
         "size": _size(node),
@@ -62,15 +61,15 @@ def licence_jsonld(text: str | None) -> str | dict[str, str] | None:
     """Return a licence for schema.org: the URL of its text, else its name in the record."""
     if text is None or not text.strip():
         return None
-    return words.licence(text) or {"@type": "CreativeWork", "name": shown(text)}
+    return common.licence(text) or {"@type": "CreativeWork", "name": shown(text)}
 
 
 def _size(node: DatasetNode) -> str | None:
     size = node.size
     if size is None:
         return None
-    facts = [] if size.samples is None else [figures.counted(size.samples, "sample")]
-    facts += [] if size.bytes is None else [figures.byte_size(size.bytes)]
+    facts = [] if size.samples is None else [formatting.counted(size.samples, "sample")]
+    facts += [] if size.bytes is None else [formatting.byte_size(size.bytes)]
     return ", ".join(facts) or None
 
 
@@ -80,7 +79,8 @@ def catalog_jsonld(graph: Graph, settings: SiteSettings) -> dict[str, object]:
         "@context": _CONTEXT,
         "@type": "DataCatalog",
         "name": settings.name,
-        "description": settings.description or f"{figures.counted(len(graph.datasets), 'dataset')} on the AT Protocol",
+        "description": settings.description
+        or f"{formatting.counted(len(graph.datasets), 'dataset')} on the AT Protocol",
         "url": settings.url,
     }
     return {key: value for key, value in held.items() if value is not None}
@@ -88,5 +88,5 @@ def catalog_jsonld(graph: Graph, settings: SiteSettings) -> dict[str, object]:
 
 def script(held: dict[str, object]) -> str:
     """Return the JSON as a ``<script>`` element; no text in it can end the element."""
-    text = words.compact(held).replace("<", "\\u003c")
+    text = formatting.compact_json(held).replace("<", "\\u003c")
     return f'<script type="application/ld+json">{text}</script>'

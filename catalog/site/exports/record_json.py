@@ -13,9 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
-from catalog.site.exports.common import compact
+from catalog.site import addresses, formatting
 from catalog.site.nodes import kind_of, name_of
 from catalog.store.graph import DatasetNode, LensNode, SchemaNode
 
@@ -37,7 +35,7 @@ def record_json(node: Node) -> str:
         "kind": kind_of(node),
         "page": addresses.of_record(kind_of(node), node.publisher.did, node.rkey),
         "publisher": _publisher(node.publisher),
-        **({"draft": True} if node.draft else {"updated": figures.moment(node.updated)}),
+        **({"draft": True} if node.draft else {"updated": formatting.moment(node.updated)}),
     }
     match node:
         case DatasetNode():
@@ -60,7 +58,7 @@ def record_json(node: Node) -> str:
         whole["record"] = node.value
     else:
         whole |= {"record": None, "left_out": {"characters": node.bulk, "at": _at_server(node)}}
-    return compact(whole) + "\n"
+    return formatting.compact_json(whole) + "\n"
 
 
 def _at_server(node: Node) -> str | None:
@@ -79,7 +77,7 @@ def group_json(kind: str, group: Group, publisher: Publisher | None = None) -> s
         held[addresses.SECTIONS[section]] = [reference(node) for node in group.nodes if kind_of(node) == section][
             :_MOST
         ]
-    return compact(held) + "\n"
+    return formatting.compact_json(held) + "\n"
 
 
 def reference(node: Node) -> dict[str, str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catalog.records import licences
-from catalog.site import addresses
-from catalog.site import formatting as figures
+from catalog.site import addresses, formatting
 from catalog.site.exports.feeds import FEED, feed, newest
 from catalog.site.exports.meta_tags import ATOM, alternate
 from catalog.site.exports.record_json import group_json
@@ -53,7 +52,7 @@ def listing(templates: Templates, kind: str, nodes: Sequence[Node], number: int)
     body = templates.render(
         "listing", address, kind=kind, section=section, nodes=part, total=len(nodes), number=number, last=last
     )
-    words = f"{figures.counted(len(nodes), kind)}, newest first"
+    words = f"{formatting.counted(len(nodes), kind)}, newest first"
     return templates.page(address, _title(section, number), words, body)
 
 
@@ -73,7 +72,7 @@ def group_listing(templates: Templates, section: str, number: int) -> Page:
         "groups", address, section=section, groups=part, total=len(groups), number=number, last=last,
         licence_names=licences.NAMES,
     )  # fmt: skip
-    words = f"{figures.counted(len(groups), GROUPS[section])}, sorted by number of records"
+    words = f"{formatting.counted(len(groups), GROUPS[section])}, sorted by number of records"
     return templates.page(address, _title(section, number), words, body)
 
 
@@ -85,7 +84,7 @@ def group_page(templates: Templates, section: str, group: Group) -> Page:
         full_name=licences.title(group.name) if kind == "licence" else None, texts=licences.TEXTS,
     )  # fmt: skip
     words = "tagged" if kind == "tag" else "licensed under"
-    description = f"{figures.counted(len(group.nodes), 'record')} {words} {group.name}"
+    description = f"{formatting.counted(len(group.nodes), 'record')} {words} {group.name}"
     return _with_forms(
         templates, group, title=f"{group.name} ({kind})", words=description, body=body, beside=group_json(kind, group)
     )
@@ -99,7 +98,7 @@ def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> 
         "publisher", group.address, publisher=publisher, groups=_by_kind(group.nodes), most=PER_GROUP,
         samples=sum(size.samples or 0 for size in sizes), weight=sum(size.bytes or 0 for size in sizes),
     )  # fmt: skip
-    words = f"{figures.counted(len(group.nodes), 'record')} published by {group.name}"
+    words = f"{formatting.counted(len(group.nodes), 'record')} published by {group.name}"
     beside = group_json("publisher", group, publisher)
     return _with_forms(templates, group, title=group.name, words=words, body=body, beside=beside)
 

@@ -12,12 +12,10 @@ numbers. Lenses from or to a schema outside this catalog are omitted.
 
 from __future__ import annotations
 
-import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses
-from catalog.site import formatting as figures
+from catalog.site import addresses, formatting
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, name_of
 from catalog.syntax.semver import semver_key
@@ -56,7 +54,7 @@ def network_page(templates: Templates, lenses: Sequence[LensNode], number: int) 
     groups = [(source, list(found)) for source, found in groupby(part, key=lambda lens: lens.source)]
     body = templates.render("network", address, groups=groups, total=len(lenses), number=number, last=last)
     title = "Lens network" if number == 1 else f"Lens network, page {number}"
-    return templates.page(address, title, f"{figures.counted(len(lenses), 'lens')}, by source schema", body)
+    return templates.page(address, title, f"{formatting.counted(len(lenses), 'lens')}, by source schema", body)
 
 
 def network_json(graph: Graph) -> str:
@@ -80,7 +78,7 @@ def network_json(graph: Graph) -> str:
             "verified": [int(lens.vouched) for lens in lenses],
         },
     }
-    return json.dumps(held, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return formatting.compact_json(held) + "\n"
 
 
 def _columns(nodes: Sequence[Node], publishers: dict[str, int]) -> dict[str, list[object]]:
