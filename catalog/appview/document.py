@@ -1,10 +1,10 @@
-"""A record as the index has it: what it can be found by, and where it stands among its like.
+"""The document of a record in the index: its searchable fields and its rank.
 
 ::
 
     rank = seconds since 1970 ╱ 31 bits of the URI's digest        newest first; the same wherever it is indexed
 
-The date is the record's own, unless it lies after the moment we first saw it.
+The date is the record's own, unless it is after the moment it was first seen.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _URL_SCHEME: Final = re.compile(r"https?://")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFacts:
-    """What a record that refers to a schema can be found by because of it."""
+    """The searchable facts of a schema, for the records that refer to it."""
 
     name: str
     version: str
@@ -78,12 +78,12 @@ def _dtypes(type_: FieldType) -> Iterable[str]:
 
 
 def seconds_of(moment: datetime) -> int:
-    """A moment in whole seconds since 1970; what lies before is 0."""
+    """A moment in whole seconds since 1970; earlier ones are 0."""
     return max(0, min(_LAST_SECOND, int(moment.timestamp())))
 
 
 def rank_of(uri: str, made: datetime) -> int:
-    """Where a record stands among others: by date, then by its URI's digest."""
+    """Return the rank of a record among others: by date, then by its URI's digest."""
     digest = int.from_bytes(hashlib.blake2b(uri.encode(), digest_size=4).digest()) >> 1
     return seconds_of(made) << RANK_BITS | digest
 
@@ -95,7 +95,7 @@ def stamp(trace: Trace) -> str:
 
 
 def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[str, Any] | None:
-    """What the index has of a record, by field; None for one that can't be read (any more).
+    """Return the document of a record, by field; None for one that can't be read (any more).
 
     ``schema`` tells of the schemas that the record refers to. The rank is left to the caller to make unique.
     """

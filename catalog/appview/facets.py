@@ -16,7 +16,7 @@ __all__ = ["FACETS", "SIZES", "facet_request", "facets_of"]
 
 FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")
 SIZES: Final = (0, 10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)
-"""Where each bucket of sizes begins, in bytes; the last one is open."""
+"""The start of each size bucket, in bytes; the last one is open."""
 MOST_VALUES: Final = 20
 _MOST_COST: Final = 2_000_000
 """Of schemas that are read for their names; values beyond it have no label."""
@@ -24,7 +24,7 @@ _FIELDS: Final = {"publisher": "did"}
 
 
 def facet_request(names: Sequence[str]) -> dict[str, Any]:
-    """What the engine is asked for."""
+    """Return the engine's aggregation request."""
     wanted: dict[str, Any] = {}
     for name in names:
         if name == "size":

@@ -1,4 +1,4 @@
-"""Who is answered next: a few threads for all clients, fairly.
+"""A fair queue: a few threads shared by all clients by the time they have used.
 
 ::
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TooMany", "Turns"]
 
 LIGHT_SECONDS: Final = 0.25
-"""Who has used less lately may have the thread that is kept."""
+"""A client that has used less lately may use the reserved thread."""
 HALF_SECONDS: Final = 5.0
 MOST_CLIENTS: Final = 10_000
 """Whose time is remembered; beyond, the one that was quiet longest is forgotten."""
@@ -78,7 +78,7 @@ class Turns:
         try:
             await mine
         except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():  # the turn came, and nobody is there to take it
+            if mine.done() and not mine.cancelled():  # the turn came after the client had gone
                 self._end(client, 0.0)
             else:
                 self._forget(client, mine)
@@ -113,7 +113,7 @@ class Turns:
             del self._waiting[client]
 
     def _may(self, client: str) -> bool:
-        """Whether there is a thread for another request of this client."""
+        """Return whether there is a thread for another request of this client."""
         running = self._running.total()
         if running < self._threads:
             return True

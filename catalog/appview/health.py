@@ -59,7 +59,7 @@ class Health:
     works: dict[str, Work] = field(default_factory=dict)
     left_out: int = 0
     restarts: int = 0
-    """How often the process was started anew after it ended by itself."""
+    """The number of restarts after the process ended by itself."""
 
     def write(self, folder: Path) -> None:
         """Write it for others to read, all at once. Raises ``OSError``."""
@@ -104,7 +104,7 @@ def _class_name(text: object) -> str:
     return name[:50] if name.isascii() and name.isidentifier() else "Exception"
 
 
-def _read(told: dict[str, Any]) -> Health:
+def _read(status: dict[str, Any]) -> Health:
     works = {
         name: Work(
             state=work["state"] if work["state"] in _STATES else DEAD,
@@ -112,7 +112,7 @@ def _read(told: dict[str, Any]) -> Health:
             restarts=int(work["restarts"]),
             error=None if work["error"] is None else _class_name(work["error"]),
         )
-        for name, work in told["works"].items()
+        for name, work in status["works"].items()
         if name in _WORKS
     }
-    return Health(works=works, left_out=int(told["left_out"]), restarts=int(told["restarts"]))
+    return Health(works=works, left_out=int(status["left_out"]), restarts=int(status["restarts"]))

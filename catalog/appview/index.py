@@ -1,7 +1,7 @@
 """The index: a directory of tantivy's, one writer and any number of readers, and the position of the store it shows.
 
-Every order that is given out hangs on nothing but the record and the question: not on how rare a word is, which
-changes with every record that comes. So a cursor is a place in an order, and means the same in every process, after a
+Every order of results depends only on the record and the query: not on how rare a word is, which
+changes with every new record. So a cursor is a place in an order, and means the same in every process, after a
 restart, and in an index that was built anew (:mod:`catalog.appview.query`).
 
 *Tricky bits.*
@@ -37,7 +37,7 @@ FORMAT: Final = 4
 _POSITION: Final = "position.json"
 _LOCK: Final = "making.lock"
 _WORDS: Final = "words"
-"""The name of our analyser: what stands between blanks."""
+"""The name of the analyser, which splits at blanks."""
 _TEXTS: Final = ("name", "tag_words", "words")
 _KEYS: Final = ("uri", "stamp", "whole", "key", "licence_folded", "source", "target", "ref")
 _FACETS: Final = ("kind", "did", "tag", "licence", "schema", "dtype", "state", "year")
@@ -45,14 +45,14 @@ _FACETS: Final = ("kind", "did", "tag", "licence", "schema", "dtype", "state", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the index shows: the store's position, and a digest of what was to be shown."""
+    """The state of the store that is indexed: its position, and a digest of its configuration."""
 
     position: Position
     configuration: str
 
 
 def directory(beside: Path) -> Path:
-    """Where the index of a store lies: beside it."""
+    """Return the folder of a store's index, beside the store."""
     return beside.with_name(f"{beside.name}.index") / f"v{FORMAT}"
 
 
@@ -92,7 +92,7 @@ class Index:
         self._seen: tuple[int, int] | None = None
 
     def commit(self) -> tuple[int, int]:
-        """What tells the newest commit from others. Raises :class:`StoreError`."""
+        """Return an identifier of the newest commit. Raises :class:`StoreError`."""
         try:
             found = self._meta.stat()
         except OSError as error:
@@ -127,7 +127,7 @@ class Index:
             raise StoreError(f"the index can't be written: {error}", where=str(self.folder), hint=hint) from None
 
     def state(self) -> State | None:
-        """What it shows; None while it wasn't built yet."""
+        """Return the indexed state; None while it isn't built yet."""
         try:
             found = json.loads((self.folder / _POSITION).read_bytes())
             position = Position(store=str(found["store"]), number=int(found["number"]))
@@ -138,7 +138,7 @@ class Index:
             return None  # half of a file is none: it is built anew
 
     def put_state(self, state: State) -> None:
-        """Note what it shows. Raises :class:`StoreError`."""
+        """Write the indexed state. Raises :class:`StoreError`."""
         text = json.dumps(
             {"store": state.position.store, "number": state.position.number, "configuration": state.configuration}
         )
@@ -150,7 +150,7 @@ class Index:
             raise StoreError(f"the index can't be written: {error}", where=str(self.folder)) from None
 
     def forget_state(self) -> None:
-        """Note that it shows nothing that can be relied on. Raises :class:`StoreError`."""
+        """Delete the indexed state, so that the index is rebuilt. Raises :class:`StoreError`."""
         try:
             (self.folder / _POSITION).unlink(missing_ok=True)
         except OSError as error:

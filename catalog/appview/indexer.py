@@ -4,7 +4,7 @@
 
     no state, another store, too far behind ─▶ rebuild      everything, in one commit: readers see the old until then
     changes after the index's position      ─▶ catch up     a batch a commit
-    sources or denied accounts changed      ─▶ check        which differences there are, and mends them
+    sources or denied accounts changed      ─▶ check        compares in full, and corrects
 
 *Tricky bits.*
 
@@ -47,9 +47,9 @@ __all__ = ["Drift", "Indexer"]
 GATHER_SECONDS: Final = 0.2
 """Changes that come within this time share a commit."""
 LOOK_SECONDS: Final = 0.05
-"""How often the store is asked whether something was committed; that takes microseconds."""
+"""Interval of checking the store for commits; a check takes microseconds."""
 CHECK_SECONDS: Final = 900.0
-"""How often index and store are compared in full: a second or two of one core at 200,000 records."""
+"""Interval of full comparisons of index and store: a second or two of one core at 200,000 records."""
 _FIRST_CHECK_SECONDS: Final = 30.0
 """After the start, which has more urgent things to do."""
 _ANYWAY_SECONDS: Final = 1.0
@@ -64,7 +64,7 @@ MOST_LEFT_OUT: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """How index and store differed: records that the index lacked, and ones that it had too many."""
+    """Differences of index and store: records that the index lacked, and surplus ones."""
 
     missing: int = 0
     surplus: int = 0
@@ -196,7 +196,7 @@ class Indexer:
         return count
 
     def check(self) -> Drift:
-        """Compare index and store in full, and mend what differs. Best when nothing is behind."""
+        """Compare index and store in full, and correct the index. Best when nothing is behind."""
         here, configuration = self._reader.position(), self._configuration()
         wanted = {stamp(trace): trace.uri for trace in self._reader.traces()}
         searcher = self._index.searcher()
@@ -263,7 +263,7 @@ class Indexer:
                 yield found
 
     def _document(self, shown: Shown) -> dict[str, Any] | None:
-        """What is indexed of a record; None where there is nothing, or where it fails."""
+        """Return the document of a record; None if there is none, or it fails."""
         try:
             return document(shown, self._schema)
         except Exception as error:

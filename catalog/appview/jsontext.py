@@ -21,7 +21,7 @@ __all__ = ["as_it_is", "dumped", "loaded", "spliced"]
 
 
 def loaded(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """What the text says. It is a record's: its numbers are whole and below 2^53."""
+    """Return the value of a record's JSON: its numbers are whole and below 2^53."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -40,7 +40,7 @@ def spliced(text: str, about: dict[str, Any]) -> Any:  # noqa: ANN401 - orjson's
 
 
 def dumped(value: object) -> bytes:
-    """In UTF-8, without blanks; a ``?`` stands for half a character."""
+    """In UTF-8, without blanks; a lone surrogate becomes ``?``."""
     try:
         found: bytes = orjson.dumps(value)
     except orjson.JSONEncodeError:

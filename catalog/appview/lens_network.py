@@ -29,7 +29,7 @@ _Key = TypeVar("_Key")
 
 _AT_ONCE: Final = 5000
 _MOST_CHANGES: Final = 50_000
-"""Who is further behind reads all lenses again."""
+"""A network that is further behind reads all lenses again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,11 @@ class LensNetwork:
         self._onward: defaultdict[str, set[str]] = defaultdict(set)
         self._back: defaultdict[str, set[str]] = defaultdict(set)
         self._words: dict[str, tuple[str, str]] = {}
-        """By URI of a verification the lens, and the CID of its record, that somebody vouched for."""
+        """By URI of a verification the lens, and the CID of its record, that it verifies."""
         self._vouched: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
     def vouched(self, uri: str) -> bool:
-        """Whether somebody verified this lens as its record stands now."""
+        """Return whether a verification names the CID of this lens's current record."""
         with self._lock:
             self._refresh()
             edge = self._edges.get(uri)

@@ -1,4 +1,4 @@
-"""What is counted: requests, how long they took, and how much went out; as Prometheus reads it.
+"""Metrics for Prometheus: requests, their durations, and bytes sent.
 
 Each process counts in a file of its own, a row of numbers, and whoever is asked adds up the rows of all: so the numbers
 are the service's, whichever process answers, and those of a process that ended aren't lost. What is counted is fixed

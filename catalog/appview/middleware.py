@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out: limits, cross-origin rules, counting, and a line in the log.
+"""The middleware of every request: rate limits, cross-origin rules, metrics, and a line in the log.
 
 ::
 
@@ -40,7 +40,7 @@ CLIENT: Final = "catalog.client"
 LONGEST_ADDRESS: Final = 16_384
 """Bytes of path and parameters."""
 _UNLIMITED: Final = frozenset({"/metrics", "/healthz", "/readyz", "/xrpc/_health"})
-"""What machines ask that look after the service."""
+"""The addresses for monitoring."""
 _EXPOSED: Final = b"ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, RateLimit-Policy, Retry-After"
 _ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _PREFLIGHT: Final = (
@@ -101,7 +101,7 @@ class Gate:
         ]  # fmt: skip
 
     def client(self, scope: _Scope, head: dict[bytes, bytes]) -> str:
-        """Who asks."""
+        """Return the address of the client."""
         peer = scope.get("client")
         forwarded = head.get(b"x-forwarded-for", b"").decode("latin-1")
         return client_of(peer[0] if peer else None, forwarded, self._proxies)
@@ -149,7 +149,7 @@ class _Passage:
                 await out({"type": "http.response.body", "body": b""})
             else:
                 await app(scope, receive, out)
-        except Exception:  # noqa: BLE001 - whatever it is: it is ours, it is logged, and nobody else's business
+        except Exception:  # noqa: BLE001 - logged here, and not shown to the client
             note("failed", {"path": scope["path"][:MOST_TEXT]}, level=logging.ERROR)
             if not self._status:
                 await _tell(out, Problem(status=500, name="InternalServerError", message="something went wrong here"))

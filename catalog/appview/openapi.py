@@ -29,7 +29,7 @@ _PATTERNS: Final = {
     "handle": f"^{_HANDLE}$",
     "cid": "^[A-Za-z0-9+=]{8,}$",
 }
-"""As the specifications have them; how long they may be is told by ``maxLength``."""
+"""As the specifications have them; their lengths are limited by ``maxLength``."""
 _SAME: Final = ("minimum", "maximum", "enum", "default")
 _ERRORS: Final = {
     "400": "The request is wrong: InvalidRequest, or an error of this query's own.",
@@ -67,7 +67,7 @@ def openapi(version: str, url: str | None) -> dict[str, Any]:
 
 _ERROR: Final = {
     "type": "object",
-    "description": "What went wrong.",
+    "description": "An error.",
     "required": ["error", "message"],
     "properties": {
         "error": {"type": "string", "description": "A name for programs."},
@@ -165,5 +165,5 @@ def _full(nsid: str, ref: str) -> str:
 
 
 def _name(full: str) -> str:
-    """What a definition is called among the schemas."""
+    """Return the name of a definition among the schemas."""
     return full.removeprefix(PREFIX).replace("#", ".").removeprefix("defs.")

@@ -134,7 +134,7 @@ class Queries:
         brief = self._brief(wanted, MOST_COST)
         shown = brief.shown
         if brief.read < len(wanted):  # there is no cursor: what goes beyond the budget is shown in part
-            shown = {**shown, **self._told(self._reader.brief(wanted[brief.read :], cards=True)).shown}
+            shown = {**shown, **self._checked(self._reader.brief(wanted[brief.read :], cards=True)).shown}
         found = [shown[uri] for uri in wanted if uri in shown and shown[uri].collection == DATASET]
         return {"entries": self._made(item_of, found)}
 
@@ -253,7 +253,7 @@ class Queries:
     def get_lens(self, uri: str) -> Answer | None:
         """``getLens``: ``{lens: item, vouched, source?, target?}``.
 
-        ``vouched``: somebody verified it as it stands now. ``source`` and ``target`` are ``{uri, name, version}`` of
+        ``vouched``: a verification names its current CID. ``source`` and ``target`` are ``{uri, name, version}`` of
         its schemas, where there are such.
         """
         found = self._one(uri, LENS)
@@ -272,7 +272,7 @@ class Queries:
     def list_verifications(self, lens: str, *, limit: int = 50, cursor: str | None = None) -> Answer | None:
         """``listVerifications``: ``{verifications: [item with current], cursor?}``, newest first.
 
-        ``current``: it speaks of the lens's record as it stands now.
+        ``current``: it names the CID of the lens's current record.
         """
         found = self._one(lens, LENS)
         if found is None:
@@ -345,7 +345,7 @@ class Queries:
 
     @property
     def behind(self) -> int | None:
-        """How many changes of the store the index has yet to take in; None while it isn't built."""
+        """Return the number of changes that the index is behind the store; None while it isn't built."""
         state, here = self._index.state(), self._reader.position()
         if state is None or state.position.store != here.store:
             return None
@@ -367,15 +367,15 @@ class Queries:
                 return found, cursor, asked
 
     def _brief(self, uris: Sequence[str], most: int | None = None) -> Brief:
-        return self._told(self._reader.brief(uris, most=most))
+        return self._checked(self._reader.brief(uris, most=most))
 
-    def _told(self, brief: Brief) -> Brief:
+    def _checked(self, brief: Brief) -> Brief:
         for uri, error in brief.failed.items():
             _left_out(uri, error)
         return brief
 
     def _made(self, make: Callable[[Shown], Answer], found: Sequence[Shown]) -> list[Answer]:
-        """What is made of each record; one that fails is left out."""
+        """Return the results for each record, without those that fail."""
         made = []
         for shown in found:
             try:

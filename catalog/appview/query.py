@@ -1,4 +1,4 @@
-"""Questions to the index, and pages of answers whose order hangs on nothing but question and record.
+"""Queries to the index, and pages of results whose order depends only on query and record.
 
 ::
 
@@ -17,9 +17,9 @@ meets each record that was there all the time exactly once.
 
 *Tricky bits.*
 
-- How a word is read (as it stands, as a prefix, or as what it may have been meant to be) depends on whether the index
-  knows it. That is decided once, and the cursor has it.
-- A record that changes meanwhile may move: it then is met where it stands when that page is read.
+- The mode of a word (exact, prefix, or loose: prefixes and misspellings) depends on whether the index
+  has it. That is decided once, and the cursor has it.
+- A record that changes meanwhile may move: it is then listed at its place at the time that page is read.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _EXACT, _PREFIX, _LOOSE = "e", "p", "x"
 _MUST, _SHOULD, _NOT = tantivy.Occur.Must, tantivy.Occur.Should, tantivy.Occur.MustNot
 _HIGHEST: Final = 2**64 - 1
 _NEAR_SECONDS: Final = 7 * 86_400
-"""How far below the end of a page the next one is looked for first."""
+"""The span below the end of a page that is searched first for the next one."""
 _UNSIGNED: Final = tantivy.FieldType.Unsigned
 _DESC: Final = tantivy.Order.Desc
 _Level: TypeAlias = "list[tuple[tantivy.Occur, tantivy.Query]]"
@@ -63,7 +63,7 @@ _MOST_SLIPS: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a record must be; what is None or empty doesn't matter.
+    """The filters of a query; those that are None or empty don't apply.
 
     ``kinds``: any of them. ``tags``: all of them, as they are written. ``licence``: whatever its case. ``key``: a
     schema's name or record key, a label's name. ``ref``: the dataset of a label, the lens of a verification.
@@ -105,7 +105,7 @@ class Asked:
     """All of the question's words, as they stand there."""
     words: tuple[str, ...]
     modes: str
-    """How each of the words is read."""
+    """The mode in which each word is matched."""
     hopeless: bool
     """Something was asked for, but there is no word in it."""
     filters: Filters
@@ -160,7 +160,7 @@ class Asked:
         return tuple(word for word, mode in zip(self.words, self.modes, strict=True) if mode == _LOOSE)
 
     def count(self) -> int:
-        """How many records there are in all."""
+        """Return the total number of records."""
         found = self.searcher.search(self._within([(_MUST, self._broadest())]), limit=1, count=True)
         return int(found.count)
 
@@ -214,7 +214,7 @@ class Asked:
         return _all([clause(word) for word in self.words])
 
     def _slips(self) -> int:
-        """How many letters of a word may be wrong, at most; at least 1, for what is only a prefix."""
+        """Return the largest allowed edit distance of the words; at least 1, for prefixes."""
         return max([1, *map(slips_allowed, self.loose)])
 
     def _meant_in(self, fields: Sequence[str], slips: int) -> tantivy.Query:
@@ -284,8 +284,8 @@ class Asked:
 
 
 def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) -> Asked:
-    """A question. ``text`` is words, each of which must be there; ``word*`` stands for all that begin so, no text at
-    all, or ``*``, for everything.
+    """Return a query. Every word of ``text`` must match; ``word*`` matches all that begin so, an empty text or ``*``
+    everything.
 
     Raises :class:`~catalog.errors.InvalidSyntax` for a cursor that isn't one of this question.
     """
@@ -311,7 +311,7 @@ def ask(index: Index, text: str, filters: Filters, cursor: str | None = None) ->
 
 
 def _modes(words: Sequence[str], wished: str, searcher: tantivy.Searcher) -> str:
-    """How each word is read: as was wished, and as a misspelt one when the index doesn't know it."""
+    """Return the mode of each word: as in the query, or loose when the index doesn't have it."""
     modes = ""
     for word, mode in zip(words, wished, strict=True):
         read = mode if mode == _PREFIX or searcher.doc_freq("words", word) else _LOOSE
@@ -351,7 +351,7 @@ def _place(cursor: str, digest: str, wished: str) -> tuple[str, tuple[int, int]]
 
 
 def slips_allowed(word: str) -> int:
-    """How many letters of a word may be wrong."""
+    """Return the edit distance that is allowed for a word."""
     return next(allowed for letters, allowed in _SLIPS if len(word) >= letters)
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and how often they may.
+"""Rate limits by client address.
 
 ::
 
@@ -6,7 +6,7 @@
 
 *Tricky bits.*
 
-- Whoever comes through a proxy is told apart by ``X-Forwarded-For``; anybody can write that, so it counts only from
+- Clients behind a proxy are distinguished by ``X-Forwarded-For``; anybody can write that, so it counts only from
   proxies that the settings name, and only as far back as the first address that isn't one of theirs.
 - A network of IPv6 (/64) is one client: everybody has as many addresses in theirs as they like.
 - Each process has its own buckets. With several, a client may ask up to so many times as often.
@@ -33,7 +33,7 @@ _MOST_FORWARDED: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What a client has left: requests, and seconds until all of them are there again. ``wait``: until the next one."""
+    """A client's remaining quota: requests, and seconds until all are available again. ``wait``: until the next one."""
 
     left: int
     reset: int

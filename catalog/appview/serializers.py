@@ -1,4 +1,4 @@
-"""How answers show a record: the shapes that lexicons describe (:mod:`catalog.appview.queries` tells of them)."""
+"""Serialize records in the shapes of the lexicons (:mod:`catalog.appview.queries` lists them)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = dict[str, Any]
 
 
 OURS: Final = ("uri", "cid", "did", "verified", "indexedAt", "handle", "draft", "partial")
-"""What is said about a record. No field of its own goes by these names."""
+"""The metadata of a record; they replace fields of the record with these names."""
 _DECODED: Final = 20_000
 """Characters of a record that is decoded to be encoded again; a longer one goes out as it is."""
 
@@ -45,7 +45,7 @@ def record_of(text: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 def about_of(shown: Shown) -> Answer:
-    """What is known about a record."""
+    """Return the metadata of a record."""
     about: Answer = {
         "uri": shown.uri,
         "cid": shown.cid,

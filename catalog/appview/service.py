@@ -9,7 +9,7 @@
 *Tricky bits.*
 
 - An ETag has two parts, the state of store and index, and a digest of the answer. A client that has the newest state
-  is told so without the question being asked again; one that has the same answer isn't sent it again.
+  gets 304 without running the query again; one that has the same response isn't sent it again.
 - Queries run in a few threads, and clients take turns there (:mod:`catalog.appview.fair_queue`); when too many wait,
   more are turned away at once. Monitoring has a thread of its own.
 - A large answer goes out in parts, and a client that doesn't read it is left after a minute: those that wait to be read
@@ -86,18 +86,18 @@ _MOST_WAITING_OF_ONE: Final = 100
 """Of one client: behind a proxy that isn't trusted, all are one."""
 _THREADS: Final = 2
 _STORE_SECONDS: Final = 2.0
-"""How long a query waits for a store that is locked."""
+"""Limit on waiting for a locked store."""
 _RETRY_SECONDS: Final = 2
 MOST_OUTGOING: Final = 128_000_000
 """Bytes of large answers that wait to be read, in one process."""
 SENDING_SECONDS: Final = 60.0
-"""How long a client may take to read a large answer."""
+"""Limit on reading a large response by a client."""
 _PART: Final = 256 * 1024
 _HEAVY: Final = Lock()
 """Held while a large answer is compressed: one at a time, so that the machine has time for all else."""
 _WORTH_PACKING: Final = 1000
 _SWITCH_SECONDS: Final = 0.0005
-"""How soon a thread makes room for another: with Python's 5 ms short answers would wait for long ones."""
+"""The interpreter's switch interval: with Python's 5 ms short answers would wait for long ones."""
 _CHANGING: Final = frozenset({f"{PREFIX}getStatistics"})
 """Answers that change while store and index stay as they are."""
 _NOT_READY: Final = Problem(status=503, name="NotReady", message="the index is being built; ask again soon")
@@ -107,7 +107,7 @@ _NO_STORE: Final = Problem(status=503, name="NotReady", message="the catalog can
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reply:
-    """What goes out."""
+    """A response."""
 
     status: int
     body: bytes
@@ -115,7 +115,7 @@ class _Reply:
 
 
 def index_folder(settings: CatalogSettings) -> Path:
-    """Where the search index is."""
+    """The folder of the search index."""
     named = settings.appview.index
     return directory(settings.store) if named is None else named / f"v{FORMAT}"
 
@@ -159,7 +159,7 @@ def make_application(settings: CatalogSettings, counts: Path) -> Gate:
 
 
 class _Outgoing:
-    """How many bytes of large answers wait to be read by clients."""
+    """The bytes of large responses that clients haven't read yet."""
 
     bytes = 0
 
@@ -185,7 +185,7 @@ class _InParts(Response):  # type: ignore[misc] # Starlette is untyped where it 
 
 
 class _Service:
-    """What the routes answer from. One process's."""
+    """The state of one process that the routes answer from."""
 
     def __init__(self, settings: CatalogSettings, counts: Metrics) -> None:
         self.counts = counts
@@ -323,7 +323,7 @@ class _Service:
             "catalog_index_bytes": ("Size of the index on disk.", sum(sizes)),
             "catalog_index_behind": ("Changes of the store that the index has yet to take in.", behind),
             "catalog_following_age_seconds": (
-                "Since when nobody told that the sources are followed; a few seconds are usual.", heartbeat_age(folder),
+                "Seconds since the last heartbeat of the follower; a few are usual.", heartbeat_age(folder),
             ),
             **_follower_gauges(folder),
         }  # fmt: skip
@@ -340,7 +340,7 @@ class _Service:
         url = self._settings.appview.url
         if url is None:
             return _response(_told(Problem(status=404, name="NotFound", message="this service has no public address")))
-        # A port stands percent-encoded in a did:web: https://w3c-ccg.github.io/did-method-web/
+        # A port is percent-encoded in a did:web: https://w3c-ccg.github.io/did-method-web/
         document = {
             "@context": ["https://www.w3.org/ns/did/v1"],
             "id": f"did:web:{urlsplit(url).netloc.replace(':', '%3A')}",
@@ -376,7 +376,7 @@ def _contained(call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """What the routes have no answer to."""
+    """Respond to requests that no route matches."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
     allows = (error.headers or {}).get("Allow")
     if error.status_code == 405:
@@ -386,24 +386,24 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, __: Exception) -> Response:
-    """What nobody foresaw. It is raised again after this, and logged by the gate."""
+    """Respond to an unexpected exception. It is raised again after this, and logged by the middleware."""
     return _response(_told(Problem(status=500, name="InternalServerError", message="something went wrong here")))
 
 
 def _following(folder: Path) -> dict[str, Any] | None:
-    """What is told of the follower: states, times and counts; of an error only its class."""
+    """Return the public health of the follower: states, times and counts; of an error only its class."""
     health = read_health(folder)
     if health is None:
         return None
-    told: dict[str, Any] = {"state": health.state, "restarts": health.restarts, "leftOut": health.left_out}
+    status: dict[str, Any] = {"state": health.state, "restarts": health.restarts, "leftOut": health.left_out}
     for name, work in health.works.items():
         part: dict[str, Any] = {"state": work.state, "restarts": work.restarts}
         if work.success is not None:
             part["lastSuccess"] = moment_text(datetime.fromtimestamp(work.success, tz=UTC))
         if work.error is not None:
             part["lastError"] = work.error
-        told[name] = part
-    return told
+        status[name] = part
+    return status
 
 
 def _follower_gauges(folder: Path) -> dict[str, tuple[str, float | None]]:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["listen", "serve"]
 
 GRACE_SECONDS: Final = 20
-"""How long requests may take that are under way when the service is to end."""
+"""Limit on the requests under way when the service ends."""
 _BACKLOG: Final = 1024
 _MOST_CONNECTIONS: Final = 1000
 _IDLE_SECONDS: Final = 30
@@ -64,7 +64,7 @@ class _Place(socket.socket):
     """
 
     def divide(self) -> None:
-        """Let others listen here. Only now: before, a second service would not have been told that we have the port."""
+        """Let others listen here. Only now: before, a second service would not have failed to bind the port."""
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
@@ -133,13 +133,13 @@ def serve(
             timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=_MOST_CONNECTIONS, ws="none", backlog=_BACKLOG,
             http="h11",  # httptools takes heads of any length
         )  # fmt: skip
-        told = {"url": url, "pid": os.getpid(), "workers": workers, "follows": follows}
+        listening = {"url": url, "pid": os.getpid(), "workers": workers, "follows": follows}
         if workers > 1 and isinstance(sock, _Place):
             sock.divide()
-            Thread(target=_tell_once_open, args=(sock.getsockname()[:2], told), daemon=True).start()
+            Thread(target=_log_once_open, args=(sock.getsockname()[:2], listening), daemon=True).start()
         else:
             sock.listen(_BACKLOG)
-            note("listening", told)
+            note("listening", listening)
         with _politely():
             if workers > 1:
                 Multiprocess(config, sockets=[sock]).run()
@@ -148,7 +148,7 @@ def serve(
     note("ended")
 
 
-def _tell_once_open(address: tuple[str, int], told: dict[str, object]) -> None:
+def _log_once_open(address: tuple[str, int], listening: dict[str, object]) -> None:
     """The first process that is up is enough."""
     while True:
         try:
@@ -156,7 +156,7 @@ def _tell_once_open(address: tuple[str, int], told: dict[str, object]) -> None:
         except OSError:
             time.sleep(_AGAIN_SECONDS / 20)
         else:
-            return note("listening", told)
+            return note("listening", listening)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What may be meant by the first letters of something: names, tags, and names a slip away."""
+"""Suggestions for a search box: names and tags that begin with the text, and names at a small edit distance."""
 
 from __future__ import annotations
 

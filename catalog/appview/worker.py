@@ -44,12 +44,12 @@ HEARTBEAT_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 2.0
 """After how long what failed is tried again, at first; it doubles."""
 _TURN_SECONDS: Final = 0.05
-"""How soon to look again whether another process still has store or index: after a crash it is just ending."""
+"""The first pause before trying to lock store or index again: after a crash the other process is just ending."""
 MOST_AGAIN_SECONDS: Final = 60.0
 _LAST_SECONDS: Final = 20.0
-"""How long the end may take."""
-_TELL_SECONDS: Final = 60.0
-"""How often a heartbeat that can't be written is noted."""
+"""Limit on shutting down."""
+_LOG_SECONDS: Final = 60.0
+"""Interval of the log lines about a heartbeat that can't be written."""
 _MOST_REASON: Final = 1000
 
 
@@ -66,7 +66,7 @@ class _Following:
         before = read_health(index)
         if before is not None:  # one that ended well has taken its own away
             self.health.restarts = before.restarts + 1
-        self._told = -_TELL_SECONDS
+        self._logged = -_LOG_SECONDS
         self.stop = Event()
 
     def run(self) -> None:
@@ -167,8 +167,8 @@ class _Following:
         try:
             self.health.write(self._index)
         except OSError as error:
-            if time.monotonic() - self._told >= _TELL_SECONDS:
-                self._told = time.monotonic()
+            if time.monotonic() - self._logged >= _LOG_SECONDS:
+                self._logged = time.monotonic()
                 note("failed", {"what": "heartbeat", "reason": _reason(error)}, level=logging.WARNING)
 
 

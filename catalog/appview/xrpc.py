@@ -30,7 +30,7 @@ __all__ = ["METHODS", "PREFIX", "Problem", "ask_queries", "lexicon_of"]
 PREFIX: Final = "science.alt.dataset."
 MOST_PARAMETERS: Final = 100
 """Names and values in one address; the most that a query of ours can have is below it."""
-_MOST_TOLD: Final = 5
+_MOST_FAULTS: Final = 5
 _Method: TypeAlias = "Callable[[Queries, dict[str, Any]], Answer | None]"
 
 
@@ -87,8 +87,8 @@ def _parameters(query: Query, text: str) -> dict[str, Any] | Problem:
         return Problem(status=400, name="InvalidRequest", message=f"more than {MOST_PARAMETERS} parameters")
     parameters, faults = query.read(pairs)
     if faults:
-        told = "; ".join(str(fault) for fault in faults[:_MOST_TOLD])
-        return Problem(status=400, name="InvalidRequest", message=told)
+        messages = "; ".join(str(fault) for fault in faults[:_MOST_FAULTS])
+        return Problem(status=400, name="InvalidRequest", message=messages)
     return parameters
 
 

@@ -1,19 +1,19 @@
-"""One commit of somebody's git repository, as a folder in the cache.
+"""Download one commit of a git repository into a folder in the cache.
 
 ::
 
-    git fetch COMMIT ─▶ git ls-tree: paths and ids ─▶ git cat-file: bytes ─▶ files/, and tree: what ls-tree said
+    git fetch COMMIT ─▶ git ls-tree: paths and ids ─▶ git cat-file: bytes ─▶ files/, and tree: the listing
 
 Tricky bits
 -----------
 - Nothing is checked out: the files are written here from the commit's blobs. So no attribute, filter, hook, submodule,
-  link or configuration has a say, and each file has the bytes that the commit's id stands for.
+  link or configuration takes effect, and each file has the bytes that the commit's id identifies.
 - Compiled code is left out: what is read in the repository is what can run. ``tree`` keeps the id of each file, by
   which its bytes are checked again before they run (:func:`source_of`).
 - git runs without any configuration of the user or the system, and speaks https only (http to the own machine where the
   settings allow it, for tests).
 - git opens its connections itself, out of the guard's reach. So the host is looked up and checked before, and git is
-  told the addresses that were checked (``http.curloptResolve``, git 2.37 and later); redirects are not followed.
+  given the checked addresses (``http.curloptResolve``, git 2.37 and later); redirects are not followed.
 - A commit's id is the hash of all that is in it, and git checks it: a server can't hand out anything else.
 - What git fetches is watched while it grows, and it is stopped when it gets too large or takes too long.
 """
@@ -75,7 +75,7 @@ _HARDENED: Final = (
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    """What the user's own git says about the user's own checkout. Raises :class:`LensError` when it fails."""
+    """Return the output of the user's git on the user's own checkout. Raises :class:`LensError` when it fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, check=False)  # noqa: S603, S607
     except OSError as error:
@@ -164,7 +164,10 @@ def _check_git() -> None:
     said = git("version", cwd=Path.cwd())
     found = re.search(r"([0-9]{1,3})\.([0-9]{1,3})", said)
     if found is None or (int(found[1]), int(found[2])) < _OLDEST:
-        raise LensError(f"this git is too old: {said[:80]}", hint="2.37 and later can be told where to connect")
+        raise LensError(
+            f"this git is too old: {said[:80]}",
+            hint="install git 2.37 or later, which connects to checked addresses only",
+        )
 
 
 def _fetch(url: str, commit: str, temporary: Path, settings: NetworkSettings) -> Path:
@@ -262,7 +265,7 @@ def _write(run: _Git, entries: Sequence[_Entry], folder: Path) -> None:
 
 
 def _connection(url: str, settings: NetworkSettings) -> list[str]:
-    """What git may speak, and where the host is, by addresses that were checked."""
+    """Return the options of git for the allowed protocol, and for the checked addresses of the host."""
     from httpcore import ConnectError
 
     from catalog.network.ssrf import checked_addresses, is_loopback_name
@@ -284,7 +287,7 @@ def _connection(url: str, settings: NetworkSettings) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Git:
-    """How git is run, and where."""
+    """The command, folder and environment of git."""
 
     command: tuple[str, ...]
     folder: Path

@@ -1,4 +1,4 @@
-"""Where others find a function: repository, commit, file and name. What a lens record holds instead of code."""
+"""Code references: repository, commit, file and name of a function, which a lens record has instead of code."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SSH: Final = re.compile(r"(?:ssh://)?(?:[^@/]+@)(?P<host>[A-Za-z0-9.-]+)[:/](?:
 def code_reference(
     function: Callable[..., object], *, repository: str | None = None, commit: str | None = None
 ) -> CodeReference:
-    """Where others find a function: the repository it is in (its ``origin``), the commit (``HEAD``), file and name.
+    """Return the reference of a function: its repository (the ``origin``), the commit (``HEAD``), file and name.
 
-    Whether the commit was pushed can't be told here: push before you publish. Raises :class:`LensError` for a function
+    Whether the commit was pushed isn't checked: push before you publish. Raises :class:`LensError` for a function
     that has no name of its own in its module, or is in no git checkout, or isn't the same in that commit.
     """
     name = _name_in_module(function)

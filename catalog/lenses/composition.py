@@ -95,12 +95,12 @@ class Lens(Generic[S, T]):
 
     @property
     def read_only(self) -> bool:
-        """Whether there is no way back."""
+        """True if the lens has no putter."""
         return self._put is None
 
     @property
     def description(self) -> str | None:
-        """What the getter's docstring says."""
+        """The getter's docstring."""
         return inspect.getdoc(self.getter) if inspect.isroutine(self.getter) else None
 
     @property
@@ -285,7 +285,7 @@ def _annotated(function: Callable[..., Any], count: int) -> tuple[Any, ...]:
         signature = inspect.signature(function)
         signature.bind(*range(count))
         hints = typing.get_type_hints(function)
-    except Exception as error:  # annotations are code, and that code is somebody else's
+    except Exception as error:  # annotations are code of the user
         hint = f"it takes {count} sample{'s' * (count > 1)}; its classes are defined or imported at module level"
         raise LensError(f"the function can't be read: {error}", where=_where(function), hint=hint) from error
     names = [*islice((parameter.name for parameter in signature.parameters.values()), count), "return"]
@@ -319,7 +319,7 @@ def _signature(*classes: object) -> str:
     return f"({', '.join(taken)}) -> {answered}"
 
 
-def _result(made: Any, wanted: type[V], function: object) -> V:  # noqa: ANN401 - somebody's function made it
+def _result(made: Any, wanted: type[V], function: object) -> V:  # noqa: ANN401 - made by a function of the user
     try:
         return recast(made, wanted)
     except LensError as error:
@@ -327,13 +327,13 @@ def _result(made: Any, wanted: type[V], function: object) -> V:  # noqa: ANN401 
 
 
 def _goes_by_value() -> bool:
-    """Whether it is cloudpickle that asks: what stands in ``__main__`` isn't there where its pickles are read."""
+    """Return whether cloudpickle is pickling: the names of ``__main__`` don't exist where its pickles are read."""
     frame = sys._getframe(2)  # noqa: SLF001 - pickle hands a reducer nothing that would tell
     return "cloudpickle" in frame.f_globals.get("__name__", "")
 
 
 def _named(module: str, qualified: str) -> object:
-    """What a module has under a dotted name, if anything."""
+    """Return the object with a dotted name in a module, or None."""
     found: object = sys.modules.get(module)
     for name in qualified.split("."):
         found = getattr(found, name, None)

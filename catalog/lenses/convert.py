@@ -28,7 +28,7 @@ def way_to(
 ) -> Lens[Any, Any] | None:
     """The lens that makes samples ``target``; ``None`` where they can be read as that.
 
-    ``now`` is the class that they are, ``None`` where nobody knows; ``readable`` says what else they could be read as.
+    ``now`` is the class that they are, ``None`` if unknown; ``readable`` says what else they could be read as.
     A lens from ``now`` comes first, then none at all, then the nearest from a class that they can be read as. Raises
     :class:`LensError` when none leads there.
     """
@@ -57,7 +57,7 @@ def way_to(
 
 
 def is_like(now: type[Any] | None, wanted: type[Any]) -> bool:
-    """Whether a lens from ``wanted`` takes samples of class ``now``, or will see by itself that it doesn't."""
+    """Return whether a lens from ``wanted`` takes samples of class ``now``, or will see by itself that it doesn't."""
     from catalog.samples.cast import alike
 
     if now is None or issubclass(now, wanted):

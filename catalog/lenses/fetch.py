@@ -6,12 +6,12 @@
     print(found)                                               where its code is: repository, commit, function
     flatten = found.load(repository="https://…", commit="…")   fetches that commit, imports it, makes a Lens
 
-To load a lens is to run somebody's code with your rights. That is why repository and commit are said again by whoever
+Loading a lens runs its publisher's code with your rights. That is why repository and commit are said again by whoever
 loads: a record that is changed later can't make an old program run something new. Crawler and site never come here.
 
 Tricky bits
 -----------
-- A reference is ``file.py:function``, from the root of the repository, or ``module:function``, where the module lies at
+- A reference is ``file.py:function``, from the root of the repository, or ``module:function``, where the module is at
   the root or in ``src``. The function may be a :class:`~catalog.lenses.lens.Lens`, decorated: then it is that one's.
 - A repository is a package of a private name, so that its modules don't get in the way of yours; they may import each
   other relatively. What else they import must be installed here.
@@ -74,7 +74,7 @@ class PublishedLens:
     _settings: NetworkSettings
 
     def __str__(self) -> str:
-        """What it does and where its code is, for whoever decides whether to run it."""
+        """A description of the lens and its code, to decide whether to run it."""
         lines = [
             f"{self.name} ({self.uri})",
             f"  from    {self.source.name} {self.source.version}",
@@ -96,7 +96,7 @@ class PublishedLens:
     ) -> Lens[Any, Any]:
         """Fetch the code at ``commit`` of ``repository`` and import it: this runs it, with your rights.
 
-        Both must be those of the record, said again by you. The putter's own are only needed where it lies elsewhere.
+        Both must be those of the record, said again by you. The putter's own are only needed where it is elsewhere.
         Raises :class:`LensError` when they aren't the record's (it shows them), when the code can't be fetched, isn't
         Python, fails on import, has no such function, or is written for classes that don't fit the lens's schemas.
         """
@@ -111,8 +111,8 @@ class PublishedLens:
             own = sample_type(cls)
             reasons = [str(change) for change in (*check_fit(own, wanted), *check_fit(wanted, own))]
             if reasons:
-                told = f"its {what} {cls.__name__} is not what the schema {wanted.name} says: {'; '.join(reasons)}"
-                raise LensError(told, where=str(self.uri))
+                message = f"its {what} {cls.__name__} is not what the schema {wanted.name} says: {'; '.join(reasons)}"
+                raise LensError(message, where=str(self.uri))
         return lens
 
     def _function(self, code: CodeReference, *, first: bool) -> Callable[..., Any]:
@@ -210,7 +210,7 @@ class _Repository:
         return [path for path in (f"{base}/__init__.py", f"{base}.py") if path in self.files]
 
     def has_folder(self, parts: tuple[str, ...]) -> bool:
-        """Whether there are files below it."""
+        """Return whether there are files below it."""
         prefix = f"{'/'.join(parts)}/"
         return not parts or any(path.startswith(prefix) for path in self.files)
 

@@ -60,11 +60,11 @@ _TEXT.maxstring = _TEXT.maxother = _TEXT.maxlong = 80
 
 
 class Checkable(Protocol[S, T]):
-    """What :func:`check_lens` needs of a lens."""
+    """The part of a lens that :func:`check_lens` needs."""
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Its name in reports."""
 
     @property
     def source(self) -> type[S]:
@@ -76,7 +76,7 @@ class Checkable(Protocol[S, T]):
 
     @property
     def read_only(self) -> bool:
-        """Whether it can't put."""
+        """True if it has no putter."""
 
     def get(self, sample: S, /) -> T:
         """The sample as a target."""
@@ -107,7 +107,7 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensReport:
-    """What checking a lens showed. ``checked`` is the number of samples.
+    """The result of checking a lens. ``checked`` is the number of samples.
 
     ``left_out`` counts the tries that failed beyond the few that are kept for each law. Of a ``read_only`` lens there
     are no laws to check, only that it gets what it promises.
@@ -121,7 +121,7 @@ class LensReport:
 
     @property
     def ok(self) -> bool:
-        """Whether something was checked, and no counterexample found."""
+        """True if something was checked, and no counterexample found."""
         return self.checked > 0 and not self.counterexamples
 
     def lines(self) -> Iterator[str]:
@@ -162,7 +162,7 @@ def check_lens(lens: Checkable[S, T], samples: Iterable[S], *, limit: int = 100,
 
 
 def _others(gets: list[T | None], index: int) -> list[T]:
-    """What was got from the next sample, the one before and the one half-way round: neighbours are often alike."""
+    """Return the targets of the next, the previous and the farthest sample: neighbours are often alike."""
     count = len(gets)
     places = dict.fromkeys(((index + 1) % count, (index + count // 2) % count, (index - 1) % count))
     return [other for place in places if place != index and (other := gets[place]) is not None]
@@ -194,7 +194,7 @@ class _Trial(Generic[S, T]):
                     self._same("PutPut", place, source, once, self.put(place, last, between))
 
     def get(self, place: str | int, sample: S) -> T | None:
-        """What the lens gets; ``None`` where that is no target."""
+        """Return the result of ``get``, or ``None`` if it isn't a target."""
         given = copy.deepcopy(sample)
         try:
             made = self.lens.get(given)
@@ -205,7 +205,7 @@ class _Trial(Generic[S, T]):
         return made if self._fits(place, made, self.lens.target) else None
 
     def put(self, place: str | int, changed: T, sample: S) -> S | None:
-        """What the lens puts; ``None`` where that is no source."""
+        """Return the result of ``put``, or ``None`` if it isn't a source."""
         given, before = copy.deepcopy(changed), copy.deepcopy(sample)
         try:
             made = self.lens.put(given, before)
@@ -217,7 +217,7 @@ class _Trial(Generic[S, T]):
         return made if self._fits(place, made, self.lens.source) else None
 
     def _variations(self, own: T, others: list[T], turn: int) -> Iterator[T]:
-        """What was got, with a single field that is another's, or left out; its fields take turns."""
+        """Return the target with a single field of another one, or without it; its fields take turns."""
         entries = plan_of(self.lens.target).entries
         for number in range(min(_VARIATIONS, len(entries))):
             entry = entries[(turn * _VARIATIONS + number) % len(entries)]
@@ -236,7 +236,7 @@ class _Trial(Generic[S, T]):
         self._note(law, place, "", shown_class(wanted), _TEXT.repr(error))
 
     def _fits(self, place: str | int, made: object, cls: type) -> bool:
-        """Whether every field holds what it promises."""
+        """Return whether every field has a value of its type."""
         right = True
         for entry in plan_of(cls).entries:
             value = getattr(made, entry.attribute, dataclasses.MISSING)
@@ -270,7 +270,7 @@ class _Trial(Generic[S, T]):
 
 
 def _fits(type_: FieldType, value: Any, entry: Entry) -> bool:  # noqa: ANN401 - samples hold anything
-    """Whether the value could be packed."""
+    """Return whether the value could be packed."""
     if value is dataclasses.MISSING:
         return False
     value = value.item() if isinstance(value, np.generic) else value
@@ -294,7 +294,7 @@ def _is_storable(value: object) -> bool:
 
 
 def _agree(one: Any, other: Any, rtol: float) -> bool:  # noqa: ANN401 - samples hold anything
-    """Whether two values are the same: kinds and dtypes, too, but 1 is 1.0 and a tuple is a list."""
+    """Return whether two values are the same: kinds and dtypes, too, but 1 is 1.0 and a tuple is a list."""
     one, other = (value.item() if isinstance(value, np.generic) else value for value in (one, other))
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one.dtype == other.dtype and one.shape == other.shape and not bool(np.any(_differ(one, other, rtol)))
@@ -319,7 +319,7 @@ def _agree_plainly(one: Any, other: Any, rtol: float) -> bool:  # noqa: ANN401 -
 
 
 def _differ(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], rtol: float) -> Any:  # noqa: ANN401 - numpy's own
-    """Where two arrays of one shape and dtype differ."""
+    """Return the place where two arrays of one shape and dtype differ."""
     if one.dtype.names is not None:
         fields = [np.asarray(_differ(one[name], other[name], rtol)) for name in one.dtype.names]
         found = [field.any(axis=tuple(range(one.ndim, field.ndim))) for field in fields]  # a field may be an array

@@ -62,7 +62,7 @@ def lens(*, name: str | None = None, register: bool = True) -> Callable[[Callabl
 def lens(getter: Callable[..., Any] | None = None, /, *, name: str | None = None, register: bool = True) -> Any:
     """Make a getter, annotated with two packable classes, a lens: a decorator, with or without options.
 
-    It is put in the network of all lenses, :data:`LENSES`, unless told otherwise. Raises as :class:`Lens`.
+    It is put in the network of all lenses, :data:`LENSES`, unless ``register`` is false. Raises as :class:`Lens`.
     """
 
     def made(function: Callable[[S], T]) -> Lens[S, T]:

@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file with every record the crawls found, and how each came to be as it is.
+"""The embedded store: one SQLite file with every record that the crawls found, and its history.
 
 ::
 
@@ -11,7 +11,7 @@ or not at all. *Visible* is a record of an active, not denied account that a con
 Tricky bits
 -----------
 - A record that is deleted by its owner is gone from here too, with all its versions.
-- ``application_id`` keeps us from writing into somebody else's SQLite file, ``user_version`` from misreading our own.
+- ``application_id`` keeps us from writing into another program's SQLite file, ``user_version`` from misreading our own.
 - Times are UTC in ISO 8601 with microseconds, so that their text sorts as they do.
 - Crawls lock a file beside the store (:meth:`Store.crawling`): the lock ends with the process, however that ends.
 - One connection serves all threads of a crawl, one at a time.
@@ -75,7 +75,7 @@ _OF_READERS: Final = (
     "CREATE TEMP TABLE sources AS SELECT * FROM main.sources",
     "CREATE TEMP TABLE denied AS SELECT * FROM main.denied",
 )
-"""What is to be shown, for a reader that can't write it into the file: temporary tables go before those of the file."""
+"""The configuration of a reader that can't write the file: temporary tables take precedence over those of the file."""
 VERSIONS_KEPT: Final = 1000
 """Versions of one record where nothing else is said; older ones are forgotten."""
 HISTORY_KEPT: Final = 16_000_000
@@ -254,7 +254,7 @@ class Store:
             return dict(self._db.execute(query, (did, did)).fetchall())
 
     def holds(self, did: str) -> bool:
-        """Whether there is anything of this account: records, or refused ones."""
+        """Return whether the store has records or refused records of this account."""
         with self._guard():
             query = "SELECT 1 FROM records WHERE did = ? UNION ALL SELECT 1 FROM refused WHERE did = ?"
             return self._db.execute(query, (did, did)).fetchone() is not None
@@ -292,7 +292,7 @@ class Store:
         return None if row is None or row[0] is None else datetime.fromisoformat(row[0])
 
     def cursor(self, source: str) -> int | None:
-        """How far a stream was followed."""
+        """Return the cursor up to which a stream was followed."""
         with self._guard():
             row = self._db.execute("SELECT cursor FROM cursors WHERE source = ?", (source,)).fetchone()
         return None if row is None else row[0]
@@ -312,7 +312,7 @@ class Store:
 
     @contextmanager
     def crawling(self) -> Iterator[None]:
-        """Be the only crawl of this store; check meanwhile that it is whole.
+        """Lock the store for one crawl, and check the file for damage meanwhile.
 
         Raises :class:`StoreBusy` at once when another one is at work, and :class:`StoreError` for a store that can't be
         written, and at the end for one that is damaged: what a crawl put into it could not be read.
@@ -353,7 +353,7 @@ class Store:
             raise StoreError(f"the store is damaged ({'; '.join(found[:3])})", where=str(self._path), hint=DAMAGED)
 
     def configure(self, sources: Sequence[str], deny: Sequence[str]) -> None:
-        """Say what is to be shown: these sources without these accounts. Holds until it is said again."""
+        """Set the sources and denied accounts that determine which records are visible."""
         with self._transaction():
             self._db.execute("DELETE FROM sources")
             self._db.execute("DELETE FROM denied")

@@ -1,7 +1,7 @@
-"""What a store shows, as one hash: the same as long as every page made from it would be the same.
+"""A hash of everything that a store shows: the same as long as every page made from it would be the same.
 
-Where a record was read and when a crawl looked at it don't count: no page tells them. What the crawls did does stand on
-the status page; it is left to those who ask (:mod:`catalog.site.build_fingerprint`).
+The source of a record and the times of crawls don't count: no page shows them. The status page shows the reports of the
+crawls; :mod:`catalog.site.build_fingerprint` adds those.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN: Final = (
     WHERE uri IN (SELECT uri FROM versions WHERE number > 1) AND uri IN (SELECT uri {VISIBLE}) ORDER BY uri, number""",
     f"SELECT uri, reason, cid {REFUSED} ORDER BY uri, reason",
 )
-"""A CID stands for the whole value. Handle and PDS are the publisher's."""
+"""A CID represents the whole value. Handle and PDS are the publisher's."""
 
 
 def fingerprint(db: sqlite3.Connection) -> str:

@@ -53,7 +53,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """An account that publishes. ``handle`` is there only when it points back; a draft's account is nobody's.
+    """An account that publishes. ``handle`` is there only when it points back; drafts share a placeholder account.
 
     ``pds`` is the address of the server that keeps its records and blobs, where a crawl has learned it.
     """
@@ -65,7 +65,7 @@ class Publisher:
 
     @property
     def shown(self) -> str:
-        """What a page calls it."""
+        """The name on pages."""
         return "drafts" if self.draft else self.handle or self.did
 
 
@@ -84,7 +84,7 @@ class _Node:
     draft: bool
     verified: bool
     history: tuple[Version, ...] = ()
-    """What it was, newest first, with what it is; empty when it never changed."""
+    """All versions, newest first, the current one included; empty when it never changed."""
     bulk: int = 0
     """Characters of the record's JSON."""
 
@@ -107,7 +107,7 @@ class LabelNode(_Node):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class VerificationNode(_Node):
-    """Somebody's word on a lens."""
+    """A verification of a lens."""
 
     record: LensVerification
 
@@ -133,7 +133,7 @@ class SchemaNode(_Node):
 class DatasetNode(_Node):
     """A dataset. ``local`` are the shard copies on this machine that a draft names.
 
-    What lists and groups ask of every dataset stands here; the rest takes reading the record.
+    What lists and groups need of every dataset is here; the rest takes reading the record.
     """
 
     name: str = ""
@@ -155,7 +155,7 @@ class DatasetNode(_Node):
         return _dataset(self) if self.bulk <= _BULKY else _dataset.__wrapped__(self)
 
     def kinship(self, other: DatasetNode) -> str:
-        """Why another dataset is among the related ones."""
+        """Return the reason why another dataset is related."""
         if self.schema is not None and other.schema is self.schema:
             return "same schema"
         if self.schema is not None and other.schema is not None:
@@ -178,7 +178,7 @@ class LensNode(_Node):
 
     @property
     def vouched(self) -> bool:
-        """Whether somebody verified it as its record stands now."""
+        """Whether a verification names the CID of its current record."""
         return any(found.record.lens_commit == self.cid for found in self.verifications)
 
 
@@ -188,9 +188,9 @@ _BULKY = 200_000
 """Characters of JSON from which on a record isn't kept in memory."""
 _RELATED = 6
 _NEAR = 6
-"""How far to both sides relatives are looked for in a list: a schema or tag may have ten thousand datasets."""
+"""Neighbours to both sides in a list that are candidates: a schema or tag may have ten thousand datasets."""
 _EVERYWHERE = 10
-"""What it counts to share a tag that all datasets have, in thousandths."""
+"""Weight of a shared tag that all datasets have, in thousandths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +203,7 @@ class Graph:
     publishers: Mapping[str, Publisher]
     refused: tuple[Refused, ...]
     crawls: tuple[PastCrawl, ...] = ()
-    """What the crawls did that it comes from, the newest first."""
+    """The crawls that it comes from, the newest first."""
 
     @classmethod
     def from_store(cls, store: Store) -> Graph:
@@ -279,7 +279,7 @@ def _differing(version: Version, before: Version | None) -> tuple[str, ...]:
 
 
 class _Facts(TypedDict):
-    """What every node has, whatever its kind."""
+    """The fields of every kind of node."""
 
     uri: AtUri
     cid: str
@@ -387,10 +387,10 @@ class _Builder:
             schema.back = _best(schema.lenses_to, lambda lens: lens.source)
 
     def _link_words(self) -> None:
-        """What people say of others' records: labels, verifications."""
+        """Link labels and verifications to the records they are about."""
         for label in self.labels:
             named = self.datasets.get(str(label.record.dataset))
-            # A label is the publisher's own word: others may not name somebody's dataset.
+            # A label is the publisher's own word: accounts can't label the datasets of others.
             if named is not None and named.publisher is label.publisher:
                 named.labels.append(label)
         for verification in self.verifications:
@@ -422,7 +422,7 @@ class _Builder:
         rarity = {
             tag: max(_EVERYWHERE, round(1000 * log(len(ordered) / len(kin)) / most)) for tag, kin in by_tag.items()
         }
-        # Where a dataset stands in each list it is in: those beside it are of about its age.
+        # The position of a dataset in each of its lists: its neighbours are of about its age.
         places = {id(list_): {node: at for at, node in enumerate(list_)} for list_ in by_tag.values()}
         places |= {id(list_): {node: at for at, node in enumerate(list_)} for list_ in by_schema.values()}
         for dataset in ordered:

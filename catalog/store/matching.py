@@ -1,9 +1,9 @@
-"""Which of some records a question's words find, best first: for places that have no index of their own.
+"""Full-text search without an index: match records with the words of a query, best first.
 
-Words are cut as a site's text index cuts them (:mod:`catalog.site.textindex`), and a question means the same:
+Words are cut as a site's text index cuts them (:mod:`catalog.site.textindex`), and a query means the same:
 
-- Every word must be there. A word that some record has stands for itself; ``word*`` for all that begin so.
-- One that no record has stands for those which begin so, and for those of names and tags which are a slip away (two,
+- Every word must match. A word that some record has matches itself only; ``word*`` matches all that begin so.
+- A word that no record has matches those which begin so, and words of names and tags at an edit distance of one (two,
   from eight letters on).
 """
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["MOST_WORDS", "PREFIX", "WEIGHTS", "Texts", "Word", "distance", "match", "question", "slips_allowed"]
 
 MOST_WORDS: Final = 8
-"""Words of a question that count; as ``textindex.js`` has it."""
+"""Words of a query that count; as in ``textindex.js``."""
 WEIGHTS: Final = (10.0, 4.0, 1.0)
 """Of a word in a name; in tags, schema, fields, publisher; in a description."""
 PREFIX: Final = 0.6
-"""What the beginning of a word, or a likely one, counts against the whole."""
+"""Weight of a prefix match or likely word, relative to an exact match."""
 _SHORTEST: Final = 4
 _LONG: Final = 8
 _LONGEST_SLIP: Final = 40
@@ -35,14 +35,14 @@ _CHUNK: Final = re.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A word of a question; ``open`` where it stands for all that begin so."""
+    """A word of a query; ``open`` if it matches all words that begin so."""
 
     text: str
     open: bool = False
 
 
 def question(text: str) -> tuple[Word, ...]:
-    """The words of a question, each once."""
+    """Return the words of a query, each once."""
     found: dict[str, bool] = {}
     for chunk in _CHUNK.findall(text):
         cut = tokenize(chunk)
@@ -53,7 +53,7 @@ def question(text: str) -> tuple[Word, ...]:
 
 @dataclass(slots=True, kw_only=True)
 class Texts:
-    """What a record can be found by: its name, what is said in few words, and its description as plain text."""
+    """The searchable texts of a record: name, short texts (tags, schema, …), and description as plain text."""
 
     name: str
     middle: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ def match(asked: Sequence[Word], texts: Sequence[Texts]) -> tuple[list[int], tup
 
 
 def _of_word(word: Word, texts: Sequence[Texts]) -> tuple[dict[int, float], bool]:
-    """How much it counts for those that have it, and whether any has it as it stands."""
+    """Return the weights of the rows that match a word, and whether any matches exactly."""
     near = [(row, each) for row, each in enumerate(texts) if word.text in each.whole]
     exact = _weighed(near, lambda words: word.text in words, 1)
     if exact and not word.open:
@@ -101,7 +101,7 @@ def _of_word(word: Word, texts: Sequence[Texts]) -> tuple[dict[int, float], bool
 
 
 def _weighed(texts: Iterable[tuple[int, Texts]], has: Callable[[set[str]], bool], factor: float) -> dict[int, float]:
-    """What it counts for those that have it, by the first level that does."""
+    """Return the weight of each matching row, by its first matching level."""
     found = {}
     for row, each in texts:
         level = next((level for level, words in enumerate(each.levels) if has(words)), None)
@@ -132,7 +132,7 @@ def _near(word: str, texts: Sequence[Texts]) -> dict[int, float]:
 
 
 def slips_allowed(word: str) -> int:
-    """How many letters of a word may be wrong."""
+    """Return the edit distance that is allowed for a word."""
     if not _SHORTEST <= len(word) <= _LONGEST_SLIP:
         return 0
     return 2 if len(word) >= _LONG else 1

@@ -26,7 +26,7 @@ APPLICATION_ID: Final = 0x61746463
 SCHEMA_VERSION: Final = 5
 
 CHANGES_KEPT: Final = 1_000_000
-"""Who is further behind than so many changes reads everything again."""
+"""Changes that are kept; a reader that is further behind reads everything again."""
 
 _LARGE_ROWS: Final = """
 CREATE TABLE records (
@@ -70,7 +70,7 @@ BEGIN {_NOTE.format("NEW.did")} END;
 CREATE TRIGGER repo_listed AFTER INSERT ON listings BEGIN {_NOTE.format("NEW.did")} END;
 CREATE TRIGGER repo_unlisted AFTER DELETE ON listings BEGIN {_NOTE.format("OLD.did")} END;
 """
-"""What changed, each thing once, by its latest number: URIs of records, and DIDs of accounts that show differently."""
+"""Changes, each once by its latest number: URIs of records, and DIDs of accounts that are shown differently."""
 _CURSOR_MOMENT: Final = "ALTER TABLE cursors ADD COLUMN moment TEXT;"
 
 _TABLES: Final = f"""
@@ -129,7 +129,7 @@ FROM records JOIN repos USING (did)
 WHERE repos.active AND did NOT IN (SELECT did FROM denied)
 AND CASE WHEN records.draft THEN records.source IN (SELECT source FROM sources) ELSE {_LISTED.format("records")} END
 """
-"""What is to be shown. Drafts of several sources share an account, so that theirs is a matter of each record."""
+"""Selects the visible records. Drafts of several sources share an account, so theirs depends on each record."""
 VALUE_OF_VERSION: Final = "coalesce(value, (SELECT value FROM records WHERE records.uri = versions.uri), 'null')"
 """A version's JSON; ``null`` where the record's row is lost."""
 REFUSED: Final = f"""

@@ -1,4 +1,4 @@
-"""The store as others follow it: read-only, what is shown of a record, and what changed since.
+"""Read-only access to the store, for processes that follow its changes.
 
 ::
 
@@ -7,9 +7,9 @@
 
 *Tricky bits.*
 
-- A number tells *that* something changed, not how: who follows looks the thing up again, so that doing it twice is
-  no harm, and a thing that changed ten times is looked up once.
-- What is listed and denied is told by :meth:`Reader.configuration`; it changes seldom, and for all accounts at once.
+- A change names a record or account, not the difference: followers look it up again, so that handling it twice is
+  harmless, and a record that changed ten times is looked up once.
+- :meth:`Reader.configuration` gives what is listed and denied; it changes seldom, and for all accounts at once.
 - Only a million changes are kept. Who is further behind reads everything again.
 - What lists and searches show of a record is bounded (:meth:`Reader.brief`): of a large one only its main fields.
   SQLite takes them out, builds no Python objects for that, and holds no other thread up: to decode a record of a
@@ -68,7 +68,7 @@ _TRACES: Final = "uri, cid, records.draft, verified, handle"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a store has come. ``store`` names the file, whatever its path; a copy of it has the same name."""
+    """A store's position in its changes. ``store`` names the file, whatever its path; a copy has the same name."""
 
     store: str
     number: int
@@ -92,7 +92,7 @@ class Shown:
 
     @property
     def cost(self) -> int:
-        """What showing it costs (:func:`cost_of`), its text apart from what is said about it."""
+        """The cost of showing it (:func:`cost_of`), with a fixed part for its metadata."""
         return WHOLE_COST if self.partial else _ABOUT_COST + cost_of(self.text)
 
     @property
@@ -112,13 +112,13 @@ class Shown:
 
     @property
     def trace(self) -> Trace:
-        """What tells this state of it from another."""
+        """The fields that identify this state of the record."""
         return Trace(uri=self.uri, cid=self.cid, draft=self.draft, verified=self.verified, handle=self.handle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What tells a state of a visible record from another, without the record."""
+    """The fields that identify a state of a visible record, without its value."""
 
     uri: str
     cid: str
@@ -181,7 +181,7 @@ class Reader:
 
     @property
     def path(self) -> Path:
-        """Where the store is."""
+        """The path of the store."""
         return self._path
 
     def close(self) -> None:
@@ -192,14 +192,14 @@ class Reader:
         self._threads = threading.local()
 
     def position(self) -> Position:
-        """How far it has come."""
+        """Return the store's position."""
         with self._reading() as db:
             query = "SELECT id, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0) FROM identity"
             store, number = db.execute(query).fetchone()
         return Position(store=store, number=number)
 
     def commits(self) -> int:
-        """A number that is another one when somebody else has committed since this thread last asked."""
+        """Return a number that changes when another connection has committed since this thread's last call."""
         with self._reading() as db:
             return int(db.execute("PRAGMA data_version").fetchone()[0])
 
@@ -246,7 +246,7 @@ class Reader:
                 yield _shown(row)
 
     def traces(self) -> Iterator[Trace]:
-        """What tells the states of all visible records, as of one moment."""
+        """Yield the traces of all visible records, as of one moment."""
         with self._reading() as db:
             for uri, cid, draft, verified, handle in db.execute(f"SELECT {_TRACES} {VISIBLE}"):
                 yield Trace(uri=uri, cid=cid, draft=bool(draft), verified=bool(verified), handle=handle)
@@ -276,7 +276,7 @@ class Reader:
             return dict(db.execute(query, wanted).fetchall())
 
     def publishers(self) -> int:
-        """How many accounts have something that is visible."""
+        """Return the number of accounts with visible records."""
         query = f"SELECT count(*) FROM repos AS one WHERE EXISTS (SELECT 1 {VISIBLE} AND records.did = one.did)"
         with self._reading() as db:
             return int(db.execute(query).fetchone()[0])
@@ -467,7 +467,7 @@ class Reader:
 
 
 def is_damage(error: StoreError) -> bool:
-    """Whether a part of the store's file is damaged, so that other records may still be read.
+    """Return whether an error means damage to a part of the file, so that other records may still be read.
 
     Locked, missing, full or unreadable files are :class:`sqlite3.OperationalError`, and no single record's matter.
     """
@@ -476,17 +476,17 @@ def is_damage(error: StoreError) -> bool:
 
 
 def octets_of(text: str) -> int:
-    """How many bytes a text has in UTF-8."""
+    """Return the length of a text in bytes of UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _is_large(text: str) -> bool:
-    """Whether lists have only the main fields of this record."""
+    """Return whether lists have only the main fields of this record."""
     return len(text) > WHOLE_CHARACTERS or cost_of(text) > WHOLE_COST
 
 
 def cost_of(text: str) -> int:
-    """What decoding JSON costs, in bytes: its length, and 16 for each of its parts, which may be three letters long.
+    """Return the cost of decoding JSON, in bytes: its length, and 16 for each element, which may be three letters long.
 
     Parts of short texts aren't counted: a hundred of those are an answer's most, and cost little whatever they have.
     """
@@ -496,7 +496,7 @@ def cost_of(text: str) -> int:
 
 
 def _main(parts: list[Json]) -> dict[str, Json]:
-    """The main fields, from what stands at their paths; whatever isn't short is left out."""
+    """Return the main fields from the values at their paths, without those that aren't short."""
     found: dict[str, Json] = {}
     for name, part in zip(_MAIN, parts, strict=False):
         if isinstance(part, str) and len(part) <= _LONGEST_MAIN:

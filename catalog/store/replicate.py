@@ -1,4 +1,4 @@
-"""A copy of a store that is in use, into one that may be in use, too: how a replica comes by its records.
+"""Copying a store while both source and target may be in use, for replicas.
 
 ::
 
@@ -49,7 +49,7 @@ def copy_store(source: Path, target: Path) -> None:
 
 
 def _create(source: Path, target: Path) -> None:
-    """A new file is made beside its place, so that nobody meets half of it."""
+    """Write a new file beside its place and rename it, so that no reader opens half of it."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         _copy(source, part)

@@ -1,4 +1,4 @@
-"""What the store takes and gives, as typed values."""
+"""The typed values of the store's interface, and their rows."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a crawl of one repository changed, in records."""
+    """Numbers of records that a crawl of one repository changed."""
 
     new: int = 0
     updated: int = 0

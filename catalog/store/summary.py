@@ -1,4 +1,4 @@
-"""What a store holds, in a few numbers: for a person who has a file and wonders which one it is."""
+"""A summary of a store in numbers, to tell which store a file is."""
 
 from __future__ import annotations
 
