@@ -95,8 +95,8 @@ def at(seconds: int) -> str:
 
 def dataset(name: str, seconds: int = 0, **extra: Json) -> dict[str, Json]:
     """A dataset record with nothing to be found by but what is said here; dated as :func:`at`."""
-    told: dict[str, Json] = {"name": name, "createdAt": at(seconds), "tags": [], "description": "", **extra}
-    return sitecatalog.dataset(1, **told)
+    fields: dict[str, Json] = {"name": name, "createdAt": at(seconds), "tags": [], "description": "", **extra}
+    return sitecatalog.dataset(1, **fields)
 
 
 def put(world: World, *named: dict[str, Json], did: Did = ALICE) -> None:

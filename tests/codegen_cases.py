@@ -1,4 +1,4 @@
-"""What generated code is tested on: sample types, values that fit them, samples as our own packing writes them."""
+"""Test cases of code generation: sample types, values that fit them, and samples as our packing writes them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def written_apart(folder: Path, wanted: list[SampleType], language: str) -> Path:
-    """Each in a file that stands by itself."""
+    """Write each source to a file of its own."""
     files = {f"m{n}{SUFFIXES[language]}": generate(made, language, cid="x") for n, made in enumerate(wanted)}
     return written(folder, files)
 

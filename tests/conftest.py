@@ -1,4 +1,4 @@
-"""What every test may ask for: a real PDS and PLC directory, a browser, file servers on loopback."""
+"""Fixtures for all tests: a real PDS and PLC directory, a browser, file servers on loopback."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
     from tests.sitevariety import BuiltSite
 
-# How long an example takes depends on the machine: no test bounds time, the benchmarks measure it. The examples are the
-# same each time, so that nobody's change is refused for what chance found in another place: looking for new ones is
-# the work of benchmarks/soak_properties.py.
+# No deadline: the time of an example depends on the machine. The examples are the same in each run, so that a change
+# never fails because of an unrelated new example; benchmarks/soak_properties.py looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TEST_EXAMPLES", "same"))
@@ -47,13 +46,13 @@ pytest_plugins = ("tests.suite",)
 NETWORK = Path(__file__).parent / "network"
 NEXT = Path(__file__).parent / "network-next"
 ARROBA = Path(__file__).parent.parent / ".venv-arroba"
-START_SECONDS = 60  # it takes one or two; a machine that runs five suites at once takes longer
+START_SECONDS = 60  # one or two on an idle machine
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _CHROMIUM_ARGUMENTS = (
     "--no-sandbox",  # tests run as root in containers
     "--disable-gpu",
-    # The browser itself asks nobody anything, so that a request to a stranger is a page's.
+    # The browser itself makes no requests, so every request to another host is made by a page.
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -75,14 +74,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A reference PDS and PLC directory on loopback, spoken to by plain XRPC and by nothing of ours."""
+    """A reference PDS and PLC directory on loopback, called by plain XRPC and none of our code."""
 
     pds_url: str
     plc_url: str
     _numbers: Iterator[int] = field(default_factory=partial(count, 1))
 
     def account(self, name: str | None = None) -> Account:
-        """A new account; ``name`` only makes its handle readable, two of the same name are two accounts."""
+        """Create an account; ``name`` only makes its handle readable, two of the same name are two accounts."""
         number = next(self._numbers)
         handle = f"{name or 'someone'}-{number}.test"
         password = f"password of {handle}"
@@ -102,36 +101,36 @@ class Network:
     def create_record(
         self, account: Account, collection: str, value: Mapping[str, object], rkey: str | None = None
     ) -> dict[str, Any]:
-        """Write a record as it is, whatever its lexicon says; answers its ``uri`` and ``cid``."""
+        """Create a record without validation; return its ``uri`` and ``cid``."""
         body: dict[str, object] = {"repo": account.did, "collection": collection, "record": value}
         if rkey is not None:
             body["rkey"] = rkey
         return self.post("com.atproto.repo.createRecord", body, account)
 
     def put_record(self, account: Account, collection: str, rkey: str, value: Mapping[str, object]) -> dict[str, Any]:
-        """Create or replace a record; answers its ``uri`` and ``cid``."""
+        """Create or replace a record; return its ``uri`` and ``cid``."""
         body = {"repo": account.did, "collection": collection, "rkey": rkey, "record": value}
         return self.post("com.atproto.repo.putRecord", body, account)
 
     def delete_record(self, account: Account, collection: str, rkey: str) -> None:
-        """Delete a record; one that isn't there is no error."""
+        """Delete a record; a missing one is no error."""
         body = {"repo": account.did, "collection": collection, "rkey": rkey}
         self.post("com.atproto.repo.deleteRecord", body, account)
 
     def get_record(self, did: str, collection: str, rkey: str) -> dict[str, Any]:
-        """The record as the PDS has it: ``uri``, ``cid``, ``value``."""
+        """Return the record as the PDS has it: ``uri``, ``cid``, ``value``."""
         return self.get("com.atproto.repo.getRecord", {"repo": did, "collection": collection, "rkey": rkey})
 
     def latest_rev(self, did: str) -> str:
-        """The revision of the repo's newest commit: it changes with every write."""
+        """Return the revision of the repository's newest commit; it changes with every write."""
         return str(self.get("com.atproto.sync.getLatestCommit", {"did": did})["rev"])
 
     def get(self, method: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """Ask an XRPC query; an error answer fails the test with its text."""
+        """Call an XRPC query; an error response fails the test with its text."""
         return _answer(httpx.get(f"{self.pds_url}/xrpc/{method}", params=dict(parameters), timeout=30))
 
     def post(self, method: str, body: Mapping[str, object], account: Account | None = None) -> dict[str, Any]:
-        """Call an XRPC procedure; an error answer fails the test with its text."""
+        """Call an XRPC procedure; an error response fails the test with its text."""
         headers = {} if account is None else {"authorization": f"Bearer {account.access_jwt}"}
         return _answer(httpx.post(f"{self.pds_url}/xrpc/{method}", json=dict(body), headers=headers, timeout=30))
 
@@ -144,7 +143,7 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test touches the cache folder of whoever runs it."""
+    """Keep the tests out of the cache folder of the user who runs them."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CATALOG_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -157,7 +156,7 @@ def no_secrets_left(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """Tests marked ``publishing`` leave no secret in a file: neither theirs nor in the home folder they see."""
+    """Fail a test marked ``publishing`` that leaves a secret in its own files or in its home folder."""
     if request.node.get_closest_marker("publishing") is None:
         yield
         return
@@ -174,7 +173,7 @@ def no_secrets_left(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tests marked ``publishing`` leave no secret in what they print or log."""
+    """Fail a test marked ``publishing`` that prints or logs a secret."""
     report = yield
     if item.get_closest_marker("publishing") is not None and report.when == "call":
         for name, text in report.sections:
@@ -187,9 +186,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """The reference PDS and PLC of ``tests/network``, and the settings that lead our code to them.
+    """Start the reference PDS and PLC of ``tests/network``, and set the variables that make our code use them.
 
-    The process ends when its standard input closes, so it can't outlive this one.
+    Their process ends when its standard input closes, so it can't outlive this one.
     """
     node = shutil.which("node")
     if node is None or not (NETWORK / "node_modules").is_dir():
@@ -200,7 +199,7 @@ def network() -> Iterator[Network]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrobaNetwork(Network):
-    """An arroba PDS, with a directory of its accounts. It has one password and one token for all of them."""
+    """An arroba PDS with a directory of its accounts, which share one password and one token."""
 
     password: str
 
@@ -220,7 +219,7 @@ class ArrobaNetwork(Network):
 
 @pytest.fixture(scope="module", params=["pinned", "newest", "arroba"])
 def family(request: pytest.FixtureRequest) -> Iterator[Network]:
-    """Each real server: the reference PDS at the version that all tests have and at the newest one, and arroba."""
+    """Start each real server: the reference PDS at the pinned and at the newest version, and arroba."""
     if request.param == "pinned":
         yield request.getfixturevalue("network")
     elif request.param == "newest":
@@ -233,7 +232,7 @@ def family(request: pytest.FixtureRequest) -> Iterator[Network]:
 
 @contextmanager
 def newest_network() -> Iterator[Network]:
-    """The newest reference PDS, on the Node that is installed with it, and the settings that lead our code to it."""
+    """Start the newest reference PDS, on the Node that is installed with it, and make our code use it."""
     packaged = sorted(NEXT.glob("node_modules/node-*-*/bin/node"))
     node = str(packaged[0]) if packaged else shutil.which("node")
     if node is None or not (NEXT / "node_modules").is_dir():
@@ -244,7 +243,7 @@ def newest_network() -> Iterator[Network]:
 
 @contextmanager
 def arroba_network() -> Iterator[ArrobaNetwork]:
-    """An arroba PDS, and the settings that lead our code to it."""
+    """Start an arroba PDS and make our code use it."""
     python = ARROBA / "bin" / "python"
     if not python.exists():
         pytest.fail("arroba is not installed: run `make test`, or `make .venv-arroba/.installed`", pytrace=False)
@@ -256,7 +255,7 @@ def arroba_network() -> Iterator[ArrobaNetwork]:
 
 @contextmanager
 def _settings_of(urls: Mapping[str, str]) -> Iterator[None]:
-    """The settings that lead our code to these servers."""
+    """Set the variables that make our code use these servers."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CATALOG_PLC_URL", urls["plc"])
         environment.setenv("CATALOG_ALLOW_LOOPBACK", "1")
@@ -266,7 +265,7 @@ def _settings_of(urls: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _servers(command: list[str], folder: Path) -> Iterator[dict[str, str]]:
-    """Servers while they run, as a process that ends with its standard input, and the URLs that it printed."""
+    """Run servers in a process that ends with its standard input; yield the URLs that it printed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -283,7 +282,7 @@ def _servers(command: list[str], folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
-    """The line that says the network is up; what else it prints is read and dropped, or the pipe would fill."""
+    """Return the first line, printed when the network is up; later output is dropped, or the pipe would fill."""
     assert process.stdout is not None
     lines: Queue[str] = Queue()
     stdout = process.stdout
@@ -300,12 +299,12 @@ def _first_line(process: subprocess.Popen[str]) -> str:
         line = ""
     if not line:
         process.kill()
-        pytest.fail("the test network did not start; its own words are above", pytrace=False)
+        pytest.fail("the test network did not start; see its output above", pytrace=False)
     return line
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
-    """Serves a folder without a line of log for each request."""
+    """Serves a folder without logging requests."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
@@ -327,7 +326,7 @@ def _stop(servers: list[QuietServer]) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Path], str]]:
-    """``serve(directory)`` serves it by HTTP on a free loopback port; answers the base URL, with a slash."""
+    """``serve(directory)`` serves it by HTTP on a free loopback port and returns the base URL, with a slash."""
     servers: list[QuietServer] = []
 
     def start(directory: Path) -> str:
@@ -340,7 +339,7 @@ def serve() -> Iterator[Callable[[Path], str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpsServer:
-    """A file server on loopback with a certificate: ``url`` without a slash, ``authority`` the PEM file to trust."""
+    """A file server on loopback with TLS: ``url`` without a slash, ``authority`` the PEM file to trust."""
 
     url: str
     authority: Path
@@ -348,7 +347,7 @@ class HttpsServer:
 
 @pytest.fixture
 def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], HttpsServer]]:
-    """``https_server(directory)`` serves it by HTTPS; only who trusts ``authority`` can read it."""
+    """``https_server(directory)`` serves it by HTTPS, to clients that trust ``authority``."""
     servers: list[QuietServer] = []
     signer = trustme.CA()
     authority = tmp_path_factory.mktemp("authority") / "authority.pem"
@@ -365,7 +364,7 @@ def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 def chromium() -> str | None:
-    """The browser to use: ``$CATALOG_CHROMIUM``, else one on the path; None is Playwright's own."""
+    """Return the path of the browser: ``$CATALOG_CHROMIUM``, else one on the path; None is Playwright's own."""
     named = os.environ.get("CATALOG_CHROMIUM")
     if named is not None:
         return named
@@ -374,7 +373,7 @@ def chromium() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; each test has a page in a context of its own."""
+    """Start one Chromium for all tests; each test has a page in its own context."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium(), args=list(_CHROMIUM_ARGUMENTS))
         yield running
@@ -383,18 +382,18 @@ def browser() -> Iterator[Browser]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What a page did that a visitor doesn't see: errors in its console, requests to hosts other than loopback."""
+    """The console errors of a page, and its requests to hosts other than loopback."""
 
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
     def heard(self, message: ConsoleMessage) -> None:
-        """Keep a line of the console if it is an error."""
+        """Record a console message if it is an error."""
         if message.type == "error":
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
     def asked(self, request: Request) -> None:
-        """Keep the address of a request that leaves this machine."""
+        """Record the URL of a request that leaves this machine."""
         parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob", "about") and parts.hostname not in LOOPBACK:
             self.strangers.append(request.url)
@@ -402,13 +401,13 @@ class Watch:
 
 @pytest.fixture
 def watch() -> Watch:
-    """What :func:`page` saw; empty lists are what most tests want."""
+    """Return what :func:`page` records; most tests expect empty lists."""
     return Watch()
 
 
 @pytest.fixture
 def page(browser: Browser, watch: Watch) -> Iterator[Page]:
-    """A fresh page with nothing cached and nothing stored; see ``watch`` for what it did unseen."""
+    """Open a page with an empty cache and storage; ``watch`` records its errors and outside requests."""
     context = browser.new_context()
     context.set_default_timeout(60_000)
     context.on("request", lambda request: watch.asked(request))  # noqa: PLW0108 - Playwright marks a method's object, and ours has slots

@@ -39,13 +39,13 @@ def measure(report: str) -> dict[str, float]:
 def main() -> None:
     """Rewrite the table; a partial report replaces only the files that are in it."""
     found = measure(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    files = {key for key in found if "::" not in key}
-    kept = {
-        key: spent
-        for key, spent in load().items()
-        if key.partition("::")[0] not in files and (ROOT / key.partition("::")[0]).exists()
-    }
-    TABLE.write_text(json.dumps(dict(sorted({**kept, **found}.items())), indent=1) + "\n", encoding="utf-8")
+    kept = {key: spent for key, spent in load().items() if _file(key) not in found}
+    table = {key: spent for key, spent in sorted({**kept, **found}.items()) if (ROOT / _file(key)).exists()}
+    TABLE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def _file(key: str) -> str:
+    return key.partition("::")[0]
 
 
 if __name__ == "__main__":

@@ -29,12 +29,12 @@ def filled(text: object, contexts: Mapping[str, Any], calls: Mapping[str, Callab
 
 
 def has_status(text: str) -> bool:
-    """Whether a condition looks at the job's status itself; else it holds only after success."""
+    """Return whether a condition reads the job's status; others hold only after success."""
     return any(re.search(rf"\b{name}\(", text) for name in _STATUS)
 
 
 def evaluated(text: str, contexts: Mapping[str, Any], calls: Mapping[str, Callable[..., object]]) -> Any:  # noqa: ANN401
-    """What an expression is worth."""
+    """Evaluate an expression."""
     parser = _Parser(text, contexts, calls)
     value = parser.either()
     assert not parser.tokens, f"left over in {text!r}: {parser.tokens}"

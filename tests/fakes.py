@@ -84,7 +84,7 @@ def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[Callable
 
 
 def forward(handler: BaseHTTPRequestHandler, upstream: str) -> tuple[int, str, bytes]:
-    """What the real server answers to this GET: status, content type, body."""
+    """Return the real server's response to this GET: status, content type, body."""
     request = Request(upstream + handler.path, headers={"Accept": handler.headers.get("Accept", "*/*")})  # noqa: S310 - loopback
     try:
         with urlopen(request, timeout=30) as answered:  # noqa: S310

@@ -27,7 +27,7 @@ PAYLOADS = {
 
 
 def _visible_ascii(text: str) -> str:
-    """What of a text may stand in a URI."""
+    """Return the characters of a text that are allowed in a URI."""
     return "".join(char for char in text if "!" <= char <= "~")
 
 

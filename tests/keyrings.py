@@ -7,7 +7,7 @@ import keyring.errors
 
 
 class MemoryKeyring(keyring.backend.KeyringBackend):  # type: ignore[misc]  # untyped to mypy: optional
-    """Holds what is put into it; ``locked`` refuses everything, as one does that nobody unlocks."""
+    """An in-memory keyring; ``locked`` raises for every call, like one that was never unlocked."""
 
     priority = 5
 
@@ -30,4 +30,4 @@ class MemoryKeyring(keyring.backend.KeyringBackend):  # type: ignore[misc]  # un
 
     def _open(self) -> None:
         if self.locked:
-            raise keyring.errors.KeyringLocked("nobody unlocks it")
+            raise keyring.errors.KeyringLocked("the keyring is locked")

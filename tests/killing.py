@@ -1,4 +1,4 @@
-"""Publishing that is killed where it stands, and what must be there after it was run again.
+"""Publishing that is killed at any moment, and the records that must exist after it was run again.
 
 Not a test: ``test_publish_killed.py`` is a short one with it, ``benchmarks/soak_publish.py`` the long one.
 """
@@ -67,7 +67,7 @@ def first_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def later_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What becomes of them: a third has a new version, a third new words, ten are gone, five are new."""
+    """Return changed manifests: a third has a new version, a third a new description; ten are gone, five new."""
     manifests = real_manifests(rows)
     gone = {row["name"] for row in rows[5:15]}
     number = 0
@@ -138,7 +138,7 @@ class Publishing:
         return found
 
     def state(self) -> State:
-        """What is there, comparable with another account's. Raises RuntimeError for two records of one name."""
+        """Return the records in a form comparable with another account's. Raises RuntimeError for two of one name."""
         return state_of(self.listed())
 
 
@@ -175,7 +175,7 @@ def _plain(value: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
 
 
 def kill_once(publishing: Publishing, usual: float, chance: random.Random) -> int:
-    """Begin to publish and end it where it stands; how many records differ from before.
+    """Start publishing and kill it; return how many records differ from before.
 
     A fifth of the moments is anywhere, from the first line of Python on (``usual`` is how long it takes); the others
     are between two commits, or within one.
@@ -205,7 +205,7 @@ def _wait_for_commits(publishing: Publishing, process: subprocess.Popen[str], co
 
 
 def compared(found: State, expected: State) -> list[str]:
-    """What differs, a line each."""
+    """Return the differences, one line each."""
     lines = [f"missing: {name}" for name in expected if name not in found]
     lines += [f"too many: {name}" for name in found if name not in expected]
     lines += [

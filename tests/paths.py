@@ -1,4 +1,4 @@
-"""Where things are in the repository, for tests in any folder."""
+"""Paths of the repository, for tests in any folder."""
 
 from __future__ import annotations
 

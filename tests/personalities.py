@@ -82,12 +82,12 @@ class Pds:
         self.commits[-1] = (built.blocks[built.commit], rev)
 
     def put(self, path: str, value: Any) -> None:  # noqa: ANN401 — any JSON
-        """Somebody else's write."""
+        """Write as another client."""
         self.records[path] = value
         self.commit()
 
     def remove(self, path: str) -> None:
-        """Somebody else's deletion."""
+        """Delete as another client."""
         del self.records[path]
         self.commit()
 
@@ -199,7 +199,7 @@ class Pds:
         )
 
     def environment(self) -> dict[str, str]:
-        """What a command needs to find it."""
+        """Return the environment that makes a command use it."""
         return {
             "CATALOG_PLC_URL": self.fake.url,
             "CATALOG_HANDLE_RESOLVER": self.fake.url,

@@ -175,7 +175,7 @@ def build_tree(values: Mapping[bytes, bytes], blocks: dict[bytes, bytes]) -> byt
 
 
 def shared_length(left: bytes, right: bytes) -> int:
-    """How many bytes two keys begin with in common."""
+    """Return the length of the common prefix of two keys, in bytes."""
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))))
 
 
@@ -218,12 +218,12 @@ def varint(number: int) -> bytes:
 
 
 def section(cid: bytes, block: bytes) -> bytes:
-    """A block as it stands in a CAR."""
+    """Return a block in the encoding of a CAR."""
     return varint(len(cid + block)) + cid + block
 
 
 def header(roots: Sequence[bytes], version: int = 1) -> bytes:
-    """What a CAR begins with."""
+    """Return the header of a CAR."""
     raw = encode({"roots": [link(root) for root in roots], "version": version})
     return varint(len(raw)) + raw
 

@@ -43,7 +43,7 @@ def lens(source: str, target: str, name: str = "a lens", **extra: Json) -> dict[
 
 
 def verification(rkey: str, record: dict[str, Json]) -> dict[str, Json]:
-    """Somebody's word on a lens as it stands."""
+    """Return a verification of the current version of a lens."""
     return {
         "$type": VERIFICATION, "lens": str(uri(LENS, rkey)), "verificationMethod": "codeReview",
         "lensCommit": str(datamodel.record_cid(record)), "createdAt": "2026-11-02T12:00:00.000Z",
@@ -74,7 +74,7 @@ def network_of(path: Path, schemas: int, edges: Sequence[tuple[int, int, bool]])
 
 
 def templates_of(graph: Graph) -> Templates:
-    """What pages of the graph are made with."""
+    """Return the templates for pages of the graph."""
     return Templates(graph, SiteSettings(name="Tides", url="https://tides.example/"))
 
 

@@ -1,4 +1,4 @@
-"""What is left behind by code that logs in: no password, and no token, in any file, log or output.
+"""Search for secrets that code left behind: passwords and tokens in files, logs and output.
 
 Passwords are those that the test network made. Tokens are recognised by their form (JSON Web Tokens), so that those are
 found, too, which another process was given.
@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-
 
 
 def found_in(raw: bytes | str) -> str | None:
-    """What secret stands in some bytes, if any: in words that don't repeat it."""
+    """Return a description of the secret in some bytes, without the secret, or None."""
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogateescape")
     if _TOKEN.search(raw):

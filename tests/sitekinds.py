@@ -18,7 +18,7 @@ _WORDS = re.compile(
 _LEADS_ON = 'http-equiv="refresh"'
 _SCRIPTS = re.compile(r"<script\b.*?</script>", re.DOTALL)
 MOST = 4
-"""Pages of one kind; what a fifth would add is told by no test's time."""
+"""Pages of one kind that are checked."""
 
 
 def pages(site: Path, *, leading_on: bool = False) -> list[str]:

@@ -26,7 +26,7 @@ theme: material
 plugins:
   - catalog: {store: store.sqlite, sources: [pds: "https://pds.example"], crawl: false}
 """
-"""What somebody writes who sets nothing: neither a palette nor an address."""
+"""Minimal settings: neither a palette nor a site address."""
 
 THEMED = """\
 site_name: Themed
@@ -73,7 +73,7 @@ plugins:
   - search
   - catalog: {store: store.sqlite, sources: [pds: "https://pds.example"], crawl: false, search: false}
 """
-"""What somebody writes who sets everything: the theme's own search, its switches and its Markdown."""
+"""Settings that enable every feature of the theme: its own search, its switches, its Markdown extensions."""
 
 GUIDE = """\
 # Guide

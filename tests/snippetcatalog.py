@@ -196,7 +196,7 @@ def _write_tar(path: Path, samples: list[bytes]) -> None:
 
 
 def _samples(served: Path) -> dict[str, tuple[dict[str, Any], ...]]:
-    """What is in the shards of each dataset, by our own reader and numpy."""
+    """Return the samples of each dataset, read by our own reader and NumPy."""
     found: dict[str, tuple[dict[str, Any], ...]] = {
         name: tuple(_decoded(raw) for file in files for _, raw in read_shard(Shard(url=str(served / file))))
         for name, files in EXAMPLES.items()
@@ -232,7 +232,7 @@ def _https(folder: Path, authority: Path) -> QuietServer:
 
 
 def _published(network: Network, work: Path, base: str) -> list[Account]:
-    """The examples by way of ``catalog publish``, the rest as records; the last one's schema is nobody's here."""
+    """Publish the examples by ``catalog publish`` and the rest as records; the schema of the last one doesn't exist."""
     examples, unkind, stranger = (network.account(name) for name in ("examples", "unkind", "stranger"))
     (work / "manifests").mkdir()
     for file in (ROOT / "examples" / "manifests").glob("*.yaml"):

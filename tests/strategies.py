@@ -83,7 +83,7 @@ def typed_samples(draw: st.DrawFn) -> tuple[SampleType, dict[str, Any]]:
 
 
 def _is_small(type_: FieldType) -> bool:
-    """Whether an array of the type fits into a test: some generated shapes would need exabytes."""
+    """Return whether an array of the type is small enough; some generated shapes would need exabytes."""
     if isinstance(type_, List):
         return _is_small(type_.item)
     return not isinstance(type_, Array) or math.prod(dim or 3 for dim in type_.shape or ()) <= 1_000

@@ -43,12 +43,12 @@ def error_frame(error: str, message: str = "") -> bytes:
 def op(path: str, cid: bytes | None, prev: bytes | None = None) -> dict[str, Json]:
     """An operation as a frame has it."""
     action = "delete" if cid is None else "create" if prev is None else "update"
-    told: dict[str, Json] = {"action": action, "path": path, "cid": None if cid is None else link(cid)}
-    return told if prev is None else {**told, "prev": link(prev)}
+    operation: dict[str, Json] = {"action": action, "path": path, "cid": None if cid is None else link(cid)}
+    return operation if prev is None else {**operation, "prev": link(prev)}
 
 
 def commit_body(repo: Repo, before: Repo | None, *, did: str, rev: str = REV, seq: int = 1) -> dict[str, Json]:
-    """What a server tells of a commit: the operations that lead from one repository to another, and all blocks."""
+    """Return a server's commit event: the operations that lead from one repository to another, and all blocks."""
     old = {} if before is None else before.paths
     paths = sorted(old.keys() | repo.paths.keys())
     body: dict[str, Json] = {
@@ -78,7 +78,7 @@ def recording(network: Network, *, silence: float = 1.0) -> Iterator[list[bytes]
     """The frames that the PDS sends for what happens meanwhile; the list is filled at the end."""
     frames: list[bytes] = []
     url = network.pds_url.replace("http", "ws", 1) + PATH
-    # Nobody reads meanwhile: everything is queued, and no ping waits for an answer behind it.
+    # No reader: everything is queued, and no ping waits for an answer behind it.
     with connect(url, max_size=None, max_queue=None, ping_interval=None, proxy=None) as stream:
         yield frames
         try:

@@ -1,4 +1,4 @@
-"""The wheel of this tree, where pip finds it before any registry is asked for it."""
+"""Build the wheel of this tree, and let pip find it without a registry."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def pip_environment(place: Path) -> dict[str, str]:
 
 
 TOKEN = b"eyJ0eXAiOiJ"
-"""How the tokens of a session begin: ``{"typ":"`` in Base64."""
+"""The prefix of session tokens: ``{"typ":"`` in Base64."""
 
 
 def with_secrets(password: str, *folders: Path) -> list[Path]:
-    """The files below some folders that hold a password, or a session's token."""
+    """Return the files below some folders that contain a password or a session's token."""
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     return [file for file in files if any(secret in file.read_bytes() for secret in (password.encode(), TOKEN))]

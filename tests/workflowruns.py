@@ -64,7 +64,7 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """What stands on its page."""
+        """Return the summary on its page."""
         return "".join(job.summary for job in self.jobs.values())
 
 
@@ -93,7 +93,7 @@ class Hub:
 
     @property
     def comments_file(self) -> Path:
-        """Where the comments lie."""
+        """Return the file of the comments."""
         return self.folder / "hub" / "comments.json"
 
     @property
@@ -103,7 +103,7 @@ class Hub:
 
     @property
     def live(self) -> Path:
-        """What Pages serves."""
+        """Return the folder that Pages serves."""
         return self.folder / "live"
 
     # --- events ----------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Hub:
         return self._event("schedule")
 
     def dispatch(self, name: str, **inputs: object) -> Run:
-        """Somebody pressed the button."""
+        """Start a workflow by hand."""
         return self._run(name, "workflow_dispatch", inputs=inputs)
 
     def _event(self, event: str, *, changed: Iterable[str] = (), fork: bool = False) -> dict[str, Run]:
@@ -174,8 +174,8 @@ class Hub:
             key = [key for key, job in waiting.items() if results.keys() >= set(_needs(job))][-1]
             job = waiting.pop(key)
             needs = _needs(job)
-            told = {need: {"result": results[need], "outputs": run.jobs[prefix + need].outputs} for need in needs}
-            mine = {**contexts, "needs": told}
+            outcomes = {need: {"result": results[need], "outputs": run.jobs[prefix + need].outputs} for need in needs}
+            mine = {**contexts, "needs": outcomes}
             wanted = self._holds(job.get("if"), mine, ok=all(results[need] == "success" for need in needs))
             permissions = job["permissions"]
             for what, level in permissions.items():
@@ -247,7 +247,7 @@ class Hub:
     def _shell(
         self, step: Mapping[str, Any], contexts: dict[str, Any], job: Job, space: Path, number: int
     ) -> tuple[str, dict[str, str]]:
-        """A step's script as it stands, as GitHub's runner starts it."""
+        """Run a step's script unchanged, as GitHub's runner starts it."""
         assert "${{" not in step["run"]
         script, outputs, summary = (space / f"{number}.{kind}" for kind in ("sh", "outputs", "summary"))
         script.write_text(step["run"], encoding="utf-8")
@@ -281,7 +281,7 @@ class Hub:
     def _play(
         self, action: str, given: Mapping[str, Any], run: Run, work: Path, job: Mapping[str, Any]
     ) -> tuple[str, dict[str, str]]:
-        """What an action does, as far as it matters here."""
+        """Run our stand-in for an action."""
         granted = job["permissions"]
         match action:
             case "actions/checkout":
@@ -336,7 +336,7 @@ class Hub:
 def _given(
     values: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]], contexts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a called workflow gets: only what it declares, and what it declares unless it is given."""
+    """Return the inputs of a called workflow: those it declares, with the defaults of those not given."""
     assert values.keys() <= declared.keys(), "GitHub refuses what isn't declared"
     return {
         name: filled(values[name], contexts, {}) if name in values else one.get("default")
@@ -358,7 +358,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _wanted(filters: object, changed: list[str]) -> bool:
-    """Whether an event's filters let it start a workflow, by the files that were changed."""
+    """Return whether an event's filters start a workflow for the changed files."""
     rules = filters if isinstance(filters, dict) else {}
     if "branches" in rules:
         assert rules["branches"] == ["main"]

@@ -41,7 +41,7 @@ Refusal = tuple[int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """How a kind of server answers; the defaults are those of the reference PDS.
+    """The behaviour of a kind of server; the defaults are those of the reference PDS.
 
     ``gone`` is what the endpoints of a repository answer for an account that is deactivated or taken down (None: as if
     it were active), ``unknown`` for one that was deleted. ``words`` are the statuses in listings.
@@ -197,7 +197,7 @@ class World:
 
     @property
     def settings(self) -> NetworkSettings:
-        """How our code reaches it."""
+        """Return the settings that make our code use it."""
         return NetworkSettings(plc_url=self.fake.url, allow_loopback=True, handle_resolver=self.fake.url)
 
     def add(self, name: str, records: Mapping[str, Json] | None = None, **more: Any) -> Account:  # noqa: ANN401
@@ -294,7 +294,7 @@ class World:
         return self.json({"did": found[0].did, "handle": found[0].handle, **tokens})
 
     def _refused(self, method: str, account: Account | None) -> Reply | None:
-        """What is answered for an account that isn't there, or isn't active."""
+        """Return the response for an account that is missing or inactive."""
         if account is None or account.status == "deleted":
             return self.error(self.family.unknown_status if method == "sync.getRepoStatus" else self.family.unknown)
         if account.status is None or method == "sync.getRepoStatus":
