@@ -188,7 +188,7 @@ def _show(planned: Plan) -> None:
 
 def _confirm() -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError("there is nobody to ask whether to write this: add --yes")
+        raise click.UsageError("Not interactive: pass --yes to publish.")
     if not click.confirm("Write this?", err=True):
         raise click.Abort
 

@@ -158,7 +158,7 @@ def _records(uris: Sequence[str]) -> list[AtUri]:
 
 def _confirm() -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError("there is nobody to ask whether to delete this: add --yes")
+        raise click.UsageError("Not interactive: pass --yes to delete the records.")
     if not click.confirm("Delete this?", err=True):
         raise click.Abort
 

@@ -1,14 +1,14 @@
-"""Manifests, or drafts made by code, to an account's repository: plan, then apply.
+"""Publish manifests to an account's repository: plan, then apply.
 
 ::
 
-    manifests ─▶ plan ─▶ shown to people (lines, Markdown, JSON)
+    manifests ─▶ plan ─▶ rendered (lines, Markdown, JSON)
                    └───▶ apply ─▶ the repository
 
 Terminology
 -----------
-*Plan*: what would become of each record (create, update, delete, leave). *Set*: the manifests given together; the
-records written from them carry its name as a mark. *Prune*: delete what carries the mark and is in no manifest.
+*Plan*: the action for each record (create, update, delete, leave). *Set*: the manifests given together; the records
+written from them are marked with its name. *Prune*: delete records with the mark that no manifest declares.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishReport:
-    """What became of the records, as AT-URIs in the plan's order; ``names`` is what their manifests call them."""
+    """Result of publishing: AT-URIs by action, in the plan's order; ``names`` has the names of their manifests."""
 
     created: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class PublishReport:
 
     @classmethod
     def of(cls, plan: Plan) -> PublishReport:
-        """Of a plan that was applied."""
+        """Return the report of a plan that was applied."""
 
         def uris(action: Action) -> tuple[str, ...]:
             return tuple(str(change.uri) for change in plan.of(action))
@@ -69,11 +69,11 @@ class PublishReport:
         )
 
     def lines(self) -> list[str]:
-        """One line for each record that was written, and a closing one."""
+        """Return one line for each record that was written, and a closing line."""
         done = (("created", self.created), ("updated", self.updated), ("deleted", self.deleted))
-        told = [f"{word} {self.names.get(uri, 'record')}  {uri}" for word, uris in done for uri in uris]
+        lines = [f"{word} {self.names.get(uri, 'record')}  {uri}" for word, uris in done for uri in uris]
         counts = [f"{len(uris)} {word}" for word, uris in (*done, ("unchanged", self.unchanged)) if uris]
-        return [*told, ", ".join(counts) or "no records"]
+        return [*lines, ", ".join(counts) or "no records"]
 
 
 def publish(
@@ -84,7 +84,7 @@ def publish(
     prune: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> PublishReport:
-    """Plan and apply in one go. Raises what :func:`make_plan` and :func:`apply_plan` raise."""
+    """Plan and apply. Raises as :func:`make_plan` and :func:`apply_plan`."""
     if progress is not None:
         progress(f"reading the repository of {session.handle}")
     plan = make_plan(manifests, session, set_name=set_name, prune=prune)

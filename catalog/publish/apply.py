@@ -1,22 +1,22 @@
-"""Apply: a plan is written, in as few commits as the protocol allows, and only onto what it was made against.
+"""Apply a plan: write it in as few commits as the protocol allows, and only if the repository is as planned.
 
 ::
 
     plan ─▶ blobs that the repository lacks ─▶ uploaded
          ─▶ writes, 200 at a time           ─▶ commit ─▶ commit ─▶ …     each onto the one before (swapCommit)
                                                   │
-                                                  └─ the repository moved meanwhile: are *our* records as planned?
-                                                       yes (somebody posted a picture) ─▶ go on from there
+                                                  └─ the repository changed meanwhile: are *our* records as planned?
+                                                       yes (a new post, for example) ─▶ continue
                                                        no  ─▶ PublishError: what changed, and what was written
 
 Tricky bits
 -----------
-- A commit is all or nothing, a plan of more than one isn't. Run again, it goes on where it stopped: what is there
-  already is found by its name, so nothing comes twice.
-- When the answer to a commit doesn't come, or is 500, it may have been made all the same. The repository is read and
-  compared first; a commit that wasn't made onto an unchanged repository isn't tried again after a 500.
-- Not every server compares ``swapCommit``: some refuse it, some ignore it. Where it isn't known to be compared, the
-  newest commit is compared right before each write, and all records and commits after it.
+- A commit is atomic, a plan of several commits isn't. Run again, it continues: existing records are found by name, so
+  nothing is written twice.
+- A commit may have been made even if its response is lost or is a 500. The repository is read and compared first;
+  after a 500, a commit isn't retried if the repository is unchanged.
+- Not every server compares ``swapCommit``: some refuse it, some ignore it. Unless it is known to be compared, the
+  latest commit is compared right before each write, and all records and commits after it.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Applied", "apply_plan"]
 
-_TRIES: Final = 8
-"""How often a commit is tried while others write to the same account."""
-_OUTAGES: Final = 4
-"""How often a commit is tried while the server doesn't answer, or says that it is out for a moment."""
+_MAX_ATTEMPTS: Final = 8
+"""Attempts for a commit while others write to the same account."""
+_MAX_OUTAGE_ATTEMPTS: Final = 4
+"""Attempts for a commit while the server doesn't answer or is temporarily unavailable."""
 _FINAL: Final = (500, 501)
-"""Answers of a server that failed, not of one that is out for a moment."""
+"""Statuses of a failed server, not of a temporarily unavailable one."""
 _PAUSE_SECONDS: Final = 0.2
-_MANY: Final = 5
+_MAX_LISTED: Final = 5
 _UNGUARDED: Final = {
     Swap.REFUSED: "doesn't support swapCommit",
     Swap.IGNORED: "doesn't compare swapCommit",
     Swap.UNKNOWN: "may not support swapCommit",
 }
-"""What is said of a server that isn't known to compare ``swapCommit``."""
+"""Warning texts for a server that isn't known to compare ``swapCommit``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What was done: commits made, and blobs sent. ``warnings`` are a line each."""
+    """Result of applying: number of commits and uploaded blobs. ``warnings`` are a line each."""
 
     commits: int
     blobs: int
@@ -69,10 +69,10 @@ class Applied:
 
 
 def apply_plan(plan: Plan, session: Session, *, progress: Callable[[str], object] | None = None) -> Applied:
-    """Write what a plan says. Nothing is written when it says nothing.
+    """Write the changes of a plan, if there are any.
 
-    Raises :class:`PublishError` when our records in the repository aren't those the plan was made against, or the PDS
-    refuses them; a ``NetworkError``. The error tells what was written before it.
+    Raises :class:`PublishError` if our records in the repository aren't those that the plan was made against, or the
+    PDS refuses them; a ``NetworkError``. The message says what was written before.
     """
     if session.did != plan.did:
         message = f"the plan is for {plan.did}, the session is of {session.did}"
@@ -88,10 +88,8 @@ def apply_plan(plan: Plan, session: Session, *, progress: Callable[[str], object
 
 
 def _upload(changes: Sequence[Change], session: Session, say: Callable[[str], object]) -> int:
-    """Send the blobs that the repository lacks, each once; how many."""
-    wanted = {
-        blob.cid: blob for change in changes if change.draft is not None for blob in getattr(change.draft, "blobs", ())
-    }
+    """Upload the blobs that the repository lacks, each once, and return their number."""
+    wanted = {blob.cid: blob for change in changes if change.draft is not None for blob in change.draft.blobs}
     there = session.has_blobs(wanted) if wanted else set()
     missing = [blob for cid, blob in wanted.items() if cid not in there]
     _check_sizes(missing, session)
@@ -109,7 +107,7 @@ def _upload(changes: Sequence[Change], session: Session, say: Callable[[str], ob
 
 
 def _check_sizes(missing: Sequence[LocalBlob], session: Session) -> None:
-    """Refuse before the first upload what the server says that it won't take."""
+    """Raise before the first upload if a blob exceeds the server's limit."""
     limit = session.blob_limit() if missing else None
     large = [] if limit is None else [blob for blob in missing if blob.size > limit]
     if large:
@@ -120,7 +118,7 @@ def _check_sizes(missing: Sequence[LocalBlob], session: Session) -> None:
 
 
 class _Writing:
-    """The commits of one plan; knows what our records in the repository should be."""
+    """The commits of one plan, with the expected state of our records."""
 
     def __init__(self, plan: Plan, session: Session, say: Callable[[str], object]) -> None:
         self._session, self._say = session, say
@@ -138,8 +136,8 @@ class _Writing:
         self._swap = self._session.swap()
         if self._swap is not Swap.KEPT:
             self._warn(
-                f"{self._session.pds} {_UNGUARDED[self._swap]}, so it doesn't refuse to overwrite what changed "
-                "meanwhile. The repository is compared before and after each write; don't change these records "
+                f"{self._session.pds} {_UNGUARDED[self._swap]}, so it may overwrite concurrent changes. "
+                "The repository is compared before and after each write; don't change these records "
                 "elsewhere until this is done"
             )
         done = 0
@@ -152,7 +150,7 @@ class _Writing:
     def _part(self, part: Sequence[Write], changes: Sequence[Change]) -> None:
         after = _after(self._expected, changes)
         error: RequestFailed | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(_MAX_ATTEMPTS):
             try:
                 if self._swap is not Swap.KEPT:
                     self._require_newest()
@@ -169,7 +167,7 @@ class _Writing:
                 else:
                     self._compare(made)
                 return
-        message = f"the repository changes all the time; {self._written()}"
+        message = f"the repository keeps changing; {self._written()}"
         if error is not None:
             message += f"; the last answer was {error.what}"
         raise PublishError(message, where=self._session.pds, hint=self._again())
@@ -177,23 +175,23 @@ class _Writing:
     def _made_after_all(
         self, error: RequestFailed, changes: Sequence[Change], after: dict[AtUri, Cid], attempt: int
     ) -> bool:
-        """Return whether the commit was made in spite of the error; False when it should be tried again.
+        """Return whether the commit was made in spite of the error; False if it should be retried.
 
-        Raises :class:`PublishError` when there is no use in that.
+        Raises :class:`PublishError` if a retry is useless.
         """
         if error.name != "InvalidSwap" and 400 <= error.status < 500:
             raise self._refusal(error, changes)
-        time.sleep(_PAUSE_SECONDS * attempt)  # not after looking: who is slow to write finds another commit
+        time.sleep(_PAUSE_SECONDS * attempt)  # not after reading: a slow writer would find another commit
         present = self._look(error)
         moved, self._commit = present.commit.cid != self._commit.cid, present.commit
-        if present.cids == after:  # it was made, and only its answer got lost
+        if present.cids == after:  # it was made, and only its response was lost
             self._expected, self._made = after, self._made + 1
             return True
         self._require_expected(present)
-        out = error.status in _FINAL or attempt + 1 >= _OUTAGES
+        out = error.status in _FINAL or attempt + 1 >= _MAX_OUTAGE_ATTEMPTS
         if not moved and error.name != "InvalidSwap" and out:
             message = f"the PDS wrote nothing and answered {error.what}; {self._written()}"
-            hint = f"{self._again()}; if it stays, ask whoever runs the server what is in its log"
+            hint = f"{self._again()}; if it persists, ask the server's administrator for its log"
             raise PublishError(message, where=self._session.pds, hint=hint)
         return False
 
@@ -210,7 +208,7 @@ class _Writing:
     # --- servers that don't compare swapCommit -------------------------------------------------------------------
 
     def _require_newest(self) -> None:
-        """The repository stands where we left it, or only records of others have changed since."""
+        """Raise :class:`PublishError` if our records changed since the last commit."""
         if self._session.latest_commit().cid == self._commit.cid:
             return
         present = read_present(self._session)
@@ -218,12 +216,14 @@ class _Writing:
         self._commit = present.commit
 
     def _compare(self, made: Cid) -> None:
-        """Notice what somebody else wrote between the comparison before a write and the write."""
+        """Detect writes of others between the comparison before a write and the write."""
         before = self._commit
         try:
             present = read_present(self._session)
         except NetworkError as error:
-            message = f"whether somebody else wrote at the same time can't be told ({error.what}); {self._written()}"
+            message = (
+                f"another client may have written at the same time; that is unknown ({error.what}); {self._written()}"
+            )
             raise PublishError(message, where=self._session.pds, hint="compare with `catalog plan`") from None
         self._commit = present.commit
         self._require_expected(present)
@@ -245,11 +245,11 @@ class _Writing:
     # --- the repository as it is ---------------------------------------------------------------------------------
 
     def _look(self, error: RequestFailed) -> Present:
-        """The repository as it is now, after a commit that failed or may have."""
+        """Read the repository after a commit that failed or may have failed."""
         try:
             return read_present(self._session)
         except NetworkError as second:
-            whole = f"{error.what}; whether that commit was made can't be told ({second.what}); {self._written()}"
+            whole = f"{error.what}; it is unknown whether that commit was made ({second.what}); {self._written()}"
             raise PublishError(whole, where=self._session.pds, hint=self._again()) from None
 
     def _require_expected(self, present: Present) -> None:
@@ -257,16 +257,16 @@ class _Writing:
         others = sorted(uri for uri in {*there, *self._expected} if there.get(uri) != self._expected.get(uri))
         if not others:
             return
-        told = [f"    {_became(uri, self._expected, present)}" for uri in others[:_MANY]]
-        more = [f"    and {len(others) - _MANY} more"] if len(others) > _MANY else []
-        head = f"somebody else wrote to {self._session.handle} meanwhile; {self._written()}"
-        raise PublishError("\n".join([head, *told, *more, self._again()]))
+        lines = [f"    {_became(uri, self._expected, present)}" for uri in others[:_MAX_LISTED]]
+        more = [f"    and {len(others) - _MAX_LISTED} more"] if len(others) > _MAX_LISTED else []
+        head = f"another client wrote to {self._session.handle} meanwhile; {self._written()}"
+        raise PublishError("\n".join([head, *lines, *more, self._again()]))
 
     def _written(self) -> str:
         return "nothing was written" if not self._made else f"{self._made} of {self._parts} commits were made"
 
     def _again(self) -> str:
-        return "plan again" if not self._made else "publishing again goes on where it stopped"
+        return "plan again" if not self._made else "publish again to continue"
 
 
 def _write(change: Change) -> Write:
@@ -279,7 +279,7 @@ def _write(change: Change) -> Write:
 
 
 def _after(before: Mapping[AtUri, Cid], changes: Sequence[Change]) -> dict[AtUri, Cid]:
-    """Our records once the changes are made."""
+    """Return our records once the changes are made."""
     after = dict(before)
     for change in changes:
         if change.cid is None:

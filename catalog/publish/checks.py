@@ -1,4 +1,4 @@
-"""What a check found: passed, failed, or not checkable."""
+"""Result of a check: passed, failed, or unchecked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WIDTH: Final = 10
 
 
 class State(StrEnum):
-    """How a check ended. UNCHECKED is neither good nor bad: there was nothing to check it with."""
+    """State of a check. UNCHECKED is neither good nor bad: it could not be made."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -30,31 +30,31 @@ _MARKS: Final = {State.PASSED: "✓", State.FAILED: "✗", State.UNCHECKED: "–
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. ``what`` is a word (proof, shard, …); ``text`` one line fit for a terminal."""
+    """Result of one check. ``what`` is a word (proof, shard, …); ``text`` one line fit for a terminal."""
 
     what: str
     state: State
     text: str
 
     def line(self) -> str:
-        """``✓ proof      …``"""
+        """Return a line: ``✓ proof      …``."""
         return f"{_MARKS[self.state]} {self.what:<{_WIDTH}} {self.text}"
 
     def as_json(self) -> dict[str, Json]:
-        """For programs."""
+        """Return the check as JSON."""
         return {"what": self.what, "state": self.state.value, "text": self.text}
 
 
 def passed(what: str, text: str) -> Check:
-    """It is as it should be."""
+    """Return a passed check."""
     return Check(what=what, state=State.PASSED, text=one_line(text, _LONGEST))
 
 
 def failed(what: str, text: str) -> Check:
-    """It isn't."""
+    """Return a failed check."""
     return Check(what=what, state=State.FAILED, text=one_line(text, _LONGEST))
 
 
 def unchecked(what: str, text: str) -> Check:
-    """Nobody can tell, or nobody looked; the text says which."""
+    """Return a check that could not be made; the text says why."""
     return Check(what=what, state=State.UNCHECKED, text=one_line(text, _LONGEST))

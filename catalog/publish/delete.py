@@ -1,18 +1,19 @@
-"""Withdraw: records of the own account are deleted, after looking at what refers to them.
+"""Withdraw: delete records of the account, after reading which records refer to them.
 
 ::
 
     label ──▶ dataset ──▶ schema ◀── lens ◀── verification        delete from the outside in
 
-Only what was named is deleted; with ``with_references`` also the account's own labels and verifications of it. What
-else refers to it (datasets, lenses, records of others) stays, leads nowhere from then on, and is listed first.
+Only the named records are deleted; with ``with_references`` also the account's own labels and verifications of them.
+Other records that refer to them (datasets, lenses, records of other accounts) stay, with a broken reference, and are
+listed first.
 
 Tricky bits
 -----------
-- Everything is one commit: a withdrawal that is interrupted has happened or hasn't. Run again, it finds that all of it
-  is gone, and says so. When only some is missing, an address is likely wrong: nothing is deleted.
-- Who else refers to a record can't be asked of the network. A store that a crawl filled knows what it has seen.
-- A manifest that still declares a record brings it back at the next publishing.
+- Everything is one commit, so a withdrawal is all or nothing. Run again, it reports that the records are gone. If only
+  some are missing, a URI is likely wrong: nothing is deleted.
+- The network has no query for references from other accounts. A crawled store knows those it has seen.
+- A manifest that still declares a record brings it back when it is published again.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ _REFERS: Final = {
     LENS: ("sourceSchema", "targetSchema"),
     DATASET: ("schemaRef", "metadataSchemaRef"),
 }
-"""The fields by which records refer to others; in this order they are deleted, schemas last."""
+"""Fields with references to other records, by collection; in this order they are deleted, schemas last."""
 _ORDER: Final = (*_REFERS, SCHEMA)
-_WORDS: Final = (LABEL, VERIFICATION)
-"""What says nothing once that is gone which it is about."""
+_DEPENDENT: Final = (LABEL, VERIFICATION)
+"""Records that only make sense together with the deleted one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +62,17 @@ class Reference:
     to: AtUri
 
     def as_json(self) -> dict[str, object]:
-        """For a program."""
+        """Return the reference as JSON."""
         return {"uri": str(self.uri), "name": self.name, "to": str(self.to)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """What is to be deleted, and what that leaves behind. ``plan`` is for :func:`~catalog.publish.apply.apply_plan`.
+    """The records to delete, and the references they leave behind. ``plan`` is for :func:`apply_plan`.
 
-    ``gone`` are records that aren't there any more; then there is nothing else. ``own`` are records of the account
-    that refer to deleted ones and stay; ``others`` those of other accounts, by handle or DID, as far as is known.
-    ``declared`` are the places in manifests that would bring a record back.
+    ``gone`` are records that don't exist; then there is nothing to delete. ``own`` are records of the account that
+    refer to deleted ones and stay; ``others`` those of other accounts, by handle or DID, as far as known. ``declared``
+    are the places in manifests that would bring a record back.
     """
 
     plan: Plan
@@ -81,23 +82,23 @@ class Withdrawal:
     declared: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """For people: what goes, then what stays and refers to it."""
+        """Yield lines for a terminal: the deleted records, then those that refer to them."""
         for uri in self.gone:
-            yield f"{uri} is not there any more"
+            yield f"{uri} does not exist (any more)"
         for change in self.plan.changes:
             yield f"delete {change.name}  {change.uri}"
         if self.own:
             along = any(one.uri.collection in (LABEL, VERIFICATION) for one in self.own)
             way = " (--with-references deletes labels and verifications as well)" if along else ""
-            yield f"These records of yours stay, and will lead nowhere{way}:"
+            yield f"These records of yours stay with a broken reference{way}:"
             yield from (f"  {one.name}  {one.uri}" for one in self.own)
         for account, references in self.others.items():
-            yield f"These records of {account} will lead nowhere:"
+            yield f"These records of {account} will have a broken reference:"
             yield from (f"  {one.name}  {one.uri}" for one in references)
         yield from (f"warning: {place}: publishing brings it back" for place in self.declared)
 
     def as_json(self) -> dict[str, object]:
-        """For a program."""
+        """Return the withdrawal as JSON."""
         return {
             "delete": [{"uri": str(change.uri), "name": change.name} for change in self.plan.changes],
             "gone": [str(uri) for uri in self.gone],
@@ -115,22 +116,22 @@ def make_withdrawal(
     others: Mapping[str, tuple[Reference, ...]] | None = None,
     manifests: Path | None = None,
 ) -> Withdrawal:
-    """What withdrawing these records of an account means. Nothing is written.
+    """Plan the withdrawal of records of an account. Nothing is written.
 
-    ``others`` is what :func:`others_in` found, ``manifests`` a file or folder that may declare them. Raises
-    :class:`PublishError` for a record of somebody else, for records of which only some are there, and for more than
-    one commit holds; a ``NetworkError``.
+    ``others`` is the result of :func:`others_in`, ``manifests`` a file or folder that may declare them. Raises
+    :class:`PublishError` for a record of another account, if only some of the records exist, and for more than one
+    commit holds; a ``NetworkError``.
     """
     wanted = _own(uris, account)
     present = read_present(account)
     missing = [uri for uri in wanted if uri not in present.records]
     if missing and len(missing) < len(wanted):
-        lines = "\n".join(f"{uri} is not there" for uri in missing)
-        raise PublishError(f"{lines}\nnothing was deleted", hint="leave it out, if the others are right")
+        lines = "\n".join(f"{uri} does not exist" for uri in missing)
+        raise PublishError(f"{lines}\nnothing was deleted", hint="remove it from the command if the others are right")
     found = [present.records[uri] for uri in wanted if uri in present.records]
     if with_references:
         about = _spellings([one.uri for one in found], account)
-        found += [one for one in _referring(present, about) if one.uri.collection in _WORDS]
+        found += [one for one in _referring(present, about) if one.uri.collection in _DEPENDENT]
         found = list({one.uri: one for one in found}.values())
     if len(found) > MAX_BATCH_WRITES:
         what = f"{len(found)} records; one commit deletes at most {MAX_BATCH_WRITES}"
@@ -152,7 +153,7 @@ def make_withdrawal(
 
 
 def others_in(store: Store, uris: Sequence[AtUri], account: RepositoryReader) -> dict[str, tuple[Reference, ...]]:
-    """What other accounts have in a store that refers to these records: by handle (or DID), in order.
+    """Return the records of other accounts in a store that refer to these records, by handle (or DID), in order.
 
     Raises :class:`~catalog.errors.StoreError`.
     """
@@ -173,7 +174,7 @@ def others_in(store: Store, uris: Sequence[AtUri], account: RepositoryReader) ->
 
 
 def _own(uris: Sequence[AtUri], account: RepositoryReader) -> list[AtUri]:
-    """The addresses by the account's DID, each once. Raises :class:`PublishError` when one is somebody else's."""
+    """Return the URIs by the account's DID, each once. Raises :class:`PublishError` for one of another account."""
     strangers = [uri for uri in uris if uri.authority != account.did and uri.authority.lower() != account.handle]
     lines = [f"{uri} is not of {account.handle}" for uri in strangers]
     if lines:
@@ -184,29 +185,29 @@ def _own(uris: Sequence[AtUri], account: RepositoryReader) -> list[AtUri]:
 
 
 def _referring(present: Present, spellings: Mapping[str, AtUri]) -> list[PresentRecord]:
-    """The account's own records that refer to one of these addresses."""
+    """Return the account's records that refer to one of these URIs."""
     return [one for one in present.records.values() if next(_targets(one.value, spellings), None) is not None]
 
 
 def _spellings(uris: Sequence[AtUri] | set[AtUri], account: RepositoryReader) -> dict[str, AtUri]:
-    """Both ways to write each address: by DID and by handle."""
+    """Return both spellings of each URI: by DID and by handle."""
     by_did = [AtUri.of(account.did, str(uri.collection), str(uri.rkey)) for uri in uris]
     by_handle = {f"at://{account.handle}/{uri.collection}/{uri.rkey}": uri for uri in by_did}
     return {**by_handle, **{str(uri): uri for uri in by_did}}
 
 
 def _targets(value: Json, spellings: Mapping[str, AtUri]) -> Iterator[AtUri]:
-    """Which of these addresses a record refers to, in the order of its fields."""
+    """Yield the URIs that a record refers to, in the order of its fields."""
     if not isinstance(value, dict):
         return
     for field in _REFERS.get(str(value.get("$type")), ()):
-        said = value.get(field)
-        if isinstance(said, str) and said in spellings:
-            yield spellings[said]
+        target = value.get(field)
+        if isinstance(target, str) and target in spellings:
+            yield spellings[target]
 
 
 def _name(collection: str, value: Json) -> str:
-    """What a record calls itself, as far as it does."""
+    """Return the name in a record."""
     found = value if isinstance(value, dict) else {}
     name, version = ("lens", "verificationMethod") if collection == VERIFICATION else ("name", "version")
     return called(collection, str(found.get(name, "")), str(found.get(version, "")))
@@ -222,7 +223,7 @@ def _plan(records: Sequence[PresentRecord], account: RepositoryReader, present: 
 
 
 def _declared(manifests: Path, account: RepositoryReader, present: Present, targets: set[AtUri]) -> Iterator[str]:
-    """The places in manifests that declare one of these records; that they can't be read is told in their stead."""
+    """Yield the places in manifests that declare one of these records, or that a manifest can't be read."""
     tid = Tid.parse("2" * 13)
     try:
         drafts = load([manifests]).records(

@@ -1,14 +1,13 @@
-"""What differs between two versions of a record, field by field, in the words of manifests.
+"""Differences between two versions of a record, field by field, by the names used in manifests.
 
 ::
 
-    wire                                         manifest
+    record                                       manifest
     schemaRef: at://…/DigitSample:1.0.0    ──▶   schema
     metadata: {"$bytes": …}                ──▶   metadata.homepage, metadata.citation, …
     storage.shards[3].checksum.digest      ──▶   shards[https://…/digits-000003.tar].checksum.digest
 
-Records are compared as they are on the wire, so that nothing that would be lost stays untold: also fields that other
-clients put there and that manifests can't say.
+Complete records are compared, so that every loss is shown: also fields of other clients that manifests don't have.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "differences", "unmarked"]
 
 _SILENT: Final = ("$type", "createdAt", MARK)
-"""Fields of every record that no manifest states."""
+"""Fields of every record that no manifest has."""
 
 _NAMES: Final = (
     ("schemaRef", "schema"),
@@ -54,39 +53,39 @@ _NAMES: Final = (
     ("verificationMethod", "method"),
     ("lensCommit", "lens_commit"),
 )
-"""Paths on the wire, and what manifests call them; the first that fits counts."""
+"""Paths in records, and their names in manifests; the first match counts."""
 _OPENED: Final = ("metadata", "size", "storage", "contentMetadata", "fields")
 _IDENTITY: Final = ("url", "key")
-"""What tells one shard from another."""
+"""Fields that identify a shard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One value that differs; ``None`` where there is none. ``path`` is the manifest's, where it has one."""
+    """One value that differs; ``None`` if absent. ``path`` is the manifest's, if it has one."""
 
     path: str
     before: object = None
     after: object = None
 
     def as_json(self) -> dict[str, object]:
-        """For a program; what JSON lacks (bytes) as text."""
+        """Return the difference as JSON; bytes as text."""
         return {"path": self.path, "before": _jsonable(self.before), "after": _jsonable(self.after)}
 
 
 def differences(before: Json, after: Json) -> tuple[Difference, ...]:
-    """What differs, in the order of ``after``, then what it lacks; lists of words as a whole."""
+    """Return the differences, in the order of ``after``, then what it lacks; lists of words as a whole."""
     return tuple(_walk("", _legible(before), _legible(after)))
 
 
 def unmarked(value: Json) -> Json:
-    """A record without the mark of its set."""
+    """Return a record without the mark of its set."""
     if isinstance(value, dict) and MARK in value:
         return {key: item for key, item in value.items() if key != MARK}
     return value
 
 
 def _legible(value: Json) -> object:
-    """A record without what no manifest states, its metadata unpacked, a schema as manifests write it."""
+    """Return a record without fields that no manifest has, its metadata unpacked, a schema as in manifests."""
     if not isinstance(value, dict):
         return value
     if value.get("$type") == SCHEMA:
@@ -161,9 +160,9 @@ def _walk_maps(
 
 
 def _one_sided(path: str, before: object, after: object) -> Iterator[Difference]:
-    """A map that came or went is told entry by entry at the top; a shard as one."""
+    """Yield an added or removed map entry by entry at the top level; a shard as one."""
     value = after if before is None else before
-    if path == "storage.$type":  # shards, keys or blobs say it
+    if path == "storage.$type":  # shown by the shards, keys or blobs
         return
     if isinstance(value, dict) and value and path in _OPENED:
         for key, item in value.items():
@@ -195,7 +194,7 @@ def _identity(item: object) -> str | None:
 
 
 def _called(path: str) -> str:
-    """A path as manifests have it."""
+    """Return a path as in manifests."""
     for wire, name in _NAMES:
         if path == wire or path.startswith((wire + ".", wire + "[")):
             return name + path[len(wire) :]

@@ -1,4 +1,4 @@
-"""Published schemas are immutable: what a manifest may say of one that is there, and what it is told otherwise."""
+"""Published schemas are immutable: refuse a manifest that changes one, and say what to do."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["is_same_schema", "refuse_changed_schemas", "schema_key", "serving_sc
 
 
 def schema_key(draft: SchemaDraft) -> DraftKey:
-    """What a draft of a schema is called."""
+    """Return the key of a schema draft."""
     return (SCHEMA, draft.sample_type.name, draft.sample_type.version)
 
 
 def serving_schemas(schemas: Sequence[SchemaDraft], did: Did, present: Present) -> dict[DraftKey, AtUri]:
-    """The records that stand already for schemas which are only implied. Raises :class:`PublishError`, a line each."""
+    """Return the published schemas that serve implied ones. Raises :class:`PublishError`, a line each."""
     found: dict[DraftKey, AtUri] = {}
     lines: list[str] = []
     for draft in schemas:
@@ -52,7 +52,7 @@ def serving_schemas(schemas: Sequence[SchemaDraft], did: Did, present: Present) 
 
 
 def is_same_schema(draft: DraftRecord, there: PresentRecord) -> bool:
-    """Whether the record that is there says what the draft says, in another spelling: others write otherwise."""
+    """Return whether the published record is the same schema in another spelling, as other clients write it."""
     found = _schema(there.value) if draft.collection == SCHEMA else None
     return (
         found is not None
@@ -75,7 +75,7 @@ def _fields(sample_type: SampleType) -> dict[str, tuple[FieldType, bool]]:
 
 
 def refuse_changed_schemas(drafts: Sequence[DraftRecord], present: Present) -> None:
-    """All of them in one error: what changed, whom that breaks, and the version it needs."""
+    """Raise one error for all changed schemas: the change, what it breaks, and the version it needs."""
     lines: list[str] = []
     for draft in drafts:
         there = present.records.get(draft.uri)
@@ -97,7 +97,7 @@ def _immutable(  # noqa: PLR0917 — the two callers have all of it at hand
     values: tuple[Json, Json] | None,
     present: Present,
 ) -> Iterator[str]:
-    """The lines of one refusal."""
+    """Yield the lines of one refusal."""
     name = called(*key)
     _, plain, version = key
     if old is None:
@@ -109,12 +109,12 @@ def _immutable(  # noqa: PLR0917 — the two callers have all of it at hand
     least = comparison.version_after(version)
     while least is not None and semver_key(least) in taken:
         least = comparison.version_after(least)
-    advice = f"give it version {least}" if least else "give it another version"
+    hint = f"give it version {least}" if least else "give it another version"
     message = f"{name} is published with other content, and a published version is immutable"
-    yield str(Fault(where=where, message=message, hint=advice))
+    yield str(Fault(where=where, message=message, hint=hint))
     if comparison.changes:
         yield from (f"    {line}" for line in comparison.lines())
     elif values is not None:
-        told = differences(unmarked(values[0]), unmarked(values[1]))
-        yield from (f"    {one.path} is another" for one in told)
+        found = differences(unmarked(values[0]), unmarked(values[1]))
+        yield from (f"    {one.path} changes" for one in found)
         yield "    samples are the same; it needs a patch version"

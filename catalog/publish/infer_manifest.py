@@ -1,12 +1,12 @@
-"""Real shards to the first draft of a manifest: what is in them is written down, what nobody can see is left to do.
+"""Infer a manifest from shards: fields and counts from the data, TODO comments for everything else.
 
 ::
 
-    paths, patterns, addresses ─▶ shards ─▶ hashed, counted ─┐
-                                     └────▶ samples ─▶ fields ┴─▶ YAML with comments ─▶ catalog validate
+    paths, patterns, URLs ─▶ shards ─▶ hashed, counted ─┐
+                                └────▶ samples ─▶ fields ┴─▶ YAML with comments ─▶ catalog validate
 
-The shards are read once, from their beginning to their end. Of ordinary WebDataset shards (``key.jpg``, ``key.cls``)
-nothing can be made: records describe samples in msgpack, one member each.
+Each shard is read once, completely. Plain WebDataset shards (``key.jpg``, ``key.cls``) are not supported: records
+describe samples in msgpack, one member each.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["NOWHERE", "FoundShard", "Sketch", "sketch"]
 
 NOWHERE: Final = "https://change-me.example/"
-"""Where shards are said to be until the author says it; a host that never resolves (RFC 2606)."""
+"""URL prefix until the author sets one; a host that never resolves (RFC 2606)."""
 
 _S3: Final = "s3://"
 _SOON: Final = 1000
-"""Members after which a shard without any sample is given up."""
+"""Members without a sample after which a shard is rejected."""
 _SHOWN_KINDS: Final = 6
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _MAX_NAME: Final = 80
@@ -57,7 +57,7 @@ _MSGPACK_ONLY: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundShard:
-    """A shard that was read. ``local`` is its file, ``None`` for one at an address."""
+    """A shard that was read. ``local`` is its file, ``None`` for one at a URL."""
 
     url: str
     local: Path | None
@@ -68,11 +68,11 @@ class FoundShard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketch:
-    """What some shards hold. ``name`` is the dataset's, ``seen`` what was inferred from the samples looked at.
+    """The inferred contents of shards. ``name`` is the dataset's, ``seen`` the type inferred from the samples read.
 
-    ``others`` are the kinds of members that are no samples, such as ``.json``; they were passed over. ``schema`` is the
-    name of the sample type, ``None`` when nobody said it: shards don't hold it. ``dimensions`` are names of axes, by
-    field. ``bucket`` is where the shards are, whose URLs begin with ``s3://`` then.
+    ``others`` are the kinds of members that are no samples, such as ``.json``; they are skipped. ``schema`` is the name
+    of the sample type, ``None`` if not given, as shards don't have it. ``dimensions`` are names of axes, by field.
+    ``bucket`` is the bucket of ``s3://`` URLs.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Sketch:
 
     @property
     def samples(self) -> int:
-        """All samples, also those that weren't looked at."""
+        """Return the number of all samples, also of those that weren't decoded."""
         return sum(shard.samples for shard in self.shards)
 
 
@@ -102,16 +102,15 @@ def sketch(
     samples_per_shard: int | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Sketch:
-    """Look into shards: files, ``https`` and ``s3`` addresses, brace patterns of them, glob patterns of files.
+    """Read shards: files, ``https`` and ``s3`` URLs, brace patterns of them, glob patterns of files.
 
-    Files will be at ``url_prefix`` and their own name. ``endpoint`` and ``region`` are those of an ``s3://bucket``;
-    without an endpoint it is the environment's, or AWS. ``schema`` names the sample type, and ``dimensions`` the axes
-    of its arrays, by field: shards hold neither. All samples are looked at, or the first ``samples_per_shard``
-    of each shard. ``progress`` gets a line for each shard.
+    Files will be at ``url_prefix`` and their own name. ``endpoint`` and ``region`` are those of an ``s3://bucket``; the
+    default endpoint is the environment's, or AWS. ``schema`` names the sample type, and ``dimensions`` the axes of its
+    arrays, by field, as shards have neither. All samples are decoded, or the first ``samples_per_shard`` of each shard.
+    ``progress`` gets a line for each shard.
 
-    Raises :class:`~catalog.errors.DataError` (no such file; no shard, or one of other samples; names that clash; more
-    than one bucket; names for the axes of what has none),
-    or a :class:`~catalog.errors.NetworkError`.
+    Raises :class:`~catalog.errors.DataError` (no such file; not a shard, or one with other samples; name conflicts;
+    more than one bucket; axis names for fields that aren't arrays), or a :class:`~catalog.errors.NetworkError`.
     """
     found = _found(places)
     urls = _urls(found, url_prefix)
@@ -143,7 +142,7 @@ def sketch(
 
 
 def _check_axes(seen: Inference, axes: Mapping[str, tuple[str, ...]]) -> None:
-    """Whether the named axes are those of arrays that were seen."""
+    """Check that the named axes are those of arrays."""
     types = {field.name: field.type for field in seen.fields}
     for name, names in axes.items():
         type_ = types.get(name)
@@ -160,7 +159,7 @@ def _check_axes(seen: Inference, axes: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def _found(places: Iterable[str]) -> list[str | Path]:
-    """Files and addresses, patterns expanded, each once."""
+    """Return files and URLs, patterns expanded, each once."""
     found: dict[str | Path, None] = {}
     for place in places:
         if _REMOTE.match(place) and not Path(place).exists():
@@ -184,7 +183,7 @@ def _addresses(pattern: str) -> tuple[str, ...]:
 
 
 def _s3_fault(url: str) -> tuple[str, str | None] | None:
-    """What is wrong with ``s3://bucket/key``, as an address or in a manifest."""
+    """Return the fault of ``s3://bucket/key``, as a URL or in a manifest."""
     key = S3Object.parse(url, None, None).key
     if expand_ranges(key) != [key]:
         return f"the braces in {display_url(url)!r} would be a pattern", "copy the object to another key"
@@ -192,7 +191,7 @@ def _s3_fault(url: str) -> tuple[str, str | None] | None:
 
 
 def _bucket(urls: Sequence[str], endpoint: str | None, region: str | None) -> BucketDraft | None:
-    """The bucket of all of them, ``None`` when they are at https addresses."""
+    """Return the bucket of all shards, ``None`` for https URLs."""
     buckets = {url[len(_S3) :].partition("/")[0] if url.startswith(_S3) else None for url in urls}
     if len(buckets) > 1:
         hint = "a dataset's shards are in one bucket, or at https addresses; --url-prefix says where files will be"
@@ -228,7 +227,7 @@ def _files(pattern: str) -> list[Path]:
 
 
 def _check_path(file: Path) -> None:
-    """Whether a manifest can name a file: in it, names are UTF-8, and some braces are a pattern."""
+    """Return whether a manifest can name a file: names are UTF-8, and some braces are a pattern."""
     text = str(file)
     if not text.isprintable() or text != text.strip():
         raise InvalidShard("a name that is no plain text", where=ascii(text)[1:200], hint="rename the file")
@@ -237,7 +236,7 @@ def _check_path(file: Path) -> None:
 
 
 def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
-    """Where each shard is, or will be."""
+    """Return the URL of each shard, or its future one."""
     base = NOWHERE if prefix is None else prefix if prefix.endswith(("/", "=")) else f"{prefix}/"
     in_bucket = base.startswith(_S3)
     fault = _s3_fault(f"{base}x") if in_bucket else https_fault(base)
@@ -253,7 +252,7 @@ def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
 
 
 def _name(place: str | Path) -> str:
-    """The name that the first shard suggests: ``digits`` of ``…/digits-000000.tar``."""
+    """Return a name from the first shard: ``digits`` of ``…/digits-000000.tar``."""
     file = place.name if isinstance(place, Path) else urlsplit(place).path.rpartition("/")[2]
     stem = re.sub(r"(\.tar|\.tgz)(\.gz)?$", "", file)
     plain = re.sub(r"[-_.]*[0-9]+$", "", stem) or stem
@@ -264,7 +263,7 @@ def _name(place: str | Path) -> str:
 
 
 class _Looking:
-    """Looks into one shard after the other."""
+    """Reads one shard after the other."""
 
     def __init__(self, settings: NetworkSettings, most: int | None, bucket: BucketDraft | None) -> None:
         self._settings, self._most = settings, most
@@ -315,6 +314,6 @@ class _Looking:
 
 
 def _kind(name: str) -> str:
-    """What WebDataset takes for a member's field: everything from the first dot of its file's name on."""
+    """Return WebDataset's field of a member: everything after the first dot of its file name."""
     _, dot, kind = name.rpartition("/")[2].partition(".")
     return ascii(dot + kind)[1:-1][:30] if kind else "without a suffix"

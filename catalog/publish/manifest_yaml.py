@@ -1,4 +1,4 @@
-"""A sketch as the text of a manifest: valid as it stands, with a comment wherever its author must decide."""
+"""Write an inferred manifest as YAML: valid, with a comment for each decision of the author."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = ["as_yaml"]
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[ .-][A-Za-z0-9_]+)*")
 _NO_TEXT: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _LONG_KEY: Final = 100
-"""A simple key of YAML ends on its line, after 1024 characters at most; longer ones have a form of their own."""
+"""A simple key of YAML has at most 1024 characters on one line; longer ones have another form."""
 _SHOWN_NAME: Final = 60
 _SCHEMA_NAME: Final = 90
 
 
 def as_yaml(sketch: Sketch, folder: Path) -> str:
-    """The text of a manifest that will lie in ``folder``: paths of local copies are relative to it.
+    """Return the text of a manifest in ``folder``: paths of local copies are relative to it.
 
-    Raises :class:`DataError` when it would be longer than a manifest may be.
+    Raises :class:`DataError` if it would exceed the size limit of manifests.
     """
     text = "\n".join([*_head(sketch), "", *_schema(sketch), "", *_dataset(sketch, folder)]) + "\n"
     size = len(text.encode())
@@ -151,12 +151,12 @@ def _file(shard: FoundShard, folder: Path, margin: str) -> Iterator[str]:
 def _relative(file: Path, folder: Path) -> str:
     try:
         return os.path.relpath(file, folder).replace(os.sep, "/")
-    except ValueError:  # another drive of Windows
+    except ValueError:  # another drive on Windows
         return str(file.absolute())
 
 
 def _schema_name(sketch: Sketch) -> str:
-    """A name for what one sample of the dataset is: ``DigitsSample`` for ``digits``; letters and digits only."""
+    """Return a name for the sample type: ``DigitsSample`` for ``digits``; letters and digits only."""
     if sketch.schema is not None:
         return sketch.schema
     words = re.findall(r"[A-Za-z0-9]+", sketch.name)
@@ -169,7 +169,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A text as YAML has it: as it is where that is safe, else in quotes, on one line."""
+    """Return a text in YAML: plain if that is safe, else in quotes, on one line."""
     if _PLAIN.fullmatch(text) and text.lower() not in _NO_TEXT and len(text) < _LONG_KEY:
         return text
     return _quoted(text)

@@ -1,4 +1,4 @@
-"""Plan: what would become of each record, against what is in the repository now. Nothing is written.
+"""Plan: the action for each record, compared with the repository. Nothing is written.
 
 ::
 
@@ -6,19 +6,18 @@
                                           ├─▶ not there       ─▶ create
     manifests ─▶ records with those keys ─┘   the same CID    ─▶ leave
                                               other content   ─▶ update; of a schema: an error
-    marked as this set's, but in no manifest                  ─▶ delete, when asked for
+    marked as this set's, but in no manifest                  ─▶ delete, with prune
 
 Tricky bits
 -----------
-- A record of a manifest is found again by its name (a schema and a label by name and version), not by its record key,
-  which others choose otherwise. It is built with the key and date of the one that is there, so that *the same* means:
-  the same CID.
-- The mark of its set is no difference: a record that was published by code, or by another set, stays as it is until
-  something else in it changes. What has no mark, or another one, is never deleted.
-- A label moves with its dataset's version: the record that said ``digits@1.0.0`` says ``digits@1.1.0`` from then on,
-  because what it points at isn't 1.0.0 any more.
-- A schema that is only implied (code publishes a dataset of a class) need not be the same record: the one that is
-  there serves when it has the same fields.
+- A record is matched by name (a schema and a label by name and version), not by record key, which other clients choose
+  differently. It is built with the key and date of the existing record, so that *the same* means: the same CID.
+- The mark of the set alone is no difference: a record published by code, or by another set, is left until something
+  else in it changes. A record without the mark is never deleted.
+- A label moves with its dataset's version: the record for ``digits@1.0.0`` becomes the one for ``digits@1.1.0``, as
+  its target is no longer 1.0.0.
+- An implied schema (code publishes a dataset of a class) need not be the same record: an existing one serves if it has
+  the same fields.
 - Planning reads the repository by public queries. Only :func:`~catalog.publish.apply.apply_plan` needs a login.
 """
 
@@ -55,11 +54,11 @@ if TYPE_CHECKING:
 __all__ = ["Action", "Change", "Plan", "make_plan"]
 
 _LAST_FIRST: Final = (VERIFICATION, LABEL, LENS, DATASET, SCHEMA)
-"""In this order records are deleted: what refers before what is referred to."""
+"""Order of deletion: a record before its target."""
 
 
 class Action(StrEnum):
-    """What a plan does with a record."""
+    """Action of a plan for a record."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -69,10 +68,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What becomes of one record.
+    """The action for one record.
 
-    ``key`` and ``name`` (``dataset 'digits'``) are what manifests call it. ``cid`` is that of the record as it will
-    be, ``None`` when it is deleted. ``draft`` is the manifest's, ``None`` for what no manifest has.
+    ``key`` and ``name`` (``dataset 'digits'``) identify it in manifests. ``cid`` is the CID after the change, ``None``
+    for a deletion. ``draft`` is the manifest's, ``None`` if no manifest declares it.
     """
 
     action: Action
@@ -84,7 +83,7 @@ class Change:
     differences: tuple[Difference, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """For a program."""
+        """Return the change as JSON."""
         found: dict[str, object] = {"action": str(self.action), "name": self.name, "uri": str(self.uri)}
         if self.cid is not None:
             found["cid"] = str(self.cid)
@@ -95,9 +94,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be done, in the order it is done: those referred to first, deletions last.
+    """All changes, in the order of execution: targets of references first, deletions last.
 
-    ``present`` is what it was made against. ``warnings`` are no mistakes; each has a place in a manifest, or none.
+    ``present`` is the repository it was made against. ``warnings`` may have a place in a manifest.
     """
 
     did: Did
@@ -109,16 +108,16 @@ class Plan:
     warnings: tuple[Fault, ...] = ()
 
     def of(self, *actions: Action) -> tuple[Change, ...]:
-        """The changes of some kinds."""
+        """Return the changes with one of these actions."""
         return tuple(change for change in self.changes if change.action in actions)
 
     @property
     def writes(self) -> tuple[Change, ...]:
-        """All that is to be written."""
+        """Return the changes to write."""
         return tuple(change for change in self.changes if change.action is not Action.LEAVE)
 
     def as_json(self) -> dict[str, object]:
-        """For a program."""
+        """Return the plan as JSON."""
         return {
             "did": str(self.did),
             "handle": self.handle,
@@ -140,14 +139,13 @@ def make_plan(
     prune: bool = False,
     hash_local: bool = True,
 ) -> Plan:
-    """What publishing a set of manifests would do to an account's repository.
+    """Plan the publication of a set of manifests to an account's repository.
 
-    ``set_name`` marks what is written as this set's; with ``prune`` what it marked, and no manifest has any more, is
-    deleted. ``hash_local=False`` is for a set whose shards are measured already.
+    ``set_name`` marks the records that are written; with ``prune``, records with that mark that no manifest declares
+    are deleted. ``hash_local=False`` is for a set with known checksums.
 
-    Raises :class:`PublishError`, a line each, when a published schema would change;
-    :class:`InvalidManifest` for what isn't to be published (placeholders, addresses that end) and when a local shard
-    isn't the one promised; a ``NetworkError``.
+    Raises :class:`PublishError`, a line each, if a published schema would change; :class:`InvalidManifest` for
+    placeholders and URLs that expire, and if a local shard differs from its checksum; a ``NetworkError``.
     """
     require_publishable(manifests)
     present = read_present(account)
@@ -182,7 +180,7 @@ def make_plan(
 def _drafts(
     manifests: ManifestSet, did: Did, present: Present, set_name: str | None, *, hash_local: bool
 ) -> tuple[tuple[DraftRecord, ...], frozenset[DraftKey]]:
-    """The records, each with the key, the date and the mark of the one that is there; which labels moved."""
+    """Return the records with key, date and mark of the existing ones, and the keys of the labels that moved."""
     rkeys, created = dict(present.rkeys), dict(present.created)
     by_key = {key: present.records[uri] for key, uri in _uris(did, present.rkeys) if uri in present.records}
     moved = dict(_moved_labels(manifests, by_key, present))
@@ -212,7 +210,7 @@ def _drafts(
     stale = [key for key in changed if set_name is not None and marks.get(key, set_name) != set_name]
     if not stale:
         return drafts, frozenset(moved)
-    marks |= dict.fromkeys(stale, set_name)  # what changes is ours from now on; a lens's CID is in its verifications
+    marks |= dict.fromkeys(stale, set_name)  # a changed record gets our mark; the CID of a lens is in its verifications
     rkeys |= {one.key: one.uri.rkey for one in drafts if one.uri.rkey is not None}
     return build(), frozenset(moved)
 
@@ -225,7 +223,7 @@ def _uris(did: Did, rkeys: Mapping[DraftKey, RecordKey]) -> Iterator[tuple[Draft
 def _moved_labels(
     manifests: ManifestSet, by_key: Mapping[DraftKey, PresentRecord], present: Present
 ) -> Iterator[tuple[DraftKey, PresentRecord]]:
-    """For each dataset whose version is new: the newest label of ours that said an older one."""
+    """Yield, for each dataset with a new version, our newest label of an older one."""
     kept = {(LABEL, one.name, one.version) for one in manifests.datasets if one.version is not None}
     kept |= {(LABEL, one.name, one.version or "") for one in manifests.labels}
     labels: dict[str, list[PresentRecord]] = {}
@@ -243,7 +241,7 @@ def _moved_labels(
 
 
 def _clock() -> Callable[[], Tid]:
-    """TIDs from now on, each later than the one before, on a clock of our own."""
+    """Return a generator of increasing TIDs, starting now, with a random clock identifier."""
     identifier = secrets.randbelow(1024)
     last = 0
 
@@ -282,7 +280,7 @@ def _change(draft: DraftRecord, present: Present) -> Change:
 def _deletions(
     gone: Sequence[PresentRecord], present: Present, meant: set[AtUri], *, prune: bool
 ) -> tuple[list[Change], list[Fault]]:
-    """What is deleted, and what is to be said of it. A schema that a record refers to which stays, stays too."""
+    """Return the deletions, and notes about them. A schema with a remaining reference is kept."""
     if not gone:
         return [], []
     if not prune:
@@ -315,7 +313,7 @@ def _refers(record: PresentRecord) -> set[str]:
 
 
 def _warnings(changes: Sequence[Change], moved: frozenset[DraftKey]) -> list[Fault]:
-    """Datasets whose shards are others under the same version."""
+    """Warn about datasets whose shards changed under the same version."""
     versions = {
         str(change.draft.value["datasetUri"]): change
         for change in changes
@@ -328,20 +326,20 @@ def _warnings(changes: Sequence[Change], moved: frozenset[DraftKey]) -> list[Fau
             continue
         data = any(one.path.startswith(("shards", "blobs", "storage", "schema")) for one in change.differences)
         if data and label.action is Action.LEAVE and label.key not in moved:
-            text = f"{change.name} gets other data under the same version {label.key[2]}"
-            hint = "who relies on that version would like a new one"
+            text = f"{change.name} has other data under the same version {label.key[2]}"
+            hint = "users of that version need a new one"
             found.append(Fault(where=place(change.draft.file, change.draft.line), message=text, hint=hint))
     return found
 
 
 def _large(changes: Sequence[Change]) -> Iterator[Fault]:
-    """Records that are more than the reference PDS reads in one request; others may take them."""
+    """Warn about records beyond the reference PDS's request limit; other servers may accept them."""
     for change in changes:
         if change.draft is None or change.action is Action.LEAVE:
             continue
         size = len(json.dumps(change.draft.value, ensure_ascii=False, separators=(",", ":")).encode())
         if size > MAX_BATCH_BYTES:
-            text = f"{change.name} has {size:,} bytes; many servers take {MAX_BATCH_BYTES:,} in one request"
+            text = f"{change.name} has {size:,} bytes; many servers accept at most {MAX_BATCH_BYTES:,} in one request"
             where = place(change.draft.file, change.draft.line)
             yield Fault(where=where, message=text, hint="list fewer, larger shards")
 

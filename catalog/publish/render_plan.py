@@ -1,4 +1,4 @@
-"""A plan as people read it: coloured lines for a terminal, Markdown for a pull request."""
+"""Render a plan: coloured lines for a terminal, Markdown for a pull request."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _TO_DO: Final = {
 }
 _VALUE: Final = 100
 """Characters of a value in a line."""
-_MOST: Final = 40
-"""Differences of one record; a thousand shards are a number."""
+_MAX_FIELDS: Final = 40
+"""Differences that are listed for one record; the others are counted."""
 _WARNINGS: Final = 15
 _COMMENT: Final = 60_000
 """Characters of a comment: GitHub takes 65,536."""
 
 
 def summary(plan: Plan, *, done: bool = False) -> str:
-    """One line: ``2 to create, 1 to update, 14 unchanged``, or what was done."""
+    """Return the counts on one line: ``2 to create, 1 to update, 14 unchanged``, or what was done."""
     words = _DONE if done else _TO_DO
     counts = [(action, len(plan.of(action))) for action in Action]
-    told = [f"{count} {words[action]}" for action, count in counts if count]
-    return ", ".join(told) or "no records"
+    parts = [f"{count} {words[action]}" for action, count in counts if count]
+    return ", ".join(parts) or "no records"
 
 
 def as_lines(plan: Plan, style: Callable[[str, str], str] = lambda text, _colour: text) -> list[str]:
-    """For a terminal: a line each record that changes, one each field, and a closing one. ``style`` colours a text."""
+    """Return lines for a terminal: one per record, one per field, and a closing one. ``style`` colours a text."""
     lines = []
     for change in plan.writes:
         lines.append(style(_head(change), _COLOURS[change.action]))
@@ -54,7 +54,7 @@ def as_lines(plan: Plan, style: Callable[[str, str], str] = lambda text, _colour
 
 
 def as_markdown(plan: Plan) -> str:
-    """For a comment under a pull request; as long as GitHub takes."""
+    """Return Markdown for a comment under a pull request, within GitHub's limit."""
     title = f"### Plan for {_code(plan.handle)}"
     if not plan.writes:
         return "\n".join([title, "", f"Nothing to do: {summary(plan)}.", *_markdown_warnings(plan)]) + "\n"
@@ -78,13 +78,13 @@ def _head(change: Change) -> str:
 
 
 def _fields(change: Change) -> Iterator[tuple[str, str]]:
-    """A line each difference, with its colour; what the record's head says already isn't said again."""
-    said = ("name", "version") if change.action is Action.CREATE else ()
-    told = [one for one in change.differences if one.path not in said]
-    for one in told[:_MOST]:
+    """Yield a line and its colour for each difference; the name and version are in the heading."""
+    in_heading = ("name", "version") if change.action is Action.CREATE else ()
+    shown_fields = [one for one in change.differences if one.path not in in_heading]
+    for one in shown_fields[:_MAX_FIELDS]:
         yield from _field(one)
-    if len(told) > _MOST:
-        yield f"  … and {len(told) - _MOST} more fields", "bright_black"
+    if len(shown_fields) > _MAX_FIELDS:
+        yield f"  … and {len(shown_fields) - _MAX_FIELDS} more fields", "bright_black"
 
 
 def _field(one: Difference) -> Iterator[tuple[str, str]]:
@@ -108,7 +108,7 @@ def _field(one: Difference) -> Iterator[tuple[str, str]]:
 
 
 def _cut(before: object, after: object) -> tuple[str, str]:
-    """Two values, shown from where they differ when they are long."""
+    """Return two values; long ones from their first difference on."""
     old, new = _text(before), _text(after)
     if max(len(old), len(new)) <= _VALUE:
         return shown(old, _VALUE), shown(new, _VALUE)
@@ -134,18 +134,18 @@ def _text(value: object) -> str:
 
 
 def _markdown_warnings(plan: Plan) -> list[str]:
-    told = [f"- ⚠️ {_code(shown(str(warning), 200))}" for warning in plan.warnings[:_WARNINGS]]
+    lines = [f"- ⚠️ {_code(shown(str(warning), 200))}" for warning in plan.warnings[:_WARNINGS]]
     more = [f"- and {len(plan.warnings) - _WARNINGS} more"] if len(plan.warnings) > _WARNINGS else []
-    return ["", *told, *more] if told else []
+    return ["", *lines, *more] if lines else []
 
 
 def _diff_line(line: str) -> str:
-    """The sign first, as GitHub colours a diff; what is updated has ``!``."""
+    """Put the sign first, for GitHub's colours of a diff; updates have ``!``."""
     return "!" + line[1:] if line.startswith("~") else line
 
 
 def _fence(lines: Sequence[str]) -> str:
-    """For a block: longer than any run of backticks that stands inside."""
+    """Return a fence longer than any run of backticks inside the block."""
     return "`" * max(3, _longest(lines) + 1)
 
 
@@ -154,7 +154,7 @@ def _longest(lines: Sequence[str]) -> int:
 
 
 def _code(text: str) -> str:
-    """A text that is nothing but itself, in Markdown."""
+    """Return a text as inline code in Markdown."""
     fence = "`" * (_longest([text]) + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"

@@ -1,4 +1,4 @@
-"""What a repository has already, under the names that manifests use."""
+"""State of a repository: its records, by the names used in manifests."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class RepositoryReader(Protocol):
 
     @property
     def did(self) -> Did:
-        """Whose it is."""
+        """Return the account."""
 
     @property
     def handle(self) -> str:
-        """Its handle, or its DID."""
+        """Return its handle, or its DID."""
 
     @property
     def pds(self) -> str:
-        """Where it is kept."""
+        """Return the URL of its PDS."""
 
     def list_records(self, collection: str) -> Iterator[repo.ListedRecord]:
-        """The records of a collection."""
+        """Return the records of a collection."""
 
     def latest_commit(self) -> repo.Commit:
-        """The newest commit."""
+        """Return the latest commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A repository on its PDS, for reading only."""
+    """A read-only repository on its PDS."""
 
     client: Client
     did: Did
@@ -55,17 +55,17 @@ class Repository:
     pds: str
 
     def list_records(self, collection: str) -> Iterator[repo.ListedRecord]:
-        """The records of a collection. Raises a ``NetworkError``."""
+        """Return the records of a collection. Raises a ``NetworkError``."""
         return repo.list_records(self.client, self.pds, self.did, collection)
 
     def latest_commit(self) -> repo.Commit:
-        """The newest commit. Raises a ``NetworkError``."""
+        """Return the latest commit. Raises a ``NetworkError``."""
         return repo.latest_commit(self.client, self.pds, self.did)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentRecord:
-    """A record that is there. ``key`` is what manifests call it, ``mark`` the set of manifests that wrote it."""
+    """An existing record. ``key`` is its key in manifests, ``mark`` the set of manifests that wrote it."""
 
     uri: AtUri
     cid: Cid
@@ -76,10 +76,10 @@ class PresentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """The dataset records of a repository, by URI, and which of them a manifest means.
+    """The dataset records of a repository, by URI and by their keys in manifests.
 
-    ``rkeys`` has the record key of each thing that a manifest can name, ``created`` its date. ``commit`` was the
-    newest before the records were read.
+    ``rkeys`` has the record key of each draft key, ``created`` its date. ``commit`` was the latest before the records
+    were read.
     """
 
     commit: repo.Commit
@@ -89,12 +89,12 @@ class Present:
 
     @property
     def cids(self) -> dict[AtUri, Cid]:
-        """The CID of every record."""
+        """Return the CID of every record."""
         return {uri: record.cid for uri, record in self.records.items()}
 
 
 def called(collection: str, name: str, version: str = "") -> str:
-    """Its kind and name, as its manifest has them; fit for one line of a terminal."""
+    """Return kind and name as in manifests, on one line of a terminal."""
     full = f"{name}@{version}" if version and collection in (SCHEMA, LABEL) else repr(name)
     by = f" by {version}" if collection == VERIFICATION else ""
     return shown(f"{KINDS[collection]} {full}{by}", 300)
@@ -103,10 +103,10 @@ def called(collection: str, name: str, version: str = "") -> str:
 def read_present(account: RepositoryReader) -> Present:
     """Read the dataset records of a repository. Raises a ``NetworkError``.
 
-    Of several records with one name the newest counts (the last by record key), of schemas the one under the key
-    that we give. Records that aren't in the data model have no name here; their record keys are still taken.
+    Of several records with one name the newest counts (the last by record key), of schemas the one with our record key.
+    Records outside the data model are ignored.
     """
-    present = Present(commit=account.latest_commit())  # before the records: what is written meanwhile is noticed
+    present = Present(commit=account.latest_commit())  # before the records, to notice writes meanwhile
     lens_names: dict[str, str] = {}
     for collection in COLLECTIONS:  # lenses come before their verifications
         listed = [(_uri(line.uri), line.value) for line in account.list_records(collection)]
@@ -145,7 +145,7 @@ def _note(present: Present, key: DraftKey, uri: AtUri, value: Json) -> None:
 
 
 def _keys(collection: str, value: Json, lens_names: dict[str, str]) -> Iterator[DraftKey]:
-    """What a manifest may call this record; the last is what people would."""
+    """Yield the keys that a manifest may use for this record; the last is the readable one."""
     if collection == VERIFICATION:
         lens, method = _text(value, "lens"), _text(value, "verificationMethod")
         yield (collection, lens, method)

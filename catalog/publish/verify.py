@@ -1,23 +1,22 @@
-"""Records checked against what vouches for them, from the handle down to the bytes of the shards.
+"""Verify records: from the handle, by signed proofs, to the bytes of the shards.
 
 ::
 
     handle ◀─▶ DID ─▶ key ─▶ signed commit ─▶ tree ─▶ record ─▶ lexicon
-                                                        ├─▶ what it refers to (proven in the same way)
+                                                        ├─▶ its references (proven in the same way)
                                                         └─▶ shards: each against its checksum
 
-*Verified* means: the account's own key signed a commit that holds this very record; the record keeps to its lexicon;
-what it refers to is there; each shard that was read has the checksum that the record promises.
+*Verified* means: the account's own key signed a commit that contains exactly this record; the record is valid by its
+lexicon; its references exist; each shard that was read has the checksum in the record.
 
-It doesn't mean that the data is what its description says, that the commit is the newest (a server may keep one
-back), or that a lens does what it should.
+It doesn't mean that the data matches its description, that the commit is the latest (a server may withhold one), or
+that a lens is correct.
 
 Tricky bits
 -----------
-- A server that offers no proof is told as that. A proof that is wrong is a failure, and what came with it is not
-  looked at further.
-- An account may have got a new key a moment ago: before a signature counts as wrong, the account is looked up again.
-- A record may change between two questions: before two answers count as different, both are asked for again.
+- A server without proofs is reported as such. A wrong proof is a failure, and its record is not checked further.
+- An account's key may have changed: before a signature counts as wrong, the account is looked up again.
+- A record may change between two requests: before two responses count as different, both are requested again.
 """
 
 from __future__ import annotations
@@ -63,14 +62,14 @@ if TYPE_CHECKING:
 __all__ = ["MEANING", "Verifier", "closing", "record_uri"]
 
 MEANING: Final = """\
-Verified means: the account's own key signed a commit that holds this very record, the record keeps to its lexicon,
-what it refers to is there, and each shard that was read has the promised checksum. It doesn't tell whether the server
-keeps a newer commit back, whether the data is what its description says, or what the code of a lens does."""
+Verified means: the account's own key signed a commit that contains exactly this record, the record is valid by its
+lexicon, its references exist, and each shard that was read has the checksum in the record. It doesn't mean that the
+server has no newer commit, that the data matches its description, or that the code of a lens is correct."""
 _RECORD: Final = "com.atproto.sync.getRecord"
 
 
 def record_uri(text: str) -> AtUri:
-    """The address of one of our records. Raises :class:`InvalidSyntax` for anything else."""
+    """Return the URI of one of our records. Raises :class:`InvalidSyntax` for anything else."""
     uri = AtUri.parse(text)
     if uri.collection is None or uri.rkey is None:
         raise InvalidSyntax("not the address of a record", where=uri[:200], hint="at://account/collection/key")
@@ -84,7 +83,7 @@ def record_uri(text: str) -> AtUri:
 
 
 def closing(checks: Sequence[Check]) -> str:
-    """One line that sums it up. Without a proof it isn't "verified", even when nothing failed."""
+    """Return one line with the verdict. Without a proof it isn't "verified", even if nothing failed."""
     count = {state: sum(check.state is state for check in checks) for state in State}
     proven = any(check.what == "proof" for check in checks) and all(
         check.state is State.PASSED for check in checks if check.what == "proof"
@@ -101,7 +100,7 @@ def closing(checks: Sequence[Check]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What came of fetching a record: the check of its proof, and the record unless that failed."""
+    """Result of fetching a record: the check of its proof, and the record unless that failed."""
 
     check: Check
     record: CheckedRecord | None
@@ -109,7 +108,7 @@ class _Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Referred:
-    """A record that another one refers to; ``record`` is None where it may be of any collection."""
+    """A referenced record; ``record`` is ``None`` if it may be of any collection."""
 
     did: str
     cid: str
@@ -119,10 +118,10 @@ class _Referred:
 
 @dataclass(slots=True, kw_only=True)
 class Verifier:
-    """Checks records, one after the other; accounts are looked up once.
+    """Verifies records one after the other; accounts are looked up once.
 
-    ``choice`` says which shards of a dataset are read. ``watch`` is told which shard is read at the moment, and how
-    many bytes of it are here.
+    ``choice`` selects the shards of a dataset to read. ``watch`` is called with the current shard and the number of
+    bytes read.
     """
 
     client: Client
@@ -136,12 +135,12 @@ class Verifier:
         self._resolver = Resolver(self.client, self.settings)
 
     def verify(self, uri: AtUri) -> Iterator[Check]:
-        """Every check of a record, as it is made. Nothing is raised: what goes wrong is a check that failed."""
+        """Yield every check of a record as it is made. Errors become failed checks."""
         try:
             identity = self._resolver.resolve(str(uri.authority))
         except CatalogError as error:
             yield failed("identity", str(error))
-            yield unchecked("record", "not looked at: nobody knows whose it is")
+            yield unchecked("record", "not checked: the account is unknown")
             return
         yield _identity_check(identity)
         fetched = self._fetch(identity, uri)
@@ -169,7 +168,7 @@ class Verifier:
     # --- the record ------------------------------------------------------------------------------------------------
 
     def _fetch(self, identity: Identity, uri: AtUri) -> _Fetched:
-        """The record with the check of its proof; without one where the server offers none."""
+        """Return the record with the check of its proof, or without proof if the server offers none."""
         collection, rkey = str(uri.collection), str(uri.rkey)
         try:
             reading = None if identity.key is None else self._proven(identity, f"{collection}/{rkey}")
@@ -189,12 +188,12 @@ class Verifier:
         return _Fetched(passed("proof", text), record)
 
     def _proven(self, identity: Identity, path: str) -> Reading | None:
-        """The proof of a record, or of its absence. Raises InvalidProof, also when a new key doesn't help."""
+        """Return the proof of a record, or of its absence. Raises :class:`InvalidProof` if it is wrong."""
         reader = self._readers.setdefault(path.partition("/")[0], Reader(self.client, Part((path.partition("/")[0],))))
         return proof_of(reader, self._resolver, identity, path)
 
     def _unproven(self, identity: Identity, uri: AtUri) -> _Fetched:
-        """The record on its server's word."""
+        """Return the record from the server, without proof."""
         try:
             record = self._answered(identity, uri)
         except CatalogError as error:
@@ -211,18 +210,18 @@ class Verifier:
         return checked(listed, identity.did, collection)
 
     def _same_answer(self, identity: Identity, uri: AtUri, proven: CheckedRecord) -> Check:
-        """Whether those who ask without a proof are told the same."""
+        """Check that ``getRecord`` returns the proven record."""
         try:
-            told = self._answered(identity, uri)
-            if told.cid != proven.cid:
+            answered = self._answered(identity, uri)
+            if answered.cid != proven.cid:
                 again = self._fetch(identity, uri).record
-                told = self._answered(identity, uri)
+                answered = self._answered(identity, uri)
                 proven = again or proven
         except CatalogError as error:
             return failed("answer", f"the server proves the record, but getRecord says: {error}")
-        if told.cid != proven.cid:
-            return failed("answer", f"getRecord answers something else than what is proven: {told.cid}")
-        return passed("answer", "getRecord tells everybody the same record")
+        if answered.cid != proven.cid:
+            return failed("answer", f"getRecord returns another record than the proven one: {answered.cid}")
+        return passed("answer", "getRecord returns the same record")
 
     # --- what it refers to -----------------------------------------------------------------------------------------
 
@@ -244,7 +243,7 @@ class Verifier:
     def _reference(
         self, what: str, target: AtUri, kind: str | None, faults: Callable[[_Referred], str | None] = lambda _: None
     ) -> Check:
-        """Whether a record that another one refers to is there, and is what that one says (``faults``)."""
+        """Check that a referenced record exists and matches the reference (``faults``)."""
         try:
             found = self._referred(target, kind)
             fault = faults(found)
@@ -282,7 +281,7 @@ def _identity_check(identity: Identity) -> Check:
 
 
 def _lexicon_checks(found: CheckedRecord) -> Generator[Check, None, Record | None]:
-    """A check for each fault, or one that there is none; answers the record."""
+    """Yield a check for each fault, or one passed check; return the record."""
     collection = str(found.uri.collection)
     try:
         record = read_record(collection, found.value)
@@ -302,7 +301,7 @@ def _lexicon_checks(found: CheckedRecord) -> Generator[Check, None, Record | Non
 
 
 def _called(record: Record | None) -> str:
-    """What a record calls itself, and a comma."""
+    """Return the name in a record, followed by a comma."""
     match record:
         case None:
             return ""
@@ -317,7 +316,7 @@ def _called(record: Record | None) -> str:
 
 
 def _of_version(wanted: str | None, found: _Referred) -> str | None:
-    """Why a schema isn't of the version that a lens names; a range of versions is not judged."""
+    """Return why a schema isn't of the version that a lens names; ranges are not checked."""
     if wanted is None or not isinstance(found.record, Schema) or not SEMVER.fullmatch(wanted):
         return None
     version = found.record.sample_type.version
@@ -325,10 +324,10 @@ def _of_version(wanted: str | None, found: _Referred) -> str | None:
 
 
 def _of_account(did: str, found: _Referred) -> str | None:
-    """Why a label doesn't count: it is a publisher's word on its own datasets."""
-    return None if found.did == did else "somebody else's; a label is taken only for its own account's datasets"
+    """Return why a label doesn't count: only labels for the account's own datasets do."""
+    return None if found.did == did else "of another account; a label counts only for its own account's datasets"
 
 
 def _as_it_was(cid: str, found: _Referred) -> str | None:
-    """Why a verification isn't one of the lens as it stands now."""
+    """Return why a verification isn't of the current version of the lens."""
     return None if found.cid == cid else f"is {found.cid} now, the verification is of {cid[:128]}"

@@ -64,7 +64,7 @@ def test_of_two_at_once_one_wins(network: Network, tmp_path: Path, calm: tuple[S
     said = [process.communicate(timeout=120) for process in pair]
     assert sorted(process.returncode for process in pair) == [0, 1], said
     loser = next(error for process, (_, error) in zip(pair, said, strict=True) if process.returncode)
-    assert f"somebody else wrote to {made.account.handle} meanwhile" in loser
+    assert f"another client wrote to {made.account.handle} meanwhile" in loser
     assert "Traceback" not in loser
     assert compared(made.state(), calm[0]) == []
 

@@ -123,7 +123,7 @@ def test_a_dataset_goes_and_its_label_stays_unless_asked_for(repo: Repo) -> None
     before = repo.there()
     found = repo.withdraw("dataset points")
     assert [one.name for one in found.own] == ["label points@1.0.0"]
-    assert any("stay, and will lead nowhere (--with-references deletes" in line for line in found.lines())
+    assert any("stay with a broken reference (--with-references deletes" in line for line in found.lines())
     assert repo.there() == before - {"dataset points"}
 
 
@@ -138,7 +138,7 @@ def test_labels_and_verifications_go_along_when_asked_for(repo: Repo) -> None:
     assert repo.network.latest_rev(repo.account.did) > rev
     found = repo.withdraw("schema Flat@1.0.0", with_references=True)
     assert [one.name for one in found.own] == ["dataset 'others'"]
-    assert "These records of yours stay, and will lead nowhere:" in found.lines(), "datasets never go along"
+    assert "These records of yours stay with a broken reference:" in found.lines(), "datasets never go along"
     assert "dataset others" in repo.there()
 
 
@@ -148,7 +148,7 @@ def test_a_second_run_finds_everything_gone(repo: Repo) -> None:
     rev = repo.network.latest_rev(repo.account.did)
     again = repo.withdraw("dataset points", with_references=True)
     assert again.plan.writes == ()
-    assert list(again.lines()) == [f"{repo.names['dataset points']} is not there any more"]
+    assert list(again.lines()) == [f"{repo.names['dataset points']} does not exist (any more)"]
     assert repo.network.latest_rev(repo.account.did) == rev
 
 
@@ -156,7 +156,7 @@ def test_when_only_some_are_there_nothing_is_deleted(repo: Repo) -> None:
     """An address is likely wrong."""
     repo.names["dataset typo"] = AtUri.of(repo.account.did, DATASET, "3kaaaaaaaaaaa")
     before = repo.there()
-    with pytest.raises(PublishError, match="3kaaaaaaaaaaa is not there\nnothing was deleted"):
+    with pytest.raises(PublishError, match="3kaaaaaaaaaaa does not exist\nnothing was deleted"):
         repo.withdraw("dataset points", "dataset typo")
     assert repo.there() == before
 
@@ -270,7 +270,7 @@ def test_the_command_asks_before_it_deletes(repo: Repo, tmp_path: Path) -> None:
     """Without anybody to ask it needs --yes; what it would do is shown all the same, without a password."""
     uri = str(repo.names["dataset points"])
     ran = _run(uri, cwd=tmp_path)
-    assert (ran.returncode, "add --yes" in ran.stderr) == (2, True)
+    assert (ran.returncode, "--yes" in ran.stderr) == (2, True)
     assert f"delete dataset 'points'  {uri}" in ran.stdout
     assert "declares dataset 'points': publishing brings it back" in ran.stdout
     assert "no crawled store" in ran.stderr
