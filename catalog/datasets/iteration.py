@@ -20,7 +20,7 @@ import random
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -92,7 +92,7 @@ def samples_of(
     unpack = unpacker(sample_class, validate=validate)
     if shuffle is None and part.every == 1:
         return _in_order(part.shards, unpack, settings)
-    dealt: Iterator[_Placed] = islice(_packed(part.shards, settings), part.first, None, part.every)
+    dealt: Iterator[_Placed] = islice(chain.from_iterable(_packed(part.shards, settings)), part.first, None, part.every)
     if shuffle is not None:
         dealt = _shuffled(dealt, random.Random(shuffle.seed), shuffle.buffer)  # noqa: S311 - an order, not a secret
     return _unpacked(dealt, unpack)
@@ -122,10 +122,10 @@ def _in_order(
                 yield sample
 
 
-def _packed(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> Iterator[_Placed]:
+def _packed(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> Iterator[Iterator[_Placed]]:
     with _client_for(shards, settings) as client:
         for shard in shards:
-            yield from zip(read_shard(shard, settings=settings, client=client), repeat(shard.url))
+            yield zip(read_shard(shard, settings=settings, client=client), repeat(shard.url))
 
 
 def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> AbstractContextManager[Client | None]:
