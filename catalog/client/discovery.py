@@ -235,25 +235,24 @@ class Search:
     # --- sites ---------------------------------------------------------------------------------------------------
 
     def _in_site(self, address: str) -> Iterator[Finding[Record]]:
-        """What its pages show: the site's facets narrow it, then each record is read from beside its page."""
+        """Read the records from the site's lists, a thousand with each request."""
         from catalog.client.site_client import COLLECTIONS, HostedSite
-        from catalog.site.markup import shown
 
         site = HostedSite(self._records.http, address)
         dids = {handle.lower(): did for did, handle in site.accounts().items() if handle is not None}
         publisher = self._where.publisher
         account = None if publisher is None else dids.get(publisher.removeprefix("@").lower(), publisher)
         wanted = _with_dids(self._wanted, lambda uri: _moved(uri, dids))
+        if any(name is not None and name.uri is None for name in (wanted.schema, wanted.source, wanted.target)):
+            site.load_sample_types()
         kind = next(kind for kind, collection in COLLECTIONS.items() if collection == self._collection)
-        conditions = [site.where("kind", kind.__eq__), *(site.where("tag", shown(tag).__eq__) for tag in wanted.tags)]
-        for row in range(site.rows):
-            if not all(keeps(row) for keeps in conditions):
+        for finding in site.findings(kind, self._pass_over):
+            if account not in (None, finding.publisher.did):
                 continue
             try:
-                finding = site.finding(row)
-                kept = account in (None, finding.publisher.did) and wanted.keeps(finding.record, site.sample_type)
+                kept = wanted.keeps(finding.record, site.sample_type)
             except CatalogError as error:
-                self._pass_over(f"{site.address}, row {row}", error)
+                self._pass_over(finding.uri, error)
                 continue
             if kept and finding.uri.collection == self._collection:
                 yield finding

@@ -6,6 +6,7 @@
     catalog/words/…       words by their letters, to set misspelt ones right (catalog/site/spelling.py)
     catalog/facets.json   rows → kind, tags, licence, …       (catalog/site/facets.py)
     …/index.json          the record, beside its page         (catalog/site/exports/record_json.py)
+    catalog/records-….json  all records, in lists             (catalog/site/exports/index.py)
 
 What is there is somebody else's word. Files have caps, every number is checked before it is used, and a record counts
 only if it has the CID it is told to have, at the address that its page must have. Whose record it is, only the
@@ -39,7 +40,7 @@ from catalog.store.matching import PREFIX, WEIGHTS, Word, distance, slips_allowe
 from catalog.syntax import AtUri, Did, Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from catalog.atproto.datamodel import Json
     from catalog.network.http import Client as Http
@@ -57,6 +58,7 @@ _MOST_KEPT: Final = 200
 """Files that are kept; beyond that all are forgotten."""
 _VERSION: Final = re.compile(r"[0-9a-f]{1,64}")
 _ADDRESS: Final = re.compile(r"(datasets|schemas|lenses)/[a-z0-9._~%-]{1,200}/[a-z0-9._~%-]{1,200}/")
+_LIST: Final = re.compile(r"catalog/records-[0-9]{1,7}\.json")
 _KEY: Final = re.compile(r"[a-z0-9]")
 
 _File = TypeVar("_File")
@@ -239,19 +241,59 @@ class HostedSite:
             known = self._types[uri] = record.sample_type
         return known
 
+    def findings(self, kind: str, refuse: Callable[[str, CatalogError], object]) -> Iterator[Finding[Record]]:
+        """Return all records of a kind, newest first, with one request for each list of up to a thousand.
+
+        An invalid record is passed to ``refuse`` with its address.
+        """
+        section = f"{addresses.SECTIONS[kind]}/index.json"
+        lists = self._object(section).get("records")
+        if not isinstance(lists, list) or not all(isinstance(path, str) and _LIST.fullmatch(path) for path in lists):
+            raise self._broken(section)
+        handles = self.accounts()
+        for path in cast("list[str]", lists):
+            rows = self._json(path, most=_LARGE)
+            if not isinstance(rows, list):
+                raise self._broken(path)
+            for row in rows:
+                if not isinstance(row, dict) or row.get("kind") != kind:
+                    continue
+                page = row.get("page")
+                try:
+                    if not isinstance(page, str) or not _ADDRESS.fullmatch(page):
+                        raise self._broken(path)
+                    if "record" in row:
+                        view: Json = {"publisher": {"handle": _handle_of(row, handles)}, "draft": row.get("draft")}
+                        yield self._checked({**row, "view": view}, page)
+                    else:  # too large for a list, or the site of an older version
+                        yield self._finding(page)
+                except CatalogError as error:
+                    if isinstance(error, RequestFailed) and error.status == 0:  # the site is gone
+                        raise
+                    refuse(f"{self.address}{page if isinstance(page, str) else path}", error)
+
+    def load_sample_types(self) -> None:
+        """Read all schemas by their lists, so that :meth:`sample_type` requests none of them."""
+        for found in self.findings("schema", lambda *_: None):
+            if isinstance(found.record, Schema):
+                self._types[found.uri] = found.record.sample_type
+
     def _finding(self, address: str) -> Finding[Record]:
-        path = f"{address}index.json"
-        held = self._object(path)
+        return self._checked(self._object(f"{address}index.json"), address)
+
+    def _checked(self, held: Mapping[str, Json], address: str) -> Finding[Record]:
+        """Return the record of a page, if it has the CID and the page that the site says."""
+        where = self.address + address
         text, value, view = held.get("uri"), held.get("record"), held.get("view")
         uri = AtUri.parse(text if isinstance(text, str) else "")
         kind = next((kind for kind, collection in COLLECTIONS.items() if uri.collection == collection), None)
         if kind is None or not isinstance(uri.authority, Did) or uri.rkey is None:
-            raise InvalidProof("not the address of a record with a page", where=f"{self.address}{path}")
+            raise InvalidProof("not the address of a record with a page", where=where)
         if addresses.of_record(kind, uri.authority, str(uri.rkey)) != address:
-            raise InvalidProof("the record of another page", where=f"{self.address}{path}")
+            raise InvalidProof("the record of another page", where=where)
         cid = record_cid(value)
         if str(cid) != held.get("cid"):
-            raise InvalidProof("the record doesn't have the CID it is told to have", where=str(uri))
+            raise InvalidProof("the record doesn't have the CID that the site says", where=str(uri))
         view = view if isinstance(view, dict) else {}
         about = view.get("publisher")
         publisher = Publisher(
@@ -308,6 +350,11 @@ class HostedSite:
 
     def _broken(self, path: str) -> RequestFailed:
         return RequestFailed("not what a catalog's site has there", status=200, where=f"{self.address}{path}"[:300])
+
+
+def _handle_of(row: Mapping[str, Json], handles: Mapping[str, str | None]) -> str | None:
+    uri = row.get("uri")
+    return handles.get(uri.split("/")[2]) if isinstance(uri, str) and uri.count("/") > 2 else None
 
 
 def read_handle(text: Json) -> str | None:

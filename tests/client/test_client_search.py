@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,6 +302,77 @@ def test_datasets_schemas_and_lenses_of_a_hosted_site(client: Client, site: str,
     assert [one.name for one in client.lenses(site=site, source="Wave")] == ["without gain"]
     assert list(client.lenses(site=site, source="Pixel")) == []
     assert list(client.datasets(str(DID).replace("ew", "xw"), site=site)) == []
+
+
+def test_a_site_s_records_are_read_by_lists_not_one_by_one(
+    client: Client, copy: Path, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of requests depends on the number of lists only, also where conditions need schemas."""
+    requested: list[str] = []
+    send = SimpleHTTPRequestHandler.send_head
+
+    def counted(handler: SimpleHTTPRequestHandler) -> object:
+        requested.append(handler.path)
+        return send(handler)
+
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "send_head", counted)
+    base = serve(copy)
+    everything = list(client.datasets(site=base))
+    assert len(everything) > 30
+    assert sorted(requested) == [
+        "/catalog/records-1.json", "/catalog/text/index.json", "/datasets/index.json", "/publishers/index.json",
+    ]  # fmt: skip
+    requested.clear()
+    assert len(list(client.datasets(site=base, schema="Pixel@1.0.0"))) == 1
+    assert len(requested) == 6, "the lists of schemas, too"
+
+    rows = json.loads((copy / "catalog/records-1.json").read_text())
+    (copy / "catalog/records-1.json").write_text(json.dumps(rows[:20]))
+    (copy / "catalog/records-2.json").write_text(json.dumps(rows[20:]))
+    lists = {"records": ["catalog/records-1.json", "catalog/records-2.json"]}
+    (copy / "datasets/index.json").write_text(json.dumps(lists))
+    requested.clear()
+    assert [told(one) for one in client.datasets(site=base)] == [told(one) for one in everything]
+    assert len(requested) == 5
+
+
+@pytest.mark.parametrize(
+    "change", [{"record": {}}, {"cid": "bafy"}, {"page": "../../etc/passwd/"}, {"uri": "at://x"}, {"uri": None}]
+)
+def test_a_wrong_row_of_a_list_is_passed_over(
+    client: Client, copy: Path, serve: Callable[[Path], str], change: dict[str, Json]
+) -> None:
+    file = copy / "catalog/records-1.json"
+    rows = json.loads(file.read_text())
+    datasets = [row for row in rows if row["kind"] == "dataset"]
+    datasets[3].update(change)
+    file.write_text(json.dumps([*rows, [], None]))
+    refused: list[Any] = []
+    assert len(list(client.datasets(site=serve(copy), refused=refused))) == len(datasets) - 1
+    assert len(refused) == 1
+    assert refused[0].where.startswith("http")
+
+
+def test_a_record_that_a_list_lacks_is_read_from_its_page(
+    client: Client, copy: Path, serve: Callable[[Path], str]
+) -> None:
+    """Too large for a list, or the site of an older version."""
+    file = copy / "catalog/records-1.json"
+    rows = json.loads(file.read_text())
+    for row in rows:
+        del row["record"]
+    file.write_text(json.dumps(rows))
+    count = sum(row["kind"] == "dataset" for row in rows)
+    assert len({one.uri for one in client.datasets(site=serve(copy))}) == count
+
+
+@pytest.mark.parametrize("content", ["[]", '{"records": [7]}', '{"records": ["../x.json"]}', '{"records": "x"}'])
+def test_a_broken_index_of_lists_is_an_error(
+    client: Client, copy: Path, serve: Callable[[Path], str], content: str
+) -> None:
+    (copy / "datasets/index.json").write_text(content)
+    with pytest.raises(RequestFailed):
+        list(client.datasets(site=serve(copy)))
 
 
 def test_what_a_place_cannot_do_is_refused(client: Client) -> None:

@@ -132,6 +132,6 @@ def test_without_scripts_every_language_is_a_link_to_its_file(base: str, site: P
         link = plain.get_by_role("link", name=re.compile(rf"^Download wave\.{re.escape(code.suffix)}$"))
         expect(link).to_be_visible()
         assert (folder / str(link.get_attribute("href"))).is_file()
-    plain.get_by_role("link", name="Programs that load a dataset of it").click()
+    plain.get_by_role("link", name="Example programs that load a dataset with this schema").click()
     expect(plain.locator("body")).to_contain_text("=== Typed Python: pip install atdata-catalog")
     context.close()

@@ -132,7 +132,7 @@ def test_a_program_that_does_not_arrive_is_told_and_led_to_as_text(base: str, si
 
 def test_the_record_is_shown_when_asked_for(base: str, site: Path, page: Page) -> None:
     page.goto(f"{base}{next(site.glob(f'lenses/{HOME}/*')).relative_to(site)}/")
-    page.get_by_text("The record as it stands").click()
+    page.get_by_text("Source record").click()
     expect(page.locator('code[data-language="json"]')).to_contain_text('"sourceSchema"')
 
 

@@ -3,7 +3,7 @@
 ::
 
     catalog.json              numbers, and the addresses of all other files
-    catalog/records-1.json …  all records, a thousand each: URI, CID, kind, name, page
+    catalog/records-1.json …  all records, up to a thousand each: URI, CID, kind, name, page, record
     datasets/index.json …     for schemas and lenses, too: their number, and the lists that contain them
     publishers/index.json …   for tags and licences, too: all of them with the addresses of their pages
     status/index.json         the last crawl, rejected records, pages that failed
@@ -15,11 +15,13 @@ Addresses are relative to the site's root.
 
 from __future__ import annotations
 
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.site import addresses, formatting
 from catalog.site.exports import common
+from catalog.site.exports.record_json import LARGEST
 from catalog.site.nodes import kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["index_files", "robots", "status_json"]
 
 _EACH: Final = 1000
+_LIST_CHARACTERS: Final = 4_000_000
+"""Characters of the records in a list."""
 _FEW: Final = 20
 _MOST_REFUSED: Final = 1000
 _SECTIONS: Final = (*addresses.SECTIONS.values(), "publishers", "tags", "licences", "status")
@@ -41,14 +45,12 @@ _SECTIONS: Final = (*addresses.SECTIONS.values(), "publishers", "tags", "licence
 def index_files(graph: Graph, groups: Groups, settings: SiteSettings) -> Iterator[tuple[str, Callable[[], str]]]:
     """Yield the files: path from the site's root, and the function that returns the text."""
     nodes = graph.nodes
-    parts = [nodes[start : start + _EACH] for start in range(0, len(nodes), _EACH)]
+    parts = _parts(nodes)
     yield "catalog.json", partial(_catalog, graph, settings, len(parts))
     yield "llms.txt", partial(_llms, graph, settings)
-    first = 0
     for kind, count in (("dataset", len(graph.datasets)), ("schema", len(graph.schemas)), ("lens", len(graph.lenses))):
-        section = addresses.SECTIONS[kind]
-        yield f"{section}/index.json", partial(_kind, kind, first, count)
-        first += count
+        lists = [_list(number) for number, part in enumerate(parts, 1) if any(kind_of(node) == kind for node in part)]
+        yield f"{addresses.SECTIONS[kind]}/index.json", partial(_kind, kind, count, lists)
     yield "publishers/index.json", partial(_publishers, graph, groups)
     yield "tags/index.json", partial(_groups, "tags", groups.tags)
     yield "licences/index.json", partial(_groups, "licences", groups.licences)
@@ -89,9 +91,22 @@ def _list(number: int) -> str:
     return f"catalog/records-{number}.json"
 
 
-def _kind(kind: str, first: int, count: int) -> str:
-    """Return the index of the records of a kind; ``first`` is the position of the first of them in the list of all."""
-    lists = [_list(number + 1) for number in range(first // _EACH, -(-(first + count) // _EACH))] if count else []
+def _parts(nodes: Sequence[Node]) -> list[list[Node]]:
+    """Return the records of each list: up to a thousand, or as many as fit into a file."""
+    parts: list[list[Node]] = []
+    characters = 0
+    for node in nodes:
+        size = node.bulk if node.bulk <= LARGEST else 0
+        if not parts or len(parts[-1]) == _EACH or characters + size > _LIST_CHARACTERS:
+            parts.append([])
+            characters = 0
+        parts[-1].append(node)
+        characters += size
+    return parts
+
+
+def _kind(kind: str, count: int, lists: Sequence[str]) -> str:
+    """Return the number of the records of a kind, and the lists that have them."""
     return formatting.compact_json({"kind": kind, "count": count, "records": lists}) + "\n"
 
 
@@ -121,7 +136,11 @@ def status_json(graph: Graph, left_out: Sequence[LeftOut]) -> str:
 
 
 def _records(nodes: Sequence[Node]) -> str:
-    rows = [
+    return f"[{','.join(map(_record, nodes))}]\n"
+
+
+def _record(node: Node) -> str:
+    row = formatting.compact_json(
         {
             "uri": str(node.uri),
             "cid": node.cid,
@@ -130,9 +149,10 @@ def _records(nodes: Sequence[Node]) -> str:
             "page": _page(node),
             **({"draft": True} if node.draft else {}),
         }
-        for node in nodes
-    ]
-    return formatting.compact_json(rows) + "\n"
+    )
+    if node.bulk > LARGEST:
+        return row
+    return f'{row[:-1]},"record":{zlib.decompress(node.packed).decode()}}}'  # it is JSON already
 
 
 def _llms(graph: Graph, settings: SiteSettings) -> str:
