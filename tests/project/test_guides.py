@@ -43,6 +43,7 @@ READERS = {"browse-and-load", "verify", "appview", "network-scale", "README"}
 """Guides that need a published dataset: ``publish.md`` runs before them."""
 
 VARYING = {
+    r"^INFO +- +Catalog: [\w ]+ took [\d.]+ s\n": "",  # stages that took long enough to be reported
     r"did:plc:[a-z2-7]{24}": "did:plc:DID",
     r"\bbaf[a-z2-7]{56}\b": "CID",
     r"\b[0-9a-f]{64}\b": "SHA256",
@@ -336,6 +337,7 @@ def test_a_guide_that_is_wrong_fails(make_run: Callable[[str], Run], tmp_path: P
         ("did:plc:ewvi7nxzyoun6zhxrhs64oiz", "did:plc:3qy5xhdoaadebx3nwvj3m3i5"),
         ("rev 3n3k55ecy666o", "rev 3jzfcijpj2z2a"),
         ("built in 3.01 seconds, 2.8 MB", "built in 2.99 seconds, 2.9 MB"),
+        ("a\nINFO    -  Catalog: pages took 0.5 s\nb", "a\nb"),
         ("localhost:38139  1\nlocalhost:44287  2", "localhost:38139  2\nlocalhost:44287  1"),
     ],
 )
