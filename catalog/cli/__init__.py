@@ -1,7 +1,7 @@
-"""The ``catalog`` command: parse, call, print; nothing else.
+"""The ``catalog`` command.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or a missing extra. A user's mistake gets one clear line per fault on
-standard error, never a traceback. What a command needs is imported when it runs, so that ``catalog --help`` is instant.
+Exit codes: 0 success, 1 failure, 2 invalid command line or missing extra. Errors are printed on standard error, one
+line each, without a traceback. Commands import what they need when they run, so that ``catalog --help`` is fast.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["cli", "main"]
 
 
 class _Catalog(click.Group):
-    """The command, whose warnings are printed as its messages are."""
+    """Command group that prints Python warnings like messages."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         with printed_warnings():
@@ -40,7 +40,7 @@ class _Catalog(click.Group):
 @click.group(cls=_Catalog, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="atdata-catalog", prog_name="catalog")
 def cli() -> None:
-    """A catalog for datasets on the AT Protocol: crawl, build a site, publish, load.
+    """Publish, find and load datasets on the AT Protocol, and host a catalog of them.
 
     Example: catalog build
     """
@@ -54,19 +54,19 @@ for _command in (
 
 
 def main() -> NoReturn:
-    """Run the command; the one place where our errors become exit codes."""
+    """Run the command, and map errors to exit codes."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a console of another encoding shows a ? for ✓, and goes on
+        if isinstance(stream, TextIOWrapper):  # print ? for characters that the console's encoding lacks
             stream.reconfigure(errors="replace")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        say("stopped")
+        say("Aborted.")
         code = 1
     except click.ClickException as error:
         show(error)
         code = error.exit_code
-    except Exception as error:  # noqa: BLE001 - one of ours, or reported as a defect of ours
+    except Exception as error:  # noqa: BLE001 - a CatalogError, or reported as an InternalError
         say(contained(error))
         code = 2 if isinstance(error, MissingExtra) else 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""``catalog login`` and ``logout``, and what the commands that write share: whose account it is, and the way in."""
+"""``catalog login`` and ``logout``; account and session for the commands that write."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["account_of", "ask_password", "code_asker", "login", "logout", "signed_in"]
 
 HANDLE = click.option(
-    "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else asked for."
+    "--handle", metavar="HANDLE", help="The account, a handle or DID. Default: CATALOG_HANDLE, else a prompt."
 )
 
 
 @click.command()
 @HANDLE
 def login(handle: str | None) -> None:
-    """Keep an app password in this system's keyring, so that publishing asks for none.
+    """Store an app password in the system keyring.
 
-    Where there is no keyring (in a script, on a server), set CATALOG_APP_PASSWORD instead. It needs the extra
-    'keyring'. The password is never written to a file. A server that asks for a second factor is given the code that
-    you type, or that of CATALOG_LOGIN_CODE.
+    Requires the extra 'keyring'. Without a keyring, for example on a server, set CATALOG_APP_PASSWORD instead. The
+    password is never written to a file. For two-factor authentication, enter the code at the prompt or set
+    CATALOG_LOGIN_CODE.
 
     Example: catalog login --handle alice.example.org
     """
@@ -50,7 +50,7 @@ def login(handle: str | None) -> None:
 @click.command()
 @HANDLE
 def logout(handle: str | None) -> None:
-    """Forget what `catalog login` kept, and end its session at the server.
+    """Remove the stored app password, and end the session.
 
     Example: catalog logout --handle alice.example.org
     """
@@ -60,12 +60,12 @@ def logout(handle: str | None) -> None:
     with network() as (client, resolver):
         who = resolver.resolve(account)
         found = forget(client, resolver, who.did)
-        say(f"{who.handle or who.did} is logged out" if found else f"nothing was kept of {who.handle or who.did}")
+        say(f"{who.handle or who.did} is logged out" if found else f"{who.handle or who.did} is not logged in")
 
 
 @contextmanager
 def signed_in(handle: str | None) -> Iterator[Session]:
-    """A session of the account that writes: from the environment, the keyring, or by asking."""
+    """Open a session of the account that writes; the password comes from environment, keyring or prompt."""
     from catalog.atproto.credentials import open_session
 
     account = account_of(handle)
@@ -74,25 +74,24 @@ def signed_in(handle: str | None) -> Iterator[Session]:
 
 
 def account_of(handle: str | None) -> str:
-    """The account that is meant; asked for when nothing says it."""
+    """Return the account from the option or the environment, else from a prompt."""
     from catalog.atproto.credentials import known_account
 
     return handle or known_account() or _ask("Handle or DID", "give --handle or set CATALOG_HANDLE", hide=False)
 
 
 def ask_password() -> str:
-    """An app password, typed unseen."""
+    """Prompt for an app password."""
     return _ask("App password", "set CATALOG_APP_PASSWORD", hide=True)
 
 
 def code_asker() -> Callable[[], str] | None:
-    """What asks for the code of a second factor; None where no terminal is there to ask at."""
-    return partial(_ask, "Code of the second factor", "", hide=False) if sys.stdin.isatty() else None
+    """Return a prompt for the two-factor code, or None if the session is not interactive."""
+    return partial(_ask, "Two-factor code", "", hide=False) if sys.stdin.isatty() else None
 
 
-def _ask(what: str, instead: str, *, hide: bool) -> str:
+def _ask(what: str, hint: str, *, hide: bool) -> str:
     if not sys.stdin.isatty():
-        message = f"{what} is needed, and there is nobody to ask: {instead}"
-        raise click.UsageError(message)
+        raise click.UsageError(f"{what} required, and the session is not interactive: {hint}")
     answer: str = click.prompt(what, hide_input=hide, err=True)
     return answer

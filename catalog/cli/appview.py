@@ -1,4 +1,4 @@
-"""``catalog appview``: serve the live API."""
+"""``catalog appview``: the live API."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["appview"]
 
 @click.command()
 @CONFIG
-@click.option("-a", "--address", default="127.0.0.1:8080", show_default=True, help="Where to listen.")
-@click.option("--no-follow", is_flag=True, help="Only answer; another process follows the sources.")
+@click.option("-a", "--address", default="127.0.0.1:8080", show_default=True, help="Address and port to listen on.")
+@click.option("--no-follow", is_flag=True, help="Don't follow the sources; another process updates the store.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="How many processes answer.",
+    help="Number of server processes.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Log in JSON, an object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Write the log as JSON, one object a line.")
 def appview(config_file: Path, address: str, *, no_follow: bool, workers: int, as_json: bool) -> None:
-    """Serve search and queries by HTTP, live: the sources are followed meanwhile.
+    """Serve search and XRPC queries over HTTP, and follow the sources.
 
     Example: catalog appview -a 127.0.0.1:8080 --workers 2
     """

@@ -1,7 +1,9 @@
-"""What several commands share: an option, and how they talk."""
+"""Options and helpers shared by several commands."""
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -11,30 +13,57 @@ from catalog.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
 
-__all__ = ["JSON", "network"]
+__all__ = ["JSON", "confirm", "network", "write_file"]
 
 _PATIENCE: Final = 3700.0
-"""Seconds: servers count what an account writes by the hour, and who publishes much has to wait for the next."""
+"""Seconds. Servers limit writes by the hour, so a large publication waits for the next one."""
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
 
 
+def confirm(action: str) -> None:
+    """Ask whether to proceed; raise ``UsageError`` if the session is not interactive, ``Abort`` for no."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"Not interactive: pass --yes to {action}.")
+    if not click.confirm(f"{action.capitalize()}?", err=True):
+        raise click.Abort
+
+
+def write_file(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file atomically; without ``replace`` never overwrite another."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not replace:
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            return
+        try:
+            part.write_text(text, encoding="utf-8", newline="\n")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror or error}") from None
+
+
 @contextmanager
 def network() -> Iterator[tuple[Client, Resolver]]:
-    """The way out, by the environment's settings. A long wait, where a host takes no more for now, is told."""
+    """Open the HTTP client and identity resolver with settings from the environment; long waits are reported."""
     from catalog.atproto.identity import Resolver
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
 
     settings = NetworkSettings.from_environment()
-    with Client(settings, patience=_PATIENCE, waiting=_told) as client:
+    with Client(settings, patience=_PATIENCE, waiting=_report_wait) as client:
         yield client, Resolver(client, settings)
 
 
-def _told(host: str, seconds: float) -> None:
+def _report_wait(host: str, seconds: float) -> None:
     left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-    say(f"{host} takes no more for {left}; going on then")
+    say(f"{host}: rate limit reached; retrying in {left}")

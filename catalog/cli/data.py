@@ -1,4 +1,4 @@
-"""``catalog load``: a look at the samples of a dataset."""
+"""``catalog load``: print samples of a dataset."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["load"]
 
 @click.command()
 @click.argument("source", metavar="URI|SHARDS")
-@click.option("--head", "count", default=3, show_default=True, type=click.IntRange(min=1), help="How many samples.")
+@click.option("--head", "count", default=3, show_default=True, type=click.IntRange(min=1), help="Number of samples.")
 @JSON
 def load(source: str, count: int, *, as_json: bool) -> None:
-    """Look at the first samples of a dataset.
+    """Print the first samples of a dataset.
 
-    URI is the at:// address of a dataset or a label. SHARDS is the address or file name of a shard, or a pattern that
-    stands for several (data-{000000..000003}.tar).
+    URI is the at:// URI of a dataset or label. SHARDS is the URL or file name of a shard, or a brace pattern such as
+    data-{000000..000003}.tar.
 
     Example: catalog load "examples/shards/digits-{000000..000001}.tar" --head 2
     """

@@ -1,4 +1,4 @@
-"""``catalog init`` and ``catalog manifest init``: a repository to begin with, or only a manifest."""
+"""``catalog init`` and ``catalog manifest init``: create a repository, or only a manifest."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["init", "manifest_init"]
 
-_KEEP = click.option("--keep", is_flag=True, help="Leave files that are there as they are, and write the others.")
-_FORCE = click.option("--force", is_flag=True, help="Replace files that are there.")
+_KEEP = click.option("--keep", is_flag=True, help="Keep existing files, and write the others.")
+_FORCE = click.option("--force", is_flag=True, help="Overwrite existing files.")
 
 
 @click.command()
 @click.argument("folder", default=".", metavar="[DIR]")
 @click.argument("file", required=False, metavar="", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--name", default="Dataset catalog", show_default=True, help="The site's name.")
-@click.option("--handle", metavar="HANDLE", help="The account that will publish, by handle or DID.")
-@click.option("--site-url", metavar="URL", help="Where the site will be served: https://alice.github.io/datasets/")
+@click.option("--name", default="Dataset catalog", show_default=True, help="Name of the site.")
+@click.option("--handle", metavar="HANDLE", help="The account that publishes, a handle or DID.")
+@click.option("--site-url", metavar="URL", help="URL of the site: https://alice.github.io/datasets/")
 @_KEEP
 @_FORCE
 @JSON
@@ -43,17 +43,17 @@ def init(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Make a repository for a catalog: settings, pages, a first manifest, workflows for GitHub.
+    """Create a repository for a catalog: settings, pages, an example manifest, GitHub workflows.
 
-    Asks nothing and replaces nothing. Only a manifest: catalog manifest init.
+    Existing files are not overwritten. To create only a manifest, use catalog manifest init.
 
     Example: catalog init my-datasets --name "My datasets" --handle alice.example.org
     """
     from catalog.cli.scaffold import Scaffold, write_files
     from catalog.manifest.starter import first_manifest, manifest_schema
 
-    if folder == "manifest":  # as it was spelt first
-        say("`catalog manifest init` is the name of this; a folder that is called so: catalog init ./manifest")
+    if folder == "manifest":  # the former spelling
+        say("deprecated: use `catalog manifest init`; for a folder of that name use `catalog init ./manifest`")
         _manifest(file, force=force, keep=keep, as_json=as_json)
         return
     _not_both(keep=keep, force=force)
@@ -73,9 +73,9 @@ def init(
         say("Next:")
         if place.resolve() != Path.cwd():
             say(f"  cd {shlex.quote(folder)}")
-        say("  catalog serve                # shows the site while you write")
-        say("  catalog validate manifests   # checks what you describe; manifests/first.yaml is an example")
-        say("README.md tells how to publish, and how GitHub does all of it for you.")
+        say("  catalog serve                # preview the site")
+        say("  catalog validate manifests   # check the manifests; manifests/first.yaml is an example")
+        say("README.md describes how to publish and how to deploy with GitHub.")
 
 
 @click.command("init")
@@ -84,7 +84,7 @@ def init(
 @_FORCE
 @JSON
 def manifest_init(file: Path | None, *, keep: bool, force: bool, as_json: bool) -> None:
-    """Write a commented first manifest to FILE, else to manifest.yaml, with the JSON Schema for editors beside it.
+    """Write a commented example manifest to FILE (default: manifest.yaml), and its JSON Schema for editors.
 
     Example: catalog manifest init manifests/digits.yaml
     """
@@ -100,13 +100,13 @@ def _manifest(file: Path | None, *, force: bool, keep: bool, as_json: bool) -> N
     files = {place.name: first_manifest(), Path(SCHEMA).name: manifest_schema()}
     _tell(place.parent, write_files(place.parent, files, force=force, keep=keep), as_json=as_json)
     if not as_json:
-        say("Next: put your own data in it, then:")
+        say("Next: describe your own data, then:")
         say(f"  catalog validate {shlex.quote(str(place))}")
 
 
 def _not_both(*, keep: bool, force: bool) -> None:
     if keep and force:
-        raise click.UsageError("--keep or --force, not both")
+        raise click.UsageError("--keep and --force exclude each other")
 
 
 def _account(text: str) -> str:
@@ -120,14 +120,14 @@ def _account(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    """A site's address, with a slash at its end."""
+    """Return the URL of a site, with a trailing slash."""
     try:
         parts = urlsplit(text)
         fine = parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.query and not parts.fragment
     except ValueError:
         fine = False
     if not fine or not text.isprintable() or " " in text:
-        message = f"{text!r} is not a site's address, such as https://alice.github.io/datasets/"
+        message = f"{text!r} is not a site URL such as https://alice.github.io/datasets/"
         raise click.BadParameter(message, param_hint="--site-url")
     return text.rstrip("/") + "/"
 

@@ -1,8 +1,7 @@
-"""``catalog validate``, ``plan`` and ``publish``: from manifests to records."""
+"""``catalog validate``, ``plan`` and ``publish``: manifests to records."""
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.cli.account import HANDLE, account_of, signed_in
-from catalog.cli.common import JSON, network
+from catalog.cli.common import JSON, confirm, network
 from catalog.cli.terminal import echo, echo_json, say, styled
 from catalog.errors import InvalidManifest
 
@@ -33,12 +32,12 @@ _ONE = {
 
 MANIFESTS = click.argument("manifests", nargs=-1, required=True, metavar="MANIFEST…", type=click.Path(path_type=Path))
 PRUNE = click.option(
-    "--prune", is_flag=True, help="Delete what these manifests once published and don't declare any more."
+    "--prune", is_flag=True, help="Delete records that these manifests published earlier and no longer declare."
 )
 READ_URLS = click.option(
     "--read-urls",
     is_flag=True,
-    help="Read every shard that has no local copy once from its address, for its checksum, bytes and samples.",
+    help="Download each shard without a local copy to compute its checksum, size and number of samples.",
 )
 
 
@@ -47,7 +46,7 @@ READ_URLS = click.option(
 @READ_URLS
 @JSON
 def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> None:
-    """Check manifests: offline and as they stand, or with --read-urls against the shards themselves.
+    """Check manifests offline, or with --read-urls against the shards.
 
     Example: catalog validate examples/manifests
     """
@@ -57,13 +56,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
     if read_urls and not faults:
         found = _measured(found, read_urls=True)
     advised = _advised(found)
-    summary = {
-        "schemas": len(found.schemas),
-        "datasets": len(found.datasets),
-        "labels": len(found.labels),
-        "lenses": len(found.lenses),
-        "verifications": len(found.verifications),
-    }
+    summary = {kind: len(getattr(found, kind)) for kind in _ONE}
     counted = [f"{number} {_ONE[kind] if number == 1 else kind}" for kind, number in summary.items() if number]
     if as_json and not faults:
         echo_json({"ok": True, **summary, "advice": advised})
@@ -71,7 +64,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
         echo("valid: " + ", ".join(counted))
     if faults:
         if counted:
-            say("without mistakes: " + ", ".join(counted))
+            say("valid manifests: " + ", ".join(counted))
         raise InvalidManifest(faults)
 
 
@@ -80,7 +73,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
 @HANDLE
 @PRUNE
 @READ_URLS
-@click.option("--markdown", is_flag=True, help="Print Markdown, for a comment under a pull request.")
+@click.option("--markdown", is_flag=True, help="Print Markdown, for a comment on a pull request.")
 @JSON
 def plan(
     manifests: tuple[Path, ...],
@@ -91,9 +84,9 @@ def plan(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Show what publishing would do, record by record. Nothing is written, and no password is needed.
+    """Show what publishing would change, record by record. Needs no password.
 
-    Manifests with mistakes are left out, unless --prune or --json is given, and the exit code is 1.
+    Manifests with mistakes are skipped unless --prune or --json is given; the exit code is then 1.
 
     Example: catalog plan --handle alice.example.org manifests/
     """
@@ -101,7 +94,7 @@ def plan(
     from catalog.publish import as_markdown, make_plan
 
     if markdown and as_json:
-        raise click.UsageError("--markdown or --json, not both")
+        raise click.UsageError("--markdown and --json exclude each other")
     found, faults = load_sound(manifests)
     if faults and (prune or as_json or not found.files):
         raise InvalidManifest(faults)
@@ -119,7 +112,7 @@ def plan(
         echo(as_markdown(planned), nl=False)
     else:
         _show(planned)
-    if faults:  # the others are planned all the same; publishing waits for all
+    if faults:  # the valid ones are planned; publishing requires all to be valid
         raise InvalidManifest(faults)
 
 
@@ -128,15 +121,14 @@ def plan(
 @HANDLE
 @PRUNE
 @READ_URLS
-@click.option("--yes", is_flag=True, help="Don't ask: for scripts.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @JSON
 def publish(
     manifests: tuple[Path, ...], handle: str | None, *, prune: bool, read_urls: bool, yes: bool, as_json: bool
 ) -> None:
-    """Write the records of manifests to your own repository, after showing the plan.
+    """Write the records of manifests to your repository, after showing the plan.
 
-    The app password comes from CATALOG_APP_PASSWORD or from `catalog login`, else it is asked for; it is never an
-    argument.
+    The app password comes from CATALOG_APP_PASSWORD, from `catalog login` or from a prompt.
 
     Example: catalog publish --handle alice.example.org manifests/
     """
@@ -145,13 +137,13 @@ def publish(
 
     found = load(manifests)
     require_publishable(found)
-    found = _measured(found, read_urls=read_urls)  # every mistake is reported before a password is asked for
+    found = _measured(found, read_urls=read_urls)  # report every mistake before asking for a password
     _advised(found)
     with signed_in(handle) as session:
         planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)
         if planned.writes and not yes:
             _show(planned)
-            _confirm()
+            confirm("publish")
         apply_plan(planned, session, progress=say)
     report = PublishReport.of(planned)
     if as_json:
@@ -162,7 +154,7 @@ def publish(
 
 
 def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
-    """The set, with the checksums of its shards."""
+    """Return the set with the checksums of its shards."""
     from catalog.config import NetworkSettings
     from catalog.publish.checksums import with_checksums
 
@@ -170,7 +162,7 @@ def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
 
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:
-    """Tell what is better looked at before it is published."""
+    """Print warnings about the manifests."""
     from catalog.manifest.lint import warnings
 
     lines = warnings(found)
@@ -186,16 +178,9 @@ def _show(planned: Plan) -> None:
         echo(line)
 
 
-def _confirm() -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("Not interactive: pass --yes to publish.")
-    if not click.confirm("Write this?", err=True):
-        raise click.Abort
-
-
 @contextmanager
 def _repository(account: str) -> Iterator[Repository]:
-    """An account's repository, for reading."""
+    """Open an account's repository for reading."""
     from catalog.publish import Repository
 
     with network() as (client, resolver):

@@ -1,4 +1,4 @@
-"""How a crawl is seen while it runs: one line that changes on a terminal, a line now and then in a log."""
+"""Progress of a crawl: one updated line on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LOG_SECONDS: Final = 15.0
 
 
 class Progress:
-    """Shows the counts of a crawl on standard error until it ends; a context manager."""
+    """Context manager that shows the counts of a crawl on standard error."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = sys.stderr if out is None else out
         self._terminal = self._out.isatty()
         self._tallies: Sequence[Tally] = ()
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._over = Event()
         self._thread = Thread(target=self._run, name="progress", daemon=True)
 
@@ -46,17 +46,17 @@ class Progress:
         self._clear()
 
     def watch(self, tallies: Sequence[Tally]) -> None:
-        """Show these from now on."""
+        """Show the counts of these tallies."""
         self._tallies = tallies
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         self._clear()
         write_line(self._out, text)
 
     def _run(self) -> None:
         while not self._over.wait(_TERMINAL_SECONDS if self._terminal else _LOG_SECONDS):
-            line = f"{counted(self._tallies)}, {time.monotonic() - self._begun:.0f} s"
+            line = f"{counted(self._tallies)}, {time.monotonic() - self._started:.0f} s"
             write_line(self._out, line, passing=self._terminal)
 
     def _clear(self) -> None:

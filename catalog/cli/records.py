@@ -1,4 +1,4 @@
-"""``catalog verify`` and ``withdraw``: published records, proven and taken back."""
+"""``catalog verify`` and ``withdraw``: verify and delete published records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 from catalog.cli.account import ask_password, code_asker
-from catalog.cli.common import JSON, network
+from catalog.cli.common import JSON, confirm, network
 from catalog.cli.terminal import clear_line, echo, echo_json, say, styled, write_line
 
 if TYPE_CHECKING:
@@ -33,17 +33,16 @@ _COLOURS: Final = {"passed": "green", "failed": "red", "unchecked": "yellow"}
 
 @click.command()
 @click.argument("uris", nargs=-1, required=True, metavar="URI…")
-@click.option("--no-shards", is_flag=True, help="Leave the shards out.")
+@click.option("--no-shards", is_flag=True, help="Skip the shards.")
 @click.option(
-    "--shards", "most", type=click.IntRange(min=1), metavar="N", help="Read N shards of each dataset, picked at random."
+    "--shards", "most", type=click.IntRange(min=1), metavar="N", help="Check N random shards of each dataset."
 )
 @JSON
 def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json: bool) -> None:
-    """Prove records against their repository's signed commit, and shards against their checksums.
+    """Verify records against the signed commit of their repository, and shards against their checksums.
 
-    URI is the at:// address of a schema, dataset, lens, label or verification. Each check is a line: ✓ it is right,
-    ✗ it is wrong, – there is nothing to check it with. Shards are read from where they lie, never from a cache. The
-    exit code is 1 when anything is wrong.
+    URI is the at:// URI of a schema, dataset, lens, label or verification. Each line is a check: ✓ passed, ✗ failed,
+    – nothing to check against. Shards are downloaded, never read from a cache. The exit code is 1 if a check fails.
 
     Example: catalog verify at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --shards 2
     """
@@ -53,17 +52,17 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
 
     if no_shards and most is not None:
         raise click.UsageError("--no-shards and --shards N exclude each other")
-    asked = _records(uris)
+    wanted = _records(uris)
     settings = NetworkSettings.from_environment()
     with network() as (client, _), _Watch() as watch:
         verifier = Verifier(
             client=client, settings=settings, choice=Choice(most=0 if no_shards else most), watch=watch.see
         )
-        found = {uri: _verified(verifier, uri, watch, quiet=as_json) for uri in asked}
+        found = {uri: _verified(verifier, uri, watch, quiet=as_json) for uri in wanted}
     every = [check for checks in found.values() for check in checks]
     bad = any(check.state == "failed" for check in every)
     if as_json:
-        answer = [{"uri": str(uri), "checks": [check.as_json() for check in found[uri]]} for uri in asked]
+        answer = [{"uri": str(uri), "checks": [check.as_json() for check in found[uri]]} for uri in wanted]
         echo_json({"ok": not bad, "closing": closing(every), "meaning": MEANING, "records": answer})
     else:
         echo(closing(every))
@@ -72,7 +71,7 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
 
 
 def _verified(verifier: Verifier, uri: AtUri, watch: _Watch, *, quiet: bool) -> list[Check]:
-    """The checks of one record, printed as they are made."""
+    """Return the checks of one record, printing each."""
     if not quiet:
         echo(uri)
     checks: list[Check] = []
@@ -87,15 +86,17 @@ def _verified(verifier: Verifier, uri: AtUri, watch: _Watch, *, quiet: bool) -> 
 
 @click.command()
 @click.argument("uris", nargs=-1, required=True, metavar="URI…")
-@click.option("--with-references", is_flag=True, help="Delete your labels and verifications of these records, too.")
+@click.option("--with-references", is_flag=True, help="Also delete your labels and verifications of these records.")
 @click.option(
-    "--handle", metavar="HANDLE", help="The account (handle or DID); else CATALOG_HANDLE, else that of the first URI."
+    "--handle",
+    metavar="HANDLE",
+    help="The account, a handle or DID. Default: CATALOG_HANDLE, else that of the first URI.",
 )
 @click.option(
     "--store",
     "store_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A crawled store that may know who else refers to them; else that of ./mkdocs.yml.",
+    help="A crawled store to look up references by others. Default: the store of ./mkdocs.yml.",
 )
 @click.option("--yes", is_flag=True, help="Don't ask: for scripts.")
 @JSON
@@ -108,11 +109,11 @@ def withdraw(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Delete records of your own, after showing what refers to them.
+    """Delete your records, after showing the references to them.
 
-    URI is the at:// address of a schema, dataset, lens, label or verification. All of them go in one commit, or none.
-    What other records say of them stays, and leads nowhere; --with-references takes your own labels and verifications
-    along. The app password comes from CATALOG_APP_PASSWORD or from `catalog login`, else it is asked for.
+    URI is the at:// URI of a schema, dataset, lens, label or verification. All are deleted in one commit. References
+    by other records remain and become dangling; --with-references also deletes your own labels and verifications. The
+    app password comes from CATALOG_APP_PASSWORD, from `catalog login` or from a prompt.
 
     Example: catalog withdraw at://alice.example.org/science.alt.dataset.entry/3jzfcijpj2z2a --with-references
     """
@@ -120,16 +121,16 @@ def withdraw(
     from catalog.publish import Repository, apply_plan
     from catalog.publish.delete import make_withdrawal
 
-    asked = _records(uris)
-    account = handle or known_account() or str(asked[0].authority)
+    wanted = _records(uris)
+    account = handle or known_account() or str(wanted[0].authority)
     with network() as (client, resolver):
         who = resolver.resolve(account)
         repository = Repository(client=client, did=who.did, handle=str(who.handle or who.did), pds=who.pds)
         found = make_withdrawal(
-            asked,
+            wanted,
             repository,
             with_references=with_references,
-            others=_others(store_file, asked, repository),
+            others=_others(store_file, wanted, repository),
             manifests=_MANIFESTS if _MANIFESTS.is_dir() else None,
         )
         if not as_json:
@@ -137,7 +138,7 @@ def withdraw(
                 echo(line)
         if found.plan.writes:
             if not yes:
-                _confirm()
+                confirm("delete")
             session = open_session(client, resolver, who.did, ask=ask_password, ask_code=code_asker())
             apply_plan(found.plan, session, progress=say)
     if as_json:
@@ -156,17 +157,10 @@ def _records(uris: Sequence[str]) -> list[AtUri]:
         raise click.UsageError(str(error)) from None
 
 
-def _confirm() -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("Not interactive: pass --yes to delete the records.")
-    if not click.confirm("Delete this?", err=True):
-        raise click.Abort
-
-
 def _others(
     store_file: Path | None, uris: Sequence[AtUri], repository: Repository
 ) -> dict[str, tuple[Reference, ...]] | None:
-    """Who else refers to them by a store; says what isn't known."""
+    """Return references by other accounts according to a store; print its age, or that there is none."""
     from catalog.config import load_settings
     from catalog.errors import CatalogError
     from catalog.publish.delete import others_in
@@ -179,21 +173,21 @@ def _others(
         except CatalogError as error:
             say(f"{error}")
     if path is None or not path.is_file():
-        say("Who else refers to them is not known: there is no crawled store (--store)")
+        say("References by other accounts are unknown: no crawled store (--store)")
         return None
     with Store.open(path) as store:
         crawls = store.crawls()
         when = crawls[0].ended.strftime("on %Y-%m-%d at %H:%M UTC") if crawls else "never"
-        say(f"Who else refers to them: as {path} has it, crawled {when}")
+        say(f"References by other accounts: from {path}, crawled {when}")
         return others_in(store, uris, repository)
 
 
 class _Watch:
-    """Says on standard error how far a shard is: one line that changes on a terminal, a line now and then in a log."""
+    """Progress of a shard on standard error: one updated line on a terminal, occasional lines in a log."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
-        self._told = time.monotonic()
+        self._shown_at = time.monotonic()
         self._shown = False
 
     def __enter__(self) -> Self:
@@ -203,17 +197,17 @@ class _Watch:
         self.clear()
 
     def see(self, name: str, size: int) -> None:
-        """So many bytes of this shard are here."""
+        """Report the number of bytes read of a shard."""
         now = time.monotonic()
-        if now - self._told < (_TERMINAL_SECONDS if self._terminal else _LOG_SECONDS):
+        if now - self._shown_at < (_TERMINAL_SECONDS if self._terminal else _LOG_SECONDS):
             return
-        self._told = now
+        self._shown_at = now
         text = f"shard {name}: {size:,} bytes"
         write_line(sys.stderr, text, passing=self._terminal)
         self._shown = self._terminal
 
     def clear(self) -> None:
-        """Take the line away that changes."""
+        """Clear the updated line."""
         if self._shown:
             clear_line(sys.stderr)
             self._shown = False

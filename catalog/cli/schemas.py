@@ -1,4 +1,4 @@
-"""``catalog codegen`` and ``compat``: what a schema is in code, and what changed between two."""
+"""``catalog codegen`` and ``compat``: generate code from schemas, and compare schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catalog.cli.common import JSON
+from catalog.cli.common import JSON, write_file
 from catalog.cli.terminal import echo, echo_json, say
 
 if TYPE_CHECKING:
@@ -29,21 +29,21 @@ _LANGUAGES = ("python", "pydantic", "typescript", "rust", "jsonschema")
     type=click.Choice(_LANGUAGES),
     default="python",
     show_default=True,
-    help="The language of the code.",
+    help="Language of the code.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file, or a folder for a whole package.")
-@click.option("--package", is_flag=True, help="Write a package into the folder of -o, also for a single schema.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file, or a folder for a package.")
+@click.option("--package", is_flag=True, help="Write a package into the folder of -o, even for a single schema.")
 @click.option(
     "--templates",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder of templates that take the place of ours.",
+    help="A folder of templates that override the built-in ones.",
 )
 def codegen(source: str, language: str, output: Path | None, templates: Path | None, *, package: bool) -> None:
     """Generate code for the samples of a schema.
 
-    URI is the address of a schema, or of a dataset or label (then it is its schema); an account (handle or DID) stands
-    for all of its schemas. FILE is a schema record or a JSON Schema in JSON, a manifest, or a folder of manifests; one
-    schema of a manifest is FILE#Name@1.0.0. Several schemas become a package in the folder of -o.
+    URI is the at:// URI of a schema, or of a dataset or label with that schema; an account (handle or DID) selects all
+    of its schemas. FILE is a schema record or JSON Schema in JSON, a manifest, or a folder of manifests;
+    FILE#Name@1.0.0 selects one schema. Several schemas become a package in the folder of -o.
 
     Example: catalog codegen examples/manifests/digits.yaml#DigitSample@1.0.0 --lang typescript -o digit.ts
     """
@@ -53,8 +53,7 @@ def codegen(source: str, language: str, output: Path | None, templates: Path | N
 
     found = find_schemas(source)
     if package and output is None:
-        message = "a package needs a folder: -o FOLDER"
-        raise click.UsageError(message)
+        raise click.UsageError("--package requires a folder: -o FOLDER")
     if package or (output is not None and (output.is_dir() or len(found) > 1)):
         sources = [Source(sample_type=one.sample_type, uri=_text(one.uri), cid=_text(one.cid)) for one in found]
         assert output is not None  # noqa: S101 - for the type checker; both ways here have one
@@ -67,7 +66,7 @@ def codegen(source: str, language: str, output: Path | None, templates: Path | N
     if output is None:
         echo(code, nl=False)
     else:
-        _write(output, code)
+        write_file(output, code)
         say(f"wrote {output}")
 
 
@@ -83,22 +82,8 @@ def _too_many(source: str, found: tuple[FoundSchema, ...]) -> str:
 
 def _write_package(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, text)
+        write_file(folder / name, text)
     say(f"wrote {len(files)} files to {folder}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        message = f"{path} can't be written: {error.strerror or error}"
-        raise click.ClickException(message) from None
 
 
 @click.command()
@@ -106,11 +91,10 @@ def _write(path: Path, text: str) -> None:
 @click.argument("new", metavar="NEW")
 @JSON
 def compat(old: str, new: str, *, as_json: bool) -> None:
-    """What changed between two schemas, and the version that needs.
+    """Show the changes between two schemas, and the version number that they require.
 
-    OLD and NEW are URIs or files, as for codegen. Each change has two verdicts: for code of the new schema that reads
-    old data, and for code of the old schema that reads new data. The exit code is 1 when the new version number
-    promises more than the changes keep.
+    OLD and NEW are URIs or files, as for codegen. Each change has two verdicts: for new code that reads old data, and
+    for old code that reads new data. The exit code is 1 if the version of NEW is too low for the changes.
 
     Example: catalog compat digits.yaml#DigitSample@1.0.0 digits.yaml#DigitSample@1.1.0
     """

@@ -1,4 +1,4 @@
-"""``catalog search``: datasets, schemas and lenses by words, in a store, on a site, at an AppView or a PDS."""
+"""``catalog search``: find datasets, schemas and lenses in a store, on a site, in an AppView or on a PDS."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _VARIABLE: Final = "CATALOG_SEARCH"
 _HIDDEN: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
 )
-"""What a terminal obeys instead of showing it, and what turns the direction of what follows."""
+"""Control characters, invisible characters and bidirectional controls."""
 _NARROWEST: Final = 60
 _KINDS: Final = ("dataset", "schema", "lens")
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class _Place(TypedDict, total=False):
-    """The place to look in, as :meth:`catalog.client.Client.search` takes it."""
+    """Arguments of :meth:`catalog.client.Client.search` for the place to search."""
 
     store: Path
     site: str
@@ -42,18 +42,20 @@ class _Place(TypedDict, total=False):
 
 @click.command()
 @click.argument("query", nargs=-1)
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Only this kind; may be given again.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Only this kind. Repeatable.")
 @click.option("--schema", metavar="SCHEMA", help="Only datasets of this schema: Name, Name@1.0.0 or an at:// URI.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only what has this tag; all of them, if several.")
-@click.option("--license", "licence", metavar="LICENCE", help="Only what is under this licence.")
-@click.option("--publisher", metavar="ACCOUNT", help="Only what this account published: a handle or DID.")
-@click.option("--dtype", metavar="DTYPE", help="Only what has arrays of this dtype.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many results at most.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="Only records with this tag. Repeatable; all must match."
+)
+@click.option("--license", "licence", metavar="LICENCE", help="Only records with this licence.")
+@click.option("--publisher", metavar="ACCOUNT", help="Only records of this account, a handle or DID.")
+@click.option("--dtype", metavar="DTYPE", help="Only records with arrays of this dtype.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Maximum number of results.")
 @click.option(
     "--in",
     "place",
     metavar="PLACE",
-    help="store, the path of one, pds, or the address of a catalog's site or AppView. [env: CATALOG_SEARCH]",
+    help="store, a path to one, pds, or the URL of a site or AppView. [env: CATALOG_SEARCH]",
 )
 @JSON
 def search(
@@ -69,11 +71,10 @@ def search(
     place: str | None,
     as_json: bool,
 ) -> None:
-    """Find datasets, schemas and lenses, best first; without words the newest.
+    """Find datasets, schemas and lenses, best match first. Without QUERY, list the newest.
 
-    QUERY is words, all of which must be there; word* stands for all that begin so. PLACE is the crawled store of
-    ./mkdocs.yml unless --in or CATALOG_SEARCH names another; `--publisher alice.example.org --in pds` asks the
-    account's own server.
+    All words of QUERY must match; word* matches a prefix. The default PLACE is the crawled store of ./mkdocs.yml.
+    `--publisher alice.example.org --in pds` searches the account's own server.
 
     Example: catalog search ocean audio --tag reef  # the store here
 
@@ -105,13 +106,13 @@ def search(
         for line in _lines(found.findings):
             echo(line)
         if not found.findings:
-            say("nothing found")
+            say("no results")
         elif found.total is not None and found.total > len(found):
             say(f"{found.total:,} results, the first {len(found)}")
     for note in found.notes:
         say(_clean(note))
     if faults:
-        say(f"{len(faults)} records were passed over; the first: {_clean(str(faults[0]))[:300]}")
+        say(f"{len(faults)} invalid records were skipped; the first: {_clean(str(faults[0]))[:300]}")
 
 
 def _place(text: str | None, publisher: str | None) -> _Place:
@@ -121,18 +122,18 @@ def _place(text: str | None, publisher: str | None) -> _Place:
         return {"site": text}
     if text == "pds" or (text is None and publisher is not None and not _CONFIG.is_file()):
         if publisher is None:
-            raise click.UsageError("--in pds needs an account: --publisher HANDLE")
+            raise click.UsageError("--in pds requires --publisher HANDLE")
         return {}
     if text not in (None, "store"):
         return {"store": Path(text)}
     if not _CONFIG.is_file():
         hint = "name a place with --in or CATALOG_SEARCH: a site, an AppView, a store; or --publisher HANDLE --in pds"
-        raise click.UsageError(f"there is no mkdocs.yml here, so no store is known; {hint}")
+        raise click.UsageError(f"no mkdocs.yml in this folder, so the store is unknown; {hint}")
     return {"store": load_settings(_CONFIG).store}
 
 
 def _lines(found: Sequence[Finding[Record]]) -> list[str]:
-    """The columns: kind, name, publisher, size, licence, tags; below each its address and what it is about."""
+    """Return the lines of each result: kind and name; publisher, size, licence and tags; summary; URI."""
     width = max(_NARROWEST, shutil.get_terminal_size((100, 24)).columns)
     lines = []
     for one in found:
@@ -147,17 +148,17 @@ def _lines(found: Sequence[Finding[Record]]) -> list[str]:
 
 
 def _size(found: Finding[Record]) -> str:
-    told = [] if found.samples is None else [f"{found.samples:,} samples"]
+    parts = [] if found.samples is None else [f"{found.samples:,} samples"]
     if found.bytes is not None:
         size, unit = float(found.bytes), 0
         while size >= 1000 and unit < len(_UNITS) - 1:
             size, unit = size / 1000, unit + 1
-        told.append(f"{size:.3g} {_UNITS[unit]}" if unit < len(_UNITS) - 1 else f"{size:,.0f} {_UNITS[unit]}")
-    return ", ".join(told)
+        parts.append(f"{size:.3g} {_UNITS[unit]}" if unit < len(_UNITS) - 1 else f"{size:,.0f} {_UNITS[unit]}")
+    return ", ".join(parts)
 
 
 def _clean(text: str) -> str:
-    """Somebody else's text as one line that a terminal only shows."""
+    """Return foreign text as one line without control characters."""
     return " ".join(_HIDDEN.sub(" ", text).split())
 
 

@@ -1,4 +1,4 @@
-"""``catalog crawl``, ``build`` and ``serve``: from the sources to the site."""
+"""``catalog crawl``, ``build`` and ``serve``: sources to site."""
 
 from __future__ import annotations
 
@@ -33,27 +33,29 @@ CONFIG = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("mkdocs.yml"),
     show_default=True,
-    help="The MkDocs configuration with the catalog's settings.",
+    help="MkDocs configuration file with the settings of the catalog.",
 )
 
 
 @click.command()
 @CONFIG
-@click.option("--follow", is_flag=True, help="Stay on the streams, and look at the other sources again and again.")
+@click.option(
+    "--follow", is_flag=True, help="Follow event streams until stopped, and crawl the other sources repeatedly."
+)
 @click.option(
     "--every",
     type=click.FloatRange(min=0.01),
     default=15.0,
     show_default=True,
     metavar="MINUTES",
-    help="With --follow: how often the sources that are no streams are looked at.",
+    help="With --follow: interval between crawls of sources without an event stream.",
 )
 @JSON
 def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> None:
-    """Bring the store up to date with the sources.
+    """Update the store from the sources.
 
-    The exit code is 1 when a source couldn't be read, and when an account or record met an unexpected error, which
-    should be reported. What all others had is in the store.
+    The exit code is 1 if a source couldn't be read, or if an unexpected error occurred with an account or record.
+    All other records are stored.
 
     Example: catalog crawl --follow --every 30
     """
@@ -81,7 +83,7 @@ def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> No
 
 @contextmanager
 def _stoppable() -> Iterator[Event]:
-    """An event that Ctrl-C and a polite kill set, so that a crawl ends with its cursor stored."""
+    """Yield an event that SIGINT and SIGTERM set, so that a crawl ends with its cursor stored."""
     stop = Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -99,22 +101,22 @@ def _settings(config_file: Path) -> CatalogSettings:
 
 @click.command()
 @CONFIG
-@click.option("--no-crawl", is_flag=True, help="Build from the store as it is.")
-@click.option("--strict", is_flag=True, help="Let warnings be errors: MkDocs's, and sources that can't be read.")
-@click.option("--zensical", is_flag=True, help="Let Zensical render in MkDocs's place.")
+@click.option("--no-crawl", is_flag=True, help="Build from the store without crawling.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors, including sources that can't be read.")
+@click.option("--zensical", is_flag=True, help="Render with Zensical instead of MkDocs.")
 @click.option("--force", is_flag=True, help="Build even if nothing changed.")
 @click.option(
     "--if-changed-since",
     "since",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Build only if the site would differ from the one whose catalog/fingerprint.txt FILE is a copy of.",
+    help="Build only if the fingerprint differs from FILE, a copy of a site's catalog/fingerprint.txt.",
 )
 def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, force: bool, since: Path | None) -> None:
-    """Crawl, then build the site with MkDocs. Where nothing changed since the last build, site/ stays as it is.
+    """Crawl the sources, then build the site with MkDocs. Without changes since the last build, do nothing.
 
-    With --if-changed-since, $GITHUB_OUTPUT gets “built”, true where site/ is there to be deployed, and “fingerprint”,
-    to be kept in FILE once it is.
+    With --if-changed-since, $GITHUB_OUTPUT receives “built” (true if site/ should be deployed) and “fingerprint” (to
+    store in FILE after the deployment).
 
     Example: catalog build --no-crawl
     """
@@ -123,8 +125,8 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
 
     require_extra("site", "comrak" if zensical else "mkdocs", purpose="building a site")
     if zensical and strict:
-        raise click.UsageError("--strict is MkDocs's; Zensical has none that fits")
-    settings = _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
+        raise click.UsageError("--strict and --zensical exclude each other")
+    settings = _settings(config_file)  # report mistakes in the settings before MkDocs starts
     if no_crawl:
         refuse_empty(settings.store)
     else:
@@ -136,32 +138,32 @@ def build(config_file: Path, *, no_crawl: bool, strict: bool, zensical: bool, fo
     before = Fingerprint.read(site / MARK)
     made = str(now)
     if now == deployed and not force:
-        say(f"nothing changed since {since} was written; nothing is built")
+        say(f"no changes since {since}; nothing to build")
     elif now == before and not force:
-        say(f"nothing changed since the last build; {site.name}/ is as it was")
+        say(f"no changes since the last build; {site.name}/ is up to date")
     else:
         if before is not None and now != before:
             say(f"changed since the last build: {', '.join(now.changed(before))}")
         if not _build_aside(config_file, site, now, zensical=zensical, strict=strict):
             made = ""
     if since is not None:
-        _tell_github(built=now != deployed or force, fingerprint=made)
+        _write_github_output(built=now != deployed or force, fingerprint=made)
 
 
 def _build_aside(config_file: Path, site: Path, now: Fingerprint, *, zensical: bool, strict: bool) -> bool:
-    """Build the site beside the old one, then swap them; whether it is complete.
+    """Build the site in a temporary folder, then replace the old one; return whether it is complete.
 
-    A site that lacks pages has no fingerprint: the next build tries them again. Raises :class:`BuildError`, also for
-    what the renderer raises; the old site then stays as it is.
+    An incomplete site has no fingerprint, so that the next build retries. Raises :class:`BuildError`, also for errors
+    of the renderer; the old site then stays unchanged.
     """
     from catalog.errors import BuildError, contained
     from catalog.site.omitted import anything_left_out, no_room
     from catalog.site.swap import built_aside
 
-    hint = f"the site in {site.name}/ is as it was"
+    hint = f"the site in {site.name}/ is unchanged"
     with built_aside(site) as aside:
         if not aside.at_once:
-            say(f"{site} can't be renamed (a mount point?): the new site takes its place file by file")
+            say(f"{site} can't be renamed (a mount point?): replacing its files one by one")
         try:
             _build(config_file, aside.folder, zensical=zensical, strict=strict)
         except (click.ClickException, click.Abort, BuildError):
@@ -178,7 +180,7 @@ def _build_aside(config_file: Path, site: Path, now: Fingerprint, *, zensical: b
 
 
 def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) -> None:
-    """Bring the store up to date before a build, where the settings want that."""
+    """Update the store before a build, unless disabled by the settings."""
     from catalog.cli.progress import Progress
     from catalog.config import catalog_block, load_config
     from catalog.crawl import crawl as run
@@ -190,27 +192,27 @@ def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) ->
     if not wanted or os.environ.get("CATALOG_NO_CRAWL", "") not in {"", "0"}:
         return
     if not settings.sources:
-        say(f"{config_file}: no sources are named (sources: under catalog:); the site shows what its store has")
+        say(f"{config_file}: no sources (sources: under catalog:); the site shows the records in the store")
     with Store.open(settings.store) as store, Progress() as progress:
         try:
             report = run(settings, store, progress=progress.say, watch=progress.watch)
-        except StoreBusy as error:  # what it has is whole all the same
-            progress.say(f"{error.what}; the site is built from what it has so far")
+        except StoreBusy as error:  # the stored records are consistent
+            progress.say(f"{error.what}; building from the stored records")
             return
         for line in report.lines():
             progress.say(line)
         nothing = next(store.records(), None) is None
     if report.failed:
-        if nothing:  # without the last build's store: an empty site would take the place of a full one
-            hint = "what was wrong with each stands above; with --no-crawl an empty site is built"
+        if nothing:  # without a store, an empty site would replace a full one
+            hint = "see the errors above; --no-crawl builds an empty site"
             raise BuildError("the catalog's sources could not all be read, and its store is empty", hint=hint)
         if strict or config.get("strict") is True:
-            raise BuildError("the catalog's sources could not all be read", hint="without --strict that is a warning")
-        say("the catalog's sources could not all be read; what the store had of them is shown")
+            raise BuildError("the catalog's sources could not all be read", hint="without --strict this is a warning")
+        say("the catalog's sources could not all be read; showing the records in the store")
 
 
 def _build(config_file: Path, target: Path, *, zensical: bool, strict: bool) -> None:
-    """Render the site from the store as it is, into an empty folder."""
+    """Render the site from the store into an empty folder."""
     os.environ["CATALOG_NO_CRAWL"] = "1"
     if zensical:
         _zensical(config_file, target)
@@ -222,8 +224,8 @@ def _build(config_file: Path, target: Path, *, zensical: bool, strict: bool) -> 
     mkdocs.main([*arguments, *(["--strict"] if strict else [])], prog_name="mkdocs", standalone_mode=False)
 
 
-def _tell_github(*, built: bool, fingerprint: str) -> None:
-    """Outputs of a step, where this is one."""
+def _write_github_output(*, built: bool, fingerprint: str) -> None:
+    """Write the outputs of a GitHub Actions step, if this is one."""
     place = os.environ.get("GITHUB_OUTPUT")
     if place:
         with Path(place).open("a", encoding="utf-8") as out:
@@ -232,15 +234,15 @@ def _tell_github(*, built: bool, fingerprint: str) -> None:
 
 @click.command()
 @CONFIG
-@click.option("--no-crawl", is_flag=True, help="Serve from the store as it is.")
-@click.option("-a", "--address", default="127.0.0.1:8000", show_default=True, help="Where to listen.")
+@click.option("--no-crawl", is_flag=True, help="Serve from the store without crawling.")
+@click.option("-a", "--address", default="127.0.0.1:8000", show_default=True, help="Address and port to listen on.")
 def serve(config_file: Path, address: str, *, no_crawl: bool) -> None:
     """Preview the site with live reload.
 
     Example: catalog serve -a 127.0.0.1:8080
     """
     require_extra("site", "mkdocs", purpose="serving a site")
-    _settings(config_file)  # a mistake in our block is told in our words, before MkDocs starts
+    _settings(config_file)  # report mistakes in the settings before MkDocs starts
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
     if no_crawl:
         os.environ["CATALOG_NO_CRAWL"] = "1"

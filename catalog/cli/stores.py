@@ -1,4 +1,4 @@
-"""``catalog store``: look at the file that crawls write, and copy it while it is in use."""
+"""``catalog store``: inspect, check and copy the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["store"]
 
 @click.group()
 def store() -> None:
-    """Look at the store, the file that crawls write, or copy it while it is in use.
+    """Inspect, check and copy the store, the database of crawled records.
 
     Example: catalog store info
     """
@@ -31,10 +31,10 @@ def store() -> None:
 @click.argument("source", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("dest", type=click.Path(path_type=Path, dir_okay=False))
 def copy(source: Path, dest: Path) -> None:
-    """Make the store DEST what SOURCE is now, also while a crawl writes SOURCE and others read DEST.
+    """Copy the store SOURCE to DEST, even while both are in use.
 
-    DEST changes all at once or not at all. A file that isn't a store is never written over. The copy is the same store:
-    an AppView over it only catches up with what is new.
+    DEST changes in one transaction. A file that isn't a store is never overwritten. An AppView that serves DEST updates
+    its index incrementally.
 
     Example: catalog store copy .catalog/catalog.sqlite /backup/catalog.sqlite
     """
@@ -51,9 +51,9 @@ def copy(source: Path, dest: Path) -> None:
 @CONFIG
 @JSON
 def info(path: Path | None, config_file: Path, *, as_json: bool) -> None:
-    """Say what a store holds: its version, its records, its sources, and when it was last crawled.
+    """Show the version, records and sources of a store, and the time of the last crawl.
 
-    PATH is a store's file; without it, it is the store of the MkDocs configuration.
+    The default PATH is the store of the MkDocs configuration.
 
     Example: catalog store info .catalog/catalog.sqlite
     """
@@ -74,9 +74,9 @@ def info(path: Path | None, config_file: Path, *, as_json: bool) -> None:
 @click.argument("path", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @CONFIG
 def check(path: Path | None, config_file: Path) -> None:
-    """Check that a store is whole. The exit code is 1 when it is damaged; there being no store is fine.
+    """Check the integrity of a store. The exit code is 1 if it is damaged; a missing store is not an error.
 
-    PATH is a store's file; without it, it is the store of the MkDocs configuration.
+    The default PATH is the store of the MkDocs configuration.
 
     Example: catalog store check .catalog/catalog.sqlite
     """
@@ -85,7 +85,7 @@ def check(path: Path | None, config_file: Path) -> None:
 
     path = load_settings(config_file).store if path is None else path
     if not path.exists():
-        say(f"{path}: there is no store yet")
+        say(f"{path}: no store yet")
         return
     refuse_empty(path)
     with Store.open(path) as opened:
@@ -93,7 +93,7 @@ def check(path: Path | None, config_file: Path) -> None:
         count = sum(1 for _ in opened.records())
         if opened.damaged:
             raise StoreError(f"the rows of {len(opened.damaged):,} records are damaged", where=str(path), hint=DAMAGED)
-    say(f"{path}: whole, {count:,} records shown")
+    say(f"{path}: ok, {count:,} visible records")
 
 
 def _lines(path: Path, found: StoreSummary) -> list[tuple[str, str]]:

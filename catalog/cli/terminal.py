@@ -1,8 +1,8 @@
-"""The one place where the command prints: everything passes :func:`echo`, :func:`say` or :func:`show`.
+"""Output of the command: everything is printed by :func:`echo`, :func:`say` or :func:`show`.
 
-Records, shards, servers and file names bring text that can drive a terminal or forge a line of a log. So whatever is
-printed has its unprintable characters escaped here, at the edge, whatever was done before. What passes is a line feed,
-a tab, and the styles of :func:`styled`, which carry a mark that nobody outside this process can know.
+Records, shards, servers and file names contain text that could control a terminal or forge log lines. Unprintable
+characters are therefore escaped here, except line feeds, tabs and the styles of :func:`styled`, which contain a random
+mark that foreign text can't guess.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def say(text: object) -> None:
 
 
 def show(error: click.ClickException) -> None:
-    """Print a mistake on the command line as click does."""
+    """Print an error of the command line in click's format."""
     shown = io.StringIO()
     error.show(shown)
     say(shown.getvalue().removesuffix("\n"))
@@ -64,7 +64,7 @@ def styled(text: str, *, fg: str | None = None, bold: bool = False) -> str:
 
 
 def write_line(out: TextIO, text: str, *, passing: bool = False) -> None:
-    """Write a line of progress; a ``passing`` one is cut to the terminal's width, and the next takes its place."""
+    """Write a line of progress; a ``passing`` line is cut to the terminal width and overwritten by the next."""
     if passing:
         width = max(20, shutil.get_terminal_size().columns - 1)
         out.write(f"{_CLEAR}{escaped(text)[:width]}")
@@ -74,14 +74,14 @@ def write_line(out: TextIO, text: str, *, passing: bool = False) -> None:
 
 
 def clear_line(out: TextIO) -> None:
-    """Take the passing line away."""
+    """Clear the passing line."""
     out.write(_CLEAR)
     out.flush()
 
 
 @contextmanager
 def printed_warnings() -> Iterator[None]:
-    """Print Python's warnings as messages; each of ours once, whatever the filters are."""
+    """Print Python warnings as messages; each of the package's own once, regardless of filters."""
 
     def shown(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:  # noqa: ANN401
         ours = issubclass(category, UnverifiedWarning)

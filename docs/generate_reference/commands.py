@@ -74,7 +74,7 @@ def _facts(option: click.Option) -> Iterator[str]:
         yield sentences("One of " + ", ".join(code(choice) for choice in option.type.choices))
     elif isinstance(option.type, click.IntRange | click.FloatRange):
         yield _range(option.type)
-    if option.multiple and "repeat" not in (option.help or ""):
+    if option.multiple and "repeatable" not in (option.help or "").lower():
         yield "Repeatable."
     default = option.to_info_dict()["default"]
     if option.show_default and default is not None:

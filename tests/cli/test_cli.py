@@ -283,6 +283,6 @@ def test_a_console_of_another_encoding_costs_no_answer(tmp_path: Path) -> None:
     ran = _run("validate", "é.yaml", "→.yaml", cwd=tmp_path, PYTHONIOENCODING="cp1252")
     assert (ran.returncode, ran.stdout) == (1, "")
     counted, fault = ran.stderr.splitlines()
-    assert counted.startswith("without mistakes: 1 ")
+    assert counted.startswith("valid manifests: 1 ")
     assert fault.startswith("?.yaml: ")
     assert "Traceback" not in ran.stderr

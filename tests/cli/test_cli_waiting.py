@@ -38,7 +38,7 @@ def test_a_long_wait_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         assert client.get_json(fake.url) == {"fine": True}
     told = capsys.readouterr()
     assert told.out == ""
-    assert "takes no more for 1 s; going on then" in told.err
+    assert "rate limit reached; retrying in 1 s" in told.err
     assert fake.url.rpartition(":")[2].strip("/") in told.err, "the port is a part of the host's name"
 
 

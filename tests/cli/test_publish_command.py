@@ -124,7 +124,7 @@ def test_on_a_terminal_the_plan_is_shown_and_asked_about(
 ) -> None:
     """In colour; a no leaves everything as it is."""
     rev = network.latest_rev(account.did)
-    ended, seen = _on_a_terminal("publish", str(DIGITS), cwd=tmp_path, account=account, answers={"Write this?": answer})
+    ended, seen = _on_a_terminal("publish", str(DIGITS), cwd=tmp_path, account=account, answers={"Publish?": answer})
     assert ended == code, seen
     assert "\x1b[32m+ schema DigitSample@1.0.0" in seen
     assert (network.latest_rev(account.did) != rev) is (answer == "y")
@@ -139,7 +139,7 @@ def test_a_password_is_asked_for_and_not_shown(account: Account, network: Networ
         cwd=tmp_path,
         account=account,
         password=False,
-        answers={"password": account.password, "Write this?": "y"},
+        answers={"password": account.password, "Publish?": "y"},
     )
     assert ended == 0, seen
     assert account.password not in seen

@@ -129,7 +129,7 @@ def test_what_cannot_be_copied_is_said_in_one_line(crawled: Path, tmp_path: Path
     text.write_text("not a database, and long enough to be read as a header of one" * 9)
     before = crawled.read_bytes()
     for source, target, words in (
-        (tmp_path / "none", tmp_path / "new.sqlite", "there is no store"),
+        (tmp_path / "none", tmp_path / "new.sqlite", "no store"),
         (text, tmp_path / "new.sqlite", "file is not a database"),
         (crawled, text, "file is not a database"),
         (crawled, crawled, "is the store that is to be copied"),

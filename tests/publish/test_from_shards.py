@@ -22,7 +22,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from catalog import write_shards
-from catalog.cli import cli, manifest_tools
+from catalog.cli import cli
+from catalog.cli.common import write_file
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidArray, InvalidSample
 from catalog.manifest import ManifestSet, load
@@ -379,8 +380,8 @@ def test_what_shards_do_not_hold_can_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--dims", "image"], 2, "doesn't name axes"),
-        (["--dims", "image=y,,x"], 2, "doesn't name axes"),
+        (["--dims", "image"], 2, "FIELD=AXES"),
+        (["--dims", "image=y,,x"], 2, "FIELD=AXES"),
         (["--dims", "n=y"], 1, "1 names for the axes of 'n', which has no fixed number of axes"),
         (["--dims", "m=y"], 1, "no field is called 'm'"),
         (["--dims", "x=y,x"], 1, "2 names for the axes of 'x', which has 1"),
@@ -596,11 +597,11 @@ def test_a_file_that_is_there_is_never_written_over_without_force(tmp_path: Path
     for name in ("kept.yaml", "link.yaml"):
         refused = run(tmp_path, "n-*.tar", "-o", name)
         assert refused.exit_code == 1
-        assert f"{name} is there already" in refused.output
+        assert f"{name} already exists" in refused.output
     assert (tmp_path / "kept.yaml").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "nowhere.yaml").exists()
     with pytest.raises(click.ClickException, match="can't be written: File exists"):
-        manifest_tools._write(tmp_path / "kept.yaml", "", force=False)  # made while the shards were read
+        write_file(tmp_path / "kept.yaml", "", replace=False)  # made while the shards were read
     assert run(tmp_path, "n-*.tar", "-o", "kept.yaml", "--force").exit_code == 0
     assert load([tmp_path / "kept.yaml"]).datasets[0].samples == 7
     assert not [name for name in os.listdir(tmp_path) if "part" in name]  # noqa: PTH208

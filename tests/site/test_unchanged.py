@@ -94,7 +94,7 @@ def test_a_second_build_does_nothing_and_says_so(project: Path) -> None:
     before = _tree(project / "site")
     second = _catalog("build", cwd=project)
     assert second.returncode == 0, second.stderr
-    assert "nothing changed since the last build; site/ is as it was" in second.stderr
+    assert "no changes since the last build" in second.stderr
     assert "Building documentation" not in second.stderr
     assert _tree(project / "site") == before
     forced = _catalog("build", "--no-crawl", "--force", cwd=project)
@@ -180,7 +180,7 @@ def test_a_catalog_without_sources_says_so(project: Path) -> None:
     )
     done = _catalog("build", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert "no sources are named" in done.stderr
+    assert "no sources" in done.stderr
 
 
 def test_a_build_beside_a_running_crawl_takes_the_store_as_it_is(project: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_build_beside_a_running_crawl_takes_the_store_as_it_is(project: Path) 
         ran = _catalog("build", cwd=project)
     assert ran.returncode == 0, ran.stderr
     assert "the site is built from what it has so far" in ran.stderr
-    assert "site/ is as it was" in _catalog("build", cwd=project).stderr
+    assert "no changes" in _catalog("build", cwd=project).stderr
 
 
 def test_zensicals_site_is_another_one(project: Path) -> None:
@@ -199,7 +199,7 @@ def test_zensicals_site_is_another_one(project: Path) -> None:
     first = _catalog("build", "--zensical", cwd=project)
     assert first.returncode == 0, first.stderr
     assert "changed since the last build: options" in first.stderr
-    assert "site/ is as it was" in _catalog("build", "--zensical", cwd=project).stderr
+    assert "no changes" in _catalog("build", "--zensical", cwd=project).stderr
 
 
 def test_what_is_deployed_already_is_not_built(project: Path, tmp_path: Path) -> None:
@@ -217,12 +217,12 @@ def test_what_is_deployed_already_is_not_built(project: Path, tmp_path: Path) ->
     assert first["built"] == "true"
     assert first["fingerprint"] == (project / "site" / MARK).read_text(encoding="utf-8").strip()
     again = _catalog(*build, cwd=project, GITHUB_OUTPUT=str(outputs))
-    assert "site/ is as it was" in again.stderr
+    assert "no changes" in again.stderr
     assert told() == first, "not deployed yet: the site that is there has to be"
     (project / "deployed.txt").write_text(first["fingerprint"] + "\n", encoding="utf-8")
     shutil.rmtree(project / "site")
     spared = _catalog(*build, cwd=project, GITHUB_OUTPUT=str(outputs))
-    assert "nothing changed since deployed.txt was written; nothing is built" in spared.stderr
+    assert "no changes since deployed.txt" in spared.stderr
     assert told() == {**first, "built": "false"}
     assert not (project / "site").exists()
     (project / "deployed.txt").write_text("what is this", encoding="utf-8")
