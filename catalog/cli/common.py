@@ -34,11 +34,12 @@ def confirm(action: str) -> None:
         raise click.Abort
 
 
-def write_file(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a file atomically; without ``replace`` never overwrite another."""
+def write_file(path: Path, text: str, *, replace: bool = True, parents: bool = False) -> None:
+    """Write a file atomically; without ``replace`` never overwrite another, with ``parents`` create its folder."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         if not replace:
             with path.open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text)

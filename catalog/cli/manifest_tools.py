@@ -119,7 +119,7 @@ def from_shards(
         return
     if (output.parent / _SCHEMA).is_file():
         text = f"# yaml-language-server: $schema={_SCHEMA}\n{text}"
-    write_file(output, text, replace=force)
+    write_file(output, text, replace=force, parents=True)
     say(f"wrote {output}; edit the TODOs, then run: catalog validate {output}")
 
 

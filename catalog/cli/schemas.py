@@ -82,7 +82,7 @@ def _too_many(source: str, found: tuple[FoundSchema, ...]) -> str:
 
 def _write_package(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
-        write_file(folder / name, text)
+        write_file(folder / name, text, parents=True)
     say(f"wrote {len(files)} files to {folder}")
 
 
