@@ -19,7 +19,7 @@ _INTRO = """\
 [Configuration](configuration.md#environment-variables) lists the environment variables.
 
 Exit codes: 0 success; 1 failure, or a failed check, explained on standard error (see [errors](errors.md)); 2 invalid
-command line. Every command accepts `-h` and `--help`."""
+command line, or missing extra. Every command accepts `-h` and `--help`."""
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
