@@ -38,7 +38,7 @@ def pip_environment(place: Path) -> dict[str, str]:
         "PIP_FIND_LINKS": links,
         "PIP_CACHE_DIR": cache,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_NO_COMPILE": "1",  # what a command imports is compiled when it is first run
+        "PIP_NO_COMPILE": "0",  # pip wants a false value to set it; modules are compiled when first imported
         "LANG": "C.UTF-8",
     }
 
