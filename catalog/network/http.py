@@ -97,8 +97,10 @@ class Stream:
 
 
 def user_agent(settings: NetworkSettings) -> str:
-    """Who asks, and whom to tell if it bothers."""
-    return "atdata-catalog/0.1" + (f" (+{settings.contact})" if settings.contact else "")
+    """Return the User-Agent header: the package's version, and the operator's contact if it is set."""
+    from importlib.metadata import version
+
+    return f"atdata-catalog/{version('atdata-catalog')}" + (f" (+{settings.contact})" if settings.contact else "")
 
 
 class _TryError(Exception):

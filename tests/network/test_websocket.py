@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,11 +152,11 @@ def test_nothing_is_lost_when_the_server_hangs_up_again_and_again() -> None:
     assert len(fake.asked) > 10
 
 
-def test_who_asks_is_told() -> None:
-    """The User-Agent names the project and whom to tell; the parameters are in the address."""
+def test_the_user_agent_has_the_version_and_the_contact() -> None:
+    """The parameters are in the address."""
     with fake_stream(lambda connection: connection.send("x")) as fake:
         next(_listen(fake.url, parameters=lambda: [("cursor", "7"), ("wantedCollections", "a.b.*")]))
-    assert fake.agents == ["atdata-catalog/0.1 (+who@example.org)"]
+    assert fake.agents == [f"atdata-catalog/{version('atdata-catalog')} (+who@example.org)"]
     assert fake.asked == [f"{PATH}?cursor=7&wantedCollections=a.b.%2A"]
 
 
