@@ -1,16 +1,15 @@
-"""From a sample type to source text: types in five languages, and snippets that load a dataset.
+"""Code generation from a sample type: types in five languages, and snippets that load a dataset.
 
 ::
 
-    sample type ──▶ python.py  pydantic.py  typescript.py  rust.py  jsonschema.py     views: safe source fragments
+    sample type ──▶ python.py  pydantic.py  typescript.py  rust.py  jsonschema.py     views of safe source fragments
                                    │
                     templates.py ◀─╯ site_templates/codegen/*.jinja, or a user's      ──▶ text
-    generation.py   one file by itself (generate), or many as a package (package)
-    layout.py       brackets on one line or several · text.py  literals and comments
+    generation.py   a single file (generate), or a package of several schemas (package)
+    layout.py       line breaking of brackets · text.py  literals and comments
 
-All names and texts are somebody else's. Names become plain identifiers (the wire name is kept beside them), texts are
-escaped so that no line break, control or bidi character reaches the source as itself. What comes out always parses,
-and the same input gives the same text.
+Names and texts are untrusted. Names become plain identifiers (the wire name is kept beside them), and texts are escaped
+so that no raw line break, control or bidi character reaches the source. The output always parses and is deterministic.
 """
 
 from __future__ import annotations

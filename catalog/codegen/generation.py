@@ -1,21 +1,21 @@
-"""One entrance for all languages: a sample type as a file, and several as a package.
+"""Code in any of the languages: one sample type as a file, or several as a package.
 
-A package has a module for each version of each schema, and an index. The newest version of a schema goes by its plain
-name there, every version by a name with the version in it::
+A package has a module for each version of each schema, and an index. The index exports the newest version of a schema
+under its plain name, and every version under a name that includes the version::
 
     digit_sample_v1_0_0.py      class DigitSample         DigitSampleV1_0_0
     digit_sample_v1_1_0.py      class DigitSample         DigitSampleV1_1_0, DigitSample
     __init__.py                 imports them under these names
 
-File names are plain lower-case ASCII and end in the version, so they are different on every system, and none is a name
-that a system or a language keeps for itself.
+File names are lower-case ASCII and end in the version, so they are distinct on every file system and never reserved by
+an operating system or a language.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import jsonschema, pydantic, python, rust, typescript
 from catalog.codegen.layout import WIDTH, Group, laid_out
@@ -38,7 +38,7 @@ LANGUAGES: Final[tuple[str, ...]] = ("python", "pydantic", "typescript", "rust",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A schema to generate code from, with the address and the version of its record where there is one."""
+    """A schema to generate code from, with the URI and the CID of its record if it has one."""
 
     sample_type: SampleType
     uri: str | None = None
@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One module of a package: ``stem`` of its file, ``name`` as it is defined there, and what the index calls it.
+    """One module of a package: the ``stem`` of its file, the ``name`` of its type, and the exported names.
 
     ``plain`` is None for all but the newest version of a schema.
     """
@@ -60,21 +60,15 @@ class Module:
 
     @property
     def exports(self) -> tuple[str, ...]:
-        """The names in the index."""
+        """The names that the index exports."""
         return (self.versioned,) if self.plain is None else (self.plain, self.versioned)
-
-
-class _Generator(Protocol):
-    def __call__(
-        self, sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None, shared: bool
-    ) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Language:
-    """What is different from language to language; ``shared`` is the file that all modules of a package use."""
+    """The settings of a language. ``shared`` is the file that all modules of a package import, if there is one."""
 
-    module: _Generator
+    module: Callable[..., str]
     type_name: Callable[[str], str]
     suffix: str
     shared: tuple[str, Callable[[Path | None], str]] | None = None
@@ -83,25 +77,9 @@ class _Language:
     more: Mapping[str, str]
 
 
-def _alone(module: Callable[..., str]) -> _Generator:
-    """The generator of a language whose modules share nothing."""
-
-    def generator(
-        sample_type: SampleType,
-        *,
-        uri: str | None,
-        cid: str | None,
-        templates: Path | None,
-        shared: bool,  # noqa: ARG001 - there is nothing to share
-    ) -> str:
-        return module(sample_type, uri=uri, cid=cid, templates=templates)
-
-    return generator
-
-
 _LANGUAGES: Final[Mapping[str, _Language]] = {
     "python": _Language(
-        module=_alone(python.python_module), type_name=class_name, suffix=".py",
+        module=python.python_module, type_name=class_name, suffix=".py",
         index="python_index", index_file="__init__.py", more={"py.typed": ""},
     ),
     "pydantic": _Language(
@@ -120,7 +98,7 @@ _LANGUAGES: Final[Mapping[str, _Language]] = {
         index="rust_index", index_file="mod.rs", more={},
     ),
     "jsonschema": _Language(
-        module=_alone(jsonschema.json_schema_file), type_name=class_name, suffix=".json",
+        module=jsonschema.json_schema_file, type_name=class_name, suffix=".json",
         index="jsonschema_index", index_file="index.json", more={},
     ),
 }  # fmt: skip
@@ -134,38 +112,38 @@ def generate(
     cid: str | None = None,
     templates: Path | None = None,
 ) -> str:
-    """The text of one file that stands by itself: the sample type in ``language``, one of ``LANGUAGES``.
+    """Return the sample type as a self-contained source file in ``language``, one of ``LANGUAGES``.
 
-    ``uri`` and ``cid`` are those of the schema's record; the file says that it comes from there. ``templates`` is a
-    folder whose files win over those in ``site_templates/codegen/``.
+    ``uri`` and ``cid`` of the schema record are named in the file. ``templates`` is a folder whose files override those
+    in ``site_templates/codegen/``.
 
     Raises:
-        InvalidConfig: an unknown language, or templates that can't be used.
+        InvalidConfig: the language is unknown, or the templates can't be used.
 
     """
-    module = _language(language).module
-    return module(sample_type, uri=uri, cid=cid, templates=templates, shared=False)
+    return _language(language).module(sample_type, uri=uri, cid=cid, templates=templates)
 
 
 def package(schemas: Sequence[Source], language: str, *, templates: Path | None = None) -> dict[str, str]:
-    """File name → text: the schemas as one package, whatever order they come in.
+    """Return the files of a package of all ``schemas``, by name. The order of ``schemas`` doesn't matter.
 
     Raises:
-        InvalidConfig: an unknown language, no schemas, or templates that can't be used.
+        InvalidConfig: the language is unknown, there are no schemas, or the templates can't be used.
 
     """
     known = _language(language)
     if not schemas:
-        raise InvalidConfig("there are no schemas to make a package of")
+        raise InvalidConfig("there are no schemas to generate a package from")
     modules = _modules(schemas, known)
     files = {known.index_file: rendered(known.index, _index(modules), templates=templates), **known.more}
+    options = {} if known.shared is None else {"shared": True}
     if known.shared is not None:
         name, text = known.shared
         files[name] = text(templates)
     for module in modules:
         source = module.source
         files[module.stem + known.suffix] = known.module(
-            source.sample_type, uri=source.uri, cid=source.cid, templates=templates, shared=True
+            source.sample_type, uri=source.uri, cid=source.cid, templates=templates, **options
         )
     return dict(sorted(files.items()))
 
@@ -185,7 +163,7 @@ def _modules(schemas: Sequence[Source], language: _Language) -> list[Module]:
     names = [language.type_name(source.sample_type.name) for source in sources]
     tags = [_tag(source.sample_type.version) for source in sources]
     stems = [f"{snake_case(name) or 'sample'}_v{tag}" for name, tag in zip(names, tags, strict=True)]
-    # plain names first: they are whose they can be
+    # plain names first: on a collision they take precedence
     exports = {f"plain {index}": names[index] for index in newest.values()}
     exports |= {f"version {index}": f"{name}V{tags[index]}" for index, name in enumerate(names)}
     files = distinct(map(str, range(len(stems))), lambda index: stems[int(index)])
@@ -203,7 +181,7 @@ def _modules(schemas: Sequence[Source], language: _Language) -> list[Module]:
 
 
 def _order(source: Source) -> tuple[object, ...]:
-    """By name and account, older versions first."""
+    """The sort key: by name and account, older versions first."""
     version = source.sample_type.version
     return (
         *_family(source),
@@ -216,7 +194,7 @@ def _order(source: Source) -> tuple[object, ...]:
 
 
 def _family(source: Source) -> tuple[str, str]:
-    """The versions of one schema have its name and the account in common."""
+    """The name and the account, which all versions of a schema share."""
     account = "" if source.uri is None else "/".join(source.uri.split("/", 3)[:3])
     return source.sample_type.name, account
 
@@ -231,7 +209,7 @@ def _tag(version: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexView:
-    """What the templates get: statements, and for JSON Schema the ``entries`` as JSON text."""
+    """The variables of the index templates: statements, and for JSON Schema the ``entries`` as JSON text."""
 
     modules: tuple[Module, ...]
     python_imports: tuple[str, ...]
@@ -268,7 +246,7 @@ def _by_file(named: tuple[Module, str]) -> tuple[str, bool, str]:
 
 
 def _naturally(named: tuple[Module, str]) -> tuple[list[str | int], bool, str]:
-    """As imports are sorted: v1_9_0 before v1_10_0."""
+    """The sort key of imports, in natural order: v1_9_0 before v1_10_0."""
     stem, is_renamed, export = _by_file(named)
     return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", stem)], is_renamed, export
 

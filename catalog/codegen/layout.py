@@ -1,4 +1,4 @@
-"""Source with brackets, on one line when it fits, else one part a line: as each language's formatter does."""
+"""Layout of bracketed source: on one line if it fits, else one part per line, as the language's formatter does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH: Final = 88
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Columns of a line, and what a level is indented by."""
+    """The line width and the indentation of a formatter."""
 
     width: int
     step: str
@@ -25,9 +25,9 @@ RUSTFMT: Final = Style(100, "    ")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Source with brackets that may be laid out on several lines: ``open``, parts, ``close``.
+    """Bracketed source that may span several lines: ``open``, parts, ``close``.
 
-    ``fill``: its parts share lines, as Prettier lays out lists of numbers.
+    With ``fill``, parts share lines, as Prettier lays out lists of numbers.
     """
 
     open: str
@@ -37,7 +37,7 @@ class Group:
 
     @property
     def is_subscript(self) -> bool:
-        """Of one part: a trailing comma would make it a tuple."""
+        """True for a subscript with one part, where a trailing comma would make a tuple."""
         return self.open.endswith("[") and len(self.parts) == 1 and not self.fill
 
 
@@ -45,7 +45,7 @@ Source: TypeAlias = str | Group
 
 
 def laid_out(source: Source, *, prefix: str = "", suffix: str = "", indent: str = "", style: Style = RUFF) -> str:
-    """Source between ``prefix`` and ``suffix``: on one line when it fits, else one part a line."""
+    """Return source between ``prefix`` and ``suffix``: on one line if it fits, else one part per line."""
     line = f"{indent}{prefix}{flat(source)}{suffix}"
     if isinstance(source, str) or len(line) <= style.width:
         return line
@@ -69,7 +69,7 @@ def _filled(words: list[str], indent: str, style: Style) -> list[str]:
 
 
 def flat(source: Source) -> str:
-    """Source on one line."""
+    """Return source on one line."""
     if isinstance(source, str):
         return source
     single = "," if source.open.endswith("=(") and len(source.parts) == 1 else ""

@@ -1,16 +1,17 @@
-"""A sample type as a pydantic model that reads and writes a shard's messages with msgpack and numpy alone."""
+"""A sample type as a pydantic model that decodes and encodes samples with only msgpack and numpy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.codegen.layout import Group, flat
-from catalog.codegen.python import NUMPY, PythonField, assignment, docstring
+from catalog.codegen.layout import Group
+from catalog.codegen.python import NUMPY, PythonField, docstring, python_field
 from catalog.codegen.templates import rendered
-from catalog.codegen.text import first_paragraph, literal, notes, one_line, origin, parts
+from catalog.codegen.text import literal, notes, one_line, origin, summary
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import attribute_names, class_name
+from catalog.schema.types import NPY_FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SHARED", "model_name", "pydantic_module", "shared_module"]
 
 SHARED: Final = "_samples"
-"""The module of a package that has the base class."""
+"""The module of a package that defines the base class."""
 
 _RESERVED: Final = frozenset({
     # attributes of BaseModel
@@ -29,7 +30,7 @@ _RESERVED: Final = frozenset({
     "model_json_schema", "model_parametrized_name", "model_post_init", "model_rebuild", "model_validate",
     "model_validate_json", "model_validate_strings", "parse_file", "parse_obj", "parse_raw", "schema", "schema_json",
     "update_forward_refs", "validate",
-    # ours, and what annotations use
+    # attributes of our base class, and names in annotations
     "to_bytes", "from_bytes", "Field", "Npy",
 })  # fmt: skip
 _RESERVED_CLASSES: Final = frozenset({
@@ -37,15 +38,12 @@ _RESERVED_CLASSES: Final = frozenset({
     "dataclass", "decoded", "encoded", "math", "struct",
 })  # fmt: skip
 
-_NPY: Final = ("ndarrayBytes", "structuredBytes")
-"""The array forms that are .npy; for the others numpy is not enough."""
-
 _MSGPACK: Final = "import msgpack  # type: ignore[import-untyped, unused-ignore]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelView:
-    """What the template gets."""
+    """The variables of the template."""
 
     origin: tuple[str, ...]
     imports: tuple[str, ...]
@@ -60,7 +58,7 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedView:
-    """What the template of the shared module gets."""
+    """The variables of the shared module's template."""
 
     imports: tuple[str, ...]
     arrays: bool = True
@@ -69,18 +67,17 @@ class SharedView:
 def pydantic_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
-    """The module. ``shared``: the base class is imported from the package's module ``_samples``."""
+    """Return the module. With ``shared``, it imports the base class from the package's module ``_samples``."""
     names = attribute_names((field.name for field in sample_type.fields), reserved=_RESERVED)
     fields = tuple(_field(names[field.name], field) for field in sample_type.fields)
     arrays = any("Npy(" in field.annotation for field in fields)
-    text = f"{one_line(sample_type.name)} {one_line(sample_type.version)}. {first_paragraph(sample_type.description)}"
     view = ModelView(
         origin=tuple(origin(uri, cid)),
         imports=tuple(_imports(fields, arrays=arrays, shared=shared)),
         name=model_name(sample_type.name),
         wire_name=literal(sample_type.name),
         version=literal(sample_type.version),
-        docstring=(*docstring(text, []), *([""] if fields else [])),
+        docstring=(*docstring(summary(sample_type), []), *([""] if fields else [])),
         fields=fields,
         arrays=arrays,
         shared=shared,
@@ -89,13 +86,13 @@ def pydantic_module(
 
 
 def shared_module(*, templates: Path | None = None) -> str:
-    """The module of a package that the others import from."""
+    """Return the module that the others of a package import from."""
     view = SharedView(imports=tuple(_base_imports(arrays=True, typing={"Any"})))
     return rendered("pydantic_shared", view, templates=templates)
 
 
 def model_name(text: str) -> str:
-    """The name of the class for a sample type."""
+    """Return the name of the class for a sample type."""
     name = class_name(text)
     return f"{name}_" if name in _RESERVED_CLASSES else name
 
@@ -135,30 +132,16 @@ def _base_imports(*, arrays: bool, typing: set[str], field: bool = False) -> lis
 
 
 def _field(name: str, field: Field) -> PythonField:
-    annotation = _annotation(field.type)
-    default: Source = "None" if field.optional else ""
-    if name != field.name:
-        alias = f"alias={literal(field.name)}"
-        default = Group("Field(", ("default=None", alias) if field.optional else (alias,), ")")
-    return PythonField(
-        name=name,
-        wire=literal(field.name),
-        annotation=flat(annotation),
-        optional=field.optional,
-        declaration=assignment(name, annotation, default, optional=field.optional),
-        docstring=tuple(docstring(_said(field), [])),
-    )
+    alias = Group("Field(", (*(["default=None"] if field.optional else []), f"alias={literal(field.name)}"), ")")
+    text = notes(field) if any(map(_needs_note, field.types())) else one_line((field.description or "").strip())
+    return python_field(name, field, annotation=_annotation(field.type), alias=alias, text=text)
 
 
-def _said(field: Field) -> str:
-    """The description, and what the annotation doesn't say."""
-    told = any(isinstance(part, Unknown) or (isinstance(part, Array) and _is_odd(part)) for part in parts(field.type))
-    return notes(field) if told else one_line((field.description or "").strip())
-
-
-def _is_odd(array: Array) -> bool:
-    """Whether there is more to say of the array than its annotation does."""
-    return array.dimensions is not None or array.format != "ndarrayBytes" or array.dtype not in (None, *NUMPY)
+def _needs_note(type_: FieldType) -> bool:
+    """Return True if the annotation loses part of the type."""
+    if not isinstance(type_, Array):
+        return isinstance(type_, Unknown)
+    return type_.dimensions is not None or type_.format != "ndarrayBytes" or type_.dtype not in (None, *NUMPY)
 
 
 def _annotation(type_: FieldType) -> Source:
@@ -170,13 +153,13 @@ def _annotation(type_: FieldType) -> Source:
         case Unknown():
             return "Any"
         case Array():
-            if type_.format not in _NPY:
+            if type_.format not in NPY_FORMATS:
                 return "bytes"
             return Group("Annotated[", (f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]", _npy(type_)), "]")
 
 
 def _npy(array: Array) -> Source:
-    said: list[Source] = [f'dtype="{array.dtype}"'] if array.dtype in NUMPY else []
+    arguments: list[Source] = [f'dtype="{array.dtype}"'] if array.dtype in NUMPY else []
     if array.shape is not None:
-        said.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
-    return Group("Npy(", tuple(said), ")")
+        arguments.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
+    return Group("Npy(", tuple(arguments), ")")

@@ -1,4 +1,4 @@
-"""A sample type as a Python class of this library."""
+"""A sample type as a Python class: a ``PackableSample`` of this library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import RUFF, WIDTH, Group, Source, flat, laid_out
 from catalog.codegen.templates import rendered
-from catalog.codegen.text import first_paragraph, literal, one_line, origin, parts, wrapped
+from catalog.codegen.text import UNKNOWN_NOTE, first_paragraph, literal, one_line, origin, wrapped
 from catalog.errors import InvalidSyntax
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import attribute_names, class_name
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "NUMPY", "Group", "PythonField", "assignment", "docstring", "laid_out", "literal", "one_line",
-    "python_class", "python_module",
+    "NUMPY", "PythonField", "docstring", "python_class", "python_field", "python_module",
 ]  # fmt: skip
 
 _INDENT: Final = RUFF.step
 _TYPED: Final = ("ndarrayBytes", "arrowTensor")
-"""The array forms whose dtype stands inside ``NDArray[…]``."""
+"""The array formats whose dtype is written inside ``NDArray[…]``."""
 
 NUMPY: Final = {
     "bool": "np.bool_",
@@ -39,7 +38,7 @@ NUMPY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonField:
-    """One field: ``declaration`` is its whole statement, the rest are its parts. ``wire`` is a string literal."""
+    """One field: ``declaration`` is its statement, the rest are its parts. ``wire`` is a string literal."""
 
     name: str
     wire: str
@@ -51,7 +50,7 @@ class PythonField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassView:
-    """What the template gets."""
+    """The variables of the template."""
 
     imports: tuple[str, ...]
     name: str
@@ -63,14 +62,14 @@ class ClassView:
     fields: tuple[PythonField, ...]
 
 
-@lru_cache(maxsize=512)  # a schema's class stands on the page of each dataset that uses it
+@lru_cache(maxsize=512)  # the page of every dataset with this schema shows its class
 def python_class(
     sample_type: SampleType, *, uri: str | None = None, cid: str | None = None, also: tuple[str, ...] = ()
 ) -> str:
-    """The source of a module with the class: imports, then the class.
+    """Return the source of a module with the class: imports, then the class.
 
     ``uri`` and ``cid`` of the schema record go into the class; ``also`` are further names to import from
-    ``catalog``. Valid Python for any sample type, laid out as ``ruff format`` does.
+    ``catalog``. The source is valid Python for any sample type, formatted like ``ruff format``.
     """
     return python_module(sample_type, uri=uri, cid=cid, also=also)
 
@@ -83,7 +82,7 @@ def python_module(
     also: tuple[str, ...] = (),
     templates: Path | None = None,
 ) -> str:
-    """The same, through templates of the user's."""
+    """Return the same as :func:`python_class`, with optional templates of the user."""
     names = attribute_names(field.name for field in sample_type.fields)
     from_record = uri is not None and _is_of_record(uri)
     view = ClassView(
@@ -107,7 +106,7 @@ def _is_of_record(text: str) -> bool:
 
 
 def _imports(sample_type: SampleType, names: dict[str, str], also: Iterable[str]) -> list[str]:
-    types = [part for field in sample_type.fields for part in parts(field.type)]
+    types = list(sample_type.types())
     bare = [_bare(type_) for type_ in types if isinstance(type_, Array)]
     typing = ["Annotated"] if any(isinstance(type_, Array) and _is_annotated(type_) for type_ in types) else []
     has_any = any("Any" in text for text in bare) or any(isinstance(type_, Unknown) for type_ in types)
@@ -138,23 +137,27 @@ def _class_docstring(sample_type: SampleType, more: list[str]) -> list[str]:
 
 
 def _field(name: str, field: Field) -> PythonField:
-    annotation = _annotation(field.type)
-    default: Source = "None" if field.optional else ""
-    if name != field.name:
-        default = Group("wire(", (literal(field.name), *(["default=None"] if field.optional else [])), ")")
-    note = "Of a type that is not known here." if any(isinstance(p, Unknown) for p in parts(field.type)) else ""
+    alias = Group("wire(", (literal(field.name), *(["default=None"] if field.optional else [])), ")")
+    note = UNKNOWN_NOTE if any(isinstance(type_, Unknown) for type_ in field.types()) else ""
+    text = " ".join((one_line((field.description or "").strip()), note))
+    return python_field(name, field, annotation=_annotation(field.type), alias=alias, text=text)
+
+
+def python_field(name: str, field: Field, *, annotation: Source, alias: Group, text: str) -> PythonField:
+    """A field of a class. ``alias`` is the default of a field whose name is not its wire name."""
+    default: Source = alias if name != field.name else "None" if field.optional else ""
     return PythonField(
         name=name,
         wire=literal(field.name),
         annotation=flat(annotation),
         optional=field.optional,
-        declaration=assignment(name, annotation, default, optional=field.optional),
-        docstring=tuple(docstring(" ".join((one_line((field.description or "").strip()), note)), [])),
+        declaration=_assignment(name, annotation, default, optional=field.optional),
+        docstring=tuple(docstring(text, [])),
     )
 
 
-def assignment(name: str, annotation: Source, default: Source, *, optional: bool) -> str:
-    """``name: annotation = default``, broken where the formatter breaks it."""
+def _assignment(name: str, annotation: Source, default: Source, *, optional: bool) -> str:
+    """``name: annotation = default``, with the line breaks of the formatter."""
     hint = flat(annotation) + (" | None" if optional else "")
     equals = f" = {flat(default)}" if default else ""
     whole = f"{_INDENT}{name}: {hint}{equals}"
@@ -179,7 +182,7 @@ def assignment(name: str, annotation: Source, default: Source, *, optional: bool
 
 
 def docstring(text: str, more: list[str]) -> list[str]:
-    """The lines of a docstring, nothing for no text: a wrapped paragraph, then lines as they are."""
+    """Return the lines of a docstring: a wrapped paragraph, then ``more`` lines unchanged. Empty for no text."""
     lines = wrapped(_quoted(text.strip()), WIDTH - len(_INDENT) - 3)
     lines += ["", *map(_quoted, more)] if lines and more else [_quoted(line) for line in more]
     if not lines:
@@ -190,7 +193,7 @@ def docstring(text: str, more: list[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Text that can't end a docstring and has no escapes: what reads it sees the characters of the line."""
+    """Text with the escapes that keep it from ending the docstring or starting an escape sequence."""
     doubled = text.replace("\\", "\\\\")
     at_edge = doubled.startswith('"') or doubled.endswith('"')
     return doubled.replace('"', '\\"') if at_edge or '"""' in doubled else doubled
@@ -215,7 +218,7 @@ def _annotation(type_: FieldType) -> Source:
 
 
 def _bare(array: Array) -> str:
-    """The type of a value without what only ``Array`` adds; the table is in :mod:`catalog.samples.array_formats`."""
+    """The type of a value without the details in ``Array``. See :mod:`catalog.samples.array_formats` for the table."""
     if array.format == "sparseBytes":
         return "Any"
     if array.format == "safetensors":
@@ -224,24 +227,24 @@ def _bare(array: Array) -> str:
 
 
 def _has_dtype(array: Array) -> bool:
-    """Whether numpy's own annotation says the dtype."""
+    """Return True if the ``NDArray`` annotation includes the dtype."""
     return array.format in _TYPED and array.dtype in NUMPY
 
 
 def _is_annotated(array: Array) -> bool:
-    """Whether numpy's own annotation can't say all that is known."""
-    told = array.dtype is None or _has_dtype(array)
-    return not (told and array.shape is None and array.dimensions is None and array.format == "ndarrayBytes")
+    """Return True if the ``NDArray`` annotation alone would lose part of the type."""
+    is_complete = array.dtype is None or _has_dtype(array)
+    return not (is_complete and array.shape is None and array.dimensions is None and array.format == "ndarrayBytes")
 
 
 def _array(array: Array) -> Source:
-    said: list[Source] = []
+    arguments: list[Source] = []
     if array.dtype is not None and not _has_dtype(array):
-        said.append(f"dtype={literal(array.dtype)}")
+        arguments.append(f"dtype={literal(array.dtype)}")
     if array.shape is not None:
-        said.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
+        arguments.append(Group("shape=(", tuple(str(dim) for dim in array.shape), ")"))
     if array.dimensions is not None:
-        said.append(Group("dimensions=(", tuple(map(literal, array.dimensions)), ")"))
+        arguments.append(Group("dimensions=(", tuple(map(literal, array.dimensions)), ")"))
     if array.format != "ndarrayBytes":
-        said.append(f"format={literal(array.format)}")
-    return Group("Array(", tuple(said), ")")
+        arguments.append(f"format={literal(array.format)}")
+    return Group("Array(", tuple(arguments), ")")

@@ -1,4 +1,4 @@
-"""A sample type as a Rust module: a struct for serde, read and written by ``rmp-serde``."""
+"""A sample type as a Rust module: a serde struct, decoded and encoded by ``rmp-serde``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import RUSTFMT
 from catalog.codegen.templates import rendered
-from catalog.codegen.text import first_paragraph, notes, one_line, origin, wrapped
-from catalog.schema import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.codegen.text import is_numeric, notes, origin, summary, wrapped
+from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import distinct, pascal_case, snake_case
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SHARED", "rust_module", "shared_module", "struct_name"]
 
 SHARED: Final = "ndarray"
-"""The module of a package that has the arrays."""
+"""The module of a package that defines arrays."""
 
 _SCALARS: Final[Mapping[str, str]] = {"str": "String", "int": "i64", "float": "f64", "bool": "bool", "bytes": "ByteBuf"}
 
@@ -28,7 +28,7 @@ _RAW: Final = frozenset({
     "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof",
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 })  # fmt: skip
-"""Keywords, of any edition, that are names when ``r#`` stands before them; these can't be:"""
+"""Keywords of any edition that are valid identifiers with the prefix ``r#``."""
 _NEVER_RAW: Final = frozenset({"crate", "self", "super"})
 
 _RESERVED_TYPES: Final = frozenset({
@@ -42,7 +42,7 @@ _RESERVED_TYPES: Final = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldView:
-    """One field; ``attributes`` are the whole lines of serde's, ``wire`` is a string literal."""
+    """One field; ``attributes`` are the lines of serde attributes, ``wire`` is a string literal."""
 
     name: str
     wire: str
@@ -54,7 +54,7 @@ class FieldView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleView:
-    """What the template gets."""
+    """The variables of the template."""
 
     origin: tuple[str, ...]
     crates: str
@@ -71,13 +71,12 @@ class ModuleView:
 def rust_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
-    """The module. ``shared``: the arrays are in the package's module ``ndarray``."""
+    """Return the module. With ``shared``, it imports arrays from the package's module ``ndarray``."""
     names = distinct((field.name for field in sample_type.fields), _field_name)
     fields = tuple(_field(names[field.name], field) for field in sample_type.fields)
     types = " ".join(field.type for field in fields)
     arrays = "NdArray" in types
     with_bytes = "ByteBuf" in types or (arrays and not shared)
-    text = f"{one_line(sample_type.name)} {one_line(sample_type.version)}. {first_paragraph(sample_type.description)}"
     view = ModuleView(
         origin=tuple(origin(uri, cid)),
         crates=", ".join(
@@ -95,7 +94,7 @@ def rust_module(
         name=struct_name(sample_type.name),
         wire_name=_literal(sample_type.name),
         version=_literal(sample_type.version),
-        doc=tuple(_doc(text.strip(), "")),
+        doc=tuple(_doc(summary(sample_type), "")),
         fields=fields,
         arrays=arrays,
         shared=shared,
@@ -104,12 +103,12 @@ def rust_module(
 
 
 def shared_module(*, templates: Path | None = None) -> str:
-    """The module of a package that the others import from."""
+    """Return the module that the others of a package import from."""
     return rendered("rust_shared", templates=templates)
 
 
 def struct_name(text: str) -> str:
-    """The name of the struct for a sample type."""
+    """Return the name of the struct for a sample type."""
     name = pascal_case(text) or "Sample"
     return f"{name}Type" if name in _RESERVED_TYPES else name
 
@@ -127,15 +126,15 @@ def _field(name: str, field: Field) -> FieldView:
     attributes = [] if name.removeprefix("r#") == field.name else _rename(wire)
     if field.optional:
         attributes.append('    #[serde(skip_serializing_if = "Option::is_none")]')
-    said = notes(field)
+    text = notes(field)
     if any("\ud800" <= char <= "\udfff" for char in field.name):
-        said = f"{said} Its name has a lone surrogate, which no sample can hold.".strip()
+        text = f"{text} Its name has a lone surrogate, which no sample can hold.".strip()
     return FieldView(
         name=name,
         wire=wire,
         optional=field.optional,
         type=f"Option<{type_}>" if field.optional else type_,
-        doc=tuple(_doc(said, RUSTFMT.step)),
+        doc=tuple(_doc(text, RUSTFMT.step)),
         attributes=tuple(attributes),
     )
 
@@ -156,12 +155,11 @@ def _type(type_: FieldType) -> str:
         case Unknown():
             return "rmpv::Value"
         case Array():
-            is_read = type_.format == "ndarrayBytes" and (type_.dtype is None or type_.dtype in DTYPES)
-            return "NdArray" if is_read else "ByteBuf"
+            return "NdArray" if is_numeric(type_) else "ByteBuf"
 
 
 def _literal(text: str) -> str:
-    """A string literal. A lone surrogate, which Rust's text can't have, becomes U+FFFD."""
+    """A string literal. A lone surrogate, which Rust strings can't contain, becomes U+FFFD."""
     return f'"{"".join(map(_character, text))}"'
 
 
@@ -174,5 +172,5 @@ def _character(char: str) -> str:
 
 
 def _doc(text: str, indent: str) -> list[str]:
-    """The lines of a doc comment; nothing for no text."""
+    """The lines of a doc comment; empty for no text."""
     return [f"{indent}/// {line}" for line in wrapped(text, RUSTFMT.width - len(indent) - 4)]

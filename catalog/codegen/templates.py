@@ -1,7 +1,7 @@
-"""The templates of generated code: ours in ``site_templates/codegen/``, and a user's own folder in front of them.
+"""The templates of generated code: ``site_templates/codegen/``, overridden by a user's folder.
 
-Templates get source fragments that are safe as they stand (names, literals, lines of comments), so nothing is escaped
-there. A user's templates are code of the user's, as trusted as that.
+Template variables are safe source fragments (names, literals, comment lines), so the templates escape nothing. A user's
+templates are trusted like the user's own code.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SUFFIX = ".jinja"
 
 
 def rendered(name: str, view: DataclassInstance | None = None, *, templates: Path | None = None) -> str:
-    """What the template ``name`` makes of the fields of ``view``, a slotted dataclass.
+    """Render the template ``name`` with the fields of ``view``, a slotted dataclass, as variables.
 
     Raises:
-        InvalidConfig: ``templates`` is no folder, or a template in it is wrong.
+        InvalidConfig: ``templates`` is not a folder, or a template in it is invalid.
 
     """
     fields = {} if view is None else {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}
@@ -41,7 +41,7 @@ def rendered(name: str, view: DataclassInstance | None = None, *, templates: Pat
     except (TemplateError, UnicodeDecodeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         place = getattr(error, "filename", None) or str(templates / (name + SUFFIX))
         line = getattr(error, "lineno", None)
-        what = f"the template can't be used: {error}"
+        what = f"invalid template: {error}"
         raise InvalidConfig(what, where=f"{place}:{line}" if line else place) from error
 
 
@@ -55,7 +55,7 @@ def _environment(folder: Path | None) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     if folder is not None and not folder.is_dir():
-        raise InvalidConfig("no such folder of templates", where=str(folder))
+        raise InvalidConfig("the template folder doesn't exist", where=str(folder))
     places = [*([folder] if folder is not None else []), resources.templates() / "codegen"]
     return Environment(  # noqa: S701 - source text, not HTML
         loader=FileSystemLoader(places), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,

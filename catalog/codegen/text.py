@@ -1,4 +1,4 @@
-"""Somebody else's text as literals and comments: no control or bidi character, no line break reaches the source."""
+"""Untrusted text as literals and comments: control and bidi characters and line breaks never reach the source."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from catalog.schema import Array, List, Unknown
+from catalog.schema import DTYPES, Array, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from catalog.schema import ArrayFormat, Field, FieldType
+    from catalog.schema import ArrayFormat, Field, SampleType
 
 __all__ = [
-    "MAX_TEXT", "first_paragraph", "json_literal", "literal", "notes", "one_line", "origin", "parts", "printable_json",
-    "wrapped",
+    "MAX_TEXT", "UNKNOWN_NOTE", "first_paragraph", "is_numeric", "json_literal", "literal", "notes", "one_line",
+    "origin", "printable_json", "summary", "wrapped",
 ]  # fmt: skip
 
 MAX_TEXT: Final = 400
-"""Characters of a description that are worth repeating in code; the whole of it is on the page of the schema."""
+"""Maximum length of a description in code. The page of the schema has the full text."""
 
-_UNKNOWN_NOTE: Final = "Of a type that is not known here."
+UNKNOWN_NOTE: Final = "Unrecognised type."
 _FORMATS: Final[Mapping[ArrayFormat, str]] = {
     "ndarrayBytes": "",
-    "structuredBytes": "structured, in .npy form",
+    "structuredBytes": "structured, in .npy format",
     "sparseBytes": "sparse, as scipy.sparse.save_npz writes it",
     "arrowTensor": "as pyarrow.ipc.write_tensor writes it",
     "safetensors": "as safetensors.numpy.save writes it",
@@ -33,18 +33,18 @@ _FORMATS: Final[Mapping[ArrayFormat, str]] = {
 
 
 def literal(text: str) -> str:
-    """A Python string literal in ASCII, in double quotes unless there are some in the text."""
+    """An ASCII Python string literal, in double quotes unless the text contains some."""
     plain = ascii(text)
     return plain if plain[0] == '"' or '"' in text else f'"{plain[1:-1]}"'
 
 
 def json_literal(text: str) -> str:
-    """A JSON string, which is one of JavaScript's too; what doesn't print is escaped."""
+    """A JSON string, also valid JavaScript, with non-printable characters escaped."""
     return printable_json(json.dumps(text, ensure_ascii=False))
 
 
 def printable_json(text: str) -> str:
-    """JSON text with everything that doesn't print escaped, but for its own line breaks."""
+    """JSON text with non-printable characters escaped, except its own line breaks."""
     return text if text.isprintable() else "".join(map(_json_character, text))
 
 
@@ -53,7 +53,7 @@ def _json_character(char: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text on one line, cut, with everything that doesn't print escaped: fit for a comment."""
+    """Text on one line, shortened, with non-printable characters escaped, for a comment."""
     words = text[: 4 * MAX_TEXT].split()
     cut = " ".join(words)
     if len(cut) > MAX_TEXT:
@@ -64,37 +64,41 @@ def one_line(text: str) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Text that is one line already, broken at its spaces."""
+    """A one-line text wrapped at its spaces."""
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def first_paragraph(text: str | None) -> str:
-    """What of a description stands in code, on one line; empty for none."""
+    """The first paragraph of a description on one line; empty for none."""
     return one_line((text or "").strip().split("\n\n", 1)[0].strip())
 
 
 def origin(uri: str | None, cid: str | None) -> list[str]:
-    """Where a schema comes from: a line each for what is known."""
+    """Comment lines with the URI and the CID of the schema record, if known."""
     known = (("Schema", one_line(uri or "")), ("CID", one_line(cid or "")))
     return [f"{label}: {value}" for label, value in known if value]
 
 
-def parts(type_: FieldType) -> Iterator[FieldType]:
-    """The type and what it holds."""
-    yield type_
-    if isinstance(type_, List):
-        yield from parts(type_.item)
+def summary(sample_type: SampleType) -> str:
+    """Name, version and the first paragraph of the description, on one line."""
+    name = f"{one_line(sample_type.name)} {one_line(sample_type.version)}"
+    return f"{name}. {first_paragraph(sample_type.description)}".strip()
+
+
+def is_numeric(array: Array) -> bool:
+    """Return True for numbers in .npy or the compact format, which the TypeScript and Rust readers decode."""
+    return array.format == "ndarrayBytes" and (array.dtype is None or array.dtype in DTYPES)
 
 
 def notes(field: Field) -> str:
-    """A field's description and what its type in another language doesn't say: dtype, shape, dimensions, format."""
-    said = [one_line((field.description or "").strip())]
-    for type_ in parts(field.type):
+    """A field's description, and the dtype, shape, dimensions and format that its generated type lacks."""
+    texts = [one_line((field.description or "").strip())]
+    for type_ in field.types():
         if isinstance(type_, Array):
-            said.append(_array_note(type_))
+            texts.append(_array_note(type_))
         elif isinstance(type_, Unknown):
-            said.append(_UNKNOWN_NOTE)
-    return " ".join(filter(None, said))
+            texts.append(UNKNOWN_NOTE)
+    return " ".join(filter(None, texts))
 
 
 def _array_note(array: Array) -> str:

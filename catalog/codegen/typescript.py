@@ -1,7 +1,7 @@
 """A sample type as a TypeScript module: an interface with the wire names, and its decoder and encoder.
 
-The module needs ``@msgpack/msgpack`` and nothing else. Arrays are ``{dtype, shape, data}`` with a typed array; a form
-that JavaScript has no reader for stays bytes, and the comment of the field says so.
+The module depends only on ``@msgpack/msgpack``. Arrays are ``{dtype, shape, data}`` with a typed array. A format
+without a JavaScript reader stays bytes, which the comment of the field notes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import PRETTIER, Group, flat, laid_out
 from catalog.codegen.templates import rendered
-from catalog.codegen.text import first_paragraph, json_literal, notes, one_line, origin, parts, wrapped
-from catalog.schema import DTYPES, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.codegen.text import is_numeric, json_literal, notes, origin, summary, wrapped
+from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import class_name
 
 if TYPE_CHECKING:
@@ -34,18 +34,18 @@ _SCALARS: Final[Mapping[str, tuple[str, str]]] = {
     "bool": ("boolean", "flag"),
     "bytes": ("Uint8Array", "binary"),
 }
-"""Kind → its type, and the function that reads it."""
+"""Kind → its type, and the function that decodes it."""
 
 _FUNCTIONS: Final = frozenset({
     *(function for _, function in _SCALARS.values()), "list", "ndarray", "anything", "required", "optional",
 })  # fmt: skip
-"""All that a decoder may call."""
+"""All functions that a decoder may call."""
 
 _NEEDS: Final[Mapping[str, str]] = {"ndarray": "binary", "integer": "real"}
-"""Function → the other one it calls itself."""
+"""Function → the function it depends on."""
 
 _RESERVED: Final = frozenset({
-    # types that can't be declared, and those the module uses
+    # types that can't be declared, and those that the module uses
     "any", "unknown", "never", "void", "undefined", "null", "string", "number", "boolean", "bigint", "symbol", "object",
     "NdArray", "DType", "Numbers", "Reader", "Layout", "Record", "Readonly", "ReadonlyMap", "Map", "Number", "String",
     "Array", "ArrayBuffer", "DataView", "Uint8Array", "Int8Array", "Int16Array", "Int32Array", "BigInt64Array",
@@ -63,7 +63,7 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldView:
-    """One field: ``declaration`` in the interface, ``reading`` in the decoder, the lines of its comment; its parts."""
+    """One field: its ``declaration`` in the interface, ``reading`` in the decoder, comment lines, and their parts."""
 
     key: str
     wire: str
@@ -77,7 +77,7 @@ class FieldView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleView:
-    """What the template gets."""
+    """The variables of the template."""
 
     origin: tuple[str, ...]
     imports: tuple[str, ...]
@@ -96,7 +96,7 @@ class ModuleView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedView:
-    """What the template of the shared module gets: its functions are exported."""
+    """The variables of the shared module's template, which exports its functions."""
 
     arrays: bool = True
     functions: frozenset[str] = _FUNCTIONS
@@ -106,17 +106,16 @@ class SharedView:
 def typescript_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
-    """The module. ``shared``: what reads and writes is imported from the package's module ``samples``."""
+    """Return the module. With ``shared``, it imports its functions from the package's module ``samples``."""
     name = type_name(sample_type.name)
     functions = _functions(sample_type)
-    said = f"{one_line(sample_type.name)} {one_line(sample_type.version)}"
     view = ModuleView(
         origin=tuple(origin(uri, cid)),
         imports=tuple(_imports(functions, shared=shared)),
         name=name,
         wire_name=_literal(sample_type.name),
         version=_literal(sample_type.version),
-        doc=tuple(_comment(f"{said}. {first_paragraph(sample_type.description)}".strip(), "")),
+        doc=tuple(_comment(summary(sample_type), "")),
         fields=tuple(_field(field) for field in sample_type.fields),
         decode=_signature(f"decode{name}", "bytes: Uint8Array", name),
         encode=_signature(f"encode{name}", f"sample: {name}", "Uint8Array"),
@@ -128,12 +127,12 @@ def typescript_module(
 
 
 def shared_module(*, templates: Path | None = None) -> str:
-    """The module that the others of a package import from."""
+    """Return the module that the others of a package import from."""
     return rendered("typescript_shared", SharedView(), templates=templates)
 
 
 def type_name(text: str) -> str:
-    """The name of the interface for a sample type."""
+    """Return the name of the interface for a sample type."""
     name = class_name(text)
     return f"{name}Type" if name in _RESERVED else name
 
@@ -146,7 +145,7 @@ def _imports(functions: frozenset[str], *, shared: bool) -> list[str]:
 
 
 def export_statement(stem: str, name: str, exported: str) -> str:
-    """The statement of a package's index that exports a module's type and functions under another name."""
+    """Return the index statement that exports a module's type and functions under another name."""
     renamed = [
         f"{what}{name}" + ("" if name == exported else f" as {what.removeprefix('type ')}{exported}")
         for what in ("type ", "decode", "encode")
@@ -168,7 +167,7 @@ def _signature(name: str, argument: str, answer: str) -> str:
 
 def _functions(sample_type: SampleType) -> frozenset[str]:
     """The names of the functions that the decoder calls."""
-    readers = {_reader(part) for field in sample_type.fields for part in parts(field.type)}
+    readers = {_reader(type_) for type_ in sample_type.types()}
     used = {reader if isinstance(reader, str) else reader.open.removesuffix("(") for reader in readers}
     return frozenset({*used, *("optional" if field.optional else "required" for field in sample_type.fields)})
 
@@ -217,7 +216,7 @@ def _type(type_: FieldType) -> str:
         case Unknown():
             return "unknown"
         case Array():
-            if not _is_read(type_):
+            if not is_numeric(type_):
                 return "Uint8Array"
             return "NdArray" if type_.dtype is None else f'NdArray<"{type_.dtype}">'
 
@@ -231,26 +230,21 @@ def _reader(type_: FieldType) -> Source:
         case Unknown():
             return "anything"
         case Array():
-            return _array_reader(type_) if _is_read(type_) else "binary"
+            return _array_reader(type_) if is_numeric(type_) else "binary"
 
 
 def _array_reader(array: Array) -> Source:
-    said: list[Source] = []
+    arguments: list[Source] = []
     if array.dtype is not None or array.shape is not None:
-        said.append("null" if array.dtype is None else f'"{array.dtype}"')
+        arguments.append("null" if array.dtype is None else f'"{array.dtype}"')
     if array.shape is not None:
         sizes = tuple("-1" if size is None else str(size) for size in array.shape)
-        said.append(Group("[", sizes, "]", fill=True))
-    return Group("ndarray(", tuple(said), ")")
-
-
-def _is_read(array: Array) -> bool:
-    """Whether the module has a reader for it: numbers in .npy or the compact form."""
-    return array.format == "ndarrayBytes" and (array.dtype is None or array.dtype in DTYPES)
+        arguments.append(Group("[", sizes, "]", fill=True))
+    return Group("ndarray(", tuple(arguments), ")")
 
 
 def _literal(text: str) -> str:
-    """A string literal in double quotes, in single ones where that needs fewer escapes."""
+    """A string literal in double quotes, or in single quotes if that needs fewer escapes."""
     double = json_literal(text)
     if text.count('"') <= text.count("'"):
         return double
@@ -259,7 +253,7 @@ def _literal(text: str) -> str:
 
 
 def _comment(text: str, indent: str) -> list[str]:
-    """The lines of a comment; nothing for no text."""
+    """The lines of a comment; empty for no text."""
     safe = text.replace("*/", "*\\/")
     if not safe:
         return []

@@ -1,24 +1,24 @@
-"""Sample types: what one sample of a dataset holds, and the three ways a schema record spells it.
+"""Sample types: the schema of a dataset's samples, and the three encodings of a schema record.
 
 Terminology
 -----------
 *Sample type*: a name, a semantic version and an ordered list of fields. *Field*: a wire name and a type; an
-optional field may be absent. *Type*: a scalar, an array, a list, or something this project doesn't know.
+optional field may be absent. *Type*: a scalar, an array, a list, or an unknown one.
 
-A schema record's body is JSON Schema (draft-07) in one of three encodings; all are read, and one object that
-every known reader opens is written::
+A schema record's body is JSON Schema (draft-07) in one of three encodings. All are read; the body that is written
+satisfies every known reader::
 
-    flattened   {$type, type, properties, required, …}           what the Python client writes
+    flattened   {$type, type, properties, required, …}           written by the Python client
     nested      {$type, schemaBody: {type, properties, …}}       legacy
     envelope    {$type, draft, content: {type, properties, …}}   the newest lexicon
 
 Tricky bits
 -----------
 - DAG-CBOR sorts map keys, so ``properties`` loses its order on the network. ``propertyOrder`` keeps it; where it
-  is absent ``required`` (a list) gives the order of its fields, the others follow as they come.
-- The kind of an array is told by a *substring* of its ``$ref``, tried in a fixed order. A ``$ref`` that is no array may
-  lead to a definition in the same schema; nothing is ever fetched.
-- Property names are somebody else's text: any string, also ``class``, ``a b`` or ````.
+  is absent, ``required`` (a list) gives the order of its fields and the others follow in map order.
+- A *substring* of the ``$ref`` selects the array format, tried in a fixed order. Any other ``$ref`` may point to a
+  definition in the same schema; nothing is ever fetched.
+- Property names are untrusted: any string, also ``class``, ``a b`` or the empty one.
 """
 
 from __future__ import annotations

@@ -1,23 +1,23 @@
-"""What changed between two sample types, for whom that matters, and the version it needs.
+"""Compatibility of two versions of a sample type: the changes, whom they break, and the version bump they need.
 
 Terminology
 -----------
 *Readers of old data*: code of the new sample type that reads samples written under the old one. *Readers of new data*:
 code of the old sample type that reads samples written under the new one. Every change has a verdict for each of them::
 
-    fine       all that the writer's type allows, the reader's allows too
-    unsure     it can be read, but nobody here can tell whether it still means the same
-    breaks     the writer's type allows samples that the reader's refuses
+    fine       the reader's type accepts every sample that the writer's type allows
+    unsure     samples can be read, but their meaning may have changed
+    breaks     the writer's type allows samples that the reader's type rejects
 
-``RULES`` is the whole knowledge: a kind of change, its two verdicts, the bump it needs, and a sentence for people.
+``RULES`` maps each kind of change to its two verdicts, the bump it needs, and the text of its message.
 
 Tricky bits
 -----------
-- A reader passes over wire names it doesn't know, takes ``None`` for an optional field that is absent, and a whole
-  number for a float. Everything else is refused: also another dtype or shape, once the reader validates.
-- A verdict is about what *may* come. A field that became optional breaks its readers although most samples may still
-  have it, and a list's items count although a list may be empty.
-- A renamed field can't be told from one that was removed and another that was added; only the hint says so.
+- A reader ignores unknown wire names, reads an absent optional field as ``None``, and accepts an integer for a float.
+  It rejects everything else; with validation on, also a different dtype or shape.
+- A verdict covers every sample that the type *allows*. A field that became optional breaks its readers although most
+  samples may still have it, and a list's item type counts although a list may be empty.
+- A renamed field looks like one removed field and one added field. Only the hint suggests a rename.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalog.schema.short_form import type_text
-from catalog.schema.types import Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.types import NPY_FORMATS, Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ __all__ = ["RULES", "Bump", "Change", "Comparison", "Kind", "Rule", "Verdict", "
 
 
 class Verdict(IntEnum):
-    """What a change means for a reader, from harmless to harmful."""
+    """The effect of a change on a reader, from harmless to breaking."""
 
     FINE = 0
     UNSURE = 1
@@ -98,7 +98,7 @@ class Kind(Enum):
 
 
 class Rule(NamedTuple):
-    """What a kind of change means. ``says`` is put behind the field's name."""
+    """The effects of a kind of change. ``says`` is the message's text after the field's name."""
 
     readers_of_old: Verdict
     readers_of_new: Verdict
@@ -109,37 +109,35 @@ class Rule(NamedTuple):
 _FINE, _UNSURE, _BREAKS = Verdict
 
 RULES: Final[Mapping[Kind, Rule]] = {
-    Kind.RENAMED_TYPE: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "is another schema by its name"),
-    Kind.DESCRIBED_TYPE: Rule(_FINE, _FINE, Bump.PATCH, "is described in other words"),
+    Kind.RENAMED_TYPE: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has a different name, so it is a different schema"),
+    Kind.DESCRIBED_TYPE: Rule(_FINE, _FINE, Bump.PATCH, "has a different description"),
     Kind.ADDED_REQUIRED: Rule(_BREAKS, _FINE, Bump.MAJOR, "is new and required: old samples don't have it"),
     Kind.ADDED_OPTIONAL: Rule(_FINE, _FINE, Bump.MINOR, "is new and optional"),
-    Kind.REMOVED_REQUIRED: Rule(_FINE, _BREAKS, Bump.MAJOR, "is gone, and code relies on it"),
-    Kind.REMOVED_OPTIONAL: Rule(_FINE, _FINE, Bump.MINOR, "is gone; it was optional, so code must do without it"),
-    Kind.MADE_OPTIONAL: Rule(_FINE, _BREAKS, Bump.MAJOR, "may now be absent, and code relies on it"),
+    Kind.REMOVED_REQUIRED: Rule(_FINE, _BREAKS, Bump.MAJOR, "was removed; existing code reads it"),
+    Kind.REMOVED_OPTIONAL: Rule(_FINE, _FINE, Bump.MINOR, "was removed; it was optional, so code can do without it"),
+    Kind.MADE_OPTIONAL: Rule(_FINE, _BREAKS, Bump.MAJOR, "is now optional; existing code expects it"),
     Kind.MADE_REQUIRED: Rule(_BREAKS, _FINE, Bump.MAJOR, "is now required: old samples may not have it"),
-    Kind.REORDERED: Rule(_FINE, _FINE, Bump.PATCH, "has its fields in another order; samples don't mind"),
-    Kind.DESCRIBED: Rule(_FINE, _FINE, Bump.PATCH, "is described in other words"),
-    Kind.WIDENED: Rule(_FINE, _BREAKS, Bump.MAJOR, "was a whole number, and may now have a fraction"),
-    Kind.NARROWED: Rule(_BREAKS, _FINE, Bump.MAJOR, "must now be a whole number"),
-    Kind.OTHER_TYPE: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "is of another type"),
-    # The bytes of an array are bytes, too; bytes are hardly ever an array.
-    Kind.ARRAY_AS_BYTES: Rule(_UNSURE, _BREAKS, Bump.MAJOR, "was an array; as bytes it is the encoded form"),
+    Kind.REORDERED: Rule(_FINE, _FINE, Bump.PATCH, "has its fields in a different order; samples are unaffected"),
+    Kind.DESCRIBED: Rule(_FINE, _FINE, Bump.PATCH, "has a different description"),
+    Kind.WIDENED: Rule(_FINE, _BREAKS, Bump.MAJOR, "was an integer and is now a float"),
+    Kind.NARROWED: Rule(_BREAKS, _FINE, Bump.MAJOR, "was a float and is now an integer"),
+    Kind.OTHER_TYPE: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has a different type"),
+    # An encoded array is valid bytes; arbitrary bytes are rarely a valid array.
+    Kind.ARRAY_AS_BYTES: Rule(_UNSURE, _BREAKS, Bump.MAJOR, "was an array and is now bytes: its encoded form"),
     Kind.BYTES_AS_ARRAY: Rule(_BREAKS, _UNSURE, Bump.MAJOR, "was bytes and is now an array"),
-    Kind.UNKNOWN_TYPE: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "is of a type that isn't known here; nobody can tell"),
-    Kind.OTHER_FORMAT: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "is written in another array format"),
-    Kind.SAME_BYTES_FORMAT: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has another array format of the same bytes"),
-    # Also to a wider one: the promise is exact, code leans on overflow, precision or memory, and validation refuses it.
-    Kind.OTHER_DTYPE: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has another dtype"),
-    Kind.FIXED_DTYPE: Rule(_BREAKS, _FINE, Bump.MAJOR, "had any dtype and now has one"),
+    Kind.UNKNOWN_TYPE: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has an unrecognised type; its compatibility is unknown"),
+    Kind.OTHER_FORMAT: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has a different array format"),
+    Kind.SAME_BYTES_FORMAT: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has a different array format with the same encoding"),
+    # Also to a wider dtype: validation rejects it, and code may depend on overflow, precision or memory use.
+    Kind.OTHER_DTYPE: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has a different dtype"),
+    Kind.FIXED_DTYPE: Rule(_BREAKS, _FINE, Bump.MAJOR, "had any dtype and now has a fixed one"),
     Kind.FREED_DTYPE: Rule(_FINE, _BREAKS, Bump.MAJOR, "may now have any dtype"),
-    Kind.OTHER_SHAPE: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has another shape"),
-    Kind.FIXED_SHAPE: Rule(_BREAKS, _FINE, Bump.MAJOR, "has a length fixed that varied before"),
+    Kind.OTHER_SHAPE: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has a different shape"),
+    Kind.FIXED_SHAPE: Rule(_BREAKS, _FINE, Bump.MAJOR, "has a fixed length where it varied before"),
     Kind.FREED_SHAPE: Rule(_FINE, _BREAKS, Bump.MAJOR, "has a length that may now vary"),
-    Kind.OTHER_DIMENSIONS: Rule(
-        _UNSURE, _UNSURE, Bump.MAJOR, "names its dimensions otherwise: is it still the same axis?"
-    ),
-    Kind.NAMED_DIMENSIONS: Rule(_FINE, _FINE, Bump.MINOR, "has names for its dimensions now"),
-    Kind.UNNAMED_DIMENSIONS: Rule(_FINE, _FINE, Bump.MINOR, "has no names for its dimensions any more"),
+    Kind.OTHER_DIMENSIONS: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has different dimension names; check its axes"),
+    Kind.NAMED_DIMENSIONS: Rule(_FINE, _FINE, Bump.MINOR, "now has dimension names"),
+    Kind.UNNAMED_DIMENSIONS: Rule(_FINE, _FINE, Bump.MINOR, "no longer has dimension names"),
 }
 
 
@@ -147,7 +145,7 @@ RULES: Final[Mapping[Kind, Rule]] = {
 class Change:
     """One change. ``field`` is a wire name, with ``[]`` for the items of a list; empty for the sample type itself.
 
-    ``before`` and ``after`` are what stands there, ``None`` where nothing does. ``hint`` is for people.
+    ``before`` and ``after`` are the two short forms, ``None`` for absent. ``hint`` is for people.
     """
 
     kind: Kind
@@ -158,7 +156,7 @@ class Change:
 
     @property
     def rule(self) -> Rule:
-        """What a change of this kind means."""
+        """The rule for this kind of change."""
         return RULES[self.kind]
 
     def __str__(self) -> str:
@@ -172,32 +170,32 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All changes: of the schema, then field by field in the order of the new type, what was removed last."""
+    """All changes: of the schema, then field by field in the order of the new type, removed fields last."""
 
     changes: tuple[Change, ...]
 
     @property
     def readers_of_old(self) -> Verdict:
-        """The worst for code of the new type that reads old data."""
+        """The worst verdict for code of the new type that reads old data."""
         return max((change.rule.readers_of_old for change in self.changes), default=Verdict.FINE)
 
     @property
     def readers_of_new(self) -> Verdict:
-        """The worst for code of the old type that reads new data."""
+        """The worst verdict for code of the old type that reads new data."""
         return max((change.rule.readers_of_new for change in self.changes), default=Verdict.FINE)
 
     @property
     def bump(self) -> Bump:
-        """The largest that a change needs."""
+        """The largest bump that a change needs."""
         return max((change.rule.bump for change in self.changes), default=Bump.NONE)
 
     def needs(self, old: str, new: str) -> str | None:
-        """What is wrong with ``new`` as the version after ``old``, for these changes; ``None`` when nothing is.
+        """Return the problem with ``new`` as the version after ``old``, given these changes; ``None`` if it is fine.
 
         Below 1.0.0 the minor number counts as the major one (https://semver.org/#spec-item-4 promises nothing there).
         """
         if self.bump is Bump.NONE or any(change.kind is Kind.RENAMED_TYPE for change in self.changes):
-            return None  # under another name it is another schema, with versions of its own
+            return None  # a different name is a different schema with its own versions
         before, after = semver_key(old), semver_key(new)
         if not before[0] or not after[0]:
             return f"{_plain(old if not before[0] else new)!r} is not a semantic version, such as 1.0.0"
@@ -210,25 +208,25 @@ class Comparison:
         return f"{_plain(new)} is too little for a {self.bump} change of {_plain(old)}: at least {wanted}"
 
     def version_after(self, old: str) -> str | None:
-        """The smallest version after ``old`` that these changes may have; ``None`` when ``old`` is no version."""
+        """The smallest version after ``old`` that these changes allow; ``None`` if ``old`` is not a version."""
         rank, numbers, _, _ = semver_key(old)
         return ".".join(map(str, _least(numbers, max(self.bump, Bump.PATCH)))) if rank else None
 
     def lines(self) -> list[str]:
-        """For a person: a line each change with its verdicts, and a closing one."""
+        """Text for a terminal: one line per change with its verdicts, then a summary."""
         if not self.changes:
             return ["no change"]
-        told = [
+        lines = [
             f"{change.rule.bump!s:5}  old data: {change.rule.readers_of_old!s:6}  new data: "
             f"{change.rule.readers_of_new!s:6}  {change}"
             for change in self.changes
         ]
         verdicts = f"reading old data: {self.readers_of_old}, reading new data: {self.readers_of_new}"
-        count = "1 change" if len(told) == 1 else f"{len(told)} changes"
-        return [*told, f"{count}; {verdicts}; it needs a {self.bump} version"]
+        count = "1 change" if len(lines) == 1 else f"{len(lines)} changes"
+        return [*lines, f"{count}; {verdicts}; requires a {self.bump} version"]
 
     def as_json(self) -> dict[str, Json]:
-        """For a program; verdicts and bumps as their lower-case names."""
+        """JSON for a program; verdicts and bumps are their lower-case names."""
         changes: list[Json] = [
             {
                 "kind": change.kind.name.lower(),
@@ -251,12 +249,12 @@ class Comparison:
 
 
 def compare(old: SampleType, new: SampleType) -> Comparison:
-    """What changed from ``old`` to ``new``. Versions are not compared: see :meth:`Comparison.needs`."""
+    """Return the changes from ``old`` to ``new``. Versions are not compared: see :meth:`Comparison.needs`."""
     return Comparison(changes=(*_of_type(old, new), *_of_fields(old, new)))
 
 
 def check_fit(own: SampleType, published: SampleType) -> tuple[Change, ...]:
-    """Why samples of ``published`` can't be read as ``own``; empty when they can."""
+    """Return the changes that keep samples of ``published`` from being read as ``own``; empty if they can be."""
     changes = _of_fields(published, own)
     return tuple(change for change in changes if change.rule.readers_of_old is Verdict.BREAKS)
 
@@ -310,7 +308,7 @@ def _of_field(old: Field, new: Field) -> Iterator[Change]:
 
 
 def _differing(path: str, old: FieldType, new: FieldType) -> Iterator[tuple[str, FieldType, FieldType]]:
-    """The pair of types that really differ: inside lists of the same depth, the items."""
+    """The innermost pairs of types that differ: inside lists of the same depth, the item types."""
     while isinstance(old, List) and isinstance(new, List):
         path, old, new = f"{path}[]", old.item, new.item
     yield path, old, new
@@ -334,12 +332,9 @@ def _kinds(old: FieldType, new: FieldType) -> Iterator[Kind]:
             yield Kind.OTHER_TYPE
 
 
-_NPY: Final = frozenset({"ndarrayBytes", "structuredBytes"})
-
-
 def _array_kinds(old: Array, new: Array) -> Iterator[Kind]:
     if old.format != new.format:
-        yield Kind.SAME_BYTES_FORMAT if {old.format, new.format} == _NPY else Kind.OTHER_FORMAT
+        yield Kind.SAME_BYTES_FORMAT if {old.format, new.format} == set(NPY_FORMATS) else Kind.OTHER_FORMAT
     before, after = _dtype(old.dtype), _dtype(new.dtype)
     if before != after:
         yield Kind.FIXED_DTYPE if before is None else Kind.FREED_DTYPE if after is None else Kind.OTHER_DTYPE
@@ -352,7 +347,7 @@ def _array_kinds(old: Array, new: Array) -> Iterator[Kind]:
 
 
 def _shape_fits(writer: tuple[int | None, ...] | None, reader: tuple[int | None, ...] | None) -> bool:
-    """Whether every array of the writer's shape has the reader's."""
+    """Return True if every array of the writer's shape fits the reader's shape."""
     if reader is None:
         return True
     if writer is None or len(writer) != len(reader):
@@ -368,7 +363,7 @@ _CODES: Final = {
 
 
 def _dtype(text: str | None) -> str | None:
-    """A dtype's name without its byte order, which every reader turns: ``>f4`` is ``float32``."""
+    """The name of a dtype without its byte order, which every reader converts: ``>f4`` is ``float32``."""
     if text is None:
         return None
     bare = re.sub(r"^[<>|=]", "", text)
@@ -376,13 +371,13 @@ def _dtype(text: str | None) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Text of a record on one line of a terminal, cut."""
+    """Text of a record, shortened and printable on one line of a terminal."""
     short = text if len(text) <= 80 else text[:79] + "…"
     return short if short.isprintable() else ascii(short)[1:-1]
 
 
 def _least(numbers: tuple[int, int, int], bump: Bump) -> tuple[int, int, int]:
-    """The smallest version that a bump leads to."""
+    """The smallest version after ``numbers`` with this bump."""
     major, minor, patch = numbers
     if major == 0:
         bump = Bump.MINOR if bump is Bump.MAJOR else Bump.PATCH

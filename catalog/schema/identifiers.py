@@ -1,8 +1,8 @@
-"""Any text as a Python name: for attributes and classes made from somebody else's schema.
+"""Python identifiers from arbitrary text: names of attributes and classes for a schema's fields and types.
 
-The names are plain ASCII (no look-alikes, no bidi tricks), never a keyword, never a name that generated code needs
-for itself, and never start with an underscore (which Python would mangle). The mapping loses nothing, because
-whoever uses it keeps the wire name beside the Python name.
+The names are plain ASCII (no look-alikes, no bidi characters), never a keyword, never a name that generated code uses
+itself, and never start with an underscore (which Python would mangle). Callers keep the wire name beside the
+identifier, so the mapping may lose characters.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MAX_LENGTH: Final = 60
 _USED: Final = frozenset({
     # annotations of generated code: a field of that name with a default would hide them from later fields
     "str", "int", "float", "bool", "bytes", "list", "dict", "np", "wire",
-    # what every sample has
+    # attributes of every sample
     "as_wds", "packed", "from_bytes", "publish_to_atproto",
-    # what generated scripts import or define
+    # names that generated scripts import or define
     "msgpack", "io", "wds", "dataset", "sample",
 })  # fmt: skip
 
@@ -34,22 +34,21 @@ _USED_CLASSES: Final = frozenset({
 })  # fmt: skip
 
 _BESIDE_CLASSES: Final = frozenset({"Batch", "DataLoader", "batch", "columns", "loader"})
-"""What snippets import or define beside a class; a field may have such a name."""
+"""Names that snippets import or define beside a class. Fields may have them."""
 
 
 def attribute_names(wire_names: Iterable[str], *, reserved: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Wire name → attribute name, all different, in the given order; the same names give the same answer.
+    """Map wire names to distinct attribute names, in the given order and deterministically.
 
-    A name that is a good identifier stays as it is, whatever comes before it in the list. ``reserved`` are further
-    names that none may have.
+    A wire name that is a valid identifier is kept, regardless of its position. ``reserved`` names are never used.
     """
     return distinct(wire_names, lambda wire: _identifier(wire, fallback="field", reserved=reserved))
 
 
 def distinct(texts: Iterable[str], spelled: Callable[[str], str]) -> dict[str, str]:
-    """Text → its spelling, all different: a number follows where two would be the same.
+    """Map texts to distinct spellings; a collision gets a number appended.
 
-    A text that is spelled as it is has the first right to its spelling; then they come in their order.
+    A text that is its own spelling takes precedence; the others follow in their order.
     """
     wanted = {text: spelled(text) for text in texts}
     names = {text: name for text, name in wanted.items() if text == name}
@@ -67,7 +66,7 @@ def distinct(texts: Iterable[str], spelled: Callable[[str], str]) -> dict[str, s
 
 
 def class_name(text: str) -> str:
-    """A class name: ``digit sample`` → ``DigitSample``; a good name stays as it is."""
+    """A class name: ``digit sample`` → ``DigitSample``; a valid name is kept."""
     words = re.split(r"[^A-Za-z0-9]+", _ascii(text))
     joined = text if _is_plain(text) else "".join(word[:1].upper() + word[1:] for word in words if word)
     name = _identifier(joined, fallback="Sample", prefix="Sample")
@@ -75,12 +74,12 @@ def class_name(text: str) -> str:
 
 
 def pascal_case(text: str) -> str:
-    """``my digit`` and ``my_digit`` → ``MyDigit``: a class name for languages that insist on capitals."""
+    """``my digit`` and ``my_digit`` → ``MyDigit``: a class name without underscores."""
     return "".join(word[:1].upper() + word[1:] for word in class_name(text).split("_"))
 
 
 def snake_case(text: str) -> str:
-    """``DigitSample`` and ``digit sample`` → ``digit_sample``; empty where nothing is left, a digit may come first."""
+    """``DigitSample`` and ``digit sample`` → ``digit_sample``. May be empty or start with a digit."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", _ascii(text))
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain)
     return apart.lower().strip("_")[:MAX_LENGTH].rstrip("_")
@@ -102,6 +101,6 @@ def _is_plain(text: str) -> bool:
 
 
 def _ascii(text: str) -> str:
-    """Without accents (``café`` → ``cafe``); letters of other alphabets stay, and become underscores later."""
+    """Text without accents (``café`` → ``cafe``); letters of other alphabets stay, and become underscores later."""
     decomposed = unicodedata.normalize("NFKD", text[:1000])
     return "".join(char for char in decomposed if not unicodedata.combining(char))

@@ -43,7 +43,7 @@ _REF_KINDS: Final[tuple[tuple[str, ArrayFormat | None], ...]] = (
     ("tensor", "arrowTensor"),
     ("dataframe", None),
 )
-"""Substrings of ``$ref``, in the order existing readers try them."""
+"""Substrings of ``$ref`` and their array formats, in the order that existing readers try them."""
 
 _FORMAT_REFS: Final[Mapping[ArrayFormat, str]] = {
     "ndarrayBytes": NDARRAY_REF,
@@ -74,7 +74,7 @@ _SCALAR_JSON: Final[Mapping[ScalarKind, dict[str, Json]]] = {
 def write_body(sample_type: SampleType) -> dict[str, Json]:
     """The body of a schema record without its ``$type``: envelope keys and flattened keys in one object."""
     content = _object_schema(sample_type)
-    has_array = any(_holds_array(field.type) for field in sample_type.fields)
+    has_array = any(isinstance(type_, Array) for type_ in sample_type.types())
     versions: dict[str, Json] = {"arrayFormatVersions": {"ndarrayBytes": "1.0.0"}} if has_array else {}
     return {**content, "draft": "draft-07", "content": content, **versions}
 
@@ -119,25 +119,21 @@ def _type_schema(type_: FieldType) -> dict[str, Json]:
             return schema
 
 
-def _holds_array(type_: FieldType) -> bool:
-    return isinstance(type_, Array) or (isinstance(type_, List) and _holds_array(type_.item))
-
-
 # --- JSON Schema: reading ------------------------------------------------------------------------------------
 
 
 def read_body(body: Json) -> tuple[Field, ...]:
-    """The fields of a schema record's body, in whichever encoding it comes.
+    """Return the fields of a schema record's body in any of the three encodings.
 
-    Tolerant: what it doesn't know becomes :class:`Unknown`. Raises :class:`InvalidSchema` when there are no
-    ``properties`` to read, or more than ``MAX_FIELDS``.
+    An unrecognised type becomes :class:`Unknown`. Raises :class:`InvalidSchema` if there are no ``properties`` or
+    more than ``MAX_FIELDS`` of them.
     """
     schema = _content(body)
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         raise InvalidSchema("the schema has no 'properties' object", hint="is it a JSON Schema of type object?")
     if len(properties) > MAX_FIELDS:
-        raise InvalidSchema(f"the schema has {len(properties)} fields; the most is {MAX_FIELDS}")
+        raise InvalidSchema(f"the schema has {len(properties)} fields; the maximum is {MAX_FIELDS}")
     required = [name for name in _list(schema.get("required")) if isinstance(name, str)]
     order = [name for name in _list(schema.get("propertyOrder")) if isinstance(name, str)]
     names = [name for name in dict.fromkeys((*order, *required, *properties)) if name in properties]
@@ -171,7 +167,7 @@ def _read_field(name: str, schema: Json, root: dict[str, Json], *, needed: bool)
 
 
 def _without_null(schema: Json) -> tuple[Json, bool]:
-    """The schema without its "or null", and whether it had one: two spellings of optional."""
+    """Return the schema without its "or null", and True if it had one: either spelling means optional."""
     if not isinstance(schema, dict):
         return schema, False
     kinds = schema.get("type")
@@ -187,7 +183,7 @@ def _without_null(schema: Json) -> tuple[Json, bool]:
 
 
 def _read_type(schema: Json, root: dict[str, Json], *, depth: int) -> FieldType:
-    """The type of a property. ``depth`` counts lists and references, so that neither goes on for ever."""
+    """The type of a property. ``depth`` counts lists and references, so that cycles end."""
     if not isinstance(schema, dict) or depth > MAX_NESTING:
         return _unknown(schema)
     ref = schema.get("$ref")
@@ -204,7 +200,7 @@ def _read_type(schema: Json, root: dict[str, Json], *, depth: int) -> FieldType:
 
 
 def _read_reference(ref: str, schema: dict[str, Json], root: dict[str, Json], *, depth: int) -> FieldType:
-    """An array, or what the schema itself defines under that name."""
+    """An array, or the type of the referenced definition in the same schema."""
     found = _read_array(ref, schema)
     target = _local(ref, root) if isinstance(found, Unknown) else None
     resolved = found if target is None else _read_type(target, root, depth=depth + 1)
@@ -212,7 +208,7 @@ def _read_reference(ref: str, schema: dict[str, Json], root: dict[str, Json], *,
 
 
 def _local(ref: str, root: dict[str, Json]) -> Json:
-    """What ``#/definitions/…`` or ``#/$defs/…`` leads to in the same schema, ``None`` for nothing."""
+    """Resolve ``#/definitions/…`` or ``#/$defs/…`` in the same schema; ``None`` if it has no target."""
     match ref.split("/"):
         case ["#", ("definitions" | "$defs") as section, name]:
             definitions = root.get(section)

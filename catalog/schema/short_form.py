@@ -1,4 +1,4 @@
-"""The short form of a type, as manifests and pages write it: ``array[uint8, 8, *]``, ``list[float]``, ``str?``."""
+"""The short form of a type in manifests and on pages: ``array[uint8, 8, *]``, ``list[float]``, ``str?``."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _TYPE_HELP: Final = (
 
 
 def parse_type(text: str) -> tuple[FieldType, bool]:
-    """A type from its short form: ``array[uint8, 8, *]``, ``list[float]``, ``str?``.
+    """Parse the short form of a type: ``array[uint8, 8, *]``, ``list[float]``, ``str?``.
 
-    Returns the type and whether it is optional (a trailing ``?``). Raises :class:`InvalidSchema`, with a
-    suggestion for a near miss.
+    Return the type, and True if it is optional (a trailing ``?``). Raises :class:`InvalidSchema`, with a suggestion
+    for a near miss.
     """
     stripped = text.strip()
     optional = stripped.endswith("?")
@@ -52,7 +52,7 @@ def _parse(text: str, *, depth: int) -> FieldType:
     if head == "list" and inner is not None:
         if inner.strip().endswith("?"):
             what = f"{text!r}: the items of a list can't be optional"
-            raise InvalidSchema(what, hint="put the ? behind the list, or leave missing items out")
+            raise InvalidSchema(what, hint="put the ? after the list, or omit missing items")
         return List(item=_parse(inner.strip(), depth=depth + 1))
     kind = next((kind for kind in SCALAR_KINDS if kind == head), None)
     if kind is not None and inner is None:
@@ -65,14 +65,14 @@ def _parse_array(inner: str) -> Array:
     if dtype != "*" and dtype not in DTYPES:
         raise InvalidSchema(f"unknown dtype {dtype!r}", hint=_suggest(dtype, DTYPES) or f"known: {', '.join(DTYPES)}")
     if len(dims) > MAX_DIMENSIONS:
-        raise InvalidSchema(f"an array of {len(dims)} dimensions; the most is {MAX_DIMENSIONS}")
+        raise InvalidSchema(f"an array of {len(dims)} dimensions; the maximum is {MAX_DIMENSIONS}")
     shape = tuple(None if dim == "*" else _dimension(dim) for dim in dims)
     return Array(dtype=None if dtype == "*" else dtype, shape=shape or None)
 
 
 def _dimension(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
-        raise InvalidSchema(f"{text!r} is not a dimension", hint="a whole number, or * for any length")
+        raise InvalidSchema(f"{text!r} is not a dimension", hint="use an integer, or * for any length")
     return int(text)
 
 
@@ -94,7 +94,7 @@ def _suggest(word: str, known: Iterable[str]) -> str | None:
 
 
 def type_text(type_: FieldType, *, optional: bool = False) -> str:
-    """The short form of a type; what :func:`parse_type` reads. An unknown type shows as ``unknown``."""
+    """Return the short form of a type, the inverse of :func:`parse_type`. An unknown type is ``unknown``."""
     mark = "?" if optional else ""
     match type_:
         case Scalar():

@@ -1,15 +1,19 @@
-"""Sample types as values: a name, a version, and fields of known types."""
+"""Sample types: a name, a version, and typed fields."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "DTYPES",
     "MAX_DIMENSIONS",
     "MAX_FIELDS",
     "MAX_NESTING",
+    "NPY_FORMATS",
     "SCALAR_KINDS",
     "Array",
     "ArrayFormat",
@@ -25,10 +29,13 @@ __all__ = [
 ScalarKind = Literal["str", "int", "float", "bool", "bytes"]
 ArrayFormat = Literal["ndarrayBytes", "sparseBytes", "structuredBytes", "arrowTensor", "safetensors"]
 
+NPY_FORMATS: Final[tuple[ArrayFormat, ...]] = ("ndarrayBytes", "structuredBytes")
+"""The array formats that are .npy, which numpy alone reads."""
+
 MAX_FIELDS: Final = 10_000
 MAX_NESTING: Final = 16
 MAX_DIMENSIONS: Final = 64
-"""numpy's own limit on the number of dimensions."""
+"""The limit of numpy on the number of dimensions."""
 
 DTYPES: Final = (
     "bool",
@@ -39,24 +46,24 @@ DTYPES: Final = (
     "complex64",
     "complex128",
 )
-"""The dtypes that can be written; when reading any short dtype-like text is kept."""
+"""The dtypes that can be written. Reading keeps any short dtype-like text."""
 
 SCALAR_KINDS: Final[tuple[ScalarKind, ...]] = ("str", "int", "float", "bool", "bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
-    """One plain value: text, whole number, float, truth value or bytes."""
+    """A scalar: text, integer, float, boolean or bytes."""
 
     kind: ScalarKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """An n-dimensional array; ``None`` means "anything".
+    """An n-dimensional array; ``None`` means any.
 
-    ``shape`` has one entry a dimension, ``None`` for a length that varies. ``dimensions`` names them in the same
-    order. ``format`` says how its bytes are written in a sample.
+    ``shape`` has one entry per dimension, ``None`` for a variable length. ``dimensions`` are the names in the same
+    order. ``format`` is the encoding of the array in a sample.
     """
 
     dtype: str | None = None
@@ -74,7 +81,7 @@ class List:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """A type we don't know, kept as it came: ``schema`` is its JSON Schema as JSON text."""
+    """An unrecognised type, kept unchanged: ``schema`` is its JSON Schema as JSON text."""
 
     schema: str
 
@@ -84,12 +91,20 @@ FieldType: TypeAlias = Scalar | Array | List | Unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A named part of a sample. ``name`` is the wire name: any text."""
+    """A field of a sample. ``name`` is the wire name: any text."""
 
     name: str
     type: FieldType
     optional: bool = False
     description: str | None = None
+
+    def types(self) -> Iterator[FieldType]:
+        """The type, and the types of the items of lists."""
+        type_ = self.type
+        yield type_
+        while isinstance(type_, List):
+            type_ = type_.item
+            yield type_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,5 +117,10 @@ class SampleType:
     description: str | None = None
 
     def field(self, name: str) -> Field | None:
-        """The field of that wire name."""
+        """The field with that wire name."""
         return next((field for field in self.fields if field.name == name), None)
+
+    def types(self) -> Iterator[FieldType]:
+        """The types of all fields, and of the items of lists."""
+        for field in self.fields:
+            yield from field.types()

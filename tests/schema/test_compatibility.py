@@ -115,7 +115,7 @@ def test_a_byte_order_is_no_change(spelt: str) -> None:
 
 
 def test_changes_come_field_by_field_and_say_what_stood_there() -> None:
-    """A renamed field is one that is gone and one that is new, with the question on both."""
+    """A renamed field is one removed and one added field, both with a hint."""
     old = of(X, field("array[uint8, 8, 8]", "image"), field("str", "label"))
     new = of(X, field("array[uint8, *, *]", "image"), field("str", "class"), field("list[int]?", "scores"))
     found = compare(old, new)
@@ -123,10 +123,10 @@ def test_changes_come_field_by_field_and_say_what_stood_there() -> None:
         "image has a length that may now vary (array[uint8, 8, 8] → array[uint8, *, *])",
         "class is new and required: old samples don't have it (str; renamed from 'label'?)",
         "scores is new and optional (list[int]?)",
-        "label is gone, and code relies on it (str; renamed to 'class'?)",
+        "label was removed; existing code reads it (str; renamed to 'class'?)",
     ]
     assert (
-        found.lines()[-1] == "4 changes; reading old data: breaks, reading new data: breaks; it needs a major version"
+        found.lines()[-1] == "4 changes; reading old data: breaks, reading new data: breaks; requires a major version"
     )
     assert json.loads(json.dumps(found.as_json()))["changes"][0]["kind"] == "freed_shape"
 

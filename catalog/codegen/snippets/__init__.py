@@ -1,21 +1,21 @@
-"""Snippets: whole programs that load a dataset and show its first samples, for the page of the dataset.
+"""Snippets: complete programs that load a dataset and print its first samples, for the page of the dataset.
 
 ==================  =======================================================================  ====================
 Python              this library, in a few lines                                             every kind of storage
 Typed Python        this library, with the class of the samples                              every kind of storage
-WebDataset          plain WebDataset, msgpack and numpy: nothing of this project             web addresses
+WebDataset          plain WebDataset, msgpack and numpy, without this library                web URLs
 PyTorch             a ``DataLoader`` over this library's dataset                             every kind of storage
-Ray Data            for more than one machine; nothing of this project                       web addresses
-Hugging Face        ``datasets`` in streaming mode; nothing of this project                  web addresses
-TypeScript          Node, ``@msgpack/msgpack`` and ``tar-stream``                            web addresses
+Ray Data            for a cluster, without this library                                      web URLs
+Hugging Face        ``datasets`` in streaming mode, without this library                     web URLs
+TypeScript          Node, ``@msgpack/msgpack`` and ``tar-stream``                            web URLs
 ==================  =======================================================================  ====================
 
 Tricky bits
 -----------
-- Names, addresses and descriptions are somebody else's. They stand in literals and one-line comments only.
-- ``ray.data.read_webdataset`` and ``load_dataset("webdataset")`` exist, and are not used: both read http addresses only
-  where ``aiohttp`` is installed too, which neither requires, and decode members by their names' endings.
-- A program is made of parts that are mostly the same from dataset to dataset: a page colours each of them once.
+- Names, URLs and descriptions are untrusted. They appear only in literals and one-line comments.
+- ``ray.data.read_webdataset`` and ``load_dataset("webdataset")`` are not used: both read HTTP URLs only if
+  ``aiohttp`` is installed, which neither requires, and decode members by their file suffix.
+- A program consists of parts that are mostly shared between datasets, so that a part is highlighted only once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["INSTALL", "MAX_URLS", "Snippet", "labels", "load_snippets", "plain_u
 INSTALL = ours.INSTALL
 
 MAX_FIELDS: Final = 300
-"""Fields of a type that is written out. Six programs with 10,000 each: a page of 12 MB, five seconds of a build."""
+"""Maximum fields of a type in a snippet. Six programs with 10,000 fields: a 12 MB page, five seconds of a build."""
 
 
 def load_snippets(
@@ -48,12 +48,12 @@ def load_snippets(
     local: Sequence[str] = (),
     cid: str | None = None,
 ) -> tuple[Snippet, ...]:
-    """How to load the dataset ``name``, most convenient first.
+    """Return the snippets that load the dataset ``name``, most convenient first.
 
-    ``uri`` is that of its record, None for a draft: then this library opens ``local``, paths of copies as seen from
-    where the program runs, or else ``urls``. Without a ``sample_type``, and with one of more than ``MAX_FIELDS``
-    fields, none is written out: samples are dicts, or what the record's own schema makes. The snippets that need
-    nothing of this project are for those ``urls`` that are web addresses. Every code parses, whatever the texts are.
+    ``uri`` is the URI of its record, None for a draft: then this library opens ``local``, paths of copies relative to
+    the program, or else ``urls``. Without a ``sample_type``, or with more than ``MAX_FIELDS`` fields, the programs
+    define no type: samples are dicts, or instances of the class from the record's schema. The snippets without this
+    library use only the web URLs among ``urls``. The code always parses.
     """
     if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
         sample_type = None
@@ -77,7 +77,7 @@ def load_snippets(
 
 
 def labels(*, typed: bool, on_web: bool) -> tuple[str, ...]:
-    """What :func:`load_snippets` calls them: with a sample type or without, for shards on the web or elsewhere."""
+    """Return the labels of :func:`load_snippets`, with or without a sample type and web URLs."""
     more = ("Typed Python",) if typed else ()
     if not on_web:
         return ("Python", *more, "PyTorch")
@@ -93,11 +93,11 @@ def shortest_snippet(
     local: Sequence[str] = (),
     cid: str | None = None,
 ) -> Snippet:
-    """The first of :func:`load_snippets` alone."""
+    """Return only the first of :func:`load_snippets`."""
     mine = ours.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
     return ours.python(mine, sample_type)
 
 
 def plain_urls(urls: Sequence[str]) -> tuple[str, ...]:
-    """Those of the addresses that are on the web, fit to stand between quotes in any language."""
+    """Return the web URLs among ``urls``, escaped for a string literal of any language."""
     return tuple(plain_url(url) for url in urls if re.match(r"https?://", url))

@@ -1,4 +1,4 @@
-"""How to pass a dataset through a published lens: whoever runs its code says whose and which it is."""
+"""The snippet that applies a published lens to a dataset, pinned to the repository and commit of the lens's code."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ _PYTHON = (None, "python")
 
 
 def lens_snippet(lens: Lens, uri: str, dataset: tuple[str, str] | None) -> Snippet | None:
-    """A program that loads a lens and shows three samples through it; None where this library can't run its code.
+    """Return a program that loads a lens and prints three samples through it; None if the lens isn't in Python.
 
-    ``dataset`` is the name and the URI of one of the lens's source schema; without one the program ends at the lens.
+    ``dataset`` is the name and the URI of a dataset with the lens's source schema. Without one, the program only loads
+    the lens.
     """
     getter, putter = lens.getter, lens.putter
     if getter.language not in _PYTHON or putter.language not in _PYTHON:
         return None
-    what = [f"repository={literal(getter.repository)}", f"commit={literal(getter.commit)}"]
+    arguments = [f"repository={literal(getter.repository)}", f"commit={literal(getter.commit)}"]
     if putter.repository != getter.repository:
-        what.append(f"putter_repository={literal(putter.repository)}")
+        arguments.append(f"putter_repository={literal(putter.repository)}")
     if putter.commit != getter.commit:
-        what.append(f"putter_commit={literal(putter.commit)}")
+        arguments.append(f"putter_commit={literal(putter.commit)}")
     fetched = laid_out(Group("fetch_lens(", (literal(uri),), ")"), prefix="found = ")
-    loaded = laid_out(Group("found.load(", tuple(what), ")"), prefix="lens = ")
+    loaded = laid_out(Group("found.load(", tuple(arguments), ")"), prefix="lens = ")
     imported = "from catalog import fetch_lens\n" if dataset is None else "from catalog import Dataset, fetch_lens\n"
     head = f"{imported}\n# {one_line(lens.name)}: this runs its code, with your rights. Read it first.\n"
     parts = [head, f"{fetched}\n{loaded}\n"]

@@ -1,4 +1,4 @@
-"""The snippets that use this library: plain, and under a PyTorch ``DataLoader``."""
+"""The snippets that use this library: untyped, typed, and with a PyTorch ``DataLoader``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.codegen.layout import Group, laid_out
 from catalog.codegen.python import python_class
 from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about
-from catalog.codegen.text import literal, parts
+from catalog.codegen.text import literal
 from catalog.schema import Array
 from catalog.schema.identifiers import class_name
 
@@ -23,7 +23,7 @@ __all__ = ["INSTALL", "Source", "python", "pytorch", "typed_python"]
 
 INSTALL: Final = "pip install atdata-catalog"
 _EXTRAS: Final = {"arrowTensor": "arrow", "safetensors": "safetensors", "sparseBytes": "sparse"}
-"""Form of arrays → the optional part of this library that reads it."""
+"""Array format → the extra of this library that reads it."""
 
 _NUMBERED: Final = re.compile(r"(?P<head>.*?)(?P<number>[0-9]+)(?P<tail>[^0-9]*)")
 
@@ -51,12 +51,12 @@ _OF_DICTS: Final = _ANY_COLUMNS.format(name="DictSample", names="batch.samples[0
 _OF_OBJECTS: Final = _ANY_COLUMNS.format(
     name="PackableSample", names="type(batch.samples[0]).__annotations__", value="getattr(batch, name)"
 )
-"""A record's class is made from its schema when it is opened."""
+"""For a published dataset: opening it creates the class from its schema record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A dataset: its record's ``uri``, or for a draft the ``urls`` of its shards."""
+    """A dataset: the ``uri`` of its record, or the ``urls`` of a draft's shards."""
 
     name: str
     uri: str | None
@@ -64,7 +64,7 @@ class Source:
     cid: str | None
 
     def opened(self, sample_class: str | None, *, suffix: str = "", indent: str = "") -> str:
-        """The statement that makes the dataset, under its comment."""
+        """Return the statement that opens the dataset, below its comment."""
         more = [] if sample_class is None else [sample_class]
         if self.uri is not None:
             call = Group("Dataset.from_atproto(", (literal(self.uri), *more), ")")
@@ -76,14 +76,14 @@ class Source:
 
 
 def python(source: Source, sample_type: SampleType | None) -> Snippet:
-    """Our library in as few lines as can be: a record's own schema says what its samples hold."""
+    """Return the shortest program: the schema record defines the type of the samples."""
     return _snippet(
         "Python", _install(source, sample_type), "from catalog import Dataset\n\n", source.opened(None), _SHOW
     )
 
 
 def typed_python(source: Source, sample_type: SampleType) -> Snippet:
-    """Our library with the class of the samples written out, for editors and type checkers."""
+    """Return the program that defines the class of the samples, for editors and type checkers."""
     imports, body = _class(sample_type)
     opened = source.opened(class_name(sample_type.name))
     install = _install(source, sample_type)
@@ -91,7 +91,7 @@ def typed_python(source: Source, sample_type: SampleType) -> Snippet:
 
 
 def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
-    """Our library under a ``DataLoader`` with workers."""
+    """Return the program with a ``DataLoader`` with workers."""
     install = f"{_install(source, sample_type)} torch"
     suffix = ".batched(32).map(columns)"
     main = 'if __name__ == "__main__":  # the workers import this file\n'
@@ -119,12 +119,12 @@ def _install(source: Source, sample_type: SampleType | None) -> str:
 
 @lru_cache(maxsize=512)
 def _extras(sample_type: SampleType) -> tuple[str, ...]:
-    types = [part for field in sample_type.fields for part in parts(field.type)]
+    types = sample_type.types()
     return tuple(sorted({_EXTRAS[t.format] for t in types if isinstance(t, Array) and t.format in _EXTRAS}))
 
 
 def _class(sample_type: SampleType, *, also: tuple[str, ...] = ("Dataset",)) -> tuple[str, str]:
-    """The imports of the generated module, and its class."""
+    """The imports and the class of the generated module."""
     imports, _, body = python_class(sample_type, also=also).partition("\n\n\n")
     return imports + "\n", body
 
@@ -150,13 +150,13 @@ def _columns(sample_type: SampleType) -> str:
 
 def _column(field: Field) -> str:
     name = literal(field.name)
-    if any(isinstance(type_, Array) and type_.format == "structuredBytes" for type_ in parts(field.type)):
+    if any(isinstance(type_, Array) and type_.format == "structuredBytes" for type_ in field.types()):
         return f"        # no tensor can hold {name}: batch[{name}]\n"
     return f"        {name}: batch[{name}],\n"
 
 
 def _urls(urls: Sequence[str]) -> str | Group:
-    """As a pattern where the names are numbered without a gap, else as a list (braces in it are just characters)."""
+    """A brace pattern if the names are numbered without gaps, else a list, in which braces are literal."""
     pattern = _pattern(urls)
     if pattern is not None:
         return literal(pattern)

@@ -1,6 +1,6 @@
-"""The Python snippets that need nothing of this project: WebDataset, Ray Data, Hugging Face ``datasets``.
+"""The Python snippets without this library: WebDataset, Ray Data, Hugging Face ``datasets``.
 
-A sample is a ``TypedDict`` there, made by a call: any wire name can stand in it as it is.
+A sample is a ``TypedDict`` in functional syntax, which allows any wire name.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from catalog.codegen.layout import WIDTH
 from catalog.codegen.python import NUMPY
 from catalog.codegen.snippets.snippet import Snippet, listed
-from catalog.codegen.text import first_paragraph, literal, notes, one_line, parts, wrapped
+from catalog.codegen.text import literal, notes, summary, wrapped
 from catalog.schema import Array, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import class_name
+from catalog.schema.types import NPY_FORMATS
 from catalog.shards.reader import SUFFIX
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ _USED: Final = frozenset({
     "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "itemgetter", "itertools", "ray", "read_shard",
     "samples", "tarfile", "unpacked", "urllib", "urls",
 })  # fmt: skip
-"""What these programs import or define, and what no generated name is anyway."""
-
-_IN_NPY: Final = ("ndarrayBytes", "structuredBytes")
-"""The forms of arrays that these programs read. The others stay bytes."""
+"""Names that these programs import or define."""
 
 _DECODED: Final = '''\
 def decoded(value: Any) -> Any:
@@ -90,7 +88,7 @@ for sample in itertools.islice(dataset, 3):
 """
 
 _FUTURE: Final = "from __future__ import annotations  # workers get the functions, not the type\n\n"
-"""Ray's pickler fails on a ``TypedDict`` of ``__main__``, and annotations that are objects would lead to it."""
+"""Ray's pickler fails on a ``TypedDict`` of ``__main__``, which evaluated annotations would reference."""
 
 _NESTED: Final = "# Ray makes lists of numbers of the arrays in a list.\n"
 
@@ -122,9 +120,9 @@ for sample in dataset.take(3):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
-    """What a schema gives the programs: the ``name`` of a sample's type, and the ``code`` up to ``unpacked``.
+    """The code that depends on the schema: the ``name`` of the type, and the ``code`` up to ``unpacked``.
 
-    The rest says what has to be imported for that.
+    The other attributes select the imports.
     """
 
     name: str
@@ -136,7 +134,7 @@ class Typed:
 
 
 def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
-    """WebDataset itself."""
+    """Return the program for WebDataset."""
     typed = _typed(sample_type)
     imports = _imports(typed, ("itertools", "operator"), ("import webdataset as wds",))
     return Snippet(
@@ -148,7 +146,7 @@ def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleTyp
 
 
 def ray_data(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
-    """Ray Data, for more than one machine."""
+    """Return the program for Ray Data."""
     typed = _typed(sample_type)
     imports = _FUTURE + _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("import ray.data",))
     end = _NESTED + _RAY_DATA if typed.nested else _RAY_DATA
@@ -161,7 +159,7 @@ def ray_data(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType 
 
 
 def hugging_face(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
-    """Hugging Face ``datasets``, streaming."""
+    """Return the program for streaming with Hugging Face ``datasets``."""
     typed = _typed(sample_type)
     imports = _imports(typed, ("tarfile", "urllib.request", "Iterator"), ("from datasets import IterableDataset",))
     every = (f"def samples(urls: list[str]) -> Iterator[{typed.name}]:\n", _SAMPLES)
@@ -174,7 +172,7 @@ def hugging_face(lines: Sequence[str], urls: Sequence[str], sample_type: SampleT
 
 
 def _read_shard(typed: Typed) -> tuple[str, str]:
-    """The function in two parts: only its first line differs from type to type."""
+    """The function in two parts, of which only the first line depends on the type."""
     return f"def read_shard(url: str) -> Iterator[{typed.name}]:\n", _READ_SHARD
 
 
@@ -184,7 +182,7 @@ def _listed(lines: Sequence[str], urls: Sequence[str]) -> str:
 
 @lru_cache(maxsize=512)
 def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) -> str:
-    """Sorted as ruff does: modules, then names from modules; the standard library first."""
+    """The imports in ruff's order: modules, then names from modules; the standard library first."""
     modules = [*(["io"] if typed.arrays else []), *(name for name in standard if name not in ("operator", "Iterator"))]
     others = ["import msgpack", *(["import numpy as np"] if typed.arrays else []), *library]
     others += ["from numpy.typing import NDArray"] if typed.annotated else []
@@ -202,7 +200,7 @@ def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) 
 # --- the type ------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=512)  # a schema's type stands in three programs on the page of each dataset that uses it
+@lru_cache(maxsize=512)  # used by three programs on the page of every dataset with this schema
 def _typed(sample_type: SampleType | None) -> Typed:
     if sample_type is None:
         return Typed(
@@ -215,8 +213,8 @@ def _typed(sample_type: SampleType | None) -> Typed:
         )
     name = class_name(sample_type.name)
     name = f"{name}Type" if name in _USED else name
-    types = [part for field in sample_type.fields for part in parts(field.type)]
-    arrays = [type_ for type_ in types if isinstance(type_, Array) and type_.format in _IN_NPY]
+    types = list(sample_type.types())
+    arrays = [type_ for type_ in types if isinstance(type_, Array) and type_.format in NPY_FORMATS]
     is_open = any(isinstance(type_, Unknown) for type_ in types) or any(a.dtype not in NUMPY for a in arrays)
     return Typed(
         name=name,
@@ -229,10 +227,9 @@ def _typed(sample_type: SampleType | None) -> Typed:
 
 
 def _typed_dict(name: str, sample_type: SampleType) -> str:
-    about = f"{one_line(sample_type.name)} {one_line(sample_type.version)}. {first_paragraph(sample_type.description)}"
     fields = "".join(_entry(field) for field in sample_type.fields)
     inside = f"    {{\n{fields}    }},\n" if fields else "    {},\n"
-    return f'{_commented(about.strip(), "")}{name} = TypedDict(\n    "{name}",\n{inside})\n\n\n'
+    return f'{_commented(summary(sample_type), "")}{name} = TypedDict(\n    "{name}",\n{inside})\n\n\n'
 
 
 def _entry(field: Field) -> str:
@@ -255,7 +252,7 @@ def _annotation(type_: FieldType) -> str:
         case Unknown():
             return "Any"
         case Array():
-            return f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]" if type_.format in _IN_NPY else "bytes"
+            return f"NDArray[{NUMPY.get(type_.dtype or '', 'Any')}]" if type_.format in NPY_FORMATS else "bytes"
 
 
 def _unpacked(name: str, sample_type: SampleType) -> str:
@@ -272,5 +269,5 @@ def _reading(field: Field) -> str:
 
 
 def _is_read(field: Field) -> bool:
-    """Whether there are arrays in it that these programs read."""
-    return any(isinstance(type_, Array) and type_.format in _IN_NPY for type_ in parts(field.type))
+    """Return True if the field has arrays that these programs decode."""
+    return any(isinstance(type_, Array) and type_.format in NPY_FORMATS for type_ in field.types())

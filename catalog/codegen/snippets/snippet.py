@@ -1,4 +1,4 @@
-"""What a snippet is, and what all kinds of them say: the comment about the dataset, and its addresses."""
+"""The type of a snippet, and the parts that all snippets share: the comment about the dataset and its URLs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["MAX_URLS", "Snippet", "about", "listed", "plain_url"]
 
 MAX_URLS: Final = 20
-"""URLs listed in a snippet; a dataset may have ten thousand."""
+"""Maximum URLs in a snippet; a dataset may have ten thousand."""
 
 _URL_CHARACTERS: Final = "~:/?#@&()*+,;=%-._"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
-    """One way to load a dataset. ``language`` is a lexer's name, ``install`` the command to run before.
+    """A program that loads a dataset. ``language`` is a lexer's name, ``install`` the installation command.
 
-    ``parts`` make up the code. Each is whole lines, and most are the same from dataset to dataset.
+    ``parts`` are the code. Each part is whole lines, and most are shared between datasets.
     """
 
     label: str
@@ -33,12 +33,12 @@ class Snippet:
 
     @property
     def code(self) -> str:
-        """The whole program."""
+        """The complete program."""
         return "".join(self.parts)
 
 
 def about(name: str, cid: str | None, count: int) -> tuple[str, ...]:
-    """Lines that say which dataset this is, and whether all of its ``count`` shards are listed."""
+    """Comment lines: the dataset, its record, and a note if not all of its ``count`` shards are listed."""
     lines = [one_line(name)]
     lines += [f"record {one_line(cid)}"] if cid is not None else []
     lines += [f"the first {MAX_URLS} of {count} shards"] if count > MAX_URLS else []
@@ -46,11 +46,11 @@ def about(name: str, cid: str | None, count: int) -> tuple[str, ...]:
 
 
 def plain_url(url: str) -> str:
-    """The URL with everything escaped that isn't plain: older WebDatasets put it into a shell command."""
+    """The URL with all special characters escaped: older WebDataset releases put it into a shell command."""
     return quote(url, safe=_URL_CHARACTERS, errors="replace")
 
 
 def listed(lines: Sequence[str], urls: Sequence[str], *, mark: str, opening: str, indent: str, closing: str) -> str:
-    """Comments, and a list of addresses that are plain, one a line."""
+    """Comments, then a list of plain URLs, one per line."""
     comments = "".join(f"{mark} {line}\n" for line in lines)
     return comments + opening + "".join(f'{indent}"{url}",\n' for url in urls) + closing

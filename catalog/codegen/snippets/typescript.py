@@ -1,7 +1,7 @@
 """The TypeScript snippet: Node's own ``fetch``, ``tar-stream`` and ``@msgpack/msgpack``.
 
-The interface and its decoder are the generator's, in a template of their own: a page needs no encoder, and arrays are
-read by fewer lines.
+The interface and its decoder come from the generator with a separate template: a snippet has no encoder, and a shorter
+reader of arrays.
 """
 
 from __future__ import annotations
@@ -67,22 +67,22 @@ for await (const sample of samples()) {
 _USED: Final = frozenset({
     "AsyncGenerator", "InstanceType", "NdArray", "Readable", "Reader", "buffer", "decode", "extract", "pipeline",
 })  # fmt: skip
-"""Types and imports of the program: an interface can't have their names."""
+"""Types and imports of the program, whose names the interface can't have."""
 
 _READERS: Final = "\n// --- what the fields are read with ---\n"
-"""Where the template goes on to what is the same for many schemas."""
+"""The line in the template before the functions that many schemas share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UntypedView:
-    """What the template gets without a schema."""
+    """The variables of the template without a schema."""
 
     functions: frozenset[str] = frozenset({"binary"})
     arrays: bool = True
 
 
 def typescript(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
-    """A whole program for Node."""
+    """Return a complete program for Node."""
     addresses = listed(lines, urls, mark="//", opening="const urls = [\n", indent="  ", closing="];\n\n")
     return Snippet(
         label="TypeScript",
@@ -105,6 +105,6 @@ def _typed(sample_type: SampleType | None) -> tuple[str, ...]:
 
 
 def _program(name: str) -> tuple[str, ...]:
-    """In four parts: two lines differ from type to type."""
+    """The program in four parts, of which two depend on the type."""
     opening = f"\nasync function* samples(): AsyncGenerator<{name}> {{\n"
     return opening, _OPENED, f"        yield decode{name}(bytes);\n", _SHOWN
