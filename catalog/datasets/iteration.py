@@ -19,7 +19,7 @@ from __future__ import annotations
 import random
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -27,8 +27,8 @@ import numpy as np
 
 from catalog.datasets.batches import Batch, batches
 from catalog.errors import CatalogError
-from catalog.samples.packing import unpacker
-from catalog.shards.reader import read_shard
+from catalog.samples.packing import reader
+from catalog.shards.reader import open_samples
 from catalog.shards.storage import shared_client
 
 if TYPE_CHECKING:
@@ -37,12 +37,16 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
+    from catalog.shards.formats import Format
     from catalog.shards.shard import Shard
 
 __all__ = ["Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "samples_of"]
 
-_Placed: TypeAlias = "tuple[tuple[str, bytes | memoryview], str]"
-"""Key and bytes, and the URL of their shard."""
+_Read: TypeAlias = "Callable[[Any, str], Any]"
+"""Makes a sample of what is stored and its key."""
+
+_Placed: TypeAlias = "tuple[tuple[str, Any], tuple[_Read, str]]"
+"""Key and sample as it is stored; the function that reads it, and the URL of its shard."""
 
 _SMALL: Final = 1 << 14
 
@@ -89,13 +93,14 @@ def samples_of(
     An error of a sample names its shard. Nothing is opened before the first sample is requested.
     """
     _keep_freed_memory()
-    unpack = unpacker(sample_class, validate=validate)
+    reading = partial(reader, cls=sample_class, validate=validate)
     if shuffle is None and part.every == 1:
-        return _in_order(part.shards, unpack, settings)
-    dealt: Iterator[_Placed] = islice(chain.from_iterable(_packed(part.shards, settings)), part.first, None, part.every)
+        return _in_order(part.shards, reading, settings)
+    packed = chain.from_iterable(_packed(part.shards, reading, settings))
+    dealt: Iterator[_Placed] = islice(packed, part.first, None, part.every)
     if shuffle is not None:
         dealt = _shuffled(dealt, random.Random(shuffle.seed), shuffle.buffer)  # noqa: S311 - an order, not a secret
-    return _unpacked(dealt, unpack)
+    return _unpacked(dealt)
 
 
 @cache
@@ -109,23 +114,28 @@ def _keep_freed_memory() -> None:
 
 
 def _in_order(
-    shards: tuple[Shard, ...], unpack: Callable[[bytes | memoryview, str], Any], settings: NetworkSettings | None
+    shards: tuple[Shard, ...], reading: Callable[[Format], _Read], settings: NetworkSettings | None
 ) -> Iterator[Any]:
     """Yield the samples of shards in order: as :func:`_unpacked`, with fewer objects for each sample."""
     with _client_for(shards, settings) as client:
         for shard in shards:
-            for key, raw in read_shard(shard, settings=settings, client=client):
-                try:
-                    sample = unpack(raw, key)
-                except CatalogError as error:
-                    raise error.within(shard.url) from None
-                yield sample
+            with open_samples(shard, settings=settings, client=client) as (form, samples):
+                read = reading(form)
+                for key, raw in samples:
+                    try:
+                        sample = read(raw, key)
+                    except CatalogError as error:
+                        raise error.within(shard.url) from None
+                    yield sample
 
 
-def _packed(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> Iterator[Iterator[_Placed]]:
+def _packed(
+    shards: tuple[Shard, ...], reading: Callable[[Format], _Read], settings: NetworkSettings | None
+) -> Iterator[Iterator[_Placed]]:
     with _client_for(shards, settings) as client:
         for shard in shards:
-            yield zip(read_shard(shard, settings=settings, client=client), repeat(shard.url))
+            with open_samples(shard, settings=settings, client=client) as (form, samples):
+                yield zip(samples, repeat((reading(form), shard.url)))
 
 
 def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> AbstractContextManager[Client | None]:
@@ -134,10 +144,10 @@ def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> 
     return shared_client(settings) if remote else nullcontext()
 
 
-def _unpacked(pairs: Iterator[_Placed], unpack: Callable[[bytes | memoryview, str], Any]) -> Iterator[Any]:
-    for (key, raw), url in pairs:
+def _unpacked(pairs: Iterator[_Placed]) -> Iterator[Any]:
+    for (key, raw), (read, url) in pairs:
         try:
-            sample = unpack(raw, key)
+            sample = read(raw, key)
         except CatalogError as error:
             raise error.within(url) from None
         yield sample
@@ -158,8 +168,14 @@ def _shuffled(pairs: Iterator[_Placed], chance: random.Random, buffer: int) -> I
 
 def _kept(pair: _Placed) -> _Placed:
     """Copy a small sample: it is a slice of a block of many, which the window would otherwise keep alive."""
-    (key, raw), url = pair
-    return pair if len(raw) > _SMALL else ((key, bytes(raw)), url)
+    (key, raw), place = pair
+    if type(raw) is dict:
+        return (key, {name: _copied(value) for name, value in raw.items()}), place
+    return pair if len(raw) > _SMALL else ((key, bytes(raw)), place)
+
+
+def _copied(value: object) -> object:
+    return bytes(value) if type(value) is memoryview and len(value) <= _SMALL else value
 
 
 # --- steps ---------------------------------------------------------------------------------------------------

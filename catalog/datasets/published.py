@@ -44,7 +44,8 @@ def require_fit(own: type, published: SampleType) -> None:
 
 def shards_of(found: Published[DatasetRecord]) -> tuple[Shard, ...]:
     """Return the shards of a published dataset; see :func:`catalog.shards.locations.shards_of_storage`."""
-    return tuple(shards_of_storage(found.record.storage, found.account.did, found.account.pds))
+    record, account = found.record, found.account
+    return tuple(shards_of_storage(record.storage, account.did, account.pds, record.sample_format))
 
 
 def shards_to_publish(shards: Sequence[Shard], urls: str | Sequence[str] | None) -> list[PublishedShard]:

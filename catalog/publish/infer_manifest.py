@@ -26,7 +26,7 @@ from catalog.manifest.shards import MAX_SHARDS, https_fault, key_fault
 from catalog.samples.inference import Inference
 from catalog.schema import Array
 from catalog.shards.braces import expand, expand_ranges
-from catalog.shards.reader import samples_in
+from catalog.shards.formats.msgpack import samples_in
 from catalog.shards.s3 import S3Object
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import HashingSource

@@ -138,7 +138,10 @@ class Schema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A published dataset (lexicon ``entry``). ``metadata`` is the decoded msgpack map, empty when absent."""
+    """A published dataset (lexicon ``entry``). ``metadata`` is the decoded msgpack map, empty when absent.
+
+    ``sample_format`` is the format of the shards, ``msgpack`` when absent. Unknown names are kept.
+    """
 
     name: str
     schema_ref: AtUri
@@ -151,6 +154,7 @@ class Dataset:
     metadata: Mapping[str, object] = field(default_factory=dict)
     metadata_schema_ref: AtUri | None = None
     content_metadata: Json = None
+    sample_format: str = "msgpack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

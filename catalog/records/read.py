@@ -208,6 +208,7 @@ def _read_dataset(read: _Reader) -> Dataset:
         metadata=_read_metadata(read.value.get("metadata")),
         metadata_schema_ref=read.uri("metadataSchemaRef") if read.has("metadataSchemaRef") else None,
         content_metadata=read.value.get("contentMetadata"),
+        sample_format=read.maybe("sampleFormat") or "msgpack",
     )
 
 

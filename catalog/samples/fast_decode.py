@@ -13,6 +13,8 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
+
 from catalog.errors import InvalidArray, InvalidSample
 from catalog.samples.annotations import PYTHON
 from catalog.samples.array_formats import decode
@@ -51,8 +53,11 @@ class Unusual(Exception):
     """The fast way isn't possible. Never leaves this module."""
 
 
-def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> Layout:
-    """Return the layout for these names. Raises :class:`Unusual` if they lack a required field or aren't all text."""
+def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool, decoded: bool = False) -> Layout:
+    """Return the layout for these names; with ``decoded`` arrays may be NumPy arrays, too.
+
+    Raises :class:`Unusual` if the names lack a required field or aren't all text.
+    """
     if not all(isinstance(name, str) for name in names):
         raise Unusual
     known = plan.by_name
@@ -60,7 +65,11 @@ def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool) -> Layout:
     absent = [entry for name, entry in known.items() if name not in present]
     if any(not entry.has_default and not entry.field.optional for entry in absent):
         raise Unusual
-    steps = {name: _step(known[name].field.type, known[name], validate=validate) for name in names if name in known}
+    steps = {
+        name: _step(known[name].field.type, known[name], validate=validate, decoded=decoded)
+        for name in names
+        if name in known
+    }
     typed = tuple(name for name, (kind, _) in steps.items() if kind is not None)
     as_it_is = all(name in known and known[name].attribute == name for name in names)
     return Layout(
@@ -97,7 +106,9 @@ def _picker(names: tuple[str, ...], *, everything: bool) -> Callable[[dict[str, 
     return itemgetter(*names)
 
 
-def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | None, Callable[[Any], Any] | None]:
+def _step(
+    type_: FieldType, entry: Entry, *, validate: bool, decoded: bool
+) -> tuple[type | None, Callable[[Any], Any] | None]:
     """Return the type that a stored value must have, ``None`` for any, and its reader, ``None`` for no conversion."""
     match type_:
         case Scalar():
@@ -105,8 +116,10 @@ def _step(type_: FieldType, entry: Entry, *, validate: bool) -> tuple[type | Non
         case Unknown():
             return None, read_any
         case List():
-            kind, reader = _step(type_.item, entry, validate=validate)
+            kind, reader = _step(type_.item, entry, validate=validate, decoded=decoded)
             return list, _list_reader(kind, reader)
+        case Array() if decoded and not entry.as_bytes:
+            return None, partial(_read_decoded, type_, _array_reader(type_, validate=validate), validate)
         case Array():
             return bytes, None if entry.as_bytes else _array_reader(type_, validate=validate)
 
@@ -115,6 +128,15 @@ def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
     if validate:
         return partial(_decode_fitting, type_)
     return decode_aligned if type_.format in _NPY else partial(decode, type_)
+
+
+def _read_decoded(type_: Array, decode: Callable[[Any], Any], validate: bool, value: Any) -> Any:  # noqa: ANN401, FBT001
+    """Return an array, decoded if it is bytes."""
+    if type(value) is bytes:
+        return decode(value)
+    if not isinstance(value, np.ndarray) or (validate and not fits_array(type_, value)):
+        raise InvalidSample("no array, or another dtype or shape")  # as below
+    return value
 
 
 def _list_reader(kind: type | None, reader: Callable[[Any], Any] | None) -> Callable[[list[Any]], list[Any]]:

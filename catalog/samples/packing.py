@@ -5,6 +5,7 @@
     pack(sample)                          bytes; every value is checked against its field
     unpack(Digit, raw, key="000017")      a Digit
     read = unpacker(Digit)                the same for many, compiled once: read(raw, "000017")
+    make = builder(Digit)                 a Digit from the values that the decoder of another format gives
 
 There are two ways to read. The *fast* one is for a map whose names were seen before and whose values have exactly the
 wanted types: it checks all at once and fills the sample. Everything else (integers in float fields, ``None``, faults)
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from catalog.samples.annotations import Entry, Plan
+    from catalog.shards.formats import Format
 
-__all__ = ["DictSample", "pack", "unpack", "unpacker"]
+__all__ = ["DictSample", "builder", "pack", "reader", "unpack", "unpacker"]
 
 T = TypeVar("T")
 
@@ -180,6 +182,10 @@ def _read(type_: FieldType, value: Any, key: str, entry: Entry, *, validate: boo
     match type_:
         case Array() if isinstance(value, bytes):
             return value if entry.as_bytes else _read_array(type_, value, key, entry.field, validate=validate)
+        case Array() if isinstance(value, np.ndarray) and not (
+            entry.as_bytes or (validate and not fits_array(type_, value))
+        ):
+            return value  # decoded already, by another format than msgpack
         case List() if isinstance(value, list):
             return [_read(type_.item, item, key, entry, validate=validate) for item in value]
         case Scalar() if fits_scalar(type_.kind, value):
@@ -229,6 +235,10 @@ def unpacker(cls: type[T], *, validate: bool = False) -> Callable[[Buffer, str],
 def _read_dict(cls: type[dict[str, Any]], raw: Buffer, key: str = "") -> dict[str, Any]:
     values = _unpack_map(raw, key)
     _check_names(values, key)
+    return _build_dict(cls, values, key)
+
+
+def _build_dict(cls: type[dict[str, Any]], values: dict[str, Any], key: str = "") -> dict[str, Any]:
     for name, value in values.items():
         if type(value) is bytes or type(value) is list:
             values[name] = read_any(value)
@@ -280,3 +290,68 @@ def _put_large(values: dict[str, Any], split: tuple[bytes, dict[str, memoryview]
         raise Unusual
     for name in raw_names:
         values[name] = large[name] if name in arrays else bytes(large[name])
+
+
+# --- reading other formats than msgpack ----------------------------------------------------------------------
+
+
+def reader(form: Format, cls: type[T], *, validate: bool = False) -> Callable[[Any, str], T]:
+    """Return the function that reads samples of class ``cls`` as they are stored in a format, and their key.
+
+    Raises as :func:`unpacker` does.
+    """
+    decode = form.decoder(None if issubclass(cls, dict) else plan_of(cls).sample_type)
+    if decode is None:
+        return unpacker(cls, validate=validate)
+    build = builder(cls, validate=validate)
+
+    def read(raw: Any, key: str = "") -> T:  # noqa: ANN401 - see formats.Raw
+        return build(decode(raw, key), key)
+
+    return read
+
+
+def builder(cls: type[T], *, validate: bool = False) -> Callable[[dict[str, Any], str], T]:
+    """Return the function that makes samples of class ``cls`` from a dict of wire name → value, and the key.
+
+    The values are checked as those of msgpack are; an array is a NumPy array or its bytes. The dict may become the
+    state of the sample: it must be a new one for each. Compiled once for each class; raises as :func:`unpacker` does.
+    """
+    if issubclass(cls, dict):
+        return cast("Callable[[dict[str, Any], str], T]", partial(_build_dict, cls))
+    plan = plan_of(cls)
+    found = plan.compiled.get(("build", validate))
+    if found is None:
+        found = plan.compiled["build", validate] = _compiled_builder(cls, plan, validate=validate)
+    return cast("Callable[[dict[str, Any], str], T]", found)
+
+
+def _compiled_builder(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[dict[str, Any], str], T]:
+    longest = 2 * len(plan.entries) + 16
+    known = lru_cache(maxsize=max(2, min(_LAYOUTS, 20_000 // longest)))(
+        partial(layout, plan, validate=validate, decoded=True)
+    )
+
+    def build(values: dict[str, Any], key: str = "") -> T:
+        try:
+            if len(values) > longest:
+                raise Unusual
+            picked, kinds, readers, renamed, absent, _ = known(tuple(values))
+            if tuple(map(type, picked(values))) != kinds:
+                raise Unusual
+            read = {name: step(values[name]) for name, step in readers}
+        except _FALLBACK_ERRORS:
+            return _read_carefully(cls, plan, values, key, validate=validate)
+        values.update(read)
+        state = values if renamed is None else {attribute: values[name] for attribute, name in renamed}
+        if absent is not None:
+            absent(state)
+        if not plan.plain:
+            return _constructed(cls, state, key)
+        if key:
+            state["__key__"] = key
+        made = object.__new__(cls)
+        made.__dict__ = state
+        return made
+
+    return build

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InvalidSample
 from catalog.samples.packable import pack
-from catalog.shards.reader import SUFFIX
+from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
 
 if TYPE_CHECKING:

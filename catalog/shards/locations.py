@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from catalog.errors import DataError, RefusedUrl
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["shards_of_storage"]
 
 
-def shards_of_storage(storage: Storage, did: str, pds: str) -> Iterator[Shard]:
+def shards_of_storage(storage: Storage, did: str, pds: str, sample_format: str | None = None) -> Iterator[Shard]:
     """Yield the shards of a storage; blobs are those of account ``did`` on its server ``pds``.
+
+    ``sample_format`` is that of the record.
 
     Only remote shards: a record never names a file of the reader's machine. Raises :class:`RefusedUrl` for a storage
     or a scheme that isn't opened.
@@ -27,7 +30,7 @@ def shards_of_storage(storage: Storage, did: str, pds: str) -> Iterator[Shard]:
     for shard in _shards(storage, did, pds):
         if shard.path is not None:
             raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https, http and s3 are opened")
-        yield shard
+        yield shard if sample_format is None else replace(shard, format=sample_format)
 
 
 def _shards(storage: Storage, did: str, pds: str) -> Iterator[Shard]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from typing import TYPE_CHECKING, Final, Protocol
+
+from catalog.errors import CatalogError
+from catalog.shards.magic import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ChunkSource", "HashingSource", "Source", "open_nonblocking"]
+__all__ = ["ChunkSource", "HashingSource", "Source", "open_nonblocking", "peek"]
 
 _BLOCK: Final = 1 << 20
 
@@ -71,6 +75,47 @@ class HashingSource:
         while self.readinto(rest):
             pass
         return self._digest.hexdigest()
+
+
+class _ReplayedSource:
+    """A source whose first bytes were read already; ``error`` is raised after them."""
+
+    def __init__(self, head: bytes, source: Source, error: Exception | None) -> None:
+        self._head, self._source, self._error = memoryview(head), source, error
+
+    def readinto(self, into: memoryview, /) -> int | None:
+        """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
+        if not self._head:
+            if self._error is not None:
+                raise self._error
+            return self._source.readinto(into)
+        count = min(len(into), len(self._head))
+        into[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+
+def peek(source: Source, size: int = HEAD) -> tuple[bytes, Source]:
+    """Return the first ``size`` bytes of a source that wasn't read yet, and a source that yields all of its bytes.
+
+    A file is rewound and stays a file. An error after the first bytes is raised by the returned source, after them.
+    """
+    head, filled, error = bytearray(size), 0, None
+    while filled < size:
+        try:
+            count = source.readinto(memoryview(head)[filled:])
+        except CatalogError as raised:
+            if not filled:
+                raise
+            error = raised
+            break
+        if not count:
+            break
+        filled += count
+    if isinstance(source, io.FileIO):
+        source.seek(0)
+        return bytes(head[:filled]), source
+    return bytes(head[:filled]), _ReplayedSource(bytes(head[:filled]), source, error)
 
 
 def open_nonblocking(path: str, flags: int) -> int:

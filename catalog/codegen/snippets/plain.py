@@ -16,7 +16,7 @@ from catalog.codegen.text import literal, notes, summary, wrapped
 from catalog.schema import Array, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import class_name
 from catalog.schema.types import NPY_FORMATS
-from catalog.shards.reader import SUFFIX
+from catalog.shards.formats.msgpack import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

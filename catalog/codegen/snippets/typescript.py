@@ -14,7 +14,7 @@ from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.templates import rendered
 from catalog.codegen.typescript import type_name, typescript_module
 from catalog.config import resources
-from catalog.shards.reader import SUFFIX
+from catalog.shards.formats.msgpack import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog.schema import Array, List, Scalar
-from catalog.shards.reader import SUFFIX
+from catalog.shards.formats.msgpack import SUFFIX
 from catalog.site import addresses, formatting
 from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads

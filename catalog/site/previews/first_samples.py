@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from catalog.errors import CatalogError, DataError, InvalidShard, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.records import BlobStorage
+from catalog.shards.formats.msgpack import samples_in
 from catalog.shards.locations import shards_of_storage
-from catalog.shards.reader import samples_in
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import ChunkSource
 from catalog.shards.storage import open_shard, shard_request
@@ -79,7 +79,7 @@ class Mark:
 def first_shard(node: DatasetNode) -> FirstShard:
     """Return the first shard of a dataset. Raises :class:`DataError` if it has none that can be opened."""
     storage, did = node.record.storage, node.publisher.did
-    shard = next(shards_of_storage(storage, did, _PDS), None)
+    shard = next(shards_of_storage(storage, did, _PDS, node.record.sample_format), None)
     if shard is None:
         raise DataError("it has no shards that can be opened here")
     if isinstance(storage, BlobStorage):
