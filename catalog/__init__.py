@@ -1,14 +1,14 @@
 """A catalog for datasets on the AT Protocol.
 
-Importing this package imports nothing heavy: what it offers is loaded when first asked for. ::
+Importing this package is fast: each public name is imported on first use. ::
 
     from catalog import Dataset
 
     for sample in Dataset.from_atproto("at://…/science.alt.dataset.entry/…"):
         ...
 
-``__all__`` is the whole public surface of the top level; the rooms behind it (:mod:`catalog.records`,
-:mod:`catalog.store.graph`, …) list their own.
+``__all__`` is the public API of the top level; the subpackages (:mod:`catalog.records`, :mod:`catalog.store.graph`, …)
+have their own.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _HOMES: Final = {
 def __getattr__(name: str) -> object:
     """Load a public name on first use (PEP 562)."""
     if name == "__version__":
-        # The metadata machinery costs more than this whole module; most imports never ask.
+        # importlib.metadata takes longer to import than this whole module.
         from importlib.metadata import version
 
         value: object = version("atdata-catalog")
@@ -84,5 +84,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The public names, loaded or not."""
+    """Return the public names, imported or not."""
     return sorted({*globals(), *__all__})

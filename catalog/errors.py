@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""The exceptions of this package.
 
 ::
 
@@ -9,32 +9,32 @@
     ├── InvalidRecord        a record breaks its lexicon          (faults: path, message)
     ├── InvalidManifest      a manifest has mistakes              (faults: file, line, message)
     ├── InvalidConfig        a setting of ``mkdocs.yml`` or the environment is wrong
-    ├── NetworkError         something out there didn't answer as it should
+    ├── NetworkError         a server didn't answer, or not by the protocol
     │   ├── RequestFailed    an HTTP or XRPC error answer         (status, name)
-    │   ├── RefusedAddress   the address guard said no
-    │   ├── ResponseTooLarge more bytes than the cap
+    │   ├── RefusedAddress   the address guard refused a host
+    │   ├── ResponseTooLarge more bytes than the limit
     │   ├── UnknownIdentity  a DID or handle doesn't resolve
-    │   ├── InvalidProof     blocks that don't prove what they should
+    │   ├── InvalidProof     blocks that don't prove the requested record
     │   └── SessionError     login refused, or no credentials
     ├── StoreError           the store can't be opened, or is not ours
-    │   └── StoreBusy        another crawl is at work on it
+    │   └── StoreBusy        another crawl is writing to it
     ├── DataError            samples and shards
     │   ├── InvalidArray     array bytes can't be read safely
     │   ├── InvalidSample    a sample doesn't fit its type
-    │   ├── InvalidShard     a shard is cut, or is not a tar
-    │   ├── ChecksumMismatch a shard's bytes are not the ones promised
+    │   ├── InvalidShard     a shard is truncated, or is not a tar
+    │   ├── ChecksumMismatch a shard's bytes don't match its record
     │   └── RefusedUrl       a URL of a scheme we don't open
     ├── LensError            a lens can't be made, found or loaded
-    ├── InternalError        an exception that nobody expected   (origin)
+    ├── InternalError        an unexpected exception             (origin)
     ├── MissingExtra         an optional library isn't installed
     ├── PublishError         records couldn't be written
     └── BuildError           the site couldn't be built
 
-    UnverifiedWarning        a record is taken without a proof: a warning
+    UnverifiedWarning        a record is used without a proof: a warning
 
-Each says *what* is wrong, *where*, and *what to do* (``hint``). Where a text holds several mistakes all of
-them are reported at once, as a tuple of :class:`Fault`. ``docs/reference/errors.md`` is made of the docstrings below:
-each has a *Cause* and a *Cure*.
+Each says *what* is wrong, *where*, and *what to do* (``hint``). Several mistakes in one text are all reported, as a
+tuple of :class:`Fault`. ``docs/reference/errors.md`` is generated from the docstrings below: each has a *Cause* and a
+*Cure*.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ class Fault:
 class CatalogError(Exception):
     """The base of all our errors; catch it to catch them all.
 
-    Cause: something was wrong that we know about; what exactly says the class below it.
+    Cause: one of the errors of the subclasses.
 
-    Cure: read the message: it says what, where, and mostly what to do.
+    Cure: read the message: it says what is wrong, where, and usually what to do.
     """
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
@@ -122,7 +122,7 @@ class CatalogError(Exception):
         return f"{place}{escaped(self.what, lines=True)}{advice}"
 
     def within(self, where: str) -> CatalogError:
-        """The same error, seen from outside: ``where`` is put before its own place."""
+        """Put ``where`` before the error's own place, and return the error."""
         if self.where is None:
             self.where = where
         else:
@@ -152,9 +152,9 @@ class InvalidData(CatalogError):
 class InvalidSchema(CatalogError):
     """A sample type, or the body of a schema record, that can't be read.
 
-    Cause: a misspelt type or dtype, names that collide, or a schema record by somebody else that makes no sense.
+    Cause: a misspelt type or dtype, names that collide, or a malformed schema record of another publisher.
 
-    Cure: mend the type where the message points. A foreign record only its publisher can mend.
+    Cure: correct the type at the place in the message. A foreign record can only be corrected by its publisher.
     """
 
 
@@ -174,45 +174,43 @@ class _Faulty(CatalogError):
 class InvalidRecord(_Faulty):
     """A record that breaks its lexicon; ``faults`` are paths inside the record.
 
-    Cause: a record of somebody else's, or made in code, with a field missing, too long or of another type.
+    Cause: a record of another publisher, or made in code, with a field missing, too long or of another type.
 
-    Cure: change the fields that the paths name. Records of others are left out and listed on the status page.
+    Cure: change the fields at the given paths. Invalid records of others are skipped and listed on the status page.
     """
 
 
 class InvalidManifest(_Faulty):
     """One or more manifests with mistakes; ``faults`` are ``file:line`` places.
 
-    Cause: mistakes in YAML: unknown keys, names that nothing has, shards without checksums, a published version
-    changed.
+    Cause: mistakes in YAML: unknown keys, undefined names, shards without checksums, a changed published version.
 
-    Cure: go to each line that is named; ``catalog validate`` checks again without a network.
+    Cure: correct each line in the message; ``catalog validate`` checks again without a network.
     """
 
 
 class InvalidConfig(CatalogError):
     """A setting that is wrong.
 
-    Cause: a key or value in the ``catalog`` block of ``mkdocs.yml``, on the command line or in a variable that can't
-    be.
+    Cause: an invalid key or value in ``mkdocs.yml``, on the command line or in the environment.
 
     Cure: compare with the reference of settings; the message names the key.
     """
 
 
 class NetworkError(CatalogError):
-    """Something on the network didn't answer as it should.
+    """A server that didn't answer, or not by the protocol.
 
-    Cause: a server is down or slow, or answers something else than the protocol says.
+    Cause: a server is down or slow, or doesn't follow the protocol.
 
-    Cure: try again later; if it stays, tell whoever runs the server. A crawl goes on without it by itself.
+    Cure: try again later; if it persists, contact the server's operator. A crawl continues without the server.
     """
 
 
 class RequestFailed(NetworkError):
-    """An HTTP error answer; ``status`` is 0 when none came, ``name`` the XRPC error name, ``message`` its text.
+    """An HTTP error answer; ``status`` is 0 if there was no answer, ``name`` the XRPC error name, ``message`` its text.
 
-    Cause: a server said no (``status`` and ``name`` tell how), or didn't answer in time.
+    Cause: a server refused the request (see ``status`` and ``name``), or didn't answer in time.
 
     Cure: for 404 check the address; for 429 wait as long as the message says; for 5xx try again later.
     """
@@ -236,26 +234,26 @@ class RequestFailed(NetworkError):
 class RefusedAddress(NetworkError):
     """The address guard refused a host: not a public address.
 
-    Cause: a name that leads to this machine, to a private network or to another address that isn't public.
+    Cause: a name that resolves to this machine, to a private network or to another address that isn't public.
 
-    Cure: for a server on this machine set ``CATALOG_ALLOW_LOOPBACK=1``, for one in a private network of your own name
-    its address in ``allow_addresses`` or ``CATALOG_ALLOW_ADDRESSES``.
+    Cure: for a server on this machine set ``CATALOG_ALLOW_LOOPBACK=1``; for one in a private network add its address to
+    ``allow_addresses`` or ``CATALOG_ALLOW_ADDRESSES``.
     """
 
 
 class ResponseTooLarge(NetworkError):
-    """An answer with more bytes than its cap.
+    """An answer with more bytes than its limit.
 
-    Cause: a file or answer that is far longer than its kind ever is, or a hostile server.
+    Cause: an unusually large file or answer, or a hostile server.
 
-    Cure: nothing is wrong on your side; tell the server's owner, or leave this source out.
+    Cure: contact the server's operator, or remove this source.
     """
 
 
 class UnknownIdentity(NetworkError):
-    """A DID or handle that doesn't resolve to an account; ``status`` is what its directory answered, 0 for no refusal.
+    """A DID or handle that doesn't resolve to an account; ``status`` is that of its directory's refusal, or 0.
 
-    Cause: a misspelt handle, an account that is gone, or a handle and a DID that don't name each other.
+    Cause: a misspelt handle, a deleted account, or a handle and a DID that don't refer to each other.
 
     Cure: check the spelling, or use the DID. If the account is yours, set the handle's DNS record.
     """
@@ -266,115 +264,113 @@ class UnknownIdentity(NetworkError):
 
 
 class InvalidProof(NetworkError):
-    """A CAR, tree, commit or frame that is broken, or doesn't prove what it should.
+    """A CAR, tree, commit or frame that is malformed, or doesn't prove the requested record.
 
-    Cause: a broken export, a server at fault, or somebody who changed what an account has signed.
+    Cause: a broken export, a faulty server, or manipulated data.
 
-    Cure: don't trust that copy: read the account from its own PDS. If that fails too, tell its owner.
+    Cure: don't trust that copy: read the account from its own PDS. If that fails too, contact its owner.
     """
 
 
 class SessionError(NetworkError):
     """Login was refused, or there are no credentials.
 
-    Cause: a wrong or revoked app password, an account that is deactivated or taken down, or no password at all.
+    Cause: a wrong or revoked app password, an account that is deactivated or taken down, or no password.
 
-    Cure: make a new app password in the account's settings; give it by ``catalog login`` or ``CATALOG_APP_PASSWORD``.
+    Cure: create a new app password in the account's settings; pass it by ``catalog login`` or ``CATALOG_APP_PASSWORD``.
     """
 
 
 class StoreError(CatalogError):
     """The store can't be opened, is locked, or is not ours.
 
-    Cause: a file that isn't a store, that a newer version wrote, or that can't be read or written.
+    Cause: a file that isn't a store, was written by a newer version, or can't be read or written.
 
-    Cure: check ``store:`` and the file's rights. A broken store may be deleted: the next crawl makes a new one, which
-    lacks only the history of records.
+    Cure: check ``store:`` and the file's permissions. A broken store can be deleted: the next crawl creates a new one,
+    without the history of records.
     """
 
 
 class StoreBusy(StoreError):
-    """Another crawl is at work on the store; reading it is fine meanwhile.
+    """Another crawl is writing to the store; it can still be read.
 
     Cause: a second ``catalog crawl``, ``build`` or ``appview`` at the same time on one store.
 
-    Cure: wait until the other is done. Building with ``--no-crawl`` and searching work meanwhile.
+    Cure: wait until the other one is done. ``catalog build --no-crawl`` and searching work meanwhile.
     """
 
 
 class DataError(CatalogError):
-    """Samples and shards.
+    """An error in samples or shards.
 
-    Cause: an address that is no dataset, or shards whose form can't be read.
+    Cause: an address that isn't a dataset, or shards in an unreadable format.
 
     Cure: check the address; the message names the shard and the sample.
     """
 
 
 class InvalidArray(DataError):
-    """Array bytes that can't be read, or not safely.
+    """Array bytes that can't be read safely.
 
-    Cause: bytes that are cut, of another form than the schema says, or an array that would run code when it is
-    opened.
+    Cause: truncated bytes, another format than in the schema, or an array that would run code when opened.
 
-    Cure: write arrays in the form that the schema names; never as pickled objects.
+    Cure: write arrays in the format of the schema; never as pickled objects.
     """
 
 
 class InvalidSample(DataError):
     """A sample that doesn't fit its type.
 
-    Cause: a field missing, or a value of another type, dtype or shape than the class says.
+    Cause: a field missing, or a value of another type, dtype or shape than in the class.
 
-    Cure: compare the sample with its type; ``*`` or ``None`` stands for a length that varies.
+    Cure: compare the sample with its type; ``*`` or ``None`` means a variable length.
     """
 
 
 class InvalidShard(DataError):
-    """A shard that is cut short, or is not a tar of samples.
+    """A shard that is truncated, or is not a tar of samples.
 
-    Cause: a download or a copy that stopped early, or a file that is no tar.
+    Cause: an interrupted download or copy, or a file that isn't a tar.
 
     Cure: fetch or write the shard again.
     """
 
 
 class ChecksumMismatch(DataError):
-    """A shard whose bytes are not the ones its record promises.
+    """A shard whose bytes don't match the checksum of its record.
 
     Cause: the file at the address was changed or damaged after the record was published.
 
-    Cure: fetch it again. If it stays, the publisher must publish the file's checksum anew, under a new version.
+    Cure: fetch it again. If it persists, the publisher must publish the new checksum, under a new version.
     """
 
 
 class RefusedUrl(DataError):
     """A URL of a scheme that is never opened (``pipe:`` runs shell commands).
 
-    Cause: ``pipe:``, ``file:`` and their like in a record, a host name that isn't one, or a bucket's name that can't
-    be.
+    Cause: a scheme such as ``pipe:`` or ``file:`` in a record, an invalid host name, or an invalid bucket name.
 
-    Cure: put shards at https or s3 addresses; open files of your own by their paths.
+    Cure: put shards at https or s3 addresses; open local files by their paths.
     """
 
 
 class LensError(CatalogError):
-    """A lens that can't be made, found, loaded or used.
+    """A lens that can't be created, found, loaded or used.
 
-    Cause: functions without annotations, classes that aren't packable, no path between two types, or code that isn't
-    at its commit.
+    Cause: functions without annotations, classes that aren't packable, no path between two types, or code missing at
+    its commit.
 
-    Cure: follow the message. To load somebody's code, name its repository and commit yourself.
+    Cure: follow the message. To load code of another publisher, pass its repository and commit explicitly.
     """
 
 
 class InternalError(CatalogError):
-    """An exception that this package does not raise on purpose; ``origin`` is the module and line that raised it.
+    """An unexpected exception; ``origin`` is the module and line that raised it.
 
-    Cause: input of a kind that nobody thought of, an operating system at its limits, or a mistake of ours. The work on
-    one account, record, file or page ended; the rest went on.
+    Cause: unexpected input, an operating system at its limits, or a defect of this package. The work on one account,
+    record, file or page ended; the rest continued.
 
-    Cure: report it with its whole line, as it is a defect of this package whatever caused it.
+    Cure: report it with its whole line: whatever the cause, it is a defect of this package.
     """
 
     def __init__(self, what: str, *, origin: str = "", where: str | None = None) -> None:
@@ -383,15 +379,15 @@ class InternalError(CatalogError):
 
 
 def contained(error: Exception, *, where: str | None = None) -> CatalogError:
-    """Return any exception as one of ours, so that it can be reported and ends only the work on one unit.
+    """Convert any exception to a :class:`CatalogError`, so that it is reported and ends only the work on one unit.
 
-    A :class:`CatalogError` stays what it is. Everything else, also ``MemoryError`` and ``RecursionError``, becomes an
-    :class:`InternalError` that names the exception's class and the innermost line of this package that it came from.
+    A :class:`CatalogError` is returned unchanged. Any other, also ``MemoryError`` and ``RecursionError``, becomes an
+    :class:`InternalError` with the exception's class and the innermost line of this package in its traceback.
     ``where`` is the unit's URI, file or host.
     """
     if isinstance(error, CatalogError):
         return error
-    import traceback  # takes longer to load than all of this module
+    import traceback  # slow to import
 
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{os.sep}catalog{os.sep}" in frame.filename] or frames
@@ -405,9 +401,9 @@ def contained(error: Exception, *, where: str | None = None) -> CatalogError:
 class MissingExtra(CatalogError):
     """An optional library that isn't installed; the hint says how to install it.
 
-    Cause: a feature that only some need, used in an installation without it.
+    Cause: an optional feature, used in an installation without its extra.
 
-    Cure: ``pip install`` what the hint says, such as ``atdata-catalog[appview]``.
+    Cure: run the ``pip install`` line of the hint, such as ``pip install 'atdata-catalog[appview]'``.
     """
 
 
@@ -424,29 +420,27 @@ def require_extra(extra: str, module: str, *, purpose: str) -> None:
 class PublishError(CatalogError):
     """Records that couldn't be written.
 
-    Cause: a schema version that is published already, an account that somebody else changed meanwhile, or a server
-    that refused.
+    Cause: a schema version that is already published, an account that changed since the plan, or a refused request.
 
-    Cure: look at ``catalog plan`` again. A published schema never changes: what is new gets a new version.
+    Cure: run ``catalog plan`` again. A published schema never changes: changes need a new version.
     """
 
 
 class BuildError(CatalogError):
     """A site that couldn't be built.
 
-    Cause: a source that can't be read in a strict build, a theme without the places our pages need, or a renderer
-    that failed.
+    Cause: an unreadable source in a strict build, a theme without the blocks our pages need, or a failed renderer.
 
-    Cure: read the line above it; without ``--strict`` sources that fail are warnings.
+    Cure: read the line above it; without ``--strict`` failing sources are warnings.
     """
 
 
 class UnverifiedWarning(UserWarning):
-    """A record was read that its server didn't prove: a warning, given once for each server.
+    """A record was read without a proof: a warning, given once for each server.
 
     Cause: the server doesn't offer ``com.atproto.sync.getRecord`` or refused it, or the account's DID document names no
-    key. The record may be another than the account signed.
+    key. The record may differ from the one that the account signed.
 
-    Cure: compare the record with another source you trust, or ask the server's operator. To refuse such records:
+    Cure: compare the record with another trusted source, or ask the server's operator. To refuse such records:
     ``warnings.simplefilter("error", catalog.errors.UnverifiedWarning)``.
     """

@@ -1,4 +1,4 @@
-"""CAR files: blocks in a row, each with the CID that it claims to have.
+"""CAR files: a sequence of blocks, each stored with its claimed CID.
 
 ::
 
@@ -10,12 +10,12 @@ block. A **section** is a length, as a varint, and that many bytes.
 
 *Tricky bits.*
 
-- The CID beside a block is only a claim. A block is hashed when it is first used, and what is never used is never
-  touched: most of a personal repository is none of our business.
-- A file cut inside a section is refused here. One that is cut between two sections looks whole: then blocks are
-  missing, and whoever follows links to them finds that out.
-- A section with a CID of another kind, which may be shorter (CIDv0, identity), spoils nothing: its block can't be asked
-  for. Neither does a root of another kind, or none at all: some servers name no commit.
+- The CID stored with a block is only a claim. A block is hashed when it is first used; unused blocks, which are most of
+  a personal repository, are never read.
+- A file cut inside a section is refused here. A file cut between two sections looks complete: blocks are then missing,
+  which the code that follows links to them detects.
+- Sections and roots with another kind of CID (CIDv0, identity), and files without a root, are accepted: their blocks
+  can't be requested. Some servers name no commit.
 
 Specification: https://ipld.io/specs/transport/car/carv1/ and https://atproto.com/specs/repository#car-file-serialization
 """
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 __all__ = ["CBOR_CID", "CID_BYTES", "MAX_BLOCK", "MAX_BLOCKS", "Blocks", "is_cid", "no_garbage_collection"]
 
 MAX_BLOCK: Final = 2 * 2**20
-"""The most bytes of a block: a record has at most 1 MiB, a frame of the firehose 2 MB of blocks."""
+"""Maximum size of a block: a record has at most 1 MiB, a firehose frame 2 MB of blocks."""
 MAX_BLOCKS: Final = 3_000_000
-"""The most blocks of a file: finding one again takes some 200 bytes, which may be more than it has itself."""
+"""Maximum number of blocks in a file: the index takes about 200 bytes a block, which may be more than the block."""
 CID_BYTES: Final = 36
 CBOR_CID: Final = b"\x01\x71\x12\x20"
-"""How the CID of a record, tree node or commit begins: version 1, DAG-CBOR, SHA-256, 32 bytes."""
+"""First bytes of the CID of a record, tree node or commit: version 1, DAG-CBOR, SHA-256, 32 bytes."""
 RAW_CID: Final = b"\x01\x55\x12\x20"
-"""How the CID of raw bytes begins."""
+"""First bytes of the CID of a raw block."""
 
 _KINDS: Final = (CBOR_CID, RAW_CID)
 _MAX_HEADER: Final = 10_000
@@ -55,10 +55,10 @@ _SHORTEST_CID: Final = 4
 """Bytes of the shortest CID that there is: version, codec, identity, no bytes."""
 _MORE: Final = 0x80
 _LENGTH_BITS: Final = 22
-"""A section's length fits in them; its place in the file stands above them."""
+"""Bits of a section's length; the bits above them are its offset in the file."""
 _LENGTH: Final = (1 << _LENGTH_BITS) - 1
 _LARGE: Final = 4096
-"""A block of more bytes is kept once it is hashed: a tree may name one large record many thousand times."""
+"""Larger blocks are kept once hashed: a tree may reference one large record many thousand times."""
 
 _Found: TypeAlias = int | bytes | tuple[bytes]
 """Place and length in the file, or a block to be hashed, or in a tuple one that was."""
@@ -77,7 +77,7 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 def is_cid(value: object) -> bool:
-    """Whether a value that libipld decoded is the CID of a DAG-CBOR block."""
+    """Return whether a value decoded by libipld is the CID of a DAG-CBOR block."""
     return isinstance(value, bytes) and len(value) == CID_BYTES and value.startswith(CBOR_CID)
 
 
@@ -147,12 +147,12 @@ class Blocks:
         return isinstance(cid, bytes) and cid.startswith(_KINDS) and cid in self._found
 
     def __len__(self) -> int:
-        """How many there are, sections with a CID of another kind included."""
+        """Return the number of sections, those with other kinds of CID included."""
         return len(self._found)
 
 
 def _is_raw(block: bytes, cid: bytes) -> bool:
-    """What is left when a block is not the DAG-CBOR block of a CID: raw bytes, or an odd kind of CID, or a lie."""
+    """Return whether a block that isn't the DAG-CBOR block of a CID is its raw block. Raises :class:`InvalidProof`."""
     if not cid.startswith(_KINDS) or len(cid) != CID_BYTES:
         return False
     if cid[4:] != sha256(block).digest():
@@ -181,7 +181,7 @@ def _header(raw: bytes, where: str) -> tuple[tuple[bytes, ...], int]:
 
 
 def _sections(raw: bytes, start: int, where: str) -> dict[bytes, _Found]:
-    """Where each block lies. Nothing but the lengths is looked at: half a microsecond a section."""
+    """Return the position of each block. Only the lengths are parsed: half a microsecond a section."""
     found: dict[bytes, _Found] = {}
     here, end = start, len(raw)
     try:

@@ -1,4 +1,4 @@
-"""Signed commits: what an account vouches for.
+"""Signed commits of a repository.
 
 ::
 
@@ -10,8 +10,8 @@
       prev     link or null: an older commit, of no use       │
       version  3                                             ─┘
 
-The block is the only encoding of its values, or it is refused: so the bytes that were hashed and the bytes that were
-signed say the same, and a commit has one CID. Specification: https://atproto.com/specs/repository#commit-objects
+A block that isn't the canonical encoding of its values is refused: so a commit has exactly one CID, and the bytes that
+were hashed and those that were signed have the same content. Specification: https://atproto.com/specs/repository#commit-objects
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["AHEAD_SECONDS", "SignedCommit", "check_commit", "read_commit", "signed_by"]
 
 AHEAD_SECONDS: Final = 300
-"""How far a rev may be ahead of our clock."""
+"""Maximum time by which a rev may be ahead of the local clock."""
 VERSION: Final = 3
 
 _MAX_BYTES: Final = 4096
@@ -49,7 +49,7 @@ _NULL: Final = b"\xf6"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedCommit:
-    """A commit that is well formed. Whether it is signed, and whose, :func:`check_commit` says.
+    """A well-formed commit; :func:`check_commit` checks its signature.
 
     ``data`` (the root of the tree), ``prev`` and ``cid`` (of the commit itself) are CIDs in binary. ``unsigned`` are
     the bytes that ``signature`` is of.
@@ -87,7 +87,7 @@ def read_commit(raw: bytes) -> SignedCommit:
         raise InvalidProof(f"the commit's sig is not {SIGNATURE_BYTES} bytes")
     data, prev = _cid(value["data"], "data"), None if value["prev"] is None else _cid(value["prev"], "prev")
     head, tail = _head(did, rev), _tail(data, prev)
-    # Decoders are lenient, and give links and byte strings alike: only the encoding tells.
+    # Decoders are lenient and return links and byte strings alike: only the encoding distinguishes them.
     if raw != b"\xa6" + head + b"\x63sig\x58\x40" + signature + tail:
         raise InvalidProof("the commit is not in its only encoding")
     cid = _CID_HEAD + hashlib.sha256(raw).digest()
@@ -96,7 +96,7 @@ def read_commit(raw: bytes) -> SignedCommit:
 
 
 def signed_by(commit: SignedCommit, key: PublicKey) -> bool:
-    """Whether this key signed it. When it didn't, the account may have a new key: ask for it before judging."""
+    """Return whether this key signed the commit. If not, the account may have a new key: resolve it again first."""
     return key.verifies(commit.signature, commit.unsigned)
 
 

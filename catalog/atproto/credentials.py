@@ -1,4 +1,4 @@
-"""Who logs in, and with what: a session string, an app password, the keyring, or a question on a terminal.
+"""Credentials for a login: a session string, an app password, the keyring, or a prompt.
 
 ::
 
@@ -6,12 +6,12 @@
     CATALOG_SESSION        a session string ─────────▶ resumed
     CATALOG_APP_PASSWORD   an app password ──────────▶ login
     keyring                refresh token, password ──▶ resumed, else login        `catalog login` puts them there
-    ask                    whoever sits there ───────▶ login
+    ask                    prompt on a terminal ─────▶ login
 
-The first that is there counts. The keyring is the system's own (macOS Keychain, Windows Credential Locker, Secret
-Service), where the extra ``keyring`` is installed and there is one: a machine without is no error. Nothing is put into
-it but by :func:`remember`, and by sessions that come from it: their refresh token changes with each use. No secret is
-ever written to a file; so backends of ``keyring`` that are files are not used.
+The first one found is used. The keyring is the operating system's (macOS Keychain, Windows Credential Locker, Secret
+Service); it needs the extra ``keyring``, and a machine without one is no error. Only :func:`remember` writes to it, and
+sessions that come from it: their refresh token changes with each use. Secrets are never written to files, so file-based
+backends of ``keyring`` are not used.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def open_session(
     ask: Callable[[], str] | None = None,
     ask_code: Callable[[], str] | None = None,
 ) -> Session:
-    """A session of an account (a handle or DID); without one, of the account that the environment or keyring names.
+    """Open a session of an account (a handle or DID; by default that of the environment or the keyring).
 
-    ``ask`` is called for an app password when nothing else gives one, ``ask_code`` for the code of a second factor when
-    the server asks for it and CATALOG_LOGIN_CODE has none. Raises :class:`SessionError` when there is none, or it is
-    refused; :class:`UnknownIdentity`; another ``NetworkError``.
+    ``ask`` is called for an app password if there is no other credential, ``ask_code`` for a second-factor code if the
+    server requests one and CATALOG_LOGIN_CODE is unset. Raises :class:`SessionError` for missing or refused
+    credentials, :class:`UnknownIdentity`, or another ``NetworkError``.
     """
 
     def login(account: str, password: str) -> Session:
@@ -79,12 +79,12 @@ def open_session(
 
 
 def login_code() -> str | None:
-    """The code of a second factor that the environment has."""
+    """Return the second-factor code in the environment."""
     return os.environ.get(CODE) or None
 
 
 def known_account() -> str | None:
-    """The account to take when none is named: CATALOG_HANDLE, that of CATALOG_SESSION, or the keyring's."""
+    """Return the default account: CATALOG_HANDLE, that of CATALOG_SESSION, or the keyring's."""
     named = os.environ.get("CATALOG_HANDLE")
     if named:
         return named
@@ -107,7 +107,7 @@ def remember(session: Session, password: str) -> None:
 
 
 def forget(client: Client, resolver: Resolver, did: Did) -> bool:
-    """Take an account out of the keyring, and end its session there; whether there was anything."""
+    """Remove an account from the keyring and end its session there. Return whether it had an entry."""
     token = _get(_token_of(did))
     if token is not None:
         with suppress(SessionError):  # it has ended already
@@ -138,7 +138,7 @@ def _of_string(client: Client, resolver: Resolver, account: str | None, text: st
 def _of_keyring(
     client: Client, resolver: Resolver, account: str, login: Callable[[str, str], Session]
 ) -> Session | None:
-    """From the refresh token, else from the password; None when the keyring has neither."""
+    """Resume by the refresh token, else log in by the password; None if the keyring has neither."""
     if _ring() is None:
         return None
     did = resolver.resolve(account).did
@@ -183,7 +183,7 @@ def _get(name: str) -> str | None:
     ring = _ring()
     try:
         found = None if ring is None else ring.get_password(_SERVICE, name)
-    except Exception:  # noqa: BLE001 — locked, or nobody there to unlock it
+    except Exception:  # noqa: BLE001 — locked, and no terminal to unlock it
         return None
     return found if isinstance(found, str) and found else None
 

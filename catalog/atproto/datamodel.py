@@ -174,7 +174,7 @@ def link_of(value: object) -> Cid:
 
 
 def is_blob(value: object) -> TypeGuard[dict[str, Json]]:
-    """Whether this is a well-formed reference to a blob: ``{$type: blob, ref: {$link}, mimeType, size}``."""
+    """Return whether a value is a well-formed blob reference: ``{$type: blob, ref: {$link}, mimeType, size}``."""
     if not isinstance(value, dict) or value.get("$type") != "blob":
         return False
     size = value.get("size")

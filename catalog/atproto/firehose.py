@@ -1,4 +1,4 @@
-"""The firehose: what servers tell as it happens. https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
+"""The firehose, a server's event stream. https://atproto.com/specs/event-stream, https://atproto.com/specs/sync
 
 ::
 
@@ -6,15 +6,14 @@
              filter: bytes ─▶ decode ─▶ op paths ─▶ event
              proof:  blocks ─▶ signed commit ─▶ tree ─▶ operations undone ─▶ prevData
 
-*Terminology.* **seq** numbers a server's events; the **cursor** is the last one that was dealt with. **prevData** is
-the root of the tree before the commit: undoing the commit's operations must lead to it.
+*Terminology.* **seq** numbers a server's events; the **cursor** is the last one processed. **prevData** is the root of
+the tree before the commit: undoing the commit's operations must yield it.
 
 *Tricky bits.*
 
-- Of a thousand frames ten concern us. Whether one may, its bytes tell before anything is decoded: the path of an
-  operation stands in a frame as it is, and so does the account's DID.
-- Whoever writes such bytes into a post makes us decode a frame in vain. Whoever writes them so that an account isn't
-  recognised does that to his own.
+- About ten frames of a thousand are relevant. The filter searches the undecoded bytes, as a frame has the paths of its
+  operations and the account's DID as plain text.
+- Such bytes in a post only cost us one decoded frame; an account that hides its DID only hides its own records.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ class CommitEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncEvent:
-    """An account's repository is another now; what happened is not told."""
+    """An account's repository was replaced; the event doesn't list the changes."""
 
     seq: int
     did: Did
@@ -102,7 +101,7 @@ class IdentityEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountEvent:
-    """An account is active at the server that says so, or isn't, and why."""
+    """An account is active or inactive at the server, with the reason."""
 
     seq: int
     did: Did
@@ -112,7 +111,7 @@ class AccountEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """The server's own words: ``OutdatedCursor``, ``FutureCursor``, ``ConsumerTooSlow``."""
+    """A message of the server: ``OutdatedCursor``, ``FutureCursor``, ``ConsumerTooSlow``."""
 
     name: str
     message: str
@@ -122,7 +121,7 @@ Event: TypeAlias = CommitEvent | SyncEvent | IdentityEvent | AccountEvent | Noti
 
 
 class Filter:
-    """What concerns us: operations on paths that begin so, and the accounts that are tracked. For many threads."""
+    """Selects events by a prefix of operation paths and by tracked accounts. Thread-safe."""
 
     __slots__ = ("_dids", "prefix")
 
@@ -131,21 +130,21 @@ class Filter:
         self._dids = {did.encode() for did in dids}
 
     def track(self, did: str) -> None:
-        """Have all commits of an account from now on."""
+        """Select all commits of an account from now on."""
         self._dids.add(did.encode())
 
     def tracks(self, did: bytes) -> bool:
-        """Whether an account is tracked."""
+        """Return whether an account is tracked."""
         return did in self._dids
 
     def may_want(self, raw: bytes) -> bool:
-        """Whether a commit's frame may concern us: half a microsecond, where decoding it takes thirty.
+        """Return whether a commit's frame may be selected: takes half a microsecond; decoding takes thirty.
 
-        False only for a frame that is decoded in vain. Keys are sorted (libipld takes nothing else), so the body is
-        ``ops``, ``rev``, ``seq``, ``repo``, …, ``blocks``. The paths of the operations are whole texts in the bytes
-        before ``repo``. What stands there can't be taken for ``repo``: a path has no space, which is the length of a
-        did:plc, and nobody finds a CID that holds these bytes. All other frames are decoded: of accounts whose DID is
-        longer or shorter, or with keys that we don't know before ``ops``.
+        There are no false negatives. Keys are sorted (libipld accepts nothing else), so the body is ``ops``, ``rev``,
+        ``seq``, ``repo``, …, ``blocks``, and the paths of the operations precede ``repo`` as contiguous text. Nothing
+        before it can be mistaken for ``repo``: a path has no space, which encodes the length of a did:plc, and a CID
+        with these bytes is infeasible to find. Frames with a DID of another length or an unknown key before ``ops`` are
+        always decoded.
         """
         repo = raw.find(_REPO, 20)
         if repo < 0 or not raw.startswith(_OPS, 16) or raw.find(_BLOCKS, 20, repo) >= 0:
@@ -154,7 +153,7 @@ class Filter:
 
 
 def read_frame(raw: bytes, wanted: Filter) -> Event | None:
-    """What a frame tells; None when it doesn't concern us. Raises :class:`InvalidProof` for one that is broken."""
+    """Return the event of a frame, None if it is not selected. Raises :class:`InvalidProof` for a malformed frame."""
     if len(raw) > MAX_FRAME:
         raise InvalidProof(f"a frame of {len(raw):,} bytes; the most is {MAX_FRAME:,}")
     if raw.startswith(_COMMIT) and not wanted.may_want(raw):
@@ -173,7 +172,7 @@ def read_frame(raw: bytes, wanted: Filter) -> Event | None:
 
 
 def sequence_of(raw: bytes) -> int | None:
-    """The seq of a frame that was passed over; None where it has none."""
+    """Return the seq of a skipped frame, None if it has none."""
     try:
         return _seq(_body(raw))
     except InvalidProof:
@@ -181,7 +180,7 @@ def sequence_of(raw: bytes) -> int | None:
 
 
 def time_of(raw: bytes) -> float:
-    """When a frame's server says that it was sent, in seconds since 1970. Raises :class:`InvalidProof`."""
+    """Return a frame's time by its server, in seconds since 1970. Raises :class:`InvalidProof`."""
     try:
         return datetime.fromisoformat(str(_body(raw).get("time"))).timestamp()
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Who is who: handle → DID → PDS, and back.
+"""Identity resolution: handle → DID → PDS, and back.
 
 ::
 
@@ -9,7 +9,7 @@
 *Tricky bits.*
 
 - A DID document's claim to a handle is worth nothing until the handle points back.
-- The key is the ``#atproto`` one, whichever stands first: documents name other keys too, and old ones.
+- The signing key is the first usable one named ``#atproto``: documents name other and older keys, too.
 - What was found is good for an hour, so a key may be an old one: when a signature fails, ask again (``fresh``).
 
 Specifications: https://atproto.com/specs/did and https://atproto.com/specs/handle
@@ -85,7 +85,7 @@ class Identity:
 
 
 class _Document(NamedTuple):
-    """What a DID document says: the account, still without a handle, and the handle that it claims."""
+    """The content of a DID document: the account, without a confirmed handle, and the handle that it claims."""
 
     identity: Identity
     claimed: Handle | None
@@ -283,13 +283,13 @@ class _Cache(Generic[K, V]):
 
 
 def identity_of(document: Json, did: Did) -> Identity:
-    """The account of a DID document, for those who have one at hand. Nobody is asked.
+    """Return the account of a DID document, without any request.
 
-    So its handle is None, whatever the document claims. Raises :class:`UnknownIdentity` for a document that is
-    somebody else's or names no PDS.
+    Its handle is None, as the claimed one is not confirmed. Raises :class:`UnknownIdentity` for a document of another
+    DID or without a PDS.
     """
     if not isinstance(document, dict) or document.get("id") != str(did):
-        raise UnknownIdentity("its DID document is somebody else's", where=did)
+        raise UnknownIdentity("its DID document is for another DID", where=did)
     return Identity(did=did, handle=None, pds=_pds(document, did), key=_key(document, did))
 
 
@@ -344,7 +344,7 @@ def _is_server(url: str) -> bool:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Whether two addresses of servers mean the same one. All spellings of this machine count as one."""
+    """Return whether two addresses of servers mean the same one. All spellings of loopback are equal."""
     return _server(one) == _server(other)
 
 

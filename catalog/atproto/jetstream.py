@@ -1,4 +1,4 @@
-"""Jetstream: the firehose as JSON, of the collections one asks for, without any proof. A hint where to look.
+"""Jetstream: the firehose as JSON, for selected collections, without proofs. Its events are hints only.
 
 https://github.com/bluesky-social/jetstream
 """
@@ -18,20 +18,19 @@ __all__ = ["PATH", "REWIND", "Hint", "read_hint"]
 
 PATH: Final = "/subscribe"
 REWIND: Final = 5_000_000
-"""µs that a cursor is put back when the stream is opened anew: events of one moment may come in another order."""
+"""µs by which a cursor is moved back on reconnecting: simultaneous events may come in another order."""
 _MAX_MESSAGE: Final = 5_000_000
 _MAX_VALUES: Final = MAX_RECORD_BYTES + 1000
-"""Values of a message: a record has no more of them than bytes, whatever ``limits.record_values`` says."""
+"""Maximum number of values in a message: a record has at most one a byte, whatever ``limits.record_values`` is."""
 _MAX_TIME: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """Something happened to an account. ``time_us`` (µs since 1970) is the cursor.
+    """An event of an account. ``time_us`` (µs since 1970) is the cursor.
 
-    ``collection`` is that of the record that a commit is said to have changed; None where none is told.
-    ``active`` is False where the account is said to be gone, and ``status`` why; ``identity`` says that its handle, key
-    or PDS may have changed.
+    ``collection`` is that of the record in a commit event, None if unknown. ``active`` is False for an inactive
+    account, with the reason in ``status``; ``identity`` means that its handle, key or PDS may have changed.
     """
 
     did: Did
@@ -43,7 +42,7 @@ class Hint:
 
 
 def read_hint(text: str | bytes) -> Hint | None:
-    """What a message tells; None for a kind that we don't know. Raises :class:`InvalidProof` for a broken one."""
+    """Return the hint in a message, None for an unknown kind. Raises :class:`InvalidProof` for a malformed one."""
     if len(text) > _MAX_MESSAGE:
         raise InvalidProof(f"a message of {len(text):,} characters")
     if len(text) > _MAX_VALUES and most_json_values(text) > _MAX_VALUES:
@@ -62,9 +61,9 @@ def read_hint(text: str | bytes) -> Hint | None:
     except InvalidSyntax:
         raise InvalidProof("a message about no account") from None
     if kind == "account":
-        told = message.get("account")
-        active = not isinstance(told, dict) or told.get("active") is not False
-        status = told.get("status") if isinstance(told, dict) else None
+        reported = message.get("account")
+        active = not isinstance(reported, dict) or reported.get("active") is not False
+        status = reported.get("status") if isinstance(reported, dict) else None
         return Hint(
             did=did,
             time_us=moment,
@@ -75,7 +74,7 @@ def read_hint(text: str | bytes) -> Hint | None:
     if kind == "identity":
         return Hint(did=did, time_us=moment, identity=True)
     if kind == "commit":
-        told = message.get("commit")
-        collection = told.get("collection") if isinstance(told, dict) else None
+        commit = message.get("commit")
+        collection = commit.get("collection") if isinstance(commit, dict) else None
         return Hint(did=did, time_us=moment, collection=collection if isinstance(collection, str) else None)
     return None

@@ -110,7 +110,7 @@ def _no_passwords(client: Client, failed: RequestFailed, pds: str) -> SessionErr
 
 
 def has_app_passwords(client: Client, pds: str) -> bool | None:
-    """Return whether a server has app passwords; None where it can't be told."""
+    """Return whether a server has app passwords; None if unknown."""
     try:
         found = client.get_json(f"{pds}/xrpc/com.atproto.server.listAppPasswords")
     except RequestFailed as error:

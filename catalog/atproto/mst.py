@@ -1,4 +1,4 @@
-"""The tree that a repository's commit signs: from paths to the CIDs of records, in order.
+"""The Merkle search tree (MST) of a repository: a sorted map from paths to the CIDs of records.
 
 ::
 
@@ -14,8 +14,8 @@ two keys; it can be read, and is proven, without the rest of the tree.
 
 *Tricky bits.*
 
-- The same keys always make the same tree. One of another shape can hide a key from those who look it up, so order,
-  range and layer of every key that is read are checked. A tree of the wrong shape is refused whole.
+- The same keys always make the same tree. A tree of another shape could hide a key from lookups, so order, range and
+  layer of every key read are checked, and a malformed tree is refused as a whole.
 - A node without keys is the empty tree, or a stop on the way down: below it is one tree, and no layer is skipped.
 
 Specification: https://atproto.com/specs/repository#mst-structure
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 __all__ = ["MAX_ENTRIES", "Op", "Slice", "invert", "layer_of", "read"]
 
 MAX_ENTRIES: Final = 5_000_000
-"""More records than any repository has; a tree with more is not read on."""
+"""Maximum number of records in a tree."""
 
 _Step: TypeAlias = tuple[bytes, bytes, bytes, int] | tuple[bytes, bytes]
-"""A node to be read (CID, the two keys around it, layer), or an entry to be told (key, value)."""
+"""A node to read (CID, the two keys around it, layer), or an entry to emit (key, value)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What a tree holds from one key to another. The entries are complete if, and only if, nothing is missing."""
+    """The entries of a tree in a range of keys. They are complete if, and only if, nothing is missing."""
 
     entries: dict[str, bytes]
     """The CIDs of the records by path, ascending."""
@@ -62,7 +62,7 @@ class Slice:
 
 
 def read(blocks: Blocks, root: bytes, low: bytes = b"", high: bytes | None = None) -> Slice:
-    """The entries of a tree from ``low`` (included) to ``high`` (not), every step of the way checked.
+    """Return the entries of a tree from ``low`` (included) to ``high`` (excluded), with all nodes on the way checked.
 
     Only nodes that may hold such keys are read. Raises :class:`InvalidProof` for a block with the wrong CID, and for
     a tree of the wrong shape.
@@ -78,7 +78,7 @@ def _read(blocks: Blocks, root: bytes, low: bytes, high: bytes) -> Slice:
     nodes: list[bytes] = []
     seen: set[bytes] = set()
     top = -1
-    # What is still to do, the next at the end: nodes, and the entries that come between them.
+    # A stack: nodes to read, and the entries between them.
     pending: list[_Step] = [(root, b"", HIGHEST, UNKNOWN)]
     while pending:
         step = pending.pop()
@@ -109,7 +109,7 @@ def _read(blocks: Blocks, root: bytes, low: bytes, high: bytes) -> Slice:
 
 
 def _steps(node: Node, between: tuple[bytes, bytes], wanted: tuple[bytes, bytes]) -> list[_Step]:
-    """The entries and subtrees of a node that are wanted, the last first."""
+    """Return the wanted entries and subtrees of a node, in reverse order."""
     layer, keys, values, trees = node
     low, high = wanted
     if trees is None:
@@ -151,9 +151,7 @@ def _paths(keys: list[bytes], values: list[bytes]) -> dict[str, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """What a commit did to a path: ``prev`` is the record's CID before it (None: it was created), ``cid`` the one
-    after it (None: it was deleted).
-    """
+    """The change of one path by a commit: ``prev`` is the CID before (None: created), ``cid`` after (None: deleted)."""
 
     path: str
     cid: bytes | None
@@ -161,10 +159,10 @@ class Op:
 
 
 def invert(blocks: Blocks, root: bytes, ops: Sequence[Op]) -> bytes:
-    """The root of the tree as it was before these operations: what the commit before must have signed.
+    """Return the root of the tree before these operations: the one that the previous commit signed.
 
-    Only the nodes that the operations touch are needed, as the firehose brings them. Raises :class:`InvalidProof` when
-    one of those is missing or of the wrong shape, and when the tree isn't as the operations leave it.
+    Needs only the nodes that the operations touch, as the firehose has them. Raises :class:`InvalidProof` if one of
+    them is missing or malformed, or if the tree doesn't match the operations.
     """
     tree = _Tree.opened(blocks, root, UNKNOWN)
     keys = [_checked(op) for op in ops]
@@ -181,7 +179,7 @@ def invert(blocks: Blocks, root: bytes, ops: Sequence[Op]) -> bytes:
 
 
 def _checked(op: Op) -> bytes:
-    """The key of an operation that can be one."""
+    """Return the key of an operation. Raises :class:`InvalidProof` if it is malformed."""
     key = op.path.encode("utf-8", "surrogatepass")
     check_key(key)
     if op.cid is None and op.prev is None:
@@ -193,7 +191,7 @@ def _checked(op: Op) -> bytes:
 
 @dataclass(slots=True)
 class _Tree:
-    """A node that may change. Around its keys are trees: opened, or only named, or none."""
+    """A mutable node. The trees around its keys are loaded nodes, CIDs, or None."""
 
     layer: int
     keys: list[bytes]
@@ -224,7 +222,7 @@ class _Tree:
         return tree
 
     def found(self, blocks: Blocks, key: bytes, value: bytes | None) -> list[tuple[_Tree, int]]:
-        """The way down to an entry: nodes, and places in them."""
+        """Return the path from this node to an entry: nodes, and positions in them."""
         way, node, layer = [], self, layer_of(key)
         while True:
             place = bisect_left(node.keys, key)
@@ -247,7 +245,7 @@ class _Tree:
         node.values[place] = other
 
     def take(self, blocks: Blocks, key: bytes, value: bytes | None) -> None:
-        """Take an entry out: the trees on its two sides become one."""
+        """Remove an entry, and merge the trees on its two sides."""
         way = self.found(blocks, key, value)
         node, place = way[-1]
         del node.keys[place], node.values[place]
@@ -257,7 +255,7 @@ class _Tree:
                 parent.trees[above] = None
 
     def with_entry(self, blocks: Blocks, key: bytes, value: bytes) -> _Tree:
-        """The tree with one more entry; it may have a new root."""
+        """Return the tree with one more entry; its root may be new."""
         layer = layer_of(key)
         if layer > self.layer:
             halves = _split(blocks, None if self.is_empty else self, key, self.layer)
@@ -278,10 +276,9 @@ class _Tree:
         return self
 
     def trimmed(self, blocks: Blocks) -> bytes:
-        """The CID of the tree, without the nodes at its top that hold no key.
+        """Return the CID of the tree without the keyless nodes at its top.
 
-        Where the node below the last of them isn't there, it is taken for one that holds some: else its CID is simply
-        not the one that is expected.
+        A missing node below them is assumed to have keys: otherwise the CID simply doesn't match the expected one.
         """
         top: _Tree | bytes | None = self
         while isinstance(top, _Tree) and not top.keys and not top.is_empty:
@@ -292,13 +289,13 @@ class _Tree:
         return top.written() if isinstance(top, _Tree) else top or b""
 
     def written(self) -> bytes:
-        """The CID of the node, once those below it are written."""
+        """Return the CID of the node, after writing those below it."""
         trees = [tree.written() if isinstance(tree, _Tree) else tree for tree in self.trees]
         return CBOR_CID + sha256(write_node(self.keys, self.values, trees)).digest()
 
 
 def _split(blocks: Blocks, tree: _Tree | bytes | None, key: bytes, layer: int) -> list[_Tree | bytes | None]:
-    """A tree of a layer as two: what is before a key, and what is after it."""
+    """Split a tree of a layer into the parts before and after a key."""
     if tree is None:
         return [None, None]
     node = _Tree.opened(blocks, tree, layer) if isinstance(tree, bytes) else tree
@@ -314,7 +311,7 @@ def _split(blocks: Blocks, tree: _Tree | bytes | None, key: bytes, layer: int) -
 def _merged(
     blocks: Blocks, left: _Tree | bytes | None, right: _Tree | bytes | None, layer: int
 ) -> _Tree | bytes | None:
-    """Two neighbours of a layer as one tree."""
+    """Merge two adjacent trees of a layer."""
     if left is None or right is None:
         return right if left is None else left
     one = _Tree.opened(blocks, left, layer) if isinstance(left, bytes) else left
@@ -324,7 +321,7 @@ def _merged(
 
 
 def _raised(tree: _Tree | bytes | None, layer: int, wanted: int) -> _Tree | bytes | None:
-    """A tree of a layer under nodes without keys, up to another layer."""
+    """Put a tree of a layer below keyless nodes, up to another layer."""
     if tree is None:
         return None
     for above in range(layer + 1, wanted + 1):

@@ -34,7 +34,7 @@ MAX_KEY: Final = 1024
 HIGHEST: Final = b"\xff"
 """Above every path, as paths are ASCII."""
 PATH_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-"
-"""What a collection and a record key consist of; one slash stands between them."""
+"""The characters of a collection and a record key; a slash separates the two."""
 
 _LARGE: Final = 65_536
 """Bytes of a node above which its values are counted before it is decoded; nodes of real trees have hundreds."""
@@ -42,7 +42,7 @@ _VALUE_BYTES: Final = 5
 """A node has no more than one value in so many bytes: an entry has 10 of them, in 54 bytes and more."""
 _LAYERS: Final = 128
 UNKNOWN: Final = _LAYERS
-"""A layer that no key is in: it stands for that of a root, which its keys tell."""
+"""A placeholder for the layer of a root, which is that of its keys."""
 
 # A digest is of layer n when it is at least _FLOORS[n] and below _CEILINGS[n]: two zero bits more for each layer.
 _FLOORS: Final = tuple((1 << (254 - 2 * layer)).to_bytes(32) for layer in range(_LAYERS))
@@ -51,7 +51,7 @@ _CEILINGS: Final = (b"\xff" * 33, *_FLOORS)
 _BROKEN: Final = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError,
 )  # fmt: skip
-"""What libipld raises, and what comes of taking a value for a node that is none."""
+"""Exceptions of libipld, and those caused by treating another value as a node."""
 
 Node: TypeAlias = tuple[int, list[bytes], list[bytes], list[bytes | None] | None]
 """Layer, keys, values, and the subtrees before, between and after the keys (None when there are none at all)."""
@@ -111,7 +111,7 @@ def open_node(block: bytes, lower: bytes, upper: bytes, layer: int) -> Node:
 
 
 def _check_trees(trees: list[bytes | None], layer: int) -> None:
-    """What is below a node has a layer to be in."""
+    """Check that links to subtrees are CIDs, in a layer that can have subtrees. Raises :class:`InvalidProof`."""
     if layer < 0:
         raise InvalidProof("the root of the tree holds no key, but another tree")
     if layer == 0:
@@ -193,7 +193,7 @@ def _link(cid: bytes | None) -> bytes:
 
 
 def _shared(left: bytes, right: bytes) -> int:
-    """How many bytes two keys begin with in common: up to the highest bit in which they differ as numbers."""
+    """Return the length of the common prefix of two keys: up to the highest bit in which they differ as numbers."""
     length = min(len(left), len(right))
     differ = int.from_bytes(left[:length]) ^ int.from_bytes(right[:length])
     return length - (differ.bit_length() + 7) // 8

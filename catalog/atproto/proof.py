@@ -147,11 +147,11 @@ class Part:
 
     @property
     def prefix(self) -> bytes:
-        """How all keys of the part begin."""
+        """The common prefix of all keys of the part."""
         return f"{min(self.collections).rpartition('.')[0]}.".encode()
 
     def has(self, path: str) -> bool:
-        """Whether a key is of one of the collections."""
+        """Return whether a key is in one of the collections."""
         return path.partition("/")[0] in self.collections
 
 
@@ -181,7 +181,7 @@ def unread(uri: str, cid: Cid | None, error: Exception) -> Unread:
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """What a read brought. ``kept`` are the paths whose CID was known already.
+    """The result of a read. ``kept`` are the paths whose CID was known already.
 
     Everything is proven where there is a ``commit``. ``tree`` is to be handed in the next time. ``passing`` says that
     the server refused the proofs in a way that may be over the next time. ``short`` is why not all of the part was read
@@ -470,7 +470,7 @@ class Reader:
         return brought
 
     def _by_proofs(self, account: Account) -> Reading:
-        """What a list says has changed, each change proven; of what isn't listed, that it is gone."""
+        """Prove each change that a list shows, and the absence of each known record that it lacks."""
         known = _binary(account.known)
         reading = Reading(way="proofs")
         if self._lacks(account.pds, _RECORD):
@@ -491,7 +491,7 @@ class Reader:
         return reading
 
     def _changes_listed(self, account: Account, known: Mapping[str, bytes], reading: Reading) -> dict[str, bytes]:
-        """What a list says of all records. Raises _LackingError where it isn't whole, or too many changed."""
+        """Return the listed CIDs by path. Raises _LackingError if the list is incomplete or has too many changes."""
         listed: dict[str, bytes] = {}
         new = 0
         faults: list[str] = []
@@ -669,7 +669,7 @@ class Reader:
         self._refused[_key(pds, method)] += 1
 
     def _lacks(self, pds: str, method: str) -> bool:
-        """Whether a server isn't worth asking: it doesn't know the method, or refused it again and again."""
+        """Return whether to skip a method of a server: it is unknown there, or was refused several times in a row."""
         key = _key(pds, method)
         if key in self._lacking:
             return True
@@ -685,7 +685,7 @@ def _key(pds: str, method: str) -> tuple[str, str]:
 
 
 def _passes(error: CatalogError, account: Account) -> bool:
-    """Whether another way may be tried after an error. Not so where the account is said to be gone."""
+    """Return whether to try another way after an error. Not if the server reports the account as gone."""
     return is_refusal(error) and (account.alive or not is_gone(error))
 
 

@@ -1,4 +1,4 @@
-"""What it costs to read a part of a repository, and the whole of it: estimated from the first look at its tree.
+"""Estimates of the cost of reading part of a repository, and all of it, from the first nodes of its tree.
 
 Random as they are, trees tell their size: of n keys about a quarter is of layer 1 and above, a sixteenth of layer 2 and
 above, and so on. That is a rough guess, so that what a wrong one may cost is bounded too.
@@ -35,14 +35,14 @@ _CIDS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """How fast a server has been so far: seconds to its headers, bytes a second; guesses where it wasn't measured."""
+    """The measured speed of a server: seconds to its headers, bytes a second. The defaults are guesses."""
 
     latency: float = 0.1
     throughput: float = 2_000_000.0
 
 
 def worth_of_whole(part: Slice, blocks: Blocks, *, root: bytes, anew: bool, speed: Speed) -> int:
-    """How many bytes the whole may have at most to be cheaper than the rest of the part; 0 when it seems to have more.
+    """Return the maximum size of a whole repository to be cheaper than the rest of the part; 0 if it seems larger.
 
     In time it must be cheaper, in bytes it may weigh a little more. The caller stops reading at that many bytes: so a
     wrong guess costs about what the part does, and no more. ``anew`` says that nothing of the part is known yet: then
@@ -65,7 +65,7 @@ def worth_of_whole(part: Slice, blocks: Blocks, *, root: bytes, anew: bool, spee
 
 
 def _keys_in_all(root: bytes, layer: int) -> int:
-    """About how many keys a tree has: each of its root's stands for as many as its layer makes rare."""
+    """Estimate the number of keys in a tree: the number in its root, scaled by its layer."""
     entries: list[object] = libipld.decode_dag_cbor(root)["e"]
     return len(entries) << 2 * max(layer, 0)
 

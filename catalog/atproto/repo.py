@@ -1,4 +1,4 @@
-"""What a PDS says about its repositories, read page by page. Its word, not a proof: whoever reads on checks it.
+"""Unproven queries to a PDS about its repositories, page by page. Callers check what they use.
 
 Only a page without a cursor ends a list. A page without entries doesn't, nor one with fewer than were asked for. A
 server may go on handing out cursors for ever, or the same one: then reading stops, and the list has a ``fault``, as
@@ -116,7 +116,7 @@ class RepoState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepoStatus:
-    """What a server says of an account. ``active`` is None where it doesn't say anything that can be understood."""
+    """The status of an account at a server. ``active`` is None if the answer can't be understood."""
 
     active: bool | None
     status: str | None = None
@@ -152,14 +152,14 @@ class CheckedRecord:
 
 
 def is_refusal(error: CatalogError) -> bool:
-    """Whether a server answered, and said no: another way to ask may work. Not so for one that didn't answer."""
+    """Return whether the server refused the request, so that another method may work; False if it didn't answer."""
     if isinstance(error, RequestFailed):
         return error.status >= 400 and error.status != 429 and error.name not in _NO_ANSWER
     return isinstance(error, RefusedAddress | RefusedUrl | ResponseTooLarge)  # where it redirected to, or what it sends
 
 
 def is_gone(error: CatalogError) -> bool:
-    """Whether a server says that it doesn't show this repository, in any of the forms that servers use."""
+    """Return whether an error means that the server doesn't serve this repository, in any form that servers use."""
     if not isinstance(error, RequestFailed):
         return False
     named = _GONE.fullmatch(error.name) is not None
@@ -167,7 +167,7 @@ def is_gone(error: CatalogError) -> bool:
 
 
 def is_absent(error: CatalogError) -> bool:
-    """Whether a server says that there is no such record, in any of the forms that servers use."""
+    """Return whether an error means that there is no such record, in any form that servers use."""
     if not isinstance(error, RequestFailed):
         return False
     named = _ABSENT.fullmatch(error.name) is not None
@@ -406,7 +406,7 @@ def _pages(
 
 
 def _name(line: Json) -> str:
-    """What tells an entry of a list from others."""
+    """Return the identifier of a list entry."""
     return line if isinstance(line, str) else _text(line, "uri") or _text(line, "did")
 
 

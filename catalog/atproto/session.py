@@ -44,7 +44,7 @@ __all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_WRITES", "Session", "Swap", "Write", "b
 
 MAX_BATCH_WRITES: Final = 200
 MAX_BATCH_BYTES: Final = 150_000
-"""What a PDS takes in one applyWrites; each is one commit, all of it or nothing.
+"""The limits of one applyWrites, which is one atomic commit.
 
 The reference PDS reads 150 KiB of JSON in one request (its ``jsonLimit``) and answers 413 to more.
 """
@@ -72,7 +72,7 @@ class Write:
 
 
 class Swap(StrEnum):
-    """What a server makes of ``swapCommit``, which protects a write from overwriting somebody else's."""
+    """The support of a server for ``swapCommit``, which prevents overwriting concurrent changes."""
 
     KEPT = "kept"
     REFUSED = "refused"
@@ -87,14 +87,14 @@ _NO_COMMIT: Final = Cid.of_block(b"no commit of any repository")
 _MAX_SINCE: Final = 100_000_000
 _SINCE_SECONDS: Final = 300.0
 _COMMIT: Final = b"\xa6\x63did"
-"""How the block of a commit begins: a map of six, and its first key."""
+"""First bytes of a commit's block: a map of six, and its first key."""
 _SWAP: Final = re.compile("swap[ _]?commit", re.IGNORECASE)
 _MARGIN: Final = 60.0
 """Seconds before its end that an access token is renewed: a file would be on its way for nothing."""
 _CODES: Final = 4
-"""How often a login is tried while codes of a second factor are asked for."""
+"""Maximum number of login attempts while the server requests second-factor codes."""
 _STATUSES: Final = ("takendown", "suspended", "deactivated", "deleted", "desynchronized", "throttled")
-"""What accounts are that aren't active (com.atproto.server.createSession)."""
+"""The states of inactive accounts (com.atproto.server.createSession)."""
 
 
 class Session:
@@ -153,7 +153,7 @@ class Session:
             if ask_code is None or not (wants_code(answer) or (code and is_wrong_code(answer))):
                 break
             code = ask_code().strip()
-        # Here, as no error may have another for a context that repeats what the server was told.
+        # Raised here, outside the except block: the context of an error must not repeat what was sent to the server.
         raise no_login(client, refused, account, identity.pds, code=code)
 
     @classmethod
@@ -185,7 +185,7 @@ class Session:
 
     @property
     def refresh_token(self) -> str:
-        """What the session is resumed with: a secret."""
+        """The token that resumes the session: a secret."""
         return self._refresh
 
     def export(self) -> str:
@@ -304,7 +304,7 @@ class Session:
         return message_line(self._client.secrets.cleaned("", json.dumps(answer))[1])
 
     def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
-        """What a request answers that has the access token; one that ends soon, or has ended, is renewed once."""
+        """Return the answer to a request with the access token, renewed once if it expires soon or has expired."""
         soon = time.monotonic() >= self._due - _MARGIN
         if soon:
             self.renew()
@@ -368,17 +368,17 @@ def _tokens(answer: Json, did: Did, pds: str) -> tuple[str, str]:
     if not isinstance(access, str) or not isinstance(refresh, str) or not _sendable(access + refresh):
         raise SessionError("the PDS answered a login without tokens", where=pds)
     if found.get("did") != str(did):
-        raise SessionError("the PDS logged somebody else in", where=pds)
+        raise SessionError("the PDS logged in to another account", where=pds)
     if found.get("active") is False:  # the reference PDS lets deactivated accounts log in, and write nothing
         status = found.get("status")
-        hint = WHY["AccountDeactivated"] if status == "deactivated" else "its server tells why"
-        told = status if status in _STATUSES else "not active"
-        raise SessionError(f"the account is {told}", where=str(did), hint=hint)
+        hint = WHY["AccountDeactivated"] if status == "deactivated" else "contact the operator of its server"
+        state = status if status in _STATUSES else "not active"
+        raise SessionError(f"the account is {state}", where=str(did), hint=hint)
     return access, refresh
 
 
 def _create_session(client: Client, pds: str, name: str, password: str, code: str | None) -> Json | RequestFailed:
-    """What a login answers: tokens, or an error, which isn't raised."""
+    """Return the answer to a login: tokens, or an error, which isn't raised."""
     asked: dict[str, Json] = {"identifier": name, "password": password}
     if code:
         client.secrets.add(code)
@@ -390,7 +390,7 @@ def _create_session(client: Client, pds: str, name: str, password: str, code: st
 
 
 def _swap_of(error: RequestFailed) -> Swap:
-    """What an error says of ``swapCommit``."""
+    """Return the support for ``swapCommit`` that an error shows."""
     if error.name == "InvalidSwap":
         return Swap.KEPT
     return Swap.REFUSED if _SWAP.search(error.what) and 400 <= error.status < 502 else Swap.UNKNOWN
@@ -433,5 +433,5 @@ def _lasts(access: str, now: float | None = None) -> float:
 
 
 def _sendable(text: str) -> bool:
-    """Whether a text may stand in a header."""
+    """Return whether a text may be sent in a header."""
     return text.isascii() and all("!" <= char <= "~" for char in text)

@@ -1,4 +1,4 @@
-"""Settings as typed values: the ``catalog`` block of ``mkdocs.yml``, and the environment for what tests change.
+"""Typed settings, from the ``catalog`` block of ``mkdocs.yml`` and the environment.
 
 ::
 
@@ -18,7 +18,7 @@
           previews: {samples: 8}      # or just true
           appview: {url: https://appview.example.org}
 
-Nothing else of ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
+Nothing else in ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ SOURCE_KINDS: Final = tuple(source.name for source in SOURCES)
 """The kinds of source."""
 
 _KEYS: Final = keys_of()
-"""Those of the block; ``crawl`` and ``search`` are the plugin's own and read there."""
+"""Options of the block that the plugin reads itself: ``crawl`` and ``search``."""
 _DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
 _RANGES: Final = {
     setting.name: (setting.least, setting.most)
     for setting in SETTINGS
     if setting.least is not None and setting.most is not None
 }
-"""Setting → the least and the most it may be."""
+"""Setting → minimum and maximum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """How to reach the network.
+    """Settings for network access.
 
-    ``allow_loopback`` opens addresses of this machine, also by plain http: for tests and local networks.
-    ``allow_addresses`` opens those of private networks; by plain http only where a URL spells the address itself.
-    ``handle_resolver`` is a server to ask for handles instead of DNS and the handle's own host.
-    ``contact`` stands in the User-Agent, so that somebody who is bothered knows whom to tell.
+    ``allow_loopback`` opens loopback addresses, also by plain http: for tests and local networks. ``allow_addresses``
+    opens addresses of private networks, by plain http only if a URL spells out the address. ``handle_resolver`` is a
+    server that resolves handles instead of DNS and the handle's own host. ``contact`` is sent in the User-Agent header,
+    so that operators of servers can reach the operator of the crawler.
     """
 
     plc_url: str = "https://plc.directory"
@@ -77,9 +77,9 @@ class NetworkSettings:
     def from_environment(
         cls, *, contact: str | None = None, allow_addresses: Networks | None = None
     ) -> NetworkSettings:
-        """From CATALOG_PLC_URL, CATALOG_HANDLE_RESOLVER, CATALOG_CONTACT and the two of CATALOG_ALLOW_….
+        """Return the settings of CATALOG_PLC_URL, CATALOG_HANDLE_RESOLVER, CATALOG_CONTACT and CATALOG_ALLOW_….
 
-        An empty variable counts as unset; a given argument goes before the environment's. Raises
+        An empty variable counts as unset; an argument overrides the environment. Raises
         :class:`InvalidConfig`.
         """
         loopback = _variable("CATALOG_ALLOW_LOOPBACK") or "0"
@@ -104,9 +104,9 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One place records come from. As text: ``pds:https://pds.example.org``.
+    """A source of records. As text: ``pds:https://pds.example.org``.
 
-    ``relay`` names the accounts that published before a Jetstream was listened to.
+    ``relay`` lists the accounts that published before a Jetstream was followed.
     """
 
     kind: str
@@ -120,7 +120,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewSettings:
-    """How much may be fetched to show the first samples of datasets.
+    """Limits for fetching the first samples of datasets.
 
     ``samples`` are shown of each dataset, from at most ``shard_bytes`` bytes of its first shard. All together take at
     most ``total_bytes`` bytes and ``seconds`` seconds in one build, for the ``datasets`` newest. What was fetched is
@@ -137,14 +137,14 @@ class PreviewSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
-    """How much a crawl spends.
+    """Limits of a crawl.
 
-    The seconds are those of one account, of all work at one host in a crawl, and of a whole crawl. Pauses that a server
-    asks for count. When a stream's cursor is older than ``cursor_hours``, all its accounts are looked at again.
+    The seconds are those of one account, of all work at one host in a crawl, and of a whole crawl, requested pauses
+    included. If a stream's cursor is older than ``cursor_hours``, all its accounts are read again.
 
-    ``account_bytes`` are all that is downloaded for one account, ``account_records`` its records.
-    ``record_values`` are the values and keys of a record, ``record_versions`` the versions of it that are kept. Of a
-    list of accounts ``listing_entries`` are read, and ``listing_errors`` may be none that can be understood.
+    ``account_bytes`` is the maximum download for one account, ``account_records`` its maximum number of records.
+    ``record_values`` is the maximum number of values and keys in a record, ``record_versions`` that of its versions in
+    the store. Of a list of accounts ``listing_entries`` are read, of which ``listing_errors`` may be malformed.
     """
 
     account_seconds: int = 900
@@ -161,12 +161,12 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppViewSettings:
-    """How the AppView serves.
+    """Settings of the AppView.
 
-    ``url`` is the public address that others reach it by; None where it has none, and then it has no DID document.
-    ``index`` is the folder of the search index; None for one beside the store. ``trusted_proxies`` may say in
-    ``X-Forwarded-For`` whom they speak for; nobody else is believed. A client may ask ``requests`` times in
-    ``seconds`` seconds; 0 is no limit. ``origins`` are the web pages that may ask from a browser, ``*`` all of them.
+    ``url`` is its public address; None without one, and then it has no DID document. ``index`` is the folder of the
+    search index; None for one next to the store. ``trusted_proxies`` may name their client in ``X-Forwarded-For``;
+    the header is ignored from all others. A client may send ``requests`` requests in ``seconds`` seconds; 0 is no
+    limit. ``origins`` are the web pages that may send requests from a browser, ``*`` for all.
     """
 
     url: str | None = None
@@ -179,9 +179,9 @@ class AppViewSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogSettings:
-    """The catalog's settings. ``base`` is the directory that relative paths in sources start from.
+    """The catalog's settings. ``base`` is the directory that relative paths in sources are resolved against.
 
-    ``previews`` is ``None`` where nobody asked for them.
+    ``previews`` is ``None`` if disabled.
     """
 
     store: Path
@@ -251,7 +251,7 @@ def _sources(value: object) -> tuple[Source, ...]:
     found = tuple(_source(item, f"sources[{index}]") for index, item in enumerate(items))
     for index, source in enumerate(found):
         if source in found[:index]:
-            raise InvalidConfig(f"{source} stands twice", where=f"sources[{index}]")
+            raise InvalidConfig(f"{source} is listed twice", where=f"sources[{index}]")
     return found
 
 
@@ -336,7 +336,7 @@ def _appview(value: object, base: Path) -> AppViewSettings:
 
 
 def _rate(value: object) -> tuple[int, int]:
-    """How many requests in how many seconds."""
+    """Return the rate limit: requests, and seconds."""
     usual = AppViewSettings()
     if value is None or value is True:
         return usual.requests, usual.seconds
@@ -386,12 +386,12 @@ def _variable(name: str) -> str | None:
 
 
 def cache_folder() -> Path:
-    """Where things are kept that can be had again: ``$CATALOG_CACHE``, else ``~/.cache/atdata-catalog``."""
+    """Return the cache folder: ``$CATALOG_CACHE``, else ``~/.cache/atdata-catalog``."""
     return Path(_variable("CATALOG_CACHE") or Path.home() / ".cache" / "atdata-catalog")
 
 
 def catalog_block(config: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """The options of our plugin, wherever MkDocs lets them stand; None when it isn't there."""
+    """Return the options of our plugin, in any form that MkDocs accepts; None if it isn't enabled."""
     plugins = config.get("plugins")
     entries = plugins if isinstance(plugins, list) else [plugins]
     for entry in entries:
@@ -408,7 +408,7 @@ def catalog_block(config: Mapping[str, Any]) -> Mapping[str, object] | None:
 
 
 class _Loader(yaml.SafeLoader):
-    """MkDocs's YAML without its powers: ``!ENV`` is read as MkDocs reads it, every other tag is nothing."""
+    """A safe loader for MkDocs's YAML: ``!ENV`` is read as MkDocs does, every other tag is None."""
 
 
 def _environment(loader: yaml.SafeLoader, node: yaml.Node) -> object:

@@ -1,7 +1,7 @@
-"""Networks that settings name: private ones that may be opened, and proxies that are believed.
+"""Networks in settings: private ones that may be opened, and trusted proxies.
 
-The first are ``allow_addresses`` of the block, or CATALOG_ALLOW_ADDRESSES. A record is somebody else's input, so that
-nothing inside a network is opened unless its owner has named it here.
+The first are ``allow_addresses`` of the block, or CATALOG_ALLOW_ADDRESSES. A record is untrusted input, so an address
+inside a network is opened only if the settings name it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 _PRIVATE: Final = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
-"""RFC 1918, RFC 6598 (shared, as VPNs use it) and RFC 4193: what private networks are made of."""
+"""The private networks: RFC 1918, RFC 6598 (shared, used by VPNs) and RFC 4193."""
 _LINK_LOCAL: Final = tuple(ip_network(text) for text in ("169.254.0.0/16", "fe80::/10"))
 _MOST: Final = 100
 _EXAMPLE: Final = 'for example [10.20.0.0/16, "fd00::/8"]'
@@ -48,7 +48,7 @@ def is_nameable(address: IPv4Address | IPv6Address) -> bool:
 
 
 def read_proxies(value: object, where: str) -> Networks:
-    """Whoever may say in X-Forwarded-For for whom they ask: any networks. Raises :class:`InvalidConfig`."""
+    """Return the trusted proxies of X-Forwarded-For: any networks. Raises :class:`InvalidConfig`."""
     items = [] if value is None else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise InvalidConfig("must be a list of addresses", where=where, hint="for example [127.0.0.1, 10.0.0.0/8]")

@@ -1,8 +1,8 @@
-"""Where the files lie that ship with the package: page templates and lexicons.
+"""The data files of the package: page templates and lexicons.
 
-In the wheel they are ``catalog/_templates`` and ``catalog/_lexicons``; in a checkout (and so in an editable
-install) ``site_templates/`` and ``lexicons/`` beside the package. The wheel's place is asked first, so a
-stray folder beside an installed package can't take over.
+In the wheel they are in ``catalog/_templates`` and ``catalog/_lexicons``; in a checkout (and so in an editable
+install) in ``site_templates/`` and ``lexicons/`` next to the package. The wheel's folder has priority, so a
+stray folder next to an installed package is never used.
 """
 
 from __future__ import annotations
@@ -17,22 +17,12 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def templates() -> Path:
-    """The folder of Jinja templates and page assets.
-
-    Raises:
-        BuildError: the installation lacks them.
-
-    """
+    """Return the folder of Jinja templates and page assets. Raises :class:`~catalog.errors.BuildError`."""
     return _folder("_templates", "site_templates")
 
 
 def lexicons() -> Path:
-    """The folder of lexicon documents, one JSON file an NSID.
-
-    Raises:
-        BuildError: the installation lacks them.
-
-    """
+    """Return the folder of lexicon documents, one JSON file an NSID. Raises :class:`~catalog.errors.BuildError`."""
     return _folder("_lexicons", "lexicons")
 
 

@@ -1,8 +1,8 @@
-"""HTTP for hosts nobody vouches for: checked addresses, capped bytes, bounded time, polite retries.
+"""HTTP for untrusted hosts: checked addresses, limits on bytes and time, bounded retries.
 
-Redirects are followed by hand, because each of them is a new address to check. Bodies are asked for uncompressed, so
-that the cap on bytes is a cap on memory too. Errors name the scheme, host and path of a URL, never its query, a header
-or a body.
+Redirects are followed by hand, because each one is a new address to check. Bodies are requested uncompressed, so that
+the limit on bytes also limits memory. Errors have the scheme, host and path of a URL, never its query, a header or a
+body.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ MAX_VALUES: Final = 4_000_000
 MAX_REDIRECTS: Final = 5
 TRIES: Final = 4
 REFUSED_TRIES: Final = 2
-"""For a 500 in the words of XRPC: several servers say so of what isn't there, and then say so again."""
+"""Retries of a 500 in the form of XRPC: several servers answer so for a missing record, and repeat it."""
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 20.0
 WHOLE_SECONDS: Final = 60.0
-"""From the request to the last byte of an answer that isn't streamed; a retry starts anew."""
+"""From the request to the last byte of an answer that isn't streamed; a retry starts again."""
 STREAM_SECONDS: Final = 3600.0
 PATIENCE: Final = 300.0
-"""Seconds that a request waits, all in all, where a host wants pauses."""
+"""Maximum total wait of a request for pauses that a host requests."""
 MAX_WAIT: Final = 30.0
 """The longest pause before a retry, whatever Retry-After says."""
 
@@ -104,7 +104,7 @@ def user_agent(settings: NetworkSettings) -> str:
 
 
 class _TryError(Exception):
-    """A try that failed in a way that another may not. ``sent`` tells whether the server may have acted on it."""
+    """A failed try that may be repeated. ``sent`` is true if the server may have acted on it."""
 
     def __init__(
         self, error: RequestFailed, *, sent: bool, wait: float | None = None, tries: int | None = None
@@ -115,7 +115,7 @@ class _TryError(Exception):
 
 
 class _BusyError(Exception):
-    """A 429: the host has been told to pause, and can't have acted on the request."""
+    """A 429: the host was paused, and can't have acted on the request."""
 
     def __init__(self, error: RequestFailed) -> None:
         super().__init__(str(error))
@@ -125,8 +125,8 @@ class _BusyError(Exception):
 class Client:
     """A guarded HTTP client; a context manager, for many threads. ``requests`` and ``bytes`` count what it did.
 
-    ``patience`` is how many seconds a request waits, all in all, where a host asks for pauses, and ``waiting`` is
-    called with a host and the seconds before it waits for long; ``parks`` leaves hosts alone that fail again and again
+    ``patience`` is the total time in seconds that a request waits for pauses of a host; ``waiting`` is called with a
+    host and the seconds before a long wait; ``parks`` skips hosts that fail repeatedly
     (:mod:`catalog.network.rate_limit`). No error repeats one of its ``secrets``, whatever a server answers.
 
     Every method may raise :class:`RequestFailed` (an error answer, or none), :class:`RefusedAddress`,
@@ -155,7 +155,7 @@ class Client:
             transport=GuardedTransport(allow_loopback=settings.allow_loopback, allowed=settings.allow_addresses),
             headers={"User-Agent": user_agent(settings), "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # nobody recognises us by one, nor fills memory
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no tracking, no memory filled by cookies
             follow_redirects=False,
             trust_env=False,
         )
@@ -176,7 +176,7 @@ class Client:
         self._http.close()
 
     def host(self, url: str, method: str = "GET") -> Host:
-        """What is known of the host of a URL. Each method of a PDS that writes has limits of its own: a host's too."""
+        """Return the state of a URL's host. Writing methods of a PDS have limits of their own, so each has a state."""
         parts = urlsplit(url)
         name = parts.netloc.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ":"))
         key = name if method == "GET" else name + parts.path
@@ -311,8 +311,8 @@ class Client:
     ) -> Iterator[Stream]:
         """An open answer, for shards: ``with client.stream(url) as answer: for chunk in answer.chunks: …``.
 
-        Opening is retried; reading is not, as only the caller knows where to go on (with a Range header). Statuses in
-        ``answers`` are the caller's to judge: they are neither errors nor followed, whatever they say.
+        Opening is retried; reading is not, as only the caller knows where to resume (with a Range header). Statuses in
+        ``answers`` are left to the caller: they are neither errors nor redirects.
         """
 
         def open_(patience: float) -> httpx.Response:  # a day may be allowed for the body, a minute for the headers
@@ -331,9 +331,9 @@ class Client:
             opened.close()
 
     def _retried(self, attempt: Callable[[float], T], *, again: bool, patience: float | None = None) -> T:
-        """Try a few times, with full jitter; ``again`` allows it also when the server may have acted on a try.
+        """Retry a few times, with full jitter; ``again`` also allows it if the server may have acted on a try.
 
-        A 429 is no try: the host says when to come back, and patience is what ends.
+        A 429 doesn't count as a try: the host says when to retry, and ``patience`` ends it.
         """
         budget = BUDGET.get()
         due = self._clock() + (self._patience if patience is None else patience)
@@ -544,7 +544,7 @@ class Client:
 
 
 def _is_xrpc(opened: httpx.Response) -> bool:
-    """Whether an error is the answer of a server at work, in JSON: a fault of that one request, not of the host."""
+    """Return whether an error is a JSON answer of a working server: a fault of the request, not of the host."""
     return "json" in opened.headers.get("content-type", "").lower()
 
 
@@ -557,7 +557,7 @@ def _pieces(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _next(pieces: Iterator[bytes], deadline: float) -> bytes | None:
-    """The next piece, None at the end. It must come in time: a drip of chunk sizes is bytes too, but no piece."""
+    """Return the next piece, None at the end. Raises after the deadline: a slow drip of chunk sizes makes no piece."""
     token = DEADLINE.set(min(deadline, time.monotonic() + READ_SECONDS))
     try:
         return next(pieces, None)
@@ -566,7 +566,7 @@ def _next(pieces: Iterator[bytes], deadline: float) -> bytes | None:
 
 
 def _once(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Pieces that aren't tried again: what breaks off is final."""
+    """Pieces that can't be retried: an interruption is final."""
     try:
         yield from chunks
     except _TryError as failed:

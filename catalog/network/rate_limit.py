@@ -1,19 +1,19 @@
-"""Manners towards hosts: few requests at a time, pauses when they are asked for, and leaving a bad host alone.
+"""Rate limits per host: few concurrent requests, requested pauses, and no requests to failing hosts for a while.
 
 ::
 
     request ─▶ parked? ─▶ paused? ─▶ a free turn? ─▶ the host ─▶ 200   latency measured, more turns at a time
-                 │          ▲                                 ─▶ 429   everybody who wants this host pauses
-                 ▼          └──── RateLimit-Remaining: 0      ─▶ 5xx, no answer: five in a row park the host
+    request ─▶ parked? ─▶ paused? ─▶ a free slot? ─▶ the host ─▶ 200   latency measured, more concurrent requests
+                 │          ▲                                 ─▶ 429   all requests to this host pause
                fails at once
 
 *Tricky bits.*
 
-- A 429 is no failure: it says when to come back, or, from some proxies, nothing at all. Then pauses grow while 429s go
-  on, with full jitter.
-- A pause is the host's, not the request's: a thousand requests that each wait on their own would all come back.
-- A host has one turn until it has answered well once, so that a thousand dead hosts take a thousand requests, not four
-  thousand.
+- A 429 is no failure: it has a time to retry at or, from some proxies, nothing. Then pauses grow while 429s continue,
+  with full jitter.
+- A pause belongs to the host, not to a request: a thousand requests with pauses of their own would all return at once.
+- A host has one concurrent request until its first good answer, so that a thousand dead hosts take a thousand requests,
+  not four thousand.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ PARKED_AFTER: Final = 5
 """Failures in a row."""
 PARKED_SECONDS: Final = 60.0
 PROVEN_PARKED_SECONDS: Final = 5.0
-"""The same for a host that has answered well before: it may be back soon."""
+"""The same for a host that has answered well before, as it may recover soon."""
 MOST_PARKED_SECONDS: Final = 3600.0
 LONGEST_PAUSE: Final = 60.0
-"""The most that a 429 without a word makes everybody wait."""
+"""Maximum pause after a 429 without a time."""
 _MOST_PAUSE: Final = 3600.0
-"""The most that is believed of a pause that a host asks for."""
+"""Maximum pause that a host can request."""
 _SMOOTHING: Final = 0.2
-"""What a new measurement counts against those before it."""
+"""The weight of a new measurement in the moving average."""
 _WORTH_MEASURING: Final = 16_384
-"""Bytes of a body below which its time says nothing of the throughput."""
+"""Bytes of a body below which its time isn't used for the throughput."""
 _WORTH_TELLING: Final = 5.0
-"""Seconds of a pause from which somebody who sits there wants to know why nothing happens."""
+"""Seconds of a pause from which it is reported to the user."""
 _MOST_METERED: Final = 10_000
 """Hosts whose traffic is counted one by one; that of all others is counted together."""
 _EPOCH: Final = 1_000_000_000
@@ -71,7 +71,7 @@ _EPOCH: Final = 1_000_000_000
 
 @dataclass(slots=True)
 class Traffic:
-    """What was exchanged with one host: requests, bytes of bodies, seconds that answers took."""
+    """The traffic with one host: requests, bytes of bodies, seconds of answers."""
 
     requests: int = 0
     bytes: int = 0
@@ -98,9 +98,9 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long something may take: until ``ends`` (``time.monotonic``).
+    """A time limit: ``ends`` is a time of ``time.monotonic``.
 
-    ``whose`` says what it is the budget of, ``setting`` which setting it has its length from.
+    ``whose`` names its subject, ``setting`` the setting with its length.
     """
 
     ends: float
@@ -109,18 +109,18 @@ class Budget:
 
     @property
     def over(self) -> bool:
-        """Whether it is used up."""
+        """Return whether the time is used up."""
         return time.monotonic() >= self.ends
 
     def error(self) -> RequestFailed:
-        """What is raised when it is used up."""
+        """Return the error for an exceeded budget."""
         hint = None if self.setting is None else f"raise {self.setting}"
         return RequestFailed("its time budget is used up", name=TIME_UP, where=self.whose, hint=hint)
 
 
 @dataclass(slots=True)
 class Allowance:
-    """How many bytes may be downloaded for one account, by one thread: ``left`` of ``most``."""
+    """A limit on the bytes downloaded for one account, in one thread: ``left`` of ``most``."""
 
     most: int
     whose: str
@@ -136,7 +136,7 @@ class Allowance:
             raise self.error()
 
     def error(self) -> RequestFailed:
-        """Return what is raised when it is used up."""
+        """Return the error for an exceeded allowance."""
         what = f"reading it takes more than {self.most:,} bytes"
         return RequestFailed(what, name=BYTES_UP, where=self.whose, hint="raise limits.account_bytes")
 
@@ -145,15 +145,15 @@ TIME_UP: Final = "TimeUp"
 BYTES_UP: Final = "BytesUp"
 RATE_LIMITED: Final = "RateLimited"
 BUDGET: ContextVar[Budget | None] = ContextVar("BUDGET", default=None)
-"""What the requests of this thread may take all together."""
+"""The time limit of this thread's requests."""
 ALLOWANCE: ContextVar[Allowance | None] = ContextVar("ALLOWANCE", default=None)
-"""What the answers to this thread may have in all."""
+"""The limit on bytes of this thread's answers."""
 METER: ContextVar[Meter | None] = ContextVar("METER", default=None)
-"""Where the requests of this thread are counted too."""
+"""An additional meter of this thread's requests."""
 
 
 class Host:
-    """One host, as its requests have found it. ``latency`` (s) and ``throughput`` (bytes/s) are None until measured."""
+    """The measured state of a host. ``latency`` (s) and ``throughput`` (bytes/s) are None until measured."""
 
     def __init__(
         self,
@@ -172,21 +172,21 @@ class Host:
         self._in_flight = 0
         self._width = 1
         self._resumes = 0.0
-        """When the pause ends that the host asked for."""
+        """End of the pause that the host requested."""
         self._storm = 0
-        """429s in a row that said nothing."""
+        """Number of 429s in a row without a time."""
         self._failures = 0
         self._why = ""
-        """What the last of them was."""
+        """The reason of the last failure."""
         self._parked_until = 0.0
         self._parked_for = PARKED_SECONDS
 
     @contextmanager
     def turn(self, patience: float) -> Iterator[None]:
-        """Wait for a turn, and have it. ``patience`` is when (on the clock) waiting makes no sense any more.
+        """Wait for a slot, and hold it. ``patience`` is the time (of the clock) at which waiting ends.
 
-        Raises :class:`RequestFailed`: ``HostParked`` at once for a host that is left alone, ``RateLimited`` when its
-        pause is longer than our patience.
+        Raises :class:`RequestFailed`: ``HostParked`` at once for a parked host, ``RateLimited`` if its pause is longer
+        than our patience.
         """
         self._wait(patience)
         try:
@@ -222,21 +222,21 @@ class Host:
             if self._waiting is not None and pause >= _WORTH_TELLING:
                 self._waiting(self.name, pause)
             self._sleep(pause)
-            served = resumes  # whoever sleeps by another clock has slept
+            served = resumes  # a caller with another clock has slept
 
     @property
     def parked(self) -> float:
-        """Seconds that requests to it fail at once, after failures; 0 when it may be asked."""
+        """Seconds for which requests to it fail at once, after failures; 0 if it isn't parked."""
         with self._changed:
             return max(0.0, self._parked_until - self._clock())
 
     @property
     def pause(self) -> float:
-        """Seconds that the host still wants to be left in peace; 0 when it may be asked."""
+        """Seconds left of the pause that the host requested; 0 for none."""
         with self._changed:
             return max(0.0, self._resumes - self._clock())
 
-    # --- what answers tell -----------------------------------------------------------------------------------------
+    # --- measurements ----------------------------------------------------------------------------------------------
 
     def answered(self, seconds: float, headers: Mapping[str, str]) -> None:
         """A good answer, or one that is the request's own fault: its headers are there, its body isn't yet."""
@@ -253,7 +253,7 @@ class Host:
                     self._pause(reset - time.time() if reset > _EPOCH else reset)
 
     def busy(self, wait: float | None, headers: Mapping[str, str]) -> None:
-        """A 429: ``wait`` seconds if it said so. One that says "at once" says nothing: it would be asked for ever."""
+        """A 429: ``wait`` seconds if it has a time. A zero counts as none: the request would be repeated forever."""
         with self._changed:
             if wait is None:
                 reset = _number(headers.get("ratelimit-reset"))
@@ -264,10 +264,10 @@ class Host:
             self._pause(wait + random.uniform(0, 0.5))  # noqa: S311
 
     def failed(self, why: str = "", *, alive: bool = False) -> None:
-        """No answer, a 5xx, or a body that broke off; ``why`` is told while the host is left alone for it.
+        """No answer, a 5xx, or an interrupted body; ``why`` is reported while the host is parked for it.
 
-        ``alive`` says that it is an answer of the host itself: one that has answered well before isn't left alone for
-        it, as it may be about one account.
+        ``alive`` means an answer of the host itself: a host that has answered well before isn't parked for it, as the
+        failure may be about one account.
         """
         with self._changed:
             if alive and self.latency is not None:
@@ -279,7 +279,7 @@ class Host:
                 self._parked_for = min(MOST_PARKED_SECONDS, 2 * self._parked_for)
 
     def received(self, size: int, seconds: float) -> None:
-        """A body, or as much of it as was wanted, took some time: only now the answer was a good one."""
+        """A body, or the wanted part of it, was read: only now the answer counts as good."""
         with self._changed:
             self._failures = 0
             self._parked_for = PROVEN_PARKED_SECONDS

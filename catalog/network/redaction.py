@@ -1,14 +1,14 @@
-r"""Passwords and tokens of this process: found again in texts of servers, so that no message repeats one.
+r"""Redaction: finds passwords and tokens of this process in texts of servers, so that no message repeats one.
 
-A server knows what it was sent, and may put it into an error message: as it is, cut, encoded, spread over two fields or
-with other characters between. A text is compared with every secret in these forms:
+A server may put a received secret into an error message: verbatim, cut, encoded, spread over two fields or with other
+characters between. A text is compared with every secret in these forms:
 
 - decoded once and twice (``%2D``, ``&#45;``, ``\u002d``);
 - reduced to its letters and digits, in lower case;
 - against the secret, its base64 (at each of the three offsets) and its hexadecimal form;
 - by fragments: most of a short secret, any sixteen characters of a long one.
 
-A text that repeats a secret is dropped as a whole: what is left of it may hold the rest.
+A text that repeats a secret is dropped as a whole: the rest of it may have other parts of the secret.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["DROPPED", "Secrets"]
 
 DROPPED: Final = "its message is not shown, as it repeats a password or token"
-"""What is shown in place of a text that repeats a secret."""
+"""The replacement for a text that repeats a secret."""
 _WORD: Final = 8
-"""A secret with fewer letters and digits is looked for as a whole word only: parts of it are in any text."""
+"""Secrets with fewer letters and digits are only matched as a whole word: parts of them occur in any text."""
 _FRAGMENT: Final = 16
 _SHARE: Final = 0.6
 """The part of a short secret that counts as a fragment of it."""

@@ -1,8 +1,8 @@
-"""Which addresses are opened: only global ones and those that the settings name, and only those that were checked.
+"""The SSRF guard: connections only to global addresses and those in the settings, checked before connecting.
 
-Checking a name and connecting to it later would leave a gap in which DNS can change its answer. So the check is in the
-connection itself: a name is resolved once, each of its addresses is checked, and the socket goes to a checked address.
-TLS and the Host header keep the name.
+Checking a name and connecting to it later would leave a gap in which DNS can change its answer. So the check is part
+of the connection: a name is resolved once, each of its addresses is checked, and the socket connects to a checked
+address. TLS and the Host header keep the name.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
-"""When (``time.monotonic``) the connection that is being used must be done; no read waits longer."""
+"""Deadline (``time.monotonic``) of the connection in use; no read waits longer."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
@@ -118,16 +118,16 @@ def _itself(address: Address) -> Address:
 
 
 def is_allowed(address: Address, allowed: Networks) -> bool:
-    """Whether the settings name an address that isn't global: link-local ones and clouds' metadata only singly."""
+    """Return whether the settings allow a non-global address; link-local and cloud metadata ones only singly."""
     address = _itself(address)
     singly = address.is_link_local or address in _METADATA
     return any(address in network and (network.num_addresses == 1 or not singly) for network in allowed)
 
 
 def opens_plain(host: str, *, allow_loopback: bool, allowed: Networks) -> bool:
-    """Whether plain http and ws are opened: to this machine, and to allowed addresses that the URL spells itself.
+    """Return whether plain http and ws are allowed: to loopback, and to allowed addresses spelled out in the URL.
 
-    Not to names: whoever can change an answer of DNS could bring any host that has a name to speak without TLS.
+    Not to names: an attacker who can change a DNS answer could make any host with a name communicate without TLS.
     """
     if is_loopback_name(host):
         return allow_loopback
@@ -138,7 +138,7 @@ def opens_plain(host: str, *, allow_loopback: bool, allowed: Networks) -> bool:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a host in a URL is this machine by its spelling: ``localhost``, ``127.0.0.1``, ``::1``."""
+    """Return whether a host in a URL is a spelling of loopback: ``localhost``, ``127.0.0.1``, ``::1``."""
     if host == "localhost":
         return True
     try:
@@ -174,12 +174,12 @@ def _tls(_authorities: tuple[str | None, ...]) -> ssl.SSLContext:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Whom TLS trusts; honours SSL_CERT_FILE and SSL_CERT_DIR. Made once a process, as it takes 18 ms."""
+    """Return the TLS context; honours SSL_CERT_FILE and SSL_CERT_DIR. Made once a process, as it takes 18 ms."""
     return _tls((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")))
 
 
 def cause_of(error: BaseException) -> str:
-    """What is at the root of a failed connection, in words: TLS's, the system's, or that it took too long."""
+    """Return the root cause of a failed connection: TLS's message, the system's, or a timeout."""
     root: BaseException | None = error
     while root is not None:
         if isinstance(root, ssl.SSLCertVerificationError):
@@ -313,7 +313,7 @@ class GuardedTransport(httpx.HTTPTransport):
         self._pool.close()
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
-            max_connections=None,  # threads bound them; to wait for one would be to wait for somebody else's slow host
+            max_connections=None,  # threads limit them; waiting for one could mean waiting for another, slow host
             max_keepalive_connections=10,
             keepalive_expiry=15,
             network_backend=_Backend(allow_loopback=allow_loopback, allowed=allowed),

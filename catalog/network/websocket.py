@@ -1,7 +1,7 @@
-"""A websocket that is listened to for as long as one likes: connected anew whenever it ends.
+"""A WebSocket client that reconnects whenever the connection ends.
 
-On connections that the guard has checked. Redirects aren't followed, compression isn't taken: so that the cap on bytes
-is one on memory too.
+Connections go through the SSRF guard. Redirects aren't followed and compression isn't accepted, so that the limit on
+bytes also limits memory.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["messages"]
 
 MAX_MESSAGE: Final = 16_000_000
-"""Bytes after which a connection is closed. A frame may have 5 MB; one between is passed over by whoever reads it, as a
-closed connection would bring it again.
+"""Bytes after which a connection is closed. A frame may have 5 MB; the reader skips larger ones up to this limit, as
+after a reconnect the frame would come again.
 """
 OPEN_SECONDS: Final = 20.0
 LONGEST_WAIT: Final = 60.0
 STEADY_SECONDS: Final = 30.0
-"""A connection that lasted so long was a good one: the next pause is short again."""
+"""A connection that lasted so long was good: the next pause is short again."""
 TRIES: Final = 4
-"""Connections in a row that may bring nothing, when only what was missed is wanted."""
+"""Connections in a row that may bring nothing in catch-up mode (``idle``)."""
 _DOUBLINGS: Final = 10
 _POLL_SECONDS: Final = 0.5
 
@@ -55,12 +55,12 @@ def messages(
     troubled: Callable[[RequestFailed], None] = lambda _: None,
     silent: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes | str]:
-    """What a server sends on ``path``, until ``stop``; connected anew whenever the connection ends.
+    """Yield the messages of a server on ``path`` until ``stop``; reconnect whenever the connection ends.
 
-    ``parameters`` are asked for at each connection: the cursor is one of them; ``opened`` is called when it stands,
-    ``troubled`` with the reason whenever there is none or it ended, ``silent`` now and then while nothing comes. With
-    ``idle`` all is over after so many seconds of silence, and :class:`RequestFailed` is raised when a few connections
-    in a row bring nothing. Raises :class:`RefusedAddress`.
+    ``parameters`` is called for each connection, as the cursor is one of them; ``opened`` is called once it is
+    established, ``troubled`` with the reason if it fails or ends, ``silent`` now and then while nothing arrives. With
+    ``idle`` the iteration ends after so many seconds of silence, and :class:`RequestFailed` is raised if a few
+    connections in a row bring nothing. Raises :class:`RefusedAddress`.
     """
     barren = short = 0
     while not stop.is_set():
@@ -84,7 +84,7 @@ def messages(
             barren += 1
             if idle is not None and barren >= TRIES:
                 raise
-        # Also one that brings something and is closed at once, again and again, is to be left alone for longer.
+        # A server that sends something and closes at once, again and again, also gets growing pauses.
         silent()
         short = 0 if time.monotonic() - begun > STEADY_SECONDS else min(short + 1, _DOUBLINGS)
         stop.wait(random.uniform(0, min(LONGEST_WAIT, 2.0**short)))  # noqa: S311 — spreads load, hides nothing
@@ -108,7 +108,7 @@ def _connected(url: str, settings: NetworkSettings) -> Iterator[ClientConnection
     try:
         connection.settimeout(
             None
-        )  # it was for connecting; a stream may be silent for long, its pings tell if it lives
+        )  # the timeout was for connecting; a stream may be silent for long, and pings show if it is alive
         opened = connect(
             "ws" + url.removeprefix("wss").removeprefix("ws"),  # TLS is done
             sock=connection,

@@ -28,5 +28,5 @@ class AtIdentifier(str):
 
     @property
     def value(self) -> Did | Handle:
-        """The same as what it is. No handle starts with ``did:``, as none has a colon."""
+        """The DID or handle as its own type. No handle starts with ``did:``, as none has a colon."""
         return Did(self) if self.startswith("did:") else Handle(self)

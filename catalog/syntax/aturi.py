@@ -60,17 +60,17 @@ class AtUri(str):
 
     @property
     def authority(self) -> Did | Handle:
-        """Whose repo it is."""
+        """The account of the repository."""
         return AtIdentifier(self.split("/", 3)[2]).value
 
     @property
     def collection(self) -> Nsid | None:
-        """Which collection, or None for a whole repo."""
+        """The collection, or None for a whole repository."""
         parts = self.split("/", 4)
         return Nsid(parts[3]) if parts[3:] else None
 
     @property
     def rkey(self) -> RecordKey | None:
-        """Which record, or None for a whole repo or collection."""
+        """The record key, or None for a whole repository or collection."""
         parts = self.split("/", 4)
         return RecordKey(parts[4]) if parts[4:] else None

@@ -81,7 +81,7 @@ class Cid(str):
 
     @property
     def codec(self) -> int:
-        """How the block is encoded: :data:`DAG_CBOR` or :data:`RAW` in atproto. Raises as :attr:`binary` does."""
+        """The codec of the block: :data:`DAG_CBOR` or :data:`RAW` in atproto. Raises as :attr:`binary` does."""
         return _take_apart(self.binary).codec
 
     @property

@@ -1,4 +1,4 @@
-"""What all identifiers do alike: take only text, of a bounded length, and say what was refused."""
+"""Common parsing of all identifiers: text only, of a bounded length, with errors that show the refused text."""
 
 from __future__ import annotations
 

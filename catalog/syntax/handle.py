@@ -15,9 +15,9 @@ _PATTERN: Final = re.compile(rf"(?:{_LABEL}\.)+{_TOP_LABEL}")
 
 
 class Handle(str):
-    """A domain name that stands for an account: ``alice.example.org``.
+    """A domain name as the name of an account: ``alice.example.org``.
 
-    It may change hands; the DID is what stays. Its text is kept as it was written.
+    It may move to another account; the DID is permanent. The text is kept as written.
     Specification: https://atproto.com/specs/handle#handle-identifier-syntax
     """
 

@@ -13,7 +13,7 @@ _IDENTIFIER: Final = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 SEMVER: Final = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-"""The grammar, which what we write keeps to; what others wrote is only sorted."""
+"""The grammar for versions we write; foreign versions are only sorted."""
 
 _SORTABLE: Final = re.compile(r"(\d{1,18})\.(\d{1,18})\.(\d{1,18})(?:-([0-9A-Za-z.-]+))?(?:\+.*)?", re.ASCII)
 
@@ -24,7 +24,7 @@ SemverKey: TypeAlias = tuple[int, tuple[int, int, int], int, tuple[tuple[int, in
 def semver_key(text: str) -> SemverKey:
     """A sort key in semver's order (https://semver.org/#spec-item-11): 1.10.0 after 1.9.0, 1.0.0-rc.1 before 1.0.0.
 
-    What isn't a version sorts before all that are.
+    Invalid versions sort before all valid ones.
     """
     match = _SORTABLE.fullmatch(text)
     if match is None:

@@ -15,7 +15,7 @@ _PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,79}:[!-~]+")
 class Uri(str):
     """An address of any scheme: a scheme, a colon, visible ASCII characters.
 
-    It says nothing about being safe to open or to link: ``javascript:`` is a scheme too.
+    A valid URI may be unsafe to open or to link: ``javascript:`` is a scheme, too.
     Specification: https://atproto.com/specs/lexicon#uri and RFC 3986
     """
 
@@ -29,5 +29,5 @@ class Uri(str):
 
     @property
     def scheme(self) -> str:
-        """What is before the colon, in lower case."""
+        """The scheme, in lower case."""
         return self.split(":", 1)[0].lower()

@@ -1,17 +1,16 @@
-"""Lexicons: what a record, or an answer to a query, must look like, and what is wrong with one that doesn't.
+"""Lexicons: the schemas of records and of answers to queries, and validation against them.
 
 *Terminology.* A **lexicon** is a JSON document named by an NSID. Its **definitions** have names: ``main``, written
 as the NSID alone, and others, written ``nsid#name``. A **ref** points at a definition. A **union** takes an object
-of one of several definitions, told by its ``$type``; an **open** union (the default) also takes types it doesn't
-know. A **token** is a definition without content: a word with a meaning.
+of one of several definitions, identified by its ``$type``; an **open** union (the default) also accepts unknown types.
+A **token** is a definition without content: a name with a meaning.
 
 *Tricky bits.*
 
-- Unknown fields are allowed everywhere; that is how records grow.
+- Unknown fields are allowed everywhere, so that records can be extended.
 - Lengths of strings are UTF-8 bytes, and separately grapheme clusters: what people call characters.
 - ``const: false`` and ``maximum: 0`` are constraints like any other.
-- Validating is strict. Forgiving what existing clients get wrong is the business of ``records``, which repairs a
-  value before it is validated.
+- Validation is strict. :mod:`catalog.records` repairs the known mistakes of existing clients before it validates.
 
 Specification: https://atproto.com/specs/lexicon
 """

@@ -215,7 +215,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Union:
-    """An object of one of several types, told by its ``$type``."""
+    """An object of one of several types, identified by its ``$type``."""
 
     refs: tuple[str, ...]
     closed: bool = False
@@ -258,11 +258,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """An object that is stored by itself, and says what it is by its ``$type``."""
+    """An object that is stored by itself, with a ``$type``."""
 
     nsid: str
     key: str
-    """What its record keys may be: ``tid``, ``nsid``, ``any`` or ``literal:…``. Not checked: read any key."""
+    """The type of its record keys: ``tid``, ``nsid``, ``any`` or ``literal:…``. Not checked: any key is read."""
     content: Object
 
     def check(self, value: object, where: str, report: Report, depth: int) -> None:  # noqa: D102
@@ -276,7 +276,7 @@ class Record:
 
 
 def wrong_length(length: int, unit: str, least: int | None, most: int | None) -> str | None:
-    """What to say of a length outside its bounds, or None."""
+    """Return the message for a length outside its bounds, or None."""
     if least is not None and length < least:
         return f"expected at least {least:,} {unit}, found {length:,}"
     if most is not None and length > most:
@@ -285,7 +285,7 @@ def wrong_length(length: int, unit: str, least: int | None, most: int | None) ->
 
 
 def accepts(pattern: str, mime_type: str) -> bool:
-    """Whether a MIME type fits a pattern such as ``image/*``."""
+    """Return whether a MIME type matches a pattern such as ``image/*``."""
     if pattern.endswith("*"):
         return mime_type.lower().startswith(pattern[:-1].lower()) or pattern == "*/*"
     return mime_type.lower() == pattern.lower()

@@ -33,7 +33,7 @@ class Lexicons:
     def load(cls, folder: Path | None = None) -> Lexicons:
         """The lexicons of a folder (``*.json``), or our own, which are read once.
 
-        Raises :class:`~catalog.errors.CatalogError` for a lexicon that is wrong: no record could be judged by it.
+        Raises :class:`~catalog.errors.CatalogError` for an invalid lexicon, as it could validate no record.
         """
         return _ours() if folder is None else cls.of(_documents(folder))
 
@@ -55,9 +55,9 @@ class Lexicons:
         return cls(definitions=definitions)
 
     def validate(self, nsid: str, record: object) -> tuple[Fault, ...]:
-        """All that is wrong with a record of the collection ``nsid``, at most ``MAX_FAULTS`` and a bit; () if nothing.
+        """Return all faults of a record of the collection ``nsid``, about ``MAX_FAULTS`` at most.
 
-        ``record`` may be any value at all. A path such as ``storage.shards[2].url`` tells each fault's place.
+        ``record`` may be any value. The place of a fault is a path such as ``storage.shards[2].url``.
         """
         definition = self.definitions.get(nsid)
         if not isinstance(definition, Record):
@@ -70,7 +70,7 @@ class Lexicons:
         return {name: found for name, found in self.definitions.items() if isinstance(found, Query)}
 
     def validate_answer(self, nsid: str, answer: object) -> tuple[Fault, ...]:
-        """All that is wrong with an answer to the query ``nsid``, as :meth:`validate` tells of records."""
+        """Return all faults of an answer to the query ``nsid``, as :meth:`validate` does for records."""
         definition = self.definitions.get(nsid)
         if not isinstance(definition, Query):
             return (Fault(where="", message=f"there is no query {shown(nsid)}"),)

@@ -1,11 +1,11 @@
-"""Queries of the lexicon language: what may be asked, with which parameters, and what an answer is like.
+"""Queries of the lexicon language: parameters and answers.
 
 ::
 
     ?q=tide&tags=a&tags=b&limit=10 ──read──▶ {"q": "tide", "tags": ["a", "b"], "limit": 10}     or faults
 
-Parameters come as text. Which of it is a number, a list, or too long, the lexicon says. Names that it doesn't know are
-passed over, as everywhere in the protocol; a name that may stand once and stands twice is a fault.
+Parameters come as text; the lexicon defines their types and limits. Unknown names are ignored, as everywhere in the
+protocol; a repeated name is a fault unless its type is a list.
 
 Specification: https://atproto.com/specs/xrpc#lexicon-http-endpoints
 """
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Parameter", "Query", "Value"]
 
 Value: TypeAlias = "str | int | bool | list[str | int | bool]"
-"""What a parameter may be."""
+"""The value of a parameter."""
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter. ``default`` is what it is when it isn't given; None where it then just isn't there."""
+    """One parameter. ``default`` is its value if it isn't given; None for an absent one."""
 
     kind: Definition
     required: bool = False
@@ -43,14 +43,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question that a service answers. As a definition it checks answers."""
+    """A query of a service. As a definition it checks answers."""
 
     nsid: str
     description: str
     parameters: Mapping[str, Parameter]
     output: Definition
     errors: tuple[str, ...] = ()
-    """The names of the errors that it may answer with, beside those that any query may."""
+    """The names of the errors it may answer with, in addition to those of every query."""
 
     def check(self, value: object, where: str, report: Report, depth: int) -> None:
         """Note what is wrong with an answer."""
@@ -77,9 +77,9 @@ class Query:
 
 
 def _value(kind: Definition, texts: list[str], where: str, report: Report) -> Value | None:
-    """The value that the texts stand for; None, with a fault noted, where they stand for none."""
+    """Return the value of the texts; None, with a fault noted, if they are invalid."""
     if isinstance(kind, Array):
-        # One more than there may be is enough to be told so.
+        # One item more than allowed is enough for the fault.
         most = len(texts) if kind.max_length is None else kind.max_length + 1
         items = [_single(kind.items, text, f"{where}[{at}]", report) for at, text in enumerate(texts[:most])]
         return [item for item in items if item is not None]

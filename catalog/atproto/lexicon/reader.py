@@ -67,7 +67,7 @@ def read_lexicon(document: object) -> dict[str, Definition]:
 
 
 def full_name(nsid: str, ref: str) -> str:
-    """What a ref in the document ``nsid`` points at: ``#x`` is ``nsid#x``, and ``other#main`` is ``other``."""
+    """Return the full name of a ref in the document ``nsid``: ``#x`` is ``nsid#x``; ``other#main`` is ``other``."""
     return (nsid + ref if ref.startswith("#") else ref).removesuffix("#main")
 
 

@@ -1,7 +1,7 @@
-"""What validation finds: faults, a bounded number of them, with values shown short.
+"""The report of a validation: a bounded number of faults, with values abbreviated.
 
-A definition notes faults in a report, and a report knows the definitions that refs lead to: the two name each
-other, so both are here.
+A definition notes faults in a report, and a report has the definitions that refs lead to: as the two refer to each
+other, both are in this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FAULTS", "Definition", "Report", "described", "shown"]
 
 MAX_FAULTS: Final = 100
-"""The most faults that are told of one record: a hostile one has a million."""
+"""Maximum number of faults reported for one record: a hostile one has a million."""
 _SHOWN: Final = 60
 
 
@@ -26,7 +26,7 @@ class Definition(Protocol):
     """A type that a value can be checked against."""
 
     def check(self, value: object, where: str, report: Report, depth: int) -> None:
-        """Note what is wrong with ``value``, which lies at ``where``, ``depth`` objects and arrays deep."""
+        """Note the faults of ``value``, which is at ``where``, ``depth`` objects and arrays deep."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,10 +34,10 @@ class Report:
     """The faults of one record, as they are found."""
 
     definitions: Mapping[str, Definition]
-    """What refs point at, by full name."""
+    """The targets of refs, by full name."""
     faults: list[Fault] = field(default_factory=list)
     full: bool = False
-    """Whether there were more faults than are told; whoever walks a long value may stop."""
+    """True if some faults were dropped; a loop over a long value may then stop."""
 
     def add(self, where: str, message: str, hint: str | None = None) -> None:
         """Note a fault, unless there are too many."""
@@ -45,14 +45,14 @@ class Report:
             self.faults.append(Fault(where=where, message=message, hint=hint))
         elif not self.full:
             self.full = True
-            self.faults.append(Fault(where="", message=f"more than {MAX_FAULTS} faults; the rest is not told"))
+            self.faults.append(Fault(where="", message=f"more than {MAX_FAULTS} faults; the rest is not reported"))
 
     def expected(self, where: str, what: str, found: object, hint: str | None = None) -> None:
         """Note that ``what`` was expected and something else found."""
         self.add(where, f"expected {what}, found {described(found)}", hint)
 
     def too_deep(self, where: str, depth: int) -> bool:
-        """Whether the value is nested too deep to go on; notes it."""
+        """Return whether the value is nested too deep to continue, and note the fault."""
         if depth <= MAX_NESTING:
             return False
         self.add(where, f"more than {MAX_NESTING} objects and arrays inside each other")
@@ -71,7 +71,7 @@ def shown(value: object) -> str:
 
 
 def described(value: object) -> str:  # noqa: PLR0911 — a table of types
-    """What a value is, in a few words."""
+    """Return a short description of a value's type."""
     match value:
         case None:
             return "null"

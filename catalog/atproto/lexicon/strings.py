@@ -69,7 +69,7 @@ class String:
                 report.add(where, error.what, error.hint)
 
     def _check_lengths(self, value: str, where: str, report: Report) -> bool:
-        """Whether the text is worth a closer look: it is Unicode, and not longer than it may be."""
+        """Return whether the text is valid Unicode within its length limits."""
         try:
             length = len(value) if value.isascii() else len(value.encode("utf-8"))
         except UnicodeEncodeError:

@@ -18,7 +18,7 @@ _MAX_CANDIDATES: Final = 20
 def near_miss(missing: str, present: Iterable[object], known: Container[str]) -> str | None:
     """A hint at a present name that is not known and is close to the missing one, or None.
 
-    Few and short names are compared, since they are somebody else's and comparing is slow.
+    Only a few short names are compared: they are untrusted, and comparing is slow.
     """
     strangers = (name for name in islice(present, 4 * _MAX_CANDIDATES) if isinstance(name, str) and name not in known)
     short = {name.lower(): name for name in islice(strangers, _MAX_CANDIDATES) if len(name) <= _MAX_LENGTH}
