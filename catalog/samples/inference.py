@@ -7,7 +7,8 @@ r"""Infer the fields of a sample type from samples.
      "ink": 0.5}                           ┘      ink    float?
 
 Types are merged: an integer and a float give ``float``; arrays of different dtypes or lengths give an array with that
-dtype or length open; arrays and other bytes give ``bytes``; a field that is absent or ``None`` in a sample is optional.
+dtype or length open; arrays and other bytes give ``bytes``; a field that is absent or ``None`` in a sample is optional,
+and so is one that is NaN where other samples have no number: tables of pandas mark missing texts in this way.
 Fields without a type (maps, several types at once) are left out, with the reason: readers skip fields that a schema
 doesn't have.
 
@@ -30,6 +31,7 @@ from catalog.errors import InvalidArray, InvalidSample, MissingExtra
 from catalog.samples.array_formats import decode
 from catalog.samples.arrays import Buffer, decode_array
 from catalog.samples.packing import DictSample, unpacker
+from catalog.samples.storable import RESERVED
 from catalog.schema import DTYPES, MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, type_text
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class _Items:
 
 _Seen: TypeAlias = Scalar | Array | _Items | _Nothing | _Untyped
 _NOTHING: Final[_Seen] = _Nothing()
+_NUMBERS: Final[tuple[_Seen, ...]] = (_NOTHING, _INT, _FLOAT)
+"""Types of columns whose NaN is a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +90,23 @@ class LeftOut:
 
 @dataclass(slots=True, kw_only=True)
 class _Column:
-    """The type of one field so far; ``present`` counts the samples that have it."""
+    """The type of one field so far; ``present`` counts the samples that have it, ``nan`` those where it is NaN."""
 
     seen: _Seen = _NOTHING
     present: int = 0
+    nan: int = 0
+
+    @property
+    def type(self) -> FieldType | _Untyped:
+        """The type for a schema."""
+        if not self.present and not self.nan:
+            return _Untyped("it never has a value")
+        return _typed(_merged(self.seen, _FLOAT) if self.nan and self.seen in _NUMBERS else self.seen)
+
+    @property
+    def values(self) -> int:
+        """The number of samples that have a value: NaN is one only among numbers."""
+        return self.present + self.nan if self.seen in _NUMBERS else self.present
 
 
 @dataclass(slots=True)
@@ -113,13 +130,16 @@ class Inference:
         for name, value in values.items():
             if value is not None:
                 column = self._columns[name]
+                if type(value) is float and value != value:  # noqa: PLR0124 - only NaN is
+                    column.nan += 1
+                    continue
                 column.present += 1
                 if type(value) is not bytes or column.seen != _BYTES:  # bytes stay bytes, whatever comes
                     column.seen = _merged(column.seen, self._seen(value, 0))
 
     def present(self, name: str) -> int:
         """Return the number of samples that have a value for this field."""
-        return self._columns[name].present
+        return self._columns[name].values
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -134,13 +154,15 @@ class Inference:
     def _found(self) -> Iterator[Field | LeftOut]:
         for name in self._order:
             column = self._columns[name]
-            type_ = _typed(column.seen) if column.present else _Untyped("it never has a value")
+            type_ = column.type
             if not name.strip() or len(name) > _MAX_NAME:
                 yield LeftOut(name=name, why="its name is blank" if not name.strip() else "its name is too long")
+            elif RESERVED.fullmatch(name):
+                yield LeftOut(name=name, why="webdataset gives such names to what it adds to samples")
             elif isinstance(type_, _Untyped):
                 yield LeftOut(name=name, why=type_.why)
             else:
-                yield Field(name=name, type=type_, optional=column.present < self.samples)
+                yield Field(name=name, type=type_, optional=column.values < self.samples)
 
     def _place(self, names: Iterable[str], key: str) -> None:
         """Give each new name a column, after the name that precedes it."""

@@ -198,7 +198,7 @@ def _make(cls: type, name: str | None, version: str | None, schema: str | None) 
     own = inspect.get_annotations(cls)
     if "__key__" in own:
         what = f"{cls.__name__}.__key__ is a sample's key in its shard, not a field"
-        raise InvalidSchema(what, hint='give the field another name: key: str = wire("__key__")')
+        raise InvalidSchema(what, hint="name the field otherwise; each sample that is read has the attribute __key__")
     for field in own:
         if field not in cls.__dict__ and field in _ADDED:  # or it would be the field's default
             setattr(cls, field, dataclasses.field())

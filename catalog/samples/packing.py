@@ -34,6 +34,7 @@ from catalog.samples.annotations import plan_of
 from catalog.samples.array_formats import decode, encode
 from catalog.samples.arrays import Buffer, encode_array
 from catalog.samples.fast_decode import Unusual, layout, read_any
+from catalog.samples.storable import is_missing
 from catalog.samples.validation import explained, fits_array, fits_scalar, misfit
 from catalog.samples.zero_copy import LARGE, without_large
 from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown
@@ -83,6 +84,8 @@ def pack(sample: object) -> bytes:
         for entry in plan_of(type(sample)).entries:
             value = getattr(sample, entry.attribute)
             field = entry.field
+            if field.optional and _is_absent(field.type, value):
+                value = None
             if value is not None or not field.optional:
                 values[field.name] = _write(field.type, value, key, entry)
             elif not entry.silent:
@@ -124,6 +127,14 @@ def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa
     raise misfit(type_, value, key, entry.field)
 
 
+def _is_absent(type_: FieldType, value: object) -> bool:
+    """Return whether the value of an optional field is a missing one: ``None``; NaN, if the type isn't of numbers."""
+    if value is None:
+        return True
+    numeric = isinstance(type_, Unknown) or (isinstance(type_, Scalar) and type_.kind == "float")
+    return not (numeric and isinstance(value, float)) and is_missing(value)
+
+
 # --- reading: the careful way --------------------------------------------------------------------------------
 
 
@@ -158,7 +169,7 @@ def _read_carefully(cls: type[T], plan: Plan, values: dict[Any, Any], key: str, 
         value = values.get(field.name, dataclasses.MISSING)
         if value is dataclasses.MISSING and entry.has_default:
             continue
-        if field.optional and (value is None or value is dataclasses.MISSING):
+        if field.optional and (value is dataclasses.MISSING or _is_absent(field.type, value)):
             arguments[entry.attribute] = None
         else:
             arguments[entry.attribute] = _read(field.type, value, key, entry, validate=validate)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InvalidSample
+from catalog.samples.annotations import plan_of
 from catalog.samples.packable import pack
+from catalog.samples.storable import RESERVED
+from catalog.shards import limits
 from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
 
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["ShardInfo", "write_shards"]
 
 _NUMBERED: Final = re.compile(r"[^%]*%0?[0-9]*d[^%]*")
-_KEY: Final = re.compile(r"(?:[A-Za-z0-9_~+=@-]+/)*[A-Za-z0-9_~+=@-]+")
+_CONTROL: Final = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SKIPPED: Final = re.compile(r"__[^/]*__/")
+"""The beginning of names that webdataset skips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +46,17 @@ def write_shards(
     """Write samples (of packable classes, or dicts) into tars; ``pattern`` numbers them: ``digits-%06d.tar``.
 
     A shard has at most ``per_shard`` samples and ``max_bytes`` bytes; without both limits there is one shard. Samples
-    are written as the iterator yields them, so they needn't fit into memory. A sample keeps its ``__key__``; one
-    without is named by its number. The same samples give the same bytes.
+    are written as the iterator yields them, so they needn't fit into memory. The same samples give the same bytes.
+
+    A sample keeps its key: its attribute ``__key__``, or, in a sample of webdataset, the item; one without is named by
+    its number. Other items with such names (``__url__``, ``__local_path__``) are not written. A key is any text
+    without a dot after its last ``/``.
 
     All shards get their names together, after the last one was written; on an error none does, and existing files
-    stay. Raises :class:`InvalidSample` for a sample or key that can't be written or is longer than a shard may be,
-    ValueError for a pattern without a number, or a limit below 1.
+    stay. Raises :class:`InvalidSample` for a sample or key that can't be written and read again, or is longer than a
+    shard may be, ValueError for a pattern without a number, or a limit below 1.
     """
+    _check_iterable(samples)
     limits = [limit for limit in (per_shard, max_bytes) if limit is not None]
     if not _NUMBERED.fullmatch(Path(pattern).name):
         raise ValueError(f"{str(pattern)[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
@@ -73,11 +84,75 @@ def write_shards(
 
 def _packed(sample: object, number: int) -> tuple[str, str, bytes]:
     """Return the key, the member's name and its bytes."""
-    key = getattr(sample, "__key__", "") or f"{number:08d}"
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        hint = "letters, digits, _ ~ + = @ - and /; no dots"
-        raise InvalidSample("a key that is not a plain name", where=ascii(key)[1:100], hint=hint)
-    return key, key + SUFFIX, pack(sample)
+    key = _key(sample, number)
+    try:
+        data = pack(_without_reserved(sample))
+    except InvalidSample as error:
+        error.where = error.where or key[:100]
+        raise
+    if len(data) > limits.MAX_MEMBER:
+        what = f"a sample of {len(data):,} bytes; the most is {limits.MAX_MEMBER:,}"
+        raise InvalidSample(what, where=key[:100], hint="divide it into several samples")
+    return key, key + SUFFIX, data
+
+
+def _check_iterable(samples: object) -> None:
+    """Check that samples are not a table, which iterates over its columns."""
+    if isinstance(samples, Mapping):
+        raise InvalidSample("a dict is one sample", hint="write_shards([sample], …); of columns, make dicts of rows")
+    for method in ("to_pylist", "to_dicts", "to_dict"):  # pyarrow, polars, pandas
+        if hasattr(samples, "columns") and hasattr(samples, method):
+            rows = 'to_dict("records")' if method == "to_dict" else f"{method}()"
+            what = f"a {type(samples).__name__} iterates over its columns, not its rows"
+            raise InvalidSample(what, hint=f"write_shards(table.{rows}, …)")
+
+
+def _key(sample: object, number: int) -> str:
+    """Return the key of a sample; its number if it has none."""
+    key: object = getattr(sample, "__key__", "")
+    if key == "" and isinstance(sample, Mapping):
+        key = sample.get("__key__", None)
+    elif key == "":
+        key = None
+    if key is None:
+        return f"{number:08d}"
+    fault = _key_fault(key) if isinstance(key, str) else (f"a key of type {type(key).__name__}", "keys are text")
+    if fault is not None:
+        raise InvalidSample(fault[0], where=ascii(key)[:100], hint=fault[1])
+    return str(key)
+
+
+def _key_fault(key: str) -> tuple[str, str | None] | None:
+    """Return why some reader would not give this key back, and what to do; ``None`` if all do."""
+    name = key.rpartition("/")[2]
+    faults = (
+        (not name, "an empty key" if not key else "a key that ends with /", None),
+        ("." in name, "a key with a dot after its last /, where readers split it", 'write key.replace(".", "_")'),
+        (key[:1] == "/" or ".." in key.split("/"), "a key that leads out of its folder", 'write key without ".."'),
+        (_CONTROL.search(key), "a key with control characters", None),
+        (_SURROGATE.search(key), "a key with half a surrogate pair, which is not Unicode", None),
+        (_SKIPPED.match(key), "a key that begins with __…__/, which webdataset skips", None),
+        (len(key) > limits.MAX_NAME // 8, f"a key of {len(key):,} characters", None),  # of 4 bytes, in two headers
+    )
+    return next(((what, hint) for applies, what, hint in faults if applies), None)
+
+
+def _without_reserved(sample: object) -> object:
+    """Return the sample without the items that webdataset adds."""
+    if isinstance(sample, Mapping):
+        if not isinstance(sample, dict) or any(_is_reserved(name) for name in sample):
+            return {name: value for name, value in sample.items() if not _is_reserved(name)}
+    elif not hasattr(type(sample), "__packable__"):
+        what = f"a sample is a dict or of a packable class, found {type(sample).__name__}"
+        raise InvalidSample(what, hint='write_shards({"name": value, …} for … in …)')
+    elif reserved := next((name for name in plan_of(type(sample)).by_name if _is_reserved(name)), None):
+        what = f"field {reserved[:100]!a}: names like __key__ are not for fields"
+        raise InvalidSample(what, hint="give the field another wire name; its key is the attribute __key__ of a sample")
+    return sample
+
+
+def _is_reserved(name: object) -> bool:
+    return isinstance(name, str) and name[:2] == "__" and RESERVED.fullmatch(name) is not None
 
 
 class _ShardFile:

@@ -24,6 +24,7 @@ import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalog.errors import InvalidShard
+from catalog.shards.limits import MAX_MEMBER, MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
 
 __all__ = ["MAX_MEMBER", "TarWriter", "members"]
-
-MAX_MEMBER: Final = 1 << 30
-"""Bytes of one member; a header that states more is an error."""
 
 FREE_INFLATED: Final = 1 << 26
 MAX_INFLATION: Final = 200
@@ -52,8 +50,6 @@ _ALONE: Final = _READ // 4
 
 _STEP: Final = 1 << 24
 """Memory allocated for a stated size before its bytes have arrived."""
-
-_MAX_HEADER_DATA: Final = 1 << 20
 
 _HEADER: Final = struct.Struct("100s24x12s12x8sc188x155s12x")
 """Name, size, checksum, type, prefix."""
@@ -197,7 +193,7 @@ def _extended(kind: bytes, block: memoryview, extra: _Extra | None, where: str) 
     """Return what is known of the next member after a member that is no regular file."""
     if kind not in _ABOUT_THE_NEXT:
         return None
-    if len(block) > _MAX_HEADER_DATA:
+    if len(block) > MAX_NAME:
         raise InvalidShard("a member's extended header is too long", where=where)
     name, size = extra or (None, None)
     data = bytes(block)

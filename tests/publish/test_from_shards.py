@@ -252,6 +252,19 @@ def test_what_samples_have_in_common_is_their_type() -> None:
     }  # fmt: skip
 
 
+def test_nan_is_a_missing_value_where_other_samples_have_no_number() -> None:
+    nan = float("nan")
+    rows = [
+        {"s": "x", "f": 1, "n": nan, "b": True, "__key__": "a"},
+        {"s": nan, "f": nan, "n": nan, "b": nan, "__key__": "b"},
+        {"s": None, "f": 2, "n": None, "b": False, "__key__": "c"},
+    ]
+    assert inferred(*rows) == {"s": (STR, True), "f": (FLOAT, False), "n": (FLOAT, True), "b": (BOOL, True)}
+    assert inferred(*reversed(rows)) == inferred(*rows)
+    assert [left.name for left in gathered(*rows).left_out] == ["__key__"]
+    assert gathered(*rows).present("s") == 1
+
+
 def test_a_field_stands_where_the_samples_that_have_it_have_it() -> None:
     seen = gathered({"a": 1, "d": 1}, {"a": 1, "c": 1, "d": 1, "e": 1}, {"z": 1, "a": 1, "b": 1, "c": 1, "d": 1})
     assert [field.name for field in seen.fields] == ["z", "a", "b", "c", "d", "e"]

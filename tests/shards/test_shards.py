@@ -72,7 +72,7 @@ def test_keys_are_kept(tmp_path: Path) -> None:
     assert read(Shard(url=str(info.path))) == [("people/ada", pack(sample))]
 
 
-@pytest.mark.parametrize("key", [5, "a.b", "../x", "/x", "a\n", "ü", "a/"])
+@pytest.mark.parametrize("key", [5, "a.b", "../x", "/x", "a\n", "\ud800", "a/"])
 def test_a_key_that_other_readers_would_split_is_refused(tmp_path: Path, key: str) -> None:
     sample = DictSample(a=1)
     sample.__key__ = key

@@ -1,0 +1,19 @@
+"""Limits on samples and shards, the same for reading and for writing.
+
+::
+
+    MAX_MEMBER        bytes of one member of a tar: a sample in msgpack, or one field of a WebDataset
+    MAX_NAME          bytes of the extended headers that hold a member's name
+
+Readers refuse more than this because a file may state any number. ``write_shards`` refuses it too, so that everything
+that it writes can be read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["MAX_MEMBER", "MAX_NAME"]
+
+MAX_MEMBER: Final = 1 << 30
+MAX_NAME: Final = 1 << 20
