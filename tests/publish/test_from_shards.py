@@ -254,7 +254,7 @@ def test_what_samples_have_in_common_is_their_type() -> None:
 
 def test_nan_is_a_missing_value_where_other_samples_have_no_number() -> None:
     nan = float("nan")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"s": "x", "f": 1, "n": nan, "b": True, "__key__": "a"},
         {"s": nan, "f": nan, "n": nan, "b": nan, "__key__": "b"},
         {"s": None, "f": 2, "n": None, "b": False, "__key__": "c"},

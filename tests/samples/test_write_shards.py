@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -127,9 +127,9 @@ def test_a_class_with_a_reserved_wire_name_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_is_not_iterated_by_its_columns(tmp_path: Path) -> None:
     with pytest.raises(InvalidSample) as refused:
-        write_shards(pyarrow.table({"a": [1, 2]}), tmp_path / "t-%d.tar")
+        write_shards(pa.table({"a": [1, 2]}), tmp_path / "t-%d.tar")
     assert "to_pylist()" in str(refused.value)
-    infos = write_shards(pyarrow.table({"a": [1]}).to_pylist(), tmp_path / "t-%d.tar")
+    infos = write_shards(pa.table({"a": [1]}).to_pylist(), tmp_path / "t-%d.tar")
     assert [dict(row) for row in read_back(infos)] == [{"a": 1}]
 
 
