@@ -1,4 +1,4 @@
-"""For programs: publishing from code, finding what others published, and schemas wherever they are.
+"""The Python client: publish from code, search the network, and resolve schemas.
 
 ::
 
@@ -7,11 +7,10 @@
         for found in client.datasets("alice.example.org", tag="vision"):
             dataset = Dataset.from_atproto(found.uri, client=client)
 
-Publishing goes the manifests' way: what is called makes drafts (``drafting``), and :mod:`catalog.publish` does the
-rest, so that the same dataset said in YAML and in code is the same record. Finding is in ``discovery`` (where to look)
-and ``wanted`` (what is looked for), searching by words in ``searching`` (``matching``: words without an index;
-``hosted`` and ``columns``: a site's published files; ``appview``); ``lookup`` finds the schemas that a user names on a
-command line.
+Publishing from code creates drafts like a manifest, and :mod:`catalog.publish` publishes them, so that a dataset in
+YAML and in code is the same record. ``discovery`` lists records of a place and ``filters`` selects them. ``search`` is
+full-text search (``site_client``: the files of a hosted site; ``appview``: an AppView). ``resolve_schemas`` resolves
+the schemas that a user names on the command line.
 """
 
 from __future__ import annotations

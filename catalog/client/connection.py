@@ -1,4 +1,4 @@
-"""The client: one network connection, one account at most, and all that goes through them."""
+"""The client: network access with an optional account, for reading, searching and publishing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 from catalog import records
 from catalog.atproto.credentials import open_session
 from catalog.atproto.identity import Resolver
-from catalog.client.discovery import Search, Where
-from catalog.client.filters import Wanted, schema_name, tags_of
+from catalog.client.discovery import Search, SearchPlace
+from catalog.client.filters import RecordFilter, schema_name, tags_of
 from catalog.client.records import Finding, Records
 from catalog.config import NetworkSettings
 from catalog.network import http
@@ -33,14 +33,14 @@ R = TypeVar("R", bound="Record")
 
 
 class Client(CodePublisher):
-    """A connection to the network: anonymous for reading, ``Client.login(…)`` for publishing too.
+    """A client of the network: anonymous for reading, or with an account by ``Client.login(…)`` for publishing.
 
-    A context manager; one thread at a time. ``http`` is its guarded HTTP client, ``resolver`` looks accounts up,
+    A context manager, not thread-safe. ``http`` is its guarded HTTP client, ``resolver`` looks up accounts, and
     ``records`` reads single records. Every method may raise a :class:`~catalog.errors.NetworkError`.
     """
 
     def __init__(self, settings: NetworkSettings | None = None) -> None:
-        """``settings`` are the environment's unless given; those may raise :class:`~catalog.errors.InvalidConfig`."""
+        """Without ``settings``, read those of the environment. Raises :class:`~catalog.errors.InvalidConfig`."""
         if not isinstance(settings, NetworkSettings | None):
             raise TypeError("Client(settings) takes NetworkSettings; with an account: Client.login(account)")
         self.settings = settings or NetworkSettings.from_environment()
@@ -51,11 +51,11 @@ class Client(CodePublisher):
 
     @classmethod
     def login(cls, account: str, password: str | None = None, *, settings: NetworkSettings | None = None) -> Self:
-        """A client for the account of a handle or DID.
+        """Return a client that is logged in to the account of a handle or DID.
 
-        ``password`` is an app password; without one CATALOG_SESSION, CATALOG_APP_PASSWORD or the keyring of
-        ``catalog login`` has it. Raises :class:`~catalog.errors.SessionError` when there is none or it is
-        refused, and :class:`~catalog.errors.UnknownIdentity`.
+        ``password`` is an app password. Without one, CATALOG_SESSION, CATALOG_APP_PASSWORD or the keyring of ``catalog
+        login`` is used. Raises :class:`~catalog.errors.SessionError` if there is none or the server rejects it, and
+        :class:`~catalog.errors.UnknownIdentity`.
         """
         client = cls(settings)
         try:
@@ -78,17 +78,17 @@ class Client(CodePublisher):
         self.http.close()
 
     def __repr__(self) -> str:
-        """Who is logged in; no secrets."""
+        """The client with its account, without secrets."""
         return "Client()" if self._session is None else f"Client(did={str(self._session.did)!r})"
 
     @property
     def did(self) -> Did | None:
-        """The account that is logged in."""
+        """The DID of the account; None for an anonymous client."""
         return None if self._session is None else self._session.did
 
     @property
     def handle(self) -> str | None:
-        """Its handle, or its DID when it has none that points back."""
+        """The handle of the account, or its DID if it has no verified handle."""
         return None if self._session is None else self._session.handle
 
     def _by_did(self, uri: AtUri) -> AtUri:
@@ -109,19 +109,19 @@ class Client(CodePublisher):
         site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Dataset]]:
-        """The datasets of a publisher, a PDS, a crawled store, an AppView, or a catalog's hosted ``site``.
+        """Return the datasets of a publisher, a PDS, a crawled store, an AppView, or a catalog's hosted ``site``.
 
-        ``publisher`` is a handle or DID: the place to look, or beside another place a condition. ``schema`` is an
-        at:// URI, ``Name`` (any version) or ``Name@1.0.0``. Every ``tag`` must be there, and every word of ``text``
-        must stand in name, description or tags. Records that can't be read are passed over, and noted in ``refused``.
+        ``publisher`` is a handle or DID: the place to search, or a condition beside another place. ``schema`` is an
+        at:// URI, ``Name`` (any version) or ``Name@1.0.0``. Every ``tag`` is required, and every word of ``text`` must
+        occur in the name, description or tags. Invalid records are skipped, and added to ``refused``.
 
-        Raises at once :class:`~catalog.errors.InvalidConfig` when nothing says where to look (or too much), and
-        :class:`~catalog.errors.InvalidSyntax`; while reading a :class:`~catalog.errors.NetworkError` when the named
-        place doesn't answer, and :class:`~catalog.errors.StoreError`.
+        Raises :class:`~catalog.errors.InvalidConfig` for no place or more than one, and
+        :class:`~catalog.errors.InvalidSyntax`. Iterating raises a :class:`~catalog.errors.NetworkError` if the place
+        doesn't answer, and :class:`~catalog.errors.StoreError`.
         """
-        wanted = Wanted(text=text, tags=tags_of(tag), schema=schema_name(schema, "schema"))
+        record_filter = RecordFilter(text=text, tags=tags_of(tag), schema=schema_name(schema, "schema"))
         where = _where(publisher, pds, store, appview, site)
-        return cast("Iterator[Finding[records.Dataset]]", self._search(where, records.DATASET, wanted, refused))
+        return cast("Iterator[Finding[records.Dataset]]", self._search(where, records.DATASET, record_filter, refused))
 
     def schemas(
         self,
@@ -135,10 +135,10 @@ class Client(CodePublisher):
         site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Schema]]:
-        """Schemas; as :meth:`datasets`."""
-        wanted = Wanted(text=text, tags=tags_of(tag))
+        """Return schemas. See :meth:`datasets`."""
+        record_filter = RecordFilter(text=text, tags=tags_of(tag))
         where = _where(publisher, pds, store, appview, site)
-        return cast("Iterator[Finding[records.Schema]]", self._search(where, records.SCHEMA, wanted, refused))
+        return cast("Iterator[Finding[records.Schema]]", self._search(where, records.SCHEMA, record_filter, refused))
 
     def lenses(
         self,
@@ -152,10 +152,10 @@ class Client(CodePublisher):
         site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Iterator[Finding[records.Lens]]:
-        """Lenses, by the schemas they lead from and to; as :meth:`datasets`."""
-        wanted = Wanted(source=schema_name(source, "source"), target=schema_name(target, "target"))
+        """Return lenses by their source and target schema. See :meth:`datasets`."""
+        record_filter = RecordFilter(source=schema_name(source, "source"), target=schema_name(target, "target"))
         where = _where(publisher, pds, store, appview, site)
-        return cast("Iterator[Finding[records.Lens]]", self._search(where, records.LENS, wanted, refused))
+        return cast("Iterator[Finding[records.Lens]]", self._search(where, records.LENS, record_filter, refused))
 
     def search(
         self,
@@ -174,22 +174,22 @@ class Client(CodePublisher):
         site: str | None = None,
         refused: list[Fault] | None = None,
     ) -> Results:
-        """The best results for some words among datasets, schemas and lenses, as ``catalog search`` has them.
+        """Return the best results of a full-text search of datasets, schemas and lenses, like ``catalog search``.
 
-        Every word must be there; one that nothing has stands for words that begin so or are a slip away, and ``word*``
-        for all that begin so. ``kinds`` are of dataset, schema and lens; ``schema`` and ``dtype`` are those of
-        datasets. The place is one of those of :meth:`datasets`; ``site`` may be an AppView's address, too. Records of
-        sites and AppViews have the CID they are told to have, but nobody proved who signed them. Those that are broken
-        are passed over, and noted in ``refused``.
+        Every word is required. A word that no record has also matches words with that prefix or a similar spelling;
+        ``word*`` matches all words with the prefix. ``kinds`` are dataset, schema and lens; ``schema`` and ``dtype``
+        are conditions on datasets. The places are those of :meth:`datasets`; ``site`` may also be the URL of an
+        AppView. Records of sites and AppViews are checked against their CID, but their signatures are not verified.
+        Invalid ones are skipped, and added to ``refused``.
 
-        Raises :class:`~catalog.errors.InvalidConfig` when nothing says where to look, or the place can't be searched
-        so, :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`, and
+        Raises :class:`~catalog.errors.InvalidConfig` for no place or a condition that the place doesn't support,
+        :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`, and
         :class:`~catalog.errors.StoreError`.
         """
-        from catalog.client.results import Sought
+        from catalog.client.results import SearchQuery
         from catalog.client.search import find
 
-        sought = Sought(
+        query = SearchQuery(
             text=text,
             kinds=tuple(kinds),
             tags=tags_of(tag),
@@ -200,17 +200,19 @@ class Client(CodePublisher):
             limit=limit,
         )
         refuse = (lambda _fault: None) if refused is None else refused.append
-        return find(self.records, sought, _where(publisher, pds, store, appview, site), refuse)
+        return find(self.records, query, _where(publisher, pds, store, appview, site), refuse)
 
     def _search(
-        self, where: Where, collection: str, wanted: Wanted, refused: list[Fault] | None
+        self, where: SearchPlace, collection: str, record_filter: RecordFilter, refused: list[Fault] | None
     ) -> Iterator[Finding[Record]]:
         refuse = (lambda _fault: None) if refused is None else refused.append
-        return iter(Search(self.records, where=where, collection=collection, wanted=wanted, refuse=refuse))
+        return iter(
+            Search(self.records, where=where, collection=collection, record_filter=record_filter, refuse=refuse)
+        )
 
 
 def _where(
     publisher: str | None, pds: str | None, store: Path | str | Store | None, appview: str | None, site: str | None
-) -> Where:
+) -> SearchPlace:
     place = Path(store) if isinstance(store, str) else store
-    return Where(publisher=publisher, pds=pds, store=place, appview=appview, site=site)
+    return SearchPlace(publisher=publisher, pds=pds, store=place, appview=appview, site=site)

@@ -1,16 +1,15 @@
-"""Finding datasets, schemas and lenses: where to look is said, what comes back is checked.
+"""Find datasets, schemas and lenses in one place, and check every record.
 
 ::
 
     publisher=  one account, from its own PDS ─┐
-    pds=        every account of a PDS         ├─▶ record by record: checked ─▶ wanted? ─▶ Finding
-    appview=    an index's answer to a query  ─┤        └── broken, unreadable ─▶ ``refused``
-    store=      what a crawl has brought home ─┤
+    pds=        every account of a PDS         ├─▶ each record: checked ─▶ filtered ─▶ Finding
+    appview=    the results of a query        ─┤        └── invalid ─▶ ``refused``
+    store=      the records of a crawl        ─┤
     site=       the files of a hosted catalog ─┘
 
-An AppView's word is not taken: it says where records are, and each is read from its own account's PDS. An index is
-somebody else's copy, late at best; its answers name no more than address, CID and account anyway; and a search is read
-as far as it is looked at, so the price is one request for each finding that somebody takes.
+An AppView is only trusted for the URIs of records; each record is read from its account's PDS. The AppView's index may
+be stale, and its results contain only URI, CID and account. Iteration is lazy: one request for each finding consumed.
 """
 
 from __future__ import annotations
@@ -34,27 +33,29 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
     from catalog.atproto.identity import Identity
-    from catalog.client.filters import SchemaName, Wanted
+    from catalog.client.filters import RecordFilter, SchemaName
+    from catalog.network.http import Client as Http
     from catalog.records import Record
     from catalog.schema import SampleType
     from catalog.store.graph import Node
 
-__all__ = ["Search", "Where"]
+__all__ = ["Search", "SearchPlace", "fault_of", "load_graph", "pages"]
 
 _MAX_RECORDS: Final = 100_000
-"""Records of one repository and kind; as the crawler has it."""
+"""Maximum records of one repository and kind, as in the crawler."""
 _MAX_PAGES: Final = 10_000
-"""Of an AppView's answer."""
+"""Maximum pages of an AppView's results."""
 _PARKED_AFTER: Final = 5
-"""Repositories of one PDS in a row that couldn't be read, after which it is given up."""
+"""Consecutive repositories of a PDS that can't be read before the search fails."""
 _LISTS: Final = {DATASET: "listEntries", SCHEMA: "listSchemas", LENS: "listLenses"}
 _ANSWERS: Final = {DATASET: "entries", SCHEMA: "schemas", LENS: "lenses"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """Where to look: one of ``pds``, ``store``, ``site`` and ``appview``, or the ``publisher`` alone; with one, only
-    its own.
+class SearchPlace:
+    """The place to search: one of ``pds``, ``store``, ``site`` and ``appview``, or only a ``publisher``.
+
+    A ``publisher`` beside another place limits the search to that account.
     """
 
     publisher: str | None = None
@@ -64,13 +65,13 @@ class Where:
     site: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises :class:`InvalidConfig` when nothing is named, or too much, or a server is none."""
+        """Raises :class:`InvalidConfig` for no place, for more than one, and for an invalid URL."""
         named = [name for name in ("pds", "store", "appview", "site") if getattr(self, name) is not None]
         if len(named) > 1:
-            raise InvalidConfig(f"{' and '.join(named)} are given", hint="search in one place at a time")
+            raise InvalidConfig(f"{' and '.join(named)} are given", hint="search one place at a time")
         if not named and self.publisher is None:
             hint = "publisher='alice.example.org' (or a DID), pds=, appview= or site='https://…', or store='….sqlite'"
-            raise InvalidConfig("nothing says where to look", hint=hint)
+            raise InvalidConfig("no place to search", hint=hint)
         for name in ("pds", "appview", "site"):
             text = getattr(self, name)
             if text is not None and not text.startswith(("https://", "http://")):
@@ -78,23 +79,28 @@ class Where:
 
 
 class Search:
-    """One search. Iterating reads on as needed; a record that is broken goes to ``refuse``, and the search goes on.
+    """One search, read lazily on iteration. Invalid records are passed to ``refuse``, and the search continues.
 
-    Raises a :class:`~catalog.errors.NetworkError` when what was named as the place doesn't answer, and
-    :class:`~catalog.errors.StoreError`.
+    Raises a :class:`~catalog.errors.NetworkError` if the place doesn't answer, and :class:`~catalog.errors.StoreError`.
     """
 
     def __init__(
-        self, records: Records, *, where: Where, collection: str, wanted: Wanted, refuse: Callable[[Fault], object]
+        self,
+        records: Records,
+        *,
+        where: SearchPlace,
+        collection: str,
+        record_filter: RecordFilter,
+        refuse: Callable[[Fault], object],
     ) -> None:
         self._records = records
         self._where = where
         self._collection = collection
-        self._wanted = wanted
+        self._filter = record_filter
         self._refuse = refuse
 
     def __iter__(self) -> Iterator[Finding[Record]]:
-        """The findings: an account's in the order of its PDS, a store's newest first, an AppView's as it ranks them."""
+        """The findings: in the order of the account's PDS or the AppView; of a store, newest first."""
         where = self._where
         if where.store is not None:
             yield from self._in_store(where.store)
@@ -102,7 +108,7 @@ class Search:
         if where.site is not None:
             yield from self._in_site(where.site)
             return
-        self._wanted = _with_dids(self._wanted, self._records.by_did)
+        self._filter = _with_dids(self._filter, self._records.by_did)
         identity = None if where.publisher is None else self._records.account(where.publisher)
         if where.appview is not None:
             yield from self._in_appview(where.appview.rstrip("/"), identity)
@@ -115,7 +121,7 @@ class Search:
     # --- accounts and PDSes --------------------------------------------------------------------------------------
 
     def _in_repo(self, pds: str, did: Did) -> Iterator[Finding[Record]]:
-        """What is wanted of a repository. Whose it is, the caller knows or finds out."""
+        """The matching records of a repository. The caller sets the handle of the publisher."""
         seen: set[AtUri] = set()
         for number, listed in enumerate(wire.list_records(self._records.http, pds, did, self._collection)):
             if number >= _MAX_RECORDS:
@@ -128,7 +134,7 @@ class Search:
                 continue
             if found.uri not in seen and self._keeps(found.uri, record):
                 seen.add(found.uri)
-                yield Finding(uri=found.uri, cid=found.cid, publisher=_nobody(did), record=record)
+                yield Finding(uri=found.uri, cid=found.cid, publisher=Publisher(did=str(did)), record=record)
 
     def _in_pds(self, pds: str, publisher: Identity | None) -> Iterator[Finding[Record]]:
         if publisher is not None:
@@ -150,7 +156,7 @@ class Search:
                     raise RequestFailed(f"{failures} repositories in a row could not be read", where=pds) from None
 
     def _of_member(self, pds: str, did: Did) -> Iterator[Finding[Record]]:
-        """A repository that a PDS lists; when there is something in it, its account must say that it lives there."""
+        """The records of a listed repository, if its account's DID document names this PDS."""
         identity: Identity | None = None
         for finding in self._in_repo(pds, did):
             if identity is None:
@@ -163,7 +169,7 @@ class Search:
 
     def _in_appview(self, server: str, publisher: Identity | None) -> Iterator[Finding[Record]]:
         seen: set[AtUri] = set()
-        for item in self._pages(server, self._query(publisher)):
+        for item in self._items(server, *self._query(publisher)):
             text = item.get("uri") if isinstance(item, dict) else None
             uri = text if isinstance(text, str) else ""
             try:
@@ -181,53 +187,40 @@ class Search:
                 yield finding
 
     def _query(self, publisher: Identity | None) -> tuple[str, list[tuple[str, str]]]:
-        """The method and its parameters. Only a text is searched for; the other conditions narrow where they can."""
-        wanted = self._wanted
+        """The method and its parameters. The AppView searches the text, and applies the conditions it supports."""
+        record_filter = self._filter
         asked = [] if publisher is None else [("repo", str(publisher.did))]
-        if self._collection == DATASET and wanted.text is not None and wanted.text.strip():
-            asked += [("q", wanted.text), *(("tags", tag) for tag in wanted.tags)]
-            asked += _address("schemaRef", wanted.schema)
+        if self._collection == DATASET and record_filter.text is not None and record_filter.text.strip():
+            asked += [("q", record_filter.text), *(("tags", tag) for tag in record_filter.tags)]
+            asked += _address("schemaRef", record_filter.schema)
             return "searchDatasets", [*asked, ("limit", "100")]
         if self._collection == LENS:
-            asked += _address("sourceSchema", wanted.source) + _address("targetSchema", wanted.target)
+            asked += _address("sourceSchema", record_filter.source) + _address("targetSchema", record_filter.target)
         return _LISTS[self._collection], [*asked, ("limit", "100")]
 
-    def _pages(self, server: str, query: tuple[str, list[tuple[str, str]]]) -> Iterator[Json]:
-        """The items of an answer, to its last page: one that is empty, or has no cursor, or one that was there."""
-        method, asked = query
-        address = f"{server}/xrpc/science.alt.dataset.{method}"
-        key = _ANSWERS[self._collection]
-        cursors: set[str] = set()
-        more: list[tuple[str, str]] = []
-        for _ in range(_MAX_PAGES):
-            page = self._records.http.get_json(f"{address}?{urlencode([*asked, *more])}", max_bytes=20_000_000)
-            items = page.get(key) if isinstance(page, dict) else None
-            if not isinstance(items, list):
-                raise RequestFailed(f"a page of {method} has no {key!r}", where=server)
+    def _items(self, server: str, method: str, asked: list[tuple[str, str]]) -> Iterator[Json]:
+        all_pages = pages(self._records.http, server, method, asked, _ANSWERS[self._collection])
+        for number, (_, items) in enumerate(all_pages):
+            if number >= _MAX_PAGES:
+                raise RequestFailed(f"{method} returned more than {_MAX_PAGES:,} pages", where=server)
             yield from items
-            cursor = page.get("cursor") if isinstance(page, dict) else None
-            if not items or not isinstance(cursor, str) or not cursor or cursor in cursors:
-                return
-            cursors.add(cursor)
-            more = [("cursor", cursor)]
-        raise RequestFailed(f"{method} goes on for more than {_MAX_PAGES:,} pages", where=server)
 
     # --- stores --------------------------------------------------------------------------------------------------
 
     def _in_store(self, store: Path | Store) -> Iterator[Finding[Record]]:
-        graph = _graph(store)
+        graph = load_graph(store)
         types = {schema.uri: schema.record.sample_type for schema in graph.schemas}
         dids = {one.handle: did for did, one in graph.publishers.items() if one.handle is not None}
         publisher = self._where.publisher
         account = None if publisher is None else dids.get(publisher.removeprefix("@").lower(), publisher)
-        wanted = _with_dids(self._wanted, lambda uri: _moved(uri, dids))
+        record_filter = _with_dids(self._filter, lambda uri: _moved(uri, dids))
         nodes: Mapping[str, tuple[Node, ...]] = {DATASET: graph.datasets, SCHEMA: graph.schemas, LENS: graph.lenses}
         for node in nodes[self._collection]:
             if account not in (None, node.publisher.did):
                 continue
             try:
-                kept = wanted.keeps(node.record, types.__getitem__)
-            except KeyError:  # a schema that the store doesn't have has no name here
+                kept = record_filter.matches(node.record, types.__getitem__)
+            except KeyError:  # the schema isn't in the store, so its name is unknown
                 continue
             if kept:
                 yield Finding(uri=node.uri, cid=Cid(node.cid), publisher=node.publisher, record=node.record)
@@ -235,71 +228,102 @@ class Search:
     # --- sites ---------------------------------------------------------------------------------------------------
 
     def _in_site(self, address: str) -> Iterator[Finding[Record]]:
-        """Read the records from the site's lists, a thousand with each request."""
-        from catalog.client.site_client import COLLECTIONS, HostedSite
+        """The records of the site's lists, a thousand per request."""
+        from catalog.client.results import COLLECTIONS
+        from catalog.client.site_client import HostedSite
 
         site = HostedSite(self._records.http, address)
         dids = {handle.lower(): did for did, handle in site.accounts().items() if handle is not None}
         publisher = self._where.publisher
         account = None if publisher is None else dids.get(publisher.removeprefix("@").lower(), publisher)
-        wanted = _with_dids(self._wanted, lambda uri: _moved(uri, dids))
-        if any(name is not None and name.uri is None for name in (wanted.schema, wanted.source, wanted.target)):
+        record_filter = _with_dids(self._filter, lambda uri: _moved(uri, dids))
+        if any(
+            name is not None and name.uri is None
+            for name in (record_filter.schema, record_filter.source, record_filter.target)
+        ):
             site.load_sample_types()
         kind = next(kind for kind, collection in COLLECTIONS.items() if collection == self._collection)
         for finding in site.findings(kind, self._pass_over):
             if account not in (None, finding.publisher.did):
                 continue
             try:
-                kept = wanted.keeps(finding.record, site.sample_type)
+                kept = record_filter.matches(finding.record, site.sample_type)
             except CatalogError as error:
                 self._pass_over(finding.uri, error)
                 continue
             if kept and finding.uri.collection == self._collection:
                 yield finding
 
-    # --- what is wanted ------------------------------------------------------------------------------------------
+    # --- filtering -----------------------------------------------------------------------------------------------
 
     def _sample_type(self, uri: AtUri) -> SampleType:
         return self._records.schema(uri).record.sample_type
 
     def _keeps(self, uri: AtUri, record: Record) -> bool:
         try:
-            return self._wanted.keeps(record, self._sample_type)
+            return self._filter.matches(record, self._sample_type)
         except CatalogError as error:
             self._pass_over(uri, error)
             return False
 
     def _pass_over(self, uri: str, error: CatalogError) -> None:
-        self._refuse(Fault(where=uri[:500], message="; ".join(str(error).splitlines())[:2000]))
+        self._refuse(fault_of(uri[:500], error))
+
+
+def fault_of(where: str, error: CatalogError) -> Fault:
+    """Return the fault of a record that a search skips."""
+    return Fault(where=where, message="; ".join(str(error).splitlines())[:2000])
+
+
+def pages(
+    http: Http, server: str, method: str, parameters: list[tuple[str, str]], key: str
+) -> Iterator[tuple[dict[str, Json], list[Json]]]:
+    """The pages of an AppView's query with their items, until a page is empty or has no new cursor."""
+    url = f"{server}/xrpc/science.alt.dataset.{method}"
+    cursors: set[str] = set()
+    more: list[tuple[str, str]] = []
+    while True:
+        page = http.get_json(f"{url}?{urlencode([*parameters, *more])}", max_bytes=20_000_000)
+        items = page.get(key) if isinstance(page, dict) else None
+        if not isinstance(page, dict) or not isinstance(items, list):
+            raise RequestFailed(f"a page of {method} has no {key!r}", where=server)
+        yield page, items
+        cursor = page.get("cursor")
+        if not items or not isinstance(cursor, str) or not cursor or cursor in cursors:
+            return
+        cursors.add(cursor)
+        more = [("cursor", cursor)]
 
 
 def _address(parameter: str, name: SchemaName | None) -> list[tuple[str, str]]:
     return [] if name is None or name.uri is None else [(parameter, str(name.uri))]
 
 
-def _nobody(did: Did) -> Publisher:
-    return Publisher(did=str(did))
-
-
-def _with_dids(wanted: Wanted, by_did: Callable[[AtUri], AtUri]) -> Wanted:
-    """The same with the addresses of schemas by DID, as records have them."""
+def _with_dids(old: RecordFilter, by_did: Callable[[AtUri], AtUri]) -> RecordFilter:
+    """The same filter with the URIs of schemas by DID, as in records."""
 
     def moved(name: SchemaName | None) -> SchemaName | None:
         return name if name is None or name.uri is None else replace(name, uri=by_did(name.uri))
 
-    return replace(wanted, schema=moved(wanted.schema), source=moved(wanted.source), target=moved(wanted.target))
+    return replace(
+        old,
+        schema=moved(old.schema),
+        source=moved(old.source),
+        target=moved(old.target),
+    )
 
 
 def _moved(uri: AtUri, dids: Mapping[str, str]) -> AtUri:
-    """An address with the DID that a store knows for its handle."""
+    """The URI with its handle replaced by the DID, if known."""
     did = dids.get(str(uri.authority).lower())
     return uri if did is None or uri.collection is None or uri.rkey is None else AtUri.of(did, uri.collection, uri.rkey)
 
 
-def _graph(store: Path | Store) -> Graph:
+def load_graph(store: Path | Store) -> Graph:
+    """Return the graph of a store, or of a store's file. Raises :class:`StoreError`."""
     if isinstance(store, Store):
         return Graph.from_store(store)
     if not store.is_file():
-        raise StoreError("there is no store", where=str(store), hint="catalog crawl makes one")
+        raise StoreError("the store doesn't exist", where=str(store), hint="catalog crawl creates one")
     with Store.open(store) as opened:
         return Graph.from_store(opened)

@@ -1,4 +1,4 @@
-"""Records read from their accounts' own PDSes: checked, and each account looked up once."""
+"""Findings of searches, and a reader of single records from their accounts' PDSes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from catalog.errors import CatalogError, InvalidSyntax
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, Dataset, Record, Schema
+from catalog.records import KINDS, SCHEMA, Dataset, Record, Schema
 from catalog.store.graph import Publisher
 from catalog.syntax import AtUri, Cid, Did
 
@@ -19,18 +19,17 @@ __all__ = ["Finding", "Records", "publisher_of"]
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
-_KINDS: Final = {DATASET: "dataset", SCHEMA: "schema", LENS: "lens", LABEL: "label", VERIFICATION: "verification"}
 _SUMMARY: Final = 160
-"""Characters of a description that are shown."""
+"""Maximum length of a summary."""
 _REMEMBERED: Final = 10_000
-"""Schemas that are kept; beyond that all are forgotten, and read again."""
+"""Maximum schemas in the cache, which is cleared when full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(Generic[R_co]):
-    """A record and whose it is. ``cid`` is computed from what was read; ``uri`` names the account by its DID.
+    """A record and its publisher. ``cid`` is computed from the record; ``uri`` names the account by its DID.
 
-    What else is here is what lists of results show, from the record; all of it is somebody else's text.
+    The other attributes are taken from the record, for lists of results. Their texts are untrusted.
     """
 
     uri: AtUri
@@ -41,11 +40,11 @@ class Finding(Generic[R_co]):
     @property
     def kind(self) -> str:
         """``dataset``, ``schema`` or ``lens``; also ``label`` and ``verification``."""
-        return _KINDS[str(self.uri.collection)]
+        return KINDS[str(self.uri.collection)]
 
     @property
     def name(self) -> str:
-        """What the record calls itself; empty where it has no name."""
+        """The name of the record; empty if it has none."""
         named = self.record.sample_type if isinstance(self.record, Schema) else self.record
         found: str = getattr(named, "name", "")
         return found
@@ -57,41 +56,41 @@ class Finding(Generic[R_co]):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Its tags; a lens has none."""
+        """The tags; a lens has none."""
         found: tuple[str, ...] = getattr(self.record, "tags", ())
         return found
 
     @property
     def license(self) -> str | None:
-        """Its licence, as the record spells it."""
+        """The licence, as written in the record."""
         return getattr(self.record, "license", None)
 
     @property
     def bytes(self) -> int | None:
-        """The size of a dataset, where the record tells it."""
+        """The size of a dataset in bytes, if the record has it."""
         return self.record.size.bytes if isinstance(self.record, Dataset) and self.record.size is not None else None
 
     @property
     def samples(self) -> int | None:
-        """How many samples a dataset has, where the record tells it."""
+        """The number of samples of a dataset, if the record has it."""
         return self.record.size.samples if isinstance(self.record, Dataset) and self.record.size is not None else None
 
     @property
     def description(self) -> str | None:
-        """The whole description, Markdown."""
+        """The full description, in Markdown."""
         if isinstance(self.record, Schema):
             return self.record.sample_type.description
         return getattr(self.record, "description", None)
 
     @property
     def summary(self) -> str:
-        """The description's first words as a line of plain text."""
+        """The beginning of the description as one line of plain text."""
         from catalog.site.markup import plain
 
         return plain(self.description, longest=_SUMMARY) if self.description else ""
 
     def as_json(self) -> dict[str, Json]:
-        """What a program may want to know of a result; the same wherever it was found."""
+        """Return the finding as JSON, with the same keys for every place."""
         publisher: dict[str, Json] = {"did": self.publisher.did, "handle": self.publisher.handle}
         found: dict[str, Json] = {"kind": self.kind, "name": self.name}
         if self.version is not None:
@@ -105,7 +104,7 @@ class Finding(Generic[R_co]):
 
 
 class Records:
-    """Reads records. Methods may raise a :class:`~catalog.errors.NetworkError` and what their record is wrong about."""
+    """A reader of records. Methods raise a :class:`~catalog.errors.NetworkError`, or an error for an invalid record."""
 
     def __init__(self, reader: Reader) -> None:
         self.http = reader.http
@@ -114,18 +113,18 @@ class Records:
         self._schemas: dict[AtUri, Finding[Schema] | CatalogError] = {}
 
     def by_did(self, uri: AtUri) -> AtUri:
-        """The same address with its account's DID, which outlives its handle."""
+        """Return the URI with the account's DID, which is permanent, instead of its handle."""
         if isinstance(uri.authority, Did) or uri.collection is None or uri.rkey is None:
             return uri
         return AtUri.of(self.account(str(uri.authority)).did, uri.collection, uri.rkey)
 
     def get(self, uri: AtUri) -> Finding[Record]:
-        """The record at an address, by DID or handle."""
+        """Return the record at a URI, by DID or handle."""
         found = self._reader.record(uri)
         return Finding(uri=found.uri, cid=found.cid, publisher=publisher_of(found.account), record=found.record)
 
     def schema(self, uri: AtUri) -> Finding[Schema]:
-        """The schema at an address, read once; a failure counts as read, too."""
+        """Return the schema at a URI. Schemas and failures are cached."""
         known = self._schemas.get(uri)
         if known is None:
             if len(self._schemas) >= _REMEMBERED:
@@ -141,12 +140,12 @@ class Records:
 
     def _read_schema(self, uri: AtUri) -> Finding[Schema]:
         if uri.collection != SCHEMA:
-            raise InvalidSyntax("not the address of a schema", where=str(uri), hint=f"at://…/{SCHEMA}/…")
+            raise InvalidSyntax("not the URI of a schema", where=str(uri), hint=f"at://…/{SCHEMA}/…")
         found = self.get(uri)
         assert isinstance(found.record, Schema)  # noqa: S101 - by its collection
         return Finding(uri=found.uri, cid=found.cid, publisher=found.publisher, record=found.record)
 
 
 def publisher_of(identity: Identity) -> Publisher:
-    """An account as the graph has it."""
+    """Convert an account to the graph's type."""
     return Publisher(did=str(identity.did), handle=None if identity.handle is None else str(identity.handle))

@@ -1,15 +1,15 @@
-"""Schemas as a user names them: by address, by account, or in a file.
+"""Schemas by URI, by account, or in a file, as named on the command line.
 
 ::
 
-    at://did:plc:…/science.alt.dataset.schema/…    the schema; of a dataset or label its schema, of a lens both
+    at://did:plc:…/science.alt.dataset.schema/…    a schema; also the schema of a dataset or label, or both of a lens
     alice.example.org, did:plc:…, at://did:plc:…   every schema of an account
     digits.yaml, manifests/                        every schema of a manifest, of a folder of them
-    record.json                                    a record, as getRecord answers it or bare; or a JSON Schema
-                                                   (1.0.0 where it says no version)
+    record.json                                    a record, with or without the envelope of getRecord; or a JSON
+                                                   Schema (version 1.0.0 if it has none)
 
-``#Name@1.0.0`` (or ``#Name``) behind any of them picks one. What exists as a file is a file, whatever else its name
-could mean. No code is run: a Python class is not named here.
+The suffix ``#Name@1.0.0`` (or ``#Name``) selects one. An existing file takes precedence over other meanings of its
+name. No code is run, so a Python class can't be named.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.atproto.datamodel import record_cid
 from catalog.client.connection import Client
-from catalog.client.discovery import Search, Where
-from catalog.client.filters import Wanted, schema_name
+from catalog.client.discovery import Search, SearchPlace
+from catalog.client.filters import RecordFilter, schema_name
 from catalog.errors import CatalogError, InvalidSchema, InvalidSyntax
 from catalog.manifest import load_schemas
 from catalog.manifest.diagnostics import place, shown
@@ -50,7 +50,7 @@ _HINT: Final = "a file, a folder of manifests, an at:// URI, or an account (hand
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSchema:
-    """A sample type and where it is from: ``where`` for people, ``uri`` and ``cid`` when it is a published record."""
+    """A sample type and its source: ``where`` for people, ``uri`` and ``cid`` of a published record."""
 
     sample_type: SampleType
     uri: AtUri | None = None
@@ -61,12 +61,12 @@ class FoundSchema:
 def find_schemas(
     text: str, *, client: Client | None = None, refused: list[Fault] | None = None
 ) -> tuple[FoundSchema, ...]:
-    """The schemas that ``text`` names, at least one; an account's and a manifest's in the order of their names.
+    """Return the schemas that ``text`` names, at least one; of an account or a manifest ordered by name.
 
-    A ``client`` is opened where one is needed and none is given. Of an account, records that can't be read are passed
-    over and noted in ``refused``.
+    A ``client`` is opened if one is needed and none is given. Invalid records of an account are skipped and added to
+    ``refused``.
 
-    Raises :class:`~catalog.errors.InvalidSchema` when there is none, :class:`~catalog.errors.InvalidManifest`,
+    Raises :class:`~catalog.errors.InvalidSchema` if there is none, :class:`~catalog.errors.InvalidManifest`,
     :class:`~catalog.errors.InvalidRecord`, :class:`~catalog.errors.InvalidSyntax`, or a
     :class:`~catalog.errors.NetworkError`.
     """
@@ -82,7 +82,7 @@ def find_schemas(
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """What to look in, and which schema of it. A file may have a # in its name, and so may a schema."""
+    """Split off the ``#`` suffix. The names of files and schemas may contain a ``#`` themselves."""
     places = [at for at, char in enumerate(text[:_MAX_NAME]) if char == "#"]
     for at in (len(text), *reversed(places)):
         if _exists(text[:at]):
@@ -107,7 +107,7 @@ def _picked(found: tuple[FoundSchema, ...], wish: str, base: str) -> tuple[Found
     if not picked:
         known = [f"{one.sample_type.name}@{one.sample_type.version}" for one in found]
         listed = ", ".join(shown(name) for name in known[:10]) + (", …" if len(known) > 10 else "")
-        raise InvalidSchema(f"there is no schema {shown(wish)!r}", where=shown(base, 300), hint=f"there is {listed}")
+        raise InvalidSchema(f"no schema {shown(wish)!r}", where=shown(base, 300), hint=f"available: {listed}")
     return picked
 
 
@@ -124,10 +124,10 @@ def _published(text: str, client: Client, refused: list[Fault] | None) -> tuple[
         if uri.rkey is not None:
             return _of_record(uri, client)
         if uri.collection not in (None, SCHEMA):
-            raise InvalidSchema(f"{uri.collection} holds no schemas", where=text, hint=f"at://…/{SCHEMA}")
+            raise InvalidSchema(f"{uri.collection} contains no schemas", where=text, hint=f"at://…/{SCHEMA}")
         return _of_account(str(uri.authority), client, refused)
     if Path(text).suffix.lower() in _FILES or "/" in text or "\\" in text:
-        raise InvalidSchema("there is no such file", where=shown(text, 300), hint=_HINT)
+        raise InvalidSchema("the file doesn't exist", where=shown(text, 300), hint=_HINT)
     try:
         account = AtIdentifier.parse(text.removeprefix("@"))
     except InvalidSyntax as error:
@@ -137,14 +137,14 @@ def _published(text: str, client: Client, refused: list[Fault] | None) -> tuple[
 
 
 def _of_record(uri: AtUri, client: Client) -> tuple[FoundSchema, ...]:
-    """The schemas a record is or refers to."""
+    """The schema of the URI, or the schemas that its record refers to."""
     if uri.collection not in (SCHEMA, DATASET, LABEL, LENS):
-        hint = "a schema, a dataset, a label or a lens has"
+        hint = "use a schema, a dataset, a label or a lens"
         raise InvalidSchema(f"a record of {uri.collection} has no schema", where=str(uri), hint=hint)
     record = client.records.get(uri).record if uri.collection != SCHEMA else None
     if isinstance(record, Label):
         if record.dataset.collection != DATASET:
-            raise InvalidSchema("a label of something that is no dataset", where=str(uri))
+            raise InvalidSchema("the label doesn't refer to a dataset", where=str(uri))
         record = client.records.get(record.dataset).record
     found: list[FoundSchema] = []
     for one in _references(record) or (uri,):
@@ -170,7 +170,11 @@ def _references(record: Record | None) -> tuple[AtUri, ...]:
 def _of_account(account: str, client: Client, refused: list[Fault] | None) -> tuple[FoundSchema, ...]:
     broken: list[Fault] = [] if refused is None else refused
     search = Search(
-        client.records, where=Where(publisher=account), collection=SCHEMA, wanted=Wanted(), refuse=broken.append
+        client.records,
+        where=SearchPlace(publisher=account),
+        collection=SCHEMA,
+        record_filter=RecordFilter(),
+        refuse=broken.append,
     )
     found = [
         FoundSchema(sample_type=one.record.sample_type, uri=one.uri, cid=one.cid, where=str(one.uri))
@@ -196,7 +200,7 @@ def _in_file(path: Path) -> tuple[FoundSchema, ...]:
     except OSError as error:
         raise InvalidSchema(f"can't be read: {error.strerror or error}", where=where) from None
     if len(raw) > _MAX_FILE:
-        raise InvalidSchema(f"more than {_MAX_FILE:,} bytes", where=where, hint="no schema is that long")
+        raise InvalidSchema(f"more than {_MAX_FILE:,} bytes", where=where, hint="check that it is a schema")
     if not raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and path.suffix.lower() != ".json":
         return _in_manifests(path)
     try:
@@ -218,12 +222,12 @@ def _in_manifests(path: Path) -> tuple[FoundSchema, ...]:
         for draft in load_schemas([path])
     ]
     if not found:
-        raise InvalidSchema("no schema in it", where=shown(str(path), 300), hint="a manifest has them under schemas:")
+        raise InvalidSchema("no schemas in the manifest", where=shown(str(path), 300), hint="add them under schemas:")
     return _ordered(found)
 
 
 def _in_json(value: Json, path: Path) -> FoundSchema:
-    """A record (as getRecord answers it, or bare), or a JSON Schema."""
+    """The schema of a record, with or without the envelope of getRecord, or of a JSON Schema."""
     if not isinstance(value, dict):
         raise InvalidSchema("not a JSON object", hint="a schema record, or a JSON Schema of type object")
     answer = value.get("value")
@@ -249,11 +253,11 @@ def _in_json(value: Json, path: Path) -> FoundSchema:
 def _in_record(value: dict[str, Json], path: Path, uri: AtUri | None, promised: Json) -> FoundSchema:
     kind = value.get("$type")
     if kind != SCHEMA:
-        raise InvalidSchema(f"a record of {shown(str(kind))!r}, not of {SCHEMA!r}", hint="its schema is another record")
+        raise InvalidSchema(f"a record of {shown(str(kind))!r}, not of {SCHEMA!r}", hint="use the record of its schema")
     record = read_record(SCHEMA, value)
     cid = record_cid(value)
     if promised is not None and promised != str(cid):
-        raise InvalidSchema(f"its content has the CID {cid}, the file says {shown(str(promised), 100)}")
+        raise InvalidSchema(f"the CID of its content is {cid}, not {shown(str(promised), 100)}")
     assert isinstance(record, Schema)  # noqa: S101 - by its collection
     return FoundSchema(
         sample_type=record.sample_type, uri=uri, cid=cid if uri is not None else None, where=shown(str(path), 300)
@@ -261,7 +265,7 @@ def _in_record(value: dict[str, Json], path: Path, uri: AtUri | None, promised: 
 
 
 def _generated_version(comment: Json) -> str | None:
-    """The version in a file of our own making: JSON Schema has no place for it but a comment."""
+    """The version in the comment of a generated file: JSON Schema has no keyword for it."""
     match = _GENERATED.match(comment) if isinstance(comment, str) else None
     return None if match is None else match[1]
 

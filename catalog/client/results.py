@@ -1,4 +1,4 @@
-"""What is searched for, and what comes back: the same for every place (:mod:`catalog.client.search`)."""
+"""The query and the results of a search, for every place (:mod:`catalog.client.search`)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from catalog.client.records import Finding
     from catalog.records import Record
 
-__all__ = ["COLLECTIONS", "KINDS", "Results", "Sought", "licence_key", "loosely", "says"]
+__all__ = ["COLLECTIONS", "KINDS", "Results", "SearchQuery", "has_conditions", "licence_key", "loose_note"]
 
 COLLECTIONS: Final = {"dataset": DATASET, "schema": SCHEMA, "lens": LENS}
 KINDS: Final = tuple(COLLECTIONS)
-"""What is searched for."""
+"""The kinds of records that can be searched."""
 _MOST_TEXT: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
-    """What is searched for: words, all of which must be there, and conditions; what isn't said doesn't matter."""
+class SearchQuery:
+    """The words, all of which are required, and the conditions of a search. Unset ones match everything."""
 
     text: str = ""
     kinds: tuple[str, ...] = ()
@@ -38,10 +38,10 @@ class Sought:
     limit: int = 20
 
     def __post_init__(self) -> None:
-        """Raises :class:`InvalidConfig` for kinds that there are not, and for texts and limits nobody means."""
+        """Raises :class:`InvalidConfig` for an unknown kind, a limit below 1, and a text that is too long."""
         for kind in self.kinds:
             if kind not in KINDS:
-                raise InvalidConfig(f"{kind[:100]!r} is no kind", where="kind", hint=f"one of {', '.join(KINDS)}")
+                raise InvalidConfig(f"{kind[:100]!r} is not a kind", where="kind", hint=f"one of {', '.join(KINDS)}")
         if self.limit < 1:
             raise InvalidConfig("must be at least 1", where="limit")
         if len(self.text) > _MOST_TEXT:
@@ -49,7 +49,7 @@ class Sought:
 
     @property
     def shown_kinds(self) -> tuple[str, ...]:
-        """The kinds that can be: only datasets are of a schema, and lenses have no tags, licence or dtype."""
+        """The kinds that can match: only datasets have a schema, and lenses have no tags, licence or dtype."""
         kinds = self.kinds or KINDS
         if self.schema is not None:
             return tuple(kind for kind in kinds if kind == "dataset")
@@ -60,9 +60,9 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What was found, best first, without words the newest first. ``total`` is how many there are, where it is known.
+    """The findings of a search, best first, or newest first without words. ``total`` is the number of matches if known.
 
-    ``notes`` are sentences for people: which words nothing has, what else was looked for.
+    ``notes`` are messages for people, such as words that no record has.
     """
 
     findings: tuple[Finding[Record], ...]
@@ -75,32 +75,32 @@ class Results:
         return iter(self.findings)
 
     def __len__(self) -> int:
-        """How many findings are here."""
+        """The number of findings."""
         return len(self.findings)
 
     def as_json(self) -> dict[str, Json]:
-        """For programs; each result as :meth:`Finding.as_json`."""
+        """Return the results as JSON, each as in :meth:`Finding.as_json`."""
         return {
             "place": self.place, "total": self.total, "notes": list(self.notes),
             "results": [found.as_json() for found in self.findings],
         }  # fmt: skip
 
 
-def says(record: Record, sought: Sought) -> bool:
-    """What a record says itself: kind, tags and licence."""
+def has_conditions(record: Record, query: SearchQuery) -> bool:
+    """Return True if a record has the kind, tags and licence of the query."""
     kind = {Dataset: "dataset", Schema: "schema", Lens: "lens"}.get(type(record))
-    if kind not in sought.shown_kinds or not set(sought.tags) <= set(getattr(record, "tags", ())):
+    if kind not in query.shown_kinds or not set(query.tags) <= set(getattr(record, "tags", ())):
         return False
-    return sought.license is None or licence_key(getattr(record, "license", None)) == licence_key(sought.license)
+    return query.license is None or licence_key(getattr(record, "license", None)) == licence_key(query.license)
 
 
 def licence_key(text: str | None) -> str:
-    """A licence as it is compared: whatever its case."""
+    """The key for comparing licences, ignoring case."""
     return (text or "").strip().casefold()
 
 
-def loosely(loose: Sequence[str]) -> tuple[str, ...]:
-    """The note on words that nothing has."""
+def loose_note(loose: Sequence[str]) -> tuple[str, ...]:
+    """The note about words that no record has, and that were matched loose_note."""
     if not loose:
         return ()
-    return (f"no record has {', '.join(loose)}: words that begin so, or are spelled nearly so, count in its place",)
+    return (f"no record has {', '.join(loose)}: searched for words with that prefix or a similar spelling instead",)

@@ -1,16 +1,16 @@
-"""A catalog's site as somebody hosts it, read by its published files: the text index, the facets, and its records.
+"""A client of a hosted site: its text index, facets and records, read from the published files.
 
 ::
 
     catalog/text/…        words → rows                        (catalog/site/textindex.py)
-    catalog/words/…       words by their letters, to set misspelt ones right (catalog/site/spelling.py)
+    catalog/words/…       words by their letters, to correct misspelt ones (catalog/site/spelling.py)
     catalog/facets.json   rows → kind, tags, licence, …       (catalog/site/facets.py)
     …/index.json          the record, beside its page         (catalog/site/exports/record_json.py)
     catalog/records-….json  all records, in lists             (catalog/site/exports/index.py)
 
-What is there is somebody else's word. Files have caps, every number is checked before it is used, and a record counts
-only if it has the CID it is told to have, at the address that its page must have. Whose record it is, only the
-account's repository can prove: ``catalog verify``.
+A site is untrusted. Files have a maximum size, every number is checked before use, and a record is accepted only if its
+CID matches and its page has the expected address. Only the account's repository can prove the signature: use ``catalog
+verify``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from catalog.atproto.datamodel import record_cid
 from catalog.client.records import Finding
+from catalog.client.results import COLLECTIONS
 from catalog.errors import CatalogError, InvalidProof, RequestFailed
-from catalog.records import DATASET, LENS, SCHEMA, Schema, read_record
+from catalog.records import SCHEMA, Schema, read_record
 from catalog.site import addresses
 from catalog.store.graph import Publisher
 from catalog.store.index_format import (
@@ -49,13 +50,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HostedSite"]
 
-COLLECTIONS: Final = {"dataset": DATASET, "schema": SCHEMA, "lens": LENS}
 _LARGE: Final = 50_000_000
-"""Bytes of a column, or of the facets: a hundred thousand records have a thirtieth of it."""
+"""Maximum size of a column or of the facets, thirty times that of a hundred thousand records."""
 _EXPANSIONS: Final = 64
-"""Words that one stands for which is only the beginning of them; the most used ones."""
+"""Maximum words that a prefix expands to, the most frequent first."""
 _MOST_KEPT: Final = 200
-"""Files that are kept; beyond that all are forgotten."""
+"""Maximum files in the cache, which is cleared when full."""
 _VERSION: Final = re.compile(r"[0-9a-f]{1,64}")
 _ADDRESS: Final = re.compile(r"(datasets|schemas|lenses)/[a-z0-9._~%-]{1,200}/[a-z0-9._~%-]{1,200}/")
 _LIST: Final = re.compile(r"catalog/records-[0-9]{1,7}\.json")
@@ -65,7 +65,7 @@ _File = TypeVar("_File")
 
 
 class HostedSite:
-    """One site. Methods may raise a :class:`~catalog.errors.NetworkError`: it didn't answer, or not as a catalog's."""
+    """A hosted site. Methods raise a :class:`~catalog.errors.NetworkError` if a file is missing or invalid."""
 
     def __init__(self, http: Http, address: str) -> None:
         self.address = address.rstrip("/").removesuffix("/index.html") + "/"
@@ -85,15 +85,15 @@ class HostedSite:
     # --- words -----------------------------------------------------------------------------------------------------
 
     def search(self, asked: Sequence[Word]) -> tuple[dict[int, float], tuple[str, ...]]:
-        """The rows that have all these words, with what each counts; and words that nothing has.
+        """Return the rows that have all these words, with their scores, and the words that no row has.
 
-        Where nothing has them all, those are tried that were probably meant.
+        If no row has all of them, similar spellings are tried.
         """
         found, loose = self._search(asked)
         if found or not loose:
             return found, loose
         right = [
-            Word(text=self._meant(word.text) or word.text, open=word.open) if word.text in loose else word
+            Word(text=self._correction(word.text) or word.text, open=word.open) if word.text in loose else word
             for word in asked
         ]
         return (found, loose) if right == [*asked] else (self._search(right)[0], loose)
@@ -124,7 +124,7 @@ class HostedSite:
         return {row: score for row, score in scores.items() if row < self.rows}, exact is not None
 
     def _bucket(self, word: str) -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
-        """The words of a bucket, how many rows each has, and where they stand: shard, start, length."""
+        """The words of a bucket, the number of rows of each, and the shard, start and length of its list."""
         path = f"catalog/text/words/{bucket(word, self._buckets)}.json"
 
         def read() -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
@@ -153,8 +153,8 @@ class HostedSite:
         except ValueError:
             raise self._broken(path) from None
 
-    def _meant(self, word: str) -> str | None:
-        """The word that was probably meant: the nearest, the most used of those as near."""
+    def _correction(self, word: str) -> str | None:
+        """The correction of a misspelt word: the nearest one, and of those the most frequent."""
         most = slips_allowed(word)
         if not most:
             return None
@@ -175,15 +175,15 @@ class HostedSite:
     # --- facets ----------------------------------------------------------------------------------------------------
 
     def where(self, facet: str, wanted: Callable[[str], bool]) -> Callable[[int], bool]:
-        """Whether a row has a word of a facet that is wanted."""
+        """Return a predicate of rows: the row has a facet's word that ``wanted`` accepts."""
         held = self._kept("facets", lambda: self._object("catalog/facets.json", most=_LARGE))
         facets = held.get("facets")
-        told = facets.get(facet) if isinstance(facets, dict) else None
-        words = told.get("words") if isinstance(told, dict) else None
-        if not isinstance(told, dict) or not isinstance(words, list) or held.get("length") != self.rows:
+        entry = facets.get(facet) if isinstance(facets, dict) else None
+        words = entry.get("words") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or not isinstance(words, list) or held.get("length") != self.rows:
             raise self._broken("catalog/facets.json")
         chosen = {number for number, word in enumerate(words) if isinstance(word, str) and wanted(word)}
-        column = told.get("column")
+        column = entry.get("column")
         if column is None:
             path = f"catalog/columns/{facet}.json?v={held.get('version')}"
             column = self._kept(path, lambda: self._json(path, most=_LARGE))
@@ -195,7 +195,7 @@ class HostedSite:
             raise self._broken(f"catalog/facets.json, {facet}") from None
 
     def _where_schema(self, says: Json, chosen: set[int]) -> Callable[[int], bool]:
-        """What the schemas say that rows have."""
+        """Return the predicate of rows for a facet of their schemas."""
         facets = self._object_in(self._files["facets"], "facets")
         schemas = self._object_in(facets, "schema").get("words")
         if not isinstance(schemas, list):
@@ -208,7 +208,7 @@ class HostedSite:
         return self.where("schema", having.__contains__)
 
     def accounts(self) -> dict[str, str | None]:
-        """The accounts that the site knows: DID → handle."""
+        """The accounts of the site: DID → handle."""
         rows = self._kept("publishers", lambda: self._object("publishers/index.json", most=_LARGE)).get("publishers")
         found: dict[str, str | None] = {}
         for row in rows if isinstance(rows, list) else ():
@@ -221,7 +221,7 @@ class HostedSite:
     # --- records ---------------------------------------------------------------------------------------------------
 
     def finding(self, row: int) -> Finding[Record]:
-        """The record of a row. Raises what it is wrong about, too."""
+        """Return the record of a row. Raises a :class:`CatalogError` if it is invalid."""
         path = f"catalog/text/shown/{row // self._shown}.json"
         held = self._kept(path, lambda: self._json(f"{path}?v={self._version}"))
         part = held[row % self._shown] if isinstance(held, list) and row % self._shown < len(held) else None
@@ -231,11 +231,11 @@ class HostedSite:
         return self._finding(address)
 
     def sample_type(self, uri: AtUri) -> SampleType:
-        """The sample type of a schema that this site has a page of. Raises what its record is wrong about, too."""
+        """Return the sample type of a schema on this site. Raises a :class:`CatalogError` if its record is invalid."""
         known = self._types.get(uri)
         if known is None:
             if uri.collection != SCHEMA or uri.rkey is None:
-                raise InvalidProof("not the address of a schema", where=str(uri))
+                raise InvalidProof("not the URI of a schema", where=str(uri))
             record = self._finding(addresses.of_record("schema", str(uri.authority), str(uri.rkey))).record
             assert isinstance(record, Schema)  # noqa: S101 - by its address
             known = self._types[uri] = record.sample_type
@@ -288,12 +288,12 @@ class HostedSite:
         uri = AtUri.parse(text if isinstance(text, str) else "")
         kind = next((kind for kind, collection in COLLECTIONS.items() if uri.collection == collection), None)
         if kind is None or not isinstance(uri.authority, Did) or uri.rkey is None:
-            raise InvalidProof("not the address of a record with a page", where=where)
+            raise InvalidProof("not the URI of a dataset, schema or lens", where=where)
         if addresses.of_record(kind, uri.authority, str(uri.rkey)) != address:
-            raise InvalidProof("the record of another page", where=where)
+            raise InvalidProof("the record belongs to another page", where=where)
         cid = record_cid(value)
         if str(cid) != held.get("cid"):
-            raise InvalidProof("the record doesn't have the CID that the site says", where=str(uri))
+            raise InvalidProof("the record doesn't match the CID on the site", where=str(uri))
         view = view if isinstance(view, dict) else {}
         about = view.get("publisher")
         publisher = Publisher(
@@ -349,7 +349,7 @@ class HostedSite:
         return numbers
 
     def _broken(self, path: str) -> RequestFailed:
-        return RequestFailed("not what a catalog's site has there", status=200, where=f"{self.address}{path}"[:300])
+        return RequestFailed("not a valid file of a catalog's site", status=200, where=f"{self.address}{path}"[:300])
 
 
 def _handle_of(row: Mapping[str, Json], handles: Mapping[str, str | None]) -> str | None:
@@ -358,7 +358,7 @@ def _handle_of(row: Mapping[str, Json], handles: Mapping[str, str | None]) -> st
 
 
 def read_handle(text: Json) -> str | None:
-    """A handle that somebody tells; None for what is none."""
+    """Return an untrusted handle; None if it is invalid."""
     try:
         return str(Handle.parse(text)) if isinstance(text, str) else None
     except CatalogError:

@@ -6,14 +6,14 @@
       ▲▲
       └┴──── Lens ◀── LensVerification      Lens.source, Lens.target, LensVerification.lens
 
-Reading forgives what existing clients are known to write against their own lexicon (the list is
-``reading._forgive``); everything else that breaks the lexicon is refused with all its faults. Writing forgives nothing.
+Reading accepts the known deviations of existing clients from their own lexicon (see ``read._forgive``); any other
+violation is an error that lists all faults. Writing is strict.
 
 Tricky bits
 -----------
-- ``entry.metadata`` is msgpack inside bytes, because the data model has no floats.
-- A checksum ``{"algorithm": "none", "digest": ""}`` means there is none.
-- ``language`` stands on the code reference, or (deprecated) on the lens.
+- ``entry.metadata`` is msgpack in a bytes value, because the data model has no floats.
+- The checksum ``{"algorithm": "none", "digest": ""}`` means no checksum.
+- ``language`` is in the code reference, or (deprecated) in the lens.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Records read from their accounts' own PDS, and proven.
+"""Fetch records from their accounts' PDS, and verify their proofs.
 
 ::
 
     at://did/science.alt.dataset.entry/… ──▶ DID document ──▶ PDS ──▶ record ──▶ shards
                                                                           └────▶ at://…schema/… ──▶ *its* DID document …
 
-Each record is proven against the account's signed commit (``sync.getRecord``). Where a server offers no proof, the
-record is taken on the server's word, with an :class:`UnverifiedWarning`; a proof that contradicts is an error.
+Each record is verified against the account's signed commit (``sync.getRecord``). If a server offers no proof, the
+record is accepted with an :class:`UnverifiedWarning`; a proof that contradicts the record is an error.
 """
 
 from __future__ import annotations
@@ -56,34 +56,34 @@ __all__ = ["Connection", "Published", "Reader", "proof_of"]
 R = TypeVar("R")
 
 _REMEMBERED: Final = 10_000
-"""Accounts that are kept; beyond that all are forgotten, and looked up again."""
+"""Maximum accounts in the cache, which is cleared when full."""
 
 _ABSENT: Final = "RecordNotFound"
 _MAX_REASON: Final = 300
 
 _MAX_LABELS: Final = 1
-"""A label leads to a dataset, never to another label."""
+"""A label refers to a dataset, never to another label."""
 
 
 class Connection(Protocol):
-    """What reading needs of a client: its HTTP and its settings. ``catalog.client.Client`` is one."""
+    """The HTTP client and settings for reading, such as a ``catalog.client.Client``."""
 
     @property
     def http(self) -> Client:
-        """The guarded HTTP client to ask with."""
+        """The guarded HTTP client."""
         ...
 
     @property
     def settings(self) -> NetworkSettings:
-        """How to reach the network; shards are opened by them too."""
+        """The network settings, also for opening shards."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Generic[R]):
-    """A record, and where it was found. ``uri`` names the account by its DID; ``cid`` is that of what was read.
+    """A published record. ``uri`` names the account by its DID; ``cid`` is computed from the record.
 
-    ``proven`` tells whether the account's signed commit holds it; else it is the server's word.
+    ``proven`` is True if the account's signed commit contains it, False if only the server vouches for it.
     """
 
     record: R
@@ -94,13 +94,13 @@ class Published(Generic[R]):
 
 
 class Reader:
-    """Reads records from their accounts' own PDS, and proves them; each account is looked up once.
+    """A reader of records from their accounts' PDS that verifies their proofs and caches accounts.
 
-    An :class:`UnverifiedWarning` is given once for each server that offers no proof.
+    Warns with :class:`UnverifiedWarning` once per server that offers no proof.
 
     Every method takes an ``at://`` URI, whose authority may be a handle, and raises
     :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
-    :class:`~catalog.errors.InvalidRecord`, or :class:`DataError` for the address of something else.
+    :class:`~catalog.errors.InvalidRecord`, or :class:`DataError` for the URI of something else.
     """
 
     def __init__(self, client: Client, settings: NetworkSettings) -> None:
@@ -112,7 +112,7 @@ class Reader:
         self._unproven: set[str] = set()
 
     def account(self, text: str) -> Identity:
-        """The account of a handle or DID. Raises :class:`~catalog.errors.UnknownIdentity`."""
+        """Return the account of a handle or DID. Raises :class:`~catalog.errors.UnknownIdentity`."""
         known = self._accounts.get(text)
         if known is None:
             if len(self._accounts) >= _REMEMBERED:
@@ -121,21 +121,21 @@ class Reader:
         return known
 
     def record(self, uri: AtUri | str) -> Published[Record]:
-        """Any record of ours: proven where its server offers a proof, and right by its lexicon.
+        """Return a record of any of the five kinds, verified if its server offers a proof, and valid by its lexicon.
 
-        Raises :class:`RequestFailed` with the name ``RecordNotFound`` when there is none, :class:`InvalidProof` for a
-        proof that is wrong.
+        Raises :class:`RequestFailed` with the name ``RecordNotFound`` if there is none, and :class:`InvalidProof` for
+        a wrong proof.
         """
         asked = AtUri.parse(str(uri))
         if asked.collection is None or asked.rkey is None:
-            raise DataError("not the address of a record", where=str(uri), hint="at://…/collection/key")
+            raise DataError("not the URI of a record", where=str(uri), hint="at://…/collection/key")
         identity = self.account(str(asked.authority))
         try:
             found, proven = self._found(identity, asked)
             record = read_record(asked.collection, found.value)
         except CatalogError as error:
             if isinstance(error, RequestFailed) and error.name == _ABSENT:
-                what, hint = f"{identity.pds} has no such record", "it was deleted, or the address has a slip"
+                what, hint = f"{identity.pds} has no such record", "it was deleted, or the URI is misspelt"
                 raise RequestFailed(what, status=error.status, name=error.name, where=str(uri), hint=hint) from None
             if error.where is None:
                 error.within(str(uri))
@@ -143,13 +143,13 @@ class Reader:
         return Published(record=record, uri=found.uri, cid=found.cid, account=identity, proven=proven)
 
     def _found(self, identity: Identity, uri: AtUri) -> tuple[CheckedRecord, bool]:
-        """The record, and whether the account's signed commit holds it.
+        """Return the record, and True if the account's signed commit contains it.
 
-        Where its server offers no proof, it is the server's word, with a warning; of an absent record there is none.
+        Warn if its server offers no proof.
         """
         path, why = f"{uri.collection}/{uri.rkey}", "its DID document names no key that signs commits"
         if uri.collection not in COLLECTIONS:
-            return self._answered(identity, uri), False  # read_record refuses it
+            return self._answered(identity, uri), False  # read_record rejects it
         if identity.key is not None:
             try:
                 reading = proof_of(self._prover, self._resolver, identity, path, by_cid=True)
@@ -168,12 +168,12 @@ class Reader:
         return found, False
 
     def _without_block(self, identity: Identity, uri: AtUri, unread: Unread) -> CheckedRecord:
-        """The record of a proof that names its CID, but doesn't bring a record."""
+        """Fetch the record of a proof that has its CID but not its block."""
         if unread.lost is None:
-            raise InvalidData(f"what the account signed is no record: {unread.reason}")
+            raise InvalidData(f"the account signed an invalid record: {unread.reason}")
         found = self._answered(identity, uri)
         if found.cid != unread.lost:
-            raise InvalidProof(f"{identity.pds} answers {found.cid}, but {unread.lost} is what the account signed")
+            raise InvalidProof(f"{identity.pds} returned {found.cid}, but the account signed {unread.lost}")
         return found
 
     @cached_property
@@ -183,7 +183,7 @@ class Reader:
         return Reader(self.http, Part(tuple(COLLECTIONS)))
 
     def _answered(self, identity: Identity, uri: AtUri) -> CheckedRecord:
-        """The record on its server's word: it is what was asked for, and has the CID that the server says."""
+        """Return the record without a proof, checked against the URI and the CID of the response."""
         from catalog.atproto.repo import checked, get_record
 
         collection, rkey = str(uri.collection), str(uri.rkey)
@@ -193,42 +193,42 @@ class Reader:
         if identity.pds in self._unproven:
             return
         self._unproven.add(identity.pds)
-        what = f"unverified: {uri} and other records of {identity.pds} are not proven to be signed by their account"
+        what = f"unverified: {uri} and other records of {identity.pds} have no proof that their account signed them"
         warnings.warn(UnverifiedWarning(f"{what} ({why})"), stacklevel=_outside())
 
     def dataset(self, uri: AtUri | str) -> Published[DatasetRecord]:
-        """A dataset; a label is followed to the dataset it names."""
+        """Return a dataset. A label is resolved to its dataset."""
         asked = AtUri.parse(str(uri))
         for _ in range(_MAX_LABELS + 1):
             if asked.collection not in (DATASET, LABEL):
-                raise DataError("not the address of a dataset", where=str(uri), hint=f"at://…/{DATASET}/…")
+                raise DataError("not the URI of a dataset", where=str(uri), hint=f"at://…/{DATASET}/…")
             found: Published[Any] = self.record(asked)
             if not isinstance(found.record, Label):
                 return found
             asked = found.record.dataset
-        raise DataError("a label that leads to a label", where=str(uri))
+        raise DataError("the label refers to another label", where=str(uri))
 
     def schema(self, uri: AtUri | str) -> Published[Schema]:
-        """A schema."""
+        """Return a schema."""
         return self._one(uri, SCHEMA, "a schema")
 
     def lens(self, uri: AtUri | str) -> Published[Lens]:
-        """A lens."""
+        """Return a lens."""
         return self._one(uri, LENS, "a lens")
 
     def _one(self, uri: AtUri | str, collection: str, what: str) -> Published[Any]:
         asked = AtUri.parse(str(uri))
         if asked.collection != collection:
-            raise DataError(f"not the address of {what}", where=str(uri), hint=f"at://…/{collection}/…")
+            raise DataError(f"not the URI of {what}", where=str(uri), hint=f"at://…/{collection}/…")
         return self.record(asked)
 
 
 def proof_of(
     reader: ProofReader, resolver: Resolver, identity: Identity, path: str, *, by_cid: bool = False
 ) -> Reading | None:
-    """Return the proof of a record, or of its absence; None where the server offers none.
+    """Return the proof of a record, or of its absence; None if the server offers none.
 
-    An account may have got a new key a moment ago: before a proof counts as wrong, the account is looked up again.
+    A proof may fail because the account's key has just changed, so the account is looked up again before it counts.
     Raises :class:`InvalidProof`, or another ``NetworkError``.
     """
     from catalog.atproto.proof import Account

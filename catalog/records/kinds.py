@@ -1,4 +1,4 @@
-"""The five record kinds as typed values, and where they live on the network."""
+"""The five record kinds as typed values, and their collections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LENS: Final = _NS + "lens"
 LABEL: Final = _NS + "label"
 VERIFICATION: Final = _NS + "lensVerification"
 KINDS: Final = {SCHEMA: "schema", DATASET: "dataset", LENS: "lens", LABEL: "label", VERIFICATION: "verification"}
-"""What messages and searches call the records of each collection."""
+"""The names of the collections' records in messages and searches."""
 COLLECTIONS: Final = tuple(KINDS)
 
 JSON_SCHEMA_FORMAT: Final = SCHEMA + "#jsonSchemaFormat"
@@ -41,7 +41,7 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpShard:
-    """A shard at a URL. Braces in it are just characters."""
+    """A shard at a URL, in which braces are literal."""
 
     url: str
     checksum: Checksum | None = None
@@ -49,14 +49,14 @@ class HttpShard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpStorage:
-    """Shards at https addresses."""
+    """Shards at https URLs."""
 
     shards: tuple[HttpShard, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Shard:
-    """A shard under a key of a bucket."""
+    """A shard with a key in a bucket."""
 
     key: str
     checksum: Checksum | None = None
@@ -64,7 +64,7 @@ class S3Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Storage:
-    """Shards in a bucket of S3 or a compatible store (then with its ``endpoint``)."""
+    """Shards in a bucket of S3, or of a compatible store with an ``endpoint``."""
 
     bucket: str
     shards: tuple[S3Shard, ...]
@@ -74,7 +74,7 @@ class S3Storage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobShard:
-    """A shard kept as a blob on the publisher's PDS. ``size`` in bytes."""
+    """A shard stored as a blob on the publisher's PDS. ``size`` is in bytes."""
 
     cid: Cid
     mime_type: str
@@ -84,21 +84,21 @@ class BlobShard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobStorage:
-    """Shards kept as blobs."""
+    """Shards stored as blobs."""
 
     blobs: tuple[BlobShard, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalStorage:
-    """Deprecated, still met: URLs in which braces *are* a pattern."""
+    """Deprecated but still in use: URLs in which braces are a pattern."""
 
     urls: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownStorage:
-    """A storage of a type we don't know; its ``$type`` is all we say."""
+    """A storage of an unrecognised ``$type``."""
 
     type: str
 
@@ -108,7 +108,7 @@ Storage: TypeAlias = HttpStorage | S3Storage | BlobStorage | ExternalStorage | U
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much there is; ``None`` where the record doesn't say."""
+    """The numbers of samples, bytes and shards of a dataset; ``None`` if not in the record."""
 
     samples: int | None = None
     bytes: int | None = None
@@ -185,7 +185,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensVerification:
-    """Somebody's word that a lens is right, for one version (``lens_commit``, a CID) of its record."""
+    """A statement that a lens is correct, for one version (``lens_commit``, a CID) of its record."""
 
     lens: AtUri
     lens_commit: str
@@ -198,9 +198,9 @@ Record: TypeAlias = Schema | Dataset | Lens | Label | LensVerification
 
 
 def schema_rkey(name: str, version: str) -> RecordKey:
-    """The record key of a schema version: ``Name:1.0.0``.
+    """Return the record key of a schema version: ``Name:1.0.0``.
 
-    A second create of the same version then fails on the server, which is what an immutable version means. What
-    a record key may not hold (also semver's ``+``) becomes ``_``. Raises :class:`InvalidSyntax` when too long.
+    Creating the same version twice then fails on the server, so versions are immutable. Characters that a record key
+    doesn't allow (also semver's ``+``) become ``_``. Raises :class:`InvalidSyntax` if the key is too long.
     """
     return RecordKey.parse(re.sub(r"[^A-Za-z0-9._~-]", "_", name) + ":" + re.sub(r"[^A-Za-z0-9._~-]", "_", version))

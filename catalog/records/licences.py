@@ -1,6 +1,6 @@
-"""Licences as people know them: by their SPDX identifiers (https://spdx.org/licenses/).
+"""Licences by their SPDX identifiers (https://spdx.org/licenses/).
 
-The list is ``packaging``'s; the full names of common ones stand here.
+``packaging`` has the list of identifiers; ``NAMES`` has the full names of common ones.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NAMES: Final = {
 }
 
 TEXTS: Final = "https://spdx.org/licenses/"
-"""Where the texts lie, each under its identifier with ``.html``."""
+"""The base URL of the licence texts, each at its identifier with ``.html``."""
 
 _IDENTIFIER: Final = re.compile(r"(?!LicenseRef-)[A-Za-z0-9.-]{1,100}")
 _BLANKS: Final = re.compile(r"[\s_/-]+")
@@ -56,22 +56,22 @@ _BLANKS: Final = re.compile(r"[\s_/-]+")
 
 @lru_cache(maxsize=1024)
 def spdx_id(text: str) -> str | None:
-    """The SPDX identifier meant by ``text``, whatever its case; ``None`` for an expression and for what isn't there."""
+    """Return the SPDX identifier for ``text`` in any case; ``None`` for an expression or an unknown identifier."""
     return _canonical(text) if _IDENTIFIER.fullmatch(text.strip()) else None
 
 
 def is_spdx(text: str) -> bool:
-    """Whether it is an SPDX expression: an identifier, ``MIT OR Apache-2.0``, ``LicenseRef-ours``."""
+    """Return True for an SPDX expression: an identifier, ``MIT OR Apache-2.0``, ``LicenseRef-ours``."""
     return _canonical(text) is not None
 
 
 def spdx_like(text: str) -> str | None:
-    """The identifier that was probably meant: ``CC-BY-4.0`` for ``CC BY 4``, ``MIT`` for ``MIT Licence``."""
+    """Return a similar identifier: ``CC-BY-4.0`` for ``CC BY 4``, ``MIT`` for ``MIT Licence``."""
     words = _BLANKS.sub("-", text.strip())
     found = spdx_id(words) or spdx_id(f"{words}.0")
     if found is not None:
         return found
-    letters = re.sub(r"[-0-9.]+$", "", words).casefold()  # of a version that doesn't exist: the newest that does
+    letters = re.sub(r"[-0-9.]+$", "", words).casefold()  # for a version that doesn't exist, the newest existing one
     newest = max((name for name in NAMES if re.sub(r"[-0-9.]+$", "", name).casefold() == letters), default=None)
     if newest is not None:
         return newest
@@ -81,7 +81,7 @@ def spdx_like(text: str) -> str | None:
 
 
 def title(name: str) -> str | None:
-    """What stands on the link to the text of an SPDX identifier: its full name where we know it; else ``None``."""
+    """Return the title of the link to a licence text: its full name if known; ``None`` without a text."""
     return NAMES.get(name) or ("text at spdx.org" if spdx_id(name) == name else None)
 
 

@@ -1,4 +1,4 @@
-"""Records as the network has them become typed values: tolerant of known deviations, deaf to nothing else."""
+"""Read records from the network as typed values, tolerating the known deviations of existing clients."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 __all__ = ["read_record"]
 
 _METADATA_NESTING = 16
-"""Deeper is nobody's metadata, and would let a record overflow the stack of whoever prints it."""
+"""Maximum nesting of metadata, so that no record overflows the stack of its readers."""
 
 
 def read_record(collection: str, value: Json, *, checked: bool = False) -> Record:
-    """A typed view of a record as the network has it.
+    """Return a record from the network as a typed value.
 
-    ``checked`` is for a value that has come through here before (the store's): it spares the lexicon's checks, half of
-    the time. Raises :class:`InvalidRecord` with every fault: the lexicon's, and a schema body or metadata that can't
-    be read.
+    ``checked`` skips the validation against the lexicon, half of the time, for a value that was read before (from the
+    store). Raises :class:`InvalidRecord` with every fault: violations of the lexicon, and an invalid schema body or
+    metadata.
     """
     if collection not in COLLECTIONS:
         raise InvalidRecord((Fault(where="$type", message=f"{collection!r} is not a dataset collection"),))
@@ -89,11 +89,11 @@ def read_record(collection: str, value: Json, *, checked: bool = False) -> Recor
 
 
 def _forgive(value: Json) -> Json:
-    """The record without the deviations that existing clients are known for (``wire-format``: read without complaint).
+    """Return the record without the known deviations of existing clients from the lexicon.
 
     A flattened or nested schema body gets the envelope's keys; metadata as an object becomes msgpack bytes; a blob
-    of any MIME type becomes a tar; a shard without a checksum says so. Whatever isn't of the expected shape is left
-    for the validator to name.
+    of any MIME type becomes a tar; a shard without a checksum gets the checksum "none". Anything else is left for the
+    validator to report.
     """
     if not isinstance(value, dict):
         return value
@@ -134,7 +134,7 @@ def _forgive_shard(shard: Json) -> Json:
 
 
 class _Reader:
-    """Typed access to a record that has passed its lexicon."""
+    """Typed access to a record that is valid by its lexicon."""
 
     def __init__(self, value: Json) -> None:
         self.value: dict[str, Json] = value if isinstance(value, dict) else {}
@@ -223,12 +223,12 @@ def _read_metadata(value: Json) -> Mapping[str, object]:
         fault = Fault(where="metadata", message=f"not a msgpack map: {error}", hint="pack a flat map with msgpack")
         raise InvalidRecord((fault,)) from None
     if not isinstance(found, dict):
-        raise InvalidRecord((Fault(where="metadata", message=f"a msgpack {type(found).__name__}, expected a map"),))
+        raise InvalidRecord((Fault(where="metadata", message=f"expected a msgpack map, not {type(found).__name__}"),))
     return {str(key): _plain(item, depth=0) for key, item in found.items()}
 
 
 def _plain(value: object, *, depth: int) -> object:
-    """Msgpack's values as JSON has them: bytes as ``$bytes``, keys and timestamps as text, no bottomless nesting."""
+    """A msgpack value as JSON: bytes as ``$bytes``, keys and timestamps as text, with limited nesting."""
     if depth > _METADATA_NESTING:
         return "…"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Typed values become records, checked against their lexicon before anybody sees them."""
+"""Write typed values as records, validated against their lexicon."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = ["write_record"]
 
 
 def write_record(record: Record) -> dict[str, Json]:
-    """The record in atproto's JSON form, checked against its lexicon. Raises :class:`InvalidRecord`."""
+    """Return the record as atproto JSON, validated against its lexicon. Raises :class:`InvalidRecord`."""
     match record:
         case Schema():
             collection, value = SCHEMA, _write_schema(record)
@@ -79,18 +79,18 @@ def write_record(record: Record) -> dict[str, Json]:
 
 
 def _refused_keys(value: Json, path: str) -> Iterator[Fault]:
-    """Keys that no lexicon forbids, but the reference PDS (``Invalid key``)."""
+    """Keys that the lexicons allow but the reference PDS rejects (``Invalid key``)."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         place = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
         if key == "__proto__":
-            yield Fault(where=place, message="a PDS refuses the name '__proto__'", hint="give it another name")
+            yield Fault(where=place, message="a PDS rejects the name '__proto__'", hint="use a different name")
         elif isinstance(item, dict | list):
             yield from _refused_keys(item, place)
 
 
 def _present(value: Mapping[str, Json]) -> dict[str, Json]:
-    """Without the keys that have no value: absent and null differ on the wire. Strings lose their subclass."""
+    """Drop the keys without a value: absent and null differ on the wire. Strings lose their subclass."""
     return {key: str(item) if isinstance(item, str) else item for key, item in value.items() if item is not None}
 
 
@@ -146,7 +146,7 @@ def _write_storage(storage: Storage) -> dict[str, Json]:
         case BlobStorage():
             return {"$type": STORAGE_BLOBS, "blobs": [_write_blob(blob) for blob in storage.blobs]}
         case ExternalStorage() | UnknownStorage():
-            message = "this storage can be read, not written"
+            message = "this storage is read-only"
             raise InvalidRecord((Fault(where="storage", message=message, hint="use https shards, S3 or blobs"),))
 
 

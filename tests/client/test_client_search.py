@@ -378,11 +378,11 @@ def test_a_broken_index_of_lists_is_an_error(
 def test_what_a_place_cannot_do_is_refused(client: Client) -> None:
     with pytest.raises(InvalidConfig, match="a PDS can't be searched by dtype"):
         client.search("x", publisher="alice.example.org", dtype="uint8")
-    with pytest.raises(InvalidConfig, match="nothing says where"):
+    with pytest.raises(InvalidConfig, match="no place to search"):
         client.search("x")
-    with pytest.raises(InvalidConfig, match="in one place at a time"):
+    with pytest.raises(InvalidConfig, match="one place at a time"):
         client.search("x", site="https://a.example", appview="https://b.example")
-    with pytest.raises(InvalidConfig, match="no kind"):
+    with pytest.raises(InvalidConfig, match="not a kind"):
         client.search("x", kinds=["label"], site="https://a.example")
     with pytest.raises(InvalidConfig, match="more than 500"):
         client.search("x" * 501, site="https://a.example")
@@ -445,7 +445,7 @@ def test_shards_cut_short_and_numbers_out_of_range_are_errors(
     for raw in (b"", b"\xff" * 50, b"\x02" * 2):
         for file in copy.glob("catalog/text/rows/*.bin"):
             file.write_bytes(raw)
-        with pytest.raises(RequestFailed, match="not what a catalog's site has"):
+        with pytest.raises(RequestFailed, match="not a valid file"):
             client.search("elephant", site=base)
 
 
@@ -457,7 +457,7 @@ def test_an_address_that_leaves_the_site_is_not_followed(
         file.write_text(json.dumps([[row[0], "../../etc/passwd/", *row[2:]] for row in rows]))
     refused: list[Any] = []
     assert len(client.search("elephant", site=serve(copy), refused=refused)) == 0
-    assert "not what a catalog's site has" in refused[0].message
+    assert "not a valid file" in refused[0].message
 
 
 @given(st.binary(max_size=60), st.integers(0, 300))

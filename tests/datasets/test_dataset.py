@@ -514,7 +514,7 @@ def test_addresses_that_are_no_dataset_are_named(network: Network) -> None:
         Dataset.from_atproto(f"at://{account.did}/{DATASET}/3jzfcijpj2z2a")
     with pytest.raises(InvalidSyntax):
         Dataset.from_atproto("https://example.org")
-    with pytest.raises(DataError, match="not the address of a dataset"):
+    with pytest.raises(DataError, match="not the URI of a dataset"):
         Dataset.from_atproto(f"at://{account.did}/{LENS}/3jzfcijpj2z2a")
 
 
