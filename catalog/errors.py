@@ -30,6 +30,7 @@
     ├── PublishError         records couldn't be written
     └── BuildError           the site couldn't be built
 
+    TruncatedWarning         a shard may be cut between two samples: a warning
     UnverifiedWarning        a record is used without a proof: a warning
 
 Each says *what* is wrong, *where*, and *what to do* (``hint``). Several mistakes in one text are all reported, as a
@@ -72,6 +73,7 @@ __all__ = [
     "SessionError",
     "StoreBusy",
     "StoreError",
+    "TruncatedWarning",
     "UnknownIdentity",
     "UnverifiedWarning",
     "contained",
@@ -432,6 +434,15 @@ class BuildError(CatalogError):
     Cause: an unreadable source in a strict build, a theme without the blocks our pages need, or a failed renderer.
 
     Cure: read the line above it; without ``--strict`` failing sources are warnings.
+    """
+
+
+class TruncatedWarning(UserWarning):
+    """A shard without a checksum ends between two samples, without the end mark of a tar.
+
+    Cause: a program that writes no end mark, or a download or copy that stopped early.
+
+    Cure: compare the number of samples or the file size with its source. With a checksum there is no such doubt.
     """
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from catalog.errors import UnverifiedWarning
+from catalog.errors import TruncatedWarning, UnverifiedWarning
 from catalog.sanitize import escaped, escaped_json
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def printed_warnings() -> Iterator[None]:
     """Print Python warnings as messages; each of the package's own once, regardless of filters."""
 
     def shown(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:  # noqa: ANN401
-        ours = issubclass(category, UnverifiedWarning)
+        ours = issubclass(category, TruncatedWarning | UnverifiedWarning)
         say(escaped(str(message) if ours else f"{category.__name__}: {message}"))
 
     with warnings.catch_warnings():

@@ -6,10 +6,13 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["HEAD", "decompressed", "describe", "is_tar"]
+__all__ = ["A_TAR", "HEAD", "UNKNOWN", "decompressed", "describe", "is_tar"]
 
 HEAD: Final = 1 << 16
 """First bytes of a file from which its format is recognised."""
+
+A_TAR: Final = "a tar"
+UNKNOWN: Final = "a file of an unknown format"
 
 _BLOCK: Final = 512
 _GZIP: Final = b"\x1f\x8b"
@@ -81,7 +84,7 @@ def describe(head: bytes) -> str:
 
 def _described(head: bytes) -> str:
     if is_tar(head) or head[257:262] == b"ustar":
-        return "a tar"
+        return A_TAR
     for magic, what in _MAGIC:
         if head.startswith(magic):
             return what
@@ -94,7 +97,7 @@ def _described(head: bytes) -> str:
 def _described_text(head: bytes) -> str:
     text = _text(head)
     if text is None:
-        return "a file of an unknown format"
+        return UNKNOWN
     lines = [line.strip() for line in text.splitlines() if line.strip()][:_TEXT_LINES]
     if not lines or lines[0].startswith(("{", "[")):
         several = len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines[:-1])

@@ -3,7 +3,8 @@
 Terminology
 -----------
 *Member*: one file in the tar, a header of 512 bytes and its data, padded to a multiple of 512. *End mark*: a block of
-zeros; a tar without it is truncated, even if it ends between two members.
+zeros. A tar without it that ends after a member is complete if its checksum matches; otherwise it may be truncated, and
+a :class:`~catalog.errors.TruncatedWarning` says so. One that ends elsewhere is an error.
 
 Tricky bits
 -----------
@@ -20,11 +21,14 @@ from __future__ import annotations
 import hashlib
 import struct
 import tarfile
+import warnings
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catalog.errors import InvalidShard
+from catalog.errors import InvalidShard, TruncatedWarning
 from catalog.shards.limits import MAX_MEMBER, MAX_NAME
+from catalog.shards.magic import A_TAR, UNKNOWN, describe, is_tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
     from catalog.shards.source import Source
 
-__all__ = ["MAX_MEMBER", "TarWriter", "members"]
+__all__ = ["MAX_MEMBER", "TarWriter", "member_names", "members"]
 
 FREE_INFLATED: Final = 1 << 26
 MAX_INFLATION: Final = 200
@@ -64,27 +68,18 @@ _ABOUT_THE_NEXT: Final = b"xLgK"
 _REGULAR: Final = b"0\x007"
 """A regular file, also in its old spelling, and a contiguous file."""
 
-_OTHER_FORMATS: Final = (
-    (b"\x28\xb5\x2f\xfd", "it is compressed with zstd"),
-    (b"\xfd7zXZ\0", "it is compressed with xz"),
-    (b"BZh", "it is compressed with bzip2"),
-    (b"PK\x03\x04", "it is a zip file"),
-    (b"<!", "it is a web page"),
-    (b"<html", "it is a web page"),
-    (b"<?xml", "it is XML, maybe an error"),
-    (b"version https://git-lfs", "it is a pointer of Git LFS, not the file"),
-    (b"PAR1", "it is a Parquet file"),
-)
-
 
 # --- reading -------------------------------------------------------------------------------------------------
 
 
-def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[tuple[str, memoryview]]:
+def members(
+    source: Source, where: str, *, most: int = MAX_MEMBER, whole: bool = False
+) -> Iterator[tuple[str, memoryview]]:
     """Yield (name, data) of the regular files of a tar. Folders, links, devices and the like are skipped.
 
-    The data is read-only. Raises :class:`InvalidShard` for a file that is truncated, damaged, sparse, or no tar, and
-    for a member of more than ``most`` bytes that isn't in memory yet.
+    The data is read-only. ``whole``: a checksum shows that the tar is complete, even without an end mark. Raises
+    :class:`InvalidShard` for a file that is truncated, damaged, sparse, or no tar, and for a member of more than
+    ``most`` bytes that isn't in memory yet.
     """
     source, block = _first_block(source, where)
     at, end = 0, len(block)
@@ -92,8 +87,11 @@ def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[t
     unpack_from, adler32 = _HEADER.unpack_from, zlib.adler32
     while True:
         if end - at < _BLOCK:
-            block = _more(source, block[at:], _BLOCK, where)
+            block = _more(source, block[at:], _BLOCK, where, may_end=at == end)
             at, end = 0, len(block)
+            if not end:
+                _end_without_mark(where, whole=whole)
+                return
         name, size_field, sum_field, kind, prefix = unpack_from(block, at)
         data = at + _BLOCK
         # The sum of the header's bytes, by a function in C: adler32 keeps 1 + the sum of the bytes in its lower half,
@@ -126,6 +124,27 @@ def members(source: Source, where: str, *, most: int = MAX_MEMBER) -> Iterator[t
             extra = _extended(kind, block[data : data + size], extra, where)
 
 
+def _end_without_mark(where: str, *, whole: bool) -> None:
+    if not whole:
+        what = f"{where}: the tar has no end mark; it is complete, or was cut between two members"
+        warnings.warn(TruncatedWarning(what), stacklevel=3)
+
+
+def member_names(head: bytes) -> Iterator[str]:
+    """Yield the names of the regular files whose headers are in the first bytes of a tar; ends at a damaged one."""
+    at, extra, view = 0, None, memoryview(head)
+    with suppress(InvalidShard):
+        while at + _BLOCK <= len(head) and any(header := head[at : at + _BLOCK]):
+            name, size, kind = _header(header, sum(header) - sum(header[148:156]) + 256, "")
+            size = size if extra is None or extra.size is None else extra.size
+            data, at = view[at + _BLOCK : at + _BLOCK + size], at + _BLOCK + size + (-size & 511)
+            if kind == b"0":
+                yield name if extra is None or extra.name is None else extra.name
+                extra = None
+            else:
+                extra = _extended(kind, data, extra, "")
+
+
 class _Extra(NamedTuple):
     """Name and size of the next member from an extended header."""
 
@@ -135,22 +154,30 @@ class _Extra(NamedTuple):
 
 def _first_block(source: Source, where: str) -> tuple[Source, memoryview]:
     """Return the source and its first block, both decompressed if it is gzip. Raises with the name of other formats."""
-    try:
-        block = _more(source, memoryview(b""), 2, where)
-    except InvalidShard:
-        raise InvalidShard("the shard is cut short", where=where, hint="it is as good as empty") from None
+    block = _more(source, memoryview(b""), 2, where, may_end=True)
     if bytes(block[:2]) == b"\x1f\x8b":
         source = _Inflated(source, block, where)
-        return source, _more(source, memoryview(b""), _BLOCK, where)
-    first = bytes(block[:32])
-    for magic, what in _OTHER_FORMATS:
-        if first.startswith(magic) and (len(block) < _BLOCK or bytes(block[257:262]) != b"ustar"):
-            raise InvalidShard("not a tar, or a damaged one", where=where, hint=what)
+        block = _more(source, memoryview(b""), _BLOCK, where, may_end=True)
+    while 0 < len(block) < _BLOCK:
+        longer = _more(source, block, len(block) + 1, where, may_end=True)
+        if len(longer) == len(block):
+            break
+        block = longer
+    head = bytes(block)
+    if not head:
+        raise InvalidShard("the shard is cut short", where=where, hint="the file is empty")
+    if head[257:262] != b"ustar" and not is_tar(head) and (what := describe(head)) not in (A_TAR, UNKNOWN):
+        raise InvalidShard("not a tar, or a damaged one", where=where, hint=f"it is {what}")
+    if len(head) < _BLOCK:
+        raise InvalidShard("the shard is cut short", where=where, hint="it ends within its first header")
     return source, block
 
 
-def _more(source: Source, rest: memoryview, need: int, where: str) -> memoryview:
-    """Return a new block of at least ``need`` bytes that begins with ``rest``."""
+def _more(source: Source, rest: memoryview, need: int, where: str, *, may_end: bool = False) -> memoryview:
+    """Return a new block of at least ``need`` bytes that begins with ``rest``.
+
+    With ``may_end`` it is ``rest`` alone if there are no more bytes.
+    """
     if need > MAX_MEMBER:
         raise InvalidShard(f"a member of {need} bytes; the most is {MAX_MEMBER}", where=where)
     found = bytearray(_READ if need < _ALONE else min(need, _STEP))
@@ -160,8 +187,10 @@ def _more(source: Source, rest: memoryview, need: int, where: str) -> memoryview
         if filled == len(found):
             found.extend(bytes(min(need - filled, filled)))  # memory follows the bytes received, not the stated size
         count = source.readinto(memoryview(found)[filled:])
+        if not count and may_end and filled == len(rest):
+            break
         if not count:
-            raise InvalidShard("the shard is cut short", where=where, hint="it ends before the end mark of a tar")
+            raise InvalidShard("the shard is cut short", where=where, hint="it ends within a member")
         filled += count
     return memoryview(found).toreadonly()[:filled]
 
@@ -234,7 +263,7 @@ class _Inflated:
         self._given = 0
 
     def readinto(self, into: memoryview, /) -> int:
-        """Fill the beginning of ``into``; 0 at the end, also of a truncated file."""
+        """Fill the beginning of ``into``; 0 at the end. Raises :class:`InvalidShard` for a truncated file."""
         try:
             found = self._some(len(into))
         except zlib.error as error:
@@ -260,7 +289,7 @@ class _Inflated:
             else:
                 self._left = self._raw()
                 if not self._left:
-                    return b""
+                    raise InvalidShard("the shard is cut short", where=self._where, hint="its gzip stream has no end")
 
     def _raw(self) -> bytes:
         buffer = bytearray(_READ)

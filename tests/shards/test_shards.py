@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,8 +45,11 @@ def read(shard: Shard) -> list[tuple[str, bytes]]:
 
 
 def test_a_tar_without_samples_is_named_and_an_empty_one_is_empty(tmp_path: Path) -> None:
+    shard = saved(tmp_path / "a.tar", tar_of(("a.png", b"x")))
     with pytest.raises(InvalidShard, match=r"no member is a \.msgpack sample"):
-        list(read_shard(saved(tmp_path / "a.tar", tar_of(("a.png", b"x")))))
+        list(read_shard(replace(shard, format="msgpack")))
+    with pytest.raises(InvalidShard, match="no member belongs to a sample"):
+        list(read_shard(replace(saved(tmp_path / "c.tar", tar_of(("README", b"x"))), format="webdataset")))
     assert read(saved(tmp_path / "b.tar", tar_of())) == []
 
 
@@ -82,9 +86,12 @@ def test_a_key_that_other_readers_would_split_is_refused(tmp_path: Path, key: st
 
 def test_samples_and_other_members_are_told_apart_by_name(tmp_path: Path) -> None:
     raw = tar_of(
-        ("a.png", b"x"), ("a.msgpack", b"\x80"), (".msgpack", b"\x80"), ("b.MSGPACK", b"\x80"), ("c.d.msgpack", b"1")
-    )
-    assert read(saved(tmp_path / "a.tar", raw)) == [("a", b"\x80"), ("", b"\x80"), ("c.d", b"1")]
+        ("a.png", b"x"), ("a.msgpack", b"\x80"), (".msgpack", b"\x80"), ("d/.msgpack", b"1"), ("b.MSGPACK", b"\x80"),
+        ("._b.msgpack", b"1"), ("d/._b.msgpack", b"1"), ("__meta__/b.msgpack", b"1"), ("c.d.msgpack", b"1"),
+        ("./e.msgpack", b"1"), ("_f.msgpack", b"1"),
+    )  # fmt: skip
+    found = read(replace(saved(tmp_path / "a.tar", raw), format="msgpack"))
+    assert [key for key, _ in found] == ["a", "b", "c.d", "./e", "_f"]
 
 
 def test_a_shard_is_full_before_it_gets_too_long(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
     format       the interface
     msgpack      a tar with one msgpack map a sample, KEY.msgpack
+    webdataset   a tar with a member a field, KEY.jpg KEY.cls          members   the rule for both: key and field
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.errors import InvalidShard
 from catalog.shards.formats.format import Format, Raw, Stated
 from catalog.shards.formats.msgpack import MSGPACK
+from catalog.shards.formats.webdataset import WEBDATASET
 from catalog.shards.magic import decompressed, describe
 from catalog.shards.source import peek
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "Raw", "Stated", "describe", "format_of", "opened"]
 
-FORMATS: Final[Mapping[str, Format]] = MappingProxyType({one.name: one for one in (MSGPACK,)})
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType({one.name: one for one in (MSGPACK, WEBDATASET)})
 """The known formats by name."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
-from catalog.shards.magic import is_tar
+from catalog.shards.formats.members import holds_msgpack, split_name
 from catalog.shards.tar import MAX_MEMBER, members
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ __all__ = ["MSGPACK", "SUFFIX", "samples_in"]
 SUFFIX: Final = ".msgpack"
 """The end of the name of a member that is a sample."""
 
+_NO_STEM: Final = ("", "/")
+"""The character before the suffix of a hidden file."""
+
 
 def samples_in(
     source: Source,
@@ -26,25 +29,38 @@ def samples_in(
     *,
     max_bytes: int = MAX_MEMBER,
     on_other: Callable[[str], object] | None = None,
-    whole: bool = False,  # noqa: ARG001
+    whole: bool = False,
 ) -> Iterator[tuple[str, memoryview]]:
     """Yield (key, msgpack bytes) of the samples of a shard in their order.
 
-    ``on_other`` is called with the name of each member that is not a sample. Raises :class:`InvalidShard` for a
-    damaged tar, for a member of more than ``max_bytes``, and at the end of a tar that has members but no sample.
+    A key may have dots: ``a.b.msgpack`` is the sample ``a.b`` here, while ``webdataset`` reads sample ``a``, field
+    ``b.msgpack``. ``on_other`` is called with the name of each member that is not a sample. Raises
+    :class:`InvalidShard` for a damaged tar, a member of more than ``max_bytes``, a name twice in a row, and at the end
+    of a tar that has members but no sample.
     """
     length = len(SUFFIX)
-    samples = others = 0
-    for name, data in members(source, where, most=max_bytes):
-        if name.endswith(SUFFIX):
-            samples += 1
-            yield name[:-length], data
-        else:
+    before = None
+    others = 0
+    for name, data in members(source, where, most=max_bytes, whole=whole):
+        # Nearly every name is key and suffix, with no other dot; for the rest there is the rule for all names.
+        usual = name.find(".") == len(name) - length and name[-length - 1 : -length] not in _NO_STEM and name[0] != "_"
+        if not (usual and name.endswith(SUFFIX)) and not _is_sample(name):
             others += 1
             if on_other is not None:
                 on_other(name)
-    if others and not samples:
-        raise InvalidShard("no member is a .msgpack sample", where=where)
+            continue
+        key = name[:-length]
+        if key == before:
+            raise InvalidShard("two members for one sample", where=f"{where}, sample {ascii(key)[1:-1][:100]}")
+        before = key
+        yield key, data
+    if others and before is None:
+        hint = "an ordinary WebDataset has the format webdataset"
+        raise InvalidShard("no member is a .msgpack sample", where=where, hint=hint)
+
+
+def _is_sample(name: str) -> bool:
+    return name[-len(SUFFIX) :].lower() == SUFFIX and split_name(name) is not None
 
 
 class _Msgpack:
@@ -55,13 +71,13 @@ class _Msgpack:
     samples = staticmethod(samples_in)
 
     def recognises(self, head: bytes) -> bool:
-        """Return whether the file is a tar."""
-        return is_tar(head)
+        """Return whether the file is a tar whose samples are single ``.msgpack`` members."""
+        return holds_msgpack(head) is True
 
     def count(self, source: Source, where: str) -> int | None:
         """Return the number of samples, ``None`` if the file is not a valid tar of samples."""
         try:
-            return sum(1 for _ in samples_in(source, where))
+            return sum(1 for _ in samples_in(source, where, whole=True))
         except InvalidShard:
             return None
 
