@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from catalog.shards.limits import MAX_MEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,10 +14,7 @@ if TYPE_CHECKING:
     from catalog.schema import Field, SampleType
     from catalog.shards.source import Source
 
-__all__ = ["MAX_SAMPLE", "Decoder", "Format", "Raw", "Stated"]
-
-MAX_SAMPLE: Final = 1 << 30
-"""Bytes of one sample, or of one member of a tar."""
+__all__ = ["Decoder", "Format", "Raw", "Stated"]
 
 Raw: TypeAlias = bytes | bytearray | memoryview | Mapping[str, Any]
 """A sample as it is stored: msgpack bytes, or field → bytes (webdataset), or column → Python value (tables)."""
@@ -60,7 +59,7 @@ class Format(Protocol):
         source: Source,
         where: str,
         *,
-        max_bytes: int = MAX_SAMPLE,
+        max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,
         whole: bool = False,
     ) -> Iterator[tuple[str, Raw]]:

@@ -17,8 +17,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
+from catalog.shards.limits import MAX_MEMBER
 from catalog.shards.magic import is_tar
-from catalog.shards.tar import MAX_MEMBER, member_names, members
+from catalog.shards.tar import member_names, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
 from catalog.shards.formats.members import holds_msgpack, split_name
-from catalog.shards.tar import MAX_MEMBER, members
+from catalog.shards.limits import MAX_MEMBER
+from catalog.shards.tar import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
