@@ -148,8 +148,8 @@ def markdown(node: DatasetNode) -> str:
         f"| | |\n|---|---|\n| Licence | {record.license} |\n| Samples "
         f"| {record.size.samples if record.size else ''} |\n"
         f"| Tags | {', '.join(f'[{tag}](https://tags.example/{tag})' for tag in record.tags)} |\n\n"
-        f"{record.description}\n\n## Load it\n\n{snippets}\n\n"
-        f"## What a sample holds\n\n| Field | Type | | What it is |\n|---|---|---|---|\n{fields}\n\n"
+        f"{record.description}\n\n## Load this dataset\n\n{snippets}\n\n"
+        f"## Schema\n\n| Field | Type | | Description |\n|---|---|---|---|\n{fields}\n\n"
         f"## Storage\n\n| Shard | Checksum |\n|---|---|\n{shards}\n\n"
         f"## Provenance\n\n- Address: `{node.uri}`\n- CID: `{node.cid}`\n\n## Related\n\n{related}\n"
     )

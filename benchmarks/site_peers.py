@@ -91,14 +91,14 @@ def markdown(node: DatasetNode) -> str:
         f"# {record.name}\n\nby {node.publisher.shown}",
         _table(("", ""), [(name, value) for name, value in facts if value]),
         record.description or "",
-        f"## Load it\n\n{_program(node)}",
-        "## What a sample holds\n\n"
+        f"## Load this dataset\n\n{_program(node)}",
+        "## Schema\n\n"
         + _table(
-            ("Field", "Type", "What it is"),
+            ("Field", "Type", "Description"),
             [(f"`{f.name}`", f"`{type_text(f.type)}`", f.description or "") for f in fields],
         ),
         f"## Storage\n\n{_table(('Shard', 'Checksum'), _shards(node)[:5])}",
-        f"## Cite it\n\n{indent(citation(node, None), '    ')}",
+        f"## Citation\n\n{indent(citation(node, None), '    ')}",
         f"## Provenance\n\n- Address: `{node.uri}`\n- CID: `{node.cid}`\n- Last change seen: {node.updated:%Y-%m-%d}",
         f"## Related datasets\n\n{related}",
     ]

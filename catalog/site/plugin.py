@@ -17,12 +17,13 @@ from mkdocs.structure.nav import Section
 from mkdocs.structure.pages import Page
 from mkdocs.utils import CountHandler
 
-from catalog.config import read_settings, resources
+from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
 from catalog.sanitize import escaped_record
 from catalog.site import build
 from catalog.site.omitted import no_room
 from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_search
 from catalog.site.swap import Aside, is_aside
 
@@ -119,10 +120,10 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         self._own = frozenset(own)
         if not any(files.get_file_from_path(name) for name in ("index.md", "README.md", "index.html")):
             files.append(File.generated(config, "index.md", content=HOME_PAGE.format(config.site_name)))
-        for asset in sorted((resources.templates() / "assets").iterdir()):
-            uri = f"{ASSETS}/{asset.name}"
+        for name, content in assets():
+            uri = f"{ASSETS}/{name}"
             if files.get_file_from_path(uri) is None:  # the owner's docs may replace any of them
-                files.append(File.generated(config, uri, abs_src_path=str(asset)))
+                files.append(File.generated(config, uri, content=content))
         return files
 
     def on_nav(self, nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:

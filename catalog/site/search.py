@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.config import resources
 from catalog.site import spelling
+from catalog.site.scripts import without_comments
 from catalog.site.textindex import write_text_index
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ __all__ = ["ask_appview", "build_index", "with_box"]
 _HEADER_END: Final = re.compile(
     r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
 )
+
+_IMPORT: Final = 'from "./still.js"'
+"""The import by which the live script is recognised."""
 
 _BOX: Final = (
     '<form class="cat-search" action="{browse}" role="search" data-catalog-search>'
@@ -46,9 +50,9 @@ def ask_appview(assets: Path, appview: str) -> None:
     """
     live = (resources.templates() / "live" / "text.js").read_text(encoding="utf-8")
     script = assets / "text.js"
-    if not script.read_text(encoding="utf-8").startswith(live[: live.index("\n")]):  # in a dirty build it is there
+    if _IMPORT not in script.read_text(encoding="utf-8"):  # else a dirty build has left the live script in place
         script.replace(assets / "still.js")
-    script.write_text(live.replace("{{ appview }}", appview), encoding="utf-8", newline="\n")
+    script.write_text(without_comments(live).replace("{{ appview }}", appview), encoding="utf-8", newline="\n")
 
 
 def build_index(

@@ -24,10 +24,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.config import catalog_block, load_config, load_settings, resources
+from catalog.config import catalog_block, load_config, load_settings
 from catalog.errors import BuildError, MissingExtra
 from catalog.site import build
 from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_search
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, A
             _write(project / "docs" / path, text)
     if not written.intersection(_HOMES):
         _write(project / "docs" / "index.md", HOME_PAGE.format(owner.get("site_name") or "Catalog"))
-    for asset in sorted((resources.templates() / "assets").iterdir()):
-        place = project / "docs" / ASSETS / asset.name
+    for name, content in assets():
+        place = project / "docs" / ASSETS / name
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(asset, place)
+            place.write_bytes(content)
     _write(project / "mkdocs.yml", json.dumps(_overrides(owner, written, search=search)))
     return frozenset(own)
 

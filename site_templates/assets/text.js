@@ -37,8 +37,8 @@ export async function findRows(query, limit, exactly = false) {
   if (exactly || found.rows.length || !typed.length) return found;
   const { corrected } = await import("./spelling.js");
   const right = await Promise.all(typed.map(async (word) => ((await index.has(word)) ? word : (await corrected(word, ROOT).catch(() => null)) ?? word)));
-  const instead = right.join(" ");
-  if (instead === typed.join(" ")) return found;
+  if (right.join(" ") === typed.join(" ")) return found;
+  const instead = right.join(" ").replace(/(?<=\p{L})σ(?= |$)/gu, "ς"); // as Greek is written; the index has only σ
   const better = await index.search(instead, limit);
   return better.rows.length ? { ...better, instead } : found;
 }
