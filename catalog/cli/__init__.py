@@ -15,6 +15,7 @@ import click
 from catalog.cli.account import login, logout
 from catalog.cli.appview import appview
 from catalog.cli.data import load
+from catalog.cli.imports import import_
 from catalog.cli.init import init
 from catalog.cli.manifest_tools import manifest
 from catalog.cli.manifests import plan, publish, validate
@@ -48,7 +49,7 @@ def cli() -> None:
 
 for _command in (
     init, crawl, build, serve, validate, plan, publish, codegen, compat, load, search, verify, withdraw, login, logout,
-    manifest, appview, store,
+    manifest, import_, appview, store,
 ):  # fmt: skip
     cli.add_command(_command)
 

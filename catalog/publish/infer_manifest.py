@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote, urlsplit
 
 from catalog.errors import DataError, InvalidShard, RefusedUrl
@@ -33,12 +33,14 @@ from catalog.shards.source import HashingSource
 from catalog.shards.storage import open_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from catalog.config import NetworkSettings
+    from catalog.samples.inference import LeftOut
+    from catalog.schema import Field
     from catalog.shards.source import Source
 
-__all__ = ["NOWHERE", "FoundShard", "Sketch", "sketch"]
+__all__ = ["NOWHERE", "FoundShard", "SeenFields", "Sketch", "shard_urls", "sketch"]
 
 NOWHERE: Final = "https://change-me.example/"
 """URL prefix until the author sets one; a host that never resolves (RFC 2606)."""
@@ -66,6 +68,20 @@ class FoundShard:
     samples: int
 
 
+class SeenFields(Protocol):
+    """The fields of the samples that were read: inferred by :class:`~catalog.samples.inference.Inference`, or known."""
+
+    @property
+    def samples(self) -> int: ...  # noqa: D102 - as Inference has them
+    @property
+    def fields(self) -> tuple[Field, ...]: ...  # noqa: D102
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]: ...  # noqa: D102
+    @property
+    def missing(self) -> Collection[str]: ...  # noqa: D102
+    def present(self, name: str) -> int: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketch:
     """The inferred contents of shards. ``name`` is the dataset's, ``seen`` the type inferred from the samples read.
@@ -77,7 +93,7 @@ class Sketch:
 
     name: str
     shards: tuple[FoundShard, ...]
-    seen: Inference
+    seen: SeenFields
     others: tuple[str, ...]
     schema: str | None = None
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -113,7 +129,7 @@ def sketch(
     more than one bucket; axis names for fields that aren't arrays), or a :class:`~catalog.errors.NetworkError`.
     """
     found = _found(places)
-    urls = _urls(found, url_prefix)
+    urls = shard_urls(found, url_prefix)
     bucket = _bucket(urls, endpoint, region)
     looking = _Looking(settings, samples_per_shard, bucket)
     seen = looking.seen
@@ -141,7 +157,7 @@ def sketch(
     )
 
 
-def _check_axes(seen: Inference, axes: Mapping[str, tuple[str, ...]]) -> None:
+def _check_axes(seen: SeenFields, axes: Mapping[str, tuple[str, ...]]) -> None:
     """Check that the named axes are those of arrays."""
     types = {field.name: field.type for field in seen.fields}
     for name, names in axes.items():
@@ -235,8 +251,8 @@ def _check_path(file: Path) -> None:
         raise InvalidShard("the braces in its name would be a pattern", where=display_url(text), hint="rename the file")
 
 
-def _urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
-    """Return the URL of each shard, or its future one."""
+def shard_urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
+    """Return the URL of each shard, or its future one below ``prefix``. Raises :class:`RefusedUrl`, DataError."""
     base = NOWHERE if prefix is None else prefix if prefix.endswith(("/", "=")) else f"{prefix}/"
     in_bucket = base.startswith(_S3)
     fault = _s3_fault(f"{base}x") if in_bucket else https_fault(base)

@@ -83,7 +83,7 @@ def _field(field: Field, sketch: Sketch) -> Iterator[str]:
     else:
         start = f"      {name}:"
     present, looked = sketch.seen.present(field.name), sketch.seen.samples
-    comment = f"  # in {present:,} of {looked:,} samples" if field.optional else ""
+    comment = f"  # in {present:,} of {looked:,} samples" if field.optional and present < looked else ""
     type_ = type_text(field.type, optional=field.optional)
     form = field.type.format if isinstance(field.type, Array) else "ndarrayBytes"
     shape = field.type.shape if isinstance(field.type, Array) else None

@@ -1,0 +1,56 @@
+"""Draft the manifest of an import: its fields are those of the source, its shards those that were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from catalog.publish.infer_manifest import FoundShard, Sketch, shard_urls
+from catalog.publish.manifest_yaml import as_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalog.publish.imports.plan import ImportPlan
+    from catalog.publish.imports.run import Imported
+    from catalog.samples.inference import LeftOut
+    from catalog.schema import Field
+
+__all__ = ["draft_manifest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KnownFields:
+    """The fields of all samples, as the source states them."""
+
+    samples: int
+    fields: tuple[Field, ...]
+    left_out: tuple[LeftOut, ...]
+    missing: tuple[str, ...] = ()
+
+    def present(self, name: str) -> int:  # noqa: ARG002 - as Inference has it
+        """Return the number of samples that have a field; here all: a source doesn't count them."""
+        return self.samples
+
+
+def draft_manifest(
+    plan: ImportPlan, found: Imported, folder: Path, *, url_prefix: str | None = None, schema: str | None = None
+) -> str:
+    """Return the text of a manifest in ``folder``; ``url_prefix`` is where the shards will be.
+
+    Raises :class:`~catalog.errors.DataError` for an invalid prefix, or a manifest of too many shards.
+    """
+    source = plan.source
+    urls = shard_urls([shard.path for shard in found.shards], url_prefix)
+    shards = tuple(
+        FoundShard(url=url, local=shard.path, sha256=shard.sha256, bytes=shard.bytes, samples=shard.samples)
+        for url, shard in zip(urls, found.shards, strict=True)
+    )
+    sketch = Sketch(
+        name=plan.name,
+        shards=shards,
+        seen=_KnownFields(samples=plan.samples, fields=source.fields, left_out=source.left_out),
+        others=(),
+        schema=schema,
+    )
+    return as_yaml(sketch, folder)
