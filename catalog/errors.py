@@ -409,14 +409,17 @@ class MissingExtra(CatalogError):
     """
 
 
-def require_extra(extra: str, module: str, *, purpose: str) -> None:
-    """Raise :class:`MissingExtra` if a module that an extra brings isn't installed."""
+def require_extra(extra: str, module: str, *, purpose: str, where: str | None = None) -> None:
+    """Raise :class:`MissingExtra` if a module of an extra (or of several, ``site,zensical``) isn't installed."""
     from importlib.util import find_spec
 
-    if find_spec(module) is None:
-        raise MissingExtra(
-            f"{purpose} needs {module}, which is not installed", hint=f"pip install 'atdata-catalog[{extra}]'"
-        )
+    try:
+        installed = find_spec(module) is not None
+    except ModuleNotFoundError:  # the parent of a submodule is missing
+        installed = False
+    if not installed:
+        what = f"{module} is not installed, but required for {purpose}"
+        raise MissingExtra(what, where=where, hint=f"pip install 'atdata-catalog[{extra}]'")
 
 
 class PublishError(CatalogError):

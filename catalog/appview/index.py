@@ -22,8 +22,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import filelock
+import tantivy
 
-from catalog.appview.engine import tantivy
 from catalog.errors import StoreBusy, StoreError
 from catalog.store.reader import Position
 

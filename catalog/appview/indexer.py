@@ -25,8 +25,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import tantivy
+
 from catalog.appview.document import document, facts_of, stamp
-from catalog.appview.engine import tantivy
 from catalog.appview.index import State
 from catalog.errors import StoreError, contained
 from catalog.records import SCHEMA

@@ -9,13 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from catalog.errors import MissingExtra
-
-try:
-    import orjson
-except ImportError:
-    hint = "pip install 'atdata-catalog[appview]'"
-    raise MissingExtra("the AppView needs a fast encoder", where="orjson", hint=hint) from None
+import orjson
 
 __all__ = ["as_it_is", "dumped", "loaded", "spliced"]
 

@@ -29,8 +29,9 @@ import re
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import tantivy
+
 from catalog.appview.document import RANK_BITS, SEARCHED
-from catalog.appview.engine import tantivy
 from catalog.errors import InvalidSyntax
 from catalog.records import KINDS
 from catalog.store.tokenizer import fold, tokenize

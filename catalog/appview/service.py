@@ -42,6 +42,11 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
 from catalog.appview.fair_queue import TooMany, Turns
 from catalog.appview.health import DEAD, RUNNING, heartbeat_age, read_health
 from catalog.appview.index import FORMAT, Index, directory
@@ -55,17 +60,8 @@ from catalog.appview.serializers import moment_text
 from catalog.appview.statuspage import POLICY, status_page
 from catalog.appview.xrpc import PREFIX, Problem, ask_queries, lexicon_of
 from catalog.config import load_settings
-from catalog.errors import MissingExtra, StoreError
+from catalog.errors import StoreError
 from catalog.store.reader import Reader
-
-try:
-    from starlette.applications import Starlette
-    from starlette.exceptions import HTTPException
-    from starlette.responses import Response
-    from starlette.routing import Route
-except ImportError:
-    hint = "pip install 'atdata-catalog[appview]'"
-    raise MissingExtra("the AppView needs a web framework", where="starlette", hint=hint) from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

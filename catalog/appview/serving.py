@@ -22,17 +22,13 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
 from catalog.appview.index import Index
 from catalog.appview.logs import note, set_up_logs
 from catalog.appview.service import ENVIRONMENT, index_folder
-from catalog.errors import InvalidConfig, MissingExtra
-
-try:
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
-except ImportError:
-    hint = "pip install 'atdata-catalog[appview]'"
-    raise MissingExtra("the AppView needs a web server", where="uvicorn", hint=hint) from None
+from catalog.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.appview.engine import tantivy
+import tantivy
+
 from catalog.appview.query import MOST_WORDS, slips_allowed
 from catalog.appview.serializers import field_of
 from catalog.records import KINDS

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.atproto.login_errors import CODE
 from catalog.atproto.session import Session
-from catalog.errors import MissingExtra, SessionError
+from catalog.errors import SessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Did
 
-__all__ = ["forget", "known_account", "login_code", "open_session", "remember", "require_keyring"]
+__all__ = ["forget", "known_account", "login_code", "open_session", "remember"]
 
 _SERVICE: Final = "atdata-catalog"
 _ACCOUNT: Final = "account"
@@ -208,11 +208,3 @@ def _delete(name: str) -> bool:
     except Exception:  # noqa: BLE001
         return False
     return True
-
-
-def require_keyring() -> None:
-    """Raises :class:`MissingExtra` where the library isn't installed."""
-    try:
-        import keyring  # noqa: F401
-    except ImportError:
-        raise MissingExtra("keyrings need the library keyring", hint='pip install "atdata-catalog[keyring]"') from None

@@ -11,6 +11,7 @@ import click
 
 from catalog.cli.common import network
 from catalog.cli.terminal import say
+from catalog.errors import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,10 +36,10 @@ def login(handle: str | None) -> None:
 
     Example: catalog login --handle alice.example.org
     """
-    from catalog.atproto.credentials import login_code, remember, require_keyring
+    from catalog.atproto.credentials import login_code, remember
     from catalog.atproto.session import Session
 
-    require_keyring()
+    require_extra("keyring", "keyring", purpose="the system keyring")
     account = account_of(handle)
     with network() as (client, resolver):
         password = ask_password()

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from catalog.errors import InvalidArray, MissingExtra
+from catalog.errors import InvalidArray, require_extra
 from catalog.samples.arrays import Buffer, decode_aligned, decode_array, encode_array
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def encode(type_: Array, value: Any) -> bytes:  # noqa: ANN401
 def _library(name: str, extra: str) -> Any:  # noqa: ANN401 - a module
     try:
         return import_module(name)
-    except ImportError as error:
-        what = f"{extra} arrays need {name.partition('.')[0]}, which isn't installed"
-        raise MissingExtra(what, hint=f"pip install 'atdata-catalog[{extra}]'") from error
+    except ImportError:
+        require_extra(extra, name, purpose=f"{extra} arrays")
+        raise
 
 
 def _refused(form: str, error: Exception) -> InvalidArray:

@@ -18,11 +18,10 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from catalog.errors import MissingExtra, RefusedUrl, RequestFailed
+from catalog.errors import RefusedUrl, RequestFailed, require_extra
 from catalog.shards.download import ACCEPTED
 
 if TYPE_CHECKING:
@@ -171,9 +170,8 @@ def _code(answer: Stream) -> str:
 def _check_credentials(target: S3Object, answer: Stream) -> None:
     """Raise if the request can't be repeated with a signature, with a hint what is missing."""
     what = f"HTTP {answer.status}: it isn't public"
-    if target.trusted and find_spec("botocore") is None:
-        hint = "to sign the request: pip install 'atdata-catalog[s3]'"
-        raise MissingExtra(f"{what}, and botocore is missing", where=str(target), hint=hint)
+    if target.trusted:
+        require_extra("s3", "botocore", purpose=f"signed requests ({what})", where=str(target))
     if not target.trusted:
         hint = "credentials are sent to AWS and to the endpoint in AWS_ENDPOINT_URL_S3; set it if you trust this one"
         where = ascii(f"{target} at {target.endpoint}"[:300])[1:-1]

@@ -19,13 +19,12 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.config import catalog_block, load_config, load_settings
-from catalog.errors import BuildError, MissingExtra
+from catalog.errors import BuildError, require_extra
 from catalog.site import build
 from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.scripts import assets
@@ -45,8 +44,7 @@ def build_with_zensical(config_file: Path, target: Path) -> None:
 
     Raises :class:`MissingExtra` if Zensical is not installed, :class:`BuildError` with its message if it fails.
     """
-    if find_spec("zensical") is None:
-        raise MissingExtra("Zensical is not installed", hint='pip install "atdata-catalog[zensical]"')
+    require_extra("site,zensical", "zensical", purpose="building with Zensical")
     settings = load_settings(config_file)
     owner = load_config(config_file)
     base = config_file.resolve().parent

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from catalog import appview
 from catalog.appview import document as documents
-from catalog.appview import engine
 from catalog.appview.index import Index, directory
 from catalog.appview.indexer import Indexer
 from catalog.appview.query import Filters, ask
@@ -368,7 +368,7 @@ def test_without_the_engine_it_is_said_what_to_install(monkeypatch: pytest.Monke
     """Importing the AppView where tantivy isn't installed names the extra."""
     monkeypatch.setitem(sys.modules, "tantivy", None)
     with pytest.raises(MissingExtra, match=re.escape("[appview]")):
-        importlib.reload(engine)
+        importlib.reload(appview)
 
 
 def test_an_index_that_cant_be_opened_is_told_so(tmp_path: Path) -> None:

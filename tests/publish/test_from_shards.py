@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -324,7 +325,7 @@ def test_forms_are_in_the_manifest_and_a_missing_library_is_told(
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
     text, found = drafted(tmp_path, str(tmp_path / "a-0.tar"))
     assert found.schemas[0].sample_type.fields[0].type == BYTES
-    assert "# Some bytes may be arrays: sparse arrays need scipy" in text
+    assert re.search("# Some bytes may be arrays: .*scipy", text)
 
 
 def test_a_map_with_a_key_for_each_item_is_no_sample() -> None:

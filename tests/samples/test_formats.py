@@ -329,7 +329,7 @@ def test_a_missing_library_is_missed_only_by_the_fields_that_need_it(
     monkeypatch.setitem(sys.modules, module, None)
     without = made(label=np.ones(1))  # type: ignore[call-arg] # as above
     assert made.from_bytes(without.packed) == without
-    with pytest.raises(MissingExtra, match=rf"k: field 'value': {extra} arrays need .*atdata-catalog\[{extra}\]"):
+    with pytest.raises(MissingExtra, match=rf"k: field 'value': {module}.*{extra} arrays .*atdata-catalog\[{extra}\]"):
         made.from_bytes(raw, key="k")
     with pytest.raises(MissingExtra, match=rf"atdata-catalog\[{extra}\]"):
         _ = made(value=value).packed  # type: ignore[call-arg] # as above

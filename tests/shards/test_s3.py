@@ -158,7 +158,7 @@ def test_a_wrong_secret_is_told_from_a_missing_one(store: Store, monkeypatch: py
 
 def test_without_botocore_the_error_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch, store.url)
-    monkeypatch.setattr(s3, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "botocore", None)
     with pytest.raises(MissingExtra, match=r"s3://closed\.data/a\.tar.*pip install 'atdata-catalog\[s3\]'"):
         read(Shard(url="s3://closed.data/a.tar"))
     assert read(Shard(url="s3://open-data/a.tar")) == SAMPLES  # the control: a public one needs nothing

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,6 @@ from catalog.samples.write_shards import write_shards
 from catalog.schema import Array, Field, SampleType, Scalar, write_body
 from catalog.site.postprocess import read_graph
 from catalog.site.previews import Preview, gather, pictures, plots
-from catalog.site.previews import fetch as gathering
 from catalog.site.previews.cache import Cache, Entry
 from catalog.site.previews.first_samples import Mark
 from catalog.site.previews.render import FieldHint, paint
@@ -1010,7 +1010,7 @@ def test_wrong_caps_are_refused_by_name(tmp_path: Path, value: object, where: st
 def test_without_pillow_the_build_says_what_to_install(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtra) as caught:
         run(graph_of(tmp_path))
     assert "pip install 'atdata-catalog[previews]'" in str(caught.value)
@@ -1021,7 +1021,7 @@ def test_without_pillow_nothing_is_crawled_and_the_old_site_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MkDocs empties the site's folder before our pages are made: it must not come that far."""
-    monkeypatch.setattr(gathering, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtra):
         read_graph(read_settings({"previews": True}, tmp_path), crawls=True)
     assert list(tmp_path.iterdir()) == []

@@ -87,8 +87,8 @@ def test_it_is_searched_and_browsed(sites: tuple[Path, Path], serve: Callable[[P
 
 def test_without_zensical_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mkdocs.yml").write_text(MKDOCS % "true", encoding="utf-8")
-    monkeypatch.setattr("catalog.site.zensical.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "zensical", None)
     with pytest.raises(MissingExtra) as caught:
         build_with_zensical(tmp_path / "mkdocs.yml", tmp_path / "new")
-    assert caught.value.hint == 'pip install "atdata-catalog[zensical]"'
+    assert caught.value.hint == "pip install 'atdata-catalog[site,zensical]'"
     assert not (tmp_path / "site").exists()

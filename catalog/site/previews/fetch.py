@@ -17,12 +17,11 @@ import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from catalog.atproto.identity import Resolver
-from catalog.errors import BuildError, CatalogError, MissingExtra, RequestFailed, contained
+from catalog.errors import BuildError, CatalogError, RequestFailed, contained, require_extra
 from catalog.network.http import Client
 from catalog.schema import Array, List
 from catalog.site.previews.cache import Cache, Entry
@@ -95,9 +94,7 @@ def gather(
 
 def check_painter() -> None:
     """Raise :class:`~catalog.errors.MissingExtra` without Pillow: before a build deletes the old site."""
-    if find_spec("PIL") is None:
-        hint = "pip install 'atdata-catalog[previews]', or leave previews out"
-        raise MissingExtra("previews need Pillow, which isn't installed", where="previews", hint=hint)
+    require_extra("previews", "PIL", purpose="previews")
 
 
 def _patient_client(settings: CatalogSettings, caps: PreviewSettings) -> Client:
