@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
@@ -12,6 +11,7 @@ import click
 
 from catalog.cli.common import JSON
 from catalog.cli.terminal import echo, echo_json, say, styled
+from catalog.sanitize import escaped, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,6 @@ __all__ = ["search"]
 
 _CONFIG: Final = Path("mkdocs.yml")
 _VARIABLE: Final = "CATALOG_SEARCH"
-_HIDDEN: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
-)
-"""Control characters, invisible characters and bidirectional controls."""
 _NARROWEST: Final = 60
 _KINDS: Final = ("dataset", "schema", "lens")
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -110,9 +106,9 @@ def search(
         elif found.total is not None and found.total > len(found):
             say(f"{found.total:,} results, the first {len(found)}")
     for note in found.notes:
-        say(_clean(note))
+        say(_line(note, 500))
     if faults:
-        say(f"{len(faults)} invalid records were skipped; the first: {_clean(str(faults[0]))[:300]}")
+        say(f"{len(faults)} invalid records were skipped; the first: {_line(str(faults[0]), 300)}")
 
 
 def _place(text: str | None, publisher: str | None) -> _Place:
@@ -139,11 +135,11 @@ def _lines(found: Sequence[Finding[Record]]) -> list[str]:
     for one in found:
         name = one.name if one.version is None else f"{one.name} {one.version}"
         about = (one.publisher.shown, _size(one), one.license or "", ", ".join(one.tags[:6]))
-        lines.append(f"{one.kind:<8}" + styled(_cut(_clean(name) or "(no name)", width - 8), bold=True))
-        lines.append(_cut("        " + " · ".join(text for text in map(_clean, about) if text), width))
+        lines.append(f"{one.kind:<8}" + styled(_line(name, width - 8) or "(no name)", bold=True))
+        lines.append("        " + _line(" · ".join(filter(None, about)), width - 8))
         if one.summary:
-            lines.append(_cut(f"        {_clean(one.summary)}", width))
-        lines.append(f"        {_clean(str(one.uri))}")
+            lines.append("        " + _line(one.summary, width - 8))
+        lines.append(f"        {escaped(str(one.uri))}")
     return lines
 
 
@@ -157,10 +153,5 @@ def _size(found: Finding[Record]) -> str:
     return ", ".join(parts)
 
 
-def _clean(text: str) -> str:
-    """Return foreign text as one line without control characters."""
-    return " ".join(_HIDDEN.sub(" ", text).split())
-
-
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 1] + "…"
+def _line(text: str, width: int) -> str:
+    return one_line(" ".join(text.split()), width)

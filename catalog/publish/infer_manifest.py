@@ -15,6 +15,7 @@ import glob
 import os
 import re
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,12 +31,13 @@ from catalog.shards.formats.msgpack import samples_in
 from catalog.shards.s3 import S3Object
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import HashingSource
-from catalog.shards.storage import open_shard
+from catalog.shards.storage import open_shard, shared_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from catalog.config import NetworkSettings
+    from catalog.network.http import Client
     from catalog.samples.inference import LeftOut
     from catalog.schema import Field
     from catalog.shards.source import Source
@@ -131,14 +133,16 @@ def sketch(
     found = _found(places)
     urls = shard_urls(found, url_prefix)
     bucket = _bucket(urls, endpoint, region)
-    looking = _Looking(settings, samples_per_shard, bucket)
-    seen = looking.seen
     shards: list[FoundShard] = []
-    for number, (place, url) in enumerate(zip(found, urls, strict=True), start=1):
-        shards.append(looking.look(place, url))
-        if progress is not None:
-            samples = "1 sample" if shards[-1].samples == 1 else f"{shards[-1].samples:,} samples"
-            progress(f"{number:,} of {len(found):,}: {display_url(str(place))}, {samples}")
+    remote = any(isinstance(place, str) for place in found)
+    with shared_client(settings) if remote else nullcontext() as client:
+        reader = _ShardReader(client, samples_per_shard, bucket)
+        for number, (place, url) in enumerate(zip(found, urls, strict=True), start=1):
+            shards.append(reader.read(place, url))
+            if progress is not None:
+                samples = "1 sample" if shards[-1].samples == 1 else f"{shards[-1].samples:,} samples"
+                progress(f"{number:,} of {len(found):,}: {display_url(str(place))}, {samples}")
+    seen = reader.seen
     if not seen.samples:
         raise InvalidShard("there is no sample in it", where=display_url(str(found[0])))
     if not seen.fields:
@@ -150,7 +154,7 @@ def sketch(
         name=name or _name(found[0]),
         shards=tuple(shards),
         seen=seen,
-        others=tuple(kind for kind, _ in looking.others.most_common(_SHOWN_KINDS)),
+        others=tuple(kind for kind, _ in reader.others.most_common(_SHOWN_KINDS)),
         schema=schema,
         dimensions=axes,
         bucket=bucket,
@@ -275,24 +279,24 @@ def _name(place: str | Path) -> str:
     return plain[:_MAX_NAME].strip() or "dataset"
 
 
-# --- looking into one ----------------------------------------------------------------------------------------
+# --- one shard -----------------------------------------------------------------------------------------------
 
 
-class _Looking:
-    """Reads one shard after the other."""
+class _ShardReader:
+    """Reads shards, and infers the fields of their samples."""
 
-    def __init__(self, settings: NetworkSettings, most: int | None, bucket: BucketDraft | None) -> None:
-        self._settings, self._most = settings, most
+    def __init__(self, client: Client | None, most: int | None, bucket: BucketDraft | None) -> None:
+        self._client, self._most = client, most
         self._bucket = bucket or BucketDraft(name="")
         self.seen = Inference()
         self.others = Counter[str]()
 
-    def look(self, place: str | Path, url: str) -> FoundShard:
+    def read(self, place: str | Path, url: str) -> FoundShard:
         """Read a shard to its end."""
         local = place if isinstance(place, Path) else None
         path = None if local is None else os.path.abspath(local)  # noqa: PTH100 - a link keeps its name
         shard = Shard(url=path or url, endpoint=self._bucket.endpoint, region=self._bucket.region)
-        with open_shard(shard, self._settings) as source:
+        with open_shard(shard, client=self._client) as source:
             hashing = HashingSource(source)
             samples = self._samples(hashing, display_url(str(place)))
             sha256 = hashing.finish()

@@ -399,7 +399,7 @@ def test_what_shards_do_not_hold_can_be_said(tmp_path: Path) -> None:
         (["--dims", "n=y"], 1, "1 names for the axes of 'n', which has no fixed number of axes"),
         (["--dims", "m=y"], 1, "no field is called 'm'"),
         (["--dims", "x=y,x"], 1, "2 names for the axes of 'x', which has 1"),
-        (["--schema", "no name"], 2, "--schema is the name of a class"),
+        (["--schema", "no name"], 2, "--schema"),
         (["--region", "eu-west-1"], 1, "for shards in a bucket"),
     ],
 )
