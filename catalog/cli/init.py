@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -49,7 +48,7 @@ def init(
 
     Example: catalog init my-datasets --name "My datasets" --handle alice.example.org
     """
-    from catalog.cli.scaffold import Scaffold, write_files
+    from catalog.cli.scaffold import Scaffold, installed_requirement, write_files
     from catalog.manifest.starter import first_manifest, manifest_schema
 
     if folder == "manifest":  # the former spelling
@@ -59,9 +58,10 @@ def init(
     _not_both(keep=keep, force=force)
     if file is not None:
         raise click.UsageError(f"Got unexpected extra argument ({file})")
+    requirement = installed_requirement()
     scaffold = Scaffold(
         name=name,
-        version=version("atdata-catalog"),
+        requirement=requirement.lines,
         manifest=first_manifest(),
         schema=manifest_schema(),
         handle=None if handle is None else _account(handle),
@@ -76,6 +76,9 @@ def init(
         say("  catalog serve                # preview the site")
         say("  catalog validate manifests   # check the manifests; manifests/first.yaml is an example")
         say("README.md describes how to publish and how to deploy with GitHub.")
+        if requirement.is_local:
+            wheels = place / "wheels"
+            say(f"atdata-catalog is installed from local files: copy its wheel into {wheels} (see requirements.txt)")
 
 
 @click.command("init")

@@ -19,6 +19,7 @@ import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from errno import EEXIST
+from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,16 @@ from catalog.errors import CatalogError, InvalidConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MANIFEST", "SCHEMA", "Scaffold", "Written", "requirement", "write_files"]
+__all__ = [
+    "MANIFEST",
+    "SCHEMA",
+    "Requirement",
+    "Scaffold",
+    "Written",
+    "installed_requirement",
+    "requirement_of",
+    "write_files",
+]
 
 MANIFEST: Final = "manifests/first.yaml"
 SCHEMA: Final = "manifests/manifest.schema.json"
@@ -52,6 +62,10 @@ _TOKEN: Final = re.compile("%[A-Z_]+%")
 _MARKUP: Final = frozenset("\\`*_{}[]<>&#~|$")
 """Characters of a name that Markdown interprets."""
 _MAX_NAME: Final = 200
+_LOCAL: Final = """\
+# Installed from local files: copy the wheel into wheels/ (in the checkout: pip wheel --no-deps --wheel-dir wheels .)
+--find-links wheels
+atdata-catalog[site]=={version}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +73,12 @@ class Scaffold:
     """Values for the templates of a new repository.
 
     ``name`` is the site's name, ``handle`` the publishing account and ``site_url`` the site's address (each ``None`` if
-    not known yet), ``version`` the version of this package. ``manifest`` and ``schema`` are the texts of the starter
-    manifest and of the JSON Schema for manifests.
+    not known yet), ``requirement`` the lines of ``requirements.txt`` for this package. ``manifest`` and ``schema`` are
+    the texts of the starter manifest and of the JSON Schema for manifests.
     """
 
     name: str
-    version: str
+    requirement: str
     manifest: str
     schema: str
     handle: str | None = None
@@ -86,14 +100,41 @@ class Scaffold:
             "%SITE_URL%": address if self.site_url is None else f"site_url: {json.dumps(self.site_url)}",
             "%HANDLE%": self.handle or "",
             "%HANDLE_EXAMPLE%": self.handle or "alice.example.org",
-            "%VERSION%": requirement(self.version),
+            "%REQUIREMENT%": self.requirement,
         }
         return _TOKEN.sub(lambda token: values[token[0]], text)
 
 
-def requirement(version: str) -> str:
-    """Return the version specifier for ``requirements.txt``: ``~=1.2.3``; ``==`` for a pre-release."""
-    return ("~=" if re.fullmatch(r"\d+\.\d+\.\d+", version) else "==") + version
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """The lines of ``requirements.txt`` that install this version; ``is_local`` if its wheel must be added to them."""
+
+    lines: str
+    is_local: bool = False
+
+
+def installed_requirement() -> Requirement:
+    """Return the requirement for the installed version of this package."""
+    installed = distribution("atdata-catalog")
+    return requirement_of(installed.version, installed.read_text("direct_url.json"))
+
+
+def requirement_of(version: str, direct_url: str | None) -> Requirement:
+    """Return the requirement for a version; ``direct_url`` is its ``direct_url.json`` (PEP 610), None from an index.
+
+    A release may be replaced by its bugfix releases; a pre-release, a commit and an archive are pinned.
+    """
+    origin = {} if direct_url is None else json.loads(direct_url)
+    url, vcs = origin.get("url", ""), origin.get("vcs_info")
+    if url.startswith("file:"):
+        return Requirement(lines=_LOCAL.format(version=version), is_local=True)
+    if not url:
+        specifier = "~=" if re.fullmatch(r"\d+\.\d+\.\d+", version) else "=="
+        return Requirement(lines=f"atdata-catalog[site]{specifier}{version}")
+    if vcs is not None:
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    folder = origin.get("subdirectory")
+    return Requirement(lines=f"atdata-catalog[site] @ {url}" + (f"#subdirectory={folder}" if folder else ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

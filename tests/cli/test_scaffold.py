@@ -23,7 +23,16 @@ from markdown import markdown  # type: ignore[import-untyped]
 
 from catalog import __version__
 from catalog.cli import cli
-from catalog.cli.scaffold import MANIFEST, SCHEMA, Scaffold, Written, requirement, write_files
+from catalog.cli.scaffold import (
+    MANIFEST,
+    SCHEMA,
+    Requirement,
+    Scaffold,
+    Written,
+    installed_requirement,
+    requirement_of,
+    write_files,
+)
 from catalog.errors import CatalogError, InvalidConfig
 from tests import sitekinds
 from tests.sharedfiles import made_once
@@ -96,9 +105,9 @@ def test_what_is_known_stands_where_it_belongs(tmp_path: Path) -> None:
     for name in ("plan", "publish"):
         workflow = (tmp_path / "new" / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
         assert "${{ vars.CATALOG_HANDLE || 'alice.example.org' }}" in workflow
-    assert f"atdata-catalog[site]{requirement(__version__)}" in (tmp_path / "new" / "requirements.txt").read_text(
-        "utf-8"
-    )
+    pinned = (tmp_path / "new" / "requirements.txt").read_text("utf-8")
+    assert pinned.endswith(f"\n{installed_requirement().lines}\n")
+    assert __version__ in pinned or " @ " in pinned
 
 
 def test_what_it_says_at_the_end_can_be_copied(tmp_path: Path) -> None:
@@ -143,7 +152,7 @@ def test_a_mistake_has_its_words_and_writes_nothing(
 @given(st.text(max_size=220))
 def test_any_name_is_the_sites_name_or_refused(name: str) -> None:
     """In YAML and in Markdown it is text and nothing else."""
-    scaffold = Scaffold(name=name, version="1.2.3", manifest="", schema="")
+    scaffold = Scaffold(name=name, requirement="atdata-catalog", manifest="", schema="")
     try:
         files = scaffold.files()
     except InvalidConfig:
@@ -169,9 +178,50 @@ def test_any_name_is_the_sites_name_or_refused(name: str) -> None:
         ("1.2.3.post1", "==1.2.3.post1"),
     ],
 )
-def test_the_version_that_made_it_is_the_one_that_runs_it(version: str, expected: str) -> None:
-    """Mends of a release may come; a version before a release is exactly that one."""
-    assert requirement(version) == expected
+def test_a_release_may_be_replaced_by_its_bugfix_releases(version: str, expected: str) -> None:
+    """A pre-release is pinned."""
+    assert requirement_of(version, None) == Requirement(lines=f"atdata-catalog[site]{expected}")
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (
+            {"url": "https://git.example/sets.git", "vcs_info": {"vcs": "git", "commit_id": "c" * 40}},
+            f"atdata-catalog[site] @ git+https://git.example/sets.git@{'c' * 40}",
+        ),
+        (
+            {"url": "https://git.example/all", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}, "subdirectory": "py"},
+            "atdata-catalog[site] @ git+https://git.example/all@c0ffee#subdirectory=py",
+        ),
+        (
+            {"url": "https://files.example/atdata_catalog-1.0-py3-none-any.whl", "archive_info": {}},
+            "atdata-catalog[site] @ https://files.example/atdata_catalog-1.0-py3-none-any.whl",
+        ),
+    ],
+)
+def test_a_version_from_a_commit_or_an_archive_is_installed_from_there(origin: dict[str, Any], expected: str) -> None:
+    assert requirement_of("1.0.0", json.dumps(origin)) == Requirement(lines=expected)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {"url": "file:///home/alice/catalog", "dir_info": {"editable": True}},
+        {"url": "file:///home/alice/catalog", "dir_info": {}},
+        {"url": "file:///home/alice/atdata_catalog-1.0.0-py3-none-any.whl", "archive_info": {"hashes": {}}},
+        {"url": "file:///home/alice/catalog", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
+    ],
+)
+def test_a_version_from_local_files_needs_its_wheel(origin: dict[str, Any]) -> None:
+    """No path of the machine is in the file."""
+    found = requirement_of("1.0.0", json.dumps(origin))
+    comment, *lines = found.lines.splitlines()
+    assert found.is_local
+    assert comment.startswith("#")
+    assert "wheels/" in comment
+    assert lines == ["--find-links wheels", "atdata-catalog[site]==1.0.0"]
+    assert "alice" not in found.lines
 
 
 # --- what it leaves alone ------------------------------------------------------------------------------------
