@@ -26,7 +26,7 @@ from catalog.publish.verify_shards import Choice, check_shards
 from catalog.records import Checksum, Dataset, HttpShard, HttpStorage
 from catalog.records.fetch import Published
 from catalog.shards.hash_remote import READERS
-from catalog.syntax import AtUri, Cid, Did
+from catalog.syntax import AtUri, Cid, Datetime, Did
 from tests.fakes import QuietServer
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ def test_verify_opens_one_connection(server: Server) -> None:
     shards = tuple(
         HttpShard(url=shard.url, checksum=Checksum(algorithm="sha256", digest=shard.sha256)) for shard in found.shards
     )
-    record = Dataset(name="x", schema_ref=uri, storage=HttpStorage(shards=shards), created_at=datetime.now(UTC))
+    record = Dataset(
+        name="x", schema_ref=uri, storage=HttpStorage(shards=shards), created_at=Datetime.of(datetime.now(UTC))
+    )
     account = Identity(did=Did("did:plc:" + "a" * 24), handle=None, pds="https://pds.example")
     published = Published(record=record, uri=uri, cid=Cid.of_block(b""), account=account)
     with Client(LOOPBACK) as client:
