@@ -399,6 +399,6 @@ class Dataset(Generic[T]):
 
 def _described(shard: Shard | ShardInfo) -> Shard:
     if isinstance(shard, ShardInfo):
-        return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}")
+        return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}", format=shard.format)
     _ = shard.path  # raises for a scheme that isn't opened
     return shard

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from catalog.samples.annotations import Entry, Plan
     from catalog.shards.formats import Format
 
-__all__ = ["DictSample", "builder", "pack", "reader", "unpack", "unpacker"]
+__all__ = ["DictSample", "builder", "pack", "reader", "unpack", "unpacker", "wire_values"]
 
 T = TypeVar("T")
 
@@ -77,24 +77,27 @@ def pack(sample: object) -> bytes:
     including the dtype and shape of arrays, and :class:`~catalog.errors.MissingExtra`.
     """
     key = getattr(sample, "__key__", "")
-    if isinstance(sample, dict):
-        values: dict[Any, Any] = sample
-    else:
-        values = {}
-        for entry in plan_of(type(sample)).entries:
-            value = getattr(sample, entry.attribute)
-            field = entry.field
-            if field.optional and _is_absent(field.type, value):
-                value = None
-            if value is not None or not field.optional:
-                values[field.name] = _write(field.type, value, key, entry)
-            elif not entry.silent:
-                values[field.name] = None
+    values: dict[Any, Any] = sample if isinstance(sample, dict) else wire_values(sample, key)
     try:
         packed: bytes = msgpack.packb(values, use_bin_type=True, default=_write_any)
     except (ValueError, TypeError, OverflowError, RecursionError, InvalidArray) as error:
         raise InvalidSample(f"the sample can't be packed: {error}", where=key or None) from error
     return packed
+
+
+def wire_values(sample: object, key: str) -> dict[str, Any]:
+    """Return wire name → value of a typed sample, each as it is stored. Raises what :func:`pack` does."""
+    values: dict[str, Any] = {}
+    for entry in plan_of(type(sample)).entries:
+        value = getattr(sample, entry.attribute)
+        field = entry.field
+        if field.optional and _is_absent(field.type, value):
+            value = None
+        if value is not None or not field.optional:
+            values[field.name] = _write(field.type, value, key, entry)
+        elif not entry.silent:
+            values[field.name] = None
+    return values
 
 
 def _write_any(value: Any) -> Any:  # noqa: ANN401 - samples hold anything

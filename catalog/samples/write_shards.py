@@ -1,4 +1,10 @@
-"""Write samples into shards: deterministic tars, created atomically."""
+"""Write samples into shards: deterministic files, created atomically.
+
+::
+
+    format="msgpack"       tar    KEY.msgpack                      every sample, the default
+    format="webdataset"    tar    KEY.jpg KEY.cls KEY.json …       fields named as file extensions
+"""
 
 from __future__ import annotations
 
@@ -7,21 +13,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catalog.errors import InvalidSample
 from catalog.samples.annotations import plan_of
 from catalog.samples.packable import pack
 from catalog.samples.storable import RESERVED
+from catalog.samples.write_members import members_of
 from catalog.shards import limits
 from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import BinaryIO
 
-__all__ = ["ShardInfo", "write_shards"]
+__all__ = ["ShardFormat", "ShardInfo", "write_shards"]
+
+ShardFormat: TypeAlias = Literal["msgpack", "webdataset"]
+"""The formats that ``write_shards`` writes."""
+
+_Encoder: TypeAlias = "Callable[[object, str], list[tuple[str, bytes]]]"
+_Members: TypeAlias = list[tuple[bytes, bytes]]
 
 _NUMBERED: Final = re.compile(r"[^%]*%0?[0-9]*d[^%]*")
 _CONTROL: Final = re.compile(r"[\0-\x1f\x7f-\x9f]")
@@ -32,21 +45,30 @@ _SKIPPED: Final = re.compile(r"__[^/]*__/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardInfo:
-    """A written shard: its file, its samples and bytes, and its SHA-256 in hex."""
+    """A written shard: its file, its samples and bytes, its SHA-256 in hex, and its format."""
 
     path: Path
     samples: int
     bytes: int
     sha256: str
+    format: ShardFormat = "msgpack"
 
 
 def write_shards(
-    samples: Iterable[Any], pattern: str | Path, *, per_shard: int | None = None, max_bytes: int | None = None
+    samples: Iterable[Any],
+    pattern: str | Path,
+    *,
+    per_shard: int | None = None,
+    max_bytes: int | None = None,
+    format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
 ) -> tuple[ShardInfo, ...]:
     """Write samples (of packable classes, or dicts) into tars; ``pattern`` numbers them: ``digits-%06d.tar``.
 
     A shard has at most ``per_shard`` samples and ``max_bytes`` bytes; without both limits there is one shard. Samples
     are written as the iterator yields them, so they needn't fit into memory. The same samples give the same bytes.
+
+    ``format`` is ``msgpack``, or ``webdataset``: then each field is a member, and the last extension of its name says
+    how it is stored (``cls`` an int, ``txt`` text, ``json`` other JSON, ``npy`` an array, others bytes).
 
     A sample keeps its key: its attribute ``__key__``, or, in a sample of webdataset, the item; one without is named by
     its number. Other items with such names (``__url__``, ``__local_path__``) are not written. A key is any text
@@ -54,25 +76,27 @@ def write_shards(
 
     All shards get their names together, after the last one was written; on an error none does, and existing files
     stay. Raises :class:`InvalidSample` for a sample or key that can't be written and read again, or is longer than a
-    shard may be, ValueError for a pattern without a number, or a limit below 1.
+    shard may be, ValueError for a pattern without a number, an unknown format, or a limit below 1.
     """
     _check_iterable(samples)
-    limits = [limit for limit in (per_shard, max_bytes) if limit is not None]
     if not _NUMBERED.fullmatch(Path(pattern).name):
         raise ValueError(f"{str(pattern)[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
-    if min(limits, default=1) < 1:
+    if min((limit for limit in (per_shard, max_bytes) if limit is not None), default=1) < 1:
         raise ValueError("per_shard and max_bytes are at least 1")
+    if format not in _ENCODERS:
+        raise ValueError(f"the format {format!r} can't be written; {', '.join(_ENCODERS)} can")
+    encode = _ENCODERS[format]
     written: list[_ShardFile] = []
     try:
         for number, sample in enumerate(samples):
-            key, name, data = _packed(sample, number)
-            header = TarWriter.header(name, len(data))
-            if not written or written[-1].is_full(header, data, per_shard, max_bytes):
+            key = _key(sample, number)
+            members = _encoded(encode, sample, key)
+            if not written or written[-1].is_full(members, per_shard, max_bytes):
                 if written:
                     written[-1].finish()
                 path = Path(pattern)
-                written.append(_ShardFile(path.parent / (path.name % len(written))))
-            written[-1].add(key, header, data, max_bytes)
+                written.append(_ShardFile(path.parent / (path.name % len(written)), format))
+            written[-1].add(key, members, max_bytes)
         infos = tuple(shard.finish() for shard in written)
         for shard in written:
             shard.part.replace(shard.path)
@@ -82,18 +106,26 @@ def write_shards(
     return infos
 
 
-def _packed(sample: object, number: int) -> tuple[str, str, bytes]:
-    """Return the key, the member's name and its bytes."""
-    key = _key(sample, number)
+def _encoded(encode: _Encoder, sample: object, key: str) -> list[tuple[bytes, bytes]]:
+    """Return header and data of the members of a sample."""
     try:
-        data = pack(_without_reserved(sample))
+        members = encode(_without_reserved(sample), key)
+        return [(TarWriter.header(name, len(data)), data) for name, data in members]
     except InvalidSample as error:
         error.where = error.where or key[:100]
         raise
+
+
+def _packed(sample: object, key: str) -> list[tuple[str, bytes]]:
+    """Return the only member of a sample in msgpack."""
+    data = pack(sample)
     if len(data) > limits.MAX_MEMBER:
         what = f"a sample of {len(data):,} bytes; the most is {limits.MAX_MEMBER:,}"
-        raise InvalidSample(what, where=key[:100], hint="divide it into several samples")
-    return key, key + SUFFIX, data
+        raise InvalidSample(what, hint="divide it into several samples")
+    return [(key + SUFFIX, data)]
+
+
+_ENCODERS: Final[Mapping[str, _Encoder]] = {"msgpack": _packed, "webdataset": members_of}
 
 
 def _check_iterable(samples: object) -> None:
@@ -158,8 +190,8 @@ def _is_reserved(name: object) -> bool:
 class _ShardFile:
     """A shard that is being written, in a temporary file in its folder."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, form: ShardFormat) -> None:
+        self.path, self.form = path, form
         self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self.part.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = self.part.open("wb", buffering=1 << 20)
@@ -167,26 +199,34 @@ class _ShardFile:
         self._keys: set[str] = set()
         self._info: ShardInfo | None = None
 
-    def is_full(self, header: bytes, data: bytes, per_shard: int | None, max_bytes: int | None) -> bool:
+    def is_full(self, members: _Members, per_shard: int | None, max_bytes: int | None) -> bool:
         """Return whether the next sample belongs to the next shard."""
-        too_long = max_bytes is not None and self._tar.size_with(header, data) > max_bytes
+        too_long = max_bytes is not None and self._size_with(members) > max_bytes
         return too_long or (per_shard is not None and len(self._keys) >= per_shard)
 
-    def add(self, key: str, header: bytes, data: bytes, max_bytes: int | None) -> None:
+    def add(self, key: str, members: _Members, max_bytes: int | None) -> None:
         """Write a sample."""
         if key in self._keys:
             raise InvalidSample("a key twice in one shard", where=key[:100])
-        if max_bytes is not None and self._tar.size_with(header, data) > max_bytes:
-            raise InvalidSample(f"a sample of {len(data)} bytes; a shard has at most {max_bytes}", where=key[:100])
+        if max_bytes is not None and self._size_with(members) > max_bytes:
+            length = sum(len(data) for _, data in members)
+            raise InvalidSample(f"a sample of {length} bytes; a shard has at most {max_bytes}", where=key[:100])
         self._keys.add(key)
-        self._tar.add(header, data)
+        for header, data in members:
+            self._tar.add(header, data)
+
+    def _size_with(self, members: _Members) -> int:
+        before = sum(len(header) + len(data) + (-len(data) & 511) for header, data in members[:-1])
+        return self._tar.size_with(*members[-1], before)
 
     def finish(self) -> ShardInfo:
         """Finish the tar and return its facts; later calls return the same."""
         if self._info is None:
             digest = self._tar.close()
             self._file.close()
-            self._info = ShardInfo(path=self.path, samples=len(self._keys), bytes=self._tar.bytes, sha256=digest)
+            self._info = ShardInfo(
+                path=self.path, samples=len(self._keys), bytes=self._tar.bytes, sha256=digest, format=self.form
+            )
             self._keys.clear()
         return self._info
 

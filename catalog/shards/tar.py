@@ -319,9 +319,11 @@ class TarWriter:
         member.size = size
         return member.tobuf(tarfile.PAX_FORMAT, "utf-8")
 
-    def size_with(self, header: bytes, data: bytes) -> int:
-        """Return the length of the tar if this member is its last."""
-        return -(-(self.bytes + len(header) + len(data) + (-len(data) & 511) + 2 * _BLOCK) // _RECORD) * _RECORD
+    def size_with(self, header: bytes, data: bytes, before: int = 0) -> int:
+        """Return the length of the tar if this member is its last, after ``before`` bytes of other new ones."""
+        return (
+            -(-(self.bytes + before + len(header) + len(data) + (-len(data) & 511) + 2 * _BLOCK) // _RECORD) * _RECORD
+        )
 
     def add(self, header: bytes, data: bytes) -> None:
         """Write a member."""
