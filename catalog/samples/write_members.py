@@ -24,6 +24,7 @@ from catalog.samples.packable import fields_of
 from catalog.samples.packing import wire_values
 from catalog.samples.storable import is_missing
 from catalog.shards import limits
+from catalog.shards.formats.members import split_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +45,10 @@ def members_of(sample: object, key: str) -> list[tuple[str, bytes]]:
             raise InvalidSample(f"field {ascii(field)[:100]}: {fault[0]}", where=key, hint=fault[1])
         if value is None or is_missing(value):
             continue
+        if split_name(f"{key}.{field}") != (key, field):
+            raise InvalidSample(
+                f"field {field[:100]!a}: webdataset would not read this member of {key[:100]!a}", where=key
+            )
         try:
             data = _encoded(field, value)
         except InvalidArray as error:
@@ -64,7 +69,7 @@ def _name_fault(field: object) -> tuple[str, str | None] | None:
         return f"the name of a field is text, found {type(field).__name__}", None
     if field != field.lower():
         return "webdataset reads extensions in lower case", f"name it {field.lower()[:100]!a}"
-    if not field or "/" in field or not field.isprintable() or field.endswith("__"):
+    if not field or "/" in field or not field.isprintable():
         return "this is no extension of a file name", "name it like 'txt' or 'mask.png'"
     if field.rpartition(".")[2] == "msgpack":
         return "a WebDataset with msgpack members would be taken for the format msgpack", "name it 'mp'"

@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
-from catalog.shards.limits import MAX_MEMBER
+from catalog.shards.limits import MAX_MEMBER, MAX_MEMBERS
 from catalog.shards.magic import is_tar
 from catalog.shards.tar import member_names, members
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
 
 __all__ = ["grouped", "holds_msgpack", "split_name"]
-
-MAX_MEMBERS: Final = 10_000
-"""Members of one sample."""
 
 _RESERVED: Final = ("__key__", "__url__", "__local_path__")
 """Names that ``webdataset`` adds to every sample."""
