@@ -6,7 +6,8 @@
     locations   the shards of a dataset record
     braces      a-{000..009}.tar
     storage     open a shard: local file, https, S3 or PDS blob
-      download    resumable downloads            s3   buckets: addresses, regions, signatures
+      download    resumable downloads; ranges: files read by ranges
+      s3   buckets: addresses, regions, signatures
       cache       verified copies of remote shards
     reader      the samples in a shard ─ tar: the members in it
     source      what bytes are read from; hash them on the way

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from catalog.errors import CatalogError
 from catalog.shards.magic import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
-__all__ = ["ChunkSource", "HashingSource", "Source", "open_nonblocking", "peek"]
+__all__ = ["ChunkSource", "HashingSource", "RemoteSource", "Source", "open_nonblocking", "peek", "random_access"]
 
 _BLOCK: Final = 1 << 20
 
@@ -52,6 +55,14 @@ class ChunkSource:
         return count
 
 
+class RemoteSource(ChunkSource):
+    """A download as a source. ``open_ranges`` opens it as a file that reads ranges, ``None`` if the server has none."""
+
+    def __init__(self, chunks: Iterator[bytes], open_ranges: Callable[[], BinaryIO | None]) -> None:
+        super().__init__(chunks)
+        self.file = open_ranges
+
+
 class HashingSource:
     """A source that hashes what is read from another one. ``progress`` is called with the bytes so far."""
 
@@ -69,6 +80,13 @@ class HashingSource:
             self._progress(self.bytes)
         return count
 
+    def file(self) -> BinaryIO | None:
+        """Read to the end; return the file whose bytes were hashed, ``None`` if it isn't a local one."""
+        if not isinstance(self._source, io.FileIO):
+            return None
+        self.finish()
+        return cast("BinaryIO", self._source)
+
     def finish(self) -> str:
         """Read to the end; return the SHA-256 of all bytes in lower-case hex."""
         rest = memoryview(bytearray(_BLOCK))
@@ -82,6 +100,10 @@ class _ReplayedSource:
 
     def __init__(self, head: bytes, source: Source, error: Exception | None) -> None:
         self._head, self._source, self._error = memoryview(head), source, error
+
+    def file(self) -> BinaryIO | None:
+        """Return the source as a file, ``None`` if it isn't one."""
+        return _as_file(self._source)
 
     def readinto(self, into: memoryview, /) -> int | None:
         """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
@@ -116,6 +138,31 @@ def peek(source: Source, size: int = HEAD) -> tuple[bytes, Source]:
         source.seek(0)
         return bytes(head[:filled]), source
     return bytes(head[:filled]), _ReplayedSource(bytes(head[:filled]), source, error)
+
+
+def _as_file(source: Source) -> BinaryIO | None:
+    if isinstance(source, io.FileIO):
+        return cast("BinaryIO", source)
+    opener = getattr(source, "file", None)
+    found: BinaryIO | None = None if opener is None else opener()
+    return found
+
+
+@contextmanager
+def random_access(source: Source) -> Iterator[BinaryIO]:
+    """Open a source that wasn't read yet as a file with ``seek``.
+
+    Local files and downloads from servers with ranges are that already; others are copied to a temporary file.
+    """
+    found = _as_file(source)
+    if found is not None:
+        yield found
+        return
+    with tempfile.TemporaryFile() as copy:
+        buffer = memoryview(bytearray(_BLOCK))
+        while count := source.readinto(buffer):
+            copy.write(buffer[:count])
+        yield cast("BinaryIO", copy)
 
 
 def open_nonblocking(path: str, flags: int) -> int:

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from catalog.errors import ChecksumMismatch, InvalidShard
 from catalog.shards.cache import cached_copy, open_file, verify
 from catalog.shards.checksum import ALGORITHMS, ExpectedDigest
 from catalog.shards.shard import display_url
-from catalog.shards.source import ChunkSource
+from catalog.shards.source import RemoteSource
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
     from io import FileIO
     from pathlib import Path
+    from typing import BinaryIO
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client, Stream
@@ -62,7 +63,9 @@ def open_shard(
             yield stack.enter_context(cached_copy(expected, display_url(shard.url), download))
         else:
             downloaded = stack.enter_context(closing(_download(shard, settings, client, restart=False)))
-            yield ChunkSource(piece for _, piece in downloaded)
+            yield RemoteSource(
+                (piece for _, piece in downloaded), partial(_open_ranges, shard, settings, client, stack)
+            )
 
 
 @contextmanager
@@ -105,6 +108,16 @@ def _download(
 
     with shared_client(settings) if client is None else nullcontext(client) as http:
         yield from download(shard_request(http, shard), display_url(shard.url), restart=restart)
+
+
+def _open_ranges(
+    shard: Shard, settings: NetworkSettings | None, client: Client | None, stack: ExitStack
+) -> BinaryIO | None:
+    """Open a remote shard as a file, read by ranges; ``None`` if the server has none."""
+    from catalog.shards.ranges import RangeFile
+
+    http = stack.enter_context(shared_client(settings) if client is None else nullcontext(client))
+    return cast("BinaryIO | None", RangeFile.open(shard_request(http, shard), display_url(shard.url)))
 
 
 def shard_request(client: Client, shard: Shard, *, sign: bool = True, seconds: float = _WHOLE_SECONDS) -> Request:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from catalog.shards.source import Source
 
-__all__ = ["MAX_MEMBER", "TarWriter", "member_names", "members"]
+__all__ = ["MAX_MEMBER", "Inflated", "TarWriter", "member_names", "members"]
 
 FREE_INFLATED: Final = 1 << 26
 MAX_INFLATION: Final = 200
@@ -156,7 +156,7 @@ def _first_block(source: Source, where: str) -> tuple[Source, memoryview]:
     """Return the source and its first block, both decompressed if it is gzip. Raises with the name of other formats."""
     block = _more(source, memoryview(b""), 2, where, may_end=True)
     if bytes(block[:2]) == b"\x1f\x8b":
-        source = _Inflated(source, block, where)
+        source = Inflated(source, block, where)
         block = _more(source, memoryview(b""), _BLOCK, where, may_end=True)
     while 0 < len(block) < _BLOCK:
         longer = _more(source, block, len(block) + 1, where, may_end=True)
@@ -252,7 +252,7 @@ def _pax(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
         data = data[length:]
 
 
-class _Inflated:
+class Inflated:
     """A decompressed gzip source; several gzip streams in a row are read as one."""
 
     def __init__(self, source: Source, first: memoryview, where: str) -> None:

@@ -5,6 +5,8 @@
     format       the interface
     msgpack      a tar with one msgpack map a sample, KEY.msgpack
     webdataset   a tar with a member a field, KEY.jpg KEY.cls          members   the rule for both: key and field
+    parquet      a table, a row a sample ─ arrow_columns: columns to Python values
+    csv, jsonl   text tables ─ text: bounded lines; json_values: strict JSON
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
+from catalog.shards.formats.csv import CSV
 from catalog.shards.formats.format import Format, Raw, Stated
+from catalog.shards.formats.jsonl import JSONL
 from catalog.shards.formats.msgpack import MSGPACK
+from catalog.shards.formats.parquet import PARQUET
 from catalog.shards.formats.webdataset import WEBDATASET
 from catalog.shards.magic import decompressed, describe
 from catalog.shards.source import peek
@@ -26,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "Raw", "Stated", "describe", "format_of", "opened"]
 
-FORMATS: Final[Mapping[str, Format]] = MappingProxyType({one.name: one for one in (MSGPACK, WEBDATASET)})
+_ALL: Final = (MSGPACK, WEBDATASET, PARQUET, JSONL, CSV)
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType({one.name: one for one in _ALL})
 """The known formats by name."""
 
 

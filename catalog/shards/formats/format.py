@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from catalog.shards.limits import MAX_MEMBER
@@ -28,10 +28,17 @@ Raises :class:`~catalog.errors.InvalidSample` with key and field.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """The fields that a file states itself, such as the columns of Parquet; ``left_out`` are name and reason."""
+    """The fields that a file states itself, such as the columns of Parquet; ``left_out`` are name and reason.
+
+    ``rows`` were looked at for them, of ``total``; ``missing`` are the fields without a value in some of those rows, and
+    in how many.
+    """
 
     fields: tuple[Field, ...]
     left_out: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
+    total: int = 0
+    missing: Mapping[str, int] = field(default_factory=dict)
 
 
 class Format(Protocol):
