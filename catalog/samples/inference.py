@@ -35,11 +35,9 @@ from catalog.samples.storable import RESERVED
 from catalog.schema import DTYPES, MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, type_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
-
-    from catalog.shards.formats import Stated
 
 __all__ = ["Inference", "LeftOut"]
 
@@ -125,10 +123,7 @@ class Inference:
 
     def add(self, raw: Buffer, key: str) -> None:
         """Add one sample. Raises :class:`InvalidSample` if it isn't a map of field names, or has too many."""
-        self.add_values(_read(raw, key), key)
-
-    def add_values(self, values: Mapping[str, Any], key: str) -> None:
-        """Add the values of one sample, as they are without a type. Raises :class:`InvalidSample` for too many."""
+        values = _read(raw, key)
         if not values.keys() <= self._columns.keys():
             self._place(values, key)
         self.samples += 1
@@ -141,23 +136,6 @@ class Inference:
                 column.present += 1
                 if type(value) is not bytes or column.seen != _BYTES:  # bytes stay bytes, whatever comes
                     column.seen = _merged(column.seen, self._seen(value, 0))
-
-    def add_stated(self, stated: Stated, *, text: bool) -> None:
-        """Add the fields that a table states itself. In a ``text`` table, columns of several types are text."""
-        reasons = {name: _Untyped(why) for name, why in stated.left_out}
-        types = {one.name: _stored(one.type) for one in stated.fields}
-        self._place([*types, *reasons], "")
-        self.samples += stated.rows
-        for one in stated.fields:
-            self._columns[one.name].description = one.description
-        for name, seen in {**reasons, **types}.items():
-            column, present = self._columns[name], stated.rows - stated.missing.get(name, 0)
-            column.present += present
-            known = column.seen
-            if present and text and known not in (_NOTHING, seen) and {known, seen} != {_INT, _FLOAT}:
-                column.seen = _SCALARS[str]
-            elif present:
-                column.seen = _merged(known, seen)
 
     def present(self, name: str) -> int:
         """Return the number of samples that have a value for this field."""
@@ -297,16 +275,6 @@ def _words(seen: _Seen) -> str:
         case _Items():
             return "a list"
     return "something else"
-
-
-def _stored(type_: FieldType) -> _Seen:
-    """Return a type of a schema as it is collected here."""
-    match type_:
-        case List():
-            return _Items(_stored(type_.item))
-        case Scalar() | Array():
-            return type_
-    return _Untyped("its type is not known")
 
 
 def _typed(seen: _Seen) -> FieldType | _Untyped:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Column", "column_of", "description", "features_of"]
 
 _DESCRIBED: Final = 1000
+_MAP: Final[Any] = "map"
+_DATETIME: Final[Any] = "datetime"
 
 _Read: TypeAlias = "Callable[[Any], list[Any]]"
 """An Arrow array to Python values."""
@@ -117,7 +119,7 @@ def column_of(kind: Any, feature: Any, *, inside: bool = False) -> Column:  # no
     if types.is_decimal(kind):
         return Column(Scalar(kind="str"), _decimals)
     if types.is_timestamp(kind):
-        return Column(Scalar(kind="str" if inside else "datetime"), _timestamps(kind.tz, as_text=inside))
+        return Column(Scalar(kind="str" if inside else _DATETIME), _timestamps(kind.tz, as_text=inside))
     if types.is_date(kind) or types.is_time(kind):
         return Column(Scalar(kind="str"), _cast(pa.string()))
     if types.is_duration(kind):
@@ -181,7 +183,7 @@ def _struct(kind: Any, feature: Any) -> Column:  # noqa: ANN401
             return rows
         return [row if valid else None for row, valid in zip(rows, _values(array.is_valid()), strict=True)]
 
-    return Column(fault or Scalar(kind="map"), read)
+    return Column(fault or Scalar(kind=_MAP), read)
 
 
 def _map(kind: Any) -> Column:  # noqa: ANN401
@@ -202,7 +204,7 @@ def _map(kind: Any) -> Column:  # noqa: ANN401
             for (a, b), there in zip(pairwise(starts), valid, strict=True)
         ]
 
-    return Column(fault or Scalar(kind="map"), read)
+    return Column(fault or Scalar(kind=_MAP), read)
 
 
 def _tensor(kind: Any) -> Column:  # noqa: ANN401

@@ -39,9 +39,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalog.errors import InvalidSample, InvalidShard
 from catalog.schema import MAX_FIELDS, Array, Field, List, Scalar, type_text
-from catalog.shards.formats.format import MAX_SAMPLE, Stated
+from catalog.shards.formats.format import Stated
 from catalog.shards.formats.json_values import array_of, parse_json
 from catalog.shards.formats.text import KEY_DIGITS, Lines, head_lines, is_text
+from catalog.shards.limits import MAX_MEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,7 +140,7 @@ def _is_value(cell: str) -> bool:
 # --- rows ----------------------------------------------------------------------------------------------------
 
 
-def _table(source: Source, where: str, most: int = MAX_SAMPLE) -> tuple[tuple[str, ...], Iterator[list[str]]]:
+def _table(source: Source, where: str, most: int = MAX_MEMBER) -> tuple[tuple[str, ...], Iterator[list[str]]]:
     """Return the columns and the rows. Raises :class:`InvalidShard` with the line."""
     lines = Lines(source, where, most)
     dialect = _dialect(lines.head, where)
@@ -331,7 +332,7 @@ class _Csv:
         source: Source,
         where: str,
         *,
-        max_bytes: int = MAX_SAMPLE,
+        max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, str]]]:

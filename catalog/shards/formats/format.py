@@ -30,8 +30,8 @@ Raises :class:`~catalog.errors.InvalidSample` with key and field.
 class Stated:
     """The fields that a file states itself, such as the columns of Parquet; ``left_out`` are name and reason.
 
-    ``rows`` were looked at for them, of ``total``; ``missing`` are the fields without a value in some of those rows, and
-    in how many.
+    ``rows`` were looked at for them, of ``total``; ``missing`` are the fields without a value in some of those rows,
+    and in how many.
     """
 
     fields: tuple[Field, ...]

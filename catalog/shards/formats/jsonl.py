@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InvalidSample, InvalidShard
 from catalog.schema import Array, List, Scalar
-from catalog.shards.formats.format import MAX_SAMPLE
 from catalog.shards.formats.json_values import array_of, parse_json
 from catalog.shards.formats.text import KEY_DIGITS, Lines, head_lines, is_text
+from catalog.shards.limits import MAX_MEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["JSONL"]
 
 
-def _rows(source: Source, where: str, most: int = MAX_SAMPLE) -> Iterator[dict[str, Any]]:
+def _rows(source: Source, where: str, most: int = MAX_MEMBER) -> Iterator[dict[str, Any]]:
     """Yield the objects. Raises :class:`InvalidShard` with the line."""
     lines = Lines(source, where, most)
     for line in lines:
@@ -96,14 +96,14 @@ class _Jsonl:
         try:
             return isinstance(parse_json(lines[0]), dict)
         except ValueError:
-            return len(lines) == 1 and b"\n" not in head and lines[0].lstrip().startswith('{"')
+            return len(lines) == 1 and b"\n" not in head.strip() and lines[0].lstrip().startswith('{"')
 
     def samples(
         self,
         source: Source,
         where: str,
         *,
-        max_bytes: int = MAX_SAMPLE,
+        max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, Any]]]:

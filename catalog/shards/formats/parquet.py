@@ -41,9 +41,10 @@ import numpy as np
 from catalog.errors import CatalogError, InvalidSample, InvalidShard, require_extra
 from catalog.schema import MAX_FIELDS, Array, Field, List, Scalar
 from catalog.shards.formats.arrow_columns import Column, column_of, description, features_of
-from catalog.shards.formats.format import MAX_SAMPLE, Stated
+from catalog.shards.formats.format import Stated
 from catalog.shards.formats.json_values import array_of, parse_json
 from catalog.shards.formats.text import KEY_DIGITS
+from catalog.shards.limits import MAX_MEMBER
 from catalog.shards.source import random_access
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ _MAX_FOOTER: Final = 1 << 26
 _MAX_ITEMS: Final = 1_000_000
 """Entries of a list in the footer, such as its columns."""
 _BUFFER: Final = 1 << 18
-_DATETIME: Final = Scalar(kind="datetime")
+_KIND: Final[Any] = "datetime"
+_DATETIME: Final = Scalar(kind=_KIND)
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
@@ -131,7 +133,7 @@ def _opened(source: Source, where: str) -> Iterator[Any]:
 def _rows_in_batch(group: Any, most: int) -> int:  # noqa: ANN401
     """Return how many rows of a row group are read at once."""
     size, rows = max(1, group.total_byte_size), max(1, group.num_rows)
-    found = max(1, min(_MAX_ROWS, rows, min(_BATCH, most) * rows // size))
+    found: int = max(1, min(_MAX_ROWS, rows, min(_BATCH, most) * rows // size))
     for number in range(group.num_columns):
         chunk = group.column(number)
         if chunk.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in one for one in chunk.encodings):
@@ -205,12 +207,8 @@ def _step(type_: FieldType) -> Callable[[Any], Any] | None:
         case List():
             item = _step(type_.item)
             return lambda value: _to_list(value, item)
-        case Scalar(kind="str"):
-            return lambda value: value if type(value) is str else _to_text(value)
-        case Scalar(kind="map"):
-            return lambda value: parse_json(value) if isinstance(value, str) else value
-        case Scalar(kind="datetime"):
-            return _to_datetime
+        case Scalar():
+            return _SCALAR_STEPS.get(type_.kind)
     return None
 
 
@@ -231,13 +229,24 @@ def _to_list(value: Any, item: Callable[[Any], Any] | None) -> Any:  # noqa: ANN
 
 
 def _to_text(value: Any) -> Any:  # noqa: ANN401
+    if type(value) is str:
+        return value
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _to_map(value: Any) -> Any:  # noqa: ANN401
+    return parse_json(value) if isinstance(value, str) else value
 
 
 def _to_datetime(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, str) and len(value.partition(".")[2].partition("+")[0]) > 6:
         raise ValueError("a timestamp with nanoseconds, which a datetime can't hold; declare the field as str")
     return value
+
+
+_SCALAR_STEPS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "str": _to_text, "map": _to_map, "datetime": _to_datetime,
+}  # fmt: skip
 
 
 # --- the format ----------------------------------------------------------------------------------------------
@@ -258,7 +267,7 @@ class _Parquet:
         source: Source,
         where: str,
         *,
-        max_bytes: int = MAX_SAMPLE,
+        max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -350,7 +359,7 @@ class _Seen:
 def _seen(file: Any, where: str, columns: dict[str, Column], limit: int | None) -> tuple[int, list[_Seen]]:  # noqa: ANN401
     """Return the number of rows looked at, and the types of the columns with the lengths of arrays."""
     found, rows = [_Seen(column.type) for column in columns.values()], 0
-    for batch in _batches(file, where, MAX_SAMPLE):
+    for batch in _batches(file, where, MAX_MEMBER):
         kept = batch if limit is None else batch.slice(0, limit - rows)
         rows += kept.num_rows
         for one, column, values in zip(found, columns.values(), kept.columns, strict=True):

@@ -90,10 +90,10 @@ def head_lines(head: bytes) -> list[str]:
         text = head.decode("utf-16", "replace")
     else:
         text = head.removeprefix(_BOM).decode("utf-8", "replace")
-    lines = text.split("\n")
+    lines = [f"{line}\n" for line in text.split("\n") if line.strip()]
     if len(head) >= HEAD and len(lines) > 1:
         lines.pop()
-    return [f"{line}\n" for line in lines if line.strip()]
+    return lines
 
 
 def is_text(head: bytes) -> bool:
