@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from catalog.datasets.dataset import Dataset
     from catalog.lenses.fetch import fetch_lens
     from catalog.lenses.lens import Lens, LensNetwork, check_lens, lens
+    from catalog.samples.media import Media
     from catalog.samples.packable import DictSample, PackableSample, packable, wire
     from catalog.samples.write_shards import write_shards
     from catalog.schema import Array
@@ -37,6 +38,7 @@ __all__ = [
     "DictSample",
     "Lens",
     "LensNetwork",
+    "Media",
     "PackableSample",
     "Shard",
     "__version__",
@@ -56,6 +58,7 @@ _HOMES: Final = {
     "DictSample": "catalog.samples.packable",
     "Lens": "catalog.lenses.lens",
     "LensNetwork": "catalog.lenses.lens",
+    "Media": "catalog.samples.media",
     "PackableSample": "catalog.samples.packable",
     "Shard": "catalog.shards.shard",
     "check_lens": "catalog.lenses.lens",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta, timezone
 from typing import Any, get_args
 
 import numpy as np
@@ -14,7 +15,17 @@ from catalog.schema import DTYPES, Array, Field, FieldType, List, SampleType, Sc
 
 # Any text a record can hold: everything but lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-scalars = st.sampled_from(get_args(ScalarKind)).map(lambda kind: Scalar(kind=kind))
+scalars = st.sampled_from(get_args(ScalarKind)).map(lambda kind: Scalar(kind=kind)) | st.sampled_from(
+    ["image/jpeg", "image/*", "audio/flac", "application/vnd.x+json"]
+).map(lambda media: Scalar(kind="bytes", media=media))
+WITH_UNIT = ("datetime64[ns]", "datetime64[25s]", "timedelta64[D]", "timedelta64[ms]")
+TEXTS = ("U5", "S3", "V4")
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
 @st.composite
@@ -23,7 +34,9 @@ def arrays(draw: st.DrawFn) -> Array:
     shape = draw(st.none() | st.lists(st.none() | st.integers(0, 10**6), min_size=1, max_size=5).map(tuple))
     named = draw(st.booleans()) and shape is not None
     dimensions = tuple(draw(texts) for _ in shape) if named and shape is not None else None
-    return Array(dtype=draw(st.none() | st.sampled_from(DTYPES)), shape=shape, dimensions=dimensions)
+    return Array(
+        dtype=draw(st.none() | st.sampled_from((*DTYPES, *WITH_UNIT, *TEXTS))), shape=shape, dimensions=dimensions
+    )
 
 
 field_types: st.SearchStrategy[FieldType] = st.recursive(
@@ -59,6 +72,7 @@ def values(type_: FieldType) -> st.SearchStrategy[Any]:
             return {
                 "str": st.text(st.characters(exclude_categories=["Cs"])), "int": st.integers(-(2**63), 2**64 - 1),
                 "float": st.floats(allow_nan=False), "bool": st.booleans(), "bytes": st.binary(),
+                "map": st.dictionaries(texts, json_values, max_size=3), "datetime": st.datetimes(timezones=zones),
             }[type_.kind]  # fmt: skip
         case List():
             return st.lists(values(type_.item), max_size=3)
@@ -67,7 +81,15 @@ def values(type_: FieldType) -> st.SearchStrategy[Any]:
         case Array():
             lengths = (st.integers(0, 3) if dim is None else st.just(dim) for dim in type_.shape or ())
             dtypes = st.sampled_from(["uint8", "float32", "int64"]) if type_.dtype is None else st.just(type_.dtype)
-            return st.tuples(dtypes, st.tuples(*lengths)).flatmap(lambda it: hnp.arrays(np.dtype(it[0]), it[1]))
+            return st.tuples(dtypes, st.tuples(*lengths)).flatmap(lambda it: arrays_of(np.dtype(it[0]), it[1]))
+
+
+def arrays_of(dtype: np.dtype[Any], shape: tuple[int, ...]) -> st.SearchStrategy[Any]:
+    """Arrays of a dtype of numpy or ml_dtypes: any values, raw bytes as they come."""
+    if dtype.kind != "V":
+        return hnp.arrays(dtype, shape)
+    size = math.prod(shape) * dtype.itemsize
+    return st.binary(min_size=size, max_size=size).map(lambda raw: np.frombuffer(raw, dtype).reshape(shape))
 
 
 @st.composite

@@ -71,7 +71,7 @@ class _Language:
     module: Callable[..., str]
     type_name: Callable[[str], str]
     suffix: str
-    shared: tuple[str, Callable[[Path | None], str]] | None = None
+    shared: tuple[str, Callable[[Path | None, Sequence[Source]], str]] | None = None
     index: str
     index_file: str
     more: Mapping[str, str]
@@ -84,17 +84,19 @@ _LANGUAGES: Final[Mapping[str, _Language]] = {
     ),
     "pydantic": _Language(
         module=pydantic.pydantic_module, type_name=pydantic.model_name, suffix=".py",
-        shared=(f"{pydantic.SHARED}.py", lambda templates: pydantic.shared_module(templates=templates)),
+        shared=(f"{pydantic.SHARED}.py", lambda templates, _: pydantic.shared_module(templates=templates)),
         index="python_index", index_file="__init__.py", more={"py.typed": ""},
     ),
     "typescript": _Language(
         module=typescript.typescript_module, type_name=typescript.type_name, suffix=".ts",
-        shared=(f"{typescript.SHARED}.ts", lambda templates: typescript.shared_module(templates=templates)),
+        shared=(f"{typescript.SHARED}.ts", lambda templates, sources: typescript.shared_module(
+            (source.sample_type for source in sources), templates=templates
+        )),
         index="typescript_index", index_file="index.ts", more={},
     ),
     "rust": _Language(
         module=rust.rust_module, type_name=rust.struct_name, suffix=".rs",
-        shared=(f"{rust.SHARED}.rs", lambda templates: rust.shared_module(templates=templates)),
+        shared=(f"{rust.SHARED}.rs", lambda templates, _: rust.shared_module(templates=templates)),
         index="rust_index", index_file="mod.rs", more={},
     ),
     "jsonschema": _Language(
@@ -139,7 +141,7 @@ def package(schemas: Sequence[Source], language: str, *, templates: Path | None 
     options = {} if known.shared is None else {"shared": True}
     if known.shared is not None:
         name, text = known.shared
-        files[name] = text(templates)
+        files[name] = text(templates, schemas)
     for module in modules:
         source = module.source
         files[module.stem + known.suffix] = known.module(

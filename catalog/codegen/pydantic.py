@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import Group
-from catalog.codegen.python import NUMPY, PythonField, docstring, python_field
+from catalog.codegen.python import NUMPY, SCALARS, PythonField, docstring, python_field
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import literal, notes, one_line, origin, summary
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
-from catalog.schema.identifiers import attribute_names, class_name
+from catalog.schema.identifiers import class_name, field_attributes
 from catalog.schema.types import NPY_FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from catalog.codegen.layout import Source
@@ -31,12 +32,15 @@ _RESERVED: Final = frozenset({
     "model_validate_json", "model_validate_strings", "parse_file", "parse_obj", "parse_raw", "schema", "schema_json",
     "update_forward_refs", "validate",
     # attributes of our base class, and names in annotations
-    "to_bytes", "from_bytes", "Field", "Npy",
+    "to_bytes", "from_bytes", "AwareDatetime", "Field", "Npy", "PlainSerializer",
 })  # fmt: skip
 _RESERVED_CLASSES: Final = frozenset({
-    "BaseModel", "ConfigDict", "Field", "GetCoreSchemaHandler", "Literal", "Npy", "PackedModel", "Self", "core_schema",
-    "dataclass", "decoded", "encoded", "math", "struct",
+    "AwareDatetime", "BaseModel", "ConfigDict", "Field", "GetCoreSchemaHandler", "Literal", "Npy", "PackedModel",
+    "PlainSerializer", "Self", "core_schema", "dataclass", "decoded", "encoded", "math", "struct",
 })  # fmt: skip
+
+_ISO: Final = "PlainSerializer(lambda value: value.isoformat())"
+"""The serializer of a datetime."""
 
 _MSGPACK: Final = "import msgpack  # type: ignore[import-untyped, unused-ignore]"
 
@@ -68,7 +72,7 @@ def pydantic_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
     """Return the module. With ``shared``, it imports the base class from the package's module ``_samples``."""
-    names = attribute_names((field.name for field in sample_type.fields), reserved=_RESERVED)
+    names = field_attributes(sample_type.fields, reserved=_RESERVED)
     fields = tuple(_field(names[field.name], field) for field in sample_type.fields)
     arrays = any("Npy(" in field.annotation for field in fields)
     view = ModelView(
@@ -100,14 +104,15 @@ def model_name(text: str) -> str:
 def _imports(fields: tuple[PythonField, ...], *, arrays: bool, shared: bool) -> list[str]:
     hints = " ".join(field.annotation for field in fields)
     typing = {name for name in ("Annotated", "Any") if name in hints}
-    has_alias = any("Field(" in field.declaration for field in fields)
+    used = {name for name in ("Field",) if any(f"{name}(" in field.declaration for field in fields)}
+    used |= {"AwareDatetime", "PlainSerializer"} if "AwareDatetime" in hints else set()
     if not shared:
-        return _base_imports(arrays=arrays, typing=typing, field=has_alias)
+        return _base_imports(arrays=arrays, typing=typing, pydantic=used)
     names = ["Npy", "PackedModel"] if arrays else ["PackedModel"]
     third = [
         *(["import numpy as np"] if "np." in hints else []),
         *(["from numpy.typing import NDArray"] if arrays else []),
-        *(["from pydantic import Field"] if has_alias else []),
+        *([f"from pydantic import {', '.join(sorted(used))}"] if used else []),
     ]
     return [
         *([f"from typing import {', '.join(sorted(typing))}", ""] if typing else []),
@@ -116,10 +121,9 @@ def _imports(fields: tuple[PythonField, ...], *, arrays: bool, shared: bool) -> 
     ]
 
 
-def _base_imports(*, arrays: bool, typing: set[str], field: bool = False) -> list[str]:
+def _base_imports(*, arrays: bool, typing: set[str], pydantic: Iterable[str] = ()) -> list[str]:
     named = {"Self", *typing} | ({"Any", "Literal"} if arrays else set())
-    pydantic = {"BaseModel", "ConfigDict"} | ({"Field"} if field else set())
-    pydantic |= {"GetCoreSchemaHandler"} if arrays else set()
+    pydantic = {"BaseModel", "ConfigDict", *pydantic} | ({"GetCoreSchemaHandler"} if arrays else set())
     return [
         *(["import io", "import math", "import struct", "from dataclasses import dataclass"] if arrays else []),
         f"from typing import {', '.join(sorted(named))}",
@@ -140,14 +144,16 @@ def _field(name: str, field: Field) -> PythonField:
 def _needs_note(type_: FieldType) -> bool:
     """Return True if the annotation loses part of the type."""
     if not isinstance(type_, Array):
-        return isinstance(type_, Unknown)
+        return isinstance(type_, Unknown) or (isinstance(type_, Scalar) and type_.media is not None)
     return type_.dimensions is not None or type_.format != "ndarrayBytes" or type_.dtype not in (None, *NUMPY)
 
 
 def _annotation(type_: FieldType) -> Source:
     match type_:
+        case Scalar(kind="datetime"):
+            return Group("Annotated[", ("AwareDatetime", "Field(strict=False)", _ISO), "]")
         case Scalar():
-            return type_.kind
+            return SCALARS.get(type_.kind, type_.kind)
         case List():
             return Group("list[", (_annotation(type_.item),), "]")
         case Unknown():

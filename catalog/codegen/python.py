@@ -11,7 +11,7 @@ from catalog.codegen.templates import rendered
 from catalog.codegen.text import UNKNOWN_NOTE, first_paragraph, literal, one_line, origin, wrapped
 from catalog.errors import InvalidSyntax
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
-from catalog.schema.identifiers import attribute_names, class_name
+from catalog.schema.identifiers import class_name, field_attributes
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "NUMPY", "PythonField", "docstring", "python_class", "python_field", "python_module",
+    "NUMPY", "SCALARS", "PythonField", "docstring", "python_class", "python_field", "python_module",
 ]  # fmt: skip
 
 _INDENT: Final = RUFF.step
@@ -34,6 +34,9 @@ NUMPY: Final = {
     )},
 }  # fmt: skip
 """Dtype → the name of its class in generated code."""
+
+SCALARS: Final = {"map": "dict[str, Any]", "datetime": "datetime.datetime"}
+"""Kind of scalar → its Python type, where the kind isn't the name of the type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ def python_module(
     templates: Path | None = None,
 ) -> str:
     """Return the same as :func:`python_class`, with optional templates of the user."""
-    names = attribute_names(field.name for field in sample_type.fields)
+    names = field_attributes(sample_type.fields)
     from_record = uri is not None and _is_of_record(uri)
     view = ClassView(
         imports=tuple(_imports(sample_type, names, also)),
@@ -108,13 +111,21 @@ def _is_of_record(text: str) -> bool:
 def _imports(sample_type: SampleType, names: dict[str, str], also: Iterable[str]) -> list[str]:
     types = list(sample_type.types())
     bare = [_bare(type_) for type_ in types if isinstance(type_, Array)]
-    typing = ["Annotated"] if any(isinstance(type_, Array) and _is_annotated(type_) for type_ in types) else []
+    described = any(isinstance(type_, Array) and _is_annotated(type_) for type_ in types)
+    scalars = [type_ for type_ in types if isinstance(type_, Scalar)]
+    has_media = any(scalar.media is not None for scalar in scalars)
+    bare += [SCALARS.get(scalar.kind, "") for scalar in scalars]
+    typing = ["Annotated"] if described or has_media else []
     has_any = any("Any" in text for text in bare) or any(isinstance(type_, Unknown) for type_ in types)
     typing += ["Any"] if has_any else []
-    ours = {"PackableSample", *also} | ({"Array"} if "Annotated" in typing else set())
+    ours = {"PackableSample", *also} | ({"Array"} if described else set()) | ({"Media"} if has_media else set())
     ours |= {"wire"} if any(wire != name for wire, name in names.items()) else set()
+    standard = [
+        *(["import datetime"] if any("datetime" in text for text in bare) else []),
+        *([f"from typing import {', '.join(typing)}"] if typing else []),
+    ]
     return [
-        *([f"from typing import {', '.join(typing)}", ""] if typing else []),
+        *([*standard, ""] if standard else []),
         *(["import numpy as np"] if any("np." in text for text in bare) else []),
         f"from catalog import {', '.join(sorted(ours))}",
         *(["from numpy.typing import NDArray"] if any("NDArray" in text for text in bare) else []),
@@ -204,8 +215,10 @@ def _quoted(text: str) -> str:
 
 def _annotation(type_: FieldType) -> Source:
     match type_:
+        case Scalar(media=str() as media):
+            return Group("Annotated[", ("bytes", f"Media({literal(media)})"), "]")
         case Scalar():
-            return type_.kind
+            return SCALARS.get(type_.kind, type_.kind)
         case List():
             return Group("list[", (_annotation(type_.item),), "]")
         case Unknown():

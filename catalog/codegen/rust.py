@@ -20,7 +20,10 @@ __all__ = ["SHARED", "rust_module", "shared_module", "struct_name"]
 SHARED: Final = "ndarray"
 """The module of a package that defines arrays."""
 
-_SCALARS: Final[Mapping[str, str]] = {"str": "String", "int": "i64", "float": "f64", "bool": "bool", "bytes": "ByteBuf"}
+_SCALARS: Final[Mapping[str, str]] = {
+    "str": "String", "int": "i64", "float": "f64", "bool": "bool", "bytes": "ByteBuf",
+    "map": "BTreeMap<String, rmpv::Value>", "datetime": "String",
+}  # fmt: skip
 
 _RAW: Final = frozenset({
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
@@ -36,7 +39,7 @@ _RESERVED_TYPES: Final = frozenset({
     "Eq", "From", "Into", "TryFrom", "TryInto", "Sized", "Send", "Sync", "Copy", "Drop", "Fn", "FnMut", "FnOnce",
     "Iterator", "IntoIterator", "Extend", "Default", "Ord", "PartialOrd", "AsRef", "AsMut", "ToOwned", "ToString",
     "FromIterator", "Serialize", "Deserialize", "ByteBuf", "NdArray", "ArrayError", "Item", "Value",
-    "DoubleEndedIterator", "ExactSizeIterator", "Unpin",
+    "BTreeMap", "DoubleEndedIterator", "ExactSizeIterator", "Unpin",
 })  # fmt: skip
 
 
@@ -90,6 +93,7 @@ def rust_module(
             *([f"use super::{SHARED}::NdArray;"] if arrays and shared else []),
             "use serde::{Deserialize, Serialize};",
             *(["use serde_bytes::ByteBuf;"] if with_bytes else []),
+            *(["use std::collections::BTreeMap;"] if "BTreeMap" in types else []),
         ),
         name=struct_name(sample_type.name),
         wire_name=_literal(sample_type.name),

@@ -7,7 +7,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from catalog.schema import DTYPES, Array, Unknown
+from catalog.schema import DTYPES, ML_DTYPES, Array, Scalar, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,13 +96,22 @@ def notes(field: Field) -> str:
     for type_ in field.types():
         if isinstance(type_, Array):
             texts.append(_array_note(type_))
+        elif isinstance(type_, Scalar):
+            texts.append(_scalar_note(type_))
         elif isinstance(type_, Unknown):
             texts.append(UNKNOWN_NOTE)
     return " ".join(filter(None, texts))
 
 
+def _scalar_note(scalar: Scalar) -> str:
+    if scalar.kind == "datetime":
+        return "Date, time and zone in ISO 8601."
+    return f"Of the media type {scalar.media}." if scalar.media is not None else ""
+
+
 def _array_note(array: Array) -> str:
-    known = [f"Array of {array.dtype or 'any dtype'}"]
+    package = " (of ml_dtypes)" if array.dtype in ML_DTYPES else ""
+    known = [f"Array of {array.dtype or 'any dtype'}{package}"]
     names = array.dimensions or ()
     sizes = ["any" if size is None else str(size) for size in array.shape or ()]
     if sizes and len(names) == len(sizes):

@@ -17,7 +17,7 @@ from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Un
 from catalog.schema.identifiers import class_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from catalog.codegen.layout import Source
@@ -33,6 +33,8 @@ _SCALARS: Final[Mapping[str, tuple[str, str]]] = {
     "float": ("number", "real"),
     "bool": ("boolean", "flag"),
     "bytes": ("Uint8Array", "binary"),
+    "map": ("Record<string, unknown>", "record"),
+    "datetime": ("string", "text"),
 }
 """Kind → its type, and the function that decodes it."""
 
@@ -40,6 +42,9 @@ _FUNCTIONS: Final = frozenset({
     *(function for _, function in _SCALARS.values()), "list", "ndarray", "anything", "required", "optional",
 })  # fmt: skip
 """All functions that a decoder may call."""
+
+_SELDOM: Final = frozenset({"record"})
+"""The functions that a package has only if one of its modules calls them."""
 
 _NEEDS: Final[Mapping[str, str]] = {"ndarray": "binary", "integer": "real"}
 """Function → the function it depends on."""
@@ -126,9 +131,11 @@ def typescript_module(
     return rendered("typescript", view, templates=templates)
 
 
-def shared_module(*, templates: Path | None = None) -> str:
-    """Return the module that the others of a package import from."""
-    return rendered("typescript_shared", SharedView(), templates=templates)
+def shared_module(sample_types: Iterable[SampleType] = (), *, templates: Path | None = None) -> str:
+    """Return the module that the others of a package, for these sample types, import from."""
+    called = frozenset[str]().union(*map(_functions, sample_types))
+    view = SharedView(functions=_FUNCTIONS - _SELDOM | (called & _SELDOM))
+    return rendered("typescript_shared", view, templates=templates)
 
 
 def type_name(text: str) -> str:

@@ -30,9 +30,11 @@ import numpy as np
 
 from catalog.errors import InvalidSample, LensError
 from catalog.samples.annotations import plan_of
+from catalog.samples.arrays import dtype_name
 from catalog.samples.cast import recast, shown_class
 from catalog.samples.packing import pack
-from catalog.samples.validation import fits_array, fits_scalar
+from catalog.samples.scalars import fits_scalar
+from catalog.samples.validation import fits_array
 from catalog.schema import Array, List, Scalar, type_text
 
 if TYPE_CHECKING:
@@ -281,7 +283,7 @@ def _fits(type_: FieldType, value: Any, entry: Entry) -> bool:  # noqa: ANN401 -
         case List():
             return isinstance(value, list | tuple) and all(_fits(type_.item, item, entry) for item in value)
         case Scalar():
-            return fits_scalar(type_.kind, value)
+            return fits_scalar(type_, value, entry)
     return _is_storable(value)
 
 
@@ -310,7 +312,7 @@ def _agree(one: Any, other: Any, rtol: float) -> bool:  # noqa: ANN401 - samples
 def _agree_plainly(one: Any, other: Any, rtol: float) -> bool:  # noqa: ANN401 - samples hold anything
     if _is_number(one) and _is_number(other):
         return bool(one == other or (one != one and other != other) or _is_close(one, other, rtol))  # noqa: PLR0124 - NaN
-    if type(one) is not type(other):
+    if type(one) is not type(other) and not (isinstance(one, bytes) and isinstance(other, bytes)):
         return False
     try:
         return bool(one == other)
@@ -363,5 +365,5 @@ def _kind(value: Any) -> str:  # noqa: ANN401 - samples hold anything
     if value is dataclasses.MISSING:
         return "nothing"
     if isinstance(getattr(value, "dtype", None), np.dtype) and isinstance(getattr(value, "shape", None), tuple):
-        return type_text(Array(dtype=value.dtype.name, shape=value.shape or None))
+        return type_text(Array(dtype=dtype_name(value.dtype), shape=value.shape or None))
     return type(value).__name__

@@ -16,15 +16,17 @@ import types
 import typing
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 import numpy as np
 
 from catalog.errors import InvalidSchema
 from catalog.samples.array_formats import ARRAYS
+from catalog.samples.media import Media, is_image_class
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
-from catalog.schema.identifiers import attribute_names
+from catalog.schema.identifiers import field_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,9 +44,17 @@ MADE_FROM: Final = "__made_from__"
 KEPT: Final = "__packable_kept__"
 _SCALARS: Final[Mapping[type, Scalar]] = {
     str: Scalar(kind="str"), int: Scalar(kind="int"), float: Scalar(kind="float"), bool: Scalar(kind="bool"),
-    bytes: Scalar(kind="bytes"),
+    bytes: Scalar(kind="bytes"), datetime: Scalar(kind="datetime"),
 }  # fmt: skip
-PYTHON: Final[Mapping[str, type]] = {scalar.kind: kind for kind, scalar in _SCALARS.items()}
+_MAP: Final = Scalar(kind="map")
+PYTHON: Final[Mapping[str, type]] = {**{scalar.kind: kind for kind, scalar in _SCALARS.items()}, "map": dict}
+Form: TypeAlias = Literal["bytes", "image", "pixels"]
+"""The Python form of a value where there are several: the bytes of an array or image, a PIL image, its pixels."""
+
+_MAPS: Final = ((str, Any), (str, object))
+_FIELD_TYPES: Final = (
+    "str, int, float, bool, bytes, datetime.datetime, dict[str, Any], PIL.Image.Image, NDArray, list[…], … | None"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +72,14 @@ class Identity:
 class Entry:
     """One field of a class. ``as_bytes``: the bytes of an array aren't decoded.
 
+    ``decodes`` is the form to which the bytes of an image are decoded, ``None`` for bytes.
     ``has_default``: the constructor needs no value; it uses ``default``, or calls ``factory``.
     """
 
     attribute: str
     field: Field
     as_bytes: bool = False
+    decodes: Literal["image", "pixels"] | None = None
     has_default: bool = False
     default: Any = None
     factory: Callable[[], Any] | None = None
@@ -137,7 +149,7 @@ def plan_of(cls: type) -> Plan:
 
 def _from_sample_type(cls: type) -> Plan:
     wanted: SampleType = getattr(cls, MADE_FROM)[0]
-    names = attribute_names(field.name for field in wanted.fields)
+    names = field_attributes(wanted.fields)
     entries = tuple(
         Entry(attribute=names[field.name], field=field, has_default=field.optional) for field in wanted.fields
     )
@@ -177,14 +189,15 @@ def _is_plain(cls: type) -> bool:
 def _entry(cls: type, attribute: dataclasses.Field[Any], hint: object) -> Entry:
     inner, optional = _without_none(hint)
     try:
-        type_, as_bytes = _field_type(inner)
+        type_, form = _field_type(inner)
     except InvalidSchema as error:
         raise error.within(f"{cls.__name__}.{attribute.name}") from None
     factory: Any = attribute.default_factory
     return Entry(
         attribute=attribute.name,
         field=Field(name=attribute.metadata.get(WIRE, attribute.name), type=type_, optional=optional),
-        as_bytes=as_bytes,
+        as_bytes=form == "bytes",
+        decodes=None if form == "bytes" else form,
         has_default=not (_is_missing(attribute.default) and _is_missing(factory)),
         default=None if _is_missing(attribute.default) else attribute.default,
         factory=None if _is_missing(factory) else factory,
@@ -222,32 +235,57 @@ def _without_none(hint: object) -> tuple[object, bool]:
     return hint, False
 
 
-def _field_type(hint: Any) -> tuple[FieldType, bool]:  # noqa: ANN401 - a type form
-    """Return the field type of an annotation, and whether its array bytes stay bytes."""
+def _field_type(hint: Any) -> tuple[FieldType, Form | None]:  # noqa: ANN401, PLR0911 - a kind of annotation a line
+    """Return the field type of an annotation, and the form of its values if it isn't the usual one."""
     hint = _unaliased(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        given = next((extra for extra in arguments[1:] if isinstance(extra, Array)), None)
-        return _field_type(arguments[0]) if given is None else _described_array(given, _unaliased(arguments[0]))
+        return _annotated_type(_unaliased(arguments[0]), arguments[1:])
     if _is_array(hint):
-        return Array(dtype=_dtype_name(arguments)), False
+        return Array(dtype=_dtype_name(arguments)), None
     if origin is list and len(arguments) == 1:
-        item, as_bytes = _field_type(arguments[0])
-        return List(item=item), as_bytes
+        item, form = _field_type(arguments[0])
+        return List(item=item), form
     if hint is Any:
-        return Unknown(schema="{}"), False
+        return Unknown(schema="{}"), None
+    if origin is dict and arguments in _MAPS:
+        return _MAP, None
+    if is_image_class(hint):
+        return Scalar(kind="bytes", media="image/*"), "image"
     if isinstance(hint, type) and hint in _SCALARS:
-        return _SCALARS[hint], False
-    raise InvalidSchema(f"{hint} is not a field type", hint="str, int, float, bool, bytes, NDArray, list[…], … | None")
+        return _SCALARS[hint], None
+    raise InvalidSchema(f"{hint} is not a field type", hint=_hint(hint))
 
 
-def _described_array(given: Array, hint: Any) -> tuple[FieldType, bool]:  # noqa: ANN401 - a type form
+def _hint(hint: object) -> str:
+    """Return what to write instead of an annotation."""
+    if hint is date:
+        return "datetime.datetime, or str for value.isoformat()"
+    return "dict[str, Any] for a map of JSON values" if dict in (hint, get_origin(hint)) else _FIELD_TYPES
+
+
+def _annotated_type(hint: Any, extras: tuple[object, ...]) -> tuple[FieldType, Form | None]:  # noqa: ANN401
+    array = next((extra for extra in extras if isinstance(extra, Array)), None)
+    if array is not None:
+        return _described_array(array, hint)
+    media = next((extra for extra in extras if isinstance(extra, Media)), None)
+    if media is None:
+        return _field_type(hint)
+    form: Form | None = "image" if is_image_class(hint) else "pixels" if _is_array(hint) else None
+    if form is None and hint is not bytes:
+        raise InvalidSchema(f"{hint} has no media type", hint="bytes, PIL.Image.Image, or NDArray[np.uint8] for pixels")
+    if form is not None and not media.type.startswith("image/"):
+        raise InvalidSchema(f"{media.type} is not decoded", hint="annotate the field as bytes")
+    return Scalar(kind="bytes", media=media.type), form
+
+
+def _described_array(given: Array, hint: Any) -> tuple[FieldType, Form | None]:  # noqa: ANN401 - a type form
     if hint is bytes:
-        return given, True
+        return given, "bytes"
     if _is_array(hint):
-        return dataclasses.replace(given, dtype=given.dtype or _dtype_name(get_args(hint))), False
+        return dataclasses.replace(given, dtype=given.dtype or _dtype_name(get_args(hint))), None
     if hint is Any or (given.format not in ARRAYS and hint not in _SCALARS and get_origin(hint) is not list):
-        return given, False
+        return given, None
     raise InvalidSchema(f"{hint} is not an array", hint="NDArray[…], or bytes for the bytes as they are")
 
 
@@ -279,6 +317,10 @@ def annotation(field: Field) -> Any:  # noqa: ANN401 - a type form
 
 def _python_type(type_: FieldType) -> Any:  # noqa: ANN401 - a type form
     match type_:
+        case Scalar(kind="map"):
+            return dict[str, Any]
+        case Scalar(media=str() as media):
+            return operator.getitem(Annotated, (bytes, Media(media)))
         case Scalar():
             return PYTHON[type_.kind]
         case List():

@@ -35,7 +35,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from catalog.errors import InvalidArray, require_extra
-from catalog.samples.arrays import Buffer, decode_aligned, decode_array, encode_array
+from catalog.samples.arrays import Buffer, check_unmasked, decode_aligned, decode_array, encode_array, ml_dtype
+from catalog.schema import ML_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,8 +93,18 @@ def _unwritable(form: str, error: Exception) -> InvalidArray:
     return InvalidArray(f"can't be stored as {form}: {str(error)[:200]}")
 
 
-def _read_array(_: Array, raw: Buffer) -> NDArray[Any]:
-    return decode_aligned(raw)
+def _read_array(type_: Array, raw: Buffer) -> NDArray[Any]:
+    array = decode_aligned(raw)
+    if type_.dtype in ML_DTYPES and array.dtype.kind == "V" and array.dtype.name != type_.dtype:
+        array = _as_ml_dtype(array, type_.dtype)
+    return array
+
+
+def _as_ml_dtype(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return raw bytes as the dtype that the schema states: ``numpy.save`` loses the name of such a dtype."""
+    wanted = ml_dtype(name)
+    is_raw = array.dtype.names is None and array.dtype.name.startswith("void")
+    return array.view(wanted) if is_raw and array.dtype.itemsize == wanted.itemsize else array
 
 
 # --- sparse --------------------------------------------------------------------------------------------------
@@ -207,6 +218,7 @@ def _write_arrow(value: Any) -> bytes:  # noqa: ANN401
     ipc = _library("pyarrow.ipc", "arrow")
     if not isinstance(value, np.ndarray):
         raise InvalidArray(f"expected an array, found {type(value).__name__}")
+    check_unmasked(value)
     try:
         # Arrow accepts other byte orders and writes the bytes unchanged, without an error.
         tensor = arrow.Tensor.from_numpy(np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C"))
@@ -238,6 +250,8 @@ def _write_safetensors(value: Any) -> bytes:  # noqa: ANN401
         isinstance(name, str) and isinstance(tensor, np.ndarray) for name, tensor in value.items()
     ):
         raise InvalidArray("expected a dict of name → array")
+    for tensor in value.values():
+        check_unmasked(tensor)
     try:
         written: bytes = library.save({name: np.asarray(tensor, order="C") for name, tensor in value.items()})
     except Exception as error:

@@ -5,6 +5,9 @@
     .npy      93 'NUMPY' | u8 major | u8 minor | u16 or u32 length | header (a Python literal) | data
     compact   u8 length | dtype.str | u8 ndim | ndim × int64 LE | data in C order
 
+A dtype of the package ``ml_dtypes`` has its name in the header (``'descr': 'bfloat16'``): numpy's own text for it,
+``<V2``, is that of raw bytes. ``numpy.load`` reads the name once ``ml_dtypes`` is imported.
+
 Both are untrusted: nothing is unpickled, no memory is allocated because a header asks for it, and the data must be
 exactly as long as the header says. The array returned is a read-only view into the bytes given, no copy.
 
@@ -22,16 +25,20 @@ import sys
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from catalog.errors import InvalidArray
+from catalog.errors import InvalidArray, MissingExtra, require_extra
+from catalog.schema.dtypes import ML_DTYPES, refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "Buffer", "decode_aligned", "decode_array", "encode_array"]
+__all__ = [
+    "MAGIC", "Buffer", "check_unmasked", "decode_aligned", "decode_array", "dtype_name", "encode_array", "ml_dtype",
+]  # fmt: skip
 
 MAGIC: Final = b"\x93NUMPY"
 MAX_HEADER: Final = 16_384
@@ -72,19 +79,77 @@ class _ArrayHeader:
 
 
 def encode_array(array: NDArray[Any]) -> bytes:
-    """Return an array as ``.npy`` bytes. Raises :class:`InvalidArray` for Python objects, which need pickling."""
-    dtype = array.dtype
-    if dtype.hasobject:
-        raise InvalidArray(f"an array of dtype {dtype} can't be stored", hint="convert it to numbers or text")
+    """Return an array as ``.npy`` bytes.
+
+    Raises :class:`InvalidArray` for an array that wouldn't come back the same everywhere: Python objects (they need
+    pickling), masked arrays, long doubles, dtypes of other packages than ``ml_dtypes``.
+    """
+    check_unmasked(array)
+    descr = _wire_name(array.dtype)
     array = np.asarray(array)
-    if dtype.names is not None or dtype.metadata is not None:
+    if descr is None:
         return _written_by_numpy(array)
     fortran = array.flags.fnc
-    header = _npy_header(dtype.str, array.shape, fortran)
+    header = _npy_header(descr, array.shape, fortran)
     if array.nbytes == 0:
         return header
     flat = (array.T if fortran else np.asarray(array, order="C")).reshape(-1)
     return b"".join((header, flat.view(np.uint8).data))
+
+
+def check_unmasked(array: NDArray[Any]) -> None:
+    """Raise :class:`InvalidArray` for a masked array."""
+    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+        hint = "array.filled(value); np.ma.getmaskarray(array) can be a field of its own"
+        raise InvalidArray("a masked array can't be stored with its mask", hint=hint)
+
+
+@lru_cache(maxsize=1024)
+def _wire_name(dtype: np.dtype[Any]) -> str | None:
+    """Return the name of a dtype in the header; ``None`` if numpy writes the header, as for structured arrays."""
+    _check_storable(dtype)
+    if dtype.names is not None or dtype.metadata is not None:
+        return None
+    name: str = dtype.name if dtype.name in ML_DTYPES else dtype.str
+    return name
+
+
+def _check_storable(dtype: np.dtype[Any]) -> None:
+    name = dtype.name
+    if dtype.hasobject:
+        raise InvalidArray(f"an array of dtype {dtype} can't be stored", hint="convert it to numbers or text")
+    if (why := refusal(name)) is not None:
+        raise InvalidArray(f"an array of dtype {name} can't be stored", hint=why)
+    if dtype.itemsize == 0:
+        raise InvalidArray(f"an array of dtype {dtype} can't be stored: its values have no bytes")
+    for field in dtype.names or ():
+        inner = dtype[field].base
+        if inner.name in ML_DTYPES:
+            what = f"a structured array with {field!a} of dtype {inner.name} can't be stored"
+            raise InvalidArray(what, hint="store that as a field of its own")
+        if inner.itemsize:
+            _check_storable(inner)
+    if dtype.isbuiltin == 2 and name not in ML_DTYPES:  # a dtype of another package
+        raise InvalidArray(
+            f"an array of dtype {name} can't be stored", hint="convert it to a dtype of numpy or ml_dtypes"
+        )
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name of a dtype in a schema: ``U5`` where numpy's own name (``str160``) counts bits."""
+    if dtype.kind in "USV" and dtype.name not in ML_DTYPES:
+        return "void" if dtype.names is not None else f"{dtype.kind}{dtype.itemsize // (4 if dtype.kind == 'U' else 1)}"
+    return dtype.name
+
+
+def ml_dtype(name: str) -> np.dtype[Any]:
+    """Return a dtype of ``ml_dtypes``. Raises :class:`MissingExtra` if the package isn't installed or too old."""
+    require_extra("ml-dtypes", "ml_dtypes", purpose=f"arrays of {name}")
+    try:
+        found: np.dtype[Any] = np.dtype(getattr(import_module("ml_dtypes"), name))
+    except AttributeError as error:
+        raise MissingExtra(f"this version of ml_dtypes has no {name}", hint="pip install -U ml_dtypes") from error
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -98,7 +163,14 @@ def _written_by_numpy(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "format 2.0": all readers here know it
-        np.lib.format.write_array(buffer, array, allow_pickle=False)
+        try:
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+        except ValueError as error:  # fields that overlap
+            raise InvalidArray(f"an array of dtype {str(array.dtype)[:60]} can't be stored: {error}") from error
+    header = buffer.tell() - array.nbytes
+    if header > MAX_HEADER:
+        what = f"a structured array whose header has {header:,} bytes; the most is {MAX_HEADER:,}"
+        raise InvalidArray(what, hint="store it as several arrays, or as one array of numbers")
     return buffer.getvalue()
 
 
@@ -234,6 +306,8 @@ def _compact_layout(raw: Buffer) -> tuple[_Layout, int]:
 
 
 def _simple_dtype(name: str) -> np.dtype[Any]:
+    if name in ML_DTYPES:
+        return ml_dtype(name)
     if not _SIMPLE_DTYPE.fullmatch(name):
         raise InvalidArray(f"refused dtype {name[:40]!a}", hint="numbers, truth values, fixed text and times are read")
     try:

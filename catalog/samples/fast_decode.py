@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from catalog.errors import InvalidArray, InvalidSample
-from catalog.samples.annotations import PYTHON
 from catalog.samples.array_formats import decode
 from catalog.samples.arrays import MAGIC, Buffer, decode_aligned
+from catalog.samples.scalars import scalar_step
 from catalog.samples.validation import fits_array
-from catalog.schema import Array, FieldType, List, Scalar, Unknown
+from catalog.schema import ML_DTYPES, Array, FieldType, List, Scalar, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,7 +112,7 @@ def _step(
     """Return the type that a stored value must have, ``None`` for any, and its reader, ``None`` for no conversion."""
     match type_:
         case Scalar():
-            return PYTHON[type_.kind], None
+            return scalar_step(type_, entry, validate=validate)
         case Unknown():
             return None, read_any
         case List():
@@ -127,7 +127,7 @@ def _step(
 def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
     if validate:
         return partial(_decode_fitting, type_)
-    return decode_aligned if type_.format in _NPY else partial(decode, type_)
+    return decode_aligned if type_.format in _NPY and type_.dtype not in ML_DTYPES else partial(decode, type_)
 
 
 def _read_decoded(type_: Array, decode: Callable[[Any], Any], validate: bool, value: Any) -> Any:  # noqa: ANN401, FBT001
@@ -158,9 +158,11 @@ def _decode_fitting(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401
 
 
 def read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold anything
-    """Return a stored value without a type: bytes in ``.npy`` form as an array, in lists too; others unchanged."""
+    """Return a stored value without a type: bytes in ``.npy`` form as an array, in lists and maps too."""
     if type(value) is list and depth < _MAX_DEPTH:
         return [read_any(item, depth + 1) for item in value]
+    if type(value) is dict and depth < _MAX_DEPTH:
+        return {name: read_any(item, depth + 1) for name, item in value.items()}
     if type(value) is not bytes or value[:6] != MAGIC:
         return value
     try:

@@ -9,7 +9,8 @@ r"""Infer the fields of a sample type from samples.
 Types are merged: an integer and a float give ``float``; arrays of different dtypes or lengths give an array with that
 dtype or length open; arrays and other bytes give ``bytes``; a field that is absent or ``None`` in a sample is optional,
 and so is one that is NaN where other samples have no number: tables of pandas mark missing texts in this way.
-Fields without a type (maps, several types at once) are left out, with the reason: readers skip fields that a schema
+Bytes that all begin like files of one media type have it: ``bytes[image/jpeg]``. Fields without a type (several types
+at once, values that JSON doesn't have in a map) are left out, with the reason: readers skip fields that a schema
 doesn't have.
 
 Tricky bits
@@ -30,9 +31,11 @@ import numpy as np
 from catalog.errors import InvalidArray, InvalidSample, MissingExtra
 from catalog.samples.array_formats import decode
 from catalog.samples.arrays import Buffer, decode_array
+from catalog.samples.media import media_of
 from catalog.samples.packing import DictSample, unpacker
+from catalog.samples.scalars import json_faults
 from catalog.samples.storable import RESERVED
-from catalog.schema import DTYPES, MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, type_text
+from catalog.schema import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, is_dtype, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,6 +55,7 @@ _SCALARS: Final = {
     bool: Scalar(kind="bool"), int: Scalar(kind="int"), float: Scalar(kind="float"), str: Scalar(kind="str"),
 }  # fmt: skip
 _BYTES: Final = Scalar(kind="bytes")
+_MAP: Final = Scalar(kind="map")
 _INT, _FLOAT = _SCALARS[int], _SCALARS[float]
 
 
@@ -178,7 +182,7 @@ class Inference:
 
     # --- one value -----------------------------------------------------------------------------------------------
 
-    def _seen(self, value: object, depth: int) -> _Seen:
+    def _seen(self, value: object, depth: int) -> _Seen:  # noqa: PLR0911 - a kind of value a line
         scalar = _SCALARS.get(type(value))
         if scalar is not None:
             return scalar
@@ -190,7 +194,10 @@ class Inference:
             return self._of_list(value, depth)
         if value is None:
             return _Untyped("a list with empty items")
-        return _Untyped("it is a map" if isinstance(value, dict) else "it is of a kind that only some programs know")
+        if isinstance(value, dict):
+            fault = next(json_faults(value), None)
+            return _MAP if fault is None else _Untyped(f"a map of more than JSON values: {fault}")
+        return _Untyped("it is of a kind that only some programs know")
 
     def _of_list(self, items: list[object], depth: int) -> _Seen:
         if depth >= _MAX_NESTING:
@@ -209,7 +216,7 @@ class Inference:
                 return _array(decode_array(raw), "ndarrayBytes")
             value = decode(Array(format=form), raw)
         except InvalidArray:
-            return _BYTES
+            return Scalar(kind="bytes", media=media_of(raw))
         except MissingExtra as error:
             self.missing.add(str(error))
             return _BYTES
@@ -231,9 +238,10 @@ def _form(raw: bytes) -> ArrayFormat | None:
 
 def _array(value: NDArray[Any], form: ArrayFormat) -> Array:
     """Return the type of an array; scipy's sparse ones have a dtype and a shape too."""
-    name = value.dtype.name
+    dtype = value.dtype
+    name = {"U": "str", "S": "bytes"}.get(dtype.kind, dtype.name)
     shape = tuple(length if length < _MAX_LENGTH else None for length in value.shape)
-    return Array(dtype=name if name in DTYPES else None, shape=shape, format=form)
+    return Array(dtype=name if is_dtype(name) else None, shape=shape, format=form)
 
 
 # --- several values ------------------------------------------------------------------------------------------
@@ -252,9 +260,18 @@ def _merged(one: _Seen, other: _Seen) -> _Seen:  # noqa: PLR0911 - a rule a line
     both = {one, other}
     if both == {_INT, _FLOAT}:
         return _FLOAT
-    if _BYTES in both and any(isinstance(seen, Array) for seen in both):
-        return _BYTES
+    if all(isinstance(seen, Array) or (isinstance(seen, Scalar) and seen.kind == "bytes") for seen in both):
+        return Scalar(kind="bytes", media=_merged_media(one, other))
     return _Untyped(f"{_words(one)} here, {_words(other)} there")
+
+
+def _merged_media(one: _Seen, other: _Seen) -> str | None:
+    """Return the media type of both: the same, or ``image/*`` for two kinds of images."""
+    media = [seen.media if isinstance(seen, Scalar) else None for seen in (one, other)]
+    groups = {None if found is None else found.partition("/")[0] for found in media}
+    if media[0] == media[1]:
+        return media[0]
+    return f"{groups.pop()}/*" if len(groups) == 1 else None
 
 
 def _merged_arrays(one: Array, other: Array) -> Array | Scalar:

@@ -12,10 +12,11 @@
     Digit.from_bytes(raw)
 
 Such a class is a keyword-only dataclass, so optional fields may precede required ones. An annotation is ``str``,
-``int``, ``float``, ``bool``, ``bytes``, an array (``NDArray``, ``NDArray[np.float32]``, ``np.ndarray``, or
-``Annotated[NDArray[np.uint8], Array(shape=(8, 8), dimensions=("y", "x"))]``), ``list[…]`` of one, ``… | None`` or
-``Optional[…]`` of one, ``Any`` for any value; as text, too. :mod:`~catalog.samples.array_formats` has the
-annotations of the other array forms.
+``int``, ``float``, ``bool``, ``bytes``, ``datetime.datetime``, ``dict[str, Any]`` (a map of JSON values), an array
+(``NDArray``, ``NDArray[np.float32]``, ``np.ndarray``, or ``Annotated[NDArray[np.uint8], Array(shape=(8, 8),
+dimensions=("y", "x"))]``), ``list[…]`` of one, ``… | None`` or ``Optional[…]`` of one, ``Any`` for any value; as text,
+too. :mod:`~catalog.samples.media` has the annotations of images, :mod:`~catalog.samples.array_formats` those of the
+other array forms.
 
 Tricky bits
 -----------
@@ -33,6 +34,7 @@ import copyreg
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from datetime import datetime
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, dataclass_transform, overload
 from weakref import WeakValueDictionary
@@ -41,8 +43,10 @@ import numpy as np
 
 from catalog.errors import InvalidSchema, PublishError
 from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, plan_of
+from catalog.samples.media import is_image
 from catalog.samples.packing import DictSample, pack, unpack
-from catalog.schema.identifiers import attribute_names, class_name
+from catalog.schema.dtypes import ML_DTYPES
+from catalog.schema.identifiers import class_name, field_attributes
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -235,10 +239,13 @@ def _equal(self: object, other: object) -> bool:
     return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
 
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - samples hold anything
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401, PLR0911 - samples hold anything; a kind of value a line
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        numbers = one.dtype.kind in "fc"
-        return one.dtype == other.dtype and bool(np.array_equal(one, other, equal_nan=numbers))
+        return one.dtype == other.dtype and bool(np.array_equal(one, other, equal_nan=_has_nan(one.dtype)))
+    if isinstance(one, bytes | datetime) and isinstance(other, bytes | datetime):
+        return bool(one == other)  # also of classes of their own: ImageBytes, pandas' Timestamp
+    if is_image(one) and is_image(other):  # whichever format they were read from
+        return (one.mode, one.size, one.tobytes()) == (other.mode, other.size, other.tobytes())
     if type(one) is not type(other):
         return False
     if isinstance(one, list):
@@ -248,6 +255,10 @@ def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - samples hold anything
     if hasattr(one, "tocoo"):  # scipy's sparse arrays; never made dense: that could take any amount of memory
         return (one.shape, one.dtype) == (other.shape, other.dtype) and _same(_elements(one), _elements(other))
     return bool(one == other)
+
+
+def _has_nan(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "fcmM" or (dtype.name in ML_DTYPES and "int" not in dtype.name)
 
 
 def _elements(sparse: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - scipy has no types
@@ -329,7 +340,7 @@ def _class_from(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:
         "__module__": __name__,
         MADE_FROM: (wanted, uri),
     }
-    names = attribute_names(field.name for field in wanted.fields)
+    names = field_attributes(wanted.fields)
     required = frozenset(names[field.name] for field in wanted.fields if not field.optional)
     namespace["__init__"] = _constructor(required, frozenset(names.values()) - required)
     namespace["__annotations__"] = {names[field.name]: annotation(field) for field in wanted.fields}

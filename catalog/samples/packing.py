@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -33,11 +34,13 @@ from catalog.errors import DataError, InvalidArray, InvalidSample, MissingExtra
 from catalog.samples.annotations import plan_of
 from catalog.samples.array_formats import decode, encode
 from catalog.samples.arrays import Buffer, encode_array
+from catalog.samples.conversions import conversion
 from catalog.samples.fast_decode import Unusual, layout, read_any
+from catalog.samples.scalars import scalar_step, write_scalar
 from catalog.samples.storable import is_missing
-from catalog.samples.validation import explained, fits_array, fits_scalar, misfit
+from catalog.samples.validation import explained, fits_array, misfit
 from catalog.samples.zero_copy import LARGE, without_large
-from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown
+from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown, type_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +56,10 @@ MAX_LIST: Final = 1 << 20
 """Items of one list: msgpack allocates as many as a header states, and lists nest."""
 
 _LAYOUTS: Final = 64
+_ANY: Final = Unknown(schema="{}")
+_COMPOSITE: Final = frozenset({bytes, list, dict})
+"""The types of stored values that may be, or hold, arrays."""
+
 _BAD_MSGPACK: Final = (
     ValueError, TypeError, MemoryError, RecursionError, OverflowError, BufferError, msgpack.UnpackException,
 )  # fmt: skip
@@ -80,8 +87,10 @@ def pack(sample: object) -> bytes:
     values: dict[Any, Any] = sample if isinstance(sample, dict) else wire_values(sample, key)
     try:
         packed: bytes = msgpack.packb(values, use_bin_type=True, default=_write_any)
-    except (ValueError, TypeError, OverflowError, RecursionError, InvalidArray) as error:
-        raise InvalidSample(f"the sample can't be packed: {error}", where=key or None) from error
+        if isinstance(sample, dict):
+            _check_names(values, key)
+    except _BAD_VALUES as error:
+        raise _unpackable(values, key, error) from error
     return packed
 
 
@@ -100,13 +109,31 @@ def wire_values(sample: object, key: str) -> dict[str, Any]:
     return values
 
 
+_BAD_VALUES: Final = (ValueError, TypeError, OverflowError, RecursionError, DataError)
+
+
+def _unpackable(values: dict[Any, Any], key: str, error: Exception) -> InvalidSample:
+    """Return the error for a sample that can't be packed, with the first field to blame."""
+    for name, value in values.items():
+        try:
+            msgpack.packb(value, use_bin_type=True, default=_write_any)
+        except _BAD_VALUES as found:
+            what, hint = (found.what, found.hint) if isinstance(found, DataError) else (str(found), None)
+            return InvalidSample(f"field {name!a:.200} can't be packed: {what}", where=key or None, hint=hint)
+    return InvalidSample(f"the sample can't be packed: {error}", where=key or None)
+
+
 def _write_any(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
     """Convert a value for msgpack that it doesn't know."""
     if isinstance(value, np.ndarray):
         return encode_array(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} can't be stored")
+    if isinstance(value, np.generic) and value.dtype.kind not in "mMV":
+        plain = value.item()
+        if isinstance(plain, bool | int | float) and plain is not value:
+            return plain
+    if type(value) is int:
+        raise InvalidSample("an integer of more than 64 bits can't be stored", hint="str(value)")
+    raise InvalidSample(f"a value of type {type(value).__name__} can't be stored", hint=conversion(value))
 
 
 def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa: ANN401
@@ -123,8 +150,8 @@ def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa
                 raise explained(error, key, entry.field) from error
         case List() if isinstance(value, list | tuple):
             return [_write(type_.item, item, key, entry) for item in value]
-        case Scalar() if fits_scalar(type_.kind, value):
-            return _as_float(value, key, entry.field) if type_.kind == "float" else value
+        case Scalar():
+            return _write_scalar(type_, value, key, entry)
         case Unknown():
             return value
     raise misfit(type_, value, key, entry.field)
@@ -136,6 +163,15 @@ def _is_absent(type_: FieldType, value: object) -> bool:
         return True
     numeric = isinstance(type_, Unknown) or (isinstance(type_, Scalar) and type_.kind == "float")
     return not (numeric and isinstance(value, float)) and is_missing(value)
+
+
+def _write_scalar(type_: Scalar, value: Any, key: str, entry: Entry) -> Any:  # noqa: ANN401
+    try:
+        return write_scalar(type_, value, entry)
+    except (InvalidSample, MissingExtra) as error:
+        raise explained(error, key, entry.field) from error
+    except (TypeError, OverflowError):
+        raise misfit(type_, value, key, entry.field) from None
 
 
 # --- reading: the careful way --------------------------------------------------------------------------------
@@ -202,11 +238,31 @@ def _read(type_: FieldType, value: Any, key: str, entry: Entry, *, validate: boo
             return value  # decoded already, by another format than msgpack
         case List() if isinstance(value, list):
             return [_read(type_.item, item, key, entry, validate=validate) for item in value]
-        case Scalar() if fits_scalar(type_.kind, value):
-            return _as_float(value, key, entry.field) if type_.kind == "float" else value
+        case Scalar():
+            return _read_scalar(type_, value, key, entry, validate=validate)
         case Unknown() if value is not dataclasses.MISSING:
-            return read_any(value)
+            try:
+                return read_any(value)
+            except MissingExtra as error:
+                raise explained(error, key, entry.field) from error
     raise misfit(type_, value, key, entry.field)
+
+
+def _read_scalar(type_: Scalar, value: Any, key: str, entry: Entry, *, validate: bool) -> Any:  # noqa: ANN401
+    kind, reader = scalar_step(type_, entry, validate=validate)
+    if kind is float and type(value) is int:
+        return _as_float(value, key, entry.field)
+    if type_.kind == "datetime" and isinstance(value, datetime):  # of a table
+        return value
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise misfit(type_, value, key, entry.field)
+    try:
+        return value if reader is None else reader(value)
+    except (InvalidSample, MissingExtra) as error:
+        raise explained(error, key, entry.field) from error
+    except ValueError:
+        what = f"field {entry.field.name!a}: expected {type_text(type_)}, found the text {str(value)[:40]!a}"
+        raise InvalidSample(what, where=key or None, hint="ISO 8601 with a time zone") from None
 
 
 def _read_array(type_: Array, value: bytes, key: str, field: Field, *, validate: bool) -> Any:  # noqa: ANN401
@@ -254,8 +310,11 @@ def _read_dict(cls: type[dict[str, Any]], raw: Buffer, key: str = "") -> dict[st
 
 def _build_dict(cls: type[dict[str, Any]], values: dict[str, Any], key: str = "") -> dict[str, Any]:
     for name, value in values.items():
-        if type(value) is bytes or type(value) is list:
-            values[name] = read_any(value)
+        if type(value) in _COMPOSITE:
+            try:
+                values[name] = read_any(value)
+            except MissingExtra as error:
+                raise explained(error, key, Field(name=name, type=_ANY)) from error
     made = cls(values)
     if key:
         made.__key__ = key  # type: ignore[attr-defined] # DictSample has it

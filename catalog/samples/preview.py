@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from catalog.errors import InvalidArray
+from catalog.samples.arrays import dtype_name
+from catalog.samples.media import is_image, media_of
 from catalog.samples.packable import fields_of
 from catalog.sanitize import escaped
 from catalog.schema import Array, type_text
@@ -54,13 +56,16 @@ def _plain(text: str) -> str:
     return escaped(shown)
 
 
-def _short(value: object, depth: int = 0) -> str:
+def _short(value: object, depth: int = 0) -> str:  # noqa: PLR0911 - a kind of value a line
     if depth > MAX_DEPTH:
         return "…"
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, bytes):
-        return f"{len(value)} bytes"
+        media = media_of(value)
+        return f"{len(value)} bytes" if media is None else f"{media}, {len(value)} bytes"
+    if is_image(value):
+        return _image(value)
     if isinstance(value, list):
         shown = ", ".join(_short(item, depth + 1) for item in value[:_SHOWN_ITEMS])
         return f"[{shown}{', …' if len(value) > _SHOWN_ITEMS else ''}]" + (f" ({len(value)})" if value else "")
@@ -79,8 +84,12 @@ def _text(value: object) -> str:
         return f"({type(value).__name__} that can't be shown: {type(error).__name__})"
 
 
+def _image(image: Any) -> str:  # noqa: ANN401 - Pillow is imported only where it is needed
+    return f"image {image.mode}, {image.width} × {image.height}"
+
+
 def _array(array: NDArray[Any]) -> str:
-    kind = type_text(Array(dtype=array.dtype.name, shape=array.shape or None))
+    kind = type_text(Array(dtype=dtype_name(array.dtype), shape=array.shape or None))
     limits = _limits(array)
     if array.ndim == 0 or limits is None:
         return kind if limits is None else f"{kind} = {limits[0]}"
@@ -104,7 +113,8 @@ def _json(value: object, depth: int = 0) -> object:  # noqa: PLR0911 - one for e
         case np.ndarray():
             return _array_json(value)
         case bytes():
-            return {"bytes": len(value)}
+            media = media_of(value)
+            return {"bytes": len(value)} if media is None else {"bytes": len(value), "mediaType": media}
         case list():
             return [_json(item, depth + 1) for item in value]
         case dict():
@@ -113,11 +123,11 @@ def _json(value: object, depth: int = 0) -> object:  # noqa: PLR0911 - one for e
             return value if math.isfinite(value) else str(value)  # JSON has no NaN and infinities
         case int():
             return value if value.bit_length() <= _MAX_BITS else _text(value)
-    return value if isinstance(value, str | None) else _text(value)
+    return value if isinstance(value, str | None) else _image(value) if is_image(value) else _text(value)
 
 
 def _array_json(array: NDArray[Any]) -> dict[str, object]:
-    found: dict[str, object] = {"dtype": array.dtype.name, "shape": list(array.shape)}
+    found: dict[str, object] = {"dtype": dtype_name(array.dtype), "shape": list(array.shape)}
     limits = _limits(array)
     if limits is not None:
         found |= {"min": _json(limits[0]), "max": _json(limits[1])}

@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from catalog.errors import InvalidArray, InvalidSample, MissingExtra
-from catalog.samples.annotations import PYTHON
 from catalog.samples.array_formats import ARRAYS
-from catalog.schema import Array, Field, FieldType, type_text
+from catalog.samples.arrays import dtype_name
+from catalog.samples.conversions import conversion
+from catalog.schema import ML_DTYPES, Array, Field, FieldType, type_text
 
 if TYPE_CHECKING:
     from catalog.errors import DataError
 
-__all__ = ["explained", "fits_array", "fits_scalar", "misfit"]
-
-
-def fits_scalar(kind: str, value: object) -> bool:
-    """Return whether a value is of a kind; an ``int`` is a float, a ``bool`` is no number."""
-    if kind in ("int", "float") and isinstance(value, bool):
-        return False
-    return isinstance(value, int | float) if kind == "float" else isinstance(value, PYTHON[kind])
+__all__ = ["explained", "fits_array", "misfit"]
 
 
 def fits_array(type_: Array, value: Any) -> bool:  # noqa: ANN401
@@ -54,6 +48,8 @@ def _dtype_fits(wanted: str, found: np.dtype[Any]) -> bool:
     """
     if wanted == found.name:
         return True
+    if wanted in ML_DTYPES or found.name in ML_DTYPES:
+        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old names of dtypes
@@ -65,8 +61,8 @@ def _dtype_fits(wanted: str, found: np.dtype[Any]) -> bool:
     return promised.newbyteorder("=") == found.newbyteorder("=")
 
 
-def explained(error: InvalidArray | MissingExtra, key: str, field: Field) -> DataError | MissingExtra:
-    """Return the error of an array with sample and field."""
+def explained(error: InvalidArray | InvalidSample | MissingExtra, key: str, field: Field) -> DataError | MissingExtra:
+    """Return the error of a value with sample and field."""
     what = f"field {field.name!a}: {error.what}"
     kind = MissingExtra if isinstance(error, MissingExtra) else InvalidSample
     return kind(what, where=key or None, hint=error.hint)
@@ -78,8 +74,8 @@ def misfit(type_: FieldType, value: Any, key: str, field: Field) -> InvalidSampl
         found = "nothing"
     elif isinstance(getattr(value, "dtype", None), np.dtype):
         form = "" if isinstance(value, np.ndarray) else f"{type(value).__name__} "
-        found = form + type_text(Array(dtype=value.dtype.name, shape=value.shape or None))
+        found = form + type_text(Array(dtype=dtype_name(value.dtype), shape=value.shape or None))
     else:
         found = type(value).__name__
     what = f"field {field.name!a}: expected {type_text(type_, optional=field.optional)}, found {found}"
-    return InvalidSample(what, where=key or None)
+    return InvalidSample(what, where=key or None, hint=conversion(value))

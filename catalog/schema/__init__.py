@@ -3,7 +3,8 @@
 Terminology
 -----------
 *Sample type*: a name, a semantic version and an ordered list of fields. *Field*: a wire name and a type; an
-optional field may be absent. *Type*: a scalar, an array, a list, or an unknown one.
+optional field may be absent. *Type*: a scalar, an array, a list, or an unknown one. *Scalar*: text, a number, a
+boolean, bytes (with or without a media type), a map (any JSON object) or a datetime.
 
 A schema record's body is JSON Schema (draft-07) in one of three encodings. All are read; the body that is written
 satisfies every known reader::
@@ -24,10 +25,10 @@ Tricky bits
 from __future__ import annotations
 
 from catalog.schema.compatibility import Bump, Change, Comparison, Verdict, check_fit, compare
+from catalog.schema.dtypes import DTYPES, ML_DTYPES, is_dtype
 from catalog.schema.json_schema import read_body, write_body
 from catalog.schema.short_form import parse_type, type_text
 from catalog.schema.types import (
-    DTYPES,
     MAX_FIELDS,
     Array,
     ArrayFormat,
@@ -43,6 +44,7 @@ from catalog.schema.types import (
 __all__ = [
     "DTYPES",
     "MAX_FIELDS",
+    "ML_DTYPES",
     "Array",
     "ArrayFormat",
     "Bump",
@@ -58,6 +60,7 @@ __all__ = [
     "Verdict",
     "check_fit",
     "compare",
+    "is_dtype",
     "parse_type",
     "read_body",
     "type_text",

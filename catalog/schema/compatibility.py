@@ -28,6 +28,7 @@ from enum import Enum, IntEnum, auto
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from catalog.schema.media_types import media_fits
 from catalog.schema.short_form import type_text
 from catalog.schema.types import NPY_FORMATS, Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.syntax.semver import semver_key
@@ -83,6 +84,11 @@ class Kind(Enum):
     OTHER_TYPE = auto()
     ARRAY_AS_BYTES = auto()
     BYTES_AS_ARRAY = auto()
+    DATETIME_AS_TEXT = auto()
+    TEXT_AS_DATETIME = auto()
+    OTHER_MEDIA = auto()
+    NAMED_MEDIA = auto()
+    UNNAMED_MEDIA = auto()
     UNKNOWN_TYPE = auto()
     OTHER_FORMAT = auto()
     SAME_BYTES_FORMAT = auto()
@@ -125,6 +131,12 @@ RULES: Final[Mapping[Kind, Rule]] = {
     # An encoded array is valid bytes; arbitrary bytes are rarely a valid array.
     Kind.ARRAY_AS_BYTES: Rule(_UNSURE, _BREAKS, Bump.MAJOR, "was an array and is now bytes: its encoded form"),
     Kind.BYTES_AS_ARRAY: Rule(_BREAKS, _UNSURE, Bump.MAJOR, "was bytes and is now an array"),
+    # A datetime is text in a sample.
+    Kind.DATETIME_AS_TEXT: Rule(_FINE, _BREAKS, Bump.MAJOR, "was a datetime and is now any text"),
+    Kind.TEXT_AS_DATETIME: Rule(_BREAKS, _FINE, Bump.MAJOR, "was any text and is now a datetime"),
+    Kind.OTHER_MEDIA: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has a different media type; check that readers decode it"),
+    Kind.NAMED_MEDIA: Rule(_FINE, _FINE, Bump.MINOR, "now has a more specific media type"),
+    Kind.UNNAMED_MEDIA: Rule(_FINE, _FINE, Bump.MINOR, "now has a less specific media type"),
     Kind.UNKNOWN_TYPE: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has an unrecognised type; its compatibility is unknown"),
     Kind.OTHER_FORMAT: Rule(_BREAKS, _BREAKS, Bump.MAJOR, "has a different array format"),
     Kind.SAME_BYTES_FORMAT: Rule(_UNSURE, _UNSURE, Bump.MAJOR, "has a different array format with the same encoding"),
@@ -322,6 +334,13 @@ def _kinds(old: FieldType, new: FieldType) -> Iterator[Kind]:
             yield Kind.WIDENED
         case Scalar(kind="float"), Scalar(kind="int"):
             yield Kind.NARROWED
+        case Scalar(kind="datetime"), Scalar(kind="str"):
+            yield Kind.DATETIME_AS_TEXT
+        case Scalar(kind="str"), Scalar(kind="datetime"):
+            yield Kind.TEXT_AS_DATETIME
+        case Scalar(kind="bytes"), Scalar(kind="bytes"):
+            named, unnamed = media_fits(new.media, old.media), media_fits(old.media, new.media)
+            yield Kind.NAMED_MEDIA if named else Kind.UNNAMED_MEDIA if unnamed else Kind.OTHER_MEDIA
         case Array(), Array():
             yield from _array_kinds(old, new)
         case Array(), Scalar(kind="bytes"):

@@ -13,10 +13,14 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from catalog.schema.types import Scalar
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["attribute_names", "class_name", "distinct", "pascal_case", "snake_case"]
+    from catalog.schema.types import Field
+
+__all__ = ["attribute_names", "class_name", "distinct", "field_attributes", "pascal_case", "snake_case"]
 
 MAX_LENGTH: Final = 60
 
@@ -33,7 +37,7 @@ _USED_CLASSES: Final = frozenset({
     "PackableSample", "Dataset", "DictSample", "Array", "Annotated", "Any", "NDArray", "Ellipsis", "NotImplemented",
 })  # fmt: skip
 
-_BESIDE_CLASSES: Final = frozenset({"Batch", "DataLoader", "batch", "columns", "loader"})
+_BESIDE_CLASSES: Final = frozenset({"Batch", "DataLoader", "Media", "batch", "columns", "loader"})
 """Names that snippets import or define beside a class. Fields may have them."""
 
 
@@ -43,6 +47,18 @@ def attribute_names(wire_names: Iterable[str], *, reserved: frozenset[str] = fro
     A wire name that is a valid identifier is kept, regardless of its position. ``reserved`` names are never used.
     """
     return distinct(wire_names, lambda wire: _identifier(wire, fallback="field", reserved=reserved))
+
+
+def field_attributes(fields: Iterable[Field], *, reserved: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Wire name → attribute name of the class for these fields.
+
+    A name that the annotations of the class use is reserved only if they do: ``datetime`` and ``Media``.
+    """
+    fields = tuple(fields)
+    scalars = [type_ for field in fields for type_ in field.types() if isinstance(type_, Scalar)]
+    used = {"datetime"} if any(scalar.kind == "datetime" for scalar in scalars) else set()
+    used |= {"Media"} if any(scalar.media is not None for scalar in scalars) else set()
+    return attribute_names((field.name for field in fields), reserved=reserved | used)
 
 
 def distinct(texts: Iterable[str], spelled: Callable[[str], str]) -> dict[str, str]:

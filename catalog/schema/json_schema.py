@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote
 
 from catalog.errors import InvalidSchema
+from catalog.schema.media_types import media_type
 from catalog.schema.types import (
     MAX_DIMENSIONS,
     MAX_FIELDS,
@@ -54,7 +55,6 @@ _FORMAT_REFS: Final[Mapping[ArrayFormat, str]] = {
 }
 
 _JSON_SCALARS: Final[Mapping[str, ScalarKind]] = {
-    "string": "str",
     "integer": "int",
     "number": "float",
     "boolean": "bool",
@@ -65,7 +65,11 @@ _SCALAR_JSON: Final[Mapping[ScalarKind, dict[str, Json]]] = {
     "float": {"type": "number"},
     "bool": {"type": "boolean"},
     "bytes": {"type": "string", "format": "byte", "contentEncoding": "base64"},
+    "map": {"type": "object"},
+    "datetime": {"type": "string", "format": "date-time"},
 }
+_OPEN_OBJECT: Final = frozenset({"type", "title", "description", "additionalProperties"})
+"""The keys of an object without properties of its own: a map. With others it is a type that isn't known here."""
 
 
 # --- JSON Schema: writing ------------------------------------------------------------------------------------
@@ -102,14 +106,15 @@ def _property(field: Field) -> dict[str, Json]:
 def _type_schema(type_: FieldType) -> dict[str, Json]:
     match type_:
         case Scalar():
-            return dict(_SCALAR_JSON[type_.kind])
+            schema = dict(_SCALAR_JSON[type_.kind])
+            return schema if type_.media is None else {**schema, "contentMediaType": type_.media}
         case List():
             return {"type": "array", "items": _type_schema(type_.item)}
         case Unknown():
             kept = json.loads(type_.schema)
             return kept if isinstance(kept, dict) else {}
         case Array():
-            schema: dict[str, Json] = {"$ref": _FORMAT_REFS[type_.format]}
+            schema = {"$ref": _FORMAT_REFS[type_.format]}
             if type_.dtype is not None:
                 schema["dtype"] = type_.dtype
             if type_.shape is not None:
@@ -182,7 +187,7 @@ def _without_null(schema: Json) -> tuple[Json, bool]:
     return schema, False
 
 
-def _read_type(schema: Json, root: dict[str, Json], *, depth: int) -> FieldType:
+def _read_type(schema: Json, root: dict[str, Json], *, depth: int) -> FieldType:  # noqa: PLR0911 - a rule a line
     """The type of a property. ``depth`` counts lists and references, so that cycles end."""
     if not isinstance(schema, dict) or depth > MAX_NESTING:
         return _unknown(schema)
@@ -190,13 +195,23 @@ def _read_type(schema: Json, root: dict[str, Json], *, depth: int) -> FieldType:
     if isinstance(ref, str):
         return _read_reference(ref, schema, root, depth=depth)
     kind = schema.get("type")
-    if kind == "string" and (schema.get("format") == "byte" or schema.get("contentEncoding") == "base64"):
-        return Scalar(kind="bytes")
+    if kind == "string":
+        return _read_text(schema)
+    if kind == "object" and schema.keys() <= _OPEN_OBJECT and schema.get("additionalProperties", True) in (True, {}):
+        return Scalar(kind="map")
     if kind == "array" and isinstance(schema.get("items"), dict):
         return List(item=_read_type(schema["items"], root, depth=depth + 1))
     if isinstance(kind, str) and kind in _JSON_SCALARS:
         return Scalar(kind=_JSON_SCALARS[kind])
     return _unknown(schema)
+
+
+def _read_text(schema: dict[str, Json]) -> Scalar:
+    """Return the type of a JSON string: text, bytes in base64 or a datetime."""
+    if schema.get("format") == "byte" or schema.get("contentEncoding") == "base64":
+        media = schema.get("contentMediaType")
+        return Scalar(kind="bytes", media=media_type(media) if isinstance(media, str) else None)
+    return Scalar(kind="datetime" if schema.get("format") == "date-time" else "str")
 
 
 def _read_reference(ref: str, schema: dict[str, Json], root: dict[str, Json], *, depth: int) -> FieldType:

@@ -1,4 +1,4 @@
-"""The short form of a type in manifests and on pages: ``array[uint8, 8, *]``, ``list[float]``, ``str?``."""
+"""The short form of a type in manifests and on pages: ``array[uint8, 8, *]``, ``bytes[image/jpeg]``, ``str?``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidSchema
+from catalog.schema.dtypes import DTYPES, ML_DTYPES, is_dtype, refusal
+from catalog.schema.media_types import media_type
 from catalog.schema.types import (
-    DTYPES,
     MAX_DIMENSIONS,
     MAX_NESTING,
     SCALAR_KINDS,
@@ -26,8 +27,10 @@ __all__ = ["parse_type", "type_text"]
 
 _TYPE_TEXT: Final = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
 _SHOWN: Final = 60
+_OTHER_DTYPES: Final = ("datetime64[ns]", "timedelta64[ns]", "str", "bytes", "void")
 _TYPE_HELP: Final = (
-    "known types: str, int, float, bool, bytes, array, array[dtype, dim, …], list[type]; ? at the end: optional"
+    "known types: str, int, float, bool, bytes, bytes[media type], map, datetime, array, array[dtype, dim, …], "
+    "list[type]; ? at the end: optional"
 )
 
 
@@ -54,20 +57,37 @@ def _parse(text: str, *, depth: int) -> FieldType:
             what = f"{text!r}: the items of a list can't be optional"
             raise InvalidSchema(what, hint="put the ? after the list, or omit missing items")
         return List(item=_parse(inner.strip(), depth=depth + 1))
+    if head == "bytes" and inner is not None:
+        return Scalar(kind="bytes", media=_parse_media(inner.strip()))
     kind = next((kind for kind in SCALAR_KINDS if kind == head), None)
     if kind is not None and inner is None:
         return Scalar(kind=kind)
     raise _unknown_type(text)
 
 
+def _parse_media(text: str) -> str:
+    found = None if ";" in text else media_type(text)
+    if found is None:
+        raise InvalidSchema(f"{text[:_SHOWN]!r} is not a media type", hint="such as image/jpeg, audio/flac or image/*")
+    return found
+
+
 def _parse_array(inner: str) -> Array:
     dtype, *dims = (part.strip() for part in inner.split(","))
-    if dtype != "*" and dtype not in DTYPES:
-        raise InvalidSchema(f"unknown dtype {dtype!r}", hint=_suggest(dtype, DTYPES) or f"known: {', '.join(DTYPES)}")
+    if dtype != "*" and not is_dtype(dtype):
+        raise _unknown_dtype(dtype)
     if len(dims) > MAX_DIMENSIONS:
         raise InvalidSchema(f"an array of {len(dims)} dimensions; the maximum is {MAX_DIMENSIONS}")
     shape = tuple(None if dim == "*" else _dimension(dim) for dim in dims)
     return Array(dtype=None if dtype == "*" else dtype, shape=shape or None)
+
+
+def _unknown_dtype(name: str) -> InvalidSchema:
+    why = refusal(name)
+    if why is not None:
+        return InvalidSchema(f"dtype {name!r} can't be stored", hint=why)
+    hint = _suggest(name, (*DTYPES, *ML_DTYPES, *_OTHER_DTYPES)) or f"known: {', '.join((*DTYPES, *_OTHER_DTYPES))}"
+    return InvalidSchema(f"unknown dtype {name[:_SHOWN]!r}", hint=hint)
 
 
 def _dimension(text: str) -> int:
@@ -81,6 +101,8 @@ def _unknown_type(text: str) -> InvalidSchema:
     aliases = {
         "string": "str", "integer": "int", "number": "float", "boolean": "bool", "text": "str", "ndarray": "array",
         "double": "float", "tensor": "array", "binary": "bytes",
+        "dict": "map", "object": "map", "json": "map", "date": "datetime", "timestamp": "datetime",
+        "image": "bytes[image/jpeg]", "audio": "bytes[audio/flac]",
     }  # fmt: skip
     near = aliases.get(head.lower())
     hint = f"did you mean {near!r}?" if near else _suggest(head, (*SCALAR_KINDS, "array", "list"))
@@ -98,7 +120,7 @@ def type_text(type_: FieldType, *, optional: bool = False) -> str:
     mark = "?" if optional else ""
     match type_:
         case Scalar():
-            return type_.kind + mark
+            return f"{type_.kind}[{type_.media}]{mark}" if type_.media is not None else type_.kind + mark
         case List():
             return f"list[{type_text(type_.item)}]{mark}"
         case Unknown():

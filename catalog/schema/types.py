@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "DTYPES",
     "MAX_DIMENSIONS",
     "MAX_FIELDS",
     "MAX_NESTING",
@@ -26,7 +25,7 @@ __all__ = [
     "Unknown",
 ]
 
-ScalarKind = Literal["str", "int", "float", "bool", "bytes"]
+ScalarKind = Literal["str", "int", "float", "bool", "bytes", "map", "datetime"]
 ArrayFormat = Literal["ndarrayBytes", "sparseBytes", "structuredBytes", "arrowTensor", "safetensors"]
 
 NPY_FORMATS: Final[tuple[ArrayFormat, ...]] = ("ndarrayBytes", "structuredBytes")
@@ -37,25 +36,18 @@ MAX_NESTING: Final = 16
 MAX_DIMENSIONS: Final = 64
 """The limit of numpy on the number of dimensions."""
 
-DTYPES: Final = (
-    "bool",
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    "float16",
-    "float32",
-    "float64",
-    "complex64",
-    "complex128",
-)
-"""The dtypes that can be written. Reading keeps any short dtype-like text."""
-
-SCALAR_KINDS: Final[tuple[ScalarKind, ...]] = ("str", "int", "float", "bool", "bytes")
+SCALAR_KINDS: Final[tuple[ScalarKind, ...]] = ("str", "int", "float", "bool", "bytes", "map", "datetime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
-    """A scalar: text, integer, float, boolean or bytes."""
+    """A scalar: text, integer, float, boolean, bytes, a ``map`` (any JSON object) or a ``datetime`` with its time zone.
+
+    ``media`` is the media type of bytes, such as ``image/jpeg`` or ``image/*``; ``None`` if it isn't stated.
+    """
 
     kind: ScalarKind
+    media: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import field
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgpack
@@ -135,6 +136,8 @@ def test_samples_of_any_type_come_back_equal(both: tuple[SampleType, dict[str, A
 def stored(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return [stored(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
     return encode_array(value) if isinstance(value, np.ndarray) else value
 
 

@@ -215,7 +215,9 @@ def _typed(sample_type: SampleType | None) -> Typed:
     name = f"{name}Type" if name in _USED else name
     types = list(sample_type.types())
     arrays = [type_ for type_ in types if isinstance(type_, Array) and type_.format in NPY_FORMATS]
-    is_open = any(isinstance(type_, Unknown) for type_ in types) or any(a.dtype not in NUMPY for a in arrays)
+    is_open = any(
+        isinstance(type_, Unknown) or (isinstance(type_, Scalar) and type_.kind == "map") for type_ in types
+    ) or any(array.dtype not in NUMPY for array in arrays)
     return Typed(
         name=name,
         code=(_typed_dict(name, sample_type), *([_DECODED] if arrays else []), _unpacked(name, sample_type)),
@@ -246,7 +248,7 @@ def _commented(text: str, indent: str) -> str:
 def _annotation(type_: FieldType) -> str:
     match type_:
         case Scalar():
-            return type_.kind
+            return {"map": "dict[str, Any]", "datetime": "str"}.get(type_.kind, type_.kind)
         case List():
             return f"list[{_annotation(type_.item)}]"
         case Unknown():

@@ -53,7 +53,15 @@ _CONTEXT: Final = {
 }  # fmt: skip
 """The standard's own, whole: readers warn of any other."""
 
-_SCALARS: Final = {"str": "sc:Text", "int": "sc:Integer", "float": "sc:Float", "bool": "sc:Boolean"}
+_SCALARS: Final = {
+    "str": "sc:Text",
+    "int": "sc:Integer",
+    "float": "sc:Float",
+    "bool": "sc:Boolean",
+    "datetime": "sc:DateTime",
+}
+_MEDIA: Final = {"image": "sc:ImageObject", "audio": "sc:AudioObject", "video": "sc:VideoObject"}
+"""The first part of a media type → what Croissant calls such content."""
 _DTYPES: Final = {
     "bool": "sc:Boolean",
     **{f"int{bits}": f"cr:Int{bits}" for bits in (8, 16, 32, 64)},
@@ -157,7 +165,7 @@ def _typed(type_: FieldType) -> dict[str, object]:
     while isinstance(type_, List):
         listed, type_ = True, type_.item
         shape.append(-1)
-    kind = _SCALARS.get(type_.kind) if isinstance(type_, Scalar) else None
+    kind = _scalar(type_) if isinstance(type_, Scalar) else None
     if isinstance(type_, Array):
         listed = True
         known = type_.shape is not None
@@ -167,3 +175,9 @@ def _typed(type_: FieldType) -> dict[str, object]:
     if listed:
         held |= {"isArray": True, "arrayShape": ",".join(map(str, shape)) if shape else "-1"}
     return held
+
+
+def _scalar(scalar: Scalar) -> str | None:
+    if scalar.media is not None:
+        return _MEDIA.get(scalar.media.partition("/")[0])
+    return _SCALARS.get(scalar.kind)
