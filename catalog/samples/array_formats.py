@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zipfile
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +39,7 @@ from catalog.schema import ML_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from zipfile import ZipFile, ZipInfo
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,8 @@ MAX_RATIO: Final = 100
 Deflate reaches 1032; real indices and numbers rarely ten.
 """
 
+_COMPRESSIONS: Final = (0, 8)
+"""Stored and deflated."""
 _MAX_DIRECTORY: Final = 4096
 """Bytes of the directory of an ``.npz``. It has at most seven members of 60 bytes; in memory each takes 1,000."""
 
@@ -146,6 +148,8 @@ def _check_parts(parts: Mapping[str, NDArray[Any]]) -> None:
 
 def _npz(raw: Buffer) -> dict[str, NDArray[Any]]:
     """Return the arrays of an ``.npz``, writable and in native byte order: scipy may sort them in place."""
+    import zipfile  # slow to import, and only needed for sparse arrays
+
     end = bytes(raw[-22:])  # the end record, without a comment; numpy writes none
     if len(end) < 22 or end[:4] != b"PK\x05\x06" or bytes(raw[-42:-38]) == b"PK\x06\x07":
         raise InvalidArray("not a sparse array: no .npz, or a truncated one")
@@ -162,14 +166,14 @@ def _npz(raw: Buffer) -> dict[str, NDArray[Any]]:
         raise _refused(".npz", error) from error
 
 
-def _check_sizes(members: list[zipfile.ZipInfo], packed: int) -> None:
+def _check_sizes(members: list[ZipInfo], packed: int) -> None:
     total = sum(member.file_size for member in members)
     if total > max(MAX_UNPACKED, MAX_RATIO * packed):
         raise InvalidArray(f"a sparse array that would unpack from {packed} bytes to {total}")
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+def _member(archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
+    if member.compress_type not in _COMPRESSIONS:
         raise InvalidArray("a sparse array whose members are neither stored nor deflated")
     with archive.open(member) as file:
         array = decode_array(file.read(member.file_size))  # a wrong size is caught by the CRC or by the header

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidSchema
@@ -111,6 +110,8 @@ def _unknown_type(text: str) -> InvalidSchema:
 
 
 def _suggest(word: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # slow to import, and only needed for an error
+
     near = get_close_matches(word[:40], list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 

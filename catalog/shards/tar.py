@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import tarfile
 import warnings
 import zlib
 from contextlib import suppress
@@ -315,6 +314,8 @@ class TarWriter:
     @staticmethod
     def header(name: str, size: int) -> bytes:
         """Return the header of a regular file; for a name over 100 bytes it has three blocks or more."""
+        import tarfile  # slow to import, and only needed for writing
+
         member = tarfile.TarInfo(name)
         member.size = size
         return member.tobuf(tarfile.PAX_FORMAT, "utf-8")
