@@ -37,7 +37,6 @@ from catalog.store.reader import Position, is_damage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from threading import Event
-    from types import TracebackType
 
     from catalog.appview.document import SchemaFacts
     from catalog.appview.index import Index
@@ -92,9 +91,7 @@ class Indexer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -18,7 +18,6 @@ from catalog.records.fetch import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from catalog.atproto.session import Session
     from catalog.client.results import Results
@@ -68,9 +67,7 @@ class Client(CodePublisher):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

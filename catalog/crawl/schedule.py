@@ -32,7 +32,6 @@ from catalog.errors import StoreError, contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from catalog.errors import CatalogError
 
@@ -142,9 +141,7 @@ class Schedule:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         with self._changed:
             threads = [*self._threads, *([] if self._watch is None else [self._watch])]

@@ -33,7 +33,6 @@ from catalog.syntax.json import most_json_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
     from typing import TypeAlias
 
     from catalog.config import NetworkSettings
@@ -166,9 +165,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -27,8 +27,8 @@ from catalog.atproto.session import MAX_BATCH_WRITES
 from catalog.errors import CatalogError, PublishError
 from catalog.manifest import load
 from catalog.publish.plan import Action, Change, Plan
-from catalog.publish.repo_state import called, read_present
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
+from catalog.records import LABEL, VERIFICATION
 from catalog.syntax import AtUri, Datetime, Tid
 
 if TYPE_CHECKING:
@@ -41,14 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reference", "Withdrawal", "make_withdrawal", "others_in"]
 
-_REFERS: Final = {
-    LABEL: ("datasetUri",),
-    VERIFICATION: ("lens",),
-    LENS: ("sourceSchema", "targetSchema"),
-    DATASET: ("schemaRef", "metadataSchemaRef"),
-}
-"""Fields with references to other records, by collection; in this order they are deleted, schemas last."""
-_ORDER: Final = (*_REFERS, SCHEMA)
 _DEPENDENT: Final = (LABEL, VERIFICATION)
 """Records that only make sense together with the deleted one."""
 
@@ -138,7 +130,7 @@ def make_withdrawal(
         raise PublishError(f"{what}, and nothing was deleted", hint="withdraw them in parts, labels first")
     targets = {one.uri for one in found}
     spellings = _spellings(targets, account)
-    ordered = sorted(found, key=lambda one: (_ORDER.index(str(one.uri.collection)), one.uri))
+    ordered = sorted(found, key=lambda one: (DELETION_ORDER.index(str(one.uri.collection)), one.uri))
     return Withdrawal(
         plan=_plan(ordered, account, present),
         gone=tuple(missing),
@@ -197,13 +189,8 @@ def _spellings(uris: Sequence[AtUri] | set[AtUri], account: RepositoryReader) ->
 
 
 def _targets(value: Json, spellings: Mapping[str, AtUri]) -> Iterator[AtUri]:
-    """Yield the URIs that a record refers to, in the order of its fields."""
-    if not isinstance(value, dict):
-        return
-    for field in _REFERS.get(str(value.get("$type")), ()):
-        target = value.get(field)
-        if isinstance(target, str) and target in spellings:
-            yield spellings[target]
+    """Iterate over those of the URIs that a record refers to, in the order of its fields."""
+    return (spellings[target] for target in references_of(value) if target in spellings)
 
 
 def _name(collection: str, value: Json) -> str:

@@ -28,7 +28,7 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from catalog.atproto.session import MAX_BATCH_BYTES
 from catalog.errors import Fault
@@ -37,8 +37,8 @@ from catalog.manifest.diagnostics import place
 from catalog.publish.diff import differences
 from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
 from catalog.publish.merge_checksums import with_published_checksums
-from catalog.publish.repo_state import called, read_present
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
+from catalog.records import DATASET, LABEL, SCHEMA
 from catalog.syntax import AtUri, Datetime, Tid
 from catalog.syntax.semver import semver_key
 
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from catalog.syntax import Cid, Did, RecordKey
 
 __all__ = ["Action", "Change", "Plan", "make_plan"]
-
-_LAST_FIRST: Final = (VERIFICATION, LABEL, LENS, DATASET, SCHEMA)
-"""Order of deletion: a record before its target."""
 
 
 class Action(StrEnum):
@@ -291,7 +288,11 @@ def _deletions(
     doomed = {one.uri: one for one in gone}
     notes: list[Fault] = []
     for one in gone:
-        users = [uri for uri, record in present.records.items() if uri not in doomed and one.uri in _refers(record)]
+        users = [
+            uri
+            for uri, record in present.records.items()
+            if uri not in doomed and one.uri in references_of(record.value)
+        ]
         if not users:
             continue
         by = ", ".join(called(*present.records[uri].key) for uri in users[:3]) + (", …" if len(users) > 3 else "")
@@ -301,15 +302,10 @@ def _deletions(
         elif not meant.issuperset(users):
             text = f"{by} of no manifest of this set will refer to {called(*one.key)}, which is deleted"
             notes.append(Fault(where="", message=text, hint="catalog withdraw deletes single records"))
-    ordered = sorted(doomed.values(), key=lambda one: (_LAST_FIRST.index(one.key[0]), one.uri))
+    ordered = sorted(doomed.values(), key=lambda one: (DELETION_ORDER.index(one.key[0]), one.uri))
     return [
         Change(action=Action.DELETE, key=one.key, name=called(*one.key), uri=one.uri, cid=None) for one in ordered
     ], notes
-
-
-def _refers(record: PresentRecord) -> set[str]:
-    names = ("schemaRef", "datasetUri", "sourceSchema", "targetSchema", "lens")
-    return {_text(record.value, name) for name in names}
 
 
 def _warnings(changes: Sequence[Change], moved: frozenset[DraftKey]) -> list[Fault]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from catalog.atproto import repo
 from catalog.atproto.datamodel import record_cid
 from catalog.errors import InvalidData, InvalidSyntax
 from catalog.manifest import MARK
 from catalog.manifest.diagnostics import shown
-from catalog.records import COLLECTIONS, KINDS, LABEL, LENS, SCHEMA, VERIFICATION, schema_rkey
+from catalog.records import COLLECTIONS, DATASET, KINDS, LABEL, LENS, SCHEMA, VERIFICATION, schema_rkey
 from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey
 
 if TYPE_CHECKING:
@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from catalog.manifest import DraftKey
     from catalog.network.http import Client
 
-__all__ = ["Present", "PresentRecord", "Repository", "RepositoryReader", "called", "read_present"]
+__all__ = [
+    "DELETION_ORDER", "Present", "PresentRecord", "Repository", "RepositoryReader", "called", "read_present",
+    "references_of",
+]  # fmt: skip
+
+_REFERENCES: Final = {
+    LABEL: ("datasetUri",),
+    VERIFICATION: ("lens",),
+    LENS: ("sourceSchema", "targetSchema"),
+    DATASET: ("schemaRef", "metadataSchemaRef"),
+}
+"""Fields with references to other records, by collection."""
+DELETION_ORDER: Final = (*_REFERENCES, SCHEMA)
+"""Collections in the order of deletion: a record before its target."""
 
 
 class RepositoryReader(Protocol):
@@ -91,6 +104,15 @@ class Present:
     def cids(self) -> dict[AtUri, Cid]:
         """Return the CID of every record."""
         return {uri: record.cid for uri, record in self.records.items()}
+
+
+def references_of(value: Json) -> Iterator[str]:
+    """Yield the URIs that a record refers to, in the order of its fields."""
+    if isinstance(value, dict):
+        for name in _REFERENCES.get(str(value.get("$type")), ()):
+            target = value.get(name)
+            if isinstance(target, str):
+                yield target
 
 
 def called(collection: str, name: str, version: str = "") -> str:

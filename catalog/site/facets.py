@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -38,6 +37,7 @@ from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
 from catalog.store.graph import LensNode
 from catalog.store.index_format import encode_digits, encode_short
+from catalog.store.tokenizer import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -282,8 +282,7 @@ def _orders(nodes: Sequence[Node]) -> dict[str, list[int]]:
 def sort_key(node: Node) -> tuple[list[str], str]:
     """Return a key to sort by name: ``Tidal recordings 9`` before ``tidal recordings 10``, ``Élan`` by ``elan``."""
     name = shown(name_of(node))
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name).casefold() if not unicodedata.combining(c))
-    parts = _NUMBER.split(plain.strip())
+    parts = _NUMBER.split(fold(name).strip())
     for place in range(1, len(parts), 2):
         number = parts[place].lstrip("0")
         parts[place] = f"{len(number):06}{number}"  # the longer one is the greater one
