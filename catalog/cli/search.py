@@ -12,6 +12,7 @@ import click
 from catalog.cli.common import JSON
 from catalog.cli.terminal import echo, echo_json, say, styled
 from catalog.sanitize import escaped, one_line
+from catalog.site.formatting import byte_size, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,6 @@ _CONFIG: Final = Path("mkdocs.yml")
 _VARIABLE: Final = "CATALOG_SEARCH"
 _NARROWEST: Final = 60
 _KINDS: Final = ("dataset", "schema", "lens")
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 class _Place(TypedDict, total=False):
@@ -144,13 +144,8 @@ def _lines(found: Sequence[Finding[Record]]) -> list[str]:
 
 
 def _size(found: Finding[Record]) -> str:
-    parts = [] if found.samples is None else [f"{found.samples:,} samples"]
-    if found.bytes is not None:
-        size, unit = float(found.bytes), 0
-        while size >= 1000 and unit < len(_UNITS) - 1:
-            size, unit = size / 1000, unit + 1
-        parts.append(f"{size:.3g} {_UNITS[unit]}" if unit < len(_UNITS) - 1 else f"{size:,.0f} {_UNITS[unit]}")
-    return ", ".join(parts)
+    parts = [] if found.samples is None else [counted(found.samples, "sample")]
+    return ", ".join(parts if found.bytes is None else [*parts, byte_size(found.bytes)])
 
 
 def _line(text: str, width: int) -> str:
