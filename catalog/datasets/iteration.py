@@ -175,7 +175,9 @@ def _kept(pair: _Placed) -> _Placed:
 
 
 def _copied(value: object) -> object:
-    return bytes(value) if type(value) is memoryview and len(value) <= _SMALL else value
+    if type(value) is memoryview and len(value) <= _SMALL:
+        return bytes(value)
+    return value.copy() if type(value) is np.ndarray and value.base is not None else value
 
 
 # --- steps ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ script replaces when the reader selects a tab. Highlighted in each page they wou
                            # The dataset
                            dataset = Dataset.from_atproto("at://did:plc:example…")
     catalog/load.txt       for datasets whose schema isn't known, or has too many fields to be written out
-    datasets/…/load.txt    where a script couldn't put the words in: drafts, and shards in buckets, blobs and patterns
+    datasets/…/load.txt    where a script couldn't put the words in: drafts, formats other than msgpack, and shards in
+                           buckets, blobs and patterns
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def folder_of(node: DatasetNode) -> str:
 
 def own_file(node: DatasetNode) -> bool:
     """Return whether a dataset has its own file of programs."""
-    return node.draft or not isinstance(node.record.storage, HttpStorage)
+    record = node.record
+    return node.draft or not isinstance(record.storage, HttpStorage) or record.sample_format != "msgpack"
 
 
 def program_file(schema: SchemaNode | None) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -13,10 +14,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import msgpack
+import pyarrow as pa
 import pytest
 import rdflib
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from catalog.atproto import datamodel
 from catalog.manifest import load
@@ -150,6 +153,41 @@ def test_mlcroissant_loads_the_samples_of_an_example(tmp_path: Path) -> None:
     assert set(msgpack.unpackb(found[0])) >= {"image", "label"}
 
 
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_mlcroissant_loads_the_columns_of_a_table(tmp_path: Path, form: str) -> None:
+    rows = [{"heard": "01", "gain": 0.5}, {"heard": "gulls", "gain": 2.0}]
+    path = tmp_path / f"tides.{form}"
+    if form == "parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif form == "csv":
+        path.write_text("heard,gain\n01,0.5\ngulls,2.0\n")
+    else:
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    sum_: Json = {"algorithm": "sha256", "digest": hashlib.sha256(path.read_bytes()).hexdigest()}
+    properties: Json = {"heard": {"type": "string"}, "gain": {"type": "number"}, "raw": BYTES}
+    body: Json = {
+        "$type": f"{SCHEMA}#jsonSchemaFormat",
+        "content": {"type": "object", "properties": properties, "propertyOrder": ["heard", "gain", "raw"]},
+    }
+    storage = shards({"url": f"https://tides.example/{path.name}", "checksum": sum_})
+    found = [
+        (SCHEMA, "Wave:1.1.0", schema(schema=body)),
+        (DATASET, "3kone", dataset(1, storage=storage, sampleFormat=form)),
+    ]
+    held = accepted(graph_of(tmp_path, found).datasets[0])
+    held["distribution"][0]["contentUrl"] = path.name
+    (tmp_path / "croissant.json").write_text(json.dumps(held), encoding="utf-8")
+    loader = LOADER.replace('"samples"', '"rows"').replace('record["sample"]', "list(record.values())")
+    (tmp_path / "load.py").write_text(loader, encoding="utf-8")
+    environment = {**os.environ, "CROISSANT_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "load.py"], cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert msgpack.unpackb(done.stdout) == [[b"01", 0.5], [b"gulls", 2.0]]
+
+
+BYTES: Json = {"type": "string", "format": "byte", "contentEncoding": "base64"}
 LOADER = """
 import sys
 import mlcroissant, msgpack

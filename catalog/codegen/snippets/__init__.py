@@ -8,6 +8,8 @@ PyTorch             a ``DataLoader`` over this library's dataset                
 Ray Data            for a cluster, without this library                                      web URLs
 Hugging Face        ``datasets`` in streaming mode, without this library                     web URLs
 TypeScript          Node, ``@msgpack/msgpack`` and ``tar-stream``                            web URLs
+pandas, Polars,     tables (Parquet, CSV, JSON Lines), without this library                  web URLs
+DuckDB
 ==================  =======================================================================  ====================
 
 Tricky bits
@@ -15,6 +17,7 @@ Tricky bits
 - Names, URLs and descriptions are untrusted. They appear only in literals and one-line comments.
 - ``ray.data.read_webdataset`` and ``load_dataset("webdataset")`` are not used: both read HTTP URLs only if
   ``aiohttp`` is installed, which neither requires, and decode members by their file suffix.
+- Programs without this library depend on the format of the shards: those for msgpack can't read a table.
 - A program consists of parts that are mostly shared between datasets, so that a part is highlighted only once.
 """
 
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.snippets import ours, plain, typescript
 from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about, plain_url
+from catalog.codegen.snippets.tables import TABLES, table_snippets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,13 +51,14 @@ def load_snippets(
     *,
     local: Sequence[str] = (),
     cid: str | None = None,
+    sample_format: str = "msgpack",
 ) -> tuple[Snippet, ...]:
     """Return the snippets that load the dataset ``name``, most convenient first.
 
     ``uri`` is the URI of its record, None for a draft: then this library opens ``local``, paths of copies relative to
     the program, or else ``urls``. Without a ``sample_type``, or with more than ``MAX_FIELDS`` fields, the programs
     define no type: samples are dicts, or instances of the class from the record's schema. The snippets without this
-    library use only the web URLs among ``urls``. The code always parses.
+    library use only the web URLs among ``urls``, and are chosen by the ``sample_format``. The code always parses.
     """
     if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
         sample_type = None
@@ -62,9 +67,11 @@ def load_snippets(
     typed = () if sample_type is None else (ours.typed_python(mine, sample_type),)
     torch = ours.pytorch(mine, sample_type)
     web = plain_urls(urls)
-    if not web:
-        return (first, *typed, torch)
     lines, listed = about(name, cid, len(web)), web[:MAX_URLS]
+    if web and sample_format in TABLES:
+        return (first, *typed, torch, *table_snippets(lines, listed, sample_type, sample_format))
+    if not web or sample_format != "msgpack":
+        return (first, *typed, torch)
     return (
         first,
         *typed,

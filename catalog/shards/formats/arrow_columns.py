@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Column", "column_of", "description", "features_of"]
 
 _DESCRIBED: Final = 1000
-_MAP: Final[Any] = "map"
-_DATETIME: Final[Any] = "datetime"
 
 _Read: TypeAlias = "Callable[[Any], list[Any]]"
 """An Arrow array to Python values."""
@@ -119,7 +117,7 @@ def column_of(kind: Any, feature: Any, *, inside: bool = False) -> Column:  # no
     if types.is_decimal(kind):
         return Column(Scalar(kind="str"), _decimals)
     if types.is_timestamp(kind):
-        return Column(Scalar(kind="str" if inside else _DATETIME), _timestamps(kind.tz, as_text=inside))
+        return Column(Scalar(kind="str" if inside else "datetime"), _timestamps(kind.tz, as_text=inside))
     if types.is_date(kind) or types.is_time(kind):
         return Column(Scalar(kind="str"), _cast(pa.string()))
     if types.is_duration(kind):
@@ -151,7 +149,7 @@ def _media(kind: Any, feature: Any) -> Column | None:  # noqa: ANN401
     content = kind.field("bytes").type
     if not (types.is_binary(content) or types.is_large_binary(content) or types.is_null(content)):
         return None
-    _ = {"Image": "image/*", "Audio": "audio/*", "Video": "video/*"}.get(str(_part(feature, "_type")))
+    media = {"Image": "image/*", "Audio": "audio/*", "Video": "video/*"}.get(str(_part(feature, "_type")))
 
     def read(array: Any) -> list[Any]:  # noqa: ANN401 - an Arrow array
         found = _values(array.field("bytes"))
@@ -164,7 +162,7 @@ def _media(kind: Any, feature: Any) -> Column | None:  # noqa: ANN401
             found = [None if one is None else one["bytes"] for one in whole]
         return found
 
-    return Column(Scalar(kind="bytes"), read)
+    return Column(Scalar(kind="bytes", media=media), read)
 
 
 def _struct(kind: Any, feature: Any) -> Column:  # noqa: ANN401
@@ -183,7 +181,7 @@ def _struct(kind: Any, feature: Any) -> Column:  # noqa: ANN401
             return rows
         return [row if valid else None for row, valid in zip(rows, _values(array.is_valid()), strict=True)]
 
-    return Column(fault or Scalar(kind=_MAP), read)
+    return Column(fault or Scalar(kind="map"), read)
 
 
 def _map(kind: Any) -> Column:  # noqa: ANN401
@@ -204,7 +202,7 @@ def _map(kind: Any) -> Column:  # noqa: ANN401
             for (a, b), there in zip(pairwise(starts), valid, strict=True)
         ]
 
-    return Column(fault or Scalar(kind=_MAP), read)
+    return Column(fault or Scalar(kind="map"), read)
 
 
 def _tensor(kind: Any) -> Column:  # noqa: ANN401

@@ -65,8 +65,7 @@ _MAX_FOOTER: Final = 1 << 26
 _MAX_ITEMS: Final = 1_000_000
 """Entries of a list in the footer, such as its columns."""
 _BUFFER: Final = 1 << 18
-_KIND: Final[Any] = "datetime"
-_DATETIME: Final = Scalar(kind=_KIND)
+_DATETIME: Final = Scalar(kind="datetime")
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 

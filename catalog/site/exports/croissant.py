@@ -3,6 +3,7 @@
 ::
 
     FileObject   one a shard ──▶ FileSet   *.msgpack in them ──▶ RecordSet   a sample: its bytes, and what they hold
+    FileObject   one a table ──▶ RecordSet   of its own: a row, with its columns
 
 Tricky bits
 -----------
@@ -19,7 +20,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog.schema import Array, List, Scalar
-from catalog.shards.formats.msgpack import SUFFIX
+from catalog.shards.formats import FORMATS
+from catalog.shards.formats.msgpack import MSGPACK, SUFFIX
 from catalog.site import addresses, formatting
 from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads
@@ -76,6 +78,8 @@ _DTYPES: Final = {
 _MEMBERS: Final = "members"
 _MOST_FIELDS: Final = 300
 _MOST_SHARDS: Final = 1000
+_MOST_TABLES: Final = 100
+_TABLES: Final = frozenset({"parquet", "csv", "jsonl"})
 _UNDATED: Final = "1970-01-01"
 """A draft was published on no day; the standard wants one."""
 
@@ -85,7 +89,15 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
     record = node.record
     page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     shards = downloads(node, _MOST_SHARDS)
-    objects = [_file(number, shard) for number, shard in enumerate(shards)]
+    form = FORMATS.get(record.sample_format)
+    kind = "application/octet-stream" if form is None else form.media_type
+    objects = [_file(number, shard, kind) for number, shard in enumerate(shards)]
+    sample_type = None if node.schema is None or not objects else node.schema.record.sample_type
+    sets: list[dict[str, object]] | None = None
+    if sample_type is not None and record.sample_format == "msgpack":
+        sets = [_record_set(sample_type)]
+    elif sample_type is not None and record.sample_format in _TABLES:
+        sets = [_rows(sample_type, number, len(objects)) for number in range(min(len(objects), _MOST_TABLES))]
     held: dict[str, object | None] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -102,18 +114,18 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "citeAs": None if cite is None else shown(cite, lines=True),
         # A shard without a checksum may change under its name.
         "isLiveDataset": True if any(shard.sha256 is None for shard in shards) else None,
-        "distribution": [*objects, _members(len(objects))] if objects else None,
-        "recordSet": [_record_set(node.schema.record.sample_type)] if objects and node.schema is not None else None,
+        "distribution": [*objects, *([_members(len(objects))] if form is MSGPACK else [])] if objects else None,
+        "recordSet": sets,
     }
     return formatting.compact_json({key: value for key, value in held.items() if value is not None}) + "\n"
 
 
-def _file(number: int, shard: Download) -> dict[str, str]:
+def _file(number: int, shard: Download, kind: str) -> dict[str, str]:
     held = {
         "@type": "cr:FileObject",
         "@id": f"{number}",
         "contentUrl": shard.url,
-        "encodingFormat": "application/x-tar",
+        "encodingFormat": kind,
     }
     if shard.size is not None:
         held["contentSize"] = f"{shard.size} B"
@@ -149,6 +161,31 @@ def _record_set(sample_type: SampleType) -> dict[str, object]:
         "@id": "samples",
         "name": shown(sample_type.name),
         "field": [whole | {"cr:annotation": fields} if fields else whole],
+    }
+
+
+@lru_cache(maxsize=512)
+def _rows(sample_type: SampleType, number: int, count: int) -> dict[str, object]:
+    """Return the record set of one of ``count`` tables."""
+    name = "rows" if count == 1 else f"rows/{number}"
+    columns = [
+        (field, typed) for field in sample_type.fields[:_MOST_FIELDS] if "dataType" in (typed := _typed(field.type))
+    ]
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": shown(sample_type.name),
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{name}/{place}",
+                "name": shown(field.name),
+                **({} if field.description is None else {"description": shown(field.description)}),
+                **typed,
+                "source": {"fileObject": {"@id": f"{number}"}, "extract": {"column": field.name}},
+            }
+            for place, (field, typed) in enumerate(columns)
+        ],
     }
 
 

@@ -57,7 +57,7 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     snippet = shortest_snippet(record.name, uri, sample_type, urls, local=local) if opens else None
     own_programs = load.own_file(node)
     if own_programs and opens:
-        snippets = load_snippets(record.name, uri, sample_type, urls, local=local)
+        snippets = load_snippets(record.name, uri, sample_type, urls, local=local, sample_format=record.sample_format)
         ways = tuple(snippet.label for snippet in snippets[1:])
         files.append((load.FILE, load.programs_text(snippets)))
     else:
