@@ -4,6 +4,7 @@
 
     format="msgpack"       tar    KEY.msgpack                      every sample, the default
     format="webdataset"    tar    KEY.jpg KEY.cls KEY.json …       fields named as file extensions
+    format="parquet"       table  a row a sample                   needs the extra [arrow]
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
 
 from catalog.errors import InvalidSample
 from catalog.samples.annotations import plan_of
 from catalog.samples.packable import pack
 from catalog.samples.storable import RESERVED
 from catalog.samples.write_members import members_of
+from catalog.samples.write_parquet import ParquetRows, ParquetWriter
 from catalog.shards import limits
 from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
@@ -30,10 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ShardFormat", "ShardInfo", "write_shards"]
 
-ShardFormat: TypeAlias = Literal["msgpack", "webdataset"]
+ShardFormat: TypeAlias = Literal["msgpack", "webdataset", "parquet"]
 """The formats that ``write_shards`` writes."""
 
-_Encoder: TypeAlias = "Callable[[object, str], list[tuple[str, bytes]]]"
 _Members: TypeAlias = list[tuple[bytes, bytes]]
 
 _NUMBERED: Final = re.compile(r"[^%]*%0?[0-9]*d[^%]*")
@@ -62,13 +63,14 @@ def write_shards(
     max_bytes: int | None = None,
     format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
 ) -> tuple[ShardInfo, ...]:
-    """Write samples (of packable classes, or dicts) into tars; ``pattern`` numbers them: ``digits-%06d.tar``.
+    """Write samples (of packable classes, or dicts) into files; ``pattern`` numbers them: ``digits-%06d.tar``.
 
     A shard has at most ``per_shard`` samples and ``max_bytes`` bytes; without both limits there is one shard. Samples
     are written as the iterator yields them, so they needn't fit into memory. The same samples give the same bytes.
 
-    ``format`` is ``msgpack``, or ``webdataset``: then each field is a member, and the last extension of its name says
-    how it is stored (``cls`` an int, ``txt`` text, ``json`` other JSON, ``npy`` an array, others bytes).
+    ``format`` is ``msgpack``; or ``webdataset``: each field is a member, and the last extension of its name says how it
+    is stored (``cls`` an int, ``txt`` text, ``json`` other JSON, ``npy`` an array, others bytes); or ``parquet``: each
+    field is a column, rows have no keys, and only ``per_shard`` limits a shard.
 
     A sample keeps its key: its attribute ``__key__``, or, in a sample of webdataset, the item; one without is named by
     its number. Other items with such names (``__url__``, ``__local_path__``) are not written. A key is any text
@@ -83,20 +85,22 @@ def write_shards(
         raise ValueError(f"{str(pattern)[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
     if min((limit for limit in (per_shard, max_bytes) if limit is not None), default=1) < 1:
         raise ValueError("per_shard and max_bytes are at least 1")
-    if format not in _ENCODERS:
-        raise ValueError(f"the format {format!r} can't be written; {', '.join(_ENCODERS)} can")
-    encode = _ENCODERS[format]
+    if format not in get_args(ShardFormat):
+        raise ValueError(f"the format {format!r} can't be written; {', '.join(get_args(ShardFormat))} can")
+    if format == "parquet" and max_bytes is not None:
+        raise ValueError("the length of a Parquet file is not known before it is compressed: use per_shard")
+    layout = _Table() if format == "parquet" else _Tar(_packed if format == "msgpack" else members_of)
     written: list[_ShardFile] = []
     try:
         for number, sample in enumerate(samples):
             key = _key(sample, number)
-            members = _encoded(encode, sample, key)
-            if not written or written[-1].is_full(members, per_shard, max_bytes):
+            encoded = _encoded(layout, sample, key)
+            if not written or written[-1].is_full(encoded, per_shard, max_bytes):
                 if written:
                     written[-1].finish()
                 path = Path(pattern)
-                written.append(_ShardFile(path.parent / (path.name % len(written)), format))
-            written[-1].add(key, members, max_bytes)
+                written.append(_ShardFile(path.parent / (path.name % len(written)), format, layout))
+            written[-1].add(key, encoded, max_bytes)
         infos = tuple(shard.finish() for shard in written)
         for shard in written:
             shard.part.replace(shard.path)
@@ -106,11 +110,9 @@ def write_shards(
     return infos
 
 
-def _encoded(encode: _Encoder, sample: object, key: str) -> list[tuple[bytes, bytes]]:
-    """Return header and data of the members of a sample."""
+def _encoded(layout: _Layout, sample: object, key: str) -> Any:  # noqa: ANN401 - as the layout has it
     try:
-        members = encode(_without_reserved(sample), key)
-        return [(TarWriter.header(name, len(data)), data) for name, data in members]
+        return layout.encode(_without_reserved(sample), key)
     except InvalidSample as error:
         error.where = error.where or key[:100]
         raise
@@ -125,7 +127,95 @@ def _packed(sample: object, key: str) -> list[tuple[str, bytes]]:
     return [(key + SUFFIX, data)]
 
 
-_ENCODERS: Final[Mapping[str, _Encoder]] = {"msgpack": _packed, "webdataset": members_of}
+class _Content(Protocol):
+    """The contents of a file that is being written."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    def length(self, encoded: Any) -> int: ...  # noqa: ANN401
+
+    def size_with(self, encoded: Any) -> int: ...  # noqa: ANN401
+
+    def add(self, key: str, encoded: Any) -> None: ...  # noqa: ANN401
+
+    def close(self) -> str: ...
+
+
+class _Layout(Protocol):
+    """Encodes samples, and begins the contents of a file of them."""
+
+    def encode(self, sample: object, key: str) -> Any: ...  # noqa: ANN401
+
+    def content(self, file: BinaryIO) -> _Content: ...
+
+
+class _Tar:
+    """Samples as members of tars: headers and data."""
+
+    def __init__(self, encode: Callable[[object, str], list[tuple[str, bytes]]]) -> None:
+        self._encode = encode
+
+    def encode(self, sample: object, key: str) -> _Members:
+        """Return header and data of each member."""
+        return [(TarWriter.header(name, len(data)), data) for name, data in self._encode(sample, key)]
+
+    def content(self, file: BinaryIO) -> _TarContent:
+        """Begin a tar."""
+        return _TarContent(file)
+
+
+class _TarContent:
+    """A tar that is being written; refuses a key twice."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._tar = TarWriter(file)
+        self._keys: set[str] = set()
+
+    @property
+    def bytes(self) -> int:
+        """The number of bytes written."""
+        return self._tar.bytes
+
+    def length(self, members: _Members) -> int:
+        """Return the bytes of a sample."""
+        return sum(len(data) for _, data in members)
+
+    def size_with(self, members: _Members) -> int:
+        """Return the length of the tar with these members."""
+        before = sum(len(header) + len(data) + (-len(data) & 511) for header, data in members[:-1])
+        return self._tar.size_with(*members[-1], before)
+
+    def add(self, key: str, members: _Members) -> None:
+        """Write a sample."""
+        if key in self._keys:
+            raise InvalidSample("a key twice in one shard", where=key[:100])
+        self._keys.add(key)
+        for header, data in members:
+            self._tar.add(header, data)
+
+    def close(self) -> str:
+        """Finish the tar and return its SHA-256 in hex."""
+        self._keys.clear()
+        return self._tar.close()
+
+
+class _Table:
+    """Samples as rows of Parquet."""
+
+    def __init__(self) -> None:
+        self._rows = ParquetRows()
+
+    def encode(self, sample: object, key: str) -> dict[str, Any]:
+        """Return the row of a sample."""
+        if not key.isdecimal():
+            hint = 'write samples like {"id": sample.__key__, **sample}'
+            raise InvalidSample("a row of Parquet has no key of its own", where=key[:100], hint=hint)
+        return self._rows.row(sample, key)
+
+    def content(self, file: BinaryIO) -> ParquetWriter:
+        """Begin a table."""
+        return ParquetWriter(file, self._rows)
 
 
 def _check_iterable(samples: object) -> None:
@@ -190,44 +280,37 @@ def _is_reserved(name: object) -> bool:
 class _ShardFile:
     """A shard that is being written, in a temporary file in its folder."""
 
-    def __init__(self, path: Path, form: ShardFormat) -> None:
+    def __init__(self, path: Path, form: ShardFormat, layout: _Layout) -> None:
         self.path, self.form = path, form
         self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self.part.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = self.part.open("wb", buffering=1 << 20)
-        self._tar = TarWriter(self._file)
-        self._keys: set[str] = set()
+        self._content = layout.content(self._file)
+        self._samples = 0
         self._info: ShardInfo | None = None
 
-    def is_full(self, members: _Members, per_shard: int | None, max_bytes: int | None) -> bool:
+    def is_full(self, encoded: Any, per_shard: int | None, max_bytes: int | None) -> bool:  # noqa: ANN401
         """Return whether the next sample belongs to the next shard."""
-        too_long = max_bytes is not None and self._size_with(members) > max_bytes
-        return too_long or (per_shard is not None and len(self._keys) >= per_shard)
+        too_long = max_bytes is not None and self._content.size_with(encoded) > max_bytes
+        return too_long or (per_shard is not None and self._samples >= per_shard)
 
-    def add(self, key: str, members: _Members, max_bytes: int | None) -> None:
+    def add(self, key: str, encoded: Any, max_bytes: int | None) -> None:  # noqa: ANN401
         """Write a sample."""
-        if key in self._keys:
-            raise InvalidSample("a key twice in one shard", where=key[:100])
-        if max_bytes is not None and self._size_with(members) > max_bytes:
-            length = sum(len(data) for _, data in members)
-            raise InvalidSample(f"a sample of {length} bytes; a shard has at most {max_bytes}", where=key[:100])
-        self._keys.add(key)
-        for header, data in members:
-            self._tar.add(header, data)
-
-    def _size_with(self, members: _Members) -> int:
-        before = sum(len(header) + len(data) + (-len(data) & 511) for header, data in members[:-1])
-        return self._tar.size_with(*members[-1], before)
+        if max_bytes is not None and (length := self._content.size_with(encoded)) > max_bytes:
+            raise InvalidSample(
+                f"a sample of {length} bytes in a tar; a shard has at most {max_bytes}", where=key[:100]
+            )
+        self._content.add(key, encoded)
+        self._samples += 1
 
     def finish(self) -> ShardInfo:
-        """Finish the tar and return its facts; later calls return the same."""
+        """Finish the file and return its facts; later calls return the same."""
         if self._info is None:
-            digest = self._tar.close()
+            digest = self._content.close()
             self._file.close()
             self._info = ShardInfo(
-                path=self.path, samples=len(self._keys), bytes=self._tar.bytes, sha256=digest, format=self.form
+                path=self.path, samples=self._samples, bytes=self._content.bytes, sha256=digest, format=self.form
             )
-            self._keys.clear()
         return self._info
 
     def discard(self) -> None:
