@@ -26,6 +26,7 @@ import numpy as np
 from catalog.errors import InvalidArray, InvalidSample, require_extra
 from catalog.samples.annotations import plan_of
 from catalog.samples.arrays import encode_array
+from catalog.samples.conversions import conversion
 from catalog.samples.packing import wire_values
 from catalog.samples.storable import is_missing
 from catalog.schema import Array, List, Scalar
@@ -151,10 +152,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
         return list(value)
     for kind in (bool, int, float, str, bytes):
         if isinstance(value, kind):
-            return value if type(value) is kind else kind(value)  # a subclass: np.str_, an IntEnum
+            return value if type(value) is kind else kind(value)  # type: ignore[arg-type] # np.str_, an IntEnum
     if isinstance(value, _KINDS):
         return value
-    raise InvalidArray(f"a value of type {type(value).__name__} can't be stored in Parquet")
+    raise InvalidArray(f"a value of type {type(value).__name__} can't be stored", hint=conversion(value))
 
 
 def _kind(value: object) -> type:

@@ -296,10 +296,9 @@ class _ShardFile:
 
     def add(self, key: str, encoded: Any, max_bytes: int | None) -> None:  # noqa: ANN401
         """Write a sample."""
-        if max_bytes is not None and (length := self._content.size_with(encoded)) > max_bytes:
-            raise InvalidSample(
-                f"a sample of {length} bytes in a tar; a shard has at most {max_bytes}", where=key[:100]
-            )
+        if max_bytes is not None and self._content.size_with(encoded) > max_bytes:
+            what = f"a sample of {self._content.length(encoded)} bytes; a shard has at most {max_bytes}"
+            raise InvalidSample(what, where=key[:100])
         self._content.add(key, encoded)
         self._samples += 1
 
