@@ -245,6 +245,7 @@ class _Build:
             size=Size(samples=draft.samples, bytes=sum(known) if len(known) == len(sizes) else None, shards=len(sizes)),
             metadata=draft.metadata,
             content_metadata=draft.content_metadata,
+            sample_format=draft.sample_format or "msgpack",
         )
         local = tuple(shard.local for shard in measured if shard.local is not None)
         added = self._add(draft, key, record, local=local, blobs=blobs)

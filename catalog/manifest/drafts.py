@@ -96,7 +96,8 @@ class BucketDraft:
 class DatasetDraft(_Placed):
     """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` has plain values, dates as ISO text.
 
-    Its shards are at https URLs, or under keys of the ``bucket``, or (``as_blobs``) files to upload.
+    Its shards are at https URLs, or under keys of the ``bucket``, or (``as_blobs``) files to upload. ``sample_format``
+    is ``None`` if it isn't stated: that of the shards where they are read, else ``msgpack``.
     """
 
     name: str
@@ -109,6 +110,7 @@ class DatasetDraft(_Placed):
     license: str | None = None
     tags: tuple[str, ...] = ()
     samples: int | None = None
+    sample_format: str | None = None
     metadata: Mapping[str, object]
     content_metadata: Json = None
 

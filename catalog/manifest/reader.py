@@ -25,6 +25,7 @@ from catalog.manifest.storage import read_storage
 from catalog.manifest.yaml_parser import Node, lines_of
 from catalog.records import CodeReference
 from catalog.schema import SampleType
+from catalog.shards.formats import FORMATS
 from catalog.syntax import AtUri, Cid
 from catalog.syntax.semver import SEMVER
 
@@ -41,8 +42,8 @@ METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
 
 _SCHEMA_KEYS: Final = ("name", "version", "description", "license", "tags", "fields")
 _DATASET_KEYS: Final = (
-    "name", "schema", "version", "description", "license", "tags", "shards", "s3", "blobs", "samples", "metadata",
-    "content_metadata",
+    "name", "schema", "version", "description", "license", "tags", "shards", "s3", "blobs", "format", "samples",
+    "metadata", "content_metadata",
 )  # fmt: skip
 _LABEL_KEYS: Final = ("name", "version", "description", "dataset")
 _LENS_KEYS: Final = ("name", "source", "target", "description", "getter", "putter")
@@ -146,6 +147,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
     stored = read_storage(table, report)
     description, license_ = table.text("description", 5000), table.text("license", 200)
     tags, samples = table.tags(), table.number("samples")
+    sample_format = _sample_format(table)
     metadata = metadata_of(table.get("metadata"), report)
     content = content_of(table.get("content_metadata"), report)
     if name is None or schema is None or len(report) > before:
@@ -164,9 +166,19 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
         license=license_,
         tags=tags,
         samples=samples,
+        sample_format=sample_format,
         metadata=metadata,
         content_metadata=content,
     )
+
+
+def _sample_format(table: Table) -> str | None:
+    """Return the format of the shards, ``None`` if it isn't stated: then it is recognised where they are read."""
+    name = table.text("format", 100)
+    if name is not None and name not in FORMATS:
+        message = f"unknown format {shown(name)!r}"
+        table.report.add(table.line_of("format"), message, f"the formats of shards are {', '.join(FORMATS)}")
+    return name
 
 
 def _schema_ref(table: Table, key: str, names: Names) -> SchemaRef | None:

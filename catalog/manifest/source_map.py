@@ -22,6 +22,7 @@ _WIRE_TO_YAML: Final = (
     ("getterCode", "getter"),
     ("putterCode", "putter"),
     ("contentMetadata", "content_metadata"),
+    ("sampleFormat", "format"),
     ("size.samples", "samples"),
     ("verificationMethod", "method"),
     ("lensCommit", "lens_commit"),

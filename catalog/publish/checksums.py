@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.errors import Fault, InvalidManifest, RequestFailed
 from catalog.manifest.checksums import counted_shards, local_faults, mismatches
-from catalog.manifest.diagnostics import GUESSES, place
+from catalog.manifest.diagnostics import GUESSES, place, shown
 from catalog.shards.hash_cache import ShardStats
 from catalog.shards.hash_local import LocalHasher
 from catalog.shards.hash_remote import hash_remote
@@ -89,6 +89,7 @@ def _filled_in(
     """Return the draft with what was found; faults are added to ``faults``."""
     shards: list[ShardDraft] = []
     counts: list[int | None] = []
+    formats: dict[str, ShardDraft] = {}
     for shard in draft.shards:
         stats: ShardStats | CatalogError | None = None
         if shard.local is not None:
@@ -99,17 +100,40 @@ def _filled_in(
             faults += _remote_faults(draft, shard, stats)
         if isinstance(stats, ShardStats):
             counts.append(stats.samples)
+            if stats.format is not None:
+                formats.setdefault(stats.format, shard)
             shards.append(replace(shard, sha256=stats.sha256, bytes=stats.bytes))
         else:
             counts.append(None)
             shards.append(shard)
+    sample_format = _sample_format(draft, formats, faults)
     known = [count for count in counts if count is not None]
     samples = sum(known) if known and len(known) == len(counts) else None
     if samples is not None and draft.samples not in (None, samples):
         where = place(draft.file, draft.lines.get("samples", draft.line))
         message = f"'samples' is {draft.samples:,}, but the shards hold {samples:,}"
         faults.append(Fault(where=where, message=message, hint="leave it out, and it is counted"))
-    return replace(draft, shards=tuple(shards), samples=draft.samples if samples is None else samples)
+    return replace(
+        draft,
+        shards=tuple(shards),
+        samples=draft.samples if samples is None else samples,
+        sample_format=sample_format,
+    )
+
+
+def _sample_format(draft: DatasetDraft, found: Mapping[str, ShardDraft], faults: list[Fault]) -> str | None:
+    """Return the format of the shards, ``None`` for ``msgpack``; it must be the stated one, the same for all shards.
+
+    ``found`` is the first shard of each format.
+    """
+    stated = draft.sample_format or next(iter(found), None)
+    for name, shard in found.items():
+        if name != stated:
+            says = "format" if draft.sample_format is not None else "format of the shards before"
+            message = f"the {says} is {stated}, but {shown(shard.url)!r} has the format {name}"
+            hint = "leave 'format' out, and it is recognised" if draft.sample_format else "make it a dataset of its own"
+            faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
+    return stated if draft.sample_format is not None or stated != "msgpack" else None
 
 
 def _remote_faults(draft: DatasetDraft, shard: ShardDraft, found: ShardStats | CatalogError | None) -> list[Fault]:

@@ -45,6 +45,7 @@ _NAMES: Final = (
     ("getterCode", "getter"),
     ("putterCode", "putter"),
     ("contentMetadata", "content_metadata"),
+    ("sampleFormat", "format"),
     ("storage.shards", "shards"),
     ("storage.blobs", "blobs"),
     ("size.samples", "samples"),

@@ -5,8 +5,7 @@
     paths, patterns, URLs ─▶ shards ─▶ hashed, counted ─┐
                                 └────▶ samples ─▶ fields ┴─▶ YAML with comments ─▶ catalog validate
 
-Each shard is read once, completely. Plain WebDataset shards (``key.jpg``, ``key.cls``) are not supported: records
-describe samples in msgpack, one member each.
+Each shard is read once, completely. Its format is recognised by its first bytes.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
 from catalog.errors import DataError, InvalidShard, RefusedUrl
 from catalog.manifest.drafts import BucketDraft
 from catalog.manifest.shards import MAX_SHARDS, https_fault, key_fault
 from catalog.samples.inference import Inference
+from catalog.samples.packing import DictSample, reader
 from catalog.schema import Array
 from catalog.shards.braces import expand, expand_ranges
-from catalog.shards.formats.msgpack import samples_in
+from catalog.shards.formats import opened
 from catalog.shards.s3 import S3Object
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import HashingSource
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.samples.inference import LeftOut
     from catalog.schema import Field
+    from catalog.shards.formats import Raw
     from catalog.shards.source import Source
 
 __all__ = ["NOWHERE", "FoundShard", "SeenFields", "Sketch", "shard_urls", "sketch"]
@@ -53,10 +54,6 @@ _SOON: Final = 1000
 _SHOWN_KINDS: Final = 6
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _MAX_NAME: Final = 80
-_MSGPACK_ONLY: Final = (
-    "records describe samples in msgpack, one member each: read these with webdataset, and write them again "
-    "with catalog.write_shards"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +87,8 @@ class Sketch:
 
     ``others`` are the kinds of members that are no samples, such as ``.json``; they are skipped. ``schema`` is the name
     of the sample type, ``None`` if not given, as shards don't have it. ``dimensions`` are names of axes, by field.
-    ``bucket`` is the bucket of ``s3://`` URLs.
+    ``bucket`` is the bucket of ``s3://`` URLs. ``format`` is that of the shards; ``dotted`` is a key with a dot, which
+    ``webdataset`` would split.
     """
 
     name: str
@@ -100,6 +98,8 @@ class Sketch:
     schema: str | None = None
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bucket: BucketDraft | None = None
+    format: str = "msgpack"
+    dotted: str | None = None
 
     @property
     def samples(self) -> int:
@@ -136,13 +136,13 @@ def sketch(
     shards: list[FoundShard] = []
     remote = any(isinstance(place, str) for place in found)
     with shared_client(settings) if remote else nullcontext() as client:
-        reader = _ShardReader(client, samples_per_shard, bucket)
+        shard_reader = _ShardReader(client, samples_per_shard, bucket)
         for number, (place, url) in enumerate(zip(found, urls, strict=True), start=1):
-            shards.append(reader.read(place, url))
+            shards.append(shard_reader.read(place, url))
             if progress is not None:
                 samples = "1 sample" if shards[-1].samples == 1 else f"{shards[-1].samples:,} samples"
                 progress(f"{number:,} of {len(found):,}: {display_url(str(place))}, {samples}")
-    seen = reader.seen
+    seen = shard_reader.seen
     if not seen.samples:
         raise InvalidShard("there is no sample in it", where=display_url(str(found[0])))
     if not seen.fields:
@@ -154,10 +154,12 @@ def sketch(
         name=name or _name(found[0]),
         shards=tuple(shards),
         seen=seen,
-        others=tuple(kind for kind, _ in reader.others.most_common(_SHOWN_KINDS)),
+        others=tuple(kind for kind, _ in shard_reader.others.most_common(_SHOWN_KINDS)),
         schema=schema,
         dimensions=axes,
         bucket=bucket,
+        format=shard_reader.format or "msgpack",
+        dotted=shard_reader.dotted,
     )
 
 
@@ -290,6 +292,8 @@ class _ShardReader:
         self._bucket = bucket or BucketDraft(name="")
         self.seen = Inference()
         self.others = Counter[str]()
+        self.format: str | None = None
+        self.dotted: str | None = None
 
     def read(self, place: str | Path, url: str) -> FoundShard:
         """Read a shard to its end."""
@@ -303,6 +307,12 @@ class _ShardReader:
         return FoundShard(url=url, local=local, sha256=sha256, bytes=hashing.bytes, samples=samples)
 
     def _samples(self, source: Source, where: str) -> int:
+        form, source = opened(source, None, where)
+        if self.format not in (None, form.name):
+            what = f"its format is {form.name}, that of the shards before {self.format}"
+            raise InvalidShard(what, where=where, hint="a dataset has one format: draft a manifest for each")
+        self.format = form.name
+        read = reader(form, DictSample)
         count = 0
         others = Counter[str]()
 
@@ -311,23 +321,18 @@ class _ShardReader:
             if not count and others.total() >= _SOON:
                 raise InvalidShard("no member is a sample", where=where)
 
-        try:
-            for key, data in samples_in(source, where, on_other=on_other):
-                if self._most is None or count < self._most:
-                    self._add(data, key, where)
-                count += 1
-        except InvalidShard as error:
-            if count or not others:
-                raise
-            kinds = ", ".join(kind for kind, _ in others.most_common(_SHOWN_KINDS))
-            what = f"its members are {kinds}: an ordinary WebDataset, not samples in msgpack"
-            raise InvalidShard(what, where=where, hint=_MSGPACK_ONLY) from error
+        for key, raw in form.samples(source, where, on_other=on_other, whole=True):
+            if self._most is None or count < self._most:
+                self._add(read, raw, key, where)
+            if form.name == "msgpack" and self.dotted is None and "." in key.rpartition("/")[2]:
+                self.dotted = key
+            count += 1
         self.others.update(others)
         return count
 
-    def _add(self, data: memoryview, key: str, where: str) -> None:
+    def _add(self, read: Callable[[Any, str], DictSample], raw: Raw, key: str, where: str) -> None:
         try:
-            self.seen.add(data, "")
+            self.seen.add_values(read(raw, ""), "")
         except DataError as error:
             error.where = f"{where}, sample {ascii(key)[1:-1][:100]}"
             raise

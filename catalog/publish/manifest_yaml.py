@@ -50,7 +50,12 @@ def _head(sketch: Sketch) -> Iterator[str]:
     yield f"# {_count(len(sketch.shards), 'shard')} with {_count(sketch.samples, 'sample')}{looked}."
     yield "# TODO marks what only you can know; then: catalog validate, catalog plan, catalog publish."
     if sketch.others:
-        yield f"# In the shards are also {', '.join(sketch.others)}; readers pass over all but .msgpack."
+        skipped = "all but .msgpack" if sketch.format == "msgpack" else "members that belong to no sample"
+        yield f"# In the shards are also {', '.join(sketch.others)}; readers pass over {skipped}."
+    if sketch.dotted is not None:
+        key = _quoted(sketch.dotted[:_SHOWN_NAME])
+        yield f"# Keys have dots ({key}): the webdataset library splits a key at its first dot, so it"
+        yield "# can't read these shards; this library can. Write them with other keys to be read by both."
     for hint in sorted(sketch.seen.missing):
         yield f"# Some bytes may be arrays: {hint}"
 
@@ -113,6 +118,8 @@ def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
     yield "    # license: CC-BY-4.0"
     yield "    # tags: []"
     yield "    # metadata: {homepage: https://…, creators: […], citation: …}"
+    if sketch.format != "msgpack":
+        yield f"    format: {sketch.format}"
     yield f"    samples: {sketch.samples}"
     if sketch.bucket is not None:
         yield from _bucket(sketch, sketch.bucket, folder)

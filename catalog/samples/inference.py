@@ -38,7 +38,7 @@ from catalog.samples.storable import RESERVED
 from catalog.schema import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, is_dtype, type_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -127,7 +127,10 @@ class Inference:
 
     def add(self, raw: Buffer, key: str) -> None:
         """Add one sample. Raises :class:`InvalidSample` if it isn't a map of field names, or has too many."""
-        values = _read(raw, key)
+        self.add_values(_read(raw, key), key)
+
+    def add_values(self, values: Mapping[str, Any], key: str) -> None:
+        """Add the values of one sample, as they are without a type. Raises :class:`InvalidSample` for too many."""
         if not values.keys() <= self._columns.keys():
             self._place(values, key)
         self.samples += 1
@@ -195,6 +198,8 @@ class Inference:
         if value is None:
             return _Untyped("a list with empty items")
         if isinstance(value, dict):
+            if b"nd" in value:
+                return _Untyped("an array packed by msgpack_numpy: write the samples with catalog.write_shards")
             fault = next(json_faults(value), None)
             return _MAP if fault is None else _Untyped(f"a map of more than JSON values: {fault}")
         return _Untyped("it is of a kind that only some programs know")

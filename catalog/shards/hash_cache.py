@@ -34,16 +34,16 @@ _DAMAGED: Final = frozenset({1, 11, 26})
 """SQLITE_ERROR (no such column: a table of another program), SQLITE_CORRUPT and SQLITE_NOTADB."""
 
 _MAKE: Final = """
-CREATE TABLE IF NOT EXISTS measures_1 (
+CREATE TABLE IF NOT EXISTS measures_2 (
     key BLOB PRIMARY KEY, mark TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, samples INTEGER,
-    counted INTEGER NOT NULL, at REAL NOT NULL
+    format TEXT, counted INTEGER NOT NULL, at REAL NOT NULL
 ) WITHOUT ROWID
 """
-_READ: Final = "SELECT sha256, bytes, samples, counted FROM measures_1 WHERE key = ? AND mark = ?"
-_MARK: Final = "SELECT mark FROM measures_1 WHERE key = ?"
-_WRITE: Final = "INSERT OR REPLACE INTO measures_1 VALUES (?, ?, ?, ?, ?, ?, ?)"
+_READ: Final = "SELECT sha256, bytes, samples, format, counted FROM measures_2 WHERE key = ? AND mark = ?"
+_MARK: Final = "SELECT mark FROM measures_2 WHERE key = ?"
+_WRITE: Final = "INSERT OR REPLACE INTO measures_2 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _TRIM: Final = """
-DELETE FROM measures_1 WHERE key IN (SELECT key FROM measures_1 ORDER BY at DESC LIMIT -1 OFFSET ?)
+DELETE FROM measures_2 WHERE key IN (SELECT key FROM measures_2 ORDER BY at DESC LIMIT -1 OFFSET ?)
 """
 
 
@@ -51,12 +51,14 @@ DELETE FROM measures_1 WHERE key IN (SELECT key FROM measures_1 ORDER BY at DESC
 class ShardStats:
     """The SHA-256 of a shard in lower-case hex, its bytes and samples.
 
-    ``samples`` is ``None`` if they weren't counted, or (with ``counted``) if the file isn't a tar of samples.
+    ``samples`` and ``format`` are ``None`` if they weren't counted, or (with ``counted``) if the file isn't a valid
+    shard.
     """
 
     sha256: str
     bytes: int
     samples: int | None = None
+    format: str | None = None
     counted: bool = False
 
 
@@ -86,8 +88,10 @@ class HashCache:
     def get(self, key: bytes, mark: str) -> ShardStats | None:
         """Return the statistics under a key with this mark."""
         match self._try(lambda db: db.execute(_READ, (key, mark)).fetchone()):
-            case (str(sha256), int(size), None | int() as samples, (0 | 1) as counted) if _SHA256.fullmatch(sha256):
-                return ShardStats(sha256=sha256, bytes=size, samples=samples, counted=bool(counted))
+            case (str(sha256), int(size), None | int() as samples, None | str() as form, (0 | 1) as counted) if (
+                _SHA256.fullmatch(sha256)
+            ):
+                return ShardStats(sha256=sha256, bytes=size, samples=samples, format=form, counted=bool(counted))
         return None
 
     def mark(self, key: bytes) -> str | None:
@@ -100,7 +104,7 @@ class HashCache:
     def put(self, key: bytes, mark: str, stats: ShardStats) -> None:
         """Store statistics, in place of those under the key."""
         self._pending[key] = (
-            key, mark, stats.sha256, stats.bytes, stats.samples, int(stats.counted), time.time(),
+            key, mark, stats.sha256, stats.bytes, stats.samples, stats.format, int(stats.counted), time.time(),
         )  # fmt: skip
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush(trim=False)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.errors import CatalogError, DataError
 from catalog.shards.hash_cache import HashCache, ShardStats
+from catalog.shards.reader import Counted
 from catalog.shards.source import HashingSource, open_nonblocking
 from catalog.shards.thread_pool import run_all
 
@@ -40,7 +41,7 @@ _WORKERS: Final = 4
 Progress: TypeAlias = "Callable[[Path, int, int], object]"
 """Called for a large file, by one thread at a time: the file, its bytes so far, its size."""
 
-Counter: TypeAlias = "Callable[[Source, str], int | None]"
+Counter: TypeAlias = "Callable[[Source, str], Counted]"
 """Counts the samples of a shard, such as :func:`catalog.shards.reader.count_samples`; the text is for errors."""
 
 
@@ -114,7 +115,7 @@ class LocalHasher:
                 if not stat.S_ISREG(before.st_mode):
                     raise DataError("can't be read: it is no regular file")
                 hashing = HashingSource(file, self._watch(path, before.st_size))
-                samples = None if self._count is None else self._count(hashing, path.name)
+                counted = Counted(None, None) if self._count is None else self._count(hashing, path.name)
                 sha256 = hashing.finish()
                 after = os.fstat(file.fileno())
         except (OSError, ValueError) as error:
@@ -122,8 +123,13 @@ class LocalHasher:
             raise DataError(f"can't be read: {reason}") from error
         if _mark(before) != _mark(after) or hashing.bytes != after.st_size:
             raise DataError("was changed while it was read", hint="try again when nothing writes to it")
-        counted = self._count is not None
-        stats = ShardStats(sha256=sha256, bytes=hashing.bytes, samples=samples, counted=counted)
+        stats = ShardStats(
+            sha256=sha256,
+            bytes=hashing.bytes,
+            samples=counted.samples,
+            format=counted.format,
+            counted=self._count is not None,
+        )
         racy = max(before.st_mtime_ns, before.st_ctime_ns) > since - _RACY_NANOSECONDS
         return stats, None if racy else _mark(before)
 

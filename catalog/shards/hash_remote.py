@@ -132,14 +132,15 @@ class _RemoteHasher:
             while True:
                 hashing = HashingSource(ChunkSource(versions.next()), self._watch())
                 try:
-                    samples = count_samples(hashing, where)
+                    counted = count_samples(hashing, where)
                     sha256 = hashing.finish()
                 except _AnotherVersionError:
                     continue
                 except _KnownVersionError:
                     assert stats is not None  # noqa: S101 - only a known version is recognised
                     return stats, None
-                found = ShardStats(sha256=sha256, bytes=hashing.bytes, samples=samples, counted=True)
+                samples, form = counted
+                found = ShardStats(sha256=sha256, bytes=hashing.bytes, samples=samples, format=form, counted=True)
                 validator = request.validator
                 return found, None if validator is None else _Version(validator=validator, bytes=hashing.bytes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from catalog.shards.formats import opened
 from catalog.shards.shard import display_url
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from catalog.shards.shard import Shard
     from catalog.shards.source import Source
 
-__all__ = ["count_samples", "open_samples", "read_shard"]
+__all__ = ["Counted", "count_samples", "open_samples", "read_shard"]
 
 
 @contextmanager
@@ -49,11 +49,19 @@ def read_shard(
         yield from samples
 
 
-def count_samples(source: Source, where: str, *, stated: str | None = None) -> int | None:
-    """Return the number of samples in the bytes of a shard, ``None`` if it isn't a valid one.
+class Counted(NamedTuple):
+    """The number of samples in a shard and the name of its format; both ``None`` if it isn't a valid shard."""
+
+    samples: int | None
+    format: str | None
+
+
+def count_samples(source: Source, where: str) -> Counted:
+    """Count the samples in the bytes of a shard, whose format is recognised.
 
     Bytes after the end of the samples are not read. Errors of ``source`` other than
-    :class:`~catalog.errors.InvalidShard` are raised. ``stated`` is the format, by default recognised.
+    :class:`~catalog.errors.InvalidShard` are raised.
     """
-    form, source = opened(source, stated, where)
-    return form.count(source, where)
+    form, source = opened(source, None, where)
+    samples = form.count(source, where)
+    return Counted(samples, None if samples is None else form.name)

@@ -26,6 +26,7 @@ from catalog.manifest.starter import first_manifest, manifest_schema
 from catalog.manifest.storage import BLOB_KEYS, KINDS, S3_KEYS
 from catalog.manifest.yaml_parser import Node, compose
 from catalog.schema import DTYPES, MAX_FIELDS, ArrayFormat, parse_type, type_text
+from catalog.shards.formats import FORMATS
 from catalog.syntax.semver import SEMVER
 from tests.manifest.test_manifest_faults import MISTAKES, SOUND, folder  # noqa: F401 - a fixture
 from tests.paths import ROOT
@@ -91,6 +92,7 @@ def test_it_has_the_keys_that_the_parser_has() -> None:
 def test_it_knows_what_the_parser_knows() -> None:
     """Names of methods and formats, languages, dtypes, and the limits."""
     assert PARTS["verification"]["properties"]["method"]["enum"] == list(METHODS)
+    assert set(FORMATS) <= set(PARTS["dataset"]["properties"]["format"]["enum"])
     assert PARTS["longField"]["properties"]["format"]["enum"] == list(get_args(ArrayFormat))
     path = ROOT / "lexicons" / "science.alt.dataset.programmingLanguage.json"
     languages = json.loads(path.read_text(encoding="utf-8"))["defs"]["main"]["knownValues"]

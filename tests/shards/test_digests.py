@@ -20,6 +20,7 @@ from catalog.manifest import load
 from catalog.shards import hash_cache, hash_local
 from catalog.shards.hash_cache import HashCache, ShardStats
 from catalog.shards.hash_local import LocalHasher
+from catalog.shards.reader import Counted
 from catalog.shards.source import HashingSource, Source
 from catalog.syntax import Datetime, Did, Tid
 
@@ -125,10 +126,11 @@ def test_a_file_of_just_now_is_not_remembered(
 def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     path = some(tmp_path, 3)[2]
 
-    def grow(source: Source, _: str) -> None:
+    def grow(source: Source, _: str) -> Counted:
         source.readinto(memoryview(bytearray(10)))
         with path.open("ab") as file:
             file.write(b"more")
+        return Counted(None, None)
 
     found = LocalHasher(tmp_path / "memory", count=grow).hash_files([path])[path]
     assert isinstance(found, DataError)
@@ -174,11 +176,12 @@ def test_large_files_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.M
 def test_an_interrupt_ends_every_thread_at_once(tmp_path: Path) -> None:
     paths = some(tmp_path, 4)
 
-    def count(source: Source, name: str) -> None:
+    def count(source: Source, name: str) -> Counted:
         if name == "3.tar":
             raise KeyboardInterrupt
         while source.readinto(memoryview(bytearray(10))) is not None:  # for ever, unless it is stopped
             time.sleep(0.01)
+        return Counted(None, None)
 
     asked = LocalHasher(count=count, workers=4)
     with pytest.raises(KeyboardInterrupt):
@@ -196,11 +199,11 @@ def test_a_measure_without_a_count_is_not_enough_for_who_counts(tmp_path: Path, 
     [path] = some(tmp_path, 1)
     memory = tmp_path / "memory"
 
-    def count(source: Source, _: str) -> int:
+    def count(source: Source, _: str) -> Counted:
         source.readinto(memoryview(bytearray(3)))  # not to the end: the digest is of everything
-        return 7
+        return Counted(7, "msgpack")
 
-    counted = ShardStats(sha256=right(path)[path].sha256, bytes=0, samples=7, counted=True)
+    counted = ShardStats(sha256=right(path)[path].sha256, bytes=0, samples=7, format="msgpack", counted=True)
     assert LocalHasher(memory).hash_files([path]) == right(path)
     assert LocalHasher(memory, count=count).hash_files([path]) == {path: counted}
     assert LocalHasher(memory, count=count).hash_files([path]) == {path: counted}
@@ -222,28 +225,28 @@ def _cut(file: Path) -> None:
 def _somebody_elses(file: Path) -> None:
     file.unlink()
     db = sqlite3.connect(file)
-    db.execute("CREATE TABLE measures_1 (other)")
+    db.execute("CREATE TABLE measures_2 (other)")
     db.commit()
     db.close()
 
 
 def _nonsense(file: Path) -> None:
     db = sqlite3.connect(file)
-    db.execute("UPDATE measures_1 SET sha256 = 'x', bytes = 'many', counted = 7")
+    db.execute("UPDATE measures_2 SET sha256 = 'x', bytes = 'many', counted = 7")
     db.commit()
     db.close()
 
 
 def _no_digest(file: Path) -> None:
     db = sqlite3.connect(file)
-    db.execute("UPDATE measures_1 SET sha256 = 'x'")
+    db.execute("UPDATE measures_2 SET sha256 = 'x'")
     db.commit()
     db.close()
 
 
 def _wrong_text(file: Path) -> None:
     db = sqlite3.connect(file)
-    db.execute("UPDATE measures_1 SET sha256 = CAST(x'ff' AS TEXT)")
+    db.execute("UPDATE measures_2 SET sha256 = CAST(x'ff' AS TEXT)")
     db.commit()
     db.close()
 
@@ -300,7 +303,7 @@ def test_a_memory_that_cannot_be_used_costs_nothing_but_time(tmp_path: Path, mon
     assert LocalHasher(tmp_path / "memory").hash_files(paths) == right(*paths)
     assert len(opened) == 1  # it is not opened again for each path
     db.rollback()
-    assert db.execute("SELECT count(*) FROM measures_1").fetchone() == (len(paths),)  # nobody threw it away
+    assert db.execute("SELECT count(*) FROM measures_2").fetchone() == (len(paths),)  # nobody threw it away
     db.close()
 
 

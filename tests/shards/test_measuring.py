@@ -178,7 +178,7 @@ def test_a_number_of_samples_that_is_stated_must_be_right(one: Measuring) -> Non
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"no tar", RAW[:400_000], tar_of(("a.jpg", b"x"), ("a.cls", b"1")), gzip.compress(RAW)[:1000]]
+    "raw", [b"", b"no tar", RAW[:400_000], tar_of(("README", b"x"), ("._a.jpg", b"1")), gzip.compress(RAW)[:1000]]
 )
 def test_what_is_no_tar_of_samples_has_a_checksum_and_no_count(one: Measuring, raw: bytes) -> None:
     """A stated number is believed then, also where another shard was counted."""
@@ -187,6 +187,31 @@ def test_what_is_no_tar_of_samples_has_a_checksum_and_no_count(one: Measuring, r
     shards = ({"local": "a.tar"}, {"local": "b.tar"})
     assert one.run(one.load(*shards)) == ([of(raw), of(RAW)], None)
     assert one.run(one.load(*shards, samples=5)) == ([of(raw), of(RAW)], 5)
+
+
+WEBDATASET = tar_of(("a.jpg", b"x"), ("a.cls", b"1"), ("b.jpg", b"x"), ("._b.cls", b"x"))
+
+
+def test_the_format_of_the_shards_is_recognised_and_compared(one: Measuring) -> None:
+    """An ordinary WebDataset needs no word in the manifest; a wrong word, and shards of two formats, are faults."""
+    for number in range(2):
+        (one.folder / f"{number}.tar").write_bytes(WEBDATASET)
+    (one.folder / "b.tar").write_bytes(RAW)
+    shards = ({"local": "0.tar"}, {"local": "1.tar"})
+    assert one.run(one.load(*shards)) == ([of(WEBDATASET)] * 2, 4)
+    for more in ({}, {"format": "webdataset"}):
+        [draft] = with_checksums(one.load(*shards, **more), read_urls=False, settings=LOOPBACK).datasets
+        assert draft.sample_format == "webdataset"
+    [draft] = with_checksums(one.load({"local": "b.tar"}), read_urls=False, settings=LOOPBACK).datasets
+    assert draft.sample_format is None
+    [fault] = one.faults(one.load({"local": "0.tar"}, format="msgpack"))
+    assert fault.startswith(
+        "m.yaml:8: the format is msgpack, but 'https://data.example/0.tar' has the format webdataset"
+    )
+    [fault] = one.faults(one.load({"local": "0.tar"}, {"local": "b.tar"}))
+    assert fault.startswith("m.yaml:9: ")
+    with pytest.raises(InvalidManifest, match=r"unknown format 'zarr'.*msgpack, webdataset"):
+        one.load({"local": "0.tar"}, format="zarr")
 
 
 def test_an_empty_tar_holds_no_samples(one: Measuring) -> None:

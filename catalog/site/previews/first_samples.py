@@ -12,22 +12,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from catalog.errors import CatalogError, DataError, InvalidShard, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.records import BlobStorage
-from catalog.shards.formats.msgpack import samples_in
+from catalog.samples.packing import DictSample, pack, reader
+from catalog.shards.formats import opened
 from catalog.shards.locations import shards_of_storage
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import ChunkSource
 from catalog.shards.storage import open_shard, shard_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
+    from catalog.shards.formats import Format
     from catalog.shards.source import Source
     from catalog.store.graph import DatasetNode
 
@@ -121,7 +123,17 @@ def _check_time(due: float) -> None:
         raise RequestFailed("its first samples took too long to come")
 
 
-def _first_samples(source: Source, where: str, limits: Limits, *, due: float) -> list[tuple[str, bytes]]:
+def _packer(form: Format) -> Callable[[Any, str], bytes]:
+    """Return the function that makes msgpack bytes of a sample in any format."""
+    if form.decoder(None) is None:
+        return lambda raw, _: bytes(raw)
+    read = reader(form, DictSample)
+    return lambda raw, key: pack(read(raw, key))
+
+
+def _first_samples(
+    source: Source, where: str, limits: Limits, *, due: float, sample_format: str | None
+) -> list[tuple[str, bytes]]:
     """Return (key, msgpack bytes) of the first samples of a shard.
 
     A shard that is damaged, or has too large a sample, after some valid ones is treated as if it ended there. Raises
@@ -136,17 +148,19 @@ def _first_samples(source: Source, where: str, limits: Limits, *, due: float) ->
         others += 1
         _check_time(due)
         if others > _MAX_OTHERS:
-            raise InvalidShard("no member is a .msgpack sample")
+            raise InvalidShard("no member belongs to a sample")
 
     try:
-        for key, data in samples_in(limited, where, max_bytes=limits.most, on_other=on_other):
+        form, replayed = opened(limited, sample_format, where)
+        packed = _packer(form)
+        for key, raw in form.samples(replayed, where, max_bytes=limits.most, on_other=on_other, whole=True):
             _check_time(due)
-            found.append((key, bytes(data)))
+            found.append((key, packed(raw, key)))
             if len(found) >= max(COUNTED, limits.shown):
                 break
             if len(found) >= limits.shown and limited.taken >= COUNTED_BYTES:
                 break
-    except (InvalidShard, _EnoughError):
+    except (DataError, _EnoughError):
         if not found:
             raise
     if not found:
@@ -157,7 +171,8 @@ def _first_samples(source: Source, where: str, limits: Limits, *, due: float) ->
 def local_samples(path: str, limits: Limits) -> list[tuple[str, bytes]]:
     """Return the first samples of a local file."""
     with open_shard(Shard(url=path)) as source:
-        return _first_samples(source, display_url(path), limits, due=time.monotonic() + SHARD_SECONDS)
+        due = time.monotonic() + SHARD_SECONDS
+        return _first_samples(source, display_url(path), limits, due=due, sample_format=None)
 
 
 def fetch_samples(
@@ -184,7 +199,8 @@ def fetch_samples(
         mark = _mark(answer.headers)
         if known is not None and known.is_same(mark):
             return known, None
-        return mark, _first_samples(ChunkSource(answer.chunks), display_url(shard.url), limits, due=due)
+        chunks = ChunkSource(answer.chunks)
+        return mark, _first_samples(chunks, display_url(shard.url), limits, due=due, sample_format=shard.format)
 
 
 def _mark(headers: Mapping[str, str]) -> Mark:
