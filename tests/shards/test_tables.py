@@ -70,7 +70,7 @@ def stated(name: str, path: str, limit: int | None = None) -> Any:  # noqa: ANN4
 
 def counted(path: str) -> int | None:
     with Path(path).open("rb", buffering=0) as source:
-        return count_samples(source, path)
+        return count_samples(source, path).samples
 
 
 def points(count: int) -> pa.Table:

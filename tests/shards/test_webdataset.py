@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING, Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pytest
@@ -252,14 +253,18 @@ class Declared(PackableSample):
     tags: list[str] = wire("json")
     raw: bytes = wire("index")
     good: bool = wire("good")
+    at: datetime = wire("when")
+    more: dict[str, Any] = wire("meta.json")
 
 
 def test_the_declared_type_decides(tmp_path: Path) -> None:
     members = [("a.cls", b"wren"), ("a.txt", b"2.5"), ("a.json", b'["x"]'), ("a.index", b"7"), ("a.good", b"true"),
+               ("a.when", b"2026-01-02T03:04:05Z"), ("a.meta.json", b'{"n": [1]}'),
                ("a.other", b"skipped")]  # fmt: skip
     (tmp_path / "a.tar").write_bytes(tar_of(*members))
     (sample,) = Dataset.from_urls(str(tmp_path / "a.tar"), Declared)
     assert (sample.label, sample.score, sample.tags, sample.raw, sample.good) == ("wren", 2.5, ["x"], b"7", True)
+    assert (sample.at, sample.more) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {"n": [1]})
 
 
 @pytest.mark.parametrize(

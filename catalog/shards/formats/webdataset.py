@@ -26,20 +26,10 @@ if TYPE_CHECKING:
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source
 
-__all__ = ["MEDIA_TYPES", "WEBDATASET"]
+__all__ = ["WEBDATASET"]
 
 MAX_UNPACKED: Final = 1 << 26
 """Bytes of a field ``….gz`` after decompression."""
-
-MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType({
-    "jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp",
-    "tif": "image/tiff", "tiff": "image/tiff", "bmp": "image/bmp", "ppm": "image/x-portable-pixmap",
-    "jp2": "image/jp2", "avif": "image/avif", "svg": "image/svg+xml",
-    "wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg", "m4a": "audio/mp4",
-    "mp4": "video/mp4", "mov": "video/quicktime", "avi": "video/x-msvideo", "mkv": "video/x-matroska",
-    "webm": "video/webm", "pdf": "application/pdf",
-})  # fmt: skip
-"""The media types of fields that stay bytes, by the last part of their name."""
 
 
 def _text(data: bytes) -> str:
@@ -62,6 +52,8 @@ _BY_KIND: Final[Mapping[str, tuple[str, Callable[[bytes], Any]]]] = MappingProxy
     "float": ("a number", float),
     "str": ("text in UTF-8", _text),
     "bool": ("true or false", _truth),
+    "datetime": ("text in UTF-8", _text),
+    "map": ("JSON", json.loads),
 })  # fmt: skip
 _JSON: Final = ("JSON", json.loads)
 _BAD: Final = (ValueError, KeyError, RecursionError, zlib.error)
