@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from catalog.cli.common import JSON
@@ -13,8 +15,9 @@ __all__ = ["load"]
 @click.command()
 @click.argument("source", metavar="URI|SHARDS")
 @click.option("--head", "count", default=3, show_default=True, type=click.IntRange(min=1), help="Number of samples.")
+@click.option("--split", metavar="NAME", help="Only this split of the dataset, such as train.")
 @JSON
-def load(source: str, count: int, *, as_json: bool) -> None:
+def load(source: str, count: int, split: str | None, *, as_json: bool) -> None:
     """Print the first samples of a dataset.
 
     URI is the at:// URI of a dataset or label. SHARDS is the URL or file name of a shard, or a brace pattern such as
@@ -26,7 +29,12 @@ def load(source: str, count: int, *, as_json: bool) -> None:
     from catalog.samples.preview import as_json as sample_json
     from catalog.samples.preview import lines
 
-    dataset = Dataset.from_atproto(source) if source.startswith("at://") else Dataset.from_urls(source)
+    if source.startswith("at://"):
+        dataset: Dataset[Any] = Dataset.from_atproto(source, split=split)
+    elif split is None:
+        dataset = Dataset.from_urls(source)
+    else:
+        raise click.UsageError("--split is for the at:// URI of a dataset; name the shards of the split")
     for sample in dataset.head(count):
         if as_json:
             echo_json(sample_json(sample))

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overloa
 
 from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle, samples_of
 from catalog.datasets.pytorch import register_in_torch, torch_hint, torch_worker
-from catalog.errors import InvalidSample, PublishError
+from catalog.errors import DataError, InvalidSample, PublishError
 from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type, schema_to_publish
 from catalog.samples.write_shards import ShardInfo
 from catalog.shards.braces import expand
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from catalog.datasets.batches import Batch
     from catalog.datasets.iteration import Step
     from catalog.lenses.lens import Lens, LensNetwork
+    from catalog.records import Split
     from catalog.records.fetch import Connection
     from catalog.samples.publishing import PublishingClient
     from catalog.schema import SampleType
@@ -72,7 +73,8 @@ class Dataset(Generic[T]):
     _settings: NetworkSettings | None = field(default=None, repr=False)
     _shuffle: Shuffle | None = field(default=None, repr=False)
     _validate: bool = field(default=False, repr=False)
-    _splits: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    _nodes: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    _subsets: tuple[Split, ...] = field(default=(), repr=False)
     _steps: tuple[Step, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -145,14 +147,14 @@ class Dataset(Generic[T]):
     @overload
     @classmethod
     def from_atproto(
-        cls, uri: str, sample_class: None = None, *,
+        cls, uri: str, sample_class: None = None, *, split: str | None = None,
         client: Connection | None = None, settings: NetworkSettings | None = None,
     ) -> Dataset[PackableSample]: ...  # fmt: skip
 
     @overload
     @classmethod
     def from_atproto(
-        cls, uri: str, sample_class: type[S], *,
+        cls, uri: str, sample_class: type[S], *, split: str | None = None,
         client: Connection | None = None, settings: NetworkSettings | None = None,
     ) -> Dataset[S]: ...  # fmt: skip
 
@@ -162,13 +164,15 @@ class Dataset(Generic[T]):
         uri: str,
         sample_class: type[Any] | None = None,
         *,
+        split: str | None = None,
         client: Connection | None = None,
         settings: NetworkSettings | None = None,
     ) -> Dataset[Any]:
         """Make the dataset of a record (or of the label of one), read from the PDS of its account.
 
         Without a ``sample_class`` one is made from the schema record, read from the PDS of *its* account. With one, it
-        is compared with the schema. By default the settings are those of ``client``, without one the environment's.
+        is compared with the schema. ``split`` is the only split that is wanted, see :meth:`split`. By default the
+        settings are those of ``client``, without one the environment's.
         Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
         :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` if the class doesn't match the schema,
         :class:`~catalog.errors.RefusedUrl` for storage that isn't opened.
@@ -189,7 +193,7 @@ class Dataset(Generic[T]):
             sample_class = class_from(wanted, uri=schema.uri)
         else:
             require_fit(sample_class, wanted)
-        return Dataset(
+        dataset: Dataset[Any] = Dataset(
             shards=shards_of(found),
             sample_class=sample_class,
             uri=found.uri,
@@ -197,7 +201,9 @@ class Dataset(Generic[T]):
             _schema_uri=schema.uri,
             _stored=found.record.size.samples if found.record.size is not None else None,
             _settings=settings,
+            _subsets=found.record.splits,
         )
+        return dataset if split is None else dataset.split(split)
 
     # --- read ------------------------------------------------------------------------------------------------
 
@@ -240,6 +246,11 @@ class Dataset(Generic[T]):
         for step in self._steps:
             known = None if known is None else step.length(known)
         return known
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits, in the order of the record: arguments for :meth:`split`."""
+        return tuple(one.name for one in self._subsets)
 
     @property
     def sample_type(self) -> SampleType | None:
@@ -291,6 +302,19 @@ class Dataset(Generic[T]):
         """Return a dataset that checks dtype and shape of each array against the class when it is read."""
         return replace(self, _validate=True)
 
+    def split(self, name: str) -> Dataset[T]:
+        """Return a split, such as ``train``: the dataset with the shards that the record names for it.
+
+        Raises :class:`~catalog.errors.DataError` with the splits there are if it isn't one of them.
+        """
+        found = next((one for one in self._subsets if one.name == name), None)
+        if found is None:
+            listed = f"its splits are {', '.join(self.splits)}"[:300] if self._subsets else "it has no splits"
+            where = None if self.uri is None else str(self.uri)
+            raise DataError(f"no split is called {name[:100]!a}", where=where, hint=listed)
+        shards = tuple(self.shards[number] for number in found.shards if number < len(self.shards))
+        return replace(self, shards=shards, _stored=found.samples, _subsets=())
+
     def split_by_node(self, rank: int, nodes: int) -> Dataset[T]:
         """Return the part of node ``rank`` (from 0) of ``nodes``; together the parts have every sample once.
 
@@ -299,7 +323,7 @@ class Dataset(Generic[T]):
         """
         if not 0 <= rank < nodes:
             raise ValueError(f"rank {rank} is not one of {nodes} nodes, which are numbered from 0")
-        return replace(self, _splits=(*self._splits, (rank, nodes)))
+        return replace(self, _nodes=(*self._nodes, (rank, nodes)))
 
     def as_type(self, target: type[U], *, through: Lens[Any, U] | LensNetwork | None = None) -> Dataset[U]:
         """Return the dataset converted to ``target``: by a lens, or the shortest path in a network of lenses.
@@ -342,7 +366,7 @@ class Dataset(Generic[T]):
         """
         from catalog.datasets.published import shards_to_publish
 
-        if self._steps or self._splits:
+        if self._steps or self._nodes:
             hint = "write its samples with write_shards(dataset, …), and publish those shards"
             raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
         own = self.sample_class if self._schema_uri is None else self._schema_uri
@@ -392,7 +416,7 @@ class Dataset(Generic[T]):
 
     def _part(self, shards: tuple[Shard, ...], *more: tuple[int, int]) -> Part:
         part = Part(shards=shards)
-        for rank, parts in (*self._splits, *more):
+        for rank, parts in (*self._nodes, *more):
             part = part.dealt(rank, parts)
         return part
 

@@ -246,6 +246,7 @@ class _Build:
             metadata=draft.metadata,
             content_metadata=draft.content_metadata,
             sample_format=draft.sample_format or "msgpack",
+            splits=draft.splits,
         )
         local = tuple(shard.local for shard in measured if shard.local is not None)
         added = self._add(draft, key, record, local=local, blobs=blobs)

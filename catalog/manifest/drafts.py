@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.atproto.datamodel import Json
-    from catalog.records import CodeReference
+    from catalog.records import CodeReference, Split
     from catalog.schema import SampleType
     from catalog.syntax import AtUri, Cid
 
@@ -111,6 +111,7 @@ class DatasetDraft(_Placed):
     tags: tuple[str, ...] = ()
     samples: int | None = None
     sample_format: str | None = None
+    splits: tuple[Split, ...] = ()
     metadata: Mapping[str, object]
     content_metadata: Json = None
 

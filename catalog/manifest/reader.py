@@ -21,6 +21,7 @@ from catalog.manifest.fields import read_fields
 from catalog.manifest.mapping import Table, kind_of
 from catalog.manifest.metadata import content_of, metadata_of
 from catalog.manifest.shards import https_fault
+from catalog.manifest.splits import SPLIT_KEYS, read_splits
 from catalog.manifest.storage import read_storage
 from catalog.manifest.yaml_parser import Node, lines_of
 from catalog.records import CodeReference
@@ -43,7 +44,7 @@ METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
 _SCHEMA_KEYS: Final = ("name", "version", "description", "license", "tags", "fields")
 _DATASET_KEYS: Final = (
     "name", "schema", "version", "description", "license", "tags", "shards", "s3", "blobs", "format", "samples",
-    "metadata", "content_metadata",
+    "splits", "metadata", "content_metadata",
 )  # fmt: skip
 _LABEL_KEYS: Final = ("name", "version", "description", "dataset")
 _LENS_KEYS: Final = ("name", "source", "target", "description", "getter", "putter")
@@ -51,7 +52,7 @@ _CODE_KEYS: Final = ("repository", "commit", "path", "branch", "language")
 _VERIFICATION_KEYS: Final = ("lens", "method", "lens_commit", "description")
 KEYS: Final = {
     "manifest": ("set", *SECTIONS), "schema": _SCHEMA_KEYS, "dataset": _DATASET_KEYS, "label": _LABEL_KEYS,
-    "lens": _LENS_KEYS, "code": _CODE_KEYS, "verification": _VERIFICATION_KEYS,
+    "lens": _LENS_KEYS, "code": _CODE_KEYS, "verification": _VERIFICATION_KEYS, "split": SPLIT_KEYS,
 }  # fmt: skip
 """Known keys of each mapping."""
 
@@ -148,6 +149,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
     description, license_ = table.text("description", 5000), table.text("license", 200)
     tags, samples = table.tags(), table.number("samples")
     sample_format = _sample_format(table)
+    splits = read_splits(table.get("splits"), stored.shards, report)
     metadata = metadata_of(table.get("metadata"), report)
     content = content_of(table.get("content_metadata"), report)
     if name is None or schema is None or len(report) > before:
@@ -167,6 +169,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
         tags=tags,
         samples=samples,
         sample_format=sample_format,
+        splits=splits,
         metadata=metadata,
         content_metadata=content,
     )

@@ -10,6 +10,7 @@ import yaml
 
 from catalog.errors import DataError
 from catalog.manifest.shards import https_fault
+from catalog.manifest.splits import infer_splits, split_in_path
 from catalog.manifest.yaml_parser import MAX_BYTES
 from catalog.publish.infer_manifest import NOWHERE
 from catalog.schema import Array, Field, type_text
@@ -121,6 +122,7 @@ def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
     if sketch.format != "msgpack":
         yield f"    format: {sketch.format}"
     yield f"    samples: {sketch.samples}"
+    yield from _splits(sketch)
     if sketch.bucket is not None:
         yield from _bucket(sketch, sketch.bucket, folder)
         return
@@ -130,6 +132,18 @@ def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
     for shard in sketch.shards:
         yield f"      - url: {_text(shard.url)}"
         yield from _file(shard, folder, "        ")
+
+
+def _splits(sketch: Sketch) -> Iterator[str]:
+    """Yield the splits that the names of all shards name."""
+    found = infer_splits([shard.url for shard in sketch.shards])
+    if found:
+        yield "    splits:  # by the names of the shards"
+    for name, patterns in found.items():
+        urls = [shard for shard in sketch.shards if split_in_path(shard.url) == name]
+        texts = [_quoted(pattern) for pattern in patterns]
+        listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+        yield f"      {_text(name)}: {{shards: {listed}, samples: {sum(shard.samples for shard in urls)}}}"
 
 
 def _bucket(sketch: Sketch, bucket: BucketDraft, folder: Path) -> Iterator[str]:

@@ -137,6 +137,15 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A named part of a dataset, such as ``train``: the indices of its shards. A shard may be in several splits."""
+
+    name: str
+    shards: tuple[int, ...]
+    samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """A published dataset (lexicon ``entry``). ``metadata`` is the decoded msgpack map, empty when absent.
 
@@ -155,6 +164,7 @@ class Dataset:
     metadata_schema_ref: AtUri | None = None
     content_metadata: Json = None
     sample_format: str = "msgpack"
+    splits: tuple[Split, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

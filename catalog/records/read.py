@@ -32,6 +32,7 @@ from catalog.records.kinds import (
     S3Storage,
     Schema,
     Size,
+    Split,
     Storage,
     UnknownStorage,
 )
@@ -92,8 +93,8 @@ def _forgive(value: Json) -> Json:
     """Return the record without the known deviations of existing clients from the lexicon.
 
     A flattened or nested schema body gets the envelope's keys; metadata as an object becomes msgpack bytes; a blob
-    of any MIME type becomes a tar; a shard without a checksum gets the checksum "none". Anything else is left for the
-    validator to report.
+    of any MIME type becomes a tar; a shard without a checksum gets the checksum "none"; ``splits`` of another form
+    are left out, as other clients may use the name. Anything else is left for the validator to report.
     """
     if not isinstance(value, dict):
         return value
@@ -110,6 +111,8 @@ def _forgive(value: Json) -> Json:
         nested = body.get("schemaBody")
         content = nested if isinstance(nested, dict) else {key: part for key, part in body.items() if key != "$type"}
         fixed["schema"] = {"draft": "draft-07", **body, "content": content}
+    if not _are_splits(fixed.get("splits")):
+        fixed.pop("splits", None)
     storage = fixed.get("storage")
     if isinstance(storage, dict):
         fixed["storage"] = {
@@ -119,6 +122,14 @@ def _forgive(value: Json) -> Json:
             for key, part in storage.items()
         }
     return fixed
+
+
+def _are_splits(value: Json) -> bool:
+    """Return whether a value is a list of ``{"name": …, "shards": […]}``."""
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("shards"), list)
+        for item in value
+    )
 
 
 def _forgive_shard(shard: Json) -> Json:
@@ -167,6 +178,11 @@ class _Reader:
         found = self.value.get(key)
         return tuple(_Reader(item) for item in found) if isinstance(found, list) else ()
 
+    def numbers(self, key: str) -> tuple[int, ...]:
+        found = self.value.get(key)
+        items = found if isinstance(found, list) else []
+        return tuple(dict.fromkeys(item for item in items if isinstance(item, int) and not isinstance(item, bool)))
+
     def texts(self, key: str) -> tuple[str, ...]:
         found = self.value.get(key)
         items = found if isinstance(found, list) else []
@@ -209,6 +225,10 @@ def _read_dataset(read: _Reader) -> Dataset:
         metadata_schema_ref=read.uri("metadataSchemaRef") if read.has("metadataSchemaRef") else None,
         content_metadata=read.value.get("contentMetadata"),
         sample_format=read.maybe("sampleFormat") or "msgpack",
+        splits=tuple(
+            Split(name=split.text("name"), shards=split.numbers("shards"), samples=split.number("samples"))
+            for split in read.parts("splits")
+        ),
     )
 
 

@@ -122,6 +122,11 @@ def _write_dataset(record: Dataset) -> dict[str, Json]:
         "metadata": _write_metadata(record.metadata) if record.metadata else None,
         "metadataSchemaRef": record.metadata_schema_ref,
         "contentMetadata": record.content_metadata,
+        "splits": [
+            _present({"name": split.name, "shards": list(split.shards), "samples": split.samples})
+            for split in record.splits
+        ]
+        or None,
         "sampleFormat": None if record.sample_format == "msgpack" else record.sample_format,
     }
 

@@ -24,6 +24,7 @@ with the JSON Schema that `catalog manifest schema` prints."""
 _TITLES: Final = {
     "schema": "An entry of schemas", "longField": "The long form of a field", "dataset": "An entry of datasets",
     "shard": "An entry of shards", "s3": "The map s3", "s3Shard": "An entry of keys in s3", "blob": "An entry of blobs",
+    "split": "A split",
     "label": "An entry of labels", "lens": "An entry of lenses", "code": "getter and putter",
     "verification": "An entry of verifications",
 }  # fmt: skip

@@ -16,7 +16,7 @@ from catalog.atproto.commit import read_commit
 from catalog.atproto.datamodel import record_cid
 from catalog.cli import cli
 from catalog.config import NetworkSettings
-from catalog.errors import CatalogError, InvalidData, InvalidProof, RequestFailed, UnverifiedWarning
+from catalog.errors import CatalogError, DataError, InvalidData, InvalidProof, RequestFailed, UnverifiedWarning
 from catalog.records import DATASET, LABEL, LENS, SCHEMA
 from tests.fakes import answer, fake_server
 from tests.repos import SigningKey, car, make_repo
@@ -344,3 +344,29 @@ def uri(path: str) -> Any:  # noqa: ANN401
 
 
 SCHEMA_URI = uri(NAME)
+
+
+def test_a_split_is_the_shards_that_the_record_names(server: Server) -> None:
+    splits: Json = [
+        {"name": "train", "shards": [0, 2], "samples": 7},
+        {"name": "test", "shards": [1]},
+        {"name": "beyond", "shards": [2, 3, 10**15]},
+    ]
+    record = dataset("https://data.example/{a,b,c}.tar")
+    assert isinstance(record, dict)
+    server.repo = make_repo({**SIGNED, ENTRY: {**record, "splits": splits}}, did=DID, key=server.key)
+    whole = Dataset.from_atproto(URI, settings=server.settings)
+    assert whole.splits == ("train", "test", "beyond")
+    train = whole.split("train")
+    assert [shard.url[-5:] for shard in train.shards] == ["a.tar", "c.tar"]
+    assert (train.length, train.splits) == (7, ())
+    test = Dataset.from_atproto(URI, split="test", settings=server.settings)
+    assert [shard.url[-5:] for shard in test.shards] == ["b.tar"]
+    assert test.length is None
+    assert [shard.url[-5:] for shard in whole.split("beyond").shards] == ["c.tar"]
+    with pytest.raises(DataError, match="'dev'") as caught:
+        whole.split("dev")
+    assert caught.value.where == URI
+    assert caught.value.hint == "its splits are train, test, beyond"
+    with pytest.raises(DataError, match="'train'"):
+        train.split("train")

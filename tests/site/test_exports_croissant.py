@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from catalog import write_shards
 from catalog.atproto import datamodel
 from catalog.manifest import load
 from catalog.records import DATASET, SCHEMA
@@ -188,6 +189,34 @@ def test_mlcroissant_loads_the_columns_of_a_table(tmp_path: Path, form: str) -> 
 
 
 BYTES: Json = {"type": "string", "format": "byte", "contentEncoding": "base64"}
+
+
+def test_mlcroissant_loads_a_split_by_its_name(tmp_path: Path) -> None:
+    names = ["train-0.tar", "train-1.tar", "test-0.tar"]
+    for number, name in enumerate(names):
+        write_shards([{"image": number}], tmp_path / name.replace(".tar", "-%d.tar"))
+        (tmp_path / name.replace(".tar", "-0.tar")).rename(tmp_path / name)
+    splits: Json = [{"name": "train", "shards": [0, 1]}, {"name": "a/ü", "shards": [2]}, {"name": "no", "shards": [9]}]
+    urls: list[Json] = [{"url": f"https://d.example/{name}"} for name in names]
+    held = accepted(one(tmp_path, storage=shards(*urls), splits=splits))
+    listed, *_ = held["recordSet"]
+    assert [(row["splits/name"], row["splits/url"]) for row in listed["data"]] == [
+        ("train", "cr:TrainingSplit"), ("a/ü", "cr:Split"),
+    ]  # fmt: skip
+    for file, name in zip((part for part in held["distribution"] if "contentUrl" in part), names, strict=True):
+        file["contentUrl"] = name
+        file["sha256"] = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    (tmp_path / "croissant.json").write_text(json.dumps(held), encoding="utf-8")
+    environment = {**os.environ, "CROISSANT_CACHE": str(tmp_path / "cache")}
+    loader = LOADER.replace('["sample"]', '["sample-train"]').replace('"samples"', '"samples-train"')
+    (tmp_path / "load.py").write_text(loader, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "load.py"], cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert sorted(msgpack.unpackb(raw)["image"] for raw in msgpack.unpackb(done.stdout)) == [0, 1]
+
+
 LOADER = """
 import sys
 import mlcroissant, msgpack

@@ -20,9 +20,10 @@ import numpy as np
 
 from catalog.errors import DataError, InvalidSample
 from catalog.manifest.splits import in_split_order, split_of_word
-from catalog.publish.imports.source import MSGPACK, Split
+from catalog.publish.imports.source import Split
 from catalog.samples.packable import pack
 from catalog.schema import DTYPES, MAX_FIELDS, Array, Field, FieldType, List, Scalar, ScalarKind
+from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import MAX_MEMBER
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class ArrayPart:
                 columns = [_as_rows(facts, file.read(facts, at, stop), at) for _, facts in arrays]
                 for number, values in enumerate(zip(*columns, strict=True), start=self.rows.first + at):
                     key = f"{number:08d}"
-                    yield key, ((MSGPACK, pack(dict(zip(names, values, strict=True)))),)
+                    yield key, ((SUFFIX, pack(dict(zip(names, values, strict=True)))),)
                 at = stop
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from catalog.errors import DataError
-from catalog.manifest.splits import in_split_order, split_in_name, split_of_word
+from catalog.manifest.splits import in_split_order, split_in_path
 from catalog.publish.imports.source import Split
 from catalog.shards.shard import display_url
 
@@ -107,14 +107,10 @@ def _check_link(path: str, root: Path) -> None:
 
 def splits_of_paths(paths: Sequence[str], notes: list[str]) -> dict[str, str] | None:
     """Return the split of each path, by its folders or its file name; ``None`` if not all have one."""
-    for read in (_split_in_folders, _split_in_file_name):
-        found = {path: split for path in paths if (split := read(path)) is not None}
-        if len(found) == len(paths):
-            return found
-        if found:
-            notes.append(f"no splits: only {len(found):,} of {len(paths):,} files have one in their path")
-            return None
-    return None
+    found = {path: split for path in paths if (split := split_in_path(path)) is not None}
+    if found and len(found) < len(paths):
+        notes.append(f"no splits: only {len(found):,} of {len(paths):,} files have one in their path")
+    return found if len(found) == len(paths) else None
 
 
 def in_splits(
@@ -149,11 +145,3 @@ def keys_of_paths(paths: Sequence[str]) -> list[str]:
         seen.add(key)
         keys.append(key)
     return keys
-
-
-def _split_in_folders(path: str) -> str | None:
-    return next((split for part in path.split("/")[:-1] if (split := split_of_word(part)) is not None), None)
-
-
-def _split_in_file_name(path: str) -> str | None:
-    return split_in_name(path.rpartition("/")[2].rpartition(".")[0])

@@ -27,9 +27,10 @@ from numpy.lib import format as npy
 from catalog.errors import DataError
 from catalog.publish.imports.columns import ArrayFacts, ArraySource, array_facts, merged, type_of, whole_value
 from catalog.publish.imports.files import in_splits, keys_of_paths, splits_of_paths
-from catalog.publish.imports.source import MSGPACK, fingerprint
+from catalog.publish.imports.source import fingerprint
 from catalog.samples.packable import pack
 from catalog.schema import Field, FieldType, type_text
+from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.shard import display_url
 from catalog.shards.tar import MAX_MEMBER
 
@@ -245,7 +246,7 @@ class _FilePart:
                         with array as archive:
                             array = archive[_key(facts)]
                 sample[name] = whole_value(facts, array)
-            yield key, ((MSGPACK, pack(sample)),)
+            yield key, ((SUFFIX, pack(sample)),)
 
 
 class FileSamples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from catalog.samples.inference import LeftOut
     from catalog.schema import Field
 
-__all__ = ["MSGPACK", "Members", "Part", "Source", "Split", "fingerprint"]
-
-MSGPACK: Final = ".msgpack"
-"""The suffix of the only member of a msgpack sample."""
+__all__ = ["Members", "Part", "Source", "Split", "fingerprint"]
 
 Members: TypeAlias = "Sequence[tuple[str, bytes]]"
 """The members of a sample: each a suffix (``.jpg``) and its data."""

@@ -3,6 +3,7 @@
 ::
 
     FileObject   one a shard ──▶ FileSet   *.msgpack in them ──▶ RecordSet   a sample: its bytes, and what they hold
+                                 FileSet   members-train     ──▶ RecordSet   samples-train: the same of a split
     FileObject   one a table ──▶ RecordSet   of its own: a row, with its columns
 
 Tricky bits
@@ -16,9 +17,12 @@ Tricky bits
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
 
+from catalog.records import BlobStorage, HttpStorage, S3Storage
 from catalog.schema import Array, List, Scalar
 from catalog.shards.formats import FORMATS
 from catalog.shards.formats.msgpack import MSGPACK, SUFFIX
@@ -29,6 +33,9 @@ from catalog.site.exports.jsonld import licence_jsonld
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from catalog.records import Split
     from catalog.schema import Field, FieldType, SampleType
     from catalog.site.exports.downloads import Download
     from catalog.site.settings import SiteSettings
@@ -80,6 +87,8 @@ _MOST_FIELDS: Final = 300
 _MOST_SHARDS: Final = 1000
 _MOST_TABLES: Final = 100
 _TABLES: Final = frozenset({"parquet", "csv", "jsonl"})
+_MOST_SPLITS: Final = 20
+_SPLITS: Final = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test": "cr:TestSplit"}
 _UNDATED: Final = "1970-01-01"
 """A draft was published on no day; the standard wants one."""
 
@@ -93,11 +102,14 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
     kind = "application/octet-stream" if form is None else form.media_type
     objects = [_file(number, shard, kind) for number, shard in enumerate(shards)]
     sample_type = None if node.schema is None or not objects else node.schema.record.sample_type
-    sets: list[dict[str, object]] | None = None
+    splits = _splits(node, len(objects))
+    parts = [("", range(len(objects))), *((f"-{quote(split.name, safe='')}", split.shards) for split in splits)]
+    members = [_members(*part) for part in parts] if form is MSGPACK else []
+    sets = [_split_names(splits)] if splits else []
     if sample_type is not None and record.sample_format == "msgpack":
-        sets = [_record_set(sample_type)]
+        sets += [_record_set(sample_type, label) for label, _ in parts]
     elif sample_type is not None and record.sample_format in _TABLES:
-        sets = [_rows(sample_type, number, len(objects)) for number in range(min(len(objects), _MOST_TABLES))]
+        sets += [_rows(sample_type, number, len(objects)) for number in range(min(len(objects), _MOST_TABLES))]
     held: dict[str, object | None] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -114,8 +126,8 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "citeAs": None if cite is None else shown(cite, lines=True),
         # A shard without a checksum may change under its name.
         "isLiveDataset": True if any(shard.sha256 is None for shard in shards) else None,
-        "distribution": [*objects, *([_members(len(objects))] if form is MSGPACK else [])] if objects else None,
-        "recordSet": sets,
+        "distribution": [*objects, *members] if objects else None,
+        "recordSet": sets or None,
     }
     return formatting.compact_json({key: value for key, value in held.items() if value is not None}) + "\n"
 
@@ -136,30 +148,62 @@ def _file(number: int, shard: Download, kind: str) -> dict[str, str]:
     return held
 
 
-def _members(count: int) -> dict[str, object]:
+def _splits(node: DatasetNode, count: int) -> list[Split]:
+    """Return the splits whose shards are all among the first ``count``, the files of the document."""
+    storage = node.record.storage
+    total = len(storage.blobs) if isinstance(storage, BlobStorage) else 0
+    if isinstance(storage, HttpStorage | S3Storage):
+        total = len(storage.shards)
+    if count != min(total, _MOST_SHARDS):  # some have no URL, and the numbers mean others
+        return []
+    found = {name: split for split in node.record.splits[:_MOST_SPLITS] if (name := shown(split.name))}
+    named = (replace(split, name=name) for name, split in found.items())
+    return [split for split in named if split.shards and max(split.shards) < count]
+
+
+def _split_names(splits: Sequence[Split]) -> dict[str, object]:
+    """Return the record set that lists the splits, with the standard's own address of each that it knows."""
+    rows = [{"splits/name": split.name, "splits/url": _SPLITS.get(split.name, "cr:Split")} for split in splits]
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [
+            {"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"},
+            {"@type": "cr:Field", "@id": "splits/url", "name": "url", "dataType": "sc:URL"},
+        ],
+        "data": rows,
+    }
+
+
+def _members(label: str, numbers: Iterable[int]) -> dict[str, object]:
     return {
         "@type": "cr:FileSet",
-        "@id": _MEMBERS,
-        "containedIn": [{"@id": f"{number}"} for number in range(count)],
+        "@id": _MEMBERS + label,
+        "containedIn": [{"@id": f"{number}"} for number in numbers],
         "encodingFormat": "application/vnd.msgpack",
         "includes": f"*{SUFFIX}",
     }
 
 
 @lru_cache(maxsize=512)  # the same for all datasets of a schema
-def _record_set(sample_type: SampleType) -> dict[str, object]:
+def _record_set(sample_type: SampleType, label: str) -> dict[str, object]:
     whole: dict[str, object] = {
         "@type": "cr:Field",
-        "@id": "sample",
+        "@id": f"sample{label}",
         "description": "The bytes of a msgpack map; the annotations say what lies under its keys.",
         "dataType": "sc:Text",
-        "source": {"fileSet": {"@id": _MEMBERS}, "extract": {"fileProperty": "content"}},
+        "source": {"fileSet": {"@id": _MEMBERS + label}, "extract": {"fileProperty": "content"}},
     }
-    fields = [_field(number, field) for number, field in enumerate(sample_type.fields[:_MOST_FIELDS])]
+    fields = [
+        _field(f"sample{label}/{number}", field) for number, field in enumerate(sample_type.fields[:_MOST_FIELDS])
+    ]
     return {
         "@type": "cr:RecordSet",
-        "@id": "samples",
-        "name": shown(sample_type.name),
+        "@id": f"samples{label}",
+        "name": shown(sample_type.name) + unquote(label).replace("-", " ", 1),
         "field": [whole | {"cr:annotation": fields} if fields else whole],
     }
 
@@ -189,8 +233,8 @@ def _rows(sample_type: SampleType, number: int, count: int) -> dict[str, object]
     }
 
 
-def _field(number: int, field: Field) -> dict[str, object]:
-    held: dict[str, object] = {"@type": "cr:Field", "@id": f"sample/{number}", "name": shown(field.name)}
+def _field(place: str, field: Field) -> dict[str, object]:
+    held: dict[str, object] = {"@type": "cr:Field", "@id": place, "name": shown(field.name)}
     if field.description is not None:
         held["description"] = shown(field.description)
     return held | _typed(field.type)

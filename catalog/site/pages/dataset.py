@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.atproto.datamodel import Json
-    from catalog.records import Checksum, Storage
+    from catalog.records import Checksum, Split, Storage
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import DatasetNode
 
@@ -31,6 +31,7 @@ _MOST_METADATA: Final = 50_000
 """Maximum characters of metadata on a page."""
 _MOST_KEYS: Final = 200
 _LONGEST_KEY: Final = 500
+_MOST_SPLITS: Final = 100
 _MOST_SHARDS: Final = 6
 """Rows of the storage table; a script adds the others from the record beside the page on request."""
 
@@ -78,6 +79,7 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),
+        splits=_split_rows(record.splits, len(shards)),
         storage=type(record.storage).__name__,
         snippet=snippet,
         here=bool(local),
@@ -88,6 +90,23 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         metadata=_readable({key: value for key, value in record.metadata.items() if not (cited and key == "citation")}),
         content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
         related=node.related,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRow:
+    """A row of the table of splits: the number of shards, and of samples if it is known."""
+
+    name: str
+    shards: int
+    samples: int | None
+
+
+def _split_rows(splits: tuple[Split, ...], total: int) -> tuple[SplitRow, ...]:
+    """Return the splits for the page, at most :data:`_MOST_SPLITS`; numbers of shards that aren't there don't count."""
+    return tuple(
+        SplitRow(name=split.name, shards=sum(number < total for number in split.shards), samples=split.samples)
+        for split in splits[:_MOST_SPLITS]
     )
 
 
