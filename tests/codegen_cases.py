@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgpack
 import numpy as np
@@ -15,7 +16,7 @@ from catalog.codegen import Source, generate
 from catalog.manifest import load
 from catalog.samples.arrays import encode_array
 from catalog.samples.packable import class_from, pack
-from catalog.schema import DTYPES, Array, Field, List, SampleType, Scalar, Unknown
+from catalog.schema import DTYPES, Array, Field, List, SampleType, Scalar, ScalarKind, Unknown
 from catalog.schema.identifiers import attribute_names
 from tests.codegen.test_codegen import HOSTILE, hostile_type
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from catalog.schema import FieldType, ScalarKind
+    from catalog.schema import FieldType
 
 SUFFIXES = {"python": ".py", "pydantic": ".py", "typescript": ".ts", "rust": ".rs", "jsonschema": ".json"}
 EXAMPLES = Path(__file__).parent.parent / "examples" / "manifests"
@@ -40,18 +41,24 @@ NAMES = (
 )  # fmt: skip
 
 FIELD_TYPES: tuple[FieldType, ...] = (
-    *(Scalar(kind=kind) for kind in ("str", "int", "float", "bool", "bytes")),
+    *(Scalar(kind=kind) for kind in get_args(ScalarKind)),
+    Scalar(kind="bytes", media="image/jpeg"),
+    Scalar(kind="bytes", media="image/*"),
     *(Array(dtype=dtype) for dtype in DTYPES),
     Array(),
     Array(shape=(2, 3)),
     Array(dtype="float32", shape=(None, 3), dimensions=("y", "x")),
     List(item=Scalar(kind="int")),
     List(item=List(item=Scalar(kind="str"))),
+    List(item=Scalar(kind="datetime")),
+    List(item=Scalar(kind="map")),
     List(item=Array(dtype="int64", shape=(2,))),
     Unknown(schema='{"type": ["integer", "string"]}'),
 )
 ODD_TYPES: tuple[FieldType, ...] = (
     Array(dtype="datetime64[ns]"),
+    Array(dtype="bfloat16"),
+    Array(dtype="str", shape=(None, 2)),
     Array(format="structuredBytes"),
     Array(dtype="float32", format="sparseBytes"),
     Array(dtype="float32", shape=(2, 2), format="arrowTensor"),
@@ -97,6 +104,11 @@ def _scalar(kind: ScalarKind, chance: random.Random) -> Any:  # noqa: ANN401
     choices: dict[str, list[Any]] = {
         "str": ["", "a\0b", "图"], "int": [0, -1, 255, 2**31, 2**40, -(2**53) + 1], "float": [0.5, -1e300, 3.0],
         "bool": [True, False], "bytes": [b"", b"\x93NUMPY", bytes(range(256))],
+        "map": [{}, {"a": [1, None, True, "x", {"b": 2**40, "é": -0.5}]}],
+        "datetime": [
+            datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
+            datetime(1999, 12, 31, tzinfo=UTC),
+        ],
     }  # fmt: skip
     return chance.choice(choices[kind])
 
@@ -203,6 +215,8 @@ def same_numbers(one: object, other: object) -> bool:
             and one.dtype == other.dtype.newbyteorder(one.dtype.byteorder)
             and np.array_equal(one, other, equal_nan=is_float)
         )
+    if isinstance(one, datetime) and isinstance(other, str):
+        return one.isoformat() == other
     if isinstance(one, list):
         return isinstance(other, list) and len(one) == len(other) and all(map(same_numbers, one, other))
     return one == other and isinstance(one, bool) == isinstance(other, bool)

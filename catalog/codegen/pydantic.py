@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.codegen.layout import Group
+from catalog.codegen.layout import WIDTH, Group
 from catalog.codegen.python import NUMPY, SCALARS, PythonField, docstring, python_field
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import literal, notes, one_line, origin, summary
@@ -112,13 +112,22 @@ def _imports(fields: tuple[PythonField, ...], *, arrays: bool, shared: bool) -> 
     third = [
         *(["import numpy as np"] if "np." in hints else []),
         *(["from numpy.typing import NDArray"] if arrays else []),
-        *([f"from pydantic import {', '.join(sorted(used))}"] if used else []),
+        *([_from_pydantic(used)] if used else []),
     ]
     return [
         *([f"from typing import {', '.join(sorted(typing))}", ""] if typing else []),
         *([*third, ""] if third else []),
         f"from .{SHARED} import {', '.join(names)}",
     ]
+
+
+def _from_pydantic(names: Iterable[str]) -> str:
+    line = f"from pydantic import {', '.join(sorted(names))}"
+    return (
+        line
+        if len(line) <= WIDTH
+        else "\n".join(("from pydantic import (", *(f"    {n}," for n in sorted(names)), ")"))
+    )
 
 
 def _base_imports(*, arrays: bool, typing: set[str], pydantic: Iterable[str] = ()) -> list[str]:
@@ -130,7 +139,7 @@ def _base_imports(*, arrays: bool, typing: set[str], pydantic: Iterable[str] = (
         "",
         _MSGPACK,
         *(["import numpy as np", "from numpy.typing import NDArray"] if arrays else []),
-        f"from pydantic import {', '.join(sorted(pydantic))}",
+        _from_pydantic(pydantic),
         *(["from pydantic_core import core_schema"] if arrays else []),
     ]
 

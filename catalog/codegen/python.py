@@ -177,6 +177,13 @@ def _assignment(name: str, annotation: Source, default: Source, *, optional: boo
         return whole
     if isinstance(default, Group) and len(f"{_INDENT}{name}: {hint} = {default.open}") <= WIDTH:
         return laid_out(default, prefix=f"{name}: {hint} = ", indent=_INDENT)
+    if (
+        not optional
+        and isinstance(annotation, str)
+        and isinstance(default, Group)
+        and len(deeper + flat(default)) > WIDTH
+    ):
+        return laid_out(default, prefix=f"{name}: {hint} = ", indent=_INDENT)
     if default and len(f"{_INDENT}{name}: {hint} = (") <= WIDTH:
         return "\n".join((f"{_INDENT}{name}: {hint} = (", laid_out(default, indent=deeper), f"{_INDENT})"))
     if not optional:

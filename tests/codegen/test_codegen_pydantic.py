@@ -91,6 +91,8 @@ def same(one: object, other: object) -> bool:
         return isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
     if isinstance(one, list):
         return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, bytes):
+        return isinstance(other, bytes) and one == other  # ImageBytes, too
     return type(one) is type(other) and one == other
 
 

@@ -58,6 +58,9 @@ function plain(value: unknown): unknown {
     const { dtype, shape, data } = value as { dtype: string; shape: number[]; data: ArrayLike<number | bigint> };
     return { dtype, shape, data: Array.from(data, String), kind: data.constructor.name };
   }
+  if (typeof value === "object" && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]));
+  }
   return value;
 }
 
@@ -124,6 +127,8 @@ def from_plain(value: Any) -> Any:  # noqa: ANN401 - a sample holds anything
             return bytes(numbers)
         case {"dtype": str(dtype), "shape": shape, "data": data}:
             return plain_array(dtype, shape, data)
+        case dict():
+            return {name: from_plain(inner) for name, inner in value.items()}
     return value
 
 

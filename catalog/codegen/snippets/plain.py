@@ -13,7 +13,7 @@ from catalog.codegen.layout import WIDTH
 from catalog.codegen.python import NUMPY
 from catalog.codegen.snippets.snippet import Snippet, listed
 from catalog.codegen.text import literal, notes, summary, wrapped
-from catalog.schema import Array, List, SampleType, Scalar, Unknown
+from catalog.schema import ML_DTYPES, Array, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import class_name
 from catalog.schema.types import NPY_FORMATS
 from catalog.shards.formats.msgpack import SUFFIX
@@ -131,6 +131,12 @@ class Typed:
     arrays: bool
     annotated: bool
     nested: bool
+    ml_dtypes: bool = False
+
+    @property
+    def packages(self) -> str:
+        """The packages to install beside the library of the program."""
+        return "msgpack numpy ml_dtypes" if self.ml_dtypes else "msgpack numpy"
 
 
 def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
@@ -141,7 +147,7 @@ def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleTyp
         label="WebDataset",
         language="python",
         parts=(imports, _listed(lines, urls), *typed.code, _WEBDATASET),
-        install="pip install webdataset msgpack numpy",
+        install=f"pip install webdataset {typed.packages}",
     )
 
 
@@ -154,7 +160,7 @@ def ray_data(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType 
         label="Ray Data",
         language="python",
         parts=(imports, _listed(lines, urls), *typed.code, *_read_shard(typed), end),
-        install='pip install "ray[data]" msgpack numpy',
+        install=f'pip install "ray[data]" {typed.packages}',
     )
 
 
@@ -167,7 +173,7 @@ def hugging_face(lines: Sequence[str], urls: Sequence[str], sample_type: SampleT
         label="Hugging Face",
         language="python",
         parts=(imports, _listed(lines, urls), *typed.code, *_read_shard(typed), *every, _STREAMED),
-        install="pip install datasets msgpack numpy",
+        install=f"pip install datasets {typed.packages}",
     )
 
 
@@ -185,6 +191,7 @@ def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) 
     """The imports in ruff's order: modules, then names from modules; the standard library first."""
     modules = [*(["io"] if typed.arrays else []), *(name for name in standard if name not in ("operator", "Iterator"))]
     others = ["import msgpack", *(["import numpy as np"] if typed.arrays else []), *library]
+    others += ["import ml_dtypes  # noqa: F401 - numpy reads its dtypes once it is imported"] if typed.ml_dtypes else []
     others += ["from numpy.typing import NDArray"] if typed.annotated else []
     lines = [
         *(f"import {name}" for name in modules),
@@ -225,6 +232,7 @@ def _typed(sample_type: SampleType | None) -> Typed:
         arrays=bool(arrays),
         annotated=bool(arrays),
         nested=any(_is_read(field) for field in sample_type.fields if isinstance(field.type, List)),
+        ml_dtypes=any(array.dtype in ML_DTYPES for array in arrays),
     )
 
 
