@@ -19,6 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgpack
+import numpy as np
 import yaml
 
 __all__ = ["REAL", "real_datasets", "real_manifests", "write_manifests"]
@@ -72,25 +73,40 @@ def real_manifests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def write_manifests(folder: Path, manifests: list[dict[str, Any]]) -> None:
     """A file each; the folder is one set. The files that become blobs are beside them."""
     (folder / "blobs").mkdir(parents=True, exist_ok=True)
+    schemas = [schema for manifest in manifests for schema in manifest["schemas"]]
+    fields = {f"{schema['name']}@{schema['version']}": schema["fields"] for schema in schemas}
     for dataset in (dataset for manifest in manifests for dataset in manifest["datasets"] if "blobs" in dataset):
         for number in range(BLOBS):
             path = folder / "blobs" / f"{dataset['name']}-{number:06d}.tar"
             if not path.exists():
-                path.write_bytes(_tar(f"{dataset['name']} {number}"))
+                path.write_bytes(_tar(f"{dataset['name']} {number}", fields[dataset["schema"]]))
     for number, manifest in enumerate(manifests):
         text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         (folder / f"real-{number}.yaml").write_text(text, encoding="utf-8")
 
 
-def _tar(text: str) -> bytes:
-    """One sample, packed by nothing of ours."""
-    raw = msgpack.packb({"data": text.encode() * 100})
+def _tar(text: str, fields: dict[str, Any]) -> bytes:
+    """One sample of a schema, packed by nothing of ours; ``text`` is in a field that the schema doesn't have."""
+    raw = msgpack.packb({"of the test": text * 100} | {name: _value(type_) for name, type_ in fields.items()})
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as tar:
         member = tarfile.TarInfo("00000000.msgpack")
         member.size = len(raw)
         tar.addfile(member, io.BytesIO(raw))
     return whole.getvalue()
+
+
+def _value(type_: Any) -> object:  # noqa: ANN401 - as in a manifest
+    """A value of a type in its short form, of zeros."""
+    text = type_["type"] if isinstance(type_, dict) else type_
+    if text.startswith("list["):
+        return []
+    if not text.startswith("array["):
+        return {"str": "", "int": 0, "float": 0.0, "bool": False, "bytes": b""}[text]
+    dtype, *dims = text[6:-1].split(", ")
+    out = io.BytesIO()
+    np.save(out, np.zeros([1 if dim == "*" else int(dim) for dim in dims], dtype))
+    return out.getvalue()
 
 
 class _Dumper(yaml.SafeDumper):

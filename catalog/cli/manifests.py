@@ -17,6 +17,7 @@ from catalog.errors import InvalidManifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from catalog.errors import Fault
     from catalog.manifest import ManifestSet
     from catalog.publish import Plan, Repository
 
@@ -39,23 +40,30 @@ READ_URLS = click.option(
     is_flag=True,
     help="Download each shard without a local copy to compute its checksum, size and number of samples.",
 )
+COMPARE = click.option(
+    "--compare",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Compare N samples of each shard that is read with the schema; by default all.",
+)
 
 
 @click.command()
 @MANIFESTS
 @READ_URLS
+@COMPARE
 @JSON
-def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> None:
-    """Check manifests offline, or with --read-urls against the shards.
+def validate(manifests: tuple[Path, ...], *, read_urls: bool, compare: int | None, as_json: bool) -> None:
+    """Check manifests and the local copies of their shards; with --read-urls also the other shards.
 
     Example: catalog validate examples/manifests
     """
     from catalog.manifest import load_sound
 
     found, faults = load_sound(manifests)
-    if read_urls and not faults:
-        found = _measured(found, read_urls=True)
-    advised = _advised(found)
+    compared, more = _compared(found, read_urls=read_urls and not faults, compare=compare)
+    faults = (*faults, *more)
+    advised = _advised(compared)
     summary = {kind: len(getattr(found, kind)) for kind in _ONE}
     counted = [f"{number} {_ONE[kind] if number == 1 else kind}" for kind, number in summary.items() if number]
     if as_json and not faults:
@@ -73,6 +81,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, as_json: bool) -> 
 @HANDLE
 @PRUNE
 @READ_URLS
+@COMPARE
 @click.option("--markdown", is_flag=True, help="Print Markdown, for a comment on a pull request.")
 @JSON
 def plan(
@@ -81,6 +90,7 @@ def plan(
     *,
     prune: bool,
     read_urls: bool,
+    compare: int | None,
     markdown: bool,
     as_json: bool,
 ) -> None:
@@ -100,7 +110,7 @@ def plan(
         raise InvalidManifest(faults)
     try:
         require_publishable(found)
-        found = _measured(found, read_urls=read_urls)
+        found = _measured(found, read_urls=read_urls, compare=compare)
     except InvalidManifest as error:
         raise InvalidManifest((*faults, *error.faults)) from None
     _advised(found)
@@ -121,10 +131,18 @@ def plan(
 @HANDLE
 @PRUNE
 @READ_URLS
+@COMPARE
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @JSON
 def publish(
-    manifests: tuple[Path, ...], handle: str | None, *, prune: bool, read_urls: bool, yes: bool, as_json: bool
+    manifests: tuple[Path, ...],
+    handle: str | None,
+    *,
+    prune: bool,
+    read_urls: bool,
+    compare: int | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Write the records of manifests to your repository, after showing the plan.
 
@@ -137,7 +155,7 @@ def publish(
 
     found = load(manifests)
     require_publishable(found)
-    found = _measured(found, read_urls=read_urls)  # report every mistake before asking for a password
+    found = _measured(found, read_urls=read_urls, compare=compare)  # report every mistake before asking for a password
     _advised(found)
     with signed_in(handle) as session:
         planned = make_plan(found, session, set_name=found.name, prune=prune, hash_local=False)
@@ -153,12 +171,26 @@ def publish(
         echo(line)
 
 
-def _measured(found: ManifestSet, *, read_urls: bool) -> ManifestSet:
-    """Return the set with the checksums of its shards."""
+def _measured(found: ManifestSet, *, read_urls: bool, compare: int | None) -> ManifestSet:
+    """Return the set with the checksums of its shards, whose samples were compared with their schema."""
     from catalog.config import NetworkSettings
     from catalog.publish.checksums import with_checksums
 
-    return with_checksums(found, read_urls=read_urls, settings=NetworkSettings.from_environment(), progress=say)
+    settings = NetworkSettings.from_environment()
+    return with_checksums(found, read_urls=read_urls, settings=settings, progress=say, compare=compare)
+
+
+def _compared(found: ManifestSet, *, read_urls: bool, compare: int | None) -> tuple[ManifestSet, tuple[Fault, ...]]:
+    """Compare the shards that are here, and with ``read_urls`` those that are not; return the set and the faults."""
+    from catalog.publish.checksums import local_copies
+
+    try:
+        if read_urls:
+            return _measured(found, read_urls=True, compare=compare), ()
+        _measured(local_copies(found), read_urls=False, compare=compare)
+    except InvalidManifest as error:
+        return found, error.faults
+    return found, ()
 
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:

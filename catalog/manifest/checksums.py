@@ -37,12 +37,17 @@ def local_faults(
 
 
 def mismatches(draft: DatasetDraft, shard: ShardDraft, found: ShardStats, name: str) -> list[Fault]:
-    """Return a fault for each value that a manifest states of a shard and the file ``name`` doesn't have."""
+    """Return a fault for each value that a manifest states of a shard and the file ``name`` doesn't have.
+
+    Samples that don't fit the schema are a fault, too, if the file is the one with the stated checksum.
+    """
     where = place(draft.file, shard.line)
     faults = []
     if shard.sha256 not in (None, found.sha256):
         message = f"'sha256' is {shard.sha256}, but {name!r} has {found.sha256}"
-        faults.append(Fault(where=where, message=message))
+        faults.append(Fault(where=where, message=message, hint=found.misfit))
+    elif found.misfit is not None:
+        faults.append(Fault(where=where, message=f"{name!r}: {found.misfit}"))
     if shard.bytes not in (None, found.bytes):
         faults.append(Fault(where=where, message=f"'bytes' is {shard.bytes}, but {name!r} has {found.bytes}"))
     return faults

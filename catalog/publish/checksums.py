@@ -2,12 +2,12 @@
 
 ::
 
-    local copies ─▶ hashed and counted ─────────────┐
+    local copies ─▶ hashed, samples compared ───────┐
     URLs         ─▶ read once, if requested ────────┼─▶ as stated? ─▶ the same manifests, filled in
                     or cached from the last time ───┘              ─▶ every fault, with file and line
 
-Samples that can't be counted (no tar, other members) are no fault: ``samples`` is left out. A checksum that a manifest
-states is compared with the shard whenever the shard is read.
+Whenever a shard is read, its checksum is compared with the stated one, and its samples with the schema, in one pass. A
+file that is no shard (a web page, a truncated tar) is a fault, too.
 """
 
 from __future__ import annotations
@@ -15,26 +15,32 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from catalog.errors import Fault, InvalidManifest, RequestFailed
 from catalog.manifest.checksums import counted_shards, local_faults, mismatches
 from catalog.manifest.diagnostics import GUESSES, place, shown
+from catalog.manifest.drafts import SchemaKey
+from catalog.manifest.glob import is_there
+from catalog.samples.conformance import SampleCheck
 from catalog.shards.hash_cache import ShardStats
 from catalog.shards.hash_local import LocalHasher
 from catalog.shards.hash_remote import hash_remote
-from catalog.shards.reader import count_samples
 from catalog.shards.shard import Shard, display_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from catalog.config import NetworkSettings
     from catalog.errors import CatalogError
     from catalog.manifest import DatasetDraft, ManifestSet, ShardDraft
+    from catalog.manifest.drafts import SchemaRef
+    from catalog.schema import SampleType
 
-__all__ = ["with_checksums"]
+__all__ = ["local_copies", "with_checksums"]
+
+T = TypeVar("T")
 
 _REPORT_SECONDS: Final = 5.0
 _HINTS: Final = {
@@ -51,26 +57,74 @@ def with_checksums(
     settings: NetworkSettings,
     progress: Callable[[str], object] | None = None,
     hasher: LocalHasher | None = None,
+    compare: int | None = None,
 ) -> ManifestSet:
     """Return the manifests with checksum and size of each shard, and the samples of each dataset, where they were read.
 
     Local copies are always read, URLs only with ``read_urls``, then all of them, even if a checksum is stated.
     ``progress`` is called with a line every few seconds. ``hasher`` hashes local files; by default that with the
-    user's cache.
+    user's cache. ``compare`` is the number of samples of each shard to compare with the schema, by default all.
 
-    Raises :class:`InvalidManifest` with every fault: a shard that can't be read, or differs from the manifest.
+    Raises :class:`InvalidManifest` with every fault: a shard that can't be read, or differs from the manifest or from
+    the schema.
     """
     reporter = _Reporter(progress or (lambda _line: None))
-    hasher = hasher or LocalHasher.of_user(count=count_samples, progress=reporter.hashed)
-    shards = [(dataset, shard) for dataset in manifests.datasets for shard in dataset.shards]
-    local = hasher.hash_files(shard.local for _, shard in shards if shard.local is not None)
-    urls = [_remote(one, shard) for one, shard in shards if shard.local is None and not one.as_blobs]
-    remote = hash_remote(urls, settings, hasher.cache, progress=reporter.read) if read_urls else {}
+    hasher = hasher or LocalHasher.of_user(progress=reporter.hashed)
+    checks = _checks(manifests, compare)
+    shards = [
+        (dataset, shard, checks[dataset.schema, dataset.sample_format])
+        for dataset in manifests.datasets
+        for shard in dataset.shards
+    ]
+    local = [(shard.local, check) for _, shard, check in shards if shard.local is not None]
+    urls = [(_remote(one, shard), check) for one, shard, check in shards if shard.local is None and not one.as_blobs]
+    found: dict[tuple[Path | Shard, bytes], ShardStats | CatalogError] = {}
+    for some in _rounds(local):
+        stats = hasher.hash_files(some, some)
+        found |= {(path, some[path].key): one for path, one in stats.items()}
+    for these in _rounds(urls if read_urls else []):
+        read = hash_remote(list(these), settings, hasher.cache, progress=reporter.read, checks=these)
+        found |= {(shard, these[shard].key): one for shard, one in read.items()}
     faults: list[Fault] = []
-    datasets = tuple(_filled_in(draft, local, remote, faults) for draft in manifests.datasets)
+    datasets = tuple(
+        _filled_in(draft, checks[draft.schema, draft.sample_format].key, found, faults) for draft in manifests.datasets
+    )
     if faults:
         raise InvalidManifest(tuple(dict.fromkeys(faults)))
     return replace(manifests, datasets=datasets)
+
+
+def local_copies(manifests: ManifestSet) -> ManifestSet:
+    """Return the manifests without the local copies that don't exist, which are faults of a plan only."""
+    datasets = (
+        replace(
+            draft,
+            shards=tuple(
+                replace(shard, local=None) if shard.local is not None and not is_there(shard.local) else shard
+                for shard in draft.shards
+            ),
+        )
+        for draft in manifests.datasets
+    )
+    return replace(manifests, datasets=tuple(datasets))
+
+
+def _checks(manifests: ManifestSet, compare: int | None) -> dict[tuple[SchemaRef, str | None], SampleCheck]:
+    """Return the check for each schema and format of datasets; a schema that isn't in the set is not known here."""
+    types = [one.sample_type for one in manifests.schemas]
+    known: dict[SchemaRef, SampleType] = {SchemaKey(name=one.name, version=one.version): one for one in types}
+    wanted = {(draft.schema, draft.sample_format) for draft in manifests.datasets}
+    return {(ref, form): SampleCheck(known.get(ref), stated=form, most=compare) for ref, form in wanted}
+
+
+def _rounds(wanted: Iterable[tuple[T, SampleCheck]]) -> Iterator[dict[T, SampleCheck]]:
+    """Yield the checks of all shards, each shard once: one of two datasets with two schemas is read twice."""
+    left = list(wanted)
+    while left:
+        checks: dict[T, SampleCheck] = {}
+        later = [(one, check) for one, check in left if checks.setdefault(one, check).key != check.key]
+        yield checks
+        left = later
 
 
 def _remote(draft: DatasetDraft, shard: ShardDraft) -> Shard:
@@ -82,8 +136,8 @@ def _remote(draft: DatasetDraft, shard: ShardDraft) -> Shard:
 
 def _filled_in(
     draft: DatasetDraft,
-    local: Mapping[Path, ShardStats | CatalogError],
-    remote: Mapping[Shard, ShardStats | CatalogError],
+    check: bytes,
+    found: Mapping[tuple[Path | Shard, bytes], ShardStats | CatalogError],
     faults: list[Fault],
 ) -> DatasetDraft:
     """Return the draft with what was found; faults are added to ``faults``."""
@@ -93,10 +147,10 @@ def _filled_in(
     for shard in draft.shards:
         stats: ShardStats | CatalogError | None = None
         if shard.local is not None:
-            stats = local[shard.local]
+            stats = found[shard.local, check]
             faults += local_faults(draft, shard, stats, guess=len(faults) < GUESSES)
         elif not draft.as_blobs:  # a blob without a local copy has no URL yet
-            stats = remote.get(_remote(draft, shard))
+            stats = found.get((_remote(draft, shard), check))
             faults += _remote_faults(draft, shard, stats)
         if isinstance(stats, ShardStats):
             counts.append(stats.samples)

@@ -11,16 +11,18 @@ import sqlite3
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import TypeVar
 
+    from catalog.shards.source import Source
+
     T = TypeVar("T")
 
-__all__ = ["HashCache", "ShardStats"]
+__all__ = ["Check", "Examined", "HashCache", "ShardStats"]
 
 MAX_ROWS: Final = 500_000
 """The newest rows are kept."""
@@ -36,12 +38,12 @@ _DAMAGED: Final = frozenset({1, 11, 26})
 _MAKE: Final = """
 CREATE TABLE IF NOT EXISTS measures_2 (
     key BLOB PRIMARY KEY, mark TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, samples INTEGER,
-    format TEXT, counted INTEGER NOT NULL, at REAL NOT NULL
+    format TEXT, counted INTEGER NOT NULL, misfit TEXT, at REAL NOT NULL
 ) WITHOUT ROWID
 """
-_READ: Final = "SELECT sha256, bytes, samples, format, counted FROM measures_2 WHERE key = ? AND mark = ?"
+_READ: Final = "SELECT sha256, bytes, samples, format, counted, misfit FROM measures_2 WHERE key = ? AND mark = ?"
 _MARK: Final = "SELECT mark FROM measures_2 WHERE key = ?"
-_WRITE: Final = "INSERT OR REPLACE INTO measures_2 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_WRITE: Final = "INSERT OR REPLACE INTO measures_2 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _TRIM: Final = """
 DELETE FROM measures_2 WHERE key IN (SELECT key FROM measures_2 ORDER BY at DESC LIMIT -1 OFFSET ?)
 """
@@ -52,7 +54,7 @@ class ShardStats:
     """The SHA-256 of a shard in lower-case hex, its bytes and samples.
 
     ``samples`` and ``format`` are ``None`` if they weren't counted, or (with ``counted``) if the file isn't a valid
-    shard.
+    shard. ``misfit`` is the difference that a :class:`Check` found.
     """
 
     sha256: str
@@ -60,6 +62,29 @@ class ShardStats:
     samples: int | None = None
     format: str | None = None
     counted: bool = False
+    misfit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """The result of a :class:`Check`: samples, format and difference of a shard; see :class:`ShardStats`."""
+
+    samples: int | None
+    format: str | None = None
+    misfit: str | None = None
+
+
+class Check(Protocol):
+    """Examines a shard in the pass that hashes it, such as :class:`catalog.samples.conformance.SampleCheck`."""
+
+    @property
+    def key(self) -> bytes:
+        """The identity of the check in the cache: equal checks give equal results for equal bytes."""
+        ...
+
+    def __call__(self, source: Source, where: str, /) -> Examined:
+        """Examine the bytes of a shard; the text is for errors."""
+        ...
 
 
 class HashCache:
@@ -88,10 +113,17 @@ class HashCache:
     def get(self, key: bytes, mark: str) -> ShardStats | None:
         """Return the statistics under a key with this mark."""
         match self._try(lambda db: db.execute(_READ, (key, mark)).fetchone()):
-            case (str(sha256), int(size), None | int() as samples, None | str() as form, (0 | 1) as counted) if (
-                _SHA256.fullmatch(sha256)
-            ):
-                return ShardStats(sha256=sha256, bytes=size, samples=samples, format=form, counted=bool(counted))
+            case (
+                str(sha256),
+                int(size),
+                None | int() as samples,
+                None | str() as form,
+                (0 | 1) as counted,
+                None | str() as misfit,
+            ) if _SHA256.fullmatch(sha256):
+                return ShardStats(
+                    sha256=sha256, bytes=size, samples=samples, format=form, counted=bool(counted), misfit=misfit
+                )
         return None
 
     def mark(self, key: bytes) -> str | None:
@@ -104,7 +136,8 @@ class HashCache:
     def put(self, key: bytes, mark: str, stats: ShardStats) -> None:
         """Store statistics, in place of those under the key."""
         self._pending[key] = (
-            key, mark, stats.sha256, stats.bytes, stats.samples, stats.format, int(stats.counted), time.time(),
+            key, mark, stats.sha256, stats.bytes, stats.samples, stats.format, int(stats.counted), stats.misfit,
+            time.time(),
         )  # fmt: skip
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._flush(trim=False)

@@ -16,18 +16,20 @@ import stat
 import time
 from contextlib import closing
 from threading import Event, Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.errors import CatalogError, DataError
-from catalog.shards.hash_cache import HashCache, ShardStats
-from catalog.shards.reader import Counted
+from catalog.shards.hash_cache import Examined, HashCache, ShardStats
 from catalog.shards.source import HashingSource, open_nonblocking
 from catalog.shards.thread_pool import run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from catalog.shards.hash_cache import Check
+    from catalog.shards.reader import Counted
     from catalog.shards.source import Source
 
 __all__ = ["LocalHasher"]
@@ -37,6 +39,7 @@ _LARGE: Final = 1 << 26
 _RACY_NANOSECONDS: Final = 2_000_000_000
 """The clock of FAT ticks every two seconds; others are finer."""
 _WORKERS: Final = 4
+_NO_CHECKS: Final[Mapping[Path, Check]] = MappingProxyType({})
 
 Progress: TypeAlias = "Callable[[Path, int, int], object]"
 """Called for a large file, by one thread at a time: the file, its bytes so far, its size."""
@@ -75,39 +78,48 @@ class LocalHasher:
             folder = None
         return cls(folder, count=count, progress=progress)
 
-    def hash_files(self, paths: Iterable[Path]) -> dict[Path, ShardStats | CatalogError]:
-        """Return the statistics of each file, or its error: it is absent, can't be read, or changes meanwhile."""
+    def hash_files(
+        self, paths: Iterable[Path], checks: Mapping[Path, Check] = _NO_CHECKS
+    ) -> dict[Path, ShardStats | CatalogError]:
+        """Return the statistics of each file, or its error: it is absent, can't be read, or changes meanwhile.
+
+        A file with a check is examined by it in the same pass, instead of counted.
+        """
         found: dict[Path, ShardStats | CatalogError] = {}
         with self.cache.opened() as cache:
             unknown = []
             for path in dict.fromkeys(paths):
-                known = self._cached(path, cache)
+                known = self._cached(path, checks.get(path), cache)
                 if known is None:
                     unknown.append(path)
                 else:
                     found[path] = known
             self._stopped.clear()
-            with closing(run_all(self._hash, unknown, workers=self._workers, stop=self._stopped)) as results:
+
+            def hash_file(path: Path) -> tuple[ShardStats, str | None]:
+                return self._hash(path, checks.get(path))
+
+            with closing(run_all(hash_file, unknown, workers=self._workers, stop=self._stopped)) as results:
                 for path, result in results:
                     if isinstance(result, CatalogError):
                         found[path] = result
                         continue
                     found[path], mark = result
                     if mark is not None:
-                        cache.put(_key(path), mark, result[0])
+                        cache.put(_key(path, checks.get(path)), mark, result[0])
         return found
 
-    def _cached(self, path: Path, cache: HashCache) -> ShardStats | None:
+    def _cached(self, path: Path, check: Check | None, cache: HashCache) -> ShardStats | None:
         try:
             status = path.stat()
         except (OSError, ValueError):
             return None
-        known = cache.get(_key(path), _mark(status))
+        known = cache.get(_key(path, check), _mark(status))
         if known is None or known.bytes != status.st_size or (self._count is not None and not known.counted):
             return None
         return known
 
-    def _hash(self, path: Path) -> tuple[ShardStats, str | None]:
+    def _hash(self, path: Path, check: Check | None) -> tuple[ShardStats, str | None]:
         """Return the statistics of a file and its mark in the cache, ``None`` if it must not be cached."""
         try:
             with open(path, "rb", buffering=0, opener=open_nonblocking) as file:
@@ -115,7 +127,7 @@ class LocalHasher:
                 if not stat.S_ISREG(before.st_mode):
                     raise DataError("can't be read: it is no regular file")
                 hashing = HashingSource(file, self._watch(path, before.st_size))
-                counted = Counted(None, None) if self._count is None else self._count(hashing, path.name)
+                examined = self._examined(hashing, path.name, check)
                 sha256 = hashing.finish()
                 after = os.fstat(file.fileno())
         except (OSError, ValueError) as error:
@@ -126,12 +138,21 @@ class LocalHasher:
         stats = ShardStats(
             sha256=sha256,
             bytes=hashing.bytes,
-            samples=counted.samples,
-            format=counted.format,
-            counted=self._count is not None,
+            samples=None if examined is None else examined.samples,
+            format=None if examined is None else examined.format,
+            counted=examined is not None,
+            misfit=None if examined is None else examined.misfit,
         )
         racy = max(before.st_mtime_ns, before.st_ctime_ns) > since - _RACY_NANOSECONDS
         return stats, None if racy else _mark(before)
+
+    def _examined(self, source: Source, where: str, check: Check | None) -> Examined | None:
+        if check is not None:
+            return check(source, where)
+        if self._count is None:
+            return None
+        samples, form = self._count(source, where)
+        return Examined(samples=samples, format=form)
 
     def _watch(self, path: Path, total: int) -> Callable[[int], object]:
         reported = 0
@@ -150,8 +171,9 @@ class LocalHasher:
         return watch
 
 
-def _key(path: Path) -> bytes:
-    return b"file " + os.fsencode(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links, which change
+def _key(path: Path, check: Check | None) -> bytes:
+    name = os.fsencode(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links, which change
+    return b"file " + name if check is None else b"file " + name + b"\0" + check.key
 
 
 def _mark(status: os.stat_result) -> str:

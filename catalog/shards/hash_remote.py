@@ -23,12 +23,13 @@ import hashlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import CatalogError, DataError
 from catalog.network.http import Client
 from catalog.shards.download import download, validator_of
-from catalog.shards.hash_cache import ShardStats
+from catalog.shards.hash_cache import Examined, ShardStats
 from catalog.shards.reader import count_samples
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import ChunkSource, HashingSource
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.network.http import Stream
     from catalog.shards.download import Request
-    from catalog.shards.hash_cache import HashCache
+    from catalog.shards.hash_cache import Check, HashCache
+    from catalog.shards.source import Source
 
     Progress: TypeAlias = Callable[[int, int, int], object]
 
@@ -50,22 +52,31 @@ __all__ = ["hash_remote"]
 
 READERS: Final = 4
 """Shards that are read at a time."""
+_NO_CHECKS: Final[Mapping[Shard, Check]] = MappingProxyType({})
 
 
 def hash_remote(
-    shards: Sequence[Shard], settings: NetworkSettings, cache: HashCache, *, progress: Progress
+    shards: Sequence[Shard],
+    settings: NetworkSettings,
+    cache: HashCache,
+    *,
+    progress: Progress,
+    checks: Mapping[Shard, Check] = _NO_CHECKS,
 ) -> dict[Shard, ShardStats | CatalogError]:
     """Return the statistics of each remote shard, or its error. No error of a shard is raised.
 
-    ``progress`` is called from many threads: shards that are done, all shards, bytes received.
+    ``progress`` is called from many threads: shards that are done, all shards, bytes received. A shard with a check is
+    examined by it in the same pass, instead of counted.
     """
     wanted = list(dict.fromkeys(shards))
     found: dict[Shard, ShardStats | CatalogError] = {}
     if not wanted:
         return found
     with cache.opened(), Client(settings, parks=True) as client:
-        known = {shard: entry for shard in wanted if (entry := _cached(cache, shard)) is not None}
-        hasher = _RemoteHasher(client, known, len(wanted), progress)
+        known = {
+            shard: entry for shard in wanted if (entry := _cached(cache, _key(shard, checks.get(shard)))) is not None
+        }
+        hasher = _RemoteHasher(client, known, checks, len(wanted), progress)
         with closing(run_all(hasher.hash, wanted, workers=READERS, stop=hasher.stopped)) as results:
             for shard, result in results:
                 if isinstance(result, CatalogError):
@@ -73,7 +84,7 @@ def hash_remote(
                 else:
                     found[shard], version = result
                     if version is not None:
-                        cache.put(_key(shard), version.mark, result[0])
+                        cache.put(_key(shard, checks.get(shard)), version.mark, result[0])
                 hasher.report(done=1)
     return found
 
@@ -114,9 +125,15 @@ class _RemoteHasher:
     """One call of :func:`hash_remote`, in its threads."""
 
     def __init__(
-        self, client: Client, known: Mapping[Shard, tuple[_Version, ShardStats]], total: int, progress: Progress
+        self,
+        client: Client,
+        known: Mapping[Shard, tuple[_Version, ShardStats]],
+        checks: Mapping[Shard, Check],
+        total: int,
+        progress: Progress,
     ) -> None:
-        self._client, self._known, self._total, self._progress = client, known, total, progress
+        self._client, self._known, self._checks = client, known, checks
+        self._total, self._progress = total, progress
         self._lock, self.stopped = Lock(), Event()
         self._done = self._bytes = 0
 
@@ -132,17 +149,30 @@ class _RemoteHasher:
             while True:
                 hashing = HashingSource(ChunkSource(versions.next()), self._watch())
                 try:
-                    counted = count_samples(hashing, where)
+                    examined = self._examined(hashing, where, self._checks.get(shard))
                     sha256 = hashing.finish()
                 except _AnotherVersionError:
                     continue
                 except _KnownVersionError:
                     assert stats is not None  # noqa: S101 - only a known version is recognised
                     return stats, None
-                samples, form = counted
-                found = ShardStats(sha256=sha256, bytes=hashing.bytes, samples=samples, format=form, counted=True)
+                found = ShardStats(
+                    sha256=sha256,
+                    bytes=hashing.bytes,
+                    samples=examined.samples,
+                    format=examined.format,
+                    counted=True,
+                    misfit=examined.misfit,
+                )
                 validator = request.validator
                 return found, None if validator is None else _Version(validator=validator, bytes=hashing.bytes)
+
+    @staticmethod
+    def _examined(source: Source, where: str, check: Check | None) -> Examined:
+        if check is not None:
+            return check(source, where)
+        samples, form = count_samples(source, where)
+        return Examined(samples=samples, format=form)
 
     def _watch(self) -> Callable[[int], object]:
         reported = 0
@@ -213,16 +243,17 @@ class _Versions:
             yield chunk
 
 
-def _cached(cache: HashCache, shard: Shard) -> tuple[_Version, ShardStats] | None:
-    mark = cache.mark(_key(shard))
+def _cached(cache: HashCache, key: bytes) -> tuple[_Version, ShardStats] | None:
+    mark = cache.mark(key)
     version = _Version.of_mark(mark)
-    stats = None if mark is None else cache.get(_key(shard), mark)
+    stats = None if mark is None else cache.get(key, mark)
     if version is None or stats is None or not stats.counted or stats.bytes != version.bytes:
         return None
     return version, stats
 
 
-def _key(shard: Shard) -> bytes:
+def _key(shard: Shard, check: Check | None) -> bytes:
     """Return the key in the cache: a hash, as the URL may contain a secret."""
     named = "\0".join((shard.url, shard.endpoint or "", shard.region or ""))
-    return b"url " + hashlib.sha256(named.encode("utf-8", "surrogatepass")).digest()
+    key = b"url " + hashlib.sha256(named.encode("utf-8", "surrogatepass")).digest()
+    return key if check is None else key + check.key

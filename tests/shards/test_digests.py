@@ -27,6 +27,8 @@ from catalog.syntax import Datetime, Did, Tid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from catalog.shards.hash_cache import Check
+
 Found = dict[Path, ShardStats | CatalogError]
 
 
@@ -56,9 +58,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     measure = LocalHasher._hash
 
-    def watched(self: LocalHasher, path: Path) -> tuple[ShardStats, str | None]:
+    def watched(self: LocalHasher, path: Path, check: Check | None) -> tuple[ShardStats, str | None]:
         found.append(path.name)
-        return measure(self, path)
+        return measure(self, path, check)
 
     monkeypatch.setattr(LocalHasher, "_hash", watched)
     return found

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 import yaml
 
@@ -43,7 +44,10 @@ if TYPE_CHECKING:
     Route = Callable[[BaseHTTPRequestHandler, Asked], None]
 
 LOOPBACK = NetworkSettings(allow_loopback=True)
-SAMPLES = [(f"{number:03d}.msgpack", hashlib.sha512(b"%d" % number).digest() * 200) for number in range(60)]
+SAMPLES = [
+    (f"{number:03d}.msgpack", msgpack.packb({"a": number, "b": hashlib.sha512(b"%d" % number).digest() * 200}))
+    for number in range(60)
+]
 RAW = tar_of(*SAMPLES)
 OTHER = tar_of(*SAMPLES[:7])
 BASE = "https://data.example/"
@@ -180,16 +184,17 @@ def test_a_number_of_samples_that_is_stated_must_be_right(one: Measuring) -> Non
 @pytest.mark.parametrize(
     "raw", [b"", b"no tar", RAW[:400_000], tar_of(("README", b"x"), ("._a.jpg", b"1")), gzip.compress(RAW)[:1000]]
 )
-def test_what_is_no_tar_of_samples_has_a_checksum_and_no_count(one: Measuring, raw: bytes) -> None:
-    """A stated number is believed then, also where another shard was counted."""
+def test_a_file_that_is_no_shard_is_a_fault(one: Measuring, raw: bytes) -> None:
+    """One line for the shard, also where the number of samples is stated; a second run reads the cache."""
     (one.folder / "a.tar").write_bytes(raw)
     (one.folder / "b.tar").write_bytes(RAW)
     shards = ({"local": "a.tar"}, {"local": "b.tar"})
-    assert one.run(one.load(*shards)) == ([of(raw), of(RAW)], None)
-    assert one.run(one.load(*shards, samples=5)) == ([of(raw), of(RAW)], 5)
+    for more in ({}, {"samples": 5}, {}):
+        [fault] = one.faults(one.load(*shards, **more))
+        assert fault.startswith("m.yaml:8: '")
 
 
-WEBDATASET = tar_of(("a.jpg", b"x"), ("a.cls", b"1"), ("b.jpg", b"x"), ("._b.cls", b"x"))
+WEBDATASET = tar_of(("a.jpg", b"x"), ("a.a", b"1"), ("b.a", b"2"), ("._b.cls", b"x"))
 
 
 def test_the_format_of_the_shards_is_recognised_and_compared(one: Measuring) -> None:

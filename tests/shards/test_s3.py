@@ -10,6 +10,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOPBACK = NetworkSettings(allow_loopback=True)
-SAMPLES = [(f"{number:03d}", hashlib.sha512(b"%d" % number).digest() * 100) for number in range(60)]
+SAMPLES = [
+    (f"{number:03d}", msgpack.packb({"a": number, "b": hashlib.sha512(b"%d" % number).digest() * 100}))
+    for number in range(60)
+]
 RAW = tar_of(*((f"{key}.msgpack", data) for key, data in SAMPLES))
 TYPED = tar_of(("0.msgpack", pack({"number": 1})))
 SHA256 = hashlib.sha256(RAW).hexdigest()

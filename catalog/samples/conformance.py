@@ -1,0 +1,119 @@
+"""Compare the samples of a shard with a schema, in the pass that hashes the shard.
+
+::
+
+    SampleCheck(schema)(source, "a.tar") ─▶ Examined(samples=60, misfit="4 of 60 samples don't fit Digit@1.0.0: …")
+
+The shard may also be no shard: a web page, a Git LFS pointer, a truncated tar. The misfit then says what it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.errors import CatalogError, DataError, InvalidSample, InvalidSchema, InvalidShard, MissingExtra
+from catalog.samples.packable import class_from
+from catalog.samples.packing import reader
+from catalog.shards.formats import FORMATS, format_of
+from catalog.shards.formats.msgpack import MSGPACK
+from catalog.shards.hash_cache import Examined
+from catalog.shards.magic import A_TAR, UNKNOWN, describe
+from catalog.shards.source import peek
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catalog.schema import SampleType
+    from catalog.shards.formats import Format
+    from catalog.shards.source import Source
+
+__all__ = ["SampleCheck"]
+
+_RULES: Final = 1
+"""Version of the rules: a verdict in a cache isn't valid for other ones."""
+
+
+class SampleCheck:
+    """Compares the samples of shards with a schema; ``None`` compares nothing and only reads them.
+
+    ``stated`` is the format in the record. ``most`` is the number of samples of each shard to compare, by default all.
+    Equal checks have an equal ``key``.
+    """
+
+    def __init__(self, wanted: SampleType | None, *, stated: str | None = None, most: int | None = None) -> None:
+        self._wanted, self._stated, self._most = wanted, stated, most
+        named = repr((_RULES, sorted(FORMATS), wanted, stated, most))
+        self.key = hashlib.sha256(named.encode("utf-8", "surrogatepass")).digest()
+
+    def __call__(self, source: Source, where: str) -> Examined:
+        """Return the number of samples of a shard and the first misfit.
+
+        Bytes after the end of the samples are not read. Errors of ``source`` other than :class:`InvalidShard` are
+        raised, and :class:`MissingExtra` if the format needs a library.
+        """
+        if self._stated is not None and self._stated not in FORMATS:
+            return Examined(samples=None)  # published by a newer version: nothing is known of it
+        head, source = peek(source)
+        form = format_of(head)
+        if form is None and self._stated is None and (what := describe(head)) not in (A_TAR, UNKNOWN):
+            return Examined(samples=None, misfit=f"this is {what}, not a shard")
+        form = form or FORMATS[self._stated or MSGPACK.name]
+        same = self._stated in (None, form.name)  # the caller compares the formats
+        tally = _Tally(self._reader(form) if same else None, self._most)
+        try:
+            for key, raw in form.samples(source, where, whole=True):
+                tally.add(key, raw)
+        except InvalidShard as error:
+            return Examined(samples=None, misfit=_without_name(error, where))
+        return Examined(samples=tally.samples, format=form.name, misfit=self._misfit(tally, form))
+
+    def _reader(self, form: Format) -> Callable[[Any, str], object] | None:
+        if self._wanted is None:
+            return None
+        try:
+            return reader(form, class_from(self._wanted), validate=True)
+        except (InvalidSchema, MissingExtra):  # the schema itself is checked elsewhere
+            return None
+
+    def _misfit(self, tally: _Tally, form: Format) -> str | None:
+        if tally.first is None or self._wanted is None:
+            return None
+        read = tally.compared
+        number = f"{tally.bad:,} of {read:,} samples don't" if read > 1 else "the sample doesn't"
+        seen = "" if read in (tally.samples, 1) else f" ({tally.samples:,} in the shard)"
+        as_form = "" if form is MSGPACK else f", read as {form.name},"
+        key = ascii(tally.first.where or "")[1:-1][:100]
+        return (
+            f"{number}{seen} fit {self._wanted.name}@{self._wanted.version}{as_form}: sample {key}: {tally.first.what}"
+        )
+
+
+class _Tally:
+    """The samples so far, those compared, and the misfits."""
+
+    def __init__(self, read: Callable[[Any, str], object] | None, most: int | None) -> None:
+        self._read, self._most = read, most
+        self.samples = self.compared = self.bad = 0
+        self.first: DataError | None = None
+
+    def add(self, key: str, raw: Any) -> None:  # noqa: ANN401 - see formats.Raw
+        """Count a sample, and compare it."""
+        self.samples += 1
+        if self._read is None or (self._most is not None and self.compared >= self._most):
+            return
+        try:
+            self._read(raw, key)
+        except MissingExtra:  # scipy, pyarrow, … aren't installed: the array can't be compared
+            pass
+        except DataError as error:
+            self.bad += 1
+            if self.first is None:
+                self.first = error if error.where else InvalidSample(error.what, where=key)
+        self.compared += 1
+
+
+def _without_name(error: CatalogError, where: str) -> str:
+    """Return the error as one line without the name of the shard, which the caller knows."""
+    place = (error.where or "").removeprefix(where).lstrip(", ")
+    return str(type(error)(error.what, where=place or None, hint=error.hint))
