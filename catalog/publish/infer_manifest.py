@@ -87,8 +87,8 @@ class Sketch:
 
     ``others`` are the kinds of members that are no samples, such as ``.json``; they are skipped. ``schema`` is the name
     of the sample type, ``None`` if not given, as shards don't have it. ``dimensions`` are names of axes, by field.
-    ``bucket`` is the bucket of ``s3://`` URLs. ``format`` is that of the shards; ``dotted`` is a key with a dot, which
-    ``webdataset`` would split.
+    ``bucket`` is the bucket of ``s3://`` URLs. ``format`` is that of the shards, ``command`` the
+    one that makes the draft; ``dotted`` is a key with a dot, which ``webdataset`` would split.
     """
 
     name: str
@@ -99,6 +99,7 @@ class Sketch:
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bucket: BucketDraft | None = None
     format: str = "msgpack"
+    command: str = "catalog manifest from-shards"
     dotted: str | None = None
 
     @property

@@ -47,7 +47,7 @@ def as_yaml(sketch: Sketch, folder: Path) -> str:
 
 def _head(sketch: Sketch) -> Iterator[str]:
     looked = "" if sketch.seen.samples == sketch.samples else f", {sketch.seen.samples:,} of which were looked at"
-    yield "# The first draft of a manifest, made by: catalog manifest from-shards"
+    yield f"# The first draft of a manifest, made by: {sketch.command}"
     yield f"# {_count(len(sketch.shards), 'shard')} with {_count(sketch.samples, 'sample')}{looked}."
     yield "# TODO marks what only you can know; then: catalog validate, catalog plan, catalog publish."
     if sketch.others:

@@ -42,6 +42,9 @@ README = ROOT / "README.md"
 READERS = {"browse-and-load", "verify", "appview", "network-scale", "README"}
 """Guides that need a published dataset: ``publish.md`` runs before them."""
 
+IMPORTS = {"images", "arrays"}
+"""Guides whose folder ``shards`` is what the web server has."""
+
 VARYING = {
     r"^INFO +- +Catalog: [\w ]+ took [\d.]+ s\n": "",  # stages that took long enough to be reported
     r"did:plc:[a-z2-7]{24}": "did:plc:DID",
@@ -274,6 +277,8 @@ def make_run(
         def make(name: str) -> Run:
             folder = tmp_path / name
             folder.mkdir(exist_ok=True)
+            if name in IMPORTS:
+                (folder / "shards").symlink_to(served)
             if name in READERS:
                 make("publish").guide(FOLDER / "publish.md")
                 collection = "science.alt.dataset.entry"

@@ -21,9 +21,12 @@ from webdataset import autodecode, tariterators
 
 from catalog import Dataset
 from catalog.cli import cli
+from catalog.config import NetworkSettings
 from catalog.errors import DataError
 from catalog.manifest import load
 from catalog.publish.imports import draft_manifest, open_source, plan_import, run_import
+from catalog.publish.infer_manifest import sketch
+from catalog.samples.packable import class_from
 from catalog.schema import Array, Scalar
 
 if TYPE_CHECKING:
@@ -499,6 +502,32 @@ def test_the_command_writes_shards_and_a_valid_manifest(tmp_path: Path, arrays: 
     code, _, said = run("import", arrays, "-o", out, "--per-shard", 12)
     assert code == 0
     assert "kept" in said
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+def test_the_manifest_of_images_says_what_is_in_the_shards(tmp_path: Path, *, metadata: bool) -> None:
+    """As from-shards infers it from them; and the samples are read with its schema."""
+    photos = tmp_path / "photos"
+    for number, name in enumerate(["train/cat/0.png", "train/dog/1.jpg", "test/cat/2.png", "test/dog/3.png"]):
+        image(photos / name)
+        if metadata:
+            with (photos / "metadata.jsonl").open("a") as file:
+                file.write(json.dumps({"file_name": name, "number": number}) + "\n")
+    tars = imported(photos, tmp_path / "out")
+    drafted = load([tmp_path / "out" / "photos.yaml"])
+    found = sketch([str(path) for path in tars], settings=NetworkSettings())
+    (dataset,) = drafted.datasets
+    assert dataset.sample_format == found.format == "webdataset"
+    assert [(split.name, split.shards, split.samples) for split in dataset.splits] == [
+        ("train", (0,), 2),
+        ("test", (1,), 2),
+    ]
+    sample_type = drafted.schemas[0].sample_type
+    assert {field.name: (field.type, field.optional) for field in sample_type.fields} == {
+        field.name: (field.type, field.optional) for field in found.seen.fields
+    }
+    samples = list(Dataset.from_urls([str(path) for path in tars], class_from(sample_type)))
+    assert [sample.__key__ for sample in samples] == ["train/cat/0", "train/dog/1", "test/cat/2", "test/dog/3"]
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, arrays: Path) -> None:

@@ -52,5 +52,7 @@ def draft_manifest(
         seen=_KnownFields(samples=plan.samples, fields=source.fields, left_out=source.left_out),
         others=(),
         schema=schema,
+        format=source.format,
+        command="catalog import",
     )
     return as_yaml(sketch, folder)

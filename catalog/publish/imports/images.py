@@ -29,7 +29,6 @@ from catalog.manifest.splits import split_of_word
 from catalog.publish.imports.files import FoundFile, found_files, head_of, in_splits, keys_of_paths, splits_of_paths
 from catalog.publish.imports.metadata_rows import METADATA_FILES, ImageRow, read_rows
 from catalog.publish.imports.source import fingerprint
-from catalog.samples.inference import LeftOut
 from catalog.schema import Field, Scalar
 from catalog.shards.shard import display_url
 
@@ -37,10 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from catalog.publish.imports.source import Members, Split
+    from catalog.samples.inference import LeftOut
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFolder"]
 
 IMAGE_SUFFIXES: Final = frozenset({"jpg", "jpeg", "png", "gif", "bmp", "ppm", "pgm", "tif", "tiff", "webp"})
+_MEDIA: Final = {
+    "jpg": "image/jpeg", "png": "image/png", "gif": "image/gif", "bmp": "image/bmp", "tif": "image/tiff",
+    "pgm": "image/x-portable-graymap", "ppm": "image/x-portable-pixmap", "webp": "image/webp",
+}  # fmt: skip
 _HEAD: Final = 32
 _BLOCK: Final = 512
 _MAX_CLASSES: Final = 1_000_000
@@ -126,22 +130,22 @@ class ImageFolder:
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
-        """A field of bytes for each kind of image, class number and name."""
+        """An image for each suffix, number and name of the class, the row of metadata."""
         total = len(self._images)
         counts = Counter(suffix[1:] for image in self._images for suffix, _ in image.images)
-        image = Scalar(kind="bytes")
-        fields = [Field(name=name, type=image, optional=count < total) for name, count in sorted(counts.items())]
+        fields = [
+            Field(name=name, type=Scalar(kind="bytes", media=_MEDIA[name.rpartition(".")[2]]), optional=count < total)
+            for name, count in sorted(counts.items())
+        ]
         if self._images[0].label is not None:
             fields.append(Field(name="cls", type=Scalar(kind="int"), description="The number of the class."))
             fields.append(Field(name="txt", type=Scalar(kind="str"), description="The name of the class."))
+        described = sum(image.values is not None for image in self._images)
+        if described:
+            fields.append(Field(name="json", type=Scalar(kind="map"), optional=described < total))
         return tuple(fields)
 
-    @property
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """The metadata."""
-        if self._images[0].values is None:
-            return ()
-        return (LeftOut(name="json", why="it is a map"),)
+    left_out: tuple[LeftOut, ...] = ()
 
     def size_of(self, row: int) -> int:
         """Return the approximate bytes of an image and its members in a tar."""
