@@ -86,8 +86,8 @@ def from_shards(
 ) -> None:
     """Draft a manifest from shards: their schema and dataset.
 
-    SHARD is a file, a pattern (data-{000000..000009}.tar, data-*.tar), an https URL, or an object in a bucket
-    (s3://bucket/digits-{000000..000009}.tar).
+    SHARD is a file, a folder, a pattern (data-{000000..000009}.tar, data-*.tar), an https URL, or an object in a bucket
+    (s3://bucket/digits-{000000..000009}.tar). Tars, Parquet, CSV and JSON Lines are recognised by their content.
 
     Example: catalog manifest from-shards 'data/digits-*.tar' -o digits.yaml
     """

@@ -27,7 +27,8 @@ from catalog.samples.inference import Inference
 from catalog.samples.packing import DictSample, reader
 from catalog.schema import Array
 from catalog.shards.braces import expand, expand_ranges
-from catalog.shards.formats import opened
+from catalog.shards.formats import format_of, opened
+from catalog.shards.magic import HEAD
 from catalog.shards.s3 import S3Object
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import HashingSource
@@ -54,6 +55,8 @@ _SOON: Final = 1000
 _SHOWN_KINDS: Final = 6
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _MAX_NAME: Final = 80
+_DOCUMENTS: Final = frozenset({".md", ".rst", ".yaml", ".yml", ".html", ".py"})
+"""Suffixes of files in a folder that are about the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,7 @@ def sketch(
     samples_per_shard: int | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Sketch:
-    """Read shards: files, ``https`` and ``s3`` URLs, brace patterns of them, glob patterns of files.
+    """Read shards: files, folders, ``https`` and ``s3`` URLs, brace patterns of them, glob patterns of files.
 
     Files will be at ``url_prefix`` and their own name. ``endpoint`` and ``region`` are those of an ``s3://bucket``; the
     default endpoint is the environment's, or AWS. ``schema`` names the sample type, and ``dimensions`` the axes of its
@@ -242,11 +245,26 @@ def _files(pattern: str) -> list[Path]:
             files += [Path(one) for one in globbed]
         else:
             files.append(Path(name))
+    files = [inner for file in files for inner in (_in_folder(file) if file.is_dir() else [file])]
     for file in files:
-        if file.is_dir():
-            raise InvalidShard("a folder", where=display_url(str(file)), hint=f"name the shards in it: '{file}/*.tar'")
         _check_path(file)
     return files
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the shards in a folder and its folders: the files of a known format, but for hidden ones and documents."""
+    found = []
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
+        if hidden or file.suffix.lower() in _DOCUMENTS or not file.is_file():
+            continue
+        with file.open("rb") as opened_file:
+            if format_of(opened_file.read(HEAD)) is not None:
+                found.append(file)
+    if not found:
+        hint = "catalog import makes shards of images, HDF5, Zarr and NumPy files"
+        raise InvalidShard("no shards or tables in the folder", where=display_url(str(folder)), hint=hint)
+    return found
 
 
 def _check_path(file: Path) -> None:
@@ -277,7 +295,7 @@ def shard_urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
 def _name(place: str | Path) -> str:
     """Return a name from the first shard: ``digits`` of ``…/digits-000000.tar``."""
     file = place.name if isinstance(place, Path) else urlsplit(place).path.rpartition("/")[2]
-    stem = re.sub(r"(\.tar|\.tgz)(\.gz)?$", "", file)
+    stem = re.sub(r"\.(tar|tgz|parquet|csv|tsv|jsonl|ndjson)(\.gz)?$", "", file)
     plain = re.sub(r"[-_.]*[0-9]+$", "", stem) or stem
     return plain[:_MAX_NAME].strip() or "dataset"
 
@@ -313,6 +331,10 @@ class _ShardReader:
             what = f"its format is {form.name}, that of the shards before {self.format}"
             raise InvalidShard(what, where=where, hint="a dataset has one format: draft a manifest for each")
         self.format = form.name
+        stated = form.infer(source, where, self._most)
+        if stated is not None:
+            self.seen.add_stated(stated, text=form.name == "csv")
+            return stated.total
         read = reader(form, DictSample)
         count = 0
         others = Counter[str]()

@@ -30,6 +30,7 @@ _LONG_KEY: Final = 100
 """A simple key of YAML has at most 1024 characters on one line; longer ones have another form."""
 _SHOWN_NAME: Final = 60
 _SCHEMA_NAME: Final = 90
+_TABLES: Final = frozenset({"parquet", "csv", "jsonl"})
 
 
 def as_yaml(sketch: Sketch, folder: Path) -> str:
@@ -46,7 +47,9 @@ def as_yaml(sketch: Sketch, folder: Path) -> str:
 
 
 def _head(sketch: Sketch) -> Iterator[str]:
-    looked = "" if sketch.seen.samples == sketch.samples else f", {sketch.seen.samples:,} of which were looked at"
+    looked = f"; the types fit all {sketch.seen.samples:,}" if sketch.format in _TABLES else ""
+    if sketch.seen.samples != sketch.samples:
+        looked = f", {sketch.seen.samples:,} of which were looked at"
     yield f"# The first draft of a manifest, made by: {sketch.command}"
     yield f"# {_count(len(sketch.shards), 'shard')} with {_count(sketch.samples, 'sample')}{looked}."
     yield "# TODO marks what only you can know; then: catalog validate, catalog plan, catalog publish."
@@ -93,11 +96,13 @@ def _field(field: Field, sketch: Sketch) -> Iterator[str]:
     type_ = type_text(field.type, optional=field.optional)
     form = field.type.format if isinstance(field.type, Array) else "ndarrayBytes"
     shape = field.type.shape if isinstance(field.type, Array) else None
-    if form == "ndarrayBytes" and not shape:
+    if form == "ndarrayBytes" and not shape and field.description is None:
         yield f"{start} {type_}{comment}"
         return
     yield f"{start}{comment}" if not start.endswith(" :") else f"{start} # a map{comment}"
     yield f"        type: {type_}"
+    if field.description is not None:
+        yield f"        description: {_quoted(field.description)}"
     if form != "ndarrayBytes":
         yield f"        format: {form}"
     if field.name in sketch.dimensions:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from catalog.shards.formats import Stated
+
 __all__ = ["Inference", "LeftOut"]
 
 _MAX_NESTING: Final = 8
@@ -99,6 +101,7 @@ class _Column:
     seen: _Seen = _NOTHING
     present: int = 0
     nan: int = 0
+    description: str | None = None
 
     @property
     def type(self) -> FieldType | _Untyped:
@@ -144,6 +147,23 @@ class Inference:
                 if type(value) is not bytes or column.seen != _BYTES:  # bytes stay bytes, whatever comes
                     column.seen = _merged(column.seen, self._seen(value, 0))
 
+    def add_stated(self, stated: Stated, *, text: bool) -> None:
+        """Add the fields that a table states itself. In a ``text`` table, columns of several types are text."""
+        types = {one.name: _stored(one.type) for one in stated.fields}
+        types |= {name: _Untyped(why) for name, why in stated.left_out}
+        self._place(types, "")
+        self.samples += stated.rows
+        for one in stated.fields:
+            self._columns[one.name].description = one.description
+        for name, seen in types.items():
+            column, present = self._columns[name], stated.rows - stated.missing.get(name, 0)
+            column.present += present
+            known = column.seen
+            if present and text and known not in (_NOTHING, seen) and {known, seen} != {_INT, _FLOAT}:
+                column.seen = _SCALARS[str]
+            elif present:
+                column.seen = _merged(known, seen)
+
     def present(self, name: str) -> int:
         """Return the number of samples that have a value for this field."""
         return self._columns[name].values
@@ -169,7 +189,8 @@ class Inference:
             elif isinstance(type_, _Untyped):
                 yield LeftOut(name=name, why=type_.why)
             else:
-                yield Field(name=name, type=type_, optional=column.values < self.samples)
+                optional = column.values < self.samples
+                yield Field(name=name, type=type_, optional=optional, description=column.description)
 
     def _place(self, names: Iterable[str], key: str) -> None:
         """Give each new name a column, after the name that precedes it."""
@@ -297,6 +318,16 @@ def _words(seen: _Seen) -> str:
         case _Items():
             return "a list"
     return "something else"
+
+
+def _stored(type_: FieldType) -> _Seen:
+    """Return the type of a field as it is collected here."""
+    match type_:
+        case List():
+            return _Items(_stored(type_.item))
+        case Scalar() | Array():
+            return type_
+    return _Untyped("its type is not known")
 
 
 def _typed(seen: _Seen) -> FieldType | _Untyped:

@@ -10,7 +10,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
-from catalog.errors import InvalidShard, RequestFailed
+from catalog.errors import InvalidShard, RequestFailed, ResponseTooLarge
 from catalog.shards.download import validator_of
 
 if TYPE_CHECKING:
@@ -37,10 +37,14 @@ class RangeFile:
         self._request, self._where = request, where
         self._size, self._validator, self._tail = size, validator, tail
         self._at = 0
+        self._most: int | None = None
 
     @classmethod
-    def open(cls, request: Request, where: str) -> RangeFile | None:
-        """Open a remote file; ``None`` if its server has no ranges. Raises a :class:`~catalog.errors.NetworkError`."""
+    def open(cls, request: Request, where: str, *, most: int | None = None) -> RangeFile | None:
+        """Open a remote file, of which at most ``most`` bytes are fetched; ``None`` if its server has no ranges.
+
+        Raises a :class:`~catalog.errors.NetworkError`.
+        """
         with request({"Range": f"bytes=-{_TAIL}"}) as answer:
             found = _RANGE.fullmatch(answer.headers.get("content-range", "").strip())
             if answer.status != 206 or found is None:
@@ -49,7 +53,9 @@ class RangeFile:
             tail = _body(answer, size - first, where)
             if first != max(0, size - _TAIL):
                 return None
-        return cls(request, where, size, validator_of(answer.headers), tail)
+        opened = cls(request, where, size, validator_of(answer.headers), tail)
+        opened._most = most
+        return opened
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to an offset."""
@@ -87,6 +93,10 @@ class RangeFile:
         return self._fetch(start, count)
 
     def _fetch(self, start: int, count: int) -> bytes:
+        if self._most is not None:
+            self._most -= count
+            if self._most < 0:
+                raise ResponseTooLarge("its first rows have too many bytes", where=self._where)
         headers = {"Range": f"bytes={start}-{start + count - 1}"}
         for attempt in range(1, _TRIES + 1):
             try:

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-__all__ = ["ChunkSource", "HashingSource", "RemoteSource", "Source", "open_nonblocking", "peek", "random_access"]
+__all__ = [
+    "ChunkSource",
+    "HashingSource",
+    "RemoteSource",
+    "Source",
+    "as_file",
+    "open_nonblocking",
+    "peek",
+    "random_access",
+]
 
 _BLOCK: Final = 1 << 20
 
@@ -103,7 +112,7 @@ class _ReplayedSource:
 
     def file(self) -> BinaryIO | None:
         """Return the source as a file, ``None`` if it isn't one."""
-        return _as_file(self._source)
+        return as_file(self._source)
 
     def readinto(self, into: memoryview, /) -> int | None:
         """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
@@ -140,7 +149,8 @@ def peek(source: Source, size: int = HEAD) -> tuple[bytes, Source]:
     return bytes(head[:filled]), _ReplayedSource(bytes(head[:filled]), source, error)
 
 
-def _as_file(source: Source) -> BinaryIO | None:
+def as_file(source: Source) -> BinaryIO | None:
+    """Return a source as a file with ``seek``, ``None`` if it isn't one."""
     if isinstance(source, io.FileIO):
         return cast("BinaryIO", source)
     opener = getattr(source, "file", None)
@@ -154,7 +164,7 @@ def random_access(source: Source) -> Iterator[BinaryIO]:
 
     Local files and downloads from servers with ranges are that already; others are copied to a temporary file.
     """
-    found = _as_file(source)
+    found = as_file(source)
     if found is not None:
         yield found
         return

@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgpack
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pyarrow import parquet
 from scipy import sparse
 
 from catalog import Dataset, write_shards
 from catalog.cli import cli
 from catalog.cli.common import write_file
 from catalog.config import NetworkSettings
-from catalog.errors import CatalogError, InvalidArray, InvalidSample
+from catalog.errors import CatalogError, InvalidArray, InvalidSample, InvalidShard
 from catalog.manifest import ManifestSet, load
 from catalog.manifest.drafts import BucketDraft
 from catalog.publish.checksums import with_checksums
@@ -499,7 +501,7 @@ JPEG = tar_of(("0.jpg", b"\xff\xd8"), ("0.cls", b"3"), ("1.jpg", b"\xff\xd8"), (
         ({"a.tar": b"<html>" * 200}, ["a.tar"], r"a\.tar: not a tar.*web page"),
         ({}, ["gone.tar"], r"gone\.tar: the file can't be read: No such file"),
         ({}, ["gone-*.tar"], r"gone-\*\.tar: no file has such a name"),
-        ({}, ["."], r"a folder .name the shards in it"),
+        ({}, ["."], "no shards or tables in the folder"),
         ({"x{0..1}.tar": JPEG}, ["x{0..1}.tar"], "braces in its name would be a pattern"),
         ({" a.tar": JPEG}, [" a.tar"], "no plain text"),
         ({"d/a.tar": JPEG, "e/a.tar": JPEG}, ["d/a.tar", "e/a.tar"], "2 shards would have one address"),
@@ -679,3 +681,54 @@ def test_a_mistake_gets_its_exit_code_and_words(tmp_path: Path, arguments: list[
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+# --- tables --------------------------------------------------------------------------------------------------
+
+
+def test_tables_in_a_folder_are_drafted_by_all_their_rows(tmp_path: Path) -> None:
+    """Over several files, a column that is text in one of them is text, and a code keeps its zeros."""
+    folder = tmp_path / "weather"
+    folder.mkdir()
+    (folder / "a.csv").write_text("zip,n,x\n01234,1,1\n01235,2,2\n")
+    (folder / "b.csv").write_text("zip,n,x\n11234,3,0.5\n11235,north,\n")
+    (folder / "README.md").write_text("Rain, by day\nand, by place\n")
+    found = sketch([str(folder)], settings=LOOPBACK)
+    assert [(one.name, one.type, one.optional) for one in found.seen.fields] == [
+        ("zip", STR, False),
+        ("n", STR, False),
+        ("x", FLOAT, True),
+    ]
+    assert (found.format, found.samples, [shard.samples for shard in found.shards]) == ("csv", 4, [2, 2])
+    text = as_yaml(found, tmp_path)
+    assert "fit all 4" in text
+    (tmp_path / "weather.yaml").write_text(text)
+    (draft,) = with_checksums(load([tmp_path / "weather.yaml"]), read_urls=False, settings=LOOPBACK).datasets
+    assert (draft.sample_format, draft.samples) == ("csv", 4)
+
+
+def test_a_limit_on_rows_is_stated_and_all_rows_are_counted(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"n": range(100)}), tmp_path / "a.parquet")
+    found = sketch([str(tmp_path / "a.parquet")], settings=LOOPBACK, samples_per_shard=10)
+    assert (found.seen.samples, found.samples) == (10, 100)
+    assert "10 of which were looked at" in as_yaml(found, tmp_path)
+
+
+def test_classes_of_hugging_face_are_in_the_description(tmp_path: Path) -> None:
+    features = {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}, "image": {"_type": "Image"}}
+    table = pa.table({"label": [0, 1], "image": [{"bytes": b"\xff\xd8\xff", "path": "a.jpg"}] * 2})
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    text = as_yaml(sketch([str(tmp_path / "a.parquet")], settings=LOOPBACK), tmp_path)
+    (tmp_path / "a.yaml").write_text(text)
+    (schema,) = load([tmp_path / "a.yaml"]).schemas
+    label, image = schema.sample_type.fields
+    assert label.description == "0 = cat, 1 = dog"
+    assert image.type == Scalar(kind="bytes", media="image/*")
+
+
+def test_tables_of_two_formats_are_two_datasets(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "b.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(InvalidShard, match="format"):
+        sketch([str(tmp_path)], settings=LOOPBACK)

@@ -203,7 +203,7 @@ class _Gatherer:
 
     def _local(self, node: DatasetNode, schema: SampleType, path: str) -> None:
         """Read the local file of a draft each time, which is fast; render it again only if its samples changed."""
-        samples = local_samples(path, self.limits)
+        samples = local_samples(path, self.limits, schema)
         digest = hashlib.sha256()
         for key, raw in samples:
             digest.update(f"{len(key)} {key} {len(raw)} ".encode("utf-8", "surrogatepass") + raw)
@@ -244,7 +244,9 @@ class _Gatherer:
         had = job.known if job.known is not None and job.known.failed is None else None
         mark = None if had is None else had.mark
         try:
-            mark, samples = fetch_samples(self.client, self.resolver, job.first, self.limits, known=mark, due=self.end)
+            mark, samples = fetch_samples(
+                self.client, self.resolver, job.first, self.limits, known=mark, due=self.end, wanted=job.schema
+            )
             if samples is None and had is not None:
                 entry = dataclasses.replace(had, checked=self.clock())
             else:

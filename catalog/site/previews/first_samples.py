@@ -10,25 +10,31 @@ Tricky bits
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from catalog.errors import CatalogError, DataError, InvalidShard, RefusedUrl, RequestFailed, ResponseTooLarge
 from catalog.records import BlobStorage
-from catalog.samples.packing import DictSample, pack, reader
+from catalog.samples.packing import DictSample, pack
 from catalog.shards.formats import opened
 from catalog.shards.locations import shards_of_storage
+from catalog.shards.ranges import RangeFile
 from catalog.shards.shard import Shard, display_url
-from catalog.shards.source import ChunkSource
+from catalog.shards.source import ChunkSource, RemoteSource, as_file
 from catalog.shards.storage import open_shard, shard_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import BinaryIO
 
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
+    from catalog.schema import SampleType
+    from catalog.shards.download import Request
     from catalog.shards.formats import Format
     from catalog.shards.source import Source
     from catalog.store.graph import DatasetNode
@@ -107,6 +113,10 @@ class _LimitedSource:
         self._source, self._most, self._due = source, most, due
         self.taken = 0
 
+    def file(self) -> BinaryIO | None:
+        """Return the source as a file, ``None`` if it isn't one: of tables, single row groups are read."""
+        return as_file(self._source)
+
     def readinto(self, into: memoryview, /) -> int | None:
         """Fill the beginning of ``into``; raises at a limit."""
         left = self._most - self.taken
@@ -123,16 +133,20 @@ def _check_time(due: float) -> None:
         raise RequestFailed("its first samples took too long to come")
 
 
-def _packer(form: Format) -> Callable[[Any, str], bytes]:
+def _packer(form: Format, wanted: SampleType | None) -> Callable[[Any, str], bytes]:
     """Return the function that makes msgpack bytes of a sample in any format."""
-    if form.decoder(None) is None:
+    decode = form.decoder(wanted)
+    if decode is None:
         return lambda raw, _: bytes(raw)
-    read = reader(form, DictSample)
-    return lambda raw, key: pack(read(raw, key))
+    return lambda raw, key: pack(DictSample({name: _storable(value) for name, value in decode(raw, key).items()}))
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
+    return value.isoformat() if isinstance(value, dt.datetime) else value
 
 
 def _first_samples(
-    source: Source, where: str, limits: Limits, *, due: float, sample_format: str | None
+    source: Source, where: str, limits: Limits, *, due: float, sample_format: str | None, wanted: SampleType | None
 ) -> list[tuple[str, bytes]]:
     """Return (key, msgpack bytes) of the first samples of a shard.
 
@@ -152,7 +166,7 @@ def _first_samples(
 
     try:
         form, replayed = opened(limited, sample_format, where)
-        packed = _packer(form)
+        packed = _packer(form, wanted)
         for key, raw in form.samples(replayed, where, max_bytes=limits.most, on_other=on_other, whole=True):
             _check_time(due)
             found.append((key, packed(raw, key)))
@@ -168,15 +182,22 @@ def _first_samples(
     return found
 
 
-def local_samples(path: str, limits: Limits) -> list[tuple[str, bytes]]:
-    """Return the first samples of a local file."""
+def local_samples(path: str, limits: Limits, wanted: SampleType | None = None) -> list[tuple[str, bytes]]:
+    """Return the first samples of a local file, as type ``wanted`` if its format has text only."""
     with open_shard(Shard(url=path)) as source:
         due = time.monotonic() + SHARD_SECONDS
-        return _first_samples(source, display_url(path), limits, due=due, sample_format=None)
+        return _first_samples(source, display_url(path), limits, due=due, sample_format=None, wanted=wanted)
 
 
 def fetch_samples(
-    client: Client, resolver: Resolver, first: FirstShard, limits: Limits, *, known: Mark | None, due: float
+    client: Client,
+    resolver: Resolver,
+    first: FirstShard,
+    limits: Limits,
+    *,
+    known: Mark | None,
+    due: float,
+    wanted: SampleType | None = None,
 ) -> tuple[Mark, list[tuple[str, bytes]] | None]:
     """Return the version of a remote shard and its first samples.
 
@@ -199,8 +220,17 @@ def fetch_samples(
         mark = _mark(answer.headers)
         if known is not None and known.is_same(mark):
             return known, None
-        chunks = ChunkSource(answer.chunks)
-        return mark, _first_samples(chunks, display_url(shard.url), limits, due=due, sample_format=shard.format)
+        where = display_url(shard.url)
+        source: Source = ChunkSource(answer.chunks)
+        if shard.format == "parquet":  # its footer is at the end
+            request = shard_request(client, shard, sign=False, seconds=seconds)
+            source = RemoteSource(answer.chunks, partial(_open_ranges, request, where, limits.most))
+        found = _first_samples(source, where, limits, due=due, sample_format=shard.format, wanted=wanted)
+        return mark, found
+
+
+def _open_ranges(request: Request, where: str, most: int) -> BinaryIO | None:
+    return cast("BinaryIO | None", RangeFile.open(request, where, most=most))
 
 
 def _mark(headers: Mapping[str, str]) -> Mark:
