@@ -32,6 +32,7 @@ import numpy as np
 
 from catalog.errors import InvalidArray, MissingExtra, require_extra
 from catalog.schema.dtypes import ML_DTYPES, refusal
+from catalog.shards.limits import MAX_ARRAY_HEADER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,9 +42,6 @@ __all__ = [
 ]  # fmt: skip
 
 MAGIC: Final = b"\x93NUMPY"
-MAX_HEADER: Final = 16_384
-"""Bytes of an ``.npy`` header; numpy's own cap is 10,000, a structured dtype with many fields needs more."""
-
 MAX_DIMENSIONS: Final = 64
 """numpy's own limit."""
 
@@ -168,8 +166,8 @@ def _written_by_numpy(array: NDArray[Any]) -> bytes:
         except ValueError as error:  # fields that overlap
             raise InvalidArray(f"an array of dtype {str(array.dtype)[:60]} can't be stored: {error}") from error
     header = buffer.tell() - array.nbytes
-    if header > MAX_HEADER:
-        what = f"a structured array whose header has {header:,} bytes; the most is {MAX_HEADER:,}"
+    if header > MAX_ARRAY_HEADER:
+        what = f"a structured array whose header has {header:,} bytes; the most is {MAX_ARRAY_HEADER:,}"
         raise InvalidArray(what, hint="store it as several arrays, or as one array of numbers")
     return buffer.getvalue()
 
@@ -253,7 +251,7 @@ def _npy_layout(raw: Buffer) -> tuple[_Layout, int]:
     width = 2 if major == 1 else 4
     start = 8 + width
     length = int.from_bytes(raw[8:start], "little")
-    if length > MAX_HEADER or start + length > len(raw):
+    if length > MAX_ARRAY_HEADER or start + length > len(raw):
         raise InvalidArray(f"the .npy header claims {length} bytes", hint="the file is cut, or not .npy")
     header = bytes(raw[start : start + length])
     return _parse_header(header, "utf-8" if major == 3 else "latin-1"), start + length

@@ -21,6 +21,7 @@ from catalog.samples.arrays import MAGIC, Buffer, decode_aligned
 from catalog.samples.scalars import scalar_step
 from catalog.samples.validation import fits_array
 from catalog.schema import ML_DTYPES, Array, FieldType, List, Scalar, Unknown
+from catalog.shards.limits import MAX_ARRAY_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "Unusual", "layout", "read_any"]
 
 _NPY: Final = ("ndarrayBytes", "structuredBytes")
-_MAX_DEPTH: Final = 16
 
 
 class Layout(NamedTuple):
@@ -159,9 +159,9 @@ def _decode_fitting(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401
 
 def read_any(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - samples hold anything
     """Return a stored value without a type: bytes in ``.npy`` form as an array, in lists and maps too."""
-    if type(value) is list and depth < _MAX_DEPTH:
+    if type(value) is list and depth < MAX_ARRAY_DEPTH:
         return [read_any(item, depth + 1) for item in value]
-    if type(value) is dict and depth < _MAX_DEPTH:
+    if type(value) is dict and depth < MAX_ARRAY_DEPTH:
         return {name: read_any(item, depth + 1) for name, item in value.items()}
     if type(value) is not bytes or value[:6] != MAGIC:
         return value

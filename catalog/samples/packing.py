@@ -37,10 +37,11 @@ from catalog.samples.arrays import Buffer, encode_array
 from catalog.samples.conversions import conversion
 from catalog.samples.fast_decode import Unusual, layout, read_any
 from catalog.samples.scalars import scalar_step, write_scalar
-from catalog.samples.storable import is_missing
+from catalog.samples.storable import check_nested, is_missing
 from catalog.samples.validation import explained, fits_array, misfit
 from catalog.samples.zero_copy import LARGE, without_large
 from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown, type_text
+from catalog.shards import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["DictSample", "builder", "pack", "reader", "unpack", "unpacker", "wire_values"]
 
 T = TypeVar("T")
-
-MAX_LIST: Final = 1 << 20
-"""Items of one list: msgpack allocates as many as a header states, and lists nest."""
 
 _LAYOUTS: Final = 64
 _ANY: Final = Unknown(schema="{}")
@@ -81,10 +79,13 @@ def pack(sample: object) -> bytes:
     """Return a sample (of a packable class, or a dict) as msgpack bytes: a flat map of wire name → value.
 
     Optional fields that are ``None`` are omitted. Raises :class:`InvalidSample` if a value doesn't match its field,
-    including the dtype and shape of arrays, and :class:`~catalog.errors.MissingExtra`.
+    including the dtype and shape of arrays, or can't be read again, and :class:`~catalog.errors.MissingExtra`.
     """
     key = getattr(sample, "__key__", "")
     values: dict[Any, Any] = sample if isinstance(sample, dict) else wire_values(sample, key)
+    for name, value in values.items():
+        if isinstance(value, list | tuple | dict):
+            check_nested(name, value, key)
     try:
         packed: bytes = msgpack.packb(values, use_bin_type=True, default=_write_any)
         if isinstance(sample, dict):
@@ -127,6 +128,8 @@ def _write_any(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
     """Convert a value for msgpack that it doesn't know."""
     if isinstance(value, np.ndarray):
         return encode_array(value)
+    if is_missing(value):  # pandas' NaT and NA
+        return None
     if isinstance(value, np.generic) and value.dtype.kind not in "mMV":
         plain = value.item()
         if isinstance(plain, bool | int | float) and plain is not value:
@@ -145,6 +148,7 @@ def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa
                 return value
         case Array() if fits_array(type_, value):
             try:
+                _check_truth(type_, value)
                 return encode(type_, value)
             except (InvalidArray, MissingExtra) as error:
                 raise explained(error, key, entry.field) from error
@@ -155,6 +159,13 @@ def _write(type_: FieldType, value: Any, key: str, entry: Entry) -> Any:  # noqa
         case Unknown():
             return value
     raise misfit(type_, value, key, entry.field)
+
+
+def _check_truth(type_: Array, value: Any) -> None:  # noqa: ANN401
+    """Refuse an array of truth values that Arrow would give back as numbers."""
+    if type_.format == "arrowTensor" and type_.dtype != "bool" and value.dtype == np.bool_:
+        hint = 'name its dtype: Array(dtype="bool", format="arrowTensor")'
+        raise InvalidArray("an Arrow tensor of truth values is read as uint8", hint=hint)
 
 
 def _is_absent(type_: FieldType, value: object) -> bool:
@@ -189,10 +200,10 @@ def unpack(cls: type[T], raw: Buffer, *, key: str = "", validate: bool = False) 
 def _unpack_map(raw: Buffer, key: str) -> dict[Any, Any]:
     """Return the map in msgpack bytes; by msgpack's defaults everything in it is bounded by the length of ``raw``."""
     try:
-        if len(raw) <= MAX_LIST:
+        if len(raw) <= limits.MAX_LIST:
             values = msgpack.unpackb(raw, strict_map_key=False)
         else:
-            values = msgpack.unpackb(raw, strict_map_key=False, max_array_len=MAX_LIST)
+            values = msgpack.unpackb(raw, strict_map_key=False, max_array_len=limits.MAX_LIST)
     except _BAD_MSGPACK as error:
         raise InvalidSample(f"the sample is not msgpack: {str(error)[:200]}", where=key or None) from error
     if type(values) is not dict:

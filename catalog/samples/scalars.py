@@ -71,7 +71,10 @@ def write_scalar(type_: Scalar, value: Any, entry: Entry) -> Any:  # noqa: ANN40
             if fits_scalar(type_, value, entry):
                 return encode_image(value, type_.media)
         case "float" if fits_scalar(type_, value, entry):
-            return float(value)
+            stored = float(value)
+            if stored != value and isinstance(value, int):
+                raise InvalidSample("an integer that no float is equal to", hint="float(value), or a field of type int")
+            return stored
         case "int" if fits_scalar(type_, value, entry) and not _LEAST <= value <= _MOST:
             raise InvalidSample(
                 "an integer of more than 64 bits can't be packed", hint="str(value), in a field of type str"

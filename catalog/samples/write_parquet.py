@@ -361,8 +361,9 @@ def _first_bad(column: _Column, values: Sequence[Any]) -> int:
 def _is_same(read: object, value: object) -> bool:
     """Return whether a nested value comes back: the same types, names and items."""
     if isinstance(value, dict):
-        same_names = isinstance(read, dict) and list(read) == list(value)
-        return same_names and all(map(_is_same, read.values(), value.values()))  # type: ignore[attr-defined] # a dict
+        if not isinstance(read, dict) or read.keys() != value.keys():
+            return False
+        return all(_is_same(read[name], item) for name, item in value.items())
     if isinstance(value, list | tuple):
         return isinstance(read, list) and len(read) == len(value) and all(map(_is_same, read, value))
     return type(read) is type(value) and (read == value or (_is_nan(read) and _is_nan(value)))

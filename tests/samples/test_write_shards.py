@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import io
 import re
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray  # noqa: TC002 - annotations are read at run time
+from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from catalog import Dataset, DictSample, PackableSample, write_shards
+from catalog import Array, Dataset, DictSample, PackableSample, write_shards
 from catalog.errors import InvalidSample
 from catalog.samples.packable import wire
 from catalog.samples.write_shards import _key_fault
@@ -26,6 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.samples.write_shards import ShardInfo
+
+
+OWN = ("__key__", "__url__", "__local_path__")
 
 
 def keyed(key: str, **values: object) -> DictSample:
@@ -182,3 +194,170 @@ def test_nan_in_an_optional_text_is_a_missing_text(tmp_path: Path) -> None:
     (again,) = Dataset.from_shards(typed, Row)
     assert (again.text, again.raw) == (None, None)
     assert np.isnan(again.number or 0.0)
+
+
+# --- values --------------------------------------------------------------------------------------------------
+
+
+def require_same(found: object, wanted: object) -> None:
+    """Check that a value came back: type, dtype, shape, items; a tuple is a list."""
+    if isinstance(wanted, np.ndarray):
+        assert isinstance(found, np.ndarray)
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+        np.testing.assert_array_equal(found, wanted)
+    elif isinstance(wanted, list | tuple):
+        assert isinstance(found, list)
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            require_same(one, other)
+    elif isinstance(wanted, dict):
+        assert isinstance(found, dict)
+        assert list(found) == list(wanted)
+        for name in wanted:
+            require_same(found[name], wanted[name])
+    else:
+        assert type(found) is type(wanted)
+        assert found == wanted or (found != found and wanted != wanted)  # noqa: PLR0124 - NaN
+
+
+some_arrays = hnp.arrays(
+    hnp.scalar_dtypes() | hnp.array_dtypes(max_size=3), hnp.array_shapes(min_dims=0, min_side=0, max_side=3)
+)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=20) | st.complex_numbers()
+    | st.datetimes() | st.dates() | st.decimals() | st.fractions() | st.timedeltas() | st.uuids() | some_arrays
+)  # fmt: skip
+any_values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.sets(st.integers(), max_size=2)
+        | st.dictionaries(texts | st.integers(0, 3) | st.tuples(st.integers()), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.dictionaries(texts | st.sampled_from(OWN), any_values, max_size=4), min_size=1, max_size=2))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+def test_any_value_comes_back_equal_or_is_refused_with_its_field(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        row.pop("__key__", None)
+    try:
+        infos = write_shards(rows, tmp_path / "v-%d.tar")
+    except InvalidSample as error:
+        assert error.what.startswith("field ")
+        return
+    for sample, row in zip(read_back(infos), rows, strict=True):
+        require_same(dict(sample), {name: value for name, value in row.items() if name not in OWN})
+
+
+class Anything(PackableSample):
+    """Values with and without a type."""
+
+    many: list[float]
+    free: Any = None
+
+
+@given(st.lists(st.floats() | st.integers(), max_size=3), any_values)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+def test_a_typed_sample_comes_back_equal_or_is_refused(tmp_path: Path, many: list[float], free: object) -> None:
+    try:
+        infos = write_shards([Anything(many=many, free=free)], tmp_path / "v-%d.tar")
+    except InvalidSample as error:
+        assert error.what.startswith("field ")
+        return
+    (sample,) = Dataset.from_shards(infos, Anything)
+    require_same(sample.free, free)
+    assert [one == one for one in sample.many] == [one == one for one in many]  # noqa: PLR0124 - NaN
+    assert [one for one in sample.many if one == one] == [one for one in many if one == one]  # noqa: PLR0124
+
+
+def nested(value: object, depth: int) -> object:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def structured(fields: int) -> np.ndarray[Any, Any]:
+    return np.zeros(2, [(f"f{number}", "u1") for number in range(fields)])
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "fits", "too_much"),
+    [
+        ("MAX_LIST", 100, list(range(100)), list(range(101))),
+        ("MAX_LIST", 100, {"a": [[0] * 100]}, {"a": [[0] * 101]}),
+        ("MAX_ARRAY_DEPTH", 16, nested(np.zeros(2), 16), nested(np.zeros(2), 17)),
+        ("MAX_ARRAY_DEPTH", 16, {"a": nested(np.zeros(2), 15)}, {"a": nested(np.zeros(2), 16)}),
+        ("", 0, nested(1, 400), nested(1, 401)),
+        ("", 0, structured(600), structured(1500)),
+    ],
+)
+def test_what_readers_take_is_written_and_more_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, fits: object, too_much: object
+) -> None:
+    if limit:
+        monkeypatch.setattr(limits, limit, most)
+    (untyped,) = read_back(write_shards([{"free": fits}], tmp_path / "f-%d.tar"))
+    require_same(untyped["free"], fits)
+    (typed,) = Dataset.from_shards(write_shards([Anything(many=[], free=fits)], tmp_path / "f-%d.tar"), Anything)
+    require_same(typed.free, fits)
+    for sample in ({"free": too_much}, Anything(many=[], free=too_much)):
+        with pytest.raises(InvalidSample, match="field 'free'"):
+            write_shards([sample], tmp_path / "x-%d.tar")
+    with pytest.raises(InvalidSample, match="field 'many'"):
+        write_shards([Anything(many=[0.5] * (limits.MAX_LIST + 1))], tmp_path / "x-%d.tar")
+
+
+class Truth(PackableSample):
+    """Truth values in Arrow's form."""
+
+    named: Annotated[NDArray[np.bool_], Array(dtype="bool", format="arrowTensor")]
+    other: Annotated[NDArray[Any], Array(format="arrowTensor")]
+
+
+def test_truth_values_in_arrow_need_a_dtype_in_the_type(tmp_path: Path) -> None:
+    fits = Truth(named=np.array([True]), other=np.array([1, 2]))
+    assert list(Dataset.from_shards(write_shards([fits], tmp_path / "t-%d.tar"), Truth)) == [fits]
+    with pytest.raises(InvalidSample, match="field 'other'"):
+        write_shards([Truth(named=np.array([True]), other=np.array([True]))], tmp_path / "t-%d.tar")
+
+
+def test_a_list_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(InvalidSample, match="field 'a'"):
+        write_shards([{"a": endless}], tmp_path / "x-%d.tar")
+
+
+def test_values_of_other_libraries_are_refused_with_the_line_that_converts_them(tmp_path: Path) -> None:
+    """Each line is run: what it gives is written and comes back."""
+    with h5py.File("memory.h5", "w", driver="core", backing_store=False) as file:
+        stored = file.create_dataset("a", data=np.arange(3))
+        for value, line in (
+            (torch.arange(3), "value.numpy(force=True)"),
+            (Image.new("RGB", (2, 2)), "PIL.Image.Image"),
+            (stored, "value[...]"),
+            (zarr.array(np.arange(3)), "value[...]"),
+            (pd.Timestamp("2026-01-02"), "value.isoformat()"),
+            (dt.date(2026, 1, 2), "value.isoformat()"),
+            (decimal.Decimal("0.1"), "str(value)"),
+            (pd.Series([1, 2]), "value.to_numpy()"),
+            ({3, 1}, "sorted(value)"),
+        ):
+            with pytest.raises(InvalidSample) as refused:
+                write_shards([{"a": value}], tmp_path / "o-%d.tar")
+            assert refused.value.what.startswith("field 'a'")
+            assert line in (refused.value.hint or "")
+            if line != "PIL.Image.Image":
+                made = eval(line, {"value": value})  # noqa: S307 - our own hints
+                (sample,) = read_back(write_shards([{"a": made}], tmp_path / "o-%d.tar"))
+                require_same(sample["a"], made)
+
+
+def test_missing_values_of_pandas_are_none(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"t": [pd.NaT], "n": pd.array([None], "Int64")}).to_dict("records")
+    (sample,) = read_back(write_shards(rows, tmp_path / "o-%d.tar"))
+    assert dict(sample) == {"t": None, "n": None}
