@@ -139,7 +139,9 @@ def check(snippet: Snippet) -> None:
         "decoded", "isinstance", "value.startswith", "fields.get", "msgpack.unpackb", "….items", "TypedDict",
         "itertools.islice", "wds.WebDataset", "shards.map", "….map", "itemgetter", "np.frombuffer", "….decode",
         "….reshape", "urllib.request.urlopen", "tarfile.open", "tar.extractfile", "file.read", "unpacked",
-        "member.isfile", "member.name.endswith", "read_shard", "ray.data.from_items", "items.flat_map", "dataset.take",
+        "member.isfile", "member.name.lower", "….rpartition", "name.rpartition", "name.endswith", "name.startswith",
+        "….startswith", "group.items", "field.endswith", "shards.compose",
+        "read_shard", "ray.data.from_items", "items.flat_map", "dataset.take",
         "len", "IterableDataset.from_generator", "DataLoader", "….batched", "getattr", "type",
     }  # fmt: skip
 

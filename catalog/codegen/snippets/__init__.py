@@ -3,7 +3,8 @@
 ==================  =======================================================================  ====================
 Python              this library, in a few lines                                             every kind of storage
 Typed Python        this library, with the class of the samples                              every kind of storage
-WebDataset          plain WebDataset, msgpack and numpy, without this library                web URLs
+WebDataset          plain WebDataset, without this library; of shards of the format          web URLs
+                    ``webdataset`` the fields that it decodes as the schema says
 PyTorch             a ``DataLoader`` over this library's dataset                             every kind of storage
 Ray Data            for a cluster, without this library                                      web URLs
 Hugging Face        ``datasets`` in streaming mode, without this library                     web URLs
@@ -70,6 +71,8 @@ def load_snippets(
     lines, listed = about(name, cid, len(web)), web[:MAX_URLS]
     if web and sample_format in TABLES:
         return (first, *typed, torch, *table_snippets(lines, listed, sample_type, sample_format))
+    if web and sample_format == "webdataset":
+        return (first, *typed, plain.webdataset_fields(lines, listed, sample_type), torch)
     if not web or sample_format != "msgpack":
         return (first, *typed, torch)
     return (

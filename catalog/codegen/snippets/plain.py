@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["hugging_face", "ray_data", "webdataset"]
 
 _USED: Final = frozenset({
-    "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "itemgetter", "itertools", "ray", "read_shard",
+    "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "is_visible", "itertools", "ray", "read_shard",
     "samples", "tarfile", "unpacked", "urllib", "urls",
 })  # fmt: skip
 """Names that these programs import or define."""
@@ -69,23 +69,55 @@ _READ_SHARD: Final = f'''\
     """The samples of one shard, while it arrives."""
     with (
         urllib.request.urlopen(url, timeout=60) as answer,
-        tarfile.open(fileobj=answer, mode="r|") as tar,
+        tarfile.open(fileobj=answer, mode="r|*") as tar,
     ):
         for member in tar:
-            is_sample = member.isfile() and member.name.endswith("{SUFFIX}")
+            name = member.name.lower().rpartition("/")[2]
+            is_sample = name.endswith("{SUFFIX}") and not name.startswith(".")
             if is_sample and (file := tar.extractfile(member)):
                 yield unpacked(file.read())
 
 
 '''
 
+_VISIBLE: Final = '''\
+def is_visible(name: str) -> bool:
+    """False for hidden files, such as the ._ files of macOS."""
+    return not name.rpartition("/")[2].startswith(".")
+
+
+'''
+
+_SPLIT_KEYS: Final = '''\
+    """The samples, also those with dots in their keys, which WebDataset splits."""
+    for group in groups:
+        for field, raw in group.items():
+            if field.endswith("msgpack"):
+                yield unpacked(raw)
+
+
+'''
+
 _WEBDATASET: Final = """\
-shards = wds.WebDataset(urls, shardshuffle=False)
-dataset = shards.map(itemgetter("msgpack")).map(unpacked)
+shards = wds.WebDataset(urls, shardshuffle=False, select_files=is_visible)
+dataset = shards.compose(samples)
 
 for sample in itertools.islice(dataset, 3):
     print(sample)
 """
+
+_DECODED_FIELDS: Final = """\
+shards = wds.WebDataset(urls, shardshuffle=False, select_files=is_visible)
+dataset = shards.decode(only=decoded)
+
+for sample in itertools.islice(dataset, 3):
+    print(sample)
+"""
+
+_FIELD_IMPORTS: Final = "import itertools\n\nimport webdataset as wds\n\n"
+
+_SAFE: Final = ("cls", "index", "txt", "text", "json", "npy")
+"""The fields that are decoded without a schema."""
 
 _FUTURE: Final = "from __future__ import annotations  # workers get the functions, not the type\n\n"
 """Ray's pickler fails on a ``TypedDict`` of ``__main__``, which evaluated annotations would reference."""
@@ -142,13 +174,45 @@ class Typed:
 def webdataset(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """Return the program for WebDataset."""
     typed = _typed(sample_type)
-    imports = _imports(typed, ("itertools", "operator"), ("import webdataset as wds",))
+    imports = _imports(typed, ("itertools", "Iterator"), ("import webdataset as wds",))
+    split = f"def samples(groups: Iterator[dict[str, bytes]]) -> Iterator[{typed.name}]:\n"
     return Snippet(
         label="WebDataset",
         language="python",
-        parts=(imports, _listed(lines, urls), *typed.code, _WEBDATASET),
+        parts=(imports, _listed(lines, urls), *typed.code, _VISIBLE, split, _SPLIT_KEYS, _WEBDATASET),
         install=f"pip install webdataset {typed.packages}",
     )
+
+
+def webdataset_fields(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
+    """Return the WebDataset program for shards of the format ``webdataset``, decoded by WebDataset.
+
+    Only fields that it decodes as the schema says are decoded, never pickles; the others stay bytes.
+    """
+    fields = _SAFE if sample_type is None else tuple(one.name for one in sample_type.fields if _is_decoded(one))
+    names = "".join(f"    {literal(name)},\n" for name in fields)
+    chosen = f"# Other fields stay bytes; pickles are never opened.\ndecoded = [\n{names}]\n\n\n" if names else ""
+    shown = _DECODED_FIELDS if names else _DECODED_FIELDS.replace("shards.decode(only=decoded)", "shards")
+    return Snippet(
+        label="WebDataset",
+        language="python",
+        parts=(_FIELD_IMPORTS, _listed(lines, urls).rstrip("\n") + "\n\n", chosen or "\n", _VISIBLE, shown),
+        install="pip install webdataset numpy",
+    )
+
+
+def _is_decoded(field: Field) -> bool:
+    """Return whether WebDataset decodes a field to a value of its type."""
+    match field.type, field.name.rpartition(".")[2]:
+        case Scalar(kind="int"), "cls" | "cls2" | "index" | "inx" | "id":
+            return True
+        case Scalar(kind="str"), "txt" | "text" | "transcript":
+            return True
+        case ((Scalar(kind="map" | "int" | "float" | "bool") | List() | Unknown()), "json" | "jsn"):
+            return True
+        case Array(format="ndarrayBytes"), "npy":
+            return True
+    return False
 
 
 def ray_data(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
