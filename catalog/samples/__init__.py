@@ -12,6 +12,8 @@
     cast            a sample as another class of its sample type
     preview         a sample as text or JSON
     write_shards    samples to shards
+      write_members   fields to members of a WebDataset     write_parquet   samples to rows
+    storable        names and nested values that can be read again
     publishing      the client that publishing from code needs
 
 Terminology
