@@ -54,6 +54,12 @@ class FieldView:
     doc: tuple[str, ...]
     attributes: tuple[str, ...]
 
+    @property
+    def declaration(self) -> str:
+        """The field in the struct, on two lines if it is too long for one."""
+        line = f"{RUSTFMT.step}pub {self.name}: {self.type},"
+        return line if len(line) <= RUSTFMT.width else f"{RUSTFMT.step}pub {self.name}:\n{2 * RUSTFMT.step}{self.type},"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleView:

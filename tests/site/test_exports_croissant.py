@@ -240,6 +240,11 @@ NDARRAY = "https://alt.science/schemas/atdata-ndarray-bytes/1.0.0#/$defs/ndarray
     [
         ({"type": "string"}, {"dataType": "sc:Text"}),
         ({"type": "boolean"}, {"dataType": "sc:Boolean"}),
+        ({"type": "string", "format": "date-time"}, {"dataType": "sc:DateTime"}),
+        ({"type": "string", "format": "byte", "contentMediaType": "image/jpeg"}, {"dataType": "sc:ImageObject"}),
+        ({"type": "string", "format": "byte", "contentMediaType": "audio/*"}, {"dataType": "sc:AudioObject"}),
+        ({"type": "string", "format": "byte", "contentMediaType": "application/pdf"}, {}),
+        ({"type": "object"}, {}),
         ({"type": "string", "format": "byte", "contentEncoding": "base64"}, {}),
         ({"type": "made-up"}, {}),
         ({"type": "array", "items": {"type": "number"}}, {"dataType": "sc:Float", "isArray": True, "arrayShape": "-1"}),
