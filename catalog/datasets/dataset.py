@@ -380,6 +380,7 @@ class Dataset(Generic[T]):
             license=license,
             tags=tags,
             metadata=metadata or {},
+            splits=self._subsets,
         )
 
     # --- internals -------------------------------------------------------------------------------------------

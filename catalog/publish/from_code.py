@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from catalog.manifest import DraftKey
     from catalog.manifest.drafts import SchemaRef
     from catalog.publish.plan import Plan
-    from catalog.records import CodeReference
+    from catalog.records import CodeReference, Split
     from catalog.samples.publishing import PublishedShard
 
 __all__ = ["CodePublisher", "publish_drafts"]
@@ -104,13 +104,14 @@ class CodePublisher:
         tags: Sequence[str] = (),
         metadata: Mapping[str, object] = _NOTHING,
         content_metadata: Json = None,
+        splits: Sequence[Split] = (),
         place: Place | None = None,
     ) -> AtUri:
         """Publish a dataset, its label if it has a ``version``, and its schema if a sample type is given.
 
         Returns the dataset's URI. ``samples`` is their number, ``metadata`` a map of any values, ``content_metadata``
-        JSON for programs. Raises as :meth:`publish_schema`, :class:`~catalog.errors.InvalidManifest` also if a local
-        shard differs from its checksum or size.
+        JSON for programs; ``splits`` name shards by their positions. Raises as :meth:`publish_schema`,
+        :class:`~catalog.errors.InvalidManifest` also if a local shard differs from its checksum or size.
         """
         drafts = self._drafts(place)
         bucket = drafts.bucket(shards)
@@ -128,6 +129,7 @@ class CodePublisher:
                 samples=drafts.count("samples", samples),
                 metadata=drafts.metadata(metadata),
                 content_metadata=content_metadata,
+                splits=tuple(splits),
             )
         )
         return self._publish(drafts, (DATASET, name, ""))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from catalog.atproto.datamodel import Json
-    from catalog.records import CodeReference
+    from catalog.records import CodeReference, Split
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
@@ -110,6 +110,7 @@ class PublishingClient(Protocol):
         tags: Sequence[str] = (),
         metadata: Mapping[str, object] = _NOTHING,
         content_metadata: Json = None,
+        splits: Sequence[Split] = (),
         place: Place | None = None,
     ) -> AtUri:
         """Publish a dataset, and its label if it has a ``version``. ``samples`` is their number."""

@@ -17,7 +17,7 @@ from catalog.atproto.datamodel import record_cid
 from catalog.cli import cli
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, DataError, InvalidData, InvalidProof, RequestFailed, UnverifiedWarning
-from catalog.records import DATASET, LABEL, LENS, SCHEMA
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, Split
 from tests.fakes import answer, fake_server
 from tests.repos import SigningKey, car, make_repo
 
@@ -370,3 +370,21 @@ def test_a_split_is_the_shards_that_the_record_names(server: Server) -> None:
     assert caught.value.hint == "its splits are train, test, beyond"
     with pytest.raises(DataError, match="'train'"):
         train.split("train")
+
+
+def test_publishing_a_dataset_again_keeps_its_splits(server: Server) -> None:
+    record = dataset("https://data.example/{a,b}.tar")
+    assert isinstance(record, dict)
+    splits: Json = [{"name": "train", "shards": [0]}, {"name": "test", "shards": [1], "samples": 3}]
+    server.repo = make_repo({**SIGNED, ENTRY: {**record, "splits": splits}}, did=DID, key=server.key)
+    asked: dict[str, Any] = {}
+
+    class Recorder:
+        def publish_dataset(self, **given: Any) -> None:  # noqa: ANN401 - as it comes
+            asked.update(given)
+
+    publisher: Any = Recorder()
+    Dataset.from_atproto(URI, settings=server.settings).publish_to_atproto(publisher, name="again")
+    assert asked["splits"] == (Split(name="train", shards=(0,)), Split(name="test", shards=(1,), samples=3))
+    Dataset.from_atproto(URI, split="test", settings=server.settings).publish_to_atproto(publisher, name="part")
+    assert (asked["splits"], asked["samples"], len(asked["shards"])) == ((), 3, 1)
