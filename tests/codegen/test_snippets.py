@@ -6,16 +6,21 @@ import ast
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.codegen import labels, load_snippets
-from catalog.codegen.snippets import MAX_FIELDS, MAX_URLS, Snippet
+from catalog.codegen.snippets import MAX_FIELDS, MAX_URLS, Snippet, plain
 from catalog.manifest import load
-from catalog.schema import Array, Field, SampleType
+from catalog.samples.packable import class_from, pack
+from catalog.schema import Array, Field, SampleType, parse_type
 from tests.codegen.test_codegen import HOSTILE, hostile_type, is_tame
 from tests.paths import ROOT
 
@@ -192,3 +197,32 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 def test_the_labels_are_known_without_the_programs(typed: bool, urls: tuple[str, ...]) -> None:  # noqa: FBT001
     snippets = load_snippets("x", "at://did:web:x.example/a.b.c/d", digit() if typed else None, urls)
     assert labels(typed=typed, on_web=bool(urls)) == tuple(snippet.label for snippet in snippets)
+
+
+def test_the_type_of_a_snippet_reads_every_kind_of_field() -> None:
+    """Arrays of ml_dtypes by importing the package; a datetime is its text, the bytes of an image are bytes."""
+    kinds = {
+        "half": ("array[bfloat16]", np.ones(3, ml_dtypes.bfloat16)),
+        "times": ("array[datetime64[ns]]", np.zeros(2, "M8[ns]")),
+        "meta": ("map", {"a": [1, None]}),
+        "when": ("datetime", datetime(2026, 1, 2, tzinfo=UTC)),
+        "jpg": ("bytes[image/jpeg]", b"\xff\xd8\xff"),
+    }
+    fields = tuple(Field(name=name, type=parse_type(text)[0]) for name, (text, _) in kinds.items())
+    wanted = SampleType(name="Mixed", version="1.0.0", fields=fields)
+    raw = pack(class_from(wanted)(**{name: value for name, (_, value) in kinds.items()}))
+    snippet = plain.webdataset((), ["https://data.example/a.tar"], wanted)
+    assert "ml_dtypes" in (snippet.install or "")
+    defined: dict[str, Any] = {}
+    exec("".join(snippet.parts[:-1]), defined)  # noqa: S102 - what is tested
+    found = defined["unpacked"](raw)
+    assert list(found) == list(kinds)
+    assert found["half"].dtype == ml_dtypes.bfloat16
+    assert found["times"].dtype == np.dtype("M8[ns]")
+    assert (found["meta"], found["when"], found["jpg"]) == (
+        {"a": [1, None]},
+        "2026-01-02T00:00:00+00:00",
+        b"\xff\xd8\xff",
+    )
+    without = plain.webdataset((), [], replace(wanted, fields=fields[1:]))
+    assert "ml_dtypes" not in "".join((*without.parts, without.install or ""))
