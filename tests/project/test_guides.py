@@ -42,7 +42,7 @@ README = ROOT / "README.md"
 READERS = {"browse-and-load", "verify", "appview", "network-scale", "README"}
 """Guides that need a published dataset: ``publish.md`` runs before them."""
 
-IMPORTS = {"images", "arrays"}
+IMPORTS = {"images", "arrays", "tables"}
 """Guides whose folder ``shards`` is what the web server has."""
 
 VARYING = {
