@@ -27,6 +27,7 @@ __all__ = [
     "one_each",
     "read_keys",
     "read_shards",
+    "shard_url_fault",
     "spend_pattern",
 ]
 
@@ -68,8 +69,20 @@ def https_fault(url: str) -> tuple[str, str | None] | None:
     return None
 
 
+def shard_url_fault(url: str, *, verified: bool) -> tuple[str, str | None] | None:
+    """Return the message and hint for an invalid shard URL; ``None`` if it is valid.
+
+    ``verified``: a checksum is known, so that plain http is as good as https.
+    """
+    is_plain = url[:7].lower() == "http://"
+    fault = https_fault(f"https://{url[7:]}" if is_plain and verified else url)
+    if fault is not None and is_plain:
+        return f"{shown(url)!r} is not an https URL", "http:// is for shards with 'sha256' or a local copy only"
+    return fault
+
+
 def read_shards(nodes: list[Node], report: Report) -> tuple[ShardDraft, ...]:
-    """Return the shards at https URLs, patterns expanded; mistakes go to ``report``."""
+    """Return the shards at URLs, patterns expanded; mistakes go to ``report``."""
     tables = (Table(node, "a shard", SHARD_KEYS, report) for node in nodes)
     return one_each((_read_entry(table, "url", report) for table in tables), "URL", report)
 
@@ -129,7 +142,7 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
     local = table.text("local", 4096)
     sha256, size = digest_of(table, report), table.number("bytes")
     if name is not None:
-        _check_name(name, key, table, report)
+        _check_name(name, key, table, report, verified=sha256 is not None or local is not None)
     if local is not None and check_path(local, table.line_of("local"), report) and "*" in local:
         hint = "here each shard needs its own: a range such as {000000..000009}, the same in both"
         report.add(table.line_of("local"), f"{shown(local)!r} has a *", hint)
@@ -153,11 +166,11 @@ def _read_entry(table: Table, key: str, report: Report) -> list[ShardDraft]:
     ]
 
 
-def _check_name(text: str, key: str, table: Table, report: Report) -> None:
+def _check_name(text: str, key: str, table: Table, report: Report, *, verified: bool) -> None:
     """Check a URL or key, which may contain ranges."""
     line = table.line_of(key)
     bare, count = without_ranges(text), count_ranges(text)
-    fault = https_fault(bare) if key == "url" else key_fault(bare)
+    fault = shard_url_fault(bare, verified=verified) if key == "url" else key_fault(bare)
     if fault is not None:
         report.add(line, fault[0].replace(shown(bare), shown(text)), fault[1])
     elif "{" in bare or "}" in bare:

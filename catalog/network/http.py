@@ -305,16 +305,20 @@ class Client:
         max_bytes: int | None = None,
         seconds: float = STREAM_SECONDS,
         answers: Container[int] = (),
+        verified: bool = False,
     ) -> Iterator[Stream]:
         """An open answer, for shards: ``with client.stream(url) as answer: for chunk in answer.chunks: …``.
 
         Opening is retried; reading is not, as only the caller knows where to resume (with a Range header). Statuses in
-        ``answers`` are left to the caller: they are neither errors nor redirects.
+        ``answers`` are left to the caller: they are neither errors nor redirects. ``verified``: the caller compares
+        the bytes with a checksum, so plain http is opened, too.
         """
 
         def open_(patience: float) -> httpx.Response:  # a day may be allowed for the body, a minute for the headers
             due = min(seconds, WHOLE_SECONDS)
-            return self._open("GET", url, headers, None, seconds=due, patience=patience, answers=answers)[0]
+            return self._open(
+                "GET", url, headers, None, seconds=due, patience=patience, answers=answers, verified=verified
+            )[0]
 
         opened = self._retried(open_, again=True)
         deadline = time.monotonic() + seconds
@@ -387,6 +391,7 @@ class Client:
         seconds: float,
         patience: float,
         answers: Container[int] = (),
+        verified: bool = False,
     ) -> tuple[httpx.Response, float]:
         """An answer with a good status or one of ``answers``, its body unread, and when that is due.
 
@@ -394,7 +399,7 @@ class Client:
         """
         sent = dict(headers or {})
         for _ in range(MAX_REDIRECTS + 1):
-            self._check(url)
+            self._check(url, verified=verified)
             opened, deadline = self._send(method, url, sent, body, seconds, patience)
             if opened.status_code in answers:
                 return opened, deadline
@@ -416,7 +421,7 @@ class Client:
             url = target
         raise RequestFailed(f"more than {MAX_REDIRECTS} redirects", where=_place(url))
 
-    def _check(self, url: str) -> None:
+    def _check(self, url: str, *, verified: bool = False) -> None:
         """Refuse a URL by its text; what its host resolves to is the transport's to check."""
         try:
             parts = urlsplit(url)
@@ -429,8 +434,11 @@ class Client:
         if parts.username is not None or parts.password is not None:
             raise RefusedUrl("a URL with a user name in it is never opened", where=_place(url))
         loopback, allowed = self._settings.allow_loopback, self._settings.allow_addresses
-        if parts.scheme == "http" and not opens_plain(parts.hostname, allow_loopback=loopback, allowed=allowed):
-            raise RefusedAddress("plain http is not opened", where=_place(url), hint="use https")
+        if verified or parts.scheme == "https":
+            return
+        if not opens_plain(parts.hostname, allow_loopback=loopback, allowed=allowed):
+            hint = "use https; shards may be at http addresses if their SHA-256 is known"
+            raise RefusedAddress("plain http is not opened", where=_place(url), hint=hint)
 
     def _send(  # noqa: PLR0917 — as _open has them
         self,

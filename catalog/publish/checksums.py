@@ -130,7 +130,8 @@ def _rounds(wanted: Iterable[tuple[T, SampleCheck]]) -> Iterator[dict[T, SampleC
 def _remote(draft: DatasetDraft, shard: ShardDraft) -> Shard:
     bucket = draft.bucket
     if bucket is None:
-        return Shard(url=shard.url)
+        plain = shard.url[:7].lower() == "http://"  # opened if its checksum is stated
+        return Shard(url=shard.url, checksum=f"sha256:{shard.sha256}" if plain and shard.sha256 is not None else None)
     return Shard(url=f"s3://{bucket.name}/{shard.url}", endpoint=bucket.endpoint, region=bucket.region)
 
 

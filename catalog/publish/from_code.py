@@ -18,7 +18,7 @@ from catalog.errors import InvalidManifest, InvalidSyntax, PublishError, Session
 from catalog.manifest import BucketDraft, DatasetDraft, LensDraft, ManifestSet, SchemaDraft, SchemaKey, ShardDraft
 from catalog.manifest.diagnostics import Report, place, shown
 from catalog.manifest.reader import code_faults, version_fault
-from catalog.manifest.shards import MAX_SHARDS, https_fault
+from catalog.manifest.shards import MAX_SHARDS, https_fault, shard_url_fault
 from catalog.publish.apply import apply_plan
 from catalog.publish.plan import Action, make_plan
 from catalog.records import DATASET, LENS, SCHEMA, schema_rkey
@@ -282,7 +282,7 @@ class _Drafts:
             url = url.removeprefix(_S3).partition("/")[2]
             if not bucket.name or not url:
                 self._add(f"{shown(shard.url)!r} names no key in a bucket", "s3://bucket/key")
-        elif (fault := https_fault(url)) is not None:
+        elif (fault := shard_url_fault(url, verified=bool(shard.sha256 or shard.local))) is not None:
             self._add(*fault)
         if shard.sha256 is not None and not _SHA256.fullmatch(shard.sha256):
             self._add(f"the SHA-256 of {shown(shard.url)!r} must be 64 hexadecimal digits")

@@ -50,7 +50,7 @@ def verify(file: FileIO, path: Path, expected: ExpectedDigest, where: str) -> No
     """Check the digest of an open file and rewind it. What is read then was verified, whatever happens to the path."""
     mark = _mark(file, path, expected)
     if mark not in _verified:
-        expected.check(hashlib.file_digest(file, expected.new_hash).hexdigest(), where)
+        expected.check(hashlib.file_digest(file, expected.new_hash).hexdigest(), where, file)
         file.seek(0)
         _verified.add(mark)
 
@@ -134,5 +134,5 @@ def _fill(file: BinaryIO, path: Path, expected: ExpectedDigest, where: str, down
             file.write(chunk)
             digest.update(chunk)
     file.flush()
-    expected.check(digest.hexdigest(), where)
+    expected.check(digest.hexdigest(), where, file)
     _verified.add(_mark(file, path, expected))

@@ -8,15 +8,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import ChecksumMismatch
+from catalog.shards.magic import A_TAR, HEAD, UNKNOWN, describe
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+    from io import FileIO
+    from typing import BinaryIO
 
-__all__ = ["ALGORITHMS", "ExpectedDigest"]
+__all__ = ["ALGORITHMS", "ExpectedDigest", "changed"]
 
 ALGORITHMS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 """The known algorithms, and the hex digits of their digests."""
+_WEAK: Final = frozenset({"md5", "sha1"})
 _HEX: Final = re.compile(r"[0-9a-f]+")
+
+
+def changed(head: bytes) -> str:
+    """Return what is known of a file with another digest, by its first bytes: ``it is a web page (HTML), …``."""
+    what = describe(head)
+    return "it was changed or damaged" if what in (A_TAR, UNKNOWN) else f"it is {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +52,21 @@ class ExpectedDigest:
         """True if bytes can have this digest: a known algorithm, and as many hex digits as it gives."""
         return ALGORITHMS.get(self.algorithm) == len(self.digest) and _HEX.fullmatch(self.digest) is not None
 
+    @property
+    def strong(self) -> bool:
+        """True if the digest is valid and shows deliberate changes, too."""
+        return self.valid and self.algorithm not in _WEAK
+
     def new_hash(self) -> _Hash:
         """Return a new hash object of the algorithm."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
-    def check(self, found: str, where: str) -> None:
-        """Raise :class:`ChecksumMismatch` if the digest found is another one."""
+    def check(self, found: str, where: str, file: BinaryIO | FileIO) -> None:
+        """Raise :class:`ChecksumMismatch` if the digest found is another one. ``file`` has the bytes."""
         if found != self.digest:
             what = f"{self.algorithm} is {found}, the record promises {self.digest}"
-            raise ChecksumMismatch(what, where=where, hint="it was changed or damaged; ask its publisher")
+            file.seek(0)
+            raise ChecksumMismatch(what, where=where, hint=f"{changed(file.read(HEAD))}; ask its publisher")
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.digest}"

@@ -22,8 +22,8 @@ class Shard:
     ``checksum`` is ``sha256:<hex>`` (or another algorithm's name); without one the bytes aren't verified. ``endpoint``
     (a URL) and ``region`` belong to ``s3://bucket/key``, whose key is not percent-encoded; without an endpoint it is
     ``AWS_ENDPOINT_URL_S3``, or AWS. ``format`` is a name of :data:`catalog.shards.formats.FORMATS`; without one it is
-    recognised by the first bytes. Plain ``http`` is opened on this machine only, where the network settings allow
-    loopback; every other scheme is refused: in other readers ``pipe:`` runs shell commands.
+    recognised by the first bytes. Plain ``http`` is opened with a ``checksum`` only (SHA-256 or longer), or where the
+    network settings allow it; every other scheme is refused: in other readers ``pipe:`` runs shell commands.
     """
 
     url: str

@@ -133,7 +133,11 @@ def shard_request(client: Client, shard: Shard, *, sign: bool = True, seconds: f
         target = s3.S3Object.parse(shard.url, shard.endpoint, shard.region, sign=sign)
         return partial(s3.open_object, client, target, max_bytes=MAX_SHARD, seconds=seconds)
 
+    verified = shard.checksum is not None and ExpectedDigest.parse(shard.checksum).strong
+
     def request(headers: Mapping[str, str]) -> AbstractContextManager[Stream]:
-        return client.stream(shard.url, headers=headers, max_bytes=MAX_SHARD, seconds=seconds, answers=ACCEPTED)
+        return client.stream(
+            shard.url, headers=headers, max_bytes=MAX_SHARD, seconds=seconds, answers=ACCEPTED, verified=verified
+        )
 
     return request

@@ -21,7 +21,7 @@ from catalog.manifest.blobs import MAX_BLOB
 from catalog.manifest.diagnostics import Report
 from catalog.manifest.fields import FIELD_KEYS
 from catalog.manifest.reader import KEYS, METHODS
-from catalog.manifest.shards import KEY_KEYS, SHARD_KEYS, https_fault
+from catalog.manifest.shards import KEY_KEYS, SHARD_KEYS, https_fault, shard_url_fault
 from catalog.manifest.starter import first_manifest, manifest_schema
 from catalog.manifest.storage import BLOB_KEYS, KINDS, S3_KEYS
 from catalog.manifest.yaml_parser import Node, compose
@@ -395,7 +395,8 @@ def test_addresses_that_the_parser_takes_the_editor_takes(key: str, text: str) -
     """And what it takes beyond is only what a port, a host or a range may be."""
     pattern = PARTS["shard" if key == "url" else "s3"]["properties"][key]["pattern"]
     bare = re.sub(r"\{[0-9]+\.\.[0-9]+\}", "0", text) if key == "url" else text
-    fine = https_fault(bare) is None and (key != "url" or not re.search(r"[{}]", bare))
+    fault = shard_url_fault(bare, verified=True) if key == "url" else https_fault(bare)
+    fine = fault is None and (key != "url" or not re.search(r"[{}]", bare))
     if fine:
         assert re.search(pattern, text)
     elif re.search(pattern, text):
