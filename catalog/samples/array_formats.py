@@ -241,10 +241,33 @@ def _read_safetensors(_: Array, raw: Buffer) -> dict[str, NDArray[Any]]:
     library = _library("safetensors.numpy", "safetensors")
     try:
         tensors: dict[str, NDArray[Any]] = library.load(bytes(raw))
+    except KeyError:  # a dtype that numpy doesn't have
+        tensors = _ml_tensors(bytes(raw))
     except Exception as error:  # SafetensorError, KeyError for a dtype that numpy hasn't, …
         raise _refused("safetensors value", error) from error
     for tensor in tensors.values():
         tensor.setflags(write=False)
+    return tensors
+
+
+_SAFETENSORS: Final[Mapping[str, str]] = {
+    "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64", "C64": "complex64",
+    **{f"{code}{bits}": f"{name}{bits}" for code, name in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)},
+    "BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2": "float8_e5m2",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu",
+}  # fmt: skip
+"""Dtype codes of safetensors → names."""
+
+
+def _ml_tensors(raw: bytes) -> dict[str, NDArray[Any]]:
+    """Return tensors of which some have a dtype of ``ml_dtypes``, which safetensors writes and doesn't read."""
+    tensors = {}
+    for name, tensor in _library("safetensors", "safetensors").deserialize(raw):
+        wanted = _SAFETENSORS.get(tensor["dtype"])
+        if wanted is None:
+            raise InvalidArray(f"not a readable safetensors value: the dtype {str(tensor['dtype'])[:40]!a}")
+        dtype = ml_dtype(wanted) if wanted in ML_DTYPES else np.dtype(wanted)
+        tensors[name] = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
     return tensors
 
 

@@ -179,6 +179,29 @@ def test_without_ml_dtypes_only_such_arrays_are_an_error(monkeypatch: pytest.Mon
     assert unpack(Other, packed).y.tolist() == [1, 1]
 
 
+SAFE = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
+
+
+@pytest.mark.parametrize("format_", ["safetensors", "arrowTensor"])
+@pytest.mark.parametrize("name", NAMES)
+def test_other_array_formats_give_back_what_they_take(name: str, format_: str) -> None:
+    type_ = Array(format=format_)  # type: ignore[arg-type]
+    other: Any = class_from(SampleType(name="One", version="1.0.0", fields=(Field(name="x", type=type_),)))
+    array = np.frombuffer(bytes(64) if name == "U5" else bytes(range(48, 112)), dtype_of(name), 2).reshape(1, 2)
+    array = (array != 0) if name == "bool" else array
+    value: Any = {"x": array} if format_ == "safetensors" else array
+    try:
+        packed = pack(other(x=value))
+    except InvalidSample as error:
+        assert "field 'x'" in str(error)  # refused, or the same
+        assert name not in (SAFE if format_ == "safetensors" else ("float32", "int64"))
+        return
+    found = unpack(other, packed).x
+    if name == "bool" and format_ == "arrowTensor":
+        found = found.astype(bool)  # Arrow has no tensors of truth values
+    assert same(found["x"] if format_ == "safetensors" else found, array)
+
+
 class Half(PackableSample):
     """Annotated with a class of the package."""
 
