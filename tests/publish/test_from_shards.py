@@ -732,3 +732,26 @@ def test_tables_of_two_formats_are_two_datasets(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(InvalidShard, match="format"):
         sketch([str(tmp_path)], settings=LOOPBACK)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "a.jsonl"])
+def test_tables_at_addresses_are_drafted_and_counted(
+    tmp_path: Path, https_server: Callable[[Path], HttpsServer], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    if name == "a.parquet":
+        parquet.write_table(pa.table({"n": range(5), "text": list("abcde")}), there / name)
+    elif name == "a.jsonl":
+        (there / name).write_text("".join(f'{{"n": {n}, "text": "a"}}\n' for n in range(5)))
+    else:
+        (there / name).write_bytes(gzip.compress(b"n,text\n" + b"1,a\n" * 5))
+    server = https_server(there)
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
+    found = sketch([f"{server.url}/{name}"], settings=LOOPBACK)
+    assert [(one.name, one.type) for one in found.seen.fields] == [("n", INT), ("text", STR)]
+    assert (found.samples, found.name) == (5, "a")
+    assert found.shards[0].sha256 == hashlib.sha256((there / name).read_bytes()).hexdigest()
+    (tmp_path / "a.yaml").write_text(as_yaml(found, tmp_path))
+    (draft,) = with_checksums(load([tmp_path / "a.yaml"]), read_urls=True, settings=LOOPBACK).datasets
+    assert (draft.samples, draft.sample_format) == (5, found.format)
