@@ -24,6 +24,8 @@ from catalog.publish.plan import Action, make_plan
 from catalog.records import DATASET, LENS, SCHEMA, schema_rkey
 from catalog.samples.publishing import Place
 from catalog.schema import MAX_FIELDS, SampleType
+from catalog.shards.formats import format_of
+from catalog.shards.magic import HEAD
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ class CodePublisher:
                 samples=drafts.count("samples", samples),
                 metadata=drafts.metadata(metadata),
                 content_metadata=content_metadata,
+                sample_format=_sample_format(shards),
                 splits=tuple(splits),
             )
         )
@@ -355,3 +358,16 @@ class _Drafts:
 
     def _add(self, message: str, hint: str | None = None) -> None:
         self._report.add(self._place.line, message, hint)
+
+
+def _sample_format(shards: Sequence[PublishedShard]) -> str | None:
+    """Return the format of the first local shard by its first bytes; ``None`` for msgpack, and if it can't be read."""
+    local = next((shard.local for shard in shards if shard.local is not None), None)
+    try:
+        if local is None or not local.is_file():
+            return None
+        with local.open("rb") as file:
+            found = format_of(file.read(HEAD))
+    except OSError:  # reported where the shard is hashed
+        return None
+    return None if found is None or found.name == "msgpack" else found.name

@@ -16,6 +16,7 @@ from catalog.records import LENS, CodeReference
 from catalog.samples.publishing import Place, PublishedShard
 from catalog.schema import Field, SampleType, Scalar
 from catalog.syntax import AtUri, Datetime, Did, Tid
+from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
@@ -158,3 +159,15 @@ def test_code_of_a_lens_is_pinned_and_public(change: dict[str, str], words: str)
     putter, place = CodeReference(**code), Place(file=Path("lenses.py"), line=3)
     with pytest.raises(InvalidManifest, match=f"lenses.py:3: putter: .*{words}"):
         Offline().publish_lens(name="l", source=DIGIT, target=DIGIT, getter=CODE, putter=putter, place=place)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [("a.jpg", b"\xff\xd8", "webdataset"), ("a.msgpack", b"\x80", None)],
+)
+def test_the_format_of_local_shards_is_recognised(tmp_path: Path, name: str, data: bytes, expected: str | None) -> None:
+    (tmp_path / "d.tar").write_bytes(tar_of((name, data)))
+    publisher = Offline()
+    shards = [PublishedShard(url=HTTPS, local=tmp_path / "d.tar")]
+    publisher.publish_dataset(name="d", schema=DIGIT, shards=shards, place=PLACE)
+    assert [draft.sample_format for draft in publisher.manifests.datasets] == [expected]
