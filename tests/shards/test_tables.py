@@ -489,10 +489,19 @@ def test_a_dictionary_that_expands_a_million_times_is_read_in_small_batches(tmp_
         b"PAR1" + bytes(20) + (1 << 31).to_bytes(4, "little") + b"PAR1",
         b"PAR1",
         b"PAR1" + bytes(1000),
+        parquet_bytes(pa.table({"a": pa.array([10**15], pa.timestamp("s"))})),
         (",".join(f"c{n}" for n in range(10_001)) + "\n").encode() * 2,
         b"a,b\n" + b'"\n",' * 20_000_000,
     ],
-    ids=["10,001 columns", "footer of 2 GB", "magic only", "no footer", "10,001 cells", "a row over many lines"],
+    ids=[
+        "10,001 columns",
+        "footer of 2 GB",
+        "magic only",
+        "no footer",
+        "far future",
+        "10,001 cells",
+        "a row over many lines",
+    ],
 )
 def test_a_hostile_table_ends_in_a_data_error(tmp_path: Path, raw: bytes) -> None:
     with pytest.raises(DataError):

@@ -75,6 +75,8 @@ def _timestamps(zone: str | None, *, as_text: bool) -> _Read:
         except pa.ArrowInvalid:
             end = "+00:00" if zone else ""
             texts = _values(array.cast(pa.timestamp(array.type.unit, None)).cast(pa.string()))
+            if any(text is not None and text.startswith("<") for text in texts):
+                raise InvalidShard("a timestamp outside the years that a datetime has") from None
             return [None if text is None else text.replace(" ", "T") + end for text in texts]
         if zone:
             found = [None if one is None else one.replace(tzinfo=dt.UTC) for one in found]
