@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
     from catalog.records import Record
+    from catalog.schema import SampleType
 
 __all__ = ["MEANING", "Verifier", "closing", "record_uri"]
 
@@ -130,6 +131,7 @@ class Verifier:
     watch: Callable[[str, int], object] = lambda _name, _bytes: None
     _resolver: Resolver = field(init=False)
     _readers: dict[str, Reader] = field(init=False, default_factory=dict)
+    _schemas: dict[AtUri, Schema] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._resolver = Resolver(self.client, self.settings)
@@ -163,7 +165,8 @@ class Verifier:
                 account=identity,
                 proven=fetched.check.state is State.PASSED,
             )
-            yield from check_shards(found, self.client, choice=self.choice, watch=self.watch)
+            wanted = self._sample_type(record)
+            yield from check_shards(found, self.client, choice=self.choice, watch=self.watch, wanted=wanted)
 
     # --- the record ------------------------------------------------------------------------------------------------
 
@@ -256,6 +259,11 @@ class Verifier:
         how = "" if found.proven else ", on its server's word only"
         return passed(what, f"{target}: {_called(found.record)}{found.cid}{how}")
 
+    def _sample_type(self, record: Dataset) -> SampleType | None:
+        """Return the schema of a dataset; ``None`` if it can't be read, which is a check of its own."""
+        schema = self._schemas.get(record.schema_ref)
+        return None if schema is None else schema.sample_type
+
     def _referred(self, target: AtUri, kind: str | None) -> _Referred:
         if target.rkey is None:
             raise InvalidData("not the address of a record")
@@ -265,11 +273,14 @@ class Verifier:
         fetched = self._fetch(identity, target)
         if fetched.record is None:
             raise InvalidData(fetched.check.text)
+        record = None if kind is None else read_record(kind, fetched.record.value)
+        if isinstance(record, Schema):
+            self._schemas[target] = record
         return _Referred(
             did=str(identity.did),
             cid=str(fetched.record.cid),
             proven=fetched.check.state is State.PASSED,
-            record=None if kind is None else read_record(kind, fetched.record.value),
+            record=record,
         )
 
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     Progress: TypeAlias = Callable[[int, int, int], object]
 
-__all__ = ["hash_remote"]
+__all__ = ["AnotherVersionError", "Versions", "hash_remote"]
 
 READERS: Final = 4
 """Shards that are read at a time."""
@@ -145,13 +145,13 @@ class _RemoteHasher:
             shard_request(self._client, shard), known, conditional=not shard.url.startswith("s3://")
         )
         with closing(download(request, where, restart=True)) as downloaded:
-            versions = _Versions(downloaded)
+            versions = Versions(downloaded)
             while True:
                 hashing = HashingSource(ChunkSource(versions.next()), self._watch())
                 try:
                     examined = self._examined(hashing, where, self._checks.get(shard))
                     sha256 = hashing.finish()
-                except _AnotherVersionError:
+                except AnotherVersionError:
                     continue
                 except _KnownVersionError:
                     assert stats is not None  # noqa: S101 - only a known version is recognised
@@ -198,8 +198,8 @@ class _KnownVersionError(Exception):
     """The server has the cached version. Never leaves this module."""
 
 
-class _AnotherVersionError(Exception):
-    """The chunks so far belong to a version that is gone. Never leaves this module."""
+class AnotherVersionError(Exception):
+    """The chunks so far belong to a version that is gone: read the next one, of the same :class:`Versions`."""
 
 
 class _VersionedRequest:
@@ -222,7 +222,7 @@ class _VersionedRequest:
             yield answer
 
 
-class _Versions:
+class Versions:
     """The chunks of a download, version by version."""
 
     def __init__(self, downloaded: Iterator[tuple[int, bytes]]) -> None:
@@ -230,7 +230,7 @@ class _Versions:
         self._first: bytes | None = None
 
     def next(self) -> Generator[bytes, None, None]:
-        """Yield the chunks of one version; raises :class:`_AnotherVersionError` where the next one starts."""
+        """Yield the chunks of one version; raises :class:`AnotherVersionError` where the next one starts."""
         first, self._first = self._first, None
         started = first is not None
         if first is not None:
@@ -238,7 +238,7 @@ class _Versions:
         for offset, chunk in self._downloaded:
             if offset == 0 and started:
                 self._first = chunk
-                raise _AnotherVersionError
+                raise AnotherVersionError
             started = True
             yield chunk
 

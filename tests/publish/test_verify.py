@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICAT
 from catalog.syntax import AtUri, Cid
 from tests.fakes import Asked, Fake, answer, fake_server, forward
 from tests.repos import SigningKey, build_repo
+from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.publishing
 
 TIME = "2026-01-02T03:04:05.000Z"
-FIRST, SECOND = b"one shard " * 300_000, b"another shard"
+FIRST = tar_of(*((f"{number:03d}.msgpack", msgpack.packb({"x": 0.5, "pad": b"one" * 20_000})) for number in range(50)))
+SECOND = tar_of(("0.msgpack", msgpack.packb({"x": 1})))
 NOWHERE = "did:plc:" + "a" * 24
 _KEYS = (
     "$type", "$bytes", "$link", "name", "version", "schema", "schemaRef", "storage", "shards", "blobs", "url",
@@ -339,6 +342,24 @@ def test_a_flipped_byte_of_a_shard_is_found(published: Published) -> None:
     assert hashlib.sha256(raw).hexdigest() in fault.text
 
 
+def test_samples_that_do_not_fit_the_schema_are_found(published: Published) -> None:
+    """The checksum is right, and is said to be."""
+    raw = tar_of(("0.msgpack", msgpack.packb({"x": 1.5})), ("1.msgpack", msgpack.packb({"x": "text"})))
+    (published.folder / "c.tar").write_bytes(raw)
+    published.dataset([{"url": f"{published.files}c.tar", "checksum": sha256(raw)}])
+    shard, samples = (check for check in published.checks() if check.what in ("shard", "samples"))
+    assert (shard.state, samples.state) == (State.PASSED, State.FAILED)
+    assert all(word in samples.text for word in ("c.tar", "1 of 2", "Point@1.0.0", "sample 1", "'x'", "float", "str"))
+
+
+def test_a_web_page_in_place_of_a_shard_is_named(published: Published) -> None:
+    """With a checksum and without."""
+    (published.folder / "a.tar").write_bytes(b"<!DOCTYPE html><html><body>Sign in</body></html>")
+    for shard in ({"checksum": sha256(FIRST)}, {}):
+        published.dataset([{"url": f"{published.files}a.tar", **shard}])
+        assert "web page" in published.only_fault().text
+
+
 def test_the_cache_is_never_asked(published: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A right copy on this machine doesn't hide that the publisher's is damaged; none is left there either."""
     monkeypatch.setenv("CATALOG_CACHE", str(tmp_path / "cache"))
@@ -373,7 +394,7 @@ def test_a_download_that_breaks_off_is_no_fault(published: Published) -> None:
         published.dataset([{"url": f"{fake.url}/a.tar", "checksum": sha256(FIRST)}])
         shard = next(check for check in published.checks() if check.what == "shard")
         assert fake.paths().count("/a.tar") == 2
-    assert (shard.state, "3,000,000 bytes" in shard.text) == (State.PASSED, True)
+    assert (shard.state, f"{len(FIRST):,} bytes" in shard.text) == (State.PASSED, True)
 
 
 def test_a_shard_without_a_checksum_is_neither_right_nor_wrong(published: Published) -> None:
@@ -411,7 +432,7 @@ def test_sizes_that_are_not_so_are_found(published: Published) -> None:
     shards: list[dict[str, object]] = [{"url": f"{published.files}b.tar", "checksum": sha256(SECOND)}]
     published.dataset(shards, size={"shards": 3, "bytes": 5})
     fault = published.only_fault()
-    assert fault.text == "the record says 3 shards and lists 1; the record says 5 bytes, they have 13"
+    assert fault.text == f"the record says 3 shards and lists 1; the record says 5 bytes, they have {len(SECOND):,}"
 
 
 def test_a_blob_is_checked_by_its_cid_and_its_checksum(published: Published) -> None:
