@@ -107,7 +107,7 @@ def test_a_name_that_no_pds_takes_is_told_before_one_is_asked(network: Network, 
         (Field(name=name, type=Scalar(kind="int")),) for name in ("__proto__", "constructor", "$type", "$link", "")
     ]
     refused, *taken = (SampleType(name="x", version="1.0.0", fields=one) for one in fields)
-    with pytest.raises(InvalidRecord, match="another name") as caught:
+    with pytest.raises(InvalidRecord, match="different name") as caught:
         over(network, account, refused)
     assert [fault.where for fault in caught.value.faults] == ["schema.properties.__proto__"]
     with pytest.raises(AssertionError, match="Invalid key"):

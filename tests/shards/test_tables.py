@@ -90,7 +90,7 @@ def points(count: int) -> pa.Table:
     ("head", "name"),
     [
         (WEATHER, "csv"),
-        (gzip.compress(WEATHER), "csv"),
+        (gzip.compress(WEATHER, mtime=0), "csv"),
         (b"\xef\xbb\xbfa;b\r\n1,5;2\r\n", "csv"),
         (b"a\tb\n1\t2\n", "csv"),
         (WEATHER.decode().encode("utf-16"), "csv"),
