@@ -78,11 +78,12 @@ class HashingSource:
     def __init__(self, source: Source, progress: Callable[[int], object] | None = None) -> None:
         self._source, self._progress = source, progress
         self._digest = hashlib.sha256()
+        self._ended = False
         self.bytes = 0
 
     def readinto(self, into: memoryview, /) -> int:
         """Fill the beginning of ``into`` and return the number of bytes; 0 at the end."""
-        count = self._source.readinto(into) or 0
+        count = 0 if self._ended else self._source.readinto(into) or 0
         self._digest.update(into[:count])
         self.bytes += count
         if self._progress is not None:
@@ -94,6 +95,7 @@ class HashingSource:
         if not isinstance(self._source, io.FileIO):
             return None
         self.finish()
+        self._ended = True  # whoever has the file moves about in it
         return cast("BinaryIO", self._source)
 
     def finish(self) -> str:

@@ -755,3 +755,15 @@ def test_tables_at_addresses_are_drafted_and_counted(
     (tmp_path / "a.yaml").write_text(as_yaml(found, tmp_path))
     (draft,) = with_checksums(load([tmp_path / "a.yaml"]), read_urls=True, settings=LOOPBACK).datasets
     assert (draft.samples, draft.sample_format) == (5, found.format)
+
+
+def test_a_parquet_file_is_hashed_whole_however_its_rows_are_read(tmp_path: Path) -> None:
+    """Several row groups, read in part: the checksum and the size are those of the file."""
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"n": range(5000), "text": ["a" * 50] * 5000}), path, row_group_size=100)
+    found = sketch([str(path)], settings=LOOPBACK, samples_per_shard=150)
+    assert found.shards[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.shards[0].bytes == path.stat().st_size
+    (tmp_path / "a.yaml").write_text(as_yaml(found, tmp_path))
+    (draft,) = with_checksums(load([tmp_path / "a.yaml"]), read_urls=False, settings=LOOPBACK).datasets
+    assert (draft.samples, draft.sample_format) == (5000, "parquet")
