@@ -83,3 +83,8 @@ def test_a_table_without_a_header_has_no_program_that_would_eat_its_first_row() 
     type_ = SampleType(name="Iris", version="1.0.0", fields=fields)
     snippets = load_snippets("a", None, type_, ["https://data.example/a.csv"], sample_format="csv")
     assert {one.label for one in snippets} == {"Python", "Typed Python", "PyTorch"}
+
+
+def test_a_compressed_table_has_only_programs_that_decompress_it() -> None:
+    snippets = load_snippets("a", None, TYPE, ["https://data.example/a.csv.gz"], sample_format="csv")
+    assert [one.label for one in snippets] == ["Python", "Typed Python", "PyTorch", "pandas"]

@@ -79,6 +79,8 @@ def table_snippets(
     needs = "pandas pyarrow" if form == "parquet" else "pandas"
     read = _PANDAS_READ[form].format(types=types)
     found = [_snippet("pandas", "import pandas as pd\n\n", shown, _PANDAS.format(read=read), needs)]
+    if any(url.partition("?")[0].endswith(".gz") for url in urls):
+        return tuple(found)  # the downloaded files have no suffix, by which the others recognise gzip
     if form in _POLARS_READ:
         read = _POLARS_READ[form]
         found.append(
