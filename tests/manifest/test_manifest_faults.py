@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgpack
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +23,7 @@ from catalog.manifest import load
 from catalog.manifest.yaml_parser import MAX_BYTES
 from catalog.syntax import Datetime, Did, Tid
 from tests.paths import TESTS
+from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +35,13 @@ NOW = Datetime.parse("2024-05-06T07:08:09.000Z")
 DATA = TESTS / "data" / "manifests"
 
 SOUND = (DATA / "sound.yaml").read_text(encoding="utf-8")
+
+
+def shard() -> bytes:
+    """A shard with a sample of the schema in the sound manifest."""
+    image = io.BytesIO()
+    np.save(image, np.zeros((8, 8), "uint8"))
+    return tar_of(("0.msgpack", msgpack.packb({"image": image.getvalue(), "label": 1})))
 
 
 @pytest.fixture
@@ -142,6 +153,8 @@ def test_a_mistake_is_told_before_anything_else_happens(
         assert_faults(result.exception.faults, expected)
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     (folder / "m.yaml").write_text(SOUND, encoding="utf-8")
+    for path in folder.rglob("*.tar"):
+        path.write_bytes(shard())  # the commands compare samples with the schema
     with pytest.raises(pytest.fail.Exception) if command[0] != "validate" else nullcontext():  # the control
         assert runner.invoke(cli, [*command, "m.yaml"], catch_exceptions=False).exit_code == 0
 
