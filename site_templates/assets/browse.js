@@ -4,7 +4,7 @@
 import { button, claim, element, find } from "./dom.js";
 import { makeFacets } from "./facets.js";
 import { loadTable } from "./table.js";
-import { findRows, ROOT } from "./text.js";
+import { findText, ROOT } from "./text.js";
 
 /** @type {Record<string, string>} */
 const TITLES = {
@@ -175,7 +175,7 @@ class Browser {
     const query = this.query.value.trim();
     if (!query) return null;
     try {
-      const { rows, best, instead } = await findRows(query, this.sort.value === "match" ? MAX_RANKED : 0, this.#exactly === query);
+      const { rows, best, instead } = await findText(query, this.sort.value === "match" ? MAX_RANKED : 0, this.#exactly === query);
       return { rows: new Set(rows.filter((row) => row < this.table.length)), best, instead };
     } catch {
       if (this.table.length > MAX_NAMES) return { rows: new Set(), failed: true };

@@ -5,7 +5,7 @@ import { loadIndex, words } from "./textindex.js";
 export const ROOT = new URL("../../", import.meta.url);
 
 /** @typedef {import("./textindex.js").Result} Result */
-/** @typedef {{ rows: Uint32Array, best: number[], instead: string }} FoundRows */
+/** @typedef {{ rows: Uint32Array, best: number[], instead: string, index: import("./textindex.js").Index }} FoundRows */
 /** @typedef {{ results: Result[], total: number, instead: string }} FoundResults */
 
 /** @type {ReturnType<typeof loadIndex> | undefined} */
@@ -24,15 +24,15 @@ export function loadText() {
 /**
  * The `rows` of the browse page that have all words of a query, ascending (hand-written pages come after the last row),
  * and the `best` of them. If nothing matches, the query is repeated with corrected spelling, which `instead` returns; not
- * so with `exactly`.
+ * so with `exactly`. `index.shownOf(row)` reads the result of a row. Scripts of other projects may import this function.
  * @param {string} query
  * @param {number} limit
  * @param {boolean} [exactly]
  * @returns {Promise<FoundRows>}
  */
-export async function findRows(query, limit, exactly = false) {
+export async function findText(query, limit, exactly = false) {
   const index = await loadText();
-  const found = { ...await index.search(query, limit), instead: "" };
+  const found = { ...await index.search(query, limit), instead: "", index };
   const typed = words(query);
   if (exactly || found.rows.length || !typed.length) return found;
   const { corrected } = await import("./spelling.js");
@@ -40,7 +40,7 @@ export async function findRows(query, limit, exactly = false) {
   if (right.join(" ") === typed.join(" ")) return found;
   const instead = right.join(" ").replace(/(?<=\p{L})σ(?= |$)/gu, "ς"); // as Greek is written; the index has only σ
   const better = await index.search(instead, limit);
-  return better.rows.length ? { ...better, instead } : found;
+  return better.rows.length ? { ...better, instead, index } : found;
 }
 
 /**
@@ -51,7 +51,6 @@ export async function findRows(query, limit, exactly = false) {
  * @returns {Promise<FoundResults>}
  */
 export async function findResults(query, limit, exactly = false) {
-  const { rows, best, instead } = await findRows(query, limit, exactly);
-  const index = await loadText();
-  return { results: await Promise.all(best.map((row) => index.resultOf(row))), total: rows.length, instead };
+  const { rows, best, instead, index } = await findText(query, limit, exactly);
+  return { results: await Promise.all(best.map((row) => index.shownOf(row))), total: rows.length, instead };
 }

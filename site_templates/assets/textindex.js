@@ -81,7 +81,7 @@ function count(value, least, most) {
   return value;
 }
 
-class Index {
+export class Index {
   #files = new FileCache();
 
   /**
@@ -222,7 +222,7 @@ class Index {
    * @param {number} row
    * @returns {Promise<Result>}
    */
-  async resultOf(row) {
+  async shownOf(row) {
     if (row >= this.rows) {
       const [name, address, summary] = this.pages[row - this.rows];
       return { name, address, kind: "page", publisher: "", tags: "", size: "", summary };

@@ -113,8 +113,8 @@ test("the last word is a prefix until a space follows it", async (t) => {
 test("results come from the file of their rows, and those of pages from the index", async (t) => {
   serve(t, files({}));
   const index = await loadIndex(ROOT);
-  assert.deepEqual(await index.resultOf(1), { name: "b", address: "datasets/x/b/", kind: "dataset", publisher: "alice", tags: "tag", size: "1 MB", summary: "summary" });
-  assert.deepEqual(await index.resultOf(4), { name: "Guide", address: "guide/", kind: "page", publisher: "", tags: "", size: "", summary: "How to" });
+  assert.deepEqual(await index.shownOf(1), { name: "b", address: "datasets/x/b/", kind: "dataset", publisher: "alice", tags: "tag", size: "1 MB", summary: "summary" });
+  assert.deepEqual(await index.shownOf(4), { name: "Guide", address: "guide/", kind: "page", publisher: "", tags: "", size: "", summary: "How to" });
 });
 
 test("each file is requested once, and again after a failure", async (t) => {

@@ -116,7 +116,7 @@ def _search(page: Page, asked: str, most: int = 5) -> dict[str, Any]:
         const { loadIndex } = await import("./assets/catalog/textindex.js");
         const index = await loadIndex(new URL("./", location.href));
         const { rows, best } = await index.search(asked, most);
-        return { rows: [...rows], best, shown: await Promise.all(best.map((row) => index.resultOf(row))) };
+        return { rows: [...rows], best, shown: await Promise.all(best.map((row) => index.shownOf(row))) };
     }"""
     found: dict[str, Any] = page.evaluate(script, [asked, most])
     return found
