@@ -82,7 +82,7 @@ class SampleCheck:
         read = tally.compared
         number = f"{tally.bad:,} of {read:,} samples don't" if read > 1 else "the sample doesn't"
         seen = "" if read in (tally.samples, 1) else f" ({tally.samples:,} in the shard)"
-        as_form = "" if form is MSGPACK else f", read as {form.name},"
+        as_form = "" if form is MSGPACK else f" (read as {form.name})"
         key = ascii(tally.first.where or "")[1:-1][:100]
         return (
             f"{number}{seen} fit {self._wanted.name}@{self._wanted.version}{as_form}: sample {key}: {tally.first.what}"
