@@ -178,7 +178,7 @@ class LensNode(_Node):
 
     @property
     def vouched(self) -> bool:
-        """Whether a verification names the CID of its current record."""
+        """True if a verification names the CID of its current record."""
         return any(found.record.lens_commit == self.cid for found in self.verifications)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["SampleMeans", "numpy_source"]
 
 SampleMeans = Literal["row", "file"]
-"""What a sample is: a row of axis 0, or a file."""
+"""The unit of a sample: a row of axis 0, or a file."""
 
 _ARRAY: Final = "array"
 """The field of a file that holds one array without a name."""

@@ -75,7 +75,7 @@ _MARKUP: Final = ("<", "{", "[", "version https://git-lfs")
 
 
 class _Dialect(NamedTuple):
-    """How the file is written: its separator, its columns, whether its first row names them."""
+    """Dialect of a CSV file: separator, columns, and if its first row names them."""
 
     separator: str
     columns: tuple[str, ...]
