@@ -44,6 +44,7 @@ def test_the_commands_are_this_list() -> None:
         "codegen",
         "compat",
         "crawl",
+        "import",
         "init",
         "load",
         "login",
@@ -195,7 +196,7 @@ def test_templates_of_a_user_take_the_place_of_ours(tmp_path: Path) -> None:
     [
         (["codegen", str(EXAMPLES)], 2, "7 schemas"),
         (["codegen", DIGITS], 2, "2 schemas"),
-        (["codegen", f"{DIGITS}@9.0.0"], 1, "there is DigitSample@1.0.0"),
+        (["codegen", f"{DIGITS}@9.0.0"], 1, "DigitSample@1.0.0"),
         (["codegen", f"{DIGITS}@1.0.0", "--package"], 2, "-o FOLDER"),
         (["codegen", f"{DIGITS}@1.0.0", "--lang", "cobol"], 2, "'cobol'"),
         (["codegen", f"{DIGITS}@1.0.0", "-o", "no/such/folder.py"], 1, "can't be written"),

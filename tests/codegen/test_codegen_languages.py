@@ -103,7 +103,7 @@ def test_a_wrong_template_is_an_error_that_says_where(tmp_path: Path, text: str)
 
 
 def test_templates_that_are_no_folder_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InvalidConfig, match="no such folder"):
+    with pytest.raises(InvalidConfig, match="template folder"):
         generate(SampleType(name="A", version="1.0.0", fields=()), "rust", templates=tmp_path / "nowhere")
 
 

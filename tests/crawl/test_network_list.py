@@ -82,6 +82,6 @@ def test_the_pages_of_the_list_are_built_and_lead_to_each_other(
     page.locator(".cat-ways__lens").first.click()
     expect(page.locator("h1")).to_contain_text("turn ")
     page.go_back()
-    page.get_by_role("link", name="Walk the network").click()
+    page.get_by_role("link", name="Explore the network").click()
     expect(page.locator(".cat-net__schema")).to_have_count(2)
     assert watch.strangers == watch.errors == []

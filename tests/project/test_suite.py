@@ -76,7 +76,7 @@ def test_a_test_is_slow_that_needs_a_server_or_a_browser_or_was_measured(request
         marked[item.get_closest_marker("slow") is not None].append(item.nodeid)
     assert request.node.nodeid in marked[False]
     for item in request.session.items:
-        if {"browser", "network", "family", "sites"} & set(getattr(item, "fixturenames", ())):
+        if {"browser", "network", "sites"} & set(getattr(item, "fixturenames", ())):
             assert item.nodeid in marked[True]
 
 

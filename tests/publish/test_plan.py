@@ -252,8 +252,8 @@ def test_pruning_leaves_what_other_sets_and_code_wrote(network: Network, account
     assert marks == {"theirs": "theirs", "others": "theirs", "coded": None, "points": "default"}
     manifest.write_text("schemas:\n  - {name: Flat, version: 1.0.0, fields: {xy: 'array[float64, 2]'}}\n")
     assert _named(_plan(account, manifest, prune=True), Action.DELETE) == [
-        "verification 'flatten' by codeReview",
         "label points@1.0.0",
+        "verification 'flatten' by codeReview",
         "lens 'flatten'",
         "dataset 'points'",
     ]

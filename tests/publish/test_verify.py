@@ -144,7 +144,7 @@ def test_a_record_of_each_kind_is_verified(published: Published) -> None:
         assert [check.what for check in checks[:4]] == ["identity", "proof", "answer", "lexicon"]
         assert closing(checks).startswith("verified: "), collection
     assert [check.what for check in seen[DATASET]][4:] == ["schema", "shard", "shard", "size"]
-    assert "3,000,000 bytes" in seen[DATASET][5].text
+    assert f"{len(FIRST):,} bytes" in seen[DATASET][5].text
     assert [check.what for check in seen[LENS]][4:] == ["source", "target", "code"]
     assert [check.what for check in seen[VERIFICATION]][4:] == ["lens"]
 

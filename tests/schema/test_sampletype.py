@@ -176,7 +176,7 @@ def test_other_clients_types_read_as_what_they_are(schema: object, expected: Fie
         ("#/definitions/self", None),
         ("#/definitions/ping", None),
         ("#/definitions/endless", None),
-        ("#/definitions/object", None),
+        ("#/definitions/object", Scalar(kind="map")),
     ],
 )
 def test_a_reference_into_the_same_schema_is_followed_but_not_for_ever(ref: str, expected: FieldType | None) -> None:

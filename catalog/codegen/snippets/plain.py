@@ -73,7 +73,7 @@ _READ_SHARD: Final = f'''\
     ):
         for member in tar:
             name = member.name.lower().rpartition("/")[2]
-            is_sample = name.endswith("{SUFFIX}") and not name.startswith(".")
+            is_sample = member.isfile() and name.endswith("{SUFFIX}") and not name.startswith(".")
             if is_sample and (file := tar.extractfile(member)):
                 yield unpacked(file.read())
 
