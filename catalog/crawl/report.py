@@ -241,7 +241,7 @@ class Tally:
         return self.hosts[host if host in self.hosts or len(self.hosts) < _MOST_HOSTS else _OTHERS]
 
     def _first(self, what: str) -> bool:
-        """Return whether a key is new, as far as it is remembered."""
+        """Return True if a key is not among the remembered ones."""
         number = hash(what)
         if number in self._met:
             return False

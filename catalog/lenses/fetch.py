@@ -6,8 +6,8 @@
     print(found)                                               where its code is: repository, commit, function
     flatten = found.load(repository="https://…", commit="…")   fetches that commit, imports it, makes a Lens
 
-Loading a lens runs its publisher's code with your rights. That is why repository and commit are said again by whoever
-loads: a record that is changed later can't make an old program run something new. Crawler and site never come here.
+Loading a lens runs its publisher's code with your rights. So the caller states repository and commit
+again: a record that is changed later can't make an old program run something new. Crawler and site never come here.
 
 Tricky bits
 -----------

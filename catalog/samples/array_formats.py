@@ -75,7 +75,7 @@ def decode(type_: Array, raw: Buffer) -> Any:  # noqa: ANN401 - each form has it
 
 
 def encode(type_: Array, value: Any) -> bytes:  # noqa: ANN401
-    """Return a value as the bytes of its field. Raises what :func:`decode` does."""
+    """Return a value as the bytes of its field. Raises the errors of :func:`decode`."""
     return _WRITERS[type_.format](value)
 
 

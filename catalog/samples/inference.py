@@ -321,7 +321,7 @@ def _words(seen: _Seen) -> str:
 
 
 def _stored(type_: FieldType) -> _Seen:
-    """Return the type of a field as it is collected here."""
+    """Return a field type in the form that inference collects."""
     match type_:
         case List():
             return _Items(_stored(type_.item))

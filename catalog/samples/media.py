@@ -125,7 +125,7 @@ def open_image(raw: Buffer) -> Image.Image:
 
 
 def read_pixels(raw: Buffer) -> NDArray[Any]:
-    """Return the pixels of an image file. Raises what :func:`open_image` does."""
+    """Return the pixels of an image file. Raises the errors of :func:`open_image`."""
     return np.asarray(open_image(raw))
 
 

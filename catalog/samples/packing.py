@@ -96,7 +96,7 @@ def pack(sample: object) -> bytes:
 
 
 def wire_values(sample: object, key: str) -> dict[str, Any]:
-    """Return wire name → value of a typed sample, each as it is stored. Raises what :func:`pack` does."""
+    """Return wire name → value of a typed sample, in stored form. Raises the errors of :func:`pack`."""
     values: dict[str, Any] = {}
     for entry in plan_of(type(sample)).entries:
         value = getattr(sample, entry.attribute)

@@ -136,7 +136,7 @@ def _text(value: object) -> bytes | None:
 
 def _json(value: object) -> bytes | None:
     if isinstance(value, str):
-        return None  # read as text where the schema says so, then with its quotes
+        return None  # a reader whose schema says text would include the quotes
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         if not _is_same(json.loads(text), value):
