@@ -16,7 +16,7 @@ WORKERS ?= 2
 PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 ONLY ?=
 OPTIONS ?=
-TORCH := torch==2.13.0
+TORCH := torch==2.13.0 torchdata==0.11.0
 ARROBA_WANTED := arroba[flask,datastore]==3.1
 LOCKED := pyproject.toml --extra site --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
