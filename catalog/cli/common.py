@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
 
-__all__ = ["JSON", "confirm", "network", "write_file"]
+__all__ = ["JSON", "confirm", "network", "say_drafted", "write_file"]
 
 _PATIENCE: Final = 3700.0
 """Seconds. Servers limit writes by the hour, so a large publication waits for the next one."""
@@ -51,6 +51,15 @@ def write_file(path: Path, text: str, *, replace: bool = True, parents: bool = F
             part.unlink(missing_ok=True)
     except OSError as error:
         raise click.ClickException(f"{path} can't be written: {error.strerror or error}") from None
+
+
+def say_drafted(manifest: Path, text: str) -> None:
+    """Say what to do with a drafted manifest."""
+    from catalog.publish.infer_manifest import NOWHERE
+
+    say(f"wrote {manifest}; edit the TODOs, then run: catalog validate {manifest}")
+    if NOWHERE in text:
+        say("the shards have no address yet: pass --url-prefix URL, or --blobs to have them uploaded to your PDS")
 
 
 @contextmanager

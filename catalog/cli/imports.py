@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from catalog.cli.common import write_file
+from catalog.cli.common import say_drafted, write_file
 from catalog.cli.terminal import echo, say
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ class _Size(click.ParamType[int]):
 @click.option("--name", metavar="NAME", help="Name of the dataset. Default: that of PATH.")
 @click.option("--schema", metavar="NAME", help="Name of the sample class.")
 @click.option("--url-prefix", metavar="URL", help="Location of the published shards: https://host/folder.")
+@click.option("--blobs", is_flag=True, help="Without a web server: catalog publish uploads the shards to your PDS.")
 @click.option("--per-shard", metavar="N", type=click.IntRange(min=1), help="Maximum number of samples of a shard.")
-@click.option(
-    "--shard-bytes", metavar="SIZE", type=_Size(), default="100MB", show_default=True, help="Size of a shard."
-)
+@click.option("--shard-bytes", metavar="SIZE", type=_Size(), help="Size of a shard. Default: 100MB, with --blobs 50MB.")
 @click.option("--field", "fields", multiple=True, metavar="NAME", help="Import only this array. Repeatable.")
 @click.option(
     "--sample", type=click.Choice(["row", "file"]), help="A sample of NumPy files. Default: by the names of the files."
@@ -66,8 +65,9 @@ def import_(
     name: str | None,
     schema: str | None,
     url_prefix: str | None,
+    blobs: bool,
     per_shard: int | None,
-    shard_bytes: int,
+    shard_bytes: int | None,
     fields: tuple[str, ...],
     sample: Literal["row", "file"] | None,
     dry_run: bool,
@@ -81,7 +81,8 @@ def import_(
 
     Example: catalog import photos -o shards
     """
-    from catalog.publish.imports import draft_manifest, open_source, plan_import, run_import
+    from catalog.manifest.blobs import MAX_BLOB
+    from catalog.publish.imports import BLOB_BYTES, SHARD_BYTES, draft_manifest, open_source, plan_import, run_import
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o': the folder for the shards, or --dry-run")
@@ -89,8 +90,13 @@ def import_(
         raise click.UsageError("--name must have 1 to 200 bytes")
     if schema is not None and not _CLASS.fullmatch(schema):
         raise click.UsageError("--schema must be a class name: letters, digits and _, at most 90")
+    if blobs and url_prefix is not None:
+        raise click.UsageError("--blobs and --url-prefix exclude each other")
+    if blobs and shard_bytes is not None and shard_bytes > MAX_BLOB:
+        raise click.UsageError(f"--shard-bytes is at most {MAX_BLOB} with --blobs, the size of a blob")
     found = open_source(source, sample=sample, only=fields)
-    plan = plan_import(found, name=name, per_shard=per_shard, shard_bytes=shard_bytes)
+    size = shard_bytes or (BLOB_BYTES if blobs else SHARD_BYTES)
+    plan = plan_import(found, name=name, per_shard=per_shard, shard_bytes=size)
     if output is None or dry_run:
         _show_plan(plan)
         return
@@ -101,9 +107,9 @@ def import_(
     if os.path.lexists(manifest) and not force:
         say(f"kept {manifest}, which already exists; --force drafts it again")
         return
-    text = draft_manifest(plan, imported, output, url_prefix=url_prefix, schema=schema)
+    text = draft_manifest(plan, imported, output, url_prefix=url_prefix, schema=schema, as_blobs=blobs)
     write_file(manifest, text, replace=force)
-    say(f"wrote {manifest}; edit the TODOs, then run: catalog validate {manifest}")
+    say_drafted(manifest, text)
 
 
 def _show_plan(plan: ImportPlan) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from catalog.cli.common import write_file
+from catalog.cli.common import say_drafted, write_file
 from catalog.cli.init import manifest_init
 from catalog.cli.terminal import echo, say
 
@@ -47,6 +47,7 @@ def schema() -> None:
 @click.option(
     "--url-prefix", metavar="URL", help="Location of the published files: https://host/folder or s3://bucket/folder."
 )
+@click.option("--blobs", is_flag=True, help="Without a web server: catalog publish uploads the files to your PDS.")
 @click.option("--name", metavar="NAME", help="Name of the dataset. Default: from the name of the first shard.")
 @click.option("--schema", metavar="NAME", help="Name of the sample class; shards don't contain it.")
 @click.option(
@@ -75,6 +76,7 @@ def from_shards(
     *,
     shards: tuple[str, ...],
     url_prefix: str | None,
+    blobs: bool,
     name: str | None,
     schema: str | None,
     dims: tuple[str, ...],
@@ -101,6 +103,8 @@ def from_shards(
         raise click.UsageError("--name must have 1 to 200 bytes")
     if schema is not None and not _CLASS.fullmatch(schema):
         raise click.UsageError("--schema must be a class name: letters, digits and _, at most 90")
+    if blobs and url_prefix is not None:
+        raise click.UsageError("--blobs and --url-prefix exclude each other")
     found = sketch(
         shards,
         settings=NetworkSettings.from_environment(),
@@ -111,6 +115,7 @@ def from_shards(
         endpoint=endpoint,
         region=region,
         samples_per_shard=samples_per_shard,
+        as_blobs=blobs,
         progress=say,
     )
     text = as_yaml(found, Path() if output is None else output.parent)
@@ -120,7 +125,7 @@ def from_shards(
     if (output.parent / _SCHEMA).is_file():
         text = f"# yaml-language-server: $schema={_SCHEMA}\n{text}"
     write_file(output, text, replace=force, parents=True)
-    say(f"wrote {output}; edit the TODOs, then run: catalog validate {output}")
+    say_drafted(output, text)
 
 
 def _axes(text: str) -> tuple[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, Draft, LensDraft
 
-__all__ = ["doubtful", "require_publishable", "unpublishable"]
+__all__ = ["doubtful", "repository_root", "require_publishable", "unpublishable"]
 
 _RESERVED: Final = re.compile(r"(.*\.)?(example\.(com|net|org)|invalid|test)\.?", re.IGNORECASE)
 """Reserved hosts: https://www.rfc-editor.org/rfc/rfc6761."""
@@ -295,7 +295,7 @@ def _outside(draft: DatasetDraft, message: str, hint: str) -> Iterator[Fault]:
         if shard.local is None:
             continue
         if root is None:
-            root = _root(draft.file)
+            root = repository_root(draft.file.resolve().parent)
         try:
             inside = shard.local.resolve().is_relative_to(root)
         except (OSError, RuntimeError, ValueError):  # a loop of links: reported when it is read
@@ -306,9 +306,9 @@ def _outside(draft: DatasetDraft, message: str, hint: str) -> Iterator[Fault]:
             return
 
 
-def _root(file: Path) -> Path:
-    """Return the folder of a manifest's repository; else the working directory that contains it, else its folder."""
-    folder = file.resolve().parent
+def repository_root(folder: Path) -> Path:
+    """Return the repository of a manifest's folder; else the working directory that contains it, else the folder."""
+    folder = folder.resolve()
     for above in (folder, *folder.parents):
         if any((above / name).exists() for name in _ROOTS):
             return above

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
 from catalog.errors import DataError, InvalidShard, RefusedUrl
+from catalog.manifest.blobs import MAX_BLOB, packed_with, size_of
 from catalog.manifest.drafts import BucketDraft
 from catalog.manifest.shards import MAX_SHARDS, https_fault, key_fault
 from catalog.samples.inference import Inference
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from catalog.shards.formats import Raw
     from catalog.shards.source import Source
 
-__all__ = ["NOWHERE", "FoundShard", "SeenFields", "Sketch", "shard_urls", "sketch"]
+__all__ = ["NOWHERE", "FoundShard", "SeenFields", "Sketch", "blob_names", "shard_urls", "sketch"]
 
 NOWHERE: Final = "https://change-me.example/"
 """URL prefix until the author sets one; a host that never resolves (RFC 2606)."""
@@ -90,8 +91,8 @@ class Sketch:
 
     ``others`` are the kinds of members that are no samples, such as ``.json``; they are skipped. ``schema`` is the name
     of the sample type, ``None`` if not given, as shards don't have it. ``dimensions`` are names of axes, by field.
-    ``bucket`` is the bucket of ``s3://`` URLs. ``format`` is that of the shards, ``command`` the
-    one that makes the draft; ``dotted`` is a key with a dot, which ``webdataset`` would split.
+    ``bucket`` is the bucket of ``s3://`` URLs; ``as_blobs``: publishing uploads the files. ``format`` is that of the
+    shards, ``command`` the one that makes the draft; ``dotted`` is a key with a dot, which ``webdataset`` would split.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Sketch:
     schema: str | None = None
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bucket: BucketDraft | None = None
+    as_blobs: bool = False
     format: str = "msgpack"
     command: str = "catalog manifest from-shards"
     dotted: str | None = None
@@ -122,6 +124,7 @@ def sketch(
     endpoint: str | None = None,
     region: str | None = None,
     samples_per_shard: int | None = None,
+    as_blobs: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> Sketch:
     """Read shards: files, folders, ``https`` and ``s3`` URLs, brace patterns of them, glob patterns of files.
@@ -129,13 +132,13 @@ def sketch(
     Files will be at ``url_prefix`` and their own name. ``endpoint`` and ``region`` are those of an ``s3://bucket``; the
     default endpoint is the environment's, or AWS. ``schema`` names the sample type, and ``dimensions`` the axes of its
     arrays, by field, as shards have neither. All samples are decoded, or the first ``samples_per_shard`` of each shard.
-    ``progress`` gets a line for each shard.
+    ``as_blobs``: publishing uploads the files to the PDS. ``progress`` gets a line for each shard.
 
     Raises :class:`~catalog.errors.DataError` (no such file; not a shard, or one with other samples; name conflicts;
     more than one bucket; axis names for fields that aren't arrays), or a :class:`~catalog.errors.NetworkError`.
     """
-    found = _found(places)
-    urls = shard_urls(found, url_prefix)
+    found = _found(places, progress or str)
+    urls = blob_names(found) if as_blobs else shard_urls(found, url_prefix)
     bucket = _bucket(urls, endpoint, region)
     shards: list[FoundShard] = []
     remote = any(isinstance(place, str) for place in found)
@@ -155,13 +158,14 @@ def sketch(
     axes = dimensions or {}
     _check_axes(seen, axes)
     return Sketch(
-        name=name or _name(found[0]),
+        name=name or _name(found[0], places[0]),
         shards=tuple(shards),
         seen=seen,
         others=tuple(kind for kind, _ in shard_reader.others.most_common(_SHOWN_KINDS)),
         schema=schema,
         dimensions=axes,
         bucket=bucket,
+        as_blobs=as_blobs,
         format=shard_reader.format or "msgpack",
         dotted=shard_reader.dotted,
     )
@@ -184,14 +188,14 @@ def _check_axes(seen: SeenFields, axes: Mapping[str, tuple[str, ...]]) -> None:
 # --- which shards --------------------------------------------------------------------------------------------
 
 
-def _found(places: Iterable[str]) -> list[str | Path]:
-    """Return files and URLs, patterns expanded, each once."""
+def _found(places: Iterable[str], say: Callable[[str], object]) -> list[str | Path]:
+    """Return files and URLs, patterns expanded, each once. ``say`` gets a line for files that are left out."""
     found: dict[str | Path, None] = {}
     for place in places:
         if _REMOTE.match(place) and not Path(place).exists():
             found.update(dict.fromkeys(_addresses(place)))
         else:
-            found.update(dict.fromkeys(_files(place)))
+            found.update(dict.fromkeys(_files(place, say)))
         if len(found) > MAX_SHARDS:
             raise DataError(f"more than {MAX_SHARDS:,} shards", hint="make larger ones")
     if not found:
@@ -231,7 +235,7 @@ def _bucket(urls: Sequence[str], endpoint: str | None, region: str | None) -> Bu
     return BucketDraft(name=name, endpoint=place.endpoint, region=place.region)
 
 
-def _files(pattern: str) -> list[Path]:
+def _files(pattern: str, say: Callable[[str], object]) -> list[Path]:
     if os.path.lexists(pattern):
         names: tuple[str, ...] = (pattern,)
     else:
@@ -245,15 +249,18 @@ def _files(pattern: str) -> list[Path]:
             files += [Path(one) for one in globbed]
         else:
             files.append(Path(name))
-    files = [inner for file in files for inner in (_in_folder(file) if file.is_dir() else [file])]
+    files = [inner for file in files for inner in (_in_folder(file, say) if file.is_dir() else [file])]
     for file in files:
         _check_path(file)
     return files
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    """Return the shards in a folder and its folders: the files of a known format, but for hidden ones and documents."""
-    found = []
+def _in_folder(folder: Path, say: Callable[[str], object]) -> list[Path]:
+    """Return the shards in a folder and its folders: the files of a known format, but for hidden ones and documents.
+
+    img2dataset writes a table of downloads beside each tar, ``00000.parquet`` beside ``00000.tar``; it is left out.
+    """
+    found: list[Path] = []
     for file in sorted(folder.rglob("*")):
         hidden = any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
         if hidden or file.suffix.lower() in _DOCUMENTS or not file.is_file():
@@ -264,7 +271,12 @@ def _in_folder(folder: Path) -> list[Path]:
     if not found:
         hint = "catalog import makes shards of images, HDF5, Zarr and NumPy files"
         raise InvalidShard("no shards or tables in the folder", where=display_url(str(folder)), hint=hint)
-    return found
+    tars = {file.with_suffix("") for file in found if file.suffix == ".tar"}
+    tables = [file for file in found if file.suffix == ".parquet" and file.with_suffix("") in tars]
+    if tables:
+        first, more = display_url(str(tables[0])), f" and {len(tables) - 1:,} more" if len(tables) > 1 else ""
+        say(f"left out {first}{more}: tables beside tars of the same name, as img2dataset writes them")
+    return [file for file in found if file not in set(tables)]
 
 
 def _check_path(file: Path) -> None:
@@ -292,11 +304,34 @@ def shard_urls(found: Sequence[str | Path], prefix: str | None) -> list[str]:
     return urls
 
 
-def _name(place: str | Path) -> str:
-    """Return a name from the first shard: ``digits`` of ``…/digits-000000.tar``."""
+def blob_names(found: Sequence[str | Path]) -> list[str]:
+    """Return the files to upload as blobs. Raises :class:`InvalidShard` for what can't be one."""
+    for place in found:
+        if isinstance(place, str):
+            hint = "leave out --blobs: the shards stay where they are"
+            raise InvalidShard("only files on this machine become blobs", where=display_url(place), hint=hint)
+        size = size_of(place)
+        if size is not None and size > MAX_BLOB:
+            what = f"a file of {size:,} bytes; a blob has at most {MAX_BLOB:,}"
+            hint = "make smaller shards, or put them on a web server or in a bucket (--url-prefix)"
+            raise InvalidShard(what, where=display_url(str(place)), hint=hint)
+        if (packed := packed_with(place)) is not None:
+            what, hint = f"a file packed with {packed}, which can't be a blob", "unpack it, or use --url-prefix"
+            raise InvalidShard(what, where=display_url(str(place)), hint=hint)
+    return [str(place) for place in found]
+
+
+def _name(place: str | Path, named: str) -> str:
+    """Return a name from the first shard: ``digits`` of ``…/digits-000000.tar``.
+
+    The shards of a folder or pattern, which ``named`` is then, may have only numbers: the name is that of the folder.
+    """
     file = place.name if isinstance(place, Path) else urlsplit(place).path.rpartition("/")[2]
-    stem = re.sub(r"\.(tar|tgz|parquet|csv|tsv|jsonl|ndjson)(\.gz)?$", "", file)
-    plain = re.sub(r"[-_.]*[0-9]+$", "", stem) or stem
+    stem = re.sub(r"\.(tar|tgz|parquet|csv|tsv|data|jsonl|ndjson)(\.gz)?$", "", file)
+    plain = re.sub(r"[-_.]*[0-9]+$", "", stem)
+    if not plain:
+        in_folder = isinstance(place, Path) and not Path(named).is_file()
+        plain = place.absolute().parent.name if in_folder and isinstance(place, Path) else stem
     return plain[:_MAX_NAME].strip() or "dataset"
 
 

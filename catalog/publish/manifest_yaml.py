@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from catalog.errors import DataError
+from catalog.manifest.publishable import repository_root
 from catalog.manifest.shards import https_fault
 from catalog.manifest.splits import infer_splits, split_in_path
 from catalog.manifest.yaml_parser import MAX_BYTES
 from catalog.publish.infer_manifest import NOWHERE
 from catalog.schema import Array, Field, type_text
+from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,28 +129,53 @@ def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
     if sketch.format != "msgpack":
         yield f"    format: {sketch.format}"
     yield f"    samples: {sketch.samples}"
-    yield from _splits(sketch)
+    yield from _splits(sketch, folder)
     if sketch.bucket is not None:
         yield from _bucket(sketch, sketch.bucket, folder)
         return
+    if sketch.as_blobs:
+        yield from _blobs(sketch, folder)
+        return
     yield "    shards:"
     if any(shard.url.startswith(NOWHERE) for shard in sketch.shards):
-        yield "      # TODO: where the shards will be; --url-prefix writes it for all of them"
+        yield "      # TODO: where the shards will be; --url-prefix writes it for all of them, and --blobs"
+        yield "      # has them uploaded to your PDS"
     for shard in sketch.shards:
         yield f"      - url: {_text(shard.url)}"
         yield from _file(shard, folder, "        ")
 
 
-def _splits(sketch: Sketch) -> Iterator[str]:
+def _splits(sketch: Sketch, folder: Path) -> Iterator[str]:
     """Yield the splits that the names of all shards name."""
-    found = infer_splits([shard.url for shard in sketch.shards])
+    places = [_place(shard, sketch, folder) for shard in sketch.shards]
+    found = infer_splits(places)
     if found:
         yield "    splits:  # by the names of the shards"
     for name, patterns in found.items():
-        urls = [shard for shard in sketch.shards if split_in_path(shard.url) == name]
+        of_split = [
+            shard.samples for shard, place in zip(sketch.shards, places, strict=True) if split_in_path(place) == name
+        ]
         texts = [_quoted(pattern) for pattern in patterns]
         listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-        yield f"      {_text(name)}: {{shards: {listed}, samples: {sum(shard.samples for shard in urls)}}}"
+        yield f"      {_text(name)}: {{shards: {listed}, samples: {sum(of_split)}}}"
+
+
+def _place(shard: FoundShard, sketch: Sketch, folder: Path) -> str:
+    """Return the name of a shard in the manifest."""
+    return _relative(shard.local, folder) if sketch.as_blobs and shard.local is not None else shard.url
+
+
+def _blobs(sketch: Sketch, folder: Path) -> Iterator[str]:
+    """Yield the files to upload, which must be in the repository of the manifest: their bytes become public."""
+    root = repository_root(folder)
+    yield "    blobs:  # publishing uploads these files to your PDS"
+    for shard in sketch.shards:
+        if shard.local is not None and not shard.local.resolve().is_relative_to(root):
+            what = "the file is outside the repository of the manifest, and publishing would refuse to upload it"
+            raise DataError(what, where=display_url(str(shard.local)), hint="write the manifest beside it with -o")
+        first, *others = _file(shard, folder, "        ")
+        yield f"      - {first.strip()}"
+        yield from others
 
 
 def _bucket(sketch: Sketch, bucket: BucketDraft, folder: Path) -> Iterator[str]:

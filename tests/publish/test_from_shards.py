@@ -767,3 +767,76 @@ def test_a_parquet_file_is_hashed_whole_however_its_rows_are_read(tmp_path: Path
     (tmp_path / "a.yaml").write_text(as_yaml(found, tmp_path))
     (draft,) = with_checksums(load([tmp_path / "a.yaml"]), read_urls=False, settings=LOOPBACK).datasets
     assert (draft.samples, draft.sample_format) == (5000, "parquet")
+
+
+# --- blobs -------------------------------------------------------------------------------------------------------
+
+
+def test_files_become_blobs_and_the_draft_is_complete(tmp_path: Path) -> None:
+    """No address is left to fill in; paths lead from the manifest, and the names of shards give splits."""
+    for split in ("train", "test"):
+        numbers(tmp_path / "data", count=2, name=f"n-{split}")
+    done = run(tmp_path, "data", "--blobs", "-o", "manifests/n.yaml")
+    assert done.exit_code == 0, done.output
+    assert "address" not in done.output
+    [dataset] = load([tmp_path / "manifests"]).datasets
+    assert (dataset.as_blobs, dataset.samples) == (True, 4)
+    assert [shard.url for shard in dataset.shards] == [
+        "../data/n-test-000000.tar", "../data/n-train-000000.tar",
+    ]  # fmt: skip
+    assert all(shard.sha256 and shard.bytes for shard in dataset.shards)
+    assert [(split.name, split.shards, split.samples) for split in dataset.splits] == [
+        ("train", (1,), 2), ("test", (0,), 2),
+    ]  # fmt: skip
+
+
+def test_a_draft_without_addresses_says_how_to_get_them(tmp_path: Path) -> None:
+    numbers(tmp_path)
+    told = run(tmp_path, "n-*.tar", "-o", "n.yaml").output
+    assert "--url-prefix" in told
+    assert "--blobs" in told
+
+
+@pytest.mark.parametrize(
+    ("places", "code", "words"),
+    [
+        (["n-000000.tar", "--url-prefix", "https://data.example"], 2, "exclude each other"),
+        (["https://data.example/a.tar"], 1, "only files on this machine"),
+        (["large.tar"], 1, "a blob has at most 52,428,800"),
+        (["packed.csv.gz"], 1, "packed with gzip"),
+        (["../outside.tar"], 1, "outside the repository"),
+    ],
+)
+def test_what_can_be_no_blob_is_refused_before_it_is_drafted(
+    tmp_path: Path, places: list[str], code: int, words: str
+) -> None:
+    folder = tmp_path / "repository"
+    numbers(folder)
+    (folder / ".git").mkdir()
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    (tmp_path / "outside.tar").write_bytes((folder / "n-000000.tar").read_bytes())
+    with (folder / "large.tar").open("wb") as file:
+        file.truncate(52_428_801)
+    done = run(folder, *places, "--blobs", "-o", "n.yaml")
+    assert done.exit_code == code
+    assert words in (done.output if code == 2 else str(done.exception))
+    assert not (folder / "n.yaml").exists()
+
+
+def test_the_tables_that_img2dataset_writes_beside_its_tars_are_left_out(tmp_path: Path) -> None:
+    """The folder has the dataset's name where the shards have only numbers. Other tables are shards."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number:05d}.tar").write_bytes(JPEG)
+        parquet.write_table(pa.table({"key": ["0"], "status": ["success"]}), folder / f"{number:05d}.parquet")
+        (folder / f"{number:05d}_stats.json").write_text('{\n    "count": 1\n}')
+    for place in (str(folder), str(folder / "*.tar"), str(folder / "{00000..00001}.tar")):
+        found = sketch([place], settings=LOOPBACK)
+        assert [shard.local and shard.local.name for shard in found.shards] == ["00000.tar", "00001.tar"]
+        assert (found.name, found.format) == ("pictures", "webdataset")
+    said = run(tmp_path, "pictures").output
+    assert "00000.parquet" in said
+    (folder / "other.parquet").write_bytes((folder / "00000.parquet").read_bytes())
+    with pytest.raises(InvalidShard, match="format is parquet"):
+        sketch([str(folder)], settings=LOOPBACK)

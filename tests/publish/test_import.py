@@ -552,3 +552,18 @@ def test_a_folder_for_the_shards_is_required(arrays: Path) -> None:
     code, _, said = run("import", arrays)
     assert code == 2
     assert "--dry-run" in said
+
+
+def test_shards_become_blobs_of_at_most_their_size(tmp_path: Path, arrays: Path) -> None:
+    out = tmp_path / "out"
+    code, _, said = run("import", arrays, "-o", out, "--blobs", "--per-shard", 12)
+    assert code == 0
+    assert "address" not in said
+    [dataset] = load([out / "d.yaml"]).datasets
+    assert dataset.as_blobs
+    assert {shard.url: shard.sha256 for shard in dataset.shards} == hashes(out)
+    for options in (["--shard-bytes", "60MB"], ["--url-prefix", "https://data.example.org"]):
+        code, _, said = run("import", arrays, "-o", tmp_path / "other", "--blobs", *options)
+        assert code == 2
+        assert options[0] in said
+    assert not (tmp_path / "other").exists()

@@ -10,7 +10,16 @@ The same source and options give the same bytes, whatever interrupted them.
 
 from catalog.publish.imports.draft import draft_manifest
 from catalog.publish.imports.open_source import open_source
-from catalog.publish.imports.plan import ImportPlan, plan_import
+from catalog.publish.imports.plan import BLOB_BYTES, SHARD_BYTES, ImportPlan, plan_import
 from catalog.publish.imports.run import Imported, run_import
 
-__all__ = ["ImportPlan", "Imported", "draft_manifest", "open_source", "plan_import", "run_import"]
+__all__ = [
+    "BLOB_BYTES",
+    "SHARD_BYTES",
+    "ImportPlan",
+    "Imported",
+    "draft_manifest",
+    "open_source",
+    "plan_import",
+    "run_import",
+]

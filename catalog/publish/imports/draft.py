@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from catalog.publish.infer_manifest import FoundShard, Sketch, shard_urls
+from catalog.publish.infer_manifest import FoundShard, Sketch, blob_names, shard_urls
 from catalog.publish.manifest_yaml import as_yaml
 
 if TYPE_CHECKING:
@@ -34,14 +34,22 @@ class _KnownFields:
 
 
 def draft_manifest(
-    plan: ImportPlan, found: Imported, folder: Path, *, url_prefix: str | None = None, schema: str | None = None
+    plan: ImportPlan,
+    found: Imported,
+    folder: Path,
+    *,
+    url_prefix: str | None = None,
+    schema: str | None = None,
+    as_blobs: bool = False,
 ) -> str:
     """Return the text of a manifest in ``folder``; ``url_prefix`` is where the shards will be.
 
-    Raises :class:`~catalog.errors.DataError` for an invalid prefix, or a manifest of too many shards.
+    ``as_blobs``: publishing uploads them to the PDS. Raises :class:`~catalog.errors.DataError` for an invalid prefix, a
+    shard that is too large for a blob, or a manifest of too many shards.
     """
     source = plan.source
-    urls = shard_urls([shard.path for shard in found.shards], url_prefix)
+    paths = [shard.path for shard in found.shards]
+    urls = blob_names(paths) if as_blobs else shard_urls(paths, url_prefix)
     shards = tuple(
         FoundShard(url=url, local=shard.path, sha256=shard.sha256, bytes=shard.bytes, samples=shard.samples)
         for url, shard in zip(urls, found.shards, strict=True)
@@ -52,6 +60,7 @@ def draft_manifest(
         seen=_KnownFields(samples=plan.samples, fields=source.fields, left_out=source.left_out),
         others=(),
         schema=schema,
+        as_blobs=as_blobs,
         format=source.format,
         command="catalog import",
     )

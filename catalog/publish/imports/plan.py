@@ -12,10 +12,12 @@ from catalog.manifest.shards import MAX_SHARDS
 if TYPE_CHECKING:
     from catalog.publish.imports.source import Source, Split
 
-__all__ = ["SHARD_BYTES", "ImportPlan", "PlannedShard", "plan_import"]
+__all__ = ["BLOB_BYTES", "SHARD_BYTES", "ImportPlan", "PlannedShard", "plan_import"]
 
 SHARD_BYTES: Final = 100_000_000
-"""Approximate bytes of a shard by default: a blob of a PDS may be smaller, an object in a bucket any size."""
+"""Approximate bytes of a shard by default, on a web server or in a bucket."""
+BLOB_BYTES: Final = 50_000_000
+"""The same for a shard that becomes a blob of a PDS, which is limited."""
 
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _MAX_NAME: Final = 80
