@@ -116,9 +116,9 @@ QUICK = (
 
 def ours(size: Size, urls: list[str], way: str) -> Iterable[Any]:
     """The dataset as this library reads it."""
-    dataset = Dataset.from_urls(urls, size.sample_class)
+    dataset = Dataset(urls, size.sample_class)
     if "shuffled" in way:
-        dataset = dataset.shuffled(seed=1, buffer=BUFFER)
+        dataset = dataset.shuffled(seed=1, buffer_samples=BUFFER)
     return dataset.batched(BATCH) if "batched" in way else dataset
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catalog.client import Client
-    from catalog.datasets.batches import Batch
+    from catalog.datasets.batches import SampleBatch
     from catalog.datasets.dataset import Dataset
     from catalog.lenses.fetch import fetch_lens
     from catalog.lenses.lens import Lens, LensNetwork, check_lens, lens
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
-    "Batch",
     "Client",
     "Dataset",
     "DictSample",
@@ -40,6 +39,7 @@ __all__ = [
     "LensNetwork",
     "Media",
     "PackableSample",
+    "SampleBatch",
     "Shard",
     "__version__",
     "check_lens",
@@ -52,7 +52,7 @@ __all__ = [
 
 _HOMES: Final = {
     "Array": "catalog.schema",
-    "Batch": "catalog.datasets.batches",
+    "SampleBatch": "catalog.datasets.batches",
     "Client": "catalog.client",
     "Dataset": "catalog.datasets.dataset",
     "DictSample": "catalog.samples.packable",

@@ -32,7 +32,7 @@ def load(source: str, count: int, split: str | None, *, as_json: bool) -> None:
     if source.startswith("at://"):
         dataset: Dataset[Any] = Dataset.from_atproto(source, split=split)
     elif split is None:
-        dataset = Dataset.from_urls(source)
+        dataset = Dataset(source)
     else:
         raise click.UsageError("--split is for the at:// URI of a dataset; name the shards of the split")
     for sample in dataset.head(count):

@@ -5,7 +5,7 @@
     for batch in dataset.shuffled(seed=1).batched(32):
         batch.image      # uint8 (32, 8, 8), writable: torch.from_numpy(batch.image) doesn't complain
         batch.label      # int64 (32,)
-        batch["class"]   # by wire name, for names that aren't valid in Python or are attributes of Batch
+        batch["class"]   # by wire name, for names that aren't valid in Python or are attributes of SampleBatch
         batch.samples    # the samples
 
 Stacking of a field's values, in this order:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Batch"]
+__all__ = ["SampleBatch"]
 
 T = TypeVar("T")
 
 
-class Batch(Generic[T]):
+class SampleBatch(Generic[T]):
     """Samples and their stacked fields.
 
     A field is stacked on first access, then kept. A batch is pickled as its samples: to stack in a PyTorch worker,
@@ -78,20 +78,20 @@ class Batch(Generic[T]):
             self._columns[key] = _stacked(_values(self.samples, name))
         return self._columns[key]
 
-    def __reduce__(self) -> tuple[type[Batch[T]], tuple[Sequence[T]]]:
+    def __reduce__(self) -> tuple[type[SampleBatch[T]], tuple[Sequence[T]]]:
         return type(self), (self.samples,)
 
     def __repr__(self) -> str:
         kind = type(self.samples[0]).__name__ if self.samples else ""
-        return f"Batch({len(self.samples)} × {kind})"
+        return f"SampleBatch({len(self.samples)} × {kind})"
 
 
-def batches(samples: Iterator[T], size: int, *, drop_last: bool) -> Iterator[Batch[T]]:
+def batches(samples: Iterator[T], size: int, *, drop_last: bool) -> Iterator[SampleBatch[T]]:
     """Yield batches of ``size`` samples; ``drop_last`` omits a smaller last one."""
     while len(some := list(islice(samples, size))) == size:
-        yield Batch(some)
+        yield SampleBatch(some)
     if some and not drop_last:
-        yield Batch(some)
+        yield SampleBatch(some)
 
 
 def _values(samples: Sequence[Any], name: str) -> list[Any]:

@@ -2,9 +2,9 @@
 
 ::
 
-    Dataset.from_urls("digits-{000000..000001}.tar", Digit)     a single string may be a brace pattern
-    Dataset.from_urls(["a.tar", "b.tar"])                       no type: DictSample
-    Dataset.from_shards(write_shards(samples, "d-%06d.tar", per_shard=1000), Digit)
+    Dataset[Digit]("digits-{000000..000001}.tar")               a single string may be a brace pattern
+    Dataset(["a.tar", "b.tar"])                                 no type: DictSample
+    Dataset(write_shards(samples, "d-%06d.tar", per_shard=1000), Digit)
     Dataset.from_atproto("at://…/science.alt.dataset.entry/…")  the type is made from the schema record
 
     for sample in dataset.shuffled(seed=epoch).filter(is_sharp).map(normalise): …
@@ -21,140 +21,132 @@ views, about which ``torch.from_numpy`` warns.
 
 from __future__ import annotations
 
-import random
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
 
 from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle, samples_of
 from catalog.datasets.pytorch import register_in_torch, torch_hint, torch_worker
+from catalog.datasets.sources import shards_from
 from catalog.errors import DataError, InvalidSample, PublishError
 from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type, schema_to_publish
-from catalog.samples.write_shards import ShardInfo
-from catalog.shards.braces import expand
-from catalog.shards.shard import Shard
+from catalog.shards.braces import contract
+from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from catalog.config import NetworkSettings
-    from catalog.datasets.batches import Batch
+    from catalog.datasets.batches import SampleBatch
     from catalog.datasets.iteration import Step
+    from catalog.datasets.sources import Source
     from catalog.lenses.lens import Lens, LensNetwork
     from catalog.records import Split
     from catalog.records.fetch import Connection
     from catalog.samples.publishing import PublishingClient
     from catalog.schema import SampleType
+    from catalog.shards.shard import Shard
     from catalog.syntax import AtUri
 
 __all__ = ["Dataset"]
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    T = TypeVarWithDefault("T", default=DictSample)
+else:
+    T = TypeVar("T")
 U = TypeVar("U")
 S = TypeVar("S")
 
+_UNSET: Final[Mapping[str, object]] = {"_validate": False, "_nodes": (), "_subsets": (), "_steps": ()}
+"""The values of fields that are not None by default."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+class _DatasetOf(GenericAlias):
+    """``Dataset[Digit]``: called, it makes a dataset of that class of samples."""
+
+    __slots__ = ()
+
+    def __call__(self, *source: Any, **options: Any) -> Dataset[Any]:  # noqa: ANN401 - as Dataset()
+        """Return the dataset of a source."""
+        options.setdefault("sample_type", self.__args__[0])
+        return Dataset(*source, **options)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Dataset(Generic[T]):
     """A dataset: shards, the class of their samples, and the steps applied to each sample.
 
+    ``source`` are the shards: the URL (https, http, s3) or local path of one; a brace pattern for several
+    (``a-{000..009}.tar``); a list of URLs, paths, :class:`Shard` or :class:`ShardInfo`, in which braces are ordinary
+    characters; or a :class:`URLSource` or :class:`S3Source`. The class of the samples is ``Dataset[Digit](source)``, or
+    the second argument; without one they are :class:`DictSample`. ``checksums`` has one for each shard:
+    ``sha256:<hex>`` or None.
+
     Iterating yields the samples; each step (:meth:`map`, :meth:`filter`, …) returns another dataset and reads nothing.
     It can be pickled if the functions of its steps can. ``uri`` is that of its record, ``None`` without one.
+
+    Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened, :class:`~catalog.errors.InvalidSchema`
+    for a class that isn't packable, and ValueError if the number of checksums isn't that of the shards.
     """
 
     shards: tuple[Shard, ...]
-    sample_class: type[Any]
-    uri: AtUri | None = None
-    _schema: SampleType | None = field(default=None, repr=False)
-    _schema_uri: AtUri | None = field(default=None, repr=False)
-    _stored: int | None = field(default=None, repr=False)
-    _settings: NetworkSettings | None = field(default=None, repr=False)
-    _shuffle: Shuffle | None = field(default=None, repr=False)
-    _validate: bool = field(default=False, repr=False)
-    _nodes: tuple[tuple[int, int], ...] = field(default=(), repr=False)
-    _subsets: tuple[Split, ...] = field(default=(), repr=False)
-    _steps: tuple[Step, ...] = field(default=(), repr=False)
+    uri: AtUri | None
+    _class: type[Any]
+    _schema: SampleType | None
+    _schema_uri: AtUri | None
+    _stored: int | None
+    _settings: NetworkSettings | None
+    _shuffle: Shuffle | None
+    _validate: bool
+    _nodes: tuple[tuple[int, int], ...]
+    _subsets: tuple[Split, ...]
+    _steps: tuple[Step, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sample_type: type[T] | None = None,
+        *,
+        checksums: Sequence[str | None] | None = None,
+        settings: NetworkSettings | None = None,
+    ) -> None:
+        shards, stored = shards_from(source, checksums)
+        self._set({"shards": shards, "_class": readable(sample_type), "_stored": stored, "_settings": settings})
+
+    if not TYPE_CHECKING:  # type checkers know Dataset[Digit](…) by Generic
+
+        @classmethod
+        def __class_getitem__(cls, item: object) -> _DatasetOf:
+            return _DatasetOf(cls, item)
+
+    def _set(self, values: Mapping[str, object]) -> None:
+        for one in fields(self):
+            object.__setattr__(self, one.name, values.get(one.name, _UNSET.get(one.name)))
         register_in_torch(Dataset)
+
+    def __replace__(self, **values: object) -> Dataset[Any]:
+        """Return a copy with other values of some fields (``copy.replace``, Python 3.13)."""
+        made: Dataset[Any] = object.__new__(type(self))
+        made._set({one.name: getattr(self, one.name) for one in fields(self)} | values)
+        return made
 
     # --- constructors -----------------------------------------------------------------------------------------
 
     @overload
     @classmethod
-    def from_urls(
-        cls, urls: str | Path | Sequence[str | Path], sample_class: None = None, *,
-        checksums: Sequence[str | None] | None = None, settings: NetworkSettings | None = None,
-    ) -> Dataset[DictSample]: ...  # fmt: skip
-
-    @overload
-    @classmethod
-    def from_urls(
-        cls, urls: str | Path | Sequence[str | Path], sample_class: type[S], *,
-        checksums: Sequence[str | None] | None = None, settings: NetworkSettings | None = None,
-    ) -> Dataset[S]: ...  # fmt: skip
-
-    @classmethod
-    def from_urls(
-        cls,
-        urls: str | Path | Sequence[str | Path],
-        sample_class: type[Any] | None = None,
-        *,
-        checksums: Sequence[str | None] | None = None,
-        settings: NetworkSettings | None = None,
-    ) -> Dataset[Any]:
-        """Make a dataset from the URLs (https, http, s3) or local files of its shards.
-
-        A single string may be a brace pattern (``a-{000..009}.tar``); in a list, braces are ordinary characters.
-        ``checksums`` has one for each shard: ``sha256:<hex>`` or None. Raises :class:`~catalog.errors.RefusedUrl` for
-        other schemes, and ValueError if the number of checksums isn't that of the shards.
-        """
-        listed = expand(urls) if isinstance(urls, str) else (urls,) if isinstance(urls, Path) else tuple(urls)
-        sums = (None,) * len(listed) if checksums is None else tuple(checksums)
-        pairs = zip(listed, sums, strict=True)
-        shards = tuple(Shard(url=str(url), checksum=checksum) for url, checksum in pairs)
-        return Dataset.from_shards(shards, sample_class, settings=settings)
-
-    @overload
-    @classmethod
-    def from_shards(
-        cls, shards: Sequence[Shard | ShardInfo], sample_class: None = None, *, settings: NetworkSettings | None = None
-    ) -> Dataset[DictSample]: ...
-
-    @overload
-    @classmethod
-    def from_shards(
-        cls, shards: Sequence[Shard | ShardInfo], sample_class: type[S], *, settings: NetworkSettings | None = None
-    ) -> Dataset[S]: ...
-
-    @classmethod
-    def from_shards(
-        cls, shards: Sequence[Shard | ShardInfo], sample_class: Any = None, *, settings: NetworkSettings | None = None
-    ) -> Dataset[Any]:
-        """Make a dataset from shards, or from the result of ``write_shards``.
-
-        Raises :class:`~catalog.errors.RefusedUrl` for a scheme that isn't opened, InvalidSchema for a class that isn't
-        packable.
-        """
-        infos = [shard for shard in shards if isinstance(shard, ShardInfo)]
-        described = tuple(_described(shard) for shard in shards)
-        stored = sum(info.samples for info in infos) if infos and len(infos) == len(shards) else None
-        chosen = readable(sample_class)
-        return Dataset(shards=described, sample_class=chosen, _stored=stored, _settings=settings)
-
-    @overload
-    @classmethod
     def from_atproto(
-        cls, uri: str, sample_class: None = None, *, split: str | None = None,
+        cls, uri: str, sample_type: None = None, *, split: str | None = None,
         client: Connection | None = None, settings: NetworkSettings | None = None,
     ) -> Dataset[PackableSample]: ...  # fmt: skip
 
     @overload
     @classmethod
     def from_atproto(
-        cls, uri: str, sample_class: type[S], *, split: str | None = None,
+        cls, uri: str, sample_type: type[S], *, split: str | None = None,
         client: Connection | None = None, settings: NetworkSettings | None = None,
     ) -> Dataset[S]: ...  # fmt: skip
 
@@ -162,7 +154,7 @@ class Dataset(Generic[T]):
     def from_atproto(
         cls,
         uri: str,
-        sample_class: type[Any] | None = None,
+        sample_type: type[Any] | None = None,
         *,
         split: str | None = None,
         client: Connection | None = None,
@@ -170,7 +162,7 @@ class Dataset(Generic[T]):
     ) -> Dataset[Any]:
         """Make the dataset of a record (or of the label of one), read from the PDS of its account.
 
-        Without a ``sample_class`` one is made from the schema record, read from the PDS of *its* account. With one, it
+        Without a ``sample_type`` one is made from the schema record, read from the PDS of *its* account. With one, it
         is compared with the schema. ``split`` is the only split that is wanted, see :meth:`split`. By default the
         settings are those of ``client``, without one the environment's.
         Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
@@ -189,21 +181,25 @@ class Dataset(Generic[T]):
             found = reader.dataset(uri)
             schema = reader.schema(found.record.schema_ref)
         wanted = schema.record.sample_type
-        if sample_class is None:
-            sample_class = class_from(wanted, uri=schema.uri)
+        if sample_type is None:
+            sample_type = class_from(wanted, uri=schema.uri)
         else:
-            require_fit(sample_class, wanted)
-        dataset: Dataset[Any] = Dataset(
-            shards=shards_of(found),
-            sample_class=sample_class,
+            require_fit(sample_type, wanted)
+        dataset: Dataset[Any] = Dataset(shards_of(found), sample_type, settings=settings).__replace__(
             uri=found.uri,
             _schema=wanted,
             _schema_uri=schema.uri,
             _stored=found.record.size.samples if found.record.size is not None else None,
-            _settings=settings,
             _subsets=found.record.splits,
         )
         return dataset if split is None else dataset.split(split)
+
+    def __repr__(self) -> str:
+        """Return class, shards and URI: ``Dataset[Digit]('digits-{000..009}.tar')``."""
+        kind = "…" if self._now is None else self._now.__name__
+        more = f", {len(self.shards)} shards" if len(self.shards) != 1 else ""
+        uri = "" if self.uri is None else f", {self.uri}"
+        return f"Dataset[{kind}]({display_url(self.url)!r}{more}{uri})"
 
     # --- read ------------------------------------------------------------------------------------------------
 
@@ -213,10 +209,8 @@ class Dataset(Generic[T]):
         Raises a :class:`~catalog.errors.DataError` that names shard, key and field, or a
         :class:`~catalog.errors.NetworkError`; then the dataset can be iterated again.
         """
-        shards = list(self.shards)
-        if self._shuffle is not None:
-            random.Random(self._shuffle.seed).shuffle(shards)  # noqa: S311 - an order, not a secret
-        part, cls = self._part(tuple(shards), torch_worker()), self.sample_class
+        shards = self.shards if self._shuffle is None else self._shuffle.shards(self.shards)
+        part, cls = self._part(shards, torch_worker()), self._class
         samples = samples_of(part, cls, shuffle=self._shuffle, validate=self._validate, settings=self._settings)
         for step in self._steps:
             samples = step(samples)
@@ -248,13 +242,28 @@ class Dataset(Generic[T]):
         return known
 
     @property
+    def url(self) -> str:
+        """The URL of the shards: that of a single one, a brace pattern for numbered ones; else of several the first."""
+        listed = self.list_shards()
+        return contract(listed) or (listed[0] if listed else "")
+
+    def list_shards(self) -> list[str]:
+        """Return the URL of each shard."""
+        return [shard.url for shard in self.shards]
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The names of the splits, in the order of the record: arguments for :meth:`split`."""
         return tuple(one.name for one in self._subsets)
 
     @property
-    def sample_type(self) -> SampleType | None:
-        """The sample type after all steps; ``None`` if it isn't known: after ``map``, in batches."""
+    def sample_type(self) -> type[T] | None:
+        """The class of the samples after all steps; ``None`` if it isn't known: after ``map``."""
+        return self._now
+
+    @property
+    def schema(self) -> SampleType | None:
+        """The fields of the samples after all steps; ``None`` if they aren't known: after ``map``, in batches."""
         now = self._now
         if now is not None and issubclass(now, DictSample):
             return self._schema
@@ -266,29 +275,56 @@ class Dataset(Generic[T]):
 
     # --- steps -----------------------------------------------------------------------------------------------
 
-    def ordered(self) -> Dataset[T]:
-        """Return the dataset in the order in which its samples are stored."""
-        return replace(self, _shuffle=None)
+    @overload
+    def ordered(self, batch_size: None = None) -> Dataset[T]: ...
 
-    def shuffled(self, seed: int = 0, buffer: int = 1000) -> Dataset[T]:
-        """Return the dataset in random order: shards are shuffled, and samples within a window of ``buffer``.
+    @overload
+    def ordered(self, batch_size: int) -> Dataset[SampleBatch[T]]: ...
+
+    def ordered(self, batch_size: int | None = None) -> Dataset[Any]:
+        """Return the dataset in the order in which its samples are stored; ``batch_size`` as :meth:`batched` has it."""
+        dataset = self.__replace__(_shuffle=None)
+        return dataset if batch_size is None else dataset.batched(batch_size)
+
+    @overload
+    def shuffled(
+        self, buffer_shards: int | None = None, buffer_samples: int = 1000, batch_size: None = None, *, seed: int = 0
+    ) -> Dataset[T]: ...
+
+    @overload
+    def shuffled(
+        self, buffer_shards: int | None = None, buffer_samples: int = 1000, *, batch_size: int, seed: int = 0
+    ) -> Dataset[SampleBatch[T]]: ...
+
+    def shuffled(
+        self,
+        buffer_shards: int | None = None,
+        buffer_samples: int = 1000,
+        batch_size: int | None = None,
+        *,
+        seed: int = 0,
+    ) -> Dataset[Any]:
+        """Return the dataset in random order: shards are shuffled, and samples within a window of ``buffer_samples``.
 
         The same seed gives the same order in every iteration; ``seed=epoch`` gives each epoch another one. The stored
-        samples are shuffled, at any position among the steps: batches consist of shuffled samples.
+        samples are shuffled, at any position among the steps: batches consist of shuffled samples. ``batch_size`` as
+        :meth:`batched` has it. ``buffer_shards`` is the window in which shards are shuffled; all of them without it.
         """
-        if buffer < 1:
-            raise ValueError("buffer must be at least 1")
-        return replace(self, _shuffle=Shuffle(seed=seed, buffer=buffer))
+        if buffer_samples < 1 or (buffer_shards is not None and buffer_shards < 1):
+            raise ValueError("buffer_shards and buffer_samples must be at least 1")
+        shuffle = Shuffle(seed=seed, buffer_shards=buffer_shards, buffer_samples=buffer_samples)
+        dataset = self.__replace__(_shuffle=shuffle)
+        return dataset if batch_size is None else dataset.batched(batch_size)
 
-    def batched(self, batch_size: int, *, drop_last: bool = False) -> Dataset[Batch[T]]:
-        """Return a dataset of batches of ``batch_size`` samples, their arrays stacked: see :class:`Batch`.
+    def batched(self, batch_size: int, *, drop_last: bool = False) -> Dataset[SampleBatch[T]]:
+        """Return a dataset of batches of ``batch_size`` samples, their arrays stacked: see :class:`SampleBatch`.
 
         The last batch may be smaller; ``drop_last`` omits it. Each worker of a ``DataLoader`` makes batches of its own
         samples: each may have one smaller batch, while ``len``, which knows no workers, counts one in total.
         """
         if batch_size < 1:
             raise ValueError("batch_size must be at least 1")
-        return cast("Dataset[Batch[T]]", self._with(Batched(batch_size, drop_last)))
+        return cast("Dataset[SampleBatch[T]]", self._with(Batched(batch_size, drop_last)))
 
     def map(self, change: Callable[[T], U]) -> Dataset[U]:
         """Return a dataset with ``change`` applied to each sample."""
@@ -300,7 +336,7 @@ class Dataset(Generic[T]):
 
     def validated(self) -> Dataset[T]:
         """Return a dataset that checks dtype and shape of each array against the class when it is read."""
-        return replace(self, _validate=True)
+        return self.__replace__(_validate=True)
 
     def split(self, name: str) -> Dataset[T]:
         """Return a split, such as ``train``: the dataset with the shards that the record names for it.
@@ -313,7 +349,7 @@ class Dataset(Generic[T]):
             where = None if self.uri is None else str(self.uri)
             raise DataError(f"no split is called {name[:100]!a}", where=where, hint=listed)
         shards = tuple(self.shards[number] for number in found.shards if number < len(self.shards))
-        return replace(self, shards=shards, _stored=found.samples, _subsets=())
+        return self.__replace__(shards=shards, _stored=found.samples, _subsets=())
 
     def split_by_node(self, rank: int, nodes: int) -> Dataset[T]:
         """Return the part of node ``rank`` (from 0) of ``nodes``; together the parts have every sample once.
@@ -323,7 +359,7 @@ class Dataset(Generic[T]):
         """
         if not 0 <= rank < nodes:
             raise ValueError(f"rank {rank} is not one of {nodes} nodes, which are numbered from 0")
-        return replace(self, _nodes=(*self._nodes, (rank, nodes)))
+        return self.__replace__(_nodes=(*self._nodes, (rank, nodes)))
 
     def as_type(self, target: type[U], *, through: Lens[Any, U] | LensNetwork | None = None) -> Dataset[U]:
         """Return the dataset converted to ``target``: by a lens, or the shortest path in a network of lenses.
@@ -339,7 +375,7 @@ class Dataset(Generic[T]):
         if lens is None:
             return self._read_as(target)
         read = self if self._steps and is_like(self._now, lens.source) else self._read_as(lens.source)
-        return cast("Dataset[U]", replace(read, _steps=(*self._steps, Mapped(lens, target))))
+        return cast("Dataset[U]", read.__replace__(_steps=(*self._steps, Mapped(lens, target))))
 
     # --- publishing ------------------------------------------------------------------------------------------
 
@@ -369,7 +405,7 @@ class Dataset(Generic[T]):
         if self._steps or self._nodes:
             hint = "write its samples with write_shards(dataset, …), and publish those shards"
             raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
-        own = self.sample_class if self._schema_uri is None else self._schema_uri
+        own = self._class if self._schema_uri is None else self._schema_uri
         return client.publish_dataset(
             name=name,
             schema=schema_to_publish(own if schema is None else schema),
@@ -388,7 +424,7 @@ class Dataset(Generic[T]):
     @property
     def _now(self) -> type[Any] | None:
         """The class of the samples after all steps, if it is known."""
-        now: type[Any] | None = self.sample_class
+        now: type[Any] | None = self._class
         for step in self._steps:
             now = step.gives(now)
         return now
@@ -401,9 +437,9 @@ class Dataset(Generic[T]):
             return self
         if self._steps:
             raise InvalidSample("samples after steps can't be read as another class", hint="as_type first")
-        if self.sample_type is not None:
-            require_fit(wanted, self.sample_type)
-        return replace(cast("Dataset[Any]", self), sample_class=wanted)
+        if self.schema is not None:
+            require_fit(wanted, self.schema)
+        return self.__replace__(_class=wanted)
 
     def _reads(self, wanted: type[Any]) -> bool:
         try:
@@ -413,17 +449,10 @@ class Dataset(Generic[T]):
         return True
 
     def _with(self, step: Step) -> Dataset[T]:
-        return replace(self, _steps=(*self._steps, step))
+        return self.__replace__(_steps=(*self._steps, step))
 
     def _part(self, shards: tuple[Shard, ...], *more: tuple[int, int]) -> Part:
         part = Part(shards=shards)
         for rank, parts in (*self._nodes, *more):
             part = part.dealt(rank, parts)
         return part
-
-
-def _described(shard: Shard | ShardInfo) -> Shard:
-    if isinstance(shard, ShardInfo):
-        return Shard(url=str(shard.path), checksum=f"sha256:{shard.sha256}", format=shard.format)
-    _ = shard.path  # raises for a scheme that isn't opened
-    return shard

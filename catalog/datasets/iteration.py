@@ -21,11 +21,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain, islice, repeat
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from catalog.datasets.batches import Batch, batches
+from catalog.datasets.batches import SampleBatch, batches
 from catalog.errors import CatalogError
 from catalog.samples.packing import reader
 from catalog.shards.reader import open_samples
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "samples_of"]
 
+T = TypeVar("T")
+
 _Read: TypeAlias = "Callable[[Any, str], Any]"
 """Makes a sample of what is stored and its key."""
 
@@ -56,10 +58,19 @@ _LARGEST_REUSED: Final = (1 << 25) - (1 << 16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shuffle:
-    """An order: shards anywhere, samples within a window of ``buffer``."""
+    """An order: shards anywhere or within a window of them, samples within a window."""
 
     seed: int
-    buffer: int
+    buffer_samples: int
+    buffer_shards: int | None = None
+
+    def shards(self, shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
+        """Return the shards in this order."""
+        chance, listed = random.Random(self.seed), list(shards)  # noqa: S311 - an order, not a secret
+        if self.buffer_shards is None or self.buffer_shards >= len(listed):
+            chance.shuffle(listed)
+            return tuple(listed)
+        return tuple(_windowed(iter(listed), chance, self.buffer_shards))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +110,7 @@ def samples_of(
     packed = chain.from_iterable(_packed(part.shards, reading, settings))
     dealt: Iterator[_Placed] = islice(packed, part.first, None, part.every)
     if shuffle is not None:
-        dealt = _shuffled(dealt, random.Random(shuffle.seed), shuffle.buffer)  # noqa: S311 - an order, not a secret
+        dealt = _windowed(map(_kept, dealt), random.Random(shuffle.seed), shuffle.buffer_samples)  # noqa: S311 - an order, not a secret
     return _unpacked(dealt)
 
 
@@ -153,13 +164,13 @@ def _unpacked(pairs: Iterator[_Placed]) -> Iterator[Any]:
         yield sample
 
 
-def _shuffled(pairs: Iterator[_Placed], chance: random.Random, buffer: int) -> Iterator[_Placed]:
-    """Fill a window, then yield a random sample of it for each new one."""
-    window = [_kept(pair) for pair in islice(pairs, buffer)]
+def _windowed(items: Iterator[T], chance: random.Random, buffer: int) -> Iterator[T]:
+    """Fill a window, then yield a random item of it for each new one."""
+    window = list(islice(items, buffer))
     size, draw = len(window), chance.random  # randrange takes five times as long
-    for pair in pairs:
+    for item in items:
         place = int(draw() * size)
-        out, window[place] = window[place], _kept(pair)
+        out, window[place] = window[place], item
         yield out
     chance.shuffle(window)
     while window:
@@ -254,5 +265,5 @@ class Batched:
         return before // self.size if self.drop_last else -(-before // self.size)
 
     def gives(self, before: type[Any] | None) -> type[Any] | None:  # noqa: ARG002 - the protocol
-        """Return :class:`Batch`."""
-        return Batch
+        """Return :class:`SampleBatch`."""
+        return SampleBatch

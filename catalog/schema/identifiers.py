@@ -37,7 +37,7 @@ _USED_CLASSES: Final = frozenset({
     "PackableSample", "Dataset", "DictSample", "Array", "Annotated", "Any", "NDArray", "Ellipsis", "NotImplemented",
 })  # fmt: skip
 
-_BESIDE_CLASSES: Final = frozenset({"Batch", "DataLoader", "Media", "batch", "columns", "loader"})
+_BESIDE_CLASSES: Final = frozenset({"SampleBatch", "DataLoader", "Media", "batch", "columns", "loader"})
 """Names that snippets import or define beside a class. Fields may have them."""
 
 

@@ -4,20 +4,23 @@ The library ``braceexpand`` expands. It has no limit, so the names are counted b
 an ordinary character (paths of Windows), and braces that are no pattern or have no partner stay as they are.
 
 A URL has braces of its own, so a pattern is expanded only where one is expected: a single string passed to
-``Dataset.from_urls``, the deprecated ``storageExternal``, the arguments of ``catalog draft``, and manifests.
+``Dataset``, the deprecated ``storageExternal``, the arguments of ``catalog draft``, and manifests.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from braceexpand import alphabet, braceexpand
 
 from catalog.errors import RefusedUrl
 
-__all__ = ["MAX_NAMES", "count_ranges", "expand", "expand_ranges", "without_ranges"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MAX_NAMES", "contract", "count_ranges", "expand", "expand_ranges", "without_ranges"]
 
 MAX_NAMES: Final = 100_000
 """Names that one pattern expands to."""
@@ -27,6 +30,7 @@ _GROUP: Final = re.compile(r"\{([^{}]*)\}")
 _NUMBERS: Final = re.compile(r"-?(\d+)\.\.-?(\d+)(?:\.\.-?(\d+))?$")
 _LETTERS: Final = re.compile(r"([A-Za-z])\.\.([A-Za-z])(?:\.\.-?(\d+))?$")
 _COUNTED: Final = re.compile(r"\0(\d+)\0")
+_NUMBERED: Final = re.compile(r"(?P<head>.*?)(?P<number>[0-9]+)(?P<tail>[^0-9]*)", re.DOTALL)
 _RANGE: Final = re.compile(r"(\{[0-9]{1,9}\.\.[0-9]{1,9}\})")
 
 
@@ -42,6 +46,18 @@ def expand(pattern: str) -> tuple[str, ...]:
         shown = ascii(pattern if len(pattern) <= 200 else pattern[:199] + "…")[1:-1]
         raise RefusedUrl(f"the pattern expands to more than {MAX_NAMES} shards", where=shown)
     return tuple(braceexpand(pattern, escape=False))
+
+
+def contract(names: Sequence[str]) -> str | None:
+    """Return the pattern that expands to names numbered without gaps, ``None`` for other names and for a single one."""
+    parts = [] if len(names) < 2 else [_NUMBERED.fullmatch(names[0]), _NUMBERED.fullmatch(names[-1])]
+    if not all(parts) or any(re.search(r"[{},]", name) for name in names) or not parts:
+        return None
+    first, last = parts[0]["number"], parts[1]["number"]  # type: ignore[index] # none is None here
+    head, tail = parts[0]["head"], parts[0]["tail"]  # type: ignore[index] # nor here
+    numbers = (f"{number:0{len(first)}d}" for number in range(int(first), int(first) + len(names)))
+    fits = len(last) == len(first) and list(names) == [f"{head}{number}{tail}" for number in numbers]
+    return f"{head}{{{first}..{last}}}{tail}" if fits else None
 
 
 def _count(pattern: str) -> float | None:

@@ -374,7 +374,7 @@ def test_classes_and_datasets_publish_themselves(
         value = network.get_record(account.did, SCHEMA, "Digit:1.0.0")["value"]
         assert value["metadata"] == {"license": "MIT", "tags": ["vision"]}
         urls = [f"{shards.url}/d-00000{i}.tar" for i in range(2)]
-        dataset = Dataset.from_urls(urls, Digit)
+        dataset = Dataset(urls, Digit)
         uri = dataset.publish_to_atproto(client, name="digits", description="A few.", tags=["small"])
         assert list(Dataset.from_atproto(uri, Digit, client=client)) == digits()
         rev = network.latest_rev(account.did)

@@ -50,9 +50,9 @@ def run(snippet: Snippet, folder: Path, **environment: str) -> str:
 
 def test_the_snippet_of_a_draft_loads_the_local_shards(tmp_path: Path) -> None:
     short, snippet, torch = load_snippets("Digits", None, digit(), DIGITS)
-    assert 'Dataset.from_urls("examples/shards/digits-{000000..000001}.tar")' in short.code
+    assert 'Dataset("examples/shards/digits-{000000..000001}.tar")' in short.code
     assert run(short, tmp_path).count("'label': ") == 3
-    assert 'Dataset.from_urls("examples/shards/digits-{000000..000001}.tar", DigitSample)' in snippet.code
+    assert 'Dataset[DigitSample]("examples/shards/digits-{000000..000001}.tar")' in snippet.code
     shown = run(snippet, tmp_path)
     assert shown.count("DigitSample(image=array([[") == 3
     assert [line.partition("label=")[2] for line in shown.splitlines() if "label=" in line] == [
@@ -140,10 +140,10 @@ def check(snippet: Snippet) -> None:
         return
     calls = [node.func for node in ast.walk(ast.parse(snippet.code)) if isinstance(node, ast.Call)]
     assert {_called(function) for function in calls} <= {
-        "Dataset.from_urls", "Dataset.from_atproto", "dataset.head", "print", "wire", "Array", "np.load", "io.BytesIO",
-        "decoded", "isinstance", "value.startswith", "fields.get", "msgpack.unpackb", "….items", "TypedDict",
-        "itertools.islice", "wds.WebDataset", "shards.map", "….map", "itemgetter", "np.frombuffer", "….decode",
-        "….reshape", "urllib.request.urlopen", "tarfile.open", "tar.extractfile", "file.read", "unpacked",
+        "Dataset", "Dataset[…]", "Dataset.from_atproto", "dataset.head", "print", "wire", "Array", "np.load",
+        "io.BytesIO", "decoded", "isinstance", "value.startswith", "fields.get", "msgpack.unpackb", "….items",
+        "TypedDict", "itertools.islice", "wds.WebDataset", "shards.map", "….map", "itemgetter", "np.frombuffer",
+        "….decode", "….reshape", "urllib.request.urlopen", "tarfile.open", "tar.extractfile", "file.read", "unpacked",
         "member.isfile", "member.name.lower", "….rpartition", "name.rpartition", "name.endswith", "name.startswith",
         "….startswith", "group.items", "field.endswith", "shards.compose",
         "read_shard", "ray.data.from_items", "items.flat_map", "dataset.take",
@@ -153,6 +153,8 @@ def check(snippet: Snippet) -> None:
 
 def _called(function: ast.expr) -> str:
     """The name of a function that is called; of a method of something that is no name, only its own."""
+    if isinstance(function, ast.Subscript):
+        return f"{ast.unparse(function.value)}[…]"
     name = ast.unparse(function)
     return name if all(part.isidentifier() for part in name.split(".")) else f"….{name.rpartition('.')[2]}"
 
@@ -182,7 +184,7 @@ def test_only_web_addresses_reach_webdataset_and_nothing_in_them_reaches_a_shell
 )
 def test_numbered_shards_become_a_pattern_and_others_a_list(urls: list[str], shown: str) -> None:
     for snippet in load_snippets("x", None, None, urls):
-        assert f"Dataset.from_urls({shown})" in snippet.code
+        assert f"Dataset({shown})" in snippet.code
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:

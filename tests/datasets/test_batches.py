@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
 
 from catalog import Dataset, DictSample, PackableSample, wire, write_shards
-from catalog.datasets.batches import Batch
+from catalog.datasets.batches import SampleBatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def shown(value: object) -> object:
 
 
 def test_arrays_of_one_shape_and_numbers_are_stacked_and_may_be_written_to() -> None:
-    batch = Batch([mixed(1), mixed(2)])
+    batch = SampleBatch([mixed(1), mixed(2)])
     assert len(batch) == 2
     assert batch.image.shape == (2, 2, 3)
     assert shown(batch.image) == ("uint8", [[[1] * 3] * 2, [[2] * 3] * 2])
@@ -61,18 +61,18 @@ def test_what_does_not_stack_is_a_list() -> None:
     odd.image = np.zeros((1, 1), np.uint8)
     odd.word = "b"
     odd.count = 2**70
-    batch = Batch([mixed(1), odd])
+    batch = SampleBatch([mixed(1), odd])
     assert [array.shape for array in batch.image] == [(2, 3), (1, 1)]
     assert batch.word == ["a", "b"]
     assert batch.mask[0] is None
     assert batch.mask[1].tolist() == [True, True, True]
     assert batch.count == [1, 2**70]
     odd.image = np.zeros((2, 3), np.uint16)
-    assert [array.dtype.name for array in Batch([mixed(1), odd]).image] == ["uint8", "uint16"]
+    assert [array.dtype.name for array in SampleBatch([mixed(1), odd]).image] == ["uint8", "uint16"]
 
 
 def test_fields_are_had_by_wire_name_too_also_those_that_a_batch_hides() -> None:
-    batch = Batch([mixed(1, parts=[1]), mixed(2, parts=[])])
+    batch = SampleBatch([mixed(1, parts=[1]), mixed(2, parts=[])])
     assert batch["list of parts"] == [[1], []]
     assert shown(batch["samples"]) == ("int64", [1, 2])
     assert [type(sample) for sample in batch.samples] == [Mixed, Mixed]
@@ -84,7 +84,7 @@ def test_fields_are_had_by_wire_name_too_also_those_that_a_batch_hides() -> None
 
 
 def test_dicts_are_asked_by_name_and_may_lack_what_others_have() -> None:
-    batch = Batch([DictSample(a=1, b=np.zeros(2)), DictSample(a=2.5)])
+    batch = SampleBatch([DictSample(a=1, b=np.zeros(2)), DictSample(a=2.5)])
     assert shown(batch["a"]) == ("float64", [1.0, 2.5])
     assert batch["b"][1] is None
     with pytest.raises(KeyError, match="c"):
@@ -92,19 +92,19 @@ def test_dicts_are_asked_by_name_and_may_lack_what_others_have() -> None:
 
 
 def test_samples_of_any_class_are_batched_by_their_attributes() -> None:
-    batch = Batch([np.int16(4), np.int16(5)])
+    batch = SampleBatch([np.int16(4), np.int16(5)])
     assert shown(batch.real) == ("int16", [4, 5])
-    assert repr(batch) == "Batch(2 × int16)"
+    assert repr(batch) == "SampleBatch(2 × int16)"
 
 
 def test_keys_are_those_of_the_samples(tmp_path: Path) -> None:
     infos = write_shards([mixed(n) for n in range(5)], tmp_path / "m-%d.tar", per_shard=2)
-    batches = list(Dataset.from_shards(infos, Mixed).batched(2))
+    batches = list(Dataset(infos, Mixed).batched(2))
     assert [batch.__key__ for batch in batches] == [["00000000", "00000001"], ["00000002", "00000003"], ["00000004"]]
 
 
 def test_a_batch_pickles_as_its_samples() -> None:
-    batch = Batch([mixed(1), mixed(2)])
+    batch = SampleBatch([mixed(1), mixed(2)])
     assert batch.image.shape == (2, 2, 3)
     again = pickle.loads(pickle.dumps(batch))  # noqa: S301 - our own
     assert again.samples == batch.samples
@@ -118,7 +118,7 @@ def test_stacking_is_what_numpy_stack_does(shape: tuple[int, ...], dtype: DTypeL
     arrays = [np.zeros(shape, dtype, order=order) for _ in range(3)]
     for array in arrays:
         array.flags.writeable = False
-    found = Batch([DictSample(x=array) for array in arrays])["x"]
+    found = SampleBatch([DictSample(x=array) for array in arrays])["x"]
     expected = np.stack(arrays)
     assert found.shape == expected.shape
     assert found.dtype == expected.dtype
@@ -130,7 +130,7 @@ def test_stacking_is_what_numpy_stack_does(shape: tuple[int, ...], dtype: DTypeL
 @example(values=[2**53 + 1, 0.0])
 @given(values=st.lists(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=2)))
 def test_stacking_values_never_changes_them(values: list[object]) -> None:
-    batch = Batch([DictSample(x=value) for value in values])
+    batch = SampleBatch([DictSample(x=value) for value in values])
     if not values:
         with pytest.raises(KeyError):
             batch["x"]

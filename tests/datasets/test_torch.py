@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from catalog.datasets.batches import Batch
+    from catalog.datasets.batches import SampleBatch
 
 # Three workers are more than a small machine has processors.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -42,13 +42,13 @@ def items() -> Iterator[Item]:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset[Item]:
     """Twenty-three items in five shards: 5, 5, 5, 5, 3."""
-    return Dataset.from_shards(write_shards(items(), tmp_path / "i-%06d.tar", per_shard=5), Item)
+    return Dataset(write_shards(items(), tmp_path / "i-%06d.tar", per_shard=5), Item)
 
 
 @pytest.fixture
 def single(tmp_path: Path) -> Dataset[Item]:
     """The same in one shard."""
-    return Dataset.from_shards(write_shards(items(), tmp_path / "one-%d.tar"), Item)
+    return Dataset(write_shards(items(), tmp_path / "one-%d.tar"), Item)
 
 
 @pytest.fixture(autouse=True)
@@ -76,13 +76,13 @@ def is_odd(item: Item) -> bool:
     return item.number % 2 == 1
 
 
-def tensors(batch: Batch[Item]) -> dict[str, Any]:
+def tensors(batch: SampleBatch[Item]) -> dict[str, Any]:
     return {"image": torch.from_numpy(batch.image), "number": torch.from_numpy(batch.number)}
 
 
 @pytest.mark.parametrize("workers", [0, 2, 3])
 def test_workers_share_shards_so_that_every_sample_comes_once(dataset: Dataset[Item], workers: int) -> None:
-    for given in (dataset, dataset.shuffled(seed=3, buffer=4)):
+    for given in (dataset, dataset.shuffled(seed=3, buffer_samples=4)):
         assert sorted(numbers(loader(given, workers))) == list(range(COUNT))
     if workers == 2:
         # whole shards, in turn: 0, 2 and 4 are one worker's, and the loader takes from each in turn
@@ -92,7 +92,7 @@ def test_workers_share_shards_so_that_every_sample_comes_once(dataset: Dataset[I
 @pytest.mark.parametrize("workers", [2, 3])
 def test_more_workers_than_shards_share_samples(single: Dataset[Item], workers: int) -> None:
     assert numbers(loader(single, workers)) == list(range(COUNT))  # in turn, as they lie
-    assert sorted(numbers(loader(single.shuffled(buffer=5), workers))) == list(range(COUNT))
+    assert sorted(numbers(loader(single.shuffled(buffer_samples=5), workers))) == list(range(COUNT))
 
 
 @pytest.mark.parametrize("nodes", [2, 7])
@@ -101,7 +101,7 @@ def test_more_workers_than_shards_share_samples(single: Dataset[Item], workers: 
 def test_nodes_and_workers_together_see_every_sample_once(
     dataset: Dataset[Item], nodes: int, workers: int, seed: int | None
 ) -> None:
-    given = dataset if seed is None else dataset.shuffled(seed, 4)
+    given = dataset if seed is None else dataset.shuffled(buffer_samples=4, seed=seed)
     seen = [numbers(loader(given.split_by_node(rank, nodes), workers)) for rank in range(nodes)]
     assert sorted(chain(*seen)) == list(range(COUNT))
     assert all(seen), "no node is idle"
@@ -115,7 +115,7 @@ def test_nodes_need_not_have_the_same_number_of_workers(dataset: Dataset[Item], 
 
 def test_workers_that_are_spawned_get_the_dataset_with_its_class_and_steps(dataset: Dataset[Item]) -> None:
     made = class_from(sample_type(Item))
-    runtime = Dataset.from_shards(dataset.shards, made)
+    runtime = Dataset(dataset.shards, made)
     given = dataset.filter(is_odd).map(double).batched(2)
     assert sorted(chain(*(batch.number.tolist() for batch in loader(given, 3, "spawn")))) == list(range(2, 46, 4))
     assert sorted(numbers(loader(runtime, 2, "spawn"))) == list(range(COUNT))
@@ -158,14 +158,14 @@ def test_an_error_in_a_worker_names_the_shard(dataset: Dataset[Item]) -> None:
     class Other(PackableSample):
         title: str
 
-    iterator = iter(loader(Dataset.from_shards(dataset.shards, Other), 2))
+    iterator = iter(loader(Dataset(dataset.shards, Other), 2))
     with pytest.raises(InvalidSample, match=r"i-000000\.tar.*title"):
         next(iterator)
     iterator._shutdown_workers()  # left to the garbage collector, PyTorch waits ten seconds for them
 
 
 def test_dicts_go_through_the_loader(dataset: Dataset[Item]) -> None:
-    plain = Dataset.from_shards(dataset.shards, DictSample).batched(4)
+    plain = Dataset(dataset.shards, DictSample).batched(4)
     assert sorted(chain(*(batch["number"].tolist() for batch in loader(plain, 2)))) == list(range(COUNT))
 
 
@@ -179,7 +179,7 @@ def test_a_dataset_made_before_torch_was_imported_says_what_to_do(tmp_path: Path
     write_shards(items(), tmp_path / "i-%d.tar")
     code = f"""
 from catalog import Dataset
-dataset = Dataset.from_urls("{tmp_path}/i-0.tar")
+dataset = Dataset("{tmp_path}/i-0.tar")
 if {known}:
     object.__setattr__(dataset, "_stored", {COUNT})
 from torch.utils.data import DataLoader
@@ -197,7 +197,7 @@ print(len(list(DataLoader(dataset.ordered(), batch_size=None))))
 
 def test_nothing_of_torch_is_loaded_by_reading(tmp_path: Path) -> None:
     write_shards(items(), tmp_path / "i-%d.tar")
-    code = f"import sys; from catalog import Dataset; d = Dataset.from_urls('{tmp_path}/i-0.tar').batched(2)"
+    code = f"import sys; from catalog import Dataset; d = Dataset('{tmp_path}/i-0.tar').batched(2)"
     code += "; print(len(list(d)))"
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

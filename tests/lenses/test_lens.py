@@ -546,13 +546,13 @@ def test_decorated_lenses_are_in_the_network_of_all_unless_told_otherwise() -> N
 
 @pytest.fixture
 def digits(tmp_path: Path) -> Dataset[Digit]:
-    return Dataset.from_shards(write_shards([digit(n) for n in range(5)], tmp_path / "d-%06d.tar", per_shard=3), Digit)
+    return Dataset(write_shards([digit(n) for n in range(5)], tmp_path / "d-%06d.tar", per_shard=3), Digit)
 
 
 def test_a_dataset_goes_through_a_lens_a_path_and_the_network_of_all(digits: Dataset[Digit]) -> None:
     for dataset in (digits.as_type(Flat), digits.as_type(Flat, through=flatten)):
         assert list(dataset) == [flatten(digit(n)) for n in range(5)]
-        assert dataset.sample_type == sample_type(Flat)
+        assert dataset.schema == sample_type(Flat)
         assert len(dataset) == 5
     network = LensNetwork([flatten, labelled])
     assert [sample.label for sample in digits.as_type(Label, through=network)] == list(range(5))
@@ -561,8 +561,8 @@ def test_a_dataset_goes_through_a_lens_a_path_and_the_network_of_all(digits: Dat
 
 def test_a_dataset_of_a_record_s_class_or_of_none_goes_through_your_lenses(digits: Dataset[Digit]) -> None:
     theirs = class_from(replace(sample_type(Digit), description="A record's words."))
-    dicts = replace(Dataset.from_shards(digits.shards), _schema=sample_type(theirs))  # as from_atproto(…, DictSample)
-    for dataset in (Dataset.from_shards(digits.shards, theirs), dicts):
+    dicts = Dataset(digits.shards).__replace__(_schema=sample_type(theirs))  # as from_atproto(…, DictSample)
+    for dataset in (Dataset(digits.shards, theirs), dicts):
         flat = dataset.as_type(Flat, through=LensNetwork([flatten]))
         assert list(flat) == [flatten(digit(n)) for n in range(5)]
 

@@ -700,7 +700,7 @@ def test_a_published_lens_is_fetched_from_the_network_and_used_on_real_samples(
     assert repository.asked == []
     assert commit in str(found)
     lens = found.load(repository=repository.url, commit=commit)
-    samples = Dataset.from_urls(str(ROOT / "examples" / "shards" / "digits-000000.tar"), lens.source)
+    samples = Dataset(str(ROOT / "examples" / "shards" / "digits-000000.tar"), lens.source)
     report = check_lens(lens, samples, limit=20)
     assert report.ok, report.lines()
     flat = samples.as_type(lens.target, through=lens).head(2)

@@ -89,7 +89,7 @@ def test_a_right_lens_has_no_counterexample() -> None:
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_the_example_lenses_keep_the_laws_on_the_example_shards(lens: Lens[Any, Any], shards: str) -> None:
-    report = check_lens(lens, Dataset.from_urls(f"{EXAMPLES}/shards/{shards}", lens.source), limit=40)
+    report = check_lens(lens, Dataset(f"{EXAMPLES}/shards/{shards}", lens.source), limit=40)
     assert report.counterexamples == ()
     assert report.checked == 40
 

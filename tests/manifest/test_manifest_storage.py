@@ -514,9 +514,9 @@ def test_drafts_in_buckets_and_blobs_have_pages_that_load_their_copies(
         plain = html.unescape(re.sub(r"<[^>]+>", "", text))
         assert "previews are" not in plain
         assert "isn’t published" in plain
-        call = re.search(r"Dataset\.from_urls\((.*)\)", plain)
+        call = re.search(r"Dataset\((.*)\)", plain)
         assert call is not None
-        loaded = Samples.from_urls(ast.literal_eval(call[1]), Seen)
+        loaded = Samples(ast.literal_eval(call[1]), Seen)
         assert [sample.label for sample in loaded] == [0, 1, 2, 3]
         assert len(list(file.parent.glob("preview-*"))) == 2
     for info in infos:
@@ -524,4 +524,4 @@ def test_drafts_in_buckets_and_blobs_have_pages_that_load_their_copies(
         assert Cid.of_block(info.path.read_bytes(), RAW) in pages["in blobs"][1]
     assert "latest" in pages["in blobs"][1]
     assert "bafkreiabencwpcnlzxxqci2fm6e2xtppaerukz4jvpg66ajdivtytk6n54" in pages["elsewhere"][1]
-    assert "from_urls" not in pages["elsewhere"][1]
+    assert "Dataset(" not in pages["elsewhere"][1]

@@ -68,7 +68,7 @@ def test_the_shards_are_what_the_manifest_says(dataset: dict[str, Any]) -> None:
         raw = path.read_bytes()
         assert (len(raw), hashlib.sha256(raw).hexdigest()) == (shard["bytes"], shard["sha256"])
     made = class_from(schema(dataset["schema"]))
-    samples = list(Dataset.from_urls(paths, made))
+    samples = list(Dataset(paths, made))
     assert len(samples) == dataset["samples"]
     for sample in samples:
         assert unpack(made, pack(sample), validate=True) == sample
@@ -110,7 +110,7 @@ class Case(NamedTuple):
 
 
 def shard(name: str, cls: type[PackableSample]) -> list[Any]:
-    return Dataset.from_urls([EXAMPLES / "shards" / f"{name}-000000.tar"], cls).head(20)
+    return Dataset([EXAMPLES / "shards" / f"{name}-000000.tar"], cls).head(20)
 
 
 def plain_digits() -> list[digits.DigitSample]:

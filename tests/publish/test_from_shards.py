@@ -540,7 +540,7 @@ def test_an_ordinary_webdataset_is_drafted_with_its_format(tmp_path: Path) -> No
     }
     assert names["cls"] == ("int", False)
     assert names["jpg"][0].startswith("bytes")
-    read: Dataset[Any] = Dataset.from_urls(str(tmp_path / "birds-0.tar"), class_from(schema.sample_type))
+    read: Dataset[Any] = Dataset(str(tmp_path / "birds-0.tar"), class_from(schema.sample_type))
     assert [sample.cls for sample in read] == [3, 4]
     (tmp_path / "birds-1.tar").write_bytes(tar_of(("0.msgpack", msgpack.packb({"a": 1}))))
     with pytest.raises(CatalogError, match="its format is msgpack, that of the shards before webdataset"):

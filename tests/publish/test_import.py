@@ -70,7 +70,7 @@ def by_webdataset(tars: list[Path]) -> list[dict[str, Any]]:
 
 
 def rows(tars: list[Path]) -> list[dict[str, Any]]:
-    return [dict(sample) for sample in Dataset.from_urls(tars)]
+    return [dict(sample) for sample in Dataset(tars)]
 
 
 # --- images --------------------------------------------------------------------------------------------------
@@ -526,7 +526,7 @@ def test_the_manifest_of_images_says_what_is_in_the_shards(tmp_path: Path, *, me
     assert {field.name: (field.type, field.optional) for field in sample_type.fields} == {
         field.name: (field.type, field.optional) for field in found.seen.fields
     }
-    samples = list(Dataset.from_urls([str(path) for path in tars], class_from(sample_type)))
+    samples = list(Dataset([str(path) for path in tars], class_from(sample_type)))
     assert [sample.__key__ for sample in samples] == ["train/cat/0", "train/dog/1", "test/cat/2", "test/dog/3"]
 
 

@@ -97,7 +97,7 @@ def test_webdataset_decodes_what_was_written(tmp_path: Path, rows: list[dict[str
     for row, (_, fields) in zip(rows, found, strict=True):
         assert list(fields) == list(row)
         require_same(fields, row)
-    again = list(Dataset.from_urls([path]))
+    again = list(Dataset([path]))
     assert [sample.__key__ for sample in again] == [key for key, _ in found]
     for row, sample in zip(rows, again, strict=True):
         require_same(sample, row)
@@ -132,7 +132,7 @@ class Bird(PackableSample):
 def test_a_typed_sample_has_a_member_a_field(tmp_path: Path) -> None:
     bird = Bird(picture=b"\xff", label=3, boxes=[0.5, 2.0], mask=np.eye(2, dtype=np.uint8))
     infos = write_shards([bird], tmp_path / "w-%d.tar", format="webdataset")
-    assert list(Dataset.from_shards(infos, Bird)) == [bird]
+    assert list(Dataset(infos, Bird)) == [bird]
     ((key, fields),) = decoded(infos[0].path)
     assert key == "00000000"
     assert list(fields) == ["jpg", "cls", "boxes.json", "mask.npy"]

@@ -27,7 +27,7 @@ def read_back(folder: Path, rows: list[Any]) -> list[DictSample]:
     infos = write_shards(rows, folder / "t-%d.parquet", format="parquet")
     assert sum(info.samples for info in infos) == len(rows)
     assert [info.path.stat().st_size for info in infos] == [info.bytes for info in infos]
-    return list(Dataset.from_shards(infos))
+    return list(Dataset(infos))
 
 
 def require_same(found: object, wanted: object) -> None:
@@ -94,7 +94,7 @@ def test_typed_samples_come_back_equal(tmp_path: Path) -> None:
     ]
     infos = write_shards(birds, tmp_path / "b-%d.parquet", format="parquet", per_shard=2)
     assert [info.samples for info in infos] == [2, 1]
-    assert list(Dataset.from_shards(infos, Bird)) == birds
+    assert list(Dataset(infos, Bird)) == birds
     schemas = {parquet.read_schema(info.path) for info in infos}
     assert len(schemas) == 1
 
@@ -173,6 +173,6 @@ def test_the_length_of_a_table_is_not_limited_in_bytes(tmp_path: Path) -> None:
 
 def test_samples_of_tables_and_numbered_samples_are_rows(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"a": 1}, {"a": 2}]
-    numbered = list(Dataset.from_shards(write_shards(rows, tmp_path / "n-%d.tar")))
+    numbered = list(Dataset(write_shards(rows, tmp_path / "n-%d.tar")))
     found = read_back(tmp_path, read_back(tmp_path, numbered))
     assert [dict(sample) for sample in found] == rows

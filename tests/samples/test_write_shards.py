@@ -47,7 +47,7 @@ def keyed(key: str, **values: object) -> DictSample:
 
 
 def read_back(infos: Iterable[ShardInfo]) -> list[DictSample]:
-    return list(Dataset.from_shards(tuple(infos)))
+    return list(Dataset(tuple(infos)))
 
 
 def by_webdataset(path: Path) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def test_samples_of_webdataset_keep_their_keys_and_lose_what_it_adds(tmp_path: P
     assert [(sample.__key__, dict(sample)) for sample in read_back(infos)] == [
         ("wren", {"cls": 1}), ("crow", {"cls": 2, "__x": 3})
     ]  # fmt: skip
-    again = write_shards(Dataset.from_shards(infos), tmp_path / "c-%d.tar")
+    again = write_shards(Dataset(infos), tmp_path / "c-%d.tar")
     assert [info.sha256 for info in again] == [info.sha256 for info in infos]
 
 
@@ -186,12 +186,12 @@ def test_nan_in_an_optional_text_is_a_missing_text(tmp_path: Path) -> None:
     nan = float("nan")
     rows = [{"text": "x", "number": nan, "raw": b"y"}, {"text": nan, "number": 1.5, "raw": nan}]
     infos = write_shards(rows, tmp_path / "r-%d.tar")
-    first, second = Dataset.from_shards(infos, Row)
+    first, second = Dataset(infos, Row)
     assert (first.text, second.text, second.raw) == ("x", None, None)
     assert first.number is not None
     assert np.isnan(first.number)
     typed = write_shards([Row(text=nan, number=nan, raw=nan)], tmp_path / "t-%d.tar")  # type: ignore[arg-type]
-    (again,) = Dataset.from_shards(typed, Row)
+    (again,) = Dataset(typed, Row)
     assert (again.text, again.raw) == (None, None)
     assert np.isnan(again.number or 0.0)
 
@@ -268,7 +268,7 @@ def test_a_typed_sample_comes_back_equal_or_is_refused(tmp_path: Path, many: lis
     except InvalidSample as error:
         assert error.what.startswith("field ")
         return
-    (sample,) = Dataset.from_shards(infos, Anything)
+    (sample,) = Dataset(infos, Anything)
     require_same(sample.free, free)
     assert [one == one for one in sample.many] == [one == one for one in many]  # noqa: PLR0124 - NaN
     assert [one for one in sample.many if one == one] == [one for one in many if one == one]  # noqa: PLR0124
@@ -302,7 +302,7 @@ def test_what_readers_take_is_written_and_more_is_refused(
         monkeypatch.setattr(limits, limit, most)
     (untyped,) = read_back(write_shards([{"free": fits}], tmp_path / "f-%d.tar"))
     require_same(untyped["free"], fits)
-    (typed,) = Dataset.from_shards(write_shards([Anything(many=[], free=fits)], tmp_path / "f-%d.tar"), Anything)
+    (typed,) = Dataset(write_shards([Anything(many=[], free=fits)], tmp_path / "f-%d.tar"), Anything)
     require_same(typed.free, fits)
     for sample in ({"free": too_much}, Anything(many=[], free=too_much)):
         with pytest.raises(InvalidSample, match="field 'free'"):
@@ -320,7 +320,7 @@ class Truth(PackableSample):
 
 def test_truth_values_in_arrow_need_a_dtype_in_the_type(tmp_path: Path) -> None:
     fits = Truth(named=np.array([True]), other=np.array([1, 2]))
-    assert list(Dataset.from_shards(write_shards([fits], tmp_path / "t-%d.tar"), Truth)) == [fits]
+    assert list(Dataset(write_shards([fits], tmp_path / "t-%d.tar"), Truth)) == [fits]
     with pytest.raises(InvalidSample, match="field 'other'"):
         write_shards([Truth(named=np.array([True]), other=np.array([True]))], tmp_path / "t-%d.tar")
 

@@ -49,7 +49,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(url: str, checksum: str | None) -> list[int]:
     shards = [Shard(url=url, checksum=checksum)]
-    return [sample["a"] for sample in Dataset.from_shards(shards, settings=LOOPBACK)]
+    return [sample["a"] for sample in Dataset(shards, settings=LOOPBACK)]
 
 
 def test_a_shard_with_a_checksum_is_read_over_http(server: Fake) -> None:

@@ -386,6 +386,6 @@ def test_the_shards_of_a_host_share_a_connection(fake: Fake, *, checksum: bool, 
 
     fake.routes = {f"/{number}.tar": serving(raw) for number, raw in enumerate(raws)}
     checksums = [f"sha256:{hashlib.sha256(raw).hexdigest()}" if checksum else None for raw in raws]
-    dataset = Dataset.from_urls([fake.url + path for path in fake.routes], checksums=checksums, settings=LOOPBACK)
+    dataset = Dataset([fake.url + path for path in fake.routes], checksums=checksums, settings=LOOPBACK)
     assert len(list(dataset.shuffled() if shuffled else dataset)) == 5
     assert len(clients) == 1

@@ -116,10 +116,10 @@ def test_a_table_is_recognised_by_its_first_bytes(head: bytes, name: str | None)
 
 def test_cells_become_what_the_fields_say(tmp_path: Path) -> None:
     url = saved(tmp_path / "weather.tar", WEATHER)  # the name doesn't matter
-    first, second = Dataset.from_urls([url], Weather)
+    first, second = Dataset([url], Weather)
     assert (first.day, first.rain, first.station, first.wet) == ("2026-01-01", 0.5, "01234", True)
     assert (second.rain, second.wet) == (None, False)
-    untyped = next(iter(Dataset.from_urls([url])))
+    untyped = next(iter(Dataset([url])))
     assert dict(untyped) == {"day": "2026-01-01", "rain": "0.5", "station": "01234", "wet": "true"}
 
 
@@ -216,7 +216,7 @@ def test_what_the_csv_module_writes_comes_back(
 def test_objects_are_samples_and_blank_lines_none(tmp_path: Path) -> None:
     raw = b'{"id": 1, "vector": [1, 2, 3.5], "tags": ["x"]}\n\n{"id": 2, "vector": [4, 5, 6], "tags": []}\n'
     url = saved(tmp_path / "a.jsonl", raw)
-    first, second = Dataset.from_urls([url], Point)
+    first, second = Dataset([url], Point)
     assert first.vector.dtype == np.float32
     assert first.vector.tolist() == [1, 2, 3.5]
     assert (second.id, second.tags, getattr(second, "__key__", "")) == (2, [], "000000001")
@@ -308,10 +308,10 @@ def test_columns_of_every_kind_are_read(
 def test_rows_are_typed_shuffled_dealt_out_and_in_batches(tmp_path: Path) -> None:
     path = tmp_path / "points.parquet"
     parquet.write_table(points(100), path, row_group_size=7)
-    dataset = Dataset.from_urls([str(path)], Point)
+    dataset = Dataset([str(path)], Point)
     assert [one.id for one in dataset] == list(range(100))
     assert next(iter(dataset)).vector.dtype == np.float32
-    assert sorted(one.id for one in dataset.shuffled(seed=1, buffer=10)) == list(range(100))
+    assert sorted(one.id for one in dataset.shuffled(seed=1, buffer_samples=10)) == list(range(100))
     assert sorted(one.id for part in (0, 1, 2) for one in dataset.split_by_node(part, 3)) == list(range(100))
     assert next(iter(dataset.batched(10))).vector.shape == (10, 3)
     assert counted(str(path)) == 100

@@ -176,7 +176,7 @@ class Bird(PackableSample):
 
 
 def test_an_ordinary_webdataset_is_read_without_a_type(tmp_path: Path) -> None:
-    found = list(Dataset.from_urls(str(ordinary(tmp_path / "a.tar"))))
+    found = list(Dataset(str(ordinary(tmp_path / "a.tar"))))
     assert [type(sample) for sample in found] == [DictSample] * 3
     last = found[2]
     assert last.__key__ == "birds/0002"
@@ -189,7 +189,7 @@ def test_an_ordinary_webdataset_is_read_without_a_type(tmp_path: Path) -> None:
 def test_values_are_those_of_webdatasets_own_decoding(tmp_path: Path) -> None:
     path = ordinary(tmp_path / "a.tar")
     decode = autodecode.Decoder([])
-    for mine, (key, fields) in zip(Dataset.from_urls(str(path)), theirs(path.read_bytes()), strict=True):
+    for mine, (key, fields) in zip(Dataset(str(path)), theirs(path.read_bytes()), strict=True):
         assert mine.__key__ == key
         other = decode({name: data for name, data in fields.items() if name != "pyd"} | {"__key__": key})
         for field in ("jpg", "cls", "json", "txt"):
@@ -201,14 +201,14 @@ def test_an_ordinary_webdataset_is_read_as_a_class(tmp_path: Path) -> None:
     raw = ordinary(tmp_path / "a.tar").read_bytes()
     (tmp_path / "b.tar").write_bytes(gzip.compress(raw, mtime=0))
     for path in ("a.tar", "b.tar"):
-        dataset = Dataset.from_urls(str(tmp_path / path), Bird).validated()
+        dataset = Dataset(str(tmp_path / path), Bird).validated()
         found = list(dataset)
         assert [(one.__key__, one.label, one.picture) for one in found] == [
             (f"birds/{number:04d}", number, IMAGE) for number in range(3)
         ]
         assert found[1].array.tolist() == [[1.0] * 3] * 2
         assert found[1].score is None
-        assert sorted(one.label for one in dataset.shuffled(seed=3, buffer=2)) == [0, 1, 2]
+        assert sorted(one.label for one in dataset.shuffled(seed=3, buffer_samples=2)) == [0, 1, 2]
         (batch,) = dataset.batched(3)
         assert batch.array.shape == (3, 2, 3)
         parts = [[one.label for one in dataset.split_by_node(rank, 2)] for rank in range(2)]
@@ -232,7 +232,7 @@ def test_an_ordinary_webdataset_is_read_as_a_class(tmp_path: Path) -> None:
 )
 def test_a_field_is_decoded_by_the_last_part_of_its_name(tmp_path: Path, name: str, data: bytes, value: object) -> None:
     (tmp_path / "a.tar").write_bytes(tar_of((f"a.{name}", data)))
-    (sample,) = Dataset.from_urls(str(tmp_path / "a.tar"))
+    (sample,) = Dataset(str(tmp_path / "a.tar"))
     assert sample == {name: value}
     assert type(sample[name]) is type(value)
 
@@ -241,7 +241,7 @@ def test_object_arrays_are_never_unpickled(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     (tmp_path / "a.tar").write_bytes(tar_of(("a.npy", buffer.getvalue())))
-    (sample,) = Dataset.from_urls(str(tmp_path / "a.tar"))
+    (sample,) = Dataset(str(tmp_path / "a.tar"))
     assert sample["npy"] == buffer.getvalue()
 
 
@@ -262,7 +262,7 @@ def test_the_declared_type_decides(tmp_path: Path) -> None:
                ("a.when", b"2026-01-02T03:04:05Z"), ("a.meta.json", b'{"n": [1]}'),
                ("a.other", b"skipped")]  # fmt: skip
     (tmp_path / "a.tar").write_bytes(tar_of(*members))
-    (sample,) = Dataset.from_urls(str(tmp_path / "a.tar"), Declared)
+    (sample,) = Dataset(str(tmp_path / "a.tar"), Declared)
     assert (sample.label, sample.score, sample.tags, sample.raw, sample.good) == ("wren", 2.5, ["x"], b"7", True)
     assert (sample.at, sample.more) == (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {"n": [1]})
 
@@ -283,7 +283,7 @@ def test_a_field_that_cannot_be_decoded_is_named(
 ) -> None:
     (tmp_path / "a.tar").write_bytes(tar_of(*members))
     with pytest.raises(InvalidSample) as caught:
-        list(Dataset.from_urls(str(tmp_path / "a.tar")))
+        list(Dataset(str(tmp_path / "a.tar")))
     for word in (*words, "a.tar"):
         assert word in str(caught.value)
 
@@ -291,12 +291,12 @@ def test_a_field_that_cannot_be_decoded_is_named(
 def test_a_missing_field_and_a_wrong_array_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(tar_of(("a.jpg", IMAGE), ("a.cls", b"1"), ("a.npy", encode_array(np.zeros(2)))))
     with pytest.raises(InvalidSample, match=r"'txt': expected str, found nothing"):
-        list(Dataset.from_urls(str(tmp_path / "a.tar"), Bird))
+        list(Dataset(str(tmp_path / "a.tar"), Bird))
     (tmp_path / "b.tar").write_bytes(
         tar_of(("a.jpg", IMAGE), ("a.cls", b"1"), ("a.txt", b""), ("a.npy", encode_array(np.zeros(2))))
     )
     with pytest.raises(InvalidSample, match=r"'npy': expected array\[float32, 2, 3\], found array\[float64, 2\]"):
-        list(Dataset.from_urls(str(tmp_path / "b.tar"), Bird).validated())
+        list(Dataset(str(tmp_path / "b.tar"), Bird).validated())
 
 
 # --- without an end mark -------------------------------------------------------------------------------------
@@ -307,13 +307,13 @@ def test_a_tar_without_an_end_mark_is_whole_if_its_checksum_is_right(tmp_path: P
     path = tmp_path / "a.tar"
     path.write_bytes(raw)
     checksum = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-    assert [sample["cls"] for sample in Dataset.from_urls([path], checksums=[checksum])] == [1, 2]
+    assert [sample["cls"] for sample in Dataset([path], checksums=[checksum])] == [1, 2]
     with pytest.warns(TruncatedWarning, match="no end mark"):
-        assert [sample["cls"] for sample in Dataset.from_urls(path)] == [1, 2]
+        assert [sample["cls"] for sample in Dataset(path)] == [1, 2]
     assert count_samples(io.BytesIO(raw), "a.tar") == (2, "webdataset")
 
 
 def test_json_stays_json(tmp_path: Path) -> None:
     value = {"nested": {"list": [1, 2.5, "x", None, True]}, "big": 2**70}
     (tmp_path / "a.tar").write_bytes(tar_of(("a.json", json.dumps(value).encode())))
-    assert next(iter(Dataset.from_urls(str(tmp_path / "a.tar")))) == {"json": value}
+    assert next(iter(Dataset(str(tmp_path / "a.tar")))) == {"json": value}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,7 @@ from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about
 from catalog.codegen.text import literal
 from catalog.schema import Array
 from catalog.schema.identifiers import class_name
+from catalog.shards.braces import contract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,6 @@ __all__ = ["INSTALL", "Source", "python", "pytorch", "typed_python"]
 INSTALL: Final = "pip install atdata-catalog"
 _EXTRAS: Final = {"arrowTensor": "arrow", "safetensors": "safetensors", "sparseBytes": "sparse"}
 """Array format → the extra of this library that reads it."""
-
-_NUMBERED: Final = re.compile(r"(?P<head>.*?)(?P<number>[0-9]+)(?P<tail>[^0-9]*)")
 
 _SHOW: Final = """
 for sample in dataset.head(3):
@@ -40,7 +38,7 @@ _LOADER: Final = """\
 """
 
 _ANY_COLUMNS: Final = '''\
-def columns(batch: Batch[{name}]) -> dict[str, Any]:
+def columns(batch: SampleBatch[{name}]) -> dict[str, Any]:
     """Field by field; the DataLoader makes tensors of the arrays."""
     names = {names}
     return {{name: {value} for name in names}}
@@ -65,11 +63,11 @@ class Source:
 
     def opened(self, sample_class: str | None, *, suffix: str = "", indent: str = "") -> str:
         """Return the statement that opens the dataset, below its comment."""
-        more = [] if sample_class is None else [sample_class]
         if self.uri is not None:
+            more = [] if sample_class is None else [sample_class]
             call = Group("Dataset.from_atproto(", (literal(self.uri), *more), ")")
         else:
-            call = Group("Dataset.from_urls(", (_urls(self.urls), *more), ")")
+            call = Group("Dataset(" if sample_class is None else f"Dataset[{sample_class}](", (_urls(self.urls),), ")")
         lines = about(self.name, self.cid, 0 if self.uri is not None else len(self.urls))
         comments = "".join(f"{indent}# {line}\n" for line in lines)
         return f"{comments}{laid_out(call, prefix='dataset = ', suffix=suffix, indent=indent)}\n"
@@ -97,10 +95,10 @@ def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
     main = 'if __name__ == "__main__":  # the workers import this file\n'
     if sample_type is None:
         name, columns = ("DictSample", _OF_DICTS) if source.uri is None else ("PackableSample", _OF_OBJECTS)
-        imports = _with_torch(f"from catalog import Batch, Dataset, {name}\n") + "\n\n"
+        imports = _with_torch(f"from catalog import SampleBatch, Dataset, {name}\n") + "\n\n"
         opened = source.opened(None, suffix=suffix, indent="    ")
         return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER)
-    imports, body = _class(sample_type, also=("Batch", "Dataset"))
+    imports, body = _class(sample_type, also=("SampleBatch", "Dataset"))
     opened = source.opened(class_name(sample_type.name), suffix=suffix, indent="    ")
     code = (_with_torch(imports), f"\n\n{body}\n\n", _columns(sample_type), main, opened, _LOADER)
     return _snippet("PyTorch", install, *code)
@@ -142,7 +140,7 @@ def _with_torch(imports: str) -> str:
 def _columns(sample_type: SampleType) -> str:
     lines = "".join(_column(field) for field in sample_type.fields)
     return (
-        f"def columns(batch: Batch[{class_name(sample_type.name)}]) -> dict[str, Any]:\n"
+        f"def columns(batch: SampleBatch[{class_name(sample_type.name)}]) -> dict[str, Any]:\n"
         '    """Field by field; the DataLoader makes tensors of the arrays."""\n'
         f"    return {{\n{lines}    }}\n\n\n"
     )
@@ -157,18 +155,7 @@ def _column(field: Field) -> str:
 
 def _urls(urls: Sequence[str]) -> str | Group:
     """A brace pattern if the names are numbered without gaps, else a list, in which braces are literal."""
-    pattern = _pattern(urls)
+    pattern = contract(urls)
     if pattern is not None:
         return literal(pattern)
     return Group("[", tuple(literal(url) for url in urls[:MAX_URLS]), "]")
-
-
-def _pattern(urls: Sequence[str]) -> str | None:
-    parts_ = [_NUMBERED.fullmatch(url) for url in urls]
-    if len(urls) < 2 or any(part is None or re.search(r"[{},]", part[0]) for part in parts_):
-        return None
-    first, last = parts_[0]["number"], parts_[-1]["number"]  # type: ignore[index] # none is None here
-    numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(first) + len(urls))]
-    head, tail = parts_[0]["head"], parts_[0]["tail"]  # type: ignore[index] # nor here
-    fits = len(last) == len(first) and list(urls) == [f"{head}{number}{tail}" for number in numbers]
-    return f"{head}{{{first}..{last}}}{tail}" if fits else None
