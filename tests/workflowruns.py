@@ -19,13 +19,62 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tests.expressions import filled, has_status
+from tests.paths import ROOT
+from tests.wheels import pip_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Hub", "Job", "Run", "load_workflow"]
+    from tests.conftest import Account, Network
 
+__all__ = [
+    "MANIFEST",
+    "WORKFLOWS",
+    "Environment",
+    "Hub",
+    "Job",
+    "Run",
+    "build_environment",
+    "edit",
+    "load_workflow",
+    "pages",
+    "records",
+    "results",
+    "scripts",
+]
+
+WORKFLOWS: Final = ("plan", "publish", "site")
+"""Workflows of a scaffolded repository, and the reusable ones."""
+
+MANIFEST: Final = "manifests/first.yaml"
 REPOSITORY: Final = "alice/datasets"
+INSTALL: Final = "Install"
+"""The step in which the scaffolded workflows run pip."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Environment:
+    """What all runners share: ``bin`` of a Python environment, and the variables that pip and the command need."""
+
+    bin: Path
+    variables: dict[str, str]
+    installed: set[tuple[str, str]] = field(default_factory=set)
+    """Scripts of the step ``Install`` that succeeded, each with the requirements that it read.
+
+    A real runner begins with an empty environment. Here the second run of such a script would change nothing.
+    """
+
+
+def build_environment(place: Path, wheel: Path) -> Environment:
+    """Create an environment that has the wheel installed, so that pip, run as the workflows do, only has to look."""
+    bin_folder = place / "venv" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True, timeout=300)
+    subprocess.run(
+        [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--python", bin_folder / "python",
+         "--constraint", ROOT / "requirements.lock", "pip", f"{wheel}[site]"],
+        check=True, timeout=600,
+    )  # fmt: skip
+    return Environment(bin=bin_folder, variables=pip_environment(wheel.parent))
 
 
 def load_workflow(file: Path) -> dict[str, Any]:
@@ -70,11 +119,11 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class Hub:
-    """One repository on GitHub. ``source`` is what its main branch holds, ``python`` the ``bin`` of an environment."""
+    """One repository on GitHub. ``source`` is what its main branch holds."""
 
     source: Path
     folder: Path
-    python: Path
+    python: Environment
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -254,10 +303,11 @@ class Hub:
         outputs.touch()
         summary.touch()
         environment = {
+            **self.python.variables,
             **self.environment,
             "FAKE_GH_COMMENTS": str(self.comments_file),
             **{key: str(filled(value, contexts, {}) or "") for key, value in step.get("env", {}).items()},
-            "PATH": os.pathsep.join([str(self.python), str(self.folder / "tools"), "/usr/bin", "/bin"]),
+            "PATH": os.pathsep.join([str(self.python.bin), str(self.folder / "tools"), "/usr/bin", "/bin"]),
             "HOME": str(self.folder),
             "CI": "true",
             "GITHUB_ACTIONS": "true",
@@ -266,6 +316,10 @@ class Hub:
             "GITHUB_REPOSITORY": REPOSITORY,
             "RUNNER_TEMP": str(space),
         }
+        requirements = space / "work" / environment.get("REQUIREMENTS", "requirements.txt")
+        needed = (step["run"], requirements.read_text(encoding="utf-8")) if step["name"] == INSTALL else None
+        if needed in self.python.installed:
+            return "success", {}
         ran = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", script],
             cwd=space / "work", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -273,6 +327,8 @@ class Hub:
         )  # fmt: skip
         job.log += ran.stdout + ran.stderr
         job.summary += summary.read_text(encoding="utf-8")
+        if needed is not None and ran.returncode == 0:
+            self.python.installed.add(needed)
         said = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
         return "success" if ran.returncode == 0 else "failure", said
 
@@ -331,6 +387,41 @@ class Hub:
         kept = self.folder / "caches" / str(len(self.caches))
         _copy(work / given["path"], kept)
         self.caches.append((given["key"], given["path"], kept))
+
+
+def scripts(file: Path) -> dict[str, str]:
+    """Return the script of each ``run:`` step of a workflow."""
+    steps = [step for job in load_workflow(file)["jobs"].values() for step in job.get("steps", [])]
+    return {step["name"]: step["run"] for step in steps if "run" in step}
+
+
+def records(network: Network, account: Account) -> dict[str, str]:
+    """Return the CIDs of an account's records by their names; the request is plain XRPC."""
+    found: dict[str, str] = {}
+    for kind in ("schema", "entry", "label"):
+        collection = f"science.alt.dataset.{kind}"
+        listed = network.get("com.atproto.repo.listRecords", {"repo": account.did, "collection": collection})
+        found |= {record["value"]["name"]: record["cid"] for record in listed["records"]}
+    return found
+
+
+def pages(hub: Hub) -> dict[str, str]:
+    """Return the deployed pages of datasets, by their folders."""
+    folder = hub.live / "datasets"
+    return {str(file.parent): file.read_text(encoding="utf-8") for file in folder.rglob("*/*/index.html")}
+
+
+def edit(hub: Hub, name: str, change: Callable[[str], str]) -> None:
+    """Change a file of the repository."""
+    file = hub.source / name
+    text = file.read_text(encoding="utf-8")
+    assert change(text) != text
+    file.write_text(change(text), encoding="utf-8")
+
+
+def results(run: Run) -> dict[str, str]:
+    """Return the result of each job."""
+    return {name: job.result for name, job in run.jobs.items()}
 
 
 def _given(

@@ -17,6 +17,9 @@ from tests.skips import ALLOWED
 if TYPE_CHECKING:
     from pathlib import Path
 
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Without the plugins of other packages pytest starts in half a second."""
+
 REPORT = """\
 <testsuites><testsuite>
 <testcase classname="tests.site.test_a" name="test_one[a]" time="0.3"/>
@@ -29,8 +32,9 @@ REPORT = """\
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run pytest with the plugin of this suite on the files of a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.suite", "-p", "no:cacheprovider", "-W", "ignore", *arguments],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "tests.suite", "-p", "no:cacheprovider", "-W", "ignore",
+         *arguments],
+        cwd=folder, env={**os.environ, **ALONE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 LIGHTHOUSE = TESTS / "browser" / "node_modules" / "lighthouse" / "cli" / "index.js"
 ZIPPED = frozenset({".html", ".css", ".js", ".json", ".svg", ".xml", ".txt"})
 TRIES = 3
-"""How fast a page is depends on what else the machine does; how fast it can be is what its best run shows."""
+"""Runs for the score of performance, which other processes of the machine lower; the best run counts."""
+SLOWDOWN = 4.0
+"""A telephone is as much slower than a desktop computer, to Lighthouse."""
 
 
 class _HostHandler(SimpleHTTPRequestHandler):
@@ -63,18 +66,40 @@ def host() -> Iterator[Callable[[Path], str]]:
         yield start
 
 
-def lighthouse(url: str, work: Path, *categories: str) -> tuple[dict[str, int], list[str]]:
-    """The scores of a page of 100, by category, and what cost it any."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The scores of a page of 100, by category; the audits that lowered them; and how fast the machine was."""
+
+    scores: dict[str, int]
+    costs: list[str]
+    speed: float
+
+
+def slowdown(speed: float) -> float:
+    """Return how many times slower than a machine of this speed (Lighthouse's ``benchmarkIndex``) a telephone is.
+
+    The steps are those of https://lighthouse-cpu-throttling-calculator.vercel.app for a mid-tier telephone. A machine
+    with other work is slow itself, so a telephone would not take four times as long as it does.
+    """
+    for floor, times, step in ((1300, 3, 233), (800, 2, 500), (150, 1, 650)):
+        if speed >= floor:
+            return min(times + (speed - floor) / step, SLOWDOWN)
+    return 1.0
+
+
+def lighthouse(url: str, work: Path, *categories: str, slower: float = SLOWDOWN) -> Verdict:
+    """Judge a page as on a telephone on a slow line, which is ``slower`` than this machine."""
     if not LIGHTHOUSE.is_file():
         pytest.fail("Lighthouse is not installed: run `make test`, or `npm ci` in tests/browser", pytrace=False)
     report = work / "report.json"
     command = [
         "node", str(LIGHTHOUSE), url, "--output=json", f"--output-path={report}", "--quiet",
         "--disable-full-page-screenshot", f"--only-categories={','.join(categories)}",
+        f"--throttling.cpuSlowdownMultiplier={slower}",
         "--chrome-flags=--headless=new --no-sandbox --disable-gpu",
     ]  # fmt: skip
     done = subprocess.run(
-        command, env=os.environ | {"CHROME_PATH": _chromium()}, capture_output=True, text=True, timeout=180, check=False
+        command, env=os.environ | {"CHROME_PATH": _chromium()}, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
@@ -86,7 +111,7 @@ def lighthouse(url: str, work: Path, *categories: str) -> tuple[dict[str, int], 
         for audit in [found["audits"][reference["id"]]]
         if reference["weight"] and audit["score"] is not None and audit["score"] < 1
     ]
-    return scores, costs
+    return Verdict(scores=scores, costs=costs, speed=found["environment"]["benchmarkIndex"])
 
 
 def _chromium() -> str:
@@ -106,14 +131,18 @@ def test_a_dataset_page_scores_high(sites: Sites, host: Callable[[Path], str], t
     page = next(site.folder.glob("datasets/*/3kfull")).relative_to(site.host).as_posix()
     base = host(site.host)
     best: dict[str, int] = {}
+    slower = SLOWDOWN
     for _ in range(TRIES):
-        scores, costs = lighthouse(f"{base}{page}/", tmp_path, "performance", "accessibility", "best-practices", "seo")
-        best = {name: max(score, best.get(name, 0)) for name, score in scores.items()}
+        verdict = lighthouse(
+            f"{base}{page}/", tmp_path, "performance", "accessibility", "best-practices", "seo", slower=slower
+        )
+        best = {name: max(score, best.get(name, 0)) for name, score in verdict.scores.items()}
+        print(verdict.scores, verdict.speed, slower)  # noqa: T201 - for `pytest -s`
         if best["performance"] >= 95:
             break
-    print(best)  # noqa: T201 - for `pytest -s`
-    assert best["performance"] >= 95, costs
-    assert {name: score for name, score in best.items() if name != "performance" and score < 100} == {}, costs
+        slower = slowdown(verdict.speed)
+    assert best["performance"] >= 95, verdict
+    assert {name: score for name, score in best.items() if name != "performance" and score < 100} == {}, verdict
 
 
 def test_nothing_is_wanting_on_other_pages(sites: Sites, host: Callable[[Path], str], tmp_path: Path) -> None:
@@ -123,8 +152,8 @@ def test_nothing_is_wanting_on_other_pages(sites: Sites, host: Callable[[Path], 
     def judged(address: str) -> list[str]:
         work = tmp_path / (address or "home")
         work.mkdir()
-        scores, costs = lighthouse(base + address, work, "accessibility", "best-practices", "seo")
-        return [] if set(scores.values()) == {100} else costs
+        verdict = lighthouse(base + address, work, "accessibility", "best-practices", "seo")
+        return [] if set(verdict.scores.values()) == {100} else verdict.costs
 
     places = ("", "browse/", "schemas/")
     with ThreadPoolExecutor(len(places)) as pool:  # it mostly waits
@@ -135,6 +164,6 @@ def test_nothing_is_wanting_on_other_pages(sites: Sites, host: Callable[[Path], 
 def test_lighthouse_notices(host: Callable[[Path], str], tmp_path: Path) -> None:
     """The control: a page that lacks what it should have scores lower."""
     (tmp_path / "index.html").write_text("<!doctype html><title></title><img src=x.png>", encoding="utf-8")
-    scores, costs = lighthouse(host(tmp_path), tmp_path, "accessibility", "seo")
-    assert max(scores.values()) < 90
-    assert costs
+    verdict = lighthouse(host(tmp_path), tmp_path, "accessibility", "seo")
+    assert max(verdict.scores.values()) < 90
+    assert verdict.costs
