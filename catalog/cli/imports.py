@@ -11,6 +11,7 @@ import click
 
 from catalog.cli.common import say_drafted, write_file
 from catalog.cli.terminal import echo, say
+from catalog.formatting import counted
 
 if TYPE_CHECKING:
     from catalog.publish.imports import ImportPlan
@@ -126,7 +127,8 @@ def _show_plan(plan: ImportPlan) -> None:
     for split in source.splits:
         shards = [shard.name for shard in plan.shards if shard.split == split.name]
         listed = shards[0] if len(shards) == 1 else f"{shards[0]} … {shards[-1]}"
-        count = "1 shard" if len(shards) == 1 else f"{len(shards):,} shards"
-        echo(f"{split.name or 'all'}: {split.stop - split.start:,} samples in {count}, {listed}")
+        echo(
+            f"{split.name or 'all'}: {split.stop - split.start:,} samples in {counted(len(shards), 'shard')}, {listed}"
+        )
     for note in source.notes:
         echo(f"note: {note}")

@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, Self
 
 from catalog.cli.terminal import clear_line, write_line
-from catalog.crawl.report import counted
+from catalog.crawl.report import progress_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Progress:
 
     def _run(self) -> None:
         while not self._over.wait(_TERMINAL_SECONDS if self._terminal else _LOG_SECONDS):
-            line = f"{counted(self._tallies)}, {time.monotonic() - self._started:.0f} s"
+            line = f"{progress_line(self._tallies)}, {time.monotonic() - self._started:.0f} s"
             write_line(self._out, line, passing=self._terminal)
 
     def _clear(self) -> None:

@@ -11,8 +11,8 @@ import click
 
 from catalog.cli.common import JSON
 from catalog.cli.terminal import echo, echo_json, say, styled
+from catalog.formatting import byte_size, counted
 from catalog.sanitize import escaped, one_line
-from catalog.site.formatting import byte_size, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ from catalog.cli.common import JSON
 from catalog.cli.site import CONFIG
 from catalog.cli.terminal import echo, echo_json, say
 from catalog.errors import StoreError
+from catalog.formatting import byte_size, counted
 
 if TYPE_CHECKING:
     from catalog.store.summary import StoreSummary
@@ -43,7 +44,7 @@ def copy(source: Path, dest: Path) -> None:
 
     copy_store(source, dest)
     found = summary(dest)
-    say(f"copied {sum(found.records.values()):,} records, {found.bytes / 1e6:,.1f} MB, to {dest}")
+    say(f"copied {counted(sum(found.records.values()), 'record')}, {byte_size(found.bytes)}, to {dest}")
 
 
 @store.command()
@@ -101,7 +102,7 @@ def _lines(path: Path, found: StoreSummary) -> list[tuple[str, str]]:
         ("store", str(path)),
         ("version", str(found.version)),
         ("identity", f"{found.identity}, change {found.changes:,}"),
-        ("size", f"{found.bytes / 1e6:,.1f} MB"),
+        ("size", byte_size(found.bytes)),
         ("accounts", f"{found.accounts:,}"),
     ]
     total = sum(found.records.values())

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InternalError, StoreError, contained
+from catalog.formatting import byte_size, counted
 from catalog.network.rate_limit import Meter
 from catalog.sanitize import one_line
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.store import Changes, Refused
 
-__all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "counted", "size"]
+__all__ = ["CrawlReport", "HostReport", "SourceReport", "Tally", "progress_line"]
 
 _SHOWN: Final = 20
 """Rejected records and problems that are listed; the others are counted."""
@@ -124,7 +125,7 @@ class CrawlReport:
         number = sum(source.forgotten for source in self.sources)
         if number:
             what = "the newest are kept, as many as limits.record_versions and 16 million characters of each record"
-            yield f"{_many(number, 'old version')} of records forgotten: {what}"
+            yield f"{counted(number, 'old version')} of records forgotten: {what}"
 
     def _closing(self) -> str:
         total = Counter[str]()
@@ -135,15 +136,13 @@ class CrawlReport:
             total["problems"] += source.troubles
             total["defects"] += source.defects
         whose = "its" if total["failed"] == 1 else "their"
-        trouble = f"; {_many(total['failed'], 'source')} failed, {whose} old records stay" if total["failed"] else ""
-        trouble += f"; {_many(total['problems'], 'repository', 'repositories')} couldn't be read" * bool(
-            total["problems"]
-        )
-        trouble += f"; {_many(total['defects'], 'unexpected error')}, please report" * bool(total["defects"])
+        trouble = f"; {counted(total['failed'], 'source')} failed, {whose} old records stay" if total["failed"] else ""
+        trouble += f"; {counted(total['problems'], 'repository')} couldn't be read" * bool(total["problems"])
+        trouble += f"; {counted(total['defects'], 'unexpected error')}, please report" * bool(total["defects"])
         return (
-            f"{_many(total['seen'], 'repository', 'repositories')}, {total['changed']:,} changed; records: "
+            f"{counted(total['seen'], 'repository')}, {total['changed']:,} changed; records: "
             f"{total['new']:,} new, {total['updated']:,} updated, {total['removed']:,} removed, "
-            f"{total['refused']:,} refused; {_many(total['requests'], 'request')}, {size(total['bytes'])}, "
+            f"{total['refused']:,} refused; {counted(total['requests'], 'request')}, {byte_size(total['bytes'])}, "
             f"{self.seconds:.1f} s{trouble}"
         )
 
@@ -267,7 +266,7 @@ class Tally:
             for host in hosts:
                 ways.update(host.ways)
             left = [
-                f"{one_line(why, 300)}; {_many(number, 'account')} left for the next crawl"
+                f"{one_line(why, 300)}; {counted(number, 'account')} left for the next crawl"
                 for why, number in self.left.items()
             ]
             return SourceReport(
@@ -300,7 +299,7 @@ class Tally:
         )
 
 
-def counted(tallies: Iterable[Tally]) -> str:
+def progress_line(tallies: Iterable[Tally]) -> str:
     """Return the progress of a crawl on one line."""
     total = Counter[str]()
     for tally in tallies:
@@ -312,10 +311,10 @@ def counted(tallies: Iterable[Tally]) -> str:
             total["requests"] += traffic.requests
             total["bytes"] += traffic.bytes
     records = total["new"] + total["updated"] + total["removed"]
-    trouble = f", {_many(total['problems'], 'problem')}" if total["problems"] else ""
+    trouble = f", {counted(total['problems'], 'problem')}" if total["problems"] else ""
     return (
-        f"{_many(total['seen'], 'repository', 'repositories')}, {total['changed']:,} changed, "
-        f"{_many(records, 'record')}, {_many(total['requests'], 'request')}, {size(total['bytes'])}{trouble}"
+        f"{counted(total['seen'], 'repository')}, {total['changed']:,} changed, "
+        f"{counted(records, 'record')}, {counted(total['requests'], 'request')}, {byte_size(total['bytes'])}{trouble}"
     )
 
 
@@ -344,7 +343,7 @@ def _table(sources: Iterable[SourceReport]) -> list[str]:
 def _row(name: str, of: SourceReport | HostReport, refused: int, seconds: float) -> tuple[str, ...]:
     counts = (of.seen, of.changed, of.new, of.updated, of.removed, refused, of.requests)
     ways = ", ".join(f"{way} {number:,}" for way, number in of.ways.items())
-    return (one_line(name, 60), *(f"{count:,}" for count in counts), size(of.bytes), f"{seconds:.1f}", ways)
+    return (one_line(name, 60), *(f"{count:,}" for count in counts), byte_size(of.bytes), f"{seconds:.1f}", ways)
 
 
 def _faults(report: SourceReport) -> Iterator[str]:
@@ -359,14 +358,3 @@ def _some(lines: list[str], number: int, what: str) -> Iterator[str]:
     yield from lines[:_SHOWN]
     if len(lines) > _SHOWN:
         yield f"… and {number - _SHOWN:,} more {what}"
-
-
-def _many(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def size(number: int) -> str:
-    """Return a number of bytes for people."""
-    if number < 1000:
-        return f"{number} B"
-    return f"{number / 1000:.1f} kB" if number < 1_000_000 else f"{number / 1_000_000:.1f} MB"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from catalog.errors import CatalogError
     from catalog.manifest.drafts import DatasetDraft, ShardDraft
 
-__all__ = ["counted_shards", "local_faults", "mismatches"]
+__all__ = ["local_faults", "mismatches"]
 
 
 def local_faults(
@@ -51,8 +51,3 @@ def mismatches(draft: DatasetDraft, shard: ShardDraft, found: ShardStats, name: 
     if shard.bytes not in (None, found.bytes):
         faults.append(Fault(where=where, message=f"'bytes' is {shard.bytes}, but {name!r} has {found.bytes}"))
     return faults
-
-
-def counted_shards(count: int) -> str:
-    """Return ``1 shard``, ``2 shards``."""
-    return "1 shard" if count == 1 else f"{count:,} shards"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.manifest.checksums import counted_shards
+from catalog.formatting import counted
 from catalog.manifest.diagnostics import place, shown
 from catalog.manifest.publishable import doubtful, unpublishable
 from catalog.records.licences import is_spdx, spdx_like
@@ -41,7 +41,7 @@ def _unmeasured(drafts: tuple[DatasetDraft, ...]) -> str | None:
     missing = sum(shard.sha256 is None and shard.local is None for draft in drafts for shard in draft.shards)
     if not missing:
         return None
-    return f"{counted_shards(missing)} without a checksum (--read-urls downloads them once to add it)"
+    return f"{counted(missing, 'shard')} without a checksum (--read-urls downloads them once to add it)"
 
 
 def _unlicensed(drafts: tuple[DatasetDraft, ...]) -> str | None:

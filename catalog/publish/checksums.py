@@ -18,7 +18,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from catalog.errors import Fault, InvalidManifest, RequestFailed
-from catalog.manifest.checksums import counted_shards, local_faults, mismatches
+from catalog.formatting import byte_size, counted
+from catalog.manifest.checksums import local_faults, mismatches
 from catalog.manifest.diagnostics import GUESSES, place, shown
 from catalog.manifest.drafts import SchemaKey
 from catalog.manifest.glob import is_there
@@ -212,11 +213,11 @@ class _Reporter:
 
     def hashed(self, path: Path, done: int, total: int) -> None:
         """Report a local file: its bytes so far."""
-        self._line(f"hashed {path.name}: {_megabytes(done)} of {_megabytes(total)}")
+        self._line(f"hashed {path.name}: {byte_size(done)} of {byte_size(total)}")
 
     def read(self, count: int, total: int, size: int) -> None:
         """Report remote shards: those that are done, all, and the bytes received."""
-        self._line(f"read {count:,} of {counted_shards(total)}, {_megabytes(size)}", always=count == total)
+        self._line(f"read {count:,} of {counted(total, 'shard')}, {byte_size(size)}", always=count == total)
 
     def _line(self, line: str, *, always: bool = False) -> None:
         with self._lock:
@@ -224,7 +225,3 @@ class _Reporter:
             if always or now - self._last >= _REPORT_SECONDS:
                 self._last = now
                 self._report(line)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from catalog.errors import DataError
+from catalog.formatting import counted
 from catalog.manifest.publishable import repository_root
 from catalog.manifest.shards import https_fault
 from catalog.manifest.splits import infer_splits, split_in_path
@@ -53,7 +54,7 @@ def _head(sketch: Sketch) -> Iterator[str]:
     if sketch.seen.samples != sketch.samples:
         looked = f", {sketch.seen.samples:,} of which were looked at"
     yield f"# The first draft of a manifest, made by: {sketch.command}"
-    yield f"# {_count(len(sketch.shards), 'shard')} with {_count(sketch.samples, 'sample')}{looked}."
+    yield f"# {counted(len(sketch.shards), 'shard')} with {counted(sketch.samples, 'sample')}{looked}."
     yield "# TODO marks what only you can know; then: catalog validate, catalog plan, catalog publish."
     if sketch.others:
         skipped = "all but .msgpack" if sketch.format == "msgpack" else "members that belong to no sample"
@@ -215,10 +216,6 @@ def _schema_name(sketch: Sketch) -> str:
     words = re.findall(r"[A-Za-z0-9]+", sketch.name)
     joined = "".join(word[0].upper() + word[1:] for word in words)[:_SCHEMA_NAME]
     return f"{joined}Sample" if joined[:1].isalpha() else "Sample"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _text(text: str) -> str:

@@ -9,33 +9,7 @@ import msgpack
 from catalog.atproto import datamodel
 from catalog.atproto.lexicon import Lexicons
 from catalog.errors import Fault, InvalidData, InvalidRecord, InvalidSchema
-from catalog.records.kinds import (
-    COLLECTIONS,
-    DATASET,
-    STORAGE_BLOBS,
-    STORAGE_EXTERNAL,
-    STORAGE_HTTP,
-    STORAGE_S3,
-    BlobShard,
-    BlobStorage,
-    Checksum,
-    CodeReference,
-    Dataset,
-    ExternalStorage,
-    HttpShard,
-    HttpStorage,
-    Label,
-    Lens,
-    LensVerification,
-    Record,
-    S3Shard,
-    S3Storage,
-    Schema,
-    Size,
-    Split,
-    Storage,
-    UnknownStorage,
-)
+from catalog.records import kinds
 from catalog.schema import SampleType, read_body
 from catalog.syntax import AtUri, Cid, Datetime
 
@@ -43,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from catalog.atproto.datamodel import Json
+    from catalog.records.kinds import Record
 
 __all__ = ["read_record"]
 
@@ -57,7 +32,7 @@ def read_record(collection: str, value: Json, *, checked: bool = False) -> Recor
     store). Raises :class:`InvalidRecord` with every fault: violations of the lexicon, and an invalid schema body or
     metadata.
     """
-    if collection not in COLLECTIONS:
+    if collection not in kinds.COLLECTIONS:
         raise InvalidRecord((Fault(where="$type", message=f"{collection!r} is not a dataset collection"),))
     forgiven = _forgive(value)
     faults = () if checked else Lexicons.load().validate(collection, forgiven)
@@ -65,14 +40,14 @@ def read_record(collection: str, value: Json, *, checked: bool = False) -> Recor
         raise InvalidRecord(faults)
     read = _Reader(forgiven)
     match collection:
-        case "science.alt.dataset.schema":
+        case kinds.SCHEMA:
             return _read_schema(read)
-        case "science.alt.dataset.entry":
+        case kinds.DATASET:
             return _read_dataset(read)
-        case "science.alt.dataset.lens":
+        case kinds.LENS:
             return _read_lens(read)
-        case "science.alt.dataset.label":
-            return Label(
+        case kinds.LABEL:
+            return kinds.Label(
                 name=read.text("name"),
                 dataset=read.uri("datasetUri"),
                 created_at=read.moment(),
@@ -80,7 +55,7 @@ def read_record(collection: str, value: Json, *, checked: bool = False) -> Recor
                 description=read.maybe("description"),
             )
         case _:
-            return LensVerification(
+            return kinds.LensVerification(
                 lens=read.uri("lens"),
                 lens_commit=read.text("lensCommit"),
                 method=read.text("verificationMethod"),
@@ -100,7 +75,7 @@ def _forgive(value: Json) -> Json:
         return value
     fixed = dict(value)
     metadata = fixed.get("metadata")
-    if fixed.get("$type") == DATASET and isinstance(metadata, dict) and "$bytes" not in metadata:
+    if fixed.get("$type") == kinds.DATASET and isinstance(metadata, dict) and "$bytes" not in metadata:
         try:
             packed = msgpack.packb(metadata)
         except (ValueError, TypeError, RecursionError, OverflowError):
@@ -189,13 +164,13 @@ class _Reader:
         return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
 
 
-def _read_schema(read: _Reader) -> Schema:
+def _read_schema(read: _Reader) -> kinds.Schema:
     try:
         fields = read_body(read.value.get("schema"))
     except InvalidSchema as error:
         raise InvalidRecord((Fault(where="schema", message=error.what, hint=error.hint),)) from None
     metadata = read.part("metadata")
-    return Schema(
+    return kinds.Schema(
         sample_type=SampleType(
             name=read.text("name"),
             version=read.text("version"),
@@ -208,9 +183,9 @@ def _read_schema(read: _Reader) -> Schema:
     )
 
 
-def _read_dataset(read: _Reader) -> Dataset:
+def _read_dataset(read: _Reader) -> kinds.Dataset:
     size = read.part("size")
-    return Dataset(
+    return kinds.Dataset(
         name=read.text("name"),
         schema_ref=read.uri("schemaRef"),
         storage=_read_storage(read.part("storage")),
@@ -218,7 +193,7 @@ def _read_dataset(read: _Reader) -> Dataset:
         description=read.maybe("description"),
         license=read.maybe("license"),
         tags=read.texts("tags"),
-        size=Size(samples=size.number("samples"), bytes=size.number("bytes"), shards=size.number("shards"))
+        size=kinds.Size(samples=size.number("samples"), bytes=size.number("bytes"), shards=size.number("shards"))
         if read.has("size")
         else None,
         metadata=_read_metadata(read.value.get("metadata")),
@@ -226,7 +201,7 @@ def _read_dataset(read: _Reader) -> Dataset:
         content_metadata=read.value.get("contentMetadata"),
         sample_format=read.maybe("sampleFormat") or "msgpack",
         splits=tuple(
-            Split(name=split.text("name"), shards=split.numbers("shards"), samples=split.number("samples"))
+            kinds.Split(name=split.text("name"), shards=split.numbers("shards"), samples=split.number("samples"))
             for split in read.parts("splits")
         ),
     )
@@ -262,29 +237,33 @@ def _plain(value: object, *, depth: int) -> object:
     return str(value)
 
 
-def _read_storage(read: _Reader) -> Storage:
+def _read_storage(read: _Reader) -> kinds.Storage:
     kind = read.text("$type")
-    if kind == STORAGE_HTTP:
-        return HttpStorage(
-            shards=tuple(HttpShard(url=shard.text("url"), checksum=_checksum(shard)) for shard in read.parts("shards"))
+    if kind == kinds.STORAGE_HTTP:
+        return kinds.HttpStorage(
+            shards=tuple(
+                kinds.HttpShard(url=shard.text("url"), checksum=_checksum(shard)) for shard in read.parts("shards")
+            )
         )
-    if kind == STORAGE_S3:
-        return S3Storage(
+    if kind == kinds.STORAGE_S3:
+        return kinds.S3Storage(
             bucket=read.text("bucket"),
             region=read.maybe("region"),
             endpoint=read.maybe("endpoint"),
-            shards=tuple(S3Shard(key=shard.text("key"), checksum=_checksum(shard)) for shard in read.parts("shards")),
+            shards=tuple(
+                kinds.S3Shard(key=shard.text("key"), checksum=_checksum(shard)) for shard in read.parts("shards")
+            ),
         )
-    if kind == STORAGE_BLOBS:
-        return BlobStorage(blobs=tuple(_read_blob(entry) for entry in read.parts("blobs")))
-    if kind == STORAGE_EXTERNAL:
-        return ExternalStorage(urls=read.texts("urls"))
-    return UnknownStorage(type=kind)
+    if kind == kinds.STORAGE_BLOBS:
+        return kinds.BlobStorage(blobs=tuple(_read_blob(entry) for entry in read.parts("blobs")))
+    if kind == kinds.STORAGE_EXTERNAL:
+        return kinds.ExternalStorage(urls=read.texts("urls"))
+    return kinds.UnknownStorage(type=kind)
 
 
-def _read_blob(entry: _Reader) -> BlobShard:
+def _read_blob(entry: _Reader) -> kinds.BlobShard:
     blob = entry.part("blob")
-    return BlobShard(
+    return kinds.BlobShard(
         cid=Cid.parse(blob.part("ref").text("$link")),
         mime_type=blob.text("mimeType"),
         size=blob.number("size"),
@@ -292,14 +271,14 @@ def _read_blob(entry: _Reader) -> BlobShard:
     )
 
 
-def _checksum(shard: _Reader) -> Checksum | None:
+def _checksum(shard: _Reader) -> kinds.Checksum | None:
     found = shard.part("checksum")
     algorithm, digest = found.text("algorithm").lower(), found.text("digest").lower()
-    return None if algorithm in ("", "none") or not digest else Checksum(algorithm=algorithm, digest=digest)
+    return None if algorithm in ("", "none") or not digest else kinds.Checksum(algorithm=algorithm, digest=digest)
 
 
-def _read_lens(read: _Reader) -> Lens:
-    return Lens(
+def _read_lens(read: _Reader) -> kinds.Lens:
+    return kinds.Lens(
         name=read.text("name"),
         source=read.uri("sourceSchema"),
         target=read.uri("targetSchema"),
@@ -312,8 +291,8 @@ def _read_lens(read: _Reader) -> Lens:
     )
 
 
-def _read_code(read: _Reader, language: str | None) -> CodeReference:
-    return CodeReference(
+def _read_code(read: _Reader, language: str | None) -> kinds.CodeReference:
+    return kinds.CodeReference(
         repository=read.text("repository"),
         commit=read.text("commit"),
         path=read.text("path"),

@@ -10,38 +10,14 @@ import msgpack
 from catalog.atproto import datamodel
 from catalog.atproto.lexicon import Lexicons
 from catalog.errors import Fault, InvalidRecord
-from catalog.records.kinds import (
-    DATASET,
-    JSON_SCHEMA_FORMAT,
-    LABEL,
-    LENS,
-    SCHEMA,
-    STORAGE_BLOBS,
-    STORAGE_HTTP,
-    STORAGE_S3,
-    VERIFICATION,
-    BlobShard,
-    BlobStorage,
-    Checksum,
-    CodeReference,
-    Dataset,
-    ExternalStorage,
-    HttpStorage,
-    Label,
-    Lens,
-    LensVerification,
-    Record,
-    S3Storage,
-    Schema,
-    Storage,
-    UnknownStorage,
-)
+from catalog.records import kinds
 from catalog.schema import write_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from catalog.atproto.datamodel import Json
+    from catalog.records.kinds import Record
 
 __all__ = ["write_record"]
 
@@ -49,22 +25,22 @@ __all__ = ["write_record"]
 def write_record(record: Record) -> dict[str, Json]:
     """Return the record as atproto JSON, validated against its lexicon. Raises :class:`InvalidRecord`."""
     match record:
-        case Schema():
-            collection, value = SCHEMA, _write_schema(record)
-        case Dataset():
-            collection, value = DATASET, _write_dataset(record)
-        case Lens():
-            collection, value = LENS, _write_lens(record)
-        case Label():
-            collection = LABEL
+        case kinds.Schema():
+            collection, value = kinds.SCHEMA, _write_schema(record)
+        case kinds.Dataset():
+            collection, value = kinds.DATASET, _write_dataset(record)
+        case kinds.Lens():
+            collection, value = kinds.LENS, _write_lens(record)
+        case kinds.Label():
+            collection = kinds.LABEL
             value = {
                 "name": record.name,
                 "datasetUri": record.dataset,
                 "version": record.version,
                 "description": record.description,
             }
-        case LensVerification():
-            collection = VERIFICATION
+        case kinds.LensVerification():
+            collection = kinds.VERIFICATION
             value = {
                 "lens": record.lens,
                 "lensCommit": record.lens_commit,
@@ -94,20 +70,20 @@ def _present(value: Mapping[str, Json]) -> dict[str, Json]:
     return {key: str(item) if isinstance(item, str) else item for key, item in value.items() if item is not None}
 
 
-def _write_schema(record: Schema) -> dict[str, Json]:
+def _write_schema(record: kinds.Schema) -> dict[str, Json]:
     metadata = _present({"license": record.license, "tags": list(record.tags) or None})
     return {
         "name": record.sample_type.name,
         "version": record.sample_type.version,
         "schemaType": "jsonSchema",
-        "schema": {"$type": JSON_SCHEMA_FORMAT, **write_body(record.sample_type)},
+        "schema": {"$type": kinds.JSON_SCHEMA_FORMAT, **write_body(record.sample_type)},
         "description": record.sample_type.description,
         "metadata": metadata or None,
         "atdataSchemaVersion": 1,
     }
 
 
-def _write_dataset(record: Dataset) -> dict[str, Json]:
+def _write_dataset(record: kinds.Dataset) -> dict[str, Json]:
     size = record.size
     return {
         "name": record.name,
@@ -139,23 +115,23 @@ def _write_metadata(metadata: Mapping[str, object]) -> dict[str, Json]:
         raise InvalidRecord((Fault(where="metadata", message=f"can't be packed: {error}", hint=hint),)) from None
 
 
-def _write_storage(storage: Storage) -> dict[str, Json]:
+def _write_storage(storage: kinds.Storage) -> dict[str, Json]:
     match storage:
-        case HttpStorage():
+        case kinds.HttpStorage():
             shards: list[Json] = [{"url": s.url, "checksum": _write_checksum(s.checksum)} for s in storage.shards]
-            return {"$type": STORAGE_HTTP, "shards": shards}
-        case S3Storage():
+            return {"$type": kinds.STORAGE_HTTP, "shards": shards}
+        case kinds.S3Storage():
             keys: list[Json] = [{"key": s.key, "checksum": _write_checksum(s.checksum)} for s in storage.shards]
             place = _present({"bucket": storage.bucket, "region": storage.region, "endpoint": storage.endpoint})
-            return {"$type": STORAGE_S3, **place, "shards": keys}
-        case BlobStorage():
-            return {"$type": STORAGE_BLOBS, "blobs": [_write_blob(blob) for blob in storage.blobs]}
-        case ExternalStorage() | UnknownStorage():
+            return {"$type": kinds.STORAGE_S3, **place, "shards": keys}
+        case kinds.BlobStorage():
+            return {"$type": kinds.STORAGE_BLOBS, "blobs": [_write_blob(blob) for blob in storage.blobs]}
+        case kinds.ExternalStorage() | kinds.UnknownStorage():
             message = "this storage is read-only"
             raise InvalidRecord((Fault(where="storage", message=message, hint="use https shards, S3 or blobs"),))
 
 
-def _write_blob(shard: BlobShard) -> Json:
+def _write_blob(shard: kinds.BlobShard) -> Json:
     blob: dict[str, Json] = {
         "$type": "blob",
         "ref": {"$link": str(shard.cid)},
@@ -166,13 +142,13 @@ def _write_blob(shard: BlobShard) -> Json:
     return {"blob": blob, **checksum}
 
 
-def _write_checksum(checksum: Checksum | None) -> dict[str, Json]:
+def _write_checksum(checksum: kinds.Checksum | None) -> dict[str, Json]:
     if checksum is None:
         return {"algorithm": "none", "digest": ""}
     return {"algorithm": checksum.algorithm, "digest": checksum.digest}
 
 
-def _write_lens(record: Lens) -> dict[str, Json]:
+def _write_lens(record: kinds.Lens) -> dict[str, Json]:
     return {
         "name": record.name,
         "sourceSchema": record.source,
@@ -185,7 +161,7 @@ def _write_lens(record: Lens) -> dict[str, Json]:
     }
 
 
-def _write_code(code: CodeReference) -> dict[str, Json]:
+def _write_code(code: kinds.CodeReference) -> dict[str, Json]:
     return _present(
         {
             "repository": code.repository,

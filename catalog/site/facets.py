@@ -29,9 +29,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from catalog.formatting import compact_json
 from catalog.schema import Array, List
 from catalog.site import addresses
-from catalog.site.formatting import compact_json
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of

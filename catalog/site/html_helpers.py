@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.highlight import highlight
 from catalog.site.markup import link, shown
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from catalog.site.formatting import byte_size, count
+from catalog.formatting import byte_size, count
 
 if TYPE_CHECKING:
     from pathlib import Path

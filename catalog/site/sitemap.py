@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
-from catalog.site.formatting import day
+from catalog.formatting import day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

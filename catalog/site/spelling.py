@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site.formatting import compact_json
+from catalog.formatting import compact_json
 from catalog.site.markup import shown
 from catalog.site.nodes import name_of, schema_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried

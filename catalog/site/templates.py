@@ -19,9 +19,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from catalog import formatting
 from catalog.config import resources
 from catalog.records import licences
-from catalog.site import addresses, formatting, html_helpers, markup
+from catalog.site import addresses, html_helpers, markup
 from catalog.site.exports.meta_tags import JSON, alternate, opengraph
 from catalog.site.exports.record_json import record_json
 from catalog.site.fieldrows import field_rows

@@ -30,7 +30,8 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from catalog.site import addresses, facets, formatting
+from catalog import formatting
+from catalog.site import addresses, facets
 from catalog.site.markup import plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema_of, size_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried

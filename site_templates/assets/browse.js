@@ -356,5 +356,5 @@ export function byteSize(bytes) {
   let unit = 0;
   let value = bytes;
   while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit++; }
-  return unit === 0 ? `${value} bytes` : `${Number(value.toPrecision(3)).toLocaleString("en")} ${UNITS[unit]}`;
+  return unit === 0 ? `${value} B` : `${Number(value.toPrecision(3)).toLocaleString("en")} ${UNITS[unit]}`;
 }

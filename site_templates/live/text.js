@@ -168,7 +168,7 @@ export function line(text, longest) {
 }
 
 /**
- * As catalog/site/formatting.py does it.
+ * As catalog/formatting.py does it.
  * @param {number} count
  * @returns {string}
  */

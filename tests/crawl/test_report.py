@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import time
-
-import pytest
+from typing import TYPE_CHECKING
 
 from catalog.cli.progress import Progress
-from catalog.crawl.report import CrawlReport, Tally, counted, size
+from catalog.crawl.report import CrawlReport, Tally, progress_line
 from catalog.sanitize import one_line
 from catalog.store import Changes, Refused
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def _tally(source: str = "pds:https://a.example") -> Tally:
@@ -85,11 +87,6 @@ def test_what_strangers_wrote_stays_on_its_line() -> None:
     assert one_line("é\u202e") == "é�"
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (5_678_901, "5.7 MB")])
-def test_sizes_are_told_as_people_read_them(number: int, text: str) -> None:
-    assert size(number) == text
-
-
 class _Terminal(io.StringIO):
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()
@@ -108,7 +105,7 @@ def test_a_terminal_sees_one_line_that_changes(monkeypatch: pytest.MonkeyPatch) 
         time.sleep(0.1)
         progress.say("crawling something")
     text = out.getvalue()
-    assert counted([_tally()]) in text
+    assert progress_line([_tally()]) in text
     assert "\r\x1b[Kcrawling something\n" in text
     assert text.endswith("\r\x1b[K")
 

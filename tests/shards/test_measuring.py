@@ -241,7 +241,7 @@ def test_each_address_is_read_once_and_compared_with_what_is_stated(one: Measuri
     found = one.at(one.load({}, {}, {"sha256": of(RAW)[0].upper(), "bytes": len(RAW)}), fake.url)
     assert one.run(found) == ([of(OTHER), of(RAW), of(RAW)], 127)
     assert sorted(fake.paths()) == ["/0.tar", "/1.tar", "/2.tar"]
-    assert one.lines == [f"read 3 of 3 shards, {(2 * len(RAW) + len(OTHER)) / 1e6:.0f} MB"]
+    assert one.lines == [f"read 3 of 3 shards, {(2 * len(RAW) + len(OTHER)) / 1e6:.3g} MB"]
     wrong = one.at(one.load({"sha256": "ab" * 32}, {"bytes": 7}, {}, samples=1), fake.url)
     told = one.faults(wrong)
     assert [fault.partition(", but")[0] for fault in told] == [
@@ -562,7 +562,7 @@ def test_validate_reads_addresses_when_asked_to(
 
     good = run(of(RAW)[0], "--read-urls")
     assert (good.returncode, good.stdout) == (0, "valid: 1 schema, 1 dataset\n"), good.stderr
-    assert good.stderr.splitlines()[0] == "read 1 of 1 shard, 1 MB"
+    assert good.stderr.splitlines()[0] .startswith("read 1 of 1 shard, ")
     assert run("ab" * 32).returncode == 0  # the control: offline it is believed
     bad = run("ab" * 32, "--read-urls")
     assert bad.returncode == 1

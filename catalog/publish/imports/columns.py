@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArrayFacts",
-    "ArrayFile",
     "ArrayPart",
     "ArraySource",
     "Opener",
+    "ReadRows",
     "Values",
     "array_facts",
     "merged",
@@ -111,20 +111,11 @@ def numpy_values(dtype: np.dtype[Any]) -> tuple[Values, np.dtype[Any]]:
     return ("times" if dtype.kind == "M" else "numbers"), dtype
 
 
-class ArrayFile(Protocol):
-    """An open file of arrays."""
+ReadRows: TypeAlias = "Callable[[ArrayFacts, int, int], Any]"
+"""Returns rows of an array of an open file; text is str or UTF-8 bytes."""
 
-    def read(self, array: ArrayFacts, start: int, stop: int) -> Any:  # noqa: ANN401 - an array
-        """Return rows of an array, text as str or UTF-8 bytes."""
-        ...
-
-
-class Opener(Protocol):
-    """Opens a file of arrays; can be pickled."""
-
-    def __call__(self) -> AbstractContextManager[ArrayFile]:
-        """Open the file; it is closed at the end of the context."""
-        ...
+Opener: TypeAlias = "Callable[[], AbstractContextManager[ReadRows]]"
+"""Opens a file of arrays; can be pickled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +142,11 @@ class ArrayPart:
         arrays = self.rows.arrays
         step = _rows_at_a_time([facts for _, facts in arrays])
         names = [name for name, _ in arrays]
-        with self.opener() as file:
+        with self.opener() as read:
             at, end = self.start - self.rows.first, self.stop - self.rows.first
             while at < end:
                 stop = min(at - at % step + step, end)
-                columns = [_as_rows(facts, file.read(facts, at, stop), at) for _, facts in arrays]
+                columns = [_as_rows(facts, read(facts, at, stop), at) for _, facts in arrays]
                 for number, values in enumerate(zip(*columns, strict=True), start=self.rows.first + at):
                     key = f"{number:08d}"
                     yield key, ((SUFFIX, pack(dict(zip(names, values, strict=True)))),)

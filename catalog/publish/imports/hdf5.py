@@ -6,7 +6,7 @@ Nothing outside of the file is opened: external links, external raw storage and 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,6 +19,8 @@ from catalog.shards.shard import display_url
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from catalog.publish.imports.columns import ReadRows
 
 __all__ = ["MAGIC", "hdf5_source"]
 
@@ -40,21 +42,17 @@ def hdf5_source(path: Path, only: Sequence[str] = ()) -> ArraySource:
         name=path.stem,
         where=where,
         fingerprint=fingerprint("HDF5", path.name, facts.st_size, facts.st_mtime_ns, list(only)),
-        opener=_Opener(path.resolve()),
+        opener=partial(_open, path.resolve()),
         arrays=arrays,
         notes=notes,
         only=only,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    path: Path
-
-    @contextmanager
-    def __call__(self) -> Iterator[_File]:
-        with _opened(self.path) as file:
-            yield _File(file)
+@contextmanager
+def _open(path: Path) -> Iterator[ReadRows]:
+    with _opened(path) as file:
+        yield partial(_read, file)
 
 
 @contextmanager
@@ -69,14 +67,9 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(what, where=display_url(str(path)), hint="is it complete? h5dump -H shows it") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    file: Any
-
-    def read(self, array: ArrayFacts, start: int, stop: int) -> Any:  # noqa: ANN401
-        """Return rows of an array."""
-        dataset = self.file[array.path]
-        return dataset[start:stop] if array.member is None else dataset.fields(array.member)[start:stop]
+def _read(file: Any, array: ArrayFacts, start: int, stop: int) -> Any:  # noqa: ANN401
+    dataset = file[array.path]
+    return dataset[start:stop] if array.member is None else dataset.fields(array.member)[start:stop]
 
 
 def _walk(group: Any, prefix: str, where: str, notes: list[str], seen: set[int]) -> Iterator[ArrayFacts]:  # noqa: ANN401

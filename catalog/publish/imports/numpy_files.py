@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -37,6 +38,7 @@ from catalog.shards.tar import MAX_MEMBER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from catalog.publish.imports.columns import ReadRows
     from catalog.publish.imports.files import FoundFile
     from catalog.publish.imports.source import Members, Source, Split
     from catalog.samples.inference import LeftOut
@@ -72,14 +74,13 @@ def numpy_source(path: Path, files: Sequence[FoundFile], means: SampleMeans | No
         return FileSamples(
             root=root.resolve(), name=path.resolve().name, files=files, marks=marks, notes=notes, only=only
         )
-    opener = _Opener(root.resolve())
-    arrays = [facts for file in files for facts in _headers(opener.root, file.path)]
+    arrays = [facts for file in files for facts in _headers(root.resolve(), file.path)]
     return ArraySource(
         kind="NumPy files" if path.is_dir() else "an .npz file" if suffixes == {".npz"} else "an .npy file",
         name=path.resolve().stem,
         where=display_url(str(path)),
         fingerprint=marks,
-        opener=opener,
+        opener=partial(_open, root.resolve()),
         arrays=arrays,
         notes=notes,
         only=only,
@@ -89,16 +90,10 @@ def numpy_source(path: Path, files: Sequence[FoundFile], means: SampleMeans | No
 # --- a row is a sample ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    """Opens the arrays of files below a folder."""
-
-    root: Path
-
-    @contextmanager
-    def __call__(self) -> Iterator[_Files]:
-        with ExitStack() as stack:
-            yield _Files(self.root, stack)
+@contextmanager
+def _open(root: Path) -> Iterator[ReadRows]:
+    with ExitStack() as stack:
+        yield _Files(root, stack).read
 
 
 @dataclass(slots=True)

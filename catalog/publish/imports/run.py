@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from catalog.errors import DataError
+from catalog.formatting import counted
 from catalog.publish.imports.source import fingerprint
 from catalog.publish.imports.state import STATE_FILE, append, finished_shards, read_state, start_state
 from catalog.samples.write_shards import ShardInfo
@@ -94,13 +95,13 @@ def _locked(
         left_over.unlink(missing_ok=True)
     start_state(folder, marks, done.values())
     if done:
-        progress(f"{_counted(len(done), 'shard')} of an earlier run kept")
+        progress(f"{counted(len(done), 'shard')} of an earlier run kept")
     kept = len(done)
     todo = [shard for shard in plan.shards if shard.name not in done]
     for info in _written(plan, todo, folder, workers):
         append(folder, info)
         done[info.path.name] = info
-        samples = _counted(info.samples, "sample")
+        samples = counted(info.samples, "sample")
         progress(f"{len(done):,} of {len(plan.shards):,}: {info.path.name}, {samples}, {info.bytes:,} bytes")
     return Imported(shards=tuple(done[shard.name] for shard in plan.shards), kept=kept)
 
@@ -123,10 +124,6 @@ def _kept(plan: ImportPlan, folder: Path, marks: str, *, force: bool) -> dict[st
         what = "an import with another source or other options is there"
     hint = "choose another folder, or pass --force to overwrite it"
     raise DataError(what, where=display_url(str(folder)), hint=hint)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 # --- writing -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +22,8 @@ from catalog.shards.shard import display_url
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from catalog.publish.imports.columns import ReadRows
 
 __all__ = ["is_zarr", "zarr_source"]
 
@@ -56,21 +58,17 @@ def zarr_source(path: Path, only: Sequence[str] = ()) -> ArraySource:
         name=path.resolve().name.removesuffix(".zarr"),
         where=where,
         fingerprint=fingerprint("Zarr", path.resolve().name, facts, list(only)),
-        opener=_Opener(path.resolve()),
+        opener=partial(_open, path.resolve()),
         arrays=arrays,
         notes=notes,
         only=only,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    path: Path
-
-    @contextmanager
-    def __call__(self) -> Iterator[_File]:
-        with _opened(self.path) as root:
-            yield _File(root)
+@contextmanager
+def _open(path: Path) -> Iterator[ReadRows]:
+    with _opened(path) as root:
+        yield partial(_read, root)
 
 
 @contextmanager
@@ -86,15 +84,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(what[:400], where=display_url(str(path))) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    root: Any
-
-    def read(self, array: ArrayFacts, start: int, stop: int) -> Any:  # noqa: ANN401
-        """Return rows of an array."""
-        found = self.root if array.path == "/" else self.root[array.path.lstrip("/")]
-        block = np.asarray(found[start:stop])
-        return block if array.member is None else block[array.member]
+def _read(root: Any, array: ArrayFacts, start: int, stop: int) -> Any:  # noqa: ANN401
+    found = root if array.path == "/" else root[array.path.lstrip("/")]
+    block = np.asarray(found[start:stop])
+    return block if array.member is None else block[array.member]
 
 
 def _checked(path: Path) -> list[tuple[str, int, int]]:

@@ -22,11 +22,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
+from catalog import formatting
 from catalog.records import BlobStorage, HttpStorage, S3Storage
 from catalog.schema import Array, List, Scalar
 from catalog.shards.formats import FORMATS
 from catalog.shards.formats.msgpack import MSGPACK, SUFFIX
-from catalog.site import addresses, formatting
+from catalog.site import addresses
 from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads
 from catalog.site.exports.jsonld import licence_jsonld

@@ -14,7 +14,8 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads, uri
 from catalog.site.markup import shown

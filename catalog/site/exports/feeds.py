@@ -11,7 +11,8 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.exports import common
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, tags_of

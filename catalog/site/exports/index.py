@@ -19,7 +19,8 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.exports import common
 from catalog.site.exports.record_json import LARGEST
 from catalog.site.nodes import kind_of, name_of, summary_of

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads
 from catalog.site.markup import shown

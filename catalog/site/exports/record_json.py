@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.nodes import kind_of, name_of
 from catalog.store.graph import DatasetNode, LensNode, SchemaNode
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from catalog import formatting
 from catalog.records import licences
-from catalog.site import addresses, formatting
+from catalog.site import addresses
 from catalog.site.exports.feeds import FEED, feed, newest
 from catalog.site.exports.meta_tags import ATOM, alternate
 from catalog.site.exports.record_json import group_json

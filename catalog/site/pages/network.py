@@ -15,7 +15,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from catalog.site import addresses, formatting
+from catalog import formatting
+from catalog.site import addresses
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, name_of
 from catalog.syntax.semver import semver_key

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["byte_size", "compact_json", "count", "counted", "day", "moment"]
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _STEP = 1000
 
 
@@ -25,15 +25,15 @@ def count(number: int) -> str:
 
 
 def counted(number: int, singular: str) -> str:
-    """Format a count with its noun: ``1 dataset``, ``2 datasets``, ``3 lenses``."""
-    plural = singular + ("es" if singular.endswith("s") else "s")
+    """Format a count with its noun: ``1 dataset``, ``2 datasets``, ``3 lenses``, ``4 repositories``."""
+    plural = f"{singular[:-1]}ies" if singular.endswith("ry") else singular + ("es" if singular.endswith("s") else "s")
     return f"{count(number)} {singular if number == 1 else plural}"
 
 
 def byte_size(size: int) -> str:
     """Format a size in decimal units: ``1,530,000`` → ``1.53 MB``; exact below a thousand."""
     if abs(size) < _STEP:
-        return f"{size} bytes"
+        return f"{size} B"
     value, unit = float(min(size, 10**24)), 0
     while value >= _STEP - 0.5 and unit < len(_UNITS) - 1:
         value, unit = value / _STEP, unit + 1
