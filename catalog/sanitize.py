@@ -1,9 +1,8 @@
 """Foreign text made safe for one line of a terminal, a log or a report.
 
-A record, a server or a file can put anything into a text: line breaks that forge a log line, escape sequences that
-drive a terminal, bidirectional controls that reverse what is read, and characters that are not visible at all. Python's
-:meth:`str.isprintable` refuses the categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs (except the space). The characters
-below are letters or marks by category, and draw nothing (Unicode, *Default_Ignorable_Code_Point*).
+Line breaks forge log lines, escape sequences drive a terminal, bidirectional controls reverse what is read, and some
+characters are invisible. :meth:`str.isprintable` refuses the categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs (except the
+space); the characters below are letters or marks, and draw nothing (Unicode, *Default_Ignorable_Code_Point*).
 """
 
 from __future__ import annotations

@@ -1,13 +1,7 @@
-"""The AppView: the network's datasets by search and query, live.
+"""The AppView: live search and XRPC queries over HTTP.
 
-::
-
-    store ──changes──▶ indexer ──commits──▶ index (tantivy, a directory)
-      │                                       │
-      └──────────── queries ◀─────────────────┘
-
-One process follows the sources and writes; any number of processes on the machine read the same store and the same
-index. They keep nothing of their own that couldn't be read anew, so that they may come and go.
+One process follows the sources and writes the store and the index (tantivy, a folder); any number of processes read
+both. Readers keep no state of their own, so they can be started and stopped at any time.
 """
 
 from __future__ import annotations

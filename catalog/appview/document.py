@@ -1,10 +1,7 @@
 """The document of a record in the index: its searchable fields and its rank.
 
-::
-
-    rank = seconds since 1970 ╱ 31 bits of the URI's digest        newest first; the same wherever it is indexed
-
-The date is the record's own, unless it is after the moment it was first seen.
+A rank is the record's date in seconds, and 31 bits of the URI's digest: newest first, the same wherever it is indexed.
+The date is the record's own, unless it is later than the moment the record was first seen.
 """
 
 from __future__ import annotations

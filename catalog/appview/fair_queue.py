@@ -1,19 +1,10 @@
-"""A fair queue: a few threads shared by all clients by the time they have used.
+"""A fair queue: a few threads, shared among clients by the time that their queries took.
 
-::
+- Of the waiting clients, the one that used the least time lately is next; used time is halved every few seconds.
+- One thread is reserved for clients that have used little, so that costly queries can't take all of them.
+- A request is refused at once if too many wait, or too many of its client.
 
-    request ─▶ a thread is free ─▶ answered at once
-            ─▶ else waits; next is who of the waiting has used the least time lately
-            ─▶ too many wait, or too many of this client: turned away at once
-
-*Tricky bits.*
-
-- What counts is time spent, not requests: a client with costly queries waits for its next one while others with cheap
-  ones go ahead, however many connections it has.
-- One thread is kept for clients that have used little: costly queries of others may have all the rest.
-- Time used is forgotten by half every few seconds.
-
-Used in the event loop only, so that nothing needs a lock.
+Used in the event loop only, so it needs no lock.
 """
 
 from __future__ import annotations

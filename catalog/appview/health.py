@@ -1,11 +1,7 @@
-"""The follower's health: it writes it into the index's folder every few seconds, and whoever answers reads it there.
+"""The follower's health, written to the index's folder every few seconds and read there by the servers.
 
-::
-
-    work      what is done all the time, each in a thread: index, sources
-    state     running | waiting (another process does it) | restarting (it failed; a pause, then anew) | dead (no word)
-
-Nothing in it tells of our insides: of an error only its class.
+Each job (index, sources) is running, waiting (for another process), restarting (it failed) or dead (no report). Errors
+are reported by their class only, as their text may reveal internals.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""JSON in and out, at the speed that pages of a hundred records need.
+"""Encode and decode JSON fast enough for pages of a hundred records.
 
-Half of an answer's time was Python's own encoder. orjson doesn't take half a character (a lone surrogate, which a
-record of an unproven listing may have); what it refuses, Python's does.
+orjson refuses lone surrogates, which unproven records may contain; Python's encoder writes those.
 """
 
 from __future__ import annotations

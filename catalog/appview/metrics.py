@@ -1,8 +1,7 @@
 """Metrics for Prometheus: requests, their durations, and bytes sent.
 
-Each process counts in a file of its own, a row of numbers, and whoever is asked adds up the rows of all: so the numbers
-are the service's, whichever process answers, and those of a process that ended aren't lost. What is counted is fixed
-from the start: nothing that a client sends makes a label.
+Each process counts in its own file; a scrape adds up the files, so it shows the whole service, and no count is lost
+when a process ends. The labels are fixed: nothing that a client sends becomes one.
 """
 
 from __future__ import annotations

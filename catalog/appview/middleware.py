@@ -1,11 +1,6 @@
-"""The middleware of every request: rate limits, cross-origin rules, metrics, and a line in the log.
+"""The outermost ASGI middleware: rate limits, CORS, metrics, and a log line for each request.
 
-::
-
-    request ─▶ too long? asked too often? ─▶ routes ─▶ heads, count, log ─▶ answer
-
-An ASGI middleware, the outermost. What fails below becomes an XRPC error that says nothing of our insides; those are
-in the log.
+An unexpected exception becomes an XRPC error without details; the log has them.
 """
 
 from __future__ import annotations

@@ -1,26 +1,20 @@
-"""The queries, without HTTP: parameters that were checked in, plain JSON out.
+"""The queries, without HTTP: validated parameters in, plain JSON out; ``None`` if the requested record doesn't exist.
 
-Every answer is a ``dict`` that can be dumped as it is; a query about one thing gives None where there is no such thing.
-
-An *item* is a record's own fields without ``$type``, and beside them (over them, should a record have such fields)::
+An *item* is a record's own fields without ``$type``, with these added::
 
     uri, cid, did       of the record
-    handle              of its account, where it is known and points back
+    handle              of its account, if it is known and resolves back to it
     verified            proven against the account's signed commit
     draft               true for a draft; else absent
-    indexedAt           when this state of it was first seen
+    indexedAt           when this version of it was first seen
 
-A *hit* has the same beside ``kind`` (dataset, schema, lens, label or verification) and ``record``, the record as it
-is. Cursors are opaque; one of another question raises :class:`~catalog.errors.InvalidSyntax` with ``where="cursor"``.
+A *hit* has these beside ``kind`` (dataset, schema, lens, label or verification) and ``record``, the original record.
+Cursors are opaque; one of another query raises :class:`~catalog.errors.InvalidSyntax` with ``where="cursor"``.
 
-*Tricky bits.*
-
-- What is shown comes from the store at the moment of the question: a record that was deleted, or whose account was
-  denied or taken down, is gone at once, even while the index still has it.
-- Accounts may be given by DID or handle everywhere, also in URIs.
-- Answers are bounded. Lists have of a large record only its main fields, marked ``partial``, and end before they cost
-  more than ``MOST_COST``, with a cursor to go on; one record by itself is there whole, and is never decoded for that.
-- A record that can't be shown, whatever its error, is left out and logged; the answer has the others.
+- Records are read from the store at the time of the query, so deleted and denied ones disappear at once.
+- Lists contain the main fields of large records only, marked ``partial``, and end with a cursor before they exceed
+  ``MOST_COST``. A single record is returned whole, without decoding it.
+- A record that can't be shown, whatever its error, is left out and logged.
 """
 
 from __future__ import annotations

@@ -1,15 +1,8 @@
-"""Rate limits by client address.
+"""Rate limits by client address: a token bucket for each.
 
-::
-
-    a bucket for each client: full at the start, filled evenly, a request takes one out; an empty one answers 429
-
-*Tricky bits.*
-
-- Clients behind a proxy are distinguished by ``X-Forwarded-For``; anybody can write that, so it counts only from
-  proxies that the settings name, and only as far back as the first address that isn't one of theirs.
-- A network of IPv6 (/64) is one client: everybody has as many addresses in theirs as they like.
-- Each process has its own buckets. With several, a client may ask up to so many times as often.
+- ``X-Forwarded-For`` can be forged, so it is read only from proxies in the settings, back to the first foreign address.
+- An IPv6 network (/64) is one client, as its owner can use any address in it.
+- Each process has its own buckets: with several, the limit is multiplied by their number.
 """
 
 from __future__ import annotations

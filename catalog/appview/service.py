@@ -1,21 +1,10 @@
-"""The AppView as an ASGI application: routes, answers and what proxies and clients may keep of them.
+"""The AppView as an ASGI application: routes, responses and their caching.
 
-::
-
-    /xrpc/science.alt.dataset.…   the queries          /healthz /readyz /metrics   for whoever looks after it
-    /xrpc/_health                 its version          /.well-known/did.json       where it is found, as a did:web
-    /openapi.json                 a description        /                           a page for people
-
-*Tricky bits.*
-
-- An ETag has two parts, the state of store and index, and a digest of the answer. A client that has the newest state
-  gets 304 without running the query again; one that has the same response isn't sent it again.
-- Queries run in a few threads, and clients take turns there (:mod:`catalog.appview.fair_queue`); when too many wait,
-  more are turned away at once. Monitoring has a thread of its own.
-- A large answer goes out in parts, and a client that doesn't read it is left after a minute: those that wait to be read
-  are held in memory, and there is a limit for them.
-- What an answer may cost is bounded where it is made (:mod:`catalog.appview.queries`): records of strangers may be
-  large, and a hundred of them too much.
+- An ETag has two parts: the state of store and index, and a digest of the response. A client with the latest state gets
+  304 without running the query; one with the same response gets 304 after it.
+- Queries take turns in a few threads (:mod:`catalog.appview.fair_queue`); monitoring has a thread of its own.
+- Large responses are sent in parts, and a client that stops reading is disconnected after a minute. The bytes that wait
+  to be sent are limited.
 """
 
 from __future__ import annotations

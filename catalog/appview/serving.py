@@ -1,9 +1,6 @@
-"""The service's processes: one that answers or several, and beside them the one that follows.
+"""The processes of the service: one or several uvicorn workers, which read, and the follower, which writes.
 
-::
-
-    catalog appview ─┬─ follower            writes store and index (catalog.appview.worker); started again if it dies
-                     └─ uvicorn ── workers   read; with one worker in this process
+The follower (:mod:`catalog.appview.worker`) is restarted when it dies. A single worker runs in this process.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""The one process that writes: it follows the sources into the store, and the store into the index.
+"""The process that writes: it crawls the sources into the store, and indexes the store's changes.
 
-::
-
-    sources ─▶ crawl ─▶ store ─▶ indexer ─▶ index          each in a thread; what fails is tried again
-
-It is started by whoever serves, and ends with it: its standard input is a pipe that the other holds, so that not even
-SIGKILL leaves it behind. Who else crawls or indexes meanwhile (another service, ``catalog crawl``) is waited for.
+Its standard input is a pipe held by the process that started it, so that it ends with that process, even after SIGKILL.
+It waits for other processes that crawl or index. ::
 
     python -m catalog.appview.worker mkdocs.yml INDEX [--json]
 """

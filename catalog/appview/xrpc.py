@@ -1,6 +1,5 @@
-"""The queries by their NSIDs: which parameters go where, what comes back, and what an error is called.
+"""The queries by NSID: their parameters, validated by the lexicons, and the names of their errors.
 
-The lexicons say which parameters there are, and their limits; nothing that breaks them comes further than here.
 Specification: https://atproto.com/specs/xrpc
 """
 

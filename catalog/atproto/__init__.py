@@ -1,7 +1,5 @@
 """The AT Protocol: data model, lexicons, identity, repositories, proofs, event streams, sessions.
 
-*Terminology.* A **PDS** is the server that holds an account's repository. The **rev** of a repository is a TID that
-grows with each commit. **XRPC** is HTTP with a method's name as the path: ``/xrpc/com.atproto.repo.getRecord``.
-
-A PDS's list of accounts or records is a claim, not a proof: a PDS may list an account that lives elsewhere.
+A **PDS** is the server that holds an account's repository. The **rev** of a repository is a TID that grows with each
+commit. **XRPC** is HTTP with a method's name as the path: ``/xrpc/com.atproto.repo.getRecord``.
 """

@@ -2,22 +2,16 @@
 
 ::
 
-    length │ header {roots: [CID], version: 1}     a section
+    length │ header {roots: [CID], version: 1}     a section: a varint, and that many bytes
     length │ CID (36 bytes) │ block                a section for each block, to the end of the file
 
-*Terminology.* A **CID** is 36 bytes here: ``01 71 12 20`` (or ``01 55 12 20`` for raw bytes) and the SHA-256 of the
-block. A **section** is a length, as a varint, and that many bytes.
-
-*Tricky bits.*
-
-- The CID stored with a block is only a claim. A block is hashed when it is first used; unused blocks, which are most of
-  a personal repository, are never read.
-- A file cut inside a section is refused here. A file cut between two sections looks complete: blocks are then missing,
-  which the code that follows links to them detects.
+- The CID stored with a block is only a claim. A block is hashed when it is first used; unused ones are never read.
+- A file cut inside a section is refused here; one cut between two looks complete, and the blocks are missing later.
 - Sections and roots with another kind of CID (CIDv0, identity), and files without a root, are accepted: their blocks
-  can't be requested. Some servers name no commit.
+  can't be requested.
 
-Specification: https://ipld.io/specs/transport/car/carv1/ and https://atproto.com/specs/repository#car-file-serialization
+Specification: https://ipld.io/specs/transport/car/carv1/ and
+https://atproto.com/specs/repository#car-file-serialization
 """
 
 from __future__ import annotations

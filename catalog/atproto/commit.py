@@ -1,17 +1,7 @@
-"""Signed commits of a repository.
+"""Signed commits of a repository: https://atproto.com/specs/repository#commit-objects
 
-::
-
-    commit (DAG-CBOR, its six keys in this order)            signed is the same map without sig
-      did      text: whose repository                        ─┐
-      rev      TID: grows with each commit                    │
-      sig      64 bytes, see catalog.atproto.keys             ├─▶ 5 keys ─▶ SHA-256 ─▶ sig
-      data     link: the root of the tree of all records      │
-      prev     link or null: an older commit, of no use       │
-      version  3                                             ─┘
-
-A block that isn't the canonical encoding of its values is refused: so a commit has exactly one CID, and the bytes that
-were hashed and those that were signed have the same content. Specification: https://atproto.com/specs/repository#commit-objects
+The signature is of the SHA-256 of the same map without ``sig``. A block that isn't the canonical encoding of its values
+is refused, so that a commit has exactly one CID.
 """
 
 from __future__ import annotations

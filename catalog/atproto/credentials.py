@@ -1,17 +1,9 @@
-"""Credentials for a login: a session string, an app password, the keyring, or a prompt.
+"""Credentials for a login: the first that is found of CATALOG_SESSION (a session string), CATALOG_APP_PASSWORD, the
+keyring (refresh token, then password), and a prompt.
 
-::
-
-    password given in code ──────────────────────────▶ login
-    CATALOG_SESSION        a session string ─────────▶ resumed
-    CATALOG_APP_PASSWORD   an app password ──────────▶ login
-    keyring                refresh token, password ──▶ resumed, else login        `catalog login` puts them there
-    ask                    prompt on a terminal ─────▶ login
-
-The first one found is used. The keyring is the operating system's (macOS Keychain, Windows Credential Locker, Secret
-Service); it needs the extra ``keyring``, and a machine without one is no error. Only :func:`remember` writes to it, and
-sessions that come from it: their refresh token changes with each use. Secrets are never written to files, so file-based
-backends of ``keyring`` are not used.
+The keyring is the operating system's, through the extra ``keyring``; a machine without one is no error. Only
+:func:`remember` writes to it, and sessions that come from it, as their refresh token changes with each use. Secrets are
+never written to files, so file-based backends are not used.
 """
 
 from __future__ import annotations

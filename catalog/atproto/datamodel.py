@@ -1,17 +1,8 @@
-"""The atproto data model, in the form records have in memory: JSON.
+"""The atproto data model as JSON: links are ``{"$link": "bafyrei…"}``, bytes ``{"$bytes": "AQID"}`` (base64, unpadded).
 
-Two things that JSON lacks are written as objects with one key::
-
-    {"$link": "bafyrei…"}    a CID
-    {"$bytes": "AQID"}       bytes, in base64 without padding
-
-There are no floats, integers stay within ±(2^53 − 1), and containers nest at most 32 deep.
-
-*Tricky bits.*
-
-- :func:`encode` gives the only DAG-CBOR encoding of a value, so that its hash is the record's CID.
-- DAG-CBOR sorts the keys of a map (by length, then bytes): the order that they were written in is lost.
-- ``bool`` is an ``int`` in Python; it isn't one here.
+There are no floats, integers stay within ±(2^53 − 1), and containers nest at most 32 deep. ``bool`` is no integer.
+:func:`encode` gives the only DAG-CBOR encoding of a value, whose hash is the record's CID. DAG-CBOR sorts the keys of a
+map, so their original order is lost.
 
 Specification: https://atproto.com/specs/data-model
 """

@@ -6,14 +6,11 @@
              filter: bytes ─▶ decode ─▶ op paths ─▶ event
              proof:  blocks ─▶ signed commit ─▶ tree ─▶ operations undone ─▶ prevData
 
-*Terminology.* **seq** numbers a server's events; the **cursor** is the last one processed. **prevData** is the root of
-the tree before the commit: undoing the commit's operations must yield it.
+**seq** numbers a server's events; the **cursor** is the last one processed. **prevData** is the root of the tree before
+the commit: undoing the commit's operations must yield it.
 
-*Tricky bits.*
-
-- About ten frames of a thousand are relevant. The filter searches the undecoded bytes, as a frame has the paths of its
-  operations and the account's DID as plain text.
-- Such bytes in a post only cost us one decoded frame; an account that hides its DID only hides its own records.
+About ten frames of a thousand are relevant. The filter searches the undecoded bytes, as a frame has the paths of its
+operations and the account's DID as plain text. The same bytes in a post only cost one decoded frame.
 """
 
 from __future__ import annotations

@@ -1,18 +1,8 @@
-"""Identity resolution: handle → DID → PDS, and back.
+"""Identity resolution: handle → DID → PDS, and back. https://atproto.com/specs/did and https://atproto.com/specs/handle
 
-::
-
-    alice.example.org ──DNS or https──▶ did:plc:… ──DID document──▶ PDS
-             ▲                                          │
-             └────────── the same handle? ◀─alsoKnownAs─┘
-
-*Tricky bits.*
-
-- A DID document's claim to a handle is worth nothing until the handle points back.
-- The signing key is the first usable one named ``#atproto``: documents name other and older keys, too.
-- What was found is good for an hour, so a key may be an old one: when a signature fails, ask again (``fresh``).
-
-Specifications: https://atproto.com/specs/did and https://atproto.com/specs/handle
+- A DID document's claim to a handle is valid only if the handle resolves to the DID.
+- The signing key is the first usable one named ``#atproto``; documents have other and older keys, too.
+- Results are cached for an hour. When a signature fails, resolve again (``fresh``), as the key may have changed.
 """
 
 from __future__ import annotations

@@ -4,14 +4,11 @@
 
     did:key:z │ base58( multicodec (2 bytes) │ compressed point (33) )      a did:key; without its head, a Multikey
               z │ base58( point (33 or 65) )                                the older forms: their type names the curve
-
     signature   r (32) │ s (32)         big-endian, of the SHA-256 of the message; s at most half the curve's order
 
-Two values of s are valid for a message. Only the lower one is accepted: otherwise anyone could derive a second
-signature from a published one, and with it a second commit with another hash.
-
-Signatures on secp256k1 are verified by coincurve if the extra ``[fast-signatures]`` is installed (nine times as fast),
-else by cryptography.
+Only the lower of the two valid values of s is accepted: otherwise anyone could derive a second signature from a
+published one, and so a second commit with another hash. Signatures on secp256k1 are verified by coincurve if the extra
+``[fast-signatures]`` is installed (nine times as fast), else by cryptography.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Why a login was refused, by what the server answered and by what it has: app passwords, a second factor, OAuth alone.
+"""The reason of a refused login: app passwords, a second factor, or OAuth only.
 
-Servers differ in status and name for the same refusal. After one, the server is asked two things without a login:
-whether it knows ``listAppPasswords``, and where passwords aren't taken at all, whether it has OAuth.
+Servers differ in status and name for the same refusal, so the server is asked, without a login, if it has
+``listAppPasswords`` and OAuth.
 """
 
 from __future__ import annotations

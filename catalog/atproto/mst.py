@@ -7,16 +7,12 @@
     layer 0          a b c   e f     h i          q r     a node holds the keys between two keys of the layer above
 
 A node is ``{l: CID | null, e: [{p, k, v, t}, …]}``: the tree before its first key, and for each key the length of the
-prefix that it shares with the key before, the rest of it, its record, and the tree that follows.
+prefix that it shares with the key before, the rest of it, its record, and the tree that follows. A **key** is a
+record's path, ``collection/rkey``, as bytes. A **slice** is the part of a tree between two keys; it is proven without
+the rest.
 
-*Terminology.* A **key** is a record's path, ``collection/rkey``, as bytes. A **slice** is the part of a tree between
-two keys; it can be read, and is proven, without the rest of the tree.
-
-*Tricky bits.*
-
-- The same keys always make the same tree. A tree of another shape could hide a key from lookups, so order, range and
-  layer of every key read are checked, and a malformed tree is refused as a whole.
-- A node without keys is the empty tree, or a stop on the way down: below it is one tree, and no layer is skipped.
+The same keys always make the same tree. A tree of another shape could hide a key from lookups, so order, range and
+layer of every key are checked. A node without keys is the empty tree, or has a single subtree: no layer is skipped.
 
 Specification: https://atproto.com/specs/repository#mst-structure
 """

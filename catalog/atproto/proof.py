@@ -1,26 +1,22 @@
-"""A part of a repository, proven against its signed commit, in the way that costs least.
+"""A part of a repository, proven against its signed commit, in the cheapest way.
 
 ::
 
     tree     getRecord ─▶ commit + path ─▶ getBlocks: missing nodes, level by level ─▶ getBlocks: changed records
-    proofs   listRecords ─▶ what changed ─▶ getRecord for each             (a server without getBlocks)
+    proofs   listRecords ─▶ changes ─▶ getRecord for each                  (a server without getBlocks)
     car      getRepo ──▶ everything
-    tree     once more, without the records that the server doesn't hand out
-    listed   listRecords                                                  (nothing to prove with: unverified)
+    tree     again, without the records that the server doesn't return
+    listed   listRecords                                                  (no proofs at all: unverified)
 
-Each way falls back to the next when the server refuses what it needs, whatever the status and name of the refusal, and
-when what comes is no CAR, or lacks blocks.
+Each way falls back to the next if the server refuses it in any form, or returns no CAR or an incomplete one.
 
-*Tricky bits.*
-
-- Repositories change while they are read. A server forgets the nodes of an older commit at once, so a read whose blocks
-  are gone begins anew.
-- The first answer of ``tree`` tells how large the repository is: a tree of n keys has log4(n) layers. What the rest
-  costs is estimated from that and from how fast this server has been so far.
-- A proof that is missing is one thing: the records are unverified. A proof that is wrong (another block than its CID
-  says, another signature, an older commit) is another: then only the whole repository can clear the server.
-- Absence needs proof as well. Only a verified tree says that a record is gone; a list without it isn't enough, and the
-  server is asked for each record that a list doesn't name.
+- Repositories change while they are read. A server drops the nodes of an older commit at once, so a read whose blocks
+  are gone starts again.
+- The first response of ``tree`` shows the size of the repository: a tree of n keys has log4(n) layers. The cost of the
+  rest is estimated from it and from the speed of the server so far.
+- Without proofs, records are unverified. After an invalid proof (a block or signature that doesn't match, an older
+  commit), only the whole repository is accepted.
+- Absence needs proof, too: a record that a list doesn't contain is requested before it counts as deleted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Estimates of the cost of reading part of a repository, and all of it, from the first nodes of its tree.
+"""Estimate the cost of reading a part of a repository, and all of it, from the first nodes of its tree.
 
-Random as they are, trees tell their size: of n keys about a quarter is of layer 1 and above, a sixteenth of layer 2 and
-above, and so on. That is a rough guess, so that what a wrong one may cost is bounded too.
+Of n keys about a quarter are in layer 1 and above, a sixteenth in layer 2 and above, and so on. That is a rough
+estimate, so the cost of a wrong one is bounded, too.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""Unproven queries to a PDS about its repositories, page by page. Callers check what they use.
+"""Unproven queries to a PDS about its repositories, page by page. Callers check the results.
 
-Only a page without a cursor ends a list. A page without entries doesn't, nor one with fewer than were asked for. A
-server may go on handing out cursors for ever, or the same one: then reading stops, and the list has a ``fault``, as
-what it doesn't name may be on a page that never came.
-
-Servers refuse in many forms: the same thing is said by different names and statuses. :func:`is_gone`,
-:func:`is_absent` and :func:`is_refusal` know them.
+Only a page without a cursor ends a list, not an empty or short one. If a server repeats a cursor or never stops, the
+list has a ``fault``, as it may be incomplete. Servers name the same refusal differently: see :func:`is_gone`,
+:func:`is_absent` and :func:`is_refusal`.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """A login at an account's own PDS, and writing to its repository.
 
-Terminology
------------
-*Access token*: goes with each request, for an hour or two. *Refresh token*: makes new ones of both, for some weeks.
-*Session string*: handle, DID, both tokens and the PDS, joined by ``:::``, as the atproto SDK for Python exports it.
+The *access token* is sent with each request, for an hour or two. The *refresh token* makes new ones of both, for some
+weeks. A *session string* has handle, DID, both tokens and the PDS, joined by ``:::``, as the atproto SDK for Python
+exports it.
 
-Tokens live in this object, and where its owner's ``renewed`` puts them (:mod:`catalog.atproto.credentials`). The client
-remembers them and the password, in order to drop every text of a server that repeats one
-(:mod:`catalog.network.redaction`): they are in no error, no ``repr``, no pickle, no file.
+Tokens are only in this object, and where its owner's ``renewed`` stores them (:mod:`catalog.atproto.credentials`). The
+HTTP client knows them and the password, to drop every text of a server that repeats one
+(:mod:`catalog.network.redaction`).
 """
 
 from __future__ import annotations

@@ -1,12 +1,5 @@
 """Files of a new catalog repository, filled in from templates.
 
-::
-
-    README.md  requirements.txt  .gitignore  mkdocs.yml
-    docs/index.md
-    manifests/first.yaml  manifests/manifest.schema.json
-    .github/dependabot.yml  .github/workflows/{plan,publish,site}.yml
-
 Existing files are only replaced with ``--force``. :func:`write_files` writes all files or none.
 """
 

@@ -1,15 +1,8 @@
-"""Find datasets, schemas and lenses in one place, and check every record.
+"""Find datasets, schemas and lenses in one place (an account, a PDS, an AppView, a store, a site), and check every
+record.
 
-::
-
-    publisher=  one account, from its own PDS ─┐
-    pds=        every account of a PDS         ├─▶ each record: checked ─▶ filtered ─▶ Finding
-    appview=    the results of a query        ─┤        └── invalid ─▶ ``refused``
-    store=      the records of a crawl        ─┤
-    site=       the files of a hosted catalog ─┘
-
-An AppView is only trusted for the URIs of records; each record is read from its account's PDS. The AppView's index may
-be stale, and its results contain only URI, CID and account. Iteration is lazy: one request for each finding consumed.
+An AppView is only trusted for the URIs of records; each record is read from its account's PDS. Iteration is lazy: one
+request for each finding consumed.
 """
 
 from __future__ import annotations

@@ -1,13 +1,5 @@
 """A client of a hosted site: its text index, facets and records, read from the published files.
 
-::
-
-    catalog/text/…        words → rows                        (catalog/site/textindex.py)
-    catalog/words/…       words by their letters, to correct misspelt ones (catalog/site/spelling.py)
-    catalog/facets.json   rows → kind, tags, licence, …       (catalog/site/facets.py)
-    …/index.json          the record, beside its page         (catalog/site/exports/record_json.py)
-    catalog/records-….json  all records, in lists             (catalog/site/exports/index.py)
-
 A site is untrusted. Files have a maximum size, every number is checked before use, and a record is accepted only if its
 CID matches and its page has the expected address. Only the account's repository can prove the signature: use ``catalog
 verify``.

@@ -1,13 +1,5 @@
 """Code generation from a sample type: types in five languages, and snippets that load a dataset.
 
-::
-
-    sample type ──▶ python.py  pydantic.py  typescript.py  rust.py  jsonschema.py     views of safe source fragments
-                                   │
-                    templates.py ◀─╯ site_templates/codegen/*.jinja, or a user's      ──▶ text
-    generation.py   a single file (generate), or a package of several schemas (package)
-    layout.py       line breaking of brackets · text.py  literals and comments
-
 Names and texts are untrusted. Names become plain identifiers (the wire name is kept beside them), and texts are escaped
 so that no raw line break, control or bidi character reaches the source. The output always parses and is deterministic.
 """

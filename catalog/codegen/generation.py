@@ -1,14 +1,9 @@
 """Code in any of the languages: one sample type as a file, or several as a package.
 
 A package has a module for each version of each schema, and an index. The index exports the newest version of a schema
-under its plain name, and every version under a name that includes the version::
-
-    digit_sample_v1_0_0.py      class DigitSample         DigitSampleV1_0_0
-    digit_sample_v1_1_0.py      class DigitSample         DigitSampleV1_1_0, DigitSample
-    __init__.py                 imports them under these names
-
-File names are lower-case ASCII and end in the version, so they are distinct on every file system and never reserved by
-an operating system or a language.
+under its plain name, and every version under a name that includes the version (``DigitSampleV1_0_0``). File names are
+lower-case ASCII and end in the version (``digit_sample_v1_0_0.py``), so they are distinct on every file system and
+never reserved by an operating system or a language.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
 """A sample type as a JSON Schema file (draft-07) for standard tools.
 
 The file is the body of the record with two differences. The array formats, whose URLs in the record don't resolve, are
-defined in the file under those URLs. An unrecognised type, which may not be a valid schema, allows any value; its text
-is kept as a comment.
-
-In JSON an array is the base64 text of its bytes, like every field of bytes.
+defined in the file under those URLs. An unrecognised type allows any value; its text is kept as a comment.
 """
 
 from __future__ import annotations

@@ -1,23 +1,5 @@
 """Typed settings, from the ``catalog`` block of ``mkdocs.yml`` and the environment.
 
-::
-
-    plugins:
-      - catalog:
-          store: .catalog/catalog.sqlite
-          contact: https://data.example.org/about
-          sources:
-            - manifests: manifests
-            - repo: alice.example.org
-            - pds: https://pds.example.org
-            - relay: https://relay.example.org
-            - car: exports/*.car
-            - firehose: wss://pds.example.org
-            - jetstream: wss://jetstream.example.org
-          deny: [did:plc:…]
-          previews: {samples: 8}      # or just true
-          appview: {url: https://appview.example.org}
-
 Nothing else in ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!relative``) are never run.
 """
 

@@ -1,8 +1,7 @@
 """The data files of the package: page templates and lexicons.
 
-In the wheel they are in ``catalog/_templates`` and ``catalog/_lexicons``; in a checkout (and so in an editable
-install) in ``site_templates/`` and ``lexicons/`` next to the package. The wheel's folder has priority, so a
-stray folder next to an installed package is never used.
+In the wheel they are in ``catalog/_templates`` and ``catalog/_lexicons``, which have priority; in a checkout in
+``site_templates/`` and ``lexicons/`` next to the package.
 """
 
 from __future__ import annotations

@@ -7,10 +7,8 @@
     relay: ─▶ listReposByColl. ─┼─▶ rev changed? ─▶ proven part ─▶ ┼─▶ store (one transaction a repository)
     pds: ─▶ listRepos ──────────┘      (catalog.atproto.proof)     │
     car: ─▶ files ─────────────────────────────────▶ proven part ──┤
-    firehose: jetstream: ─▶ events (catalog.crawl.streams) ───────────┘
+    firehose: jetstream: ─▶ events (catalog.crawl.streams) ────────┘
 
-Tricky bits
------------
 - A PDS may list accounts of other servers. It may only add, hide or remove an account if the account's DID document
   names that PDS.
 - An invalid record is rejected and reported; it never ends a crawl. A repository that can't be read completely keeps

@@ -1,8 +1,8 @@
-"""Cursor of a stream: the last processed event, and the detection of gaps.
+"""The cursor of a stream: the last processed event, and the detection of gaps.
 
-A stream resumes at the newest event seen. Servers keep events for one to three days, and few of them report that a
-cursor is older than that, or ahead of all their events (a new relay counts from 1 again). So the cursor has an age, and
-event numbers are compared with it: if a gap is possible, the caller visits all accounts of the source again.
+Servers keep events for one to three days, and few report that a cursor is too old, or ahead of all their events (a new
+relay counts from 1 again). So cursors have an age, and event numbers are compared with them: if a gap is possible, the
+caller visits all accounts of the source again.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""Exported repositories as a source: CAR files, with optional DID documents beside them.
+"""Exported repositories as a source: CAR files, with optional DID documents beside them (``alice.car``,
+``alice.did.json``).
 
-::
-
-    exports/alice.car         an answer of com.atproto.sync.getRepo
-    exports/alice.did.json    the account's DID document: with it, the export is verified offline
-
-Without a document beside it the account is looked up; if that fails, its records are unverified. An export never
-replaces records of a later commit.
+Without a document the account is looked up; if that fails, its records are unverified. An export never replaces records
+of a later commit.
 """
 
 from __future__ import annotations

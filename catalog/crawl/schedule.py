@@ -1,21 +1,13 @@
-"""Scheduler with a queue for each host, so that a slow host delays no other.
+"""A scheduler with a queue for each host, so that a slow host delays no other.
 
-::
+A host gets one task at a time until it has answered once, then a few. Tasks may add tasks, for any host.
 
-    add ─▶ the host's queue ─▶ its turn among hosts ─▶ a thread ─▶ done
-                                                         └─ runs for long: stalled, and another thread takes its place
-
-A host gets one task at a time until it has answered once, then a few. Tasks may add tasks, for their own host or for
-another.
-
-Tricky bits
------------
-- A task that runs for longer than ``stalled_after`` seconds no longer counts among the threads at work, so that hosts
-  that never answer don't use up the threads. Only the number of stalled tasks is bounded.
+- A task that runs for longer than ``stalled_after`` seconds no longer counts among the running threads, so that hosts
+  that never answer don't use up the threads. The number of stalled tasks is bounded.
 - Hosts that have not answered yet take turns by domain: a thousand names of one domain have the turns of one host.
 - Hosts with a stalled task take their turns after all others.
-- An exception ends its task. A :class:`~catalog.errors.StoreError` (the store is broken) and what is no ``Exception``
-  (a keyboard interrupt) end everything.
+- An exception ends its task. A :class:`~catalog.errors.StoreError` (the store is broken) and anything that is no
+  ``Exception`` (a keyboard interrupt) end the crawl.
 """
 
 from __future__ import annotations

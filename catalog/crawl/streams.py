@@ -1,23 +1,13 @@
-"""Streams as sources: a firehose, whose commits carry their proofs, and a Jetstream, whose events are only hints.
+"""Streams as sources: a firehose, whose commits contain their proofs, and a Jetstream, whose events are only hints.
 
-::
+The first time, every account is visited (as by relay: or pds:), then events are processed from the position before
+that. An event with an unbroken *chain* is verified from the event itself: the tree before its commit (``prevData``) is
+the last one that was proven. Otherwise the account is visited at its own PDS.
 
-    first time   position ─▶ every account (as relay: or pds:) ─▶ from the position on
-    later        from the stored cursor on
-    an event     chain unbroken? ─▶ verified from the event itself ─▶ store
-                 else ────────────▶ the account is visited at its own PDS
-
-Terminology
------------
-*Chain*: a commit's chain is unbroken if the tree before it (``prevData``) is the one that the store has proven.
-
-Tricky bits
------------
-- The stored cursor is the newest event before which everything is in the store. A visit takes time, and later events
-  may be done before it: the cursor waits for it.
+- The stored cursor is the newest event before which everything is in the store: it waits for visits.
 - Events are repeated after a reconnect; a rev that isn't above the known one is skipped.
 - If events may have been missed (:mod:`catalog.crawl.cursor`), every account of the source is visited again.
-- An event may hide an account at once, but only its own PDS brings it back.
+- An event may hide an account at once, but only its own PDS restores it.
 """
 
 from __future__ import annotations

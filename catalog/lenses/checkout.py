@@ -1,21 +1,14 @@
 """Download one commit of a git repository into a folder in the cache.
 
-::
-
-    git fetch COMMIT ─▶ git ls-tree: paths and ids ─▶ git cat-file: bytes ─▶ files/, and tree: the listing
-
-Tricky bits
------------
-- Nothing is checked out: the files are written here from the commit's blobs. So no attribute, filter, hook, submodule,
-  link or configuration takes effect, and each file has the bytes that the commit's id identifies.
-- Compiled code is left out: what is read in the repository is what can run. ``tree`` keeps the id of each file, by
-  which its bytes are checked again before they run (:func:`source_of`).
-- git runs without any configuration of the user or the system, and speaks https only (http to the own machine where the
-  settings allow it, for tests).
-- git opens its connections itself, out of the guard's reach. So the host is looked up and checked before, and git is
-  given the checked addresses (``http.curloptResolve``, git 2.37 and later); redirects are not followed.
-- A commit's id is the hash of all that is in it, and git checks it: a server can't hand out anything else.
-- What git fetches is watched while it grows, and it is stopped when it gets too large or takes too long.
+- Nothing is checked out: the files are written from the commit's blobs. So no attribute, filter, hook, submodule, link
+  or configuration takes effect, and each file has the bytes that the commit's id identifies.
+- Compiled code is left out. ``tree`` lists the id of each file, by which its bytes are checked again before they run
+  (:func:`source_of`).
+- git runs without configuration of the user or the system, and over https only (http to this machine where the settings
+  allow it, for tests).
+- git opens its own connections, past the SSRF guard. So the host is resolved and checked first, and git gets the
+  checked addresses (``http.curloptResolve``, git 2.37 and later); redirects are not followed.
+- The size of the download is watched, and git is stopped when it gets too large or takes too long.
 """
 
 from __future__ import annotations

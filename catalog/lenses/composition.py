@@ -1,10 +1,8 @@
-"""One lens, and lenses one after the other; :mod:`~catalog.lenses.lens` has the picture.
+"""One lens, and lenses composed in sequence; see :mod:`~catalog.lenses.lens`.
 
-Tricky bits
------------
-- The functions are called with samples of the very classes they were written for: others of the same sample type are
-  recast before. What a function answers is checked to be of the class it promised, not field by field.
-- ``@f.putter`` changes the lens: that is what lets the putter have a name of its own, or ``_``. It can be given once.
+- The functions get samples of exactly the classes they were written for: others of the same sample type are recast. A
+  result is checked to be of the promised class, not field by field.
+- ``@f.putter`` changes the lens, so that the putter may have any name, also ``_``. It can be given once.
 """
 
 from __future__ import annotations

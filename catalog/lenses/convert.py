@@ -1,9 +1,6 @@
-"""The way from samples of one class to another: the lens that goes there, and the class to start from.
+"""The conversion from samples of one class to another: the class to read as, and the lens to apply.
 
-::
-
-    stored samples ──read as──▶ Digit ──lens──▶ FlatDigit        Dataset.as_type(FlatDigit)
-                   ──read as─────────────────▶ FlatDigit         where their schema fits it: no lens at all
+If the schema of the samples fits the target class, no lens is needed.
 """
 
 from __future__ import annotations

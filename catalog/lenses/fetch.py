@@ -1,22 +1,20 @@
-"""The code of published lenses: shown to you, and run only when you say which.
+"""The code of published lenses: displayed first, and run only on request.
 
 ::
 
     found = fetch_lens("at://…/science.alt.dataset.lens/…")    the record; nothing is fetched or run
-    print(found)                                               where its code is: repository, commit, function
+    print(found)                                               the location of its code
     flatten = found.load(repository="https://…", commit="…")   fetches that commit, imports it, makes a Lens
 
-Loading a lens runs its publisher's code with your rights. So the caller states repository and commit
-again: a record that is changed later can't make an old program run something new. Crawler and site never come here.
+Loading a lens runs its publisher's code with the caller's rights. So the caller states repository and commit again: a
+record that changes later can't make an old program run new code. Crawler and site never load lenses.
 
-Tricky bits
------------
 - A reference is ``file.py:function``, from the root of the repository, or ``module:function``, where the module is at
-  the root or in ``src``. The function may be a :class:`~catalog.lenses.lens.Lens`, decorated: then it is that one's.
-- A repository is a package of a private name, so that its modules don't get in the way of yours; they may import each
-  other relatively. What else they import must be installed here.
-- Its modules are found and loaded by :class:`_Finder` alone: the source of a ``.py`` file, UTF-8, as the commit has it.
-  No compiled file is read or written, and no path of ``sys.path`` is looked at.
+  the root or in ``src``. A function that is a decorated :class:`~catalog.lenses.lens.Lens` stands for that lens's.
+- A repository becomes a package of a private name, so its modules don't collide with others; they may import each other
+  relatively. Other imports must be installed.
+- Its modules are loaded by :class:`_Finder` alone: the source of a ``.py`` file, UTF-8, as in the commit. No compiled
+  file is read or written, and ``sys.path`` isn't searched.
 """
 
 from __future__ import annotations

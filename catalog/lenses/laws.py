@@ -1,20 +1,18 @@
-"""The lens laws, tried on samples, and what breaks them.
+"""The lens laws, tested on samples.
 
 ::
 
-    GetPut    put(get(s), s) == s                      putting back what you got changes nothing
-    PutGet    get(put(t, s)) == t                      you get what you put
+    GetPut    put(get(s), s) == s                      putting back an unchanged result changes nothing
+    PutGet    get(put(t, s)) == t                      get returns the result that was put
     PutPut    put(t2, put(t1, s)) == put(t2, s)        the second of two puts wins
 
     Raises    a function of the lens raised
-    Type      it answered another class, or a value that its field doesn't allow (kind, dtype, shape)
-    Mutates   it changed the sample it was given
+    Type      it returned another class, or a value that its field doesn't allow (kind, dtype, shape)
+    Mutates   it changed its argument
 
-``t`` is what the lens gets from *other* samples, and what it gets from this one with a single field taken from another
-(or left out, where it is optional). So the laws are tried on pairs of samples that exist, not on all there could be: no
-counterexample is no proof.
-
-Samples are copied before the lens sees them. NaN equals NaN here.
+``t`` is the result for *other* samples, and the one for this sample with a single field from another (or left out, if
+it is optional). The laws are tested on existing samples, so the absence of a counterexample is no proof. Samples are
+copied before a lens gets them. NaN equals NaN here.
 """
 
 from __future__ import annotations

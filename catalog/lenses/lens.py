@@ -8,20 +8,17 @@
     @flatten.putter
     def unflatten(flat: Flat, digit: Digit) -> Digit: …
 
-    flatten(digit)              a Flat                     Digit ──get──▶ Flat
-    flatten.put(flat, digit)    the digit, changed         Digit ◀──put── Flat + Digit
-    flatten >> scale            one after the other
-    LENSES.path(Digit, Scaled)  the shortest way that the lenses of a network lead
-    check_lens(flatten, digits) whether it keeps the lens laws (:mod:`~catalog.lenses.laws`)
+    flatten(digit)              a Flat
+    flatten.put(flat, digit)    the digit, changed
+    flatten >> scale            composition
+    LENSES.path(Digit, Scaled)  the shortest path in a network of lenses
+    check_lens(flatten, digits) test the lens laws (:mod:`~catalog.lenses.laws`)
 
-Tricky bits
------------
-- A lens takes samples of every class with its source's sample type (descriptions aside), so those of a class made from
-  a record, too. What its functions see is always the class they were written for.
-- A lens without a putter is read-only. A path holds its lenses, not their functions: a putter given later counts.
-- A lens pickles by its name in its module, as functions do; one that has none by its functions, which must then
-  pickle themselves; a path by its lenses.
-- What comes out has the key of what went in, unless it brings its own.
+- A lens takes samples of every class with its source's sample type (descriptions aside), also of a class made from a
+  record. Its functions always get the class they were written for.
+- A lens without a putter is read-only. A path contains lenses, not their functions: a putter added later counts.
+- A lens is pickled by its name in its module, or else by its functions; a path by its lenses.
+- A result has the key of the sample, unless it sets its own.
 """
 
 from __future__ import annotations

@@ -1,12 +1,7 @@
-"""The path finder: paths of lenses, one after the other, for the library, the site and the AppView.
+"""The path finder: sequences of lenses, for the library, the site and the AppView.
 
-::
-
-    Digit 1.1 ──without ink──▶ Digit 1.0 ──flatten──▶ Flat 1.0        two steps from Digit 1.1 to Flat 1.0
-
-Shorter paths come first; of equally long ones those with the lower penalty (unverified lenses); then those whose lenses
-come first. Callers bring the graph as functions: ``leaving(place)`` gives the lenses that leave a place, in order,
-each with the place where it ends.
+Shorter paths come first; of equal length, those with the lower penalty (unverified lenses), then in the order of their
+lenses. The graph is a function: ``leaving(place)`` gives the lenses from a place, in order, each with its end.
 """
 
 from __future__ import annotations

@@ -7,11 +7,6 @@
              their lines               │         └── names: across files
                                        └── fields, storage (shards, glob, blobs), metadata
 
-Every mistake is added to the file's report (``diagnostics``), and ``source_map`` finds the line of a record's value.
-``starter`` and ``manifest.schema.json`` are for authors of manifests.
-
-Terminology
------------
 *Set*: the manifests given together; names resolve across its files, and it may have a name itself. *Draft*: the typed
 description of one record, with its file and line. *Draft record*: the record itself, for one account.
 

@@ -1,11 +1,7 @@
 """Checks before publishing: placeholders, URLs that expire or contain a secret, files outside the repository.
 
-::
-
-    a set ─▶ unpublishable()   placeholder hosts and texts, presigned URLs, blobs outside: plan and publish refuse them
-          └▶ doubtful()        tokens in URLs, local copies outside: warnings
-
-``validate`` reports both as warnings, as a manifest is valid while it is being written.
+``validate`` reports the faults as warnings, as a manifest is valid while it is being written; plan and publish refuse
+them.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """Scalars of a manifest, by the core schema of YAML 1.2.2 (section 10.3).
 
 PyYAML's own resolver reads YAML 1.1: there ``NO`` is false, ``1e-4`` is text, ``01234`` is 668 and ``12:30`` is 750.
-The core schema is short, so it is implemented here. It differs in one point: digits with a leading zero (``01234``) are
-text, because quantities aren't written that way.
+One difference from the core schema: digits with a leading zero (``01234``) are text, as quantities aren't written that
+way.
 
-Tricky bits
------------
-- Time is linear in the length of a scalar. ``int`` is quadratic in the number of its digits, so a longer number becomes
-  a placeholder above every limit; messages show the text as written.
-- Some scalars are read differently by YAML 1.1 tools, or resemble a number without being one. :func:`doubt` finds them.
+``int`` is quadratic in the number of digits, so a longer number becomes a placeholder above every limit; messages show
+the text as written. :func:`doubt` finds scalars that YAML 1.1 tools read differently, or that resemble a number.
 """
 
 from __future__ import annotations

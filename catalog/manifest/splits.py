@@ -1,12 +1,4 @@
-"""Splits of a dataset: in a manifest, by patterns of shards; ``train``, ``validation`` and ``test`` by their names.
-
-::
-
-    splits:
-      train: "*-train-*.tar"                    a pattern of file names, or of whole URLs
-      test: [a-000.tar, b-000.tar]              several
-      validation: {shards: "*-val-*", samples: 1000}
-"""
+"""Splits of a dataset: in a manifest, by patterns of shards; ``train``, ``validation`` and ``test`` by their names."""
 
 from __future__ import annotations
 

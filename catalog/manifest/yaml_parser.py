@@ -1,16 +1,13 @@
 """Parse YAML to values that know their lines.
 
-PyYAML's own composer is not used: it recurses (a deep document ends the process with libyaml), keeps the last of two
-equal keys, and expands aliases without a limit.
+PyYAML only parses the syntax. Its composer recurses (a deep document ends the process with libyaml), keeps the last of
+two equal keys, and expands aliases without a limit.
 
-Tricky bits
------------
-- Scalars are read by YAML 1.2 (:mod:`catalog.manifest.scalars`); PyYAML only parses the syntax. A key is its text as
-  written: ``true:`` and ``1:`` are the keys ``true`` and ``1``.
-- An entry of a map has the line of its key, so that a block of text is found at its beginning.
+- A key is its text as written: ``true:`` and ``1:`` are the keys ``true`` and ``1``. An entry of a map has the line of
+  its key.
 - Merge keys (``<<``) are refused; anchors and aliases are allowed. Their expansion is limited by the size of the file,
   so that reading takes time in proportion to it.
-- libyaml compares each %TAG directive with all others, so their number is limited beforehand.
+- libyaml compares each %TAG directive with all others, so their number is limited first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """HTTP for untrusted hosts: checked addresses, limits on bytes and time, bounded retries.
 
 Redirects are followed by hand, because each one is a new address to check. Bodies are requested uncompressed, so that
-the limit on bytes also limits memory. Errors have the scheme, host and path of a URL, never its query, a header or a
-body.
+the limit on bytes also limits memory. Errors name scheme, host and path of a URL, never its query, a header or a body.
 """
 
 from __future__ import annotations

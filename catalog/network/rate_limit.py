@@ -1,19 +1,9 @@
 """Rate limits per host: few concurrent requests, requested pauses, and no requests to failing hosts for a while.
 
-::
-
-    request ─▶ parked? ─▶ paused? ─▶ a free turn? ─▶ the host ─▶ 200   latency measured, more turns at a time
-    request ─▶ parked? ─▶ paused? ─▶ a free slot? ─▶ the host ─▶ 200   latency measured, more concurrent requests
-                 │          ▲                                 ─▶ 429   all requests to this host pause
-               fails at once
-
-*Tricky bits.*
-
-- A 429 is no failure: it has a time to retry at or, from some proxies, nothing. Then pauses grow while 429s continue,
-  with full jitter.
-- A pause belongs to the host, not to a request: a thousand requests with pauses of their own would all return at once.
-- A host has one concurrent request until its first good answer, so that a thousand dead hosts take a thousand requests,
-  not four thousand.
+- After a 429 all requests to the host pause until the time it states. Without one, pauses grow while 429s continue,
+  with full jitter. A 429 is no failure.
+- A host has one concurrent request until its first good response, so that a thousand dead hosts take a thousand
+  requests, not four thousand.
 """
 
 from __future__ import annotations

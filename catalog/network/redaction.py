@@ -1,14 +1,9 @@
-r"""Redaction: finds passwords and tokens of this process in texts of servers, so that no message repeats one.
+r"""Redaction: detect passwords and tokens of this process in texts of servers, so that no message repeats one.
 
-A server may put a received secret into an error message: verbatim, cut, encoded, spread over two fields or with other
-characters between. A text is compared with every secret in these forms:
-
-- decoded once and twice (``%2D``, ``&#45;``, ``\u002d``);
-- reduced to its letters and digits, in lower case;
-- against the secret, its base64 (at each of the three offsets) and its hexadecimal form;
-- by fragments: most of a short secret, any sixteen characters of a long one.
-
-A text that repeats a secret is dropped as a whole: the rest of it may have other parts of the secret.
+A server may repeat a received secret verbatim, cut, encoded, spread over two fields or with other characters between.
+So a text is decoded up to twice (``%2D``, ``&#45;``, ``\u002d``), reduced to its letters and digits, and compared with
+each secret, its base64 (at each of the three offsets) and its hexadecimal form, by fragments: most of a short secret,
+any sixteen characters of a long one. A text that repeats a secret is dropped as a whole.
 """
 
 from __future__ import annotations

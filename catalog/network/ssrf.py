@@ -1,8 +1,7 @@
 """The SSRF guard: connections only to global addresses and those in the settings, checked before connecting.
 
-Checking a name and connecting to it later would leave a gap in which DNS can change its answer. So the check is part
-of the connection: a name is resolved once, each of its addresses is checked, and the socket connects to a checked
-address. TLS and the Host header keep the name.
+DNS could change its answer between a check and the connection. So a name is resolved once, each of its addresses is
+checked, and the socket connects to a checked address. TLS and the Host header keep the name.
 """
 
 from __future__ import annotations

@@ -1,12 +1,5 @@
 """Publish manifests to an account's repository: plan, then apply.
 
-::
-
-    manifests ─▶ plan ─▶ rendered (lines, Markdown, JSON)
-                   └───▶ apply ─▶ the repository
-
-Terminology
------------
 *Plan*: the action for each record (create, update, delete, leave). *Set*: the manifests given together; the records
 written from them are marked with its name. *Prune*: delete records with the mark that no manifest declares.
 """

@@ -1,18 +1,9 @@
 """Apply a plan: write it in as few commits as the protocol allows, and only if the repository is as planned.
 
-::
+Blobs are uploaded first, then 200 writes are sent at a time, each commit onto the one before (``swapCommit``). If the
+repository changed meanwhile, the plan continues if the *planned* records are unchanged.
 
-    plan ─▶ blobs that the repository lacks ─▶ uploaded
-         ─▶ writes, 200 at a time           ─▶ commit ─▶ commit ─▶ …     each onto the one before (swapCommit)
-                                                  │
-                                                  └─ the repository changed meanwhile: are *our* records as planned?
-                                                       yes (a new post, for example) ─▶ continue
-                                                       no  ─▶ PublishError: what changed, and what was written
-
-Tricky bits
------------
-- A commit is atomic, a plan of several commits isn't. Run again, it continues: existing records are found by name, so
-  nothing is written twice.
+- A commit is atomic, a plan of several commits isn't. Run again, it continues: existing records are found by name.
 - A commit may have been made even if its response is lost or is a 500. The repository is read and compared first;
   after a 500, a commit isn't retried if the repository is unchanged.
 - Not every server compares ``swapCommit``: some refuse it, some ignore it. Unless it is known to be compared, the

@@ -1,19 +1,11 @@
-"""Withdraw: delete records of the account, after reading which records refer to them.
-
-::
-
-    label ──▶ dataset ──▶ schema ◀── lens ◀── verification        delete from the outside in
+"""Delete records of the account, after reading which records refer to them.
 
 Only the named records are deleted; with ``with_references`` also the account's own labels and verifications of them.
 Other records that refer to them (datasets, lenses, records of other accounts) stay, with a broken reference, and are
-listed first.
+listed first. References from other accounts are only known from a crawled store.
 
-Tricky bits
------------
-- Everything is one commit, so a withdrawal is all or nothing. Run again, it reports that the records are gone. If only
-  some are missing, a URI is likely wrong: nothing is deleted.
-- The network has no query for references from other accounts. A crawled store knows those it has seen.
-- A manifest that still declares a record brings it back when it is published again.
+All deletions are one commit. Run again, the command reports that the records are gone. If only some are missing, a URI
+is likely wrong: nothing is deleted. A manifest that still declares a record publishes it again.
 """
 
 from __future__ import annotations

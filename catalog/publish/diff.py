@@ -1,12 +1,5 @@
 """Differences between two versions of a record, field by field, by the names used in manifests.
 
-::
-
-    record                                       manifest
-    schemaRef: at://…/DigitSample:1.0.0    ──▶   schema
-    metadata: {"$bytes": …}                ──▶   metadata.homepage, metadata.citation, …
-    storage.shards[3].checksum.digest      ──▶   shards[https://…/digits-000003.tar].checksum.digest
-
 Complete records are compared, so that every loss is shown: also fields of other clients that manifests don't have.
 """
 

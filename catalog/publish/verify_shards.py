@@ -1,11 +1,7 @@
 """Verify shards against the checksums in their record: read from their storage, hashed while they arrive.
 
-The cache isn't used, and nothing is stored: a shard of any size takes the memory of one chunk.
-
-Tricky bits
------------
-- A blob has two checksums: its CID, which contains a SHA-256, and the optional one beside it.
-- A shard without a checksum can be neither right nor wrong. It is opened, so that an absent one is reported.
+Nothing is cached or stored: a shard of any size takes the memory of one chunk. A blob has two checksums: its CID, which
+contains a SHA-256, and the optional one beside it. A shard without a checksum is only opened, to report an absent one.
 """
 
 from __future__ import annotations

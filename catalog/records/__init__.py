@@ -7,13 +7,8 @@
       └┴──── Lens ◀── LensVerification      Lens.source, Lens.target, LensVerification.lens
 
 Reading accepts the known deviations of existing clients from their own lexicon (see ``read._forgive``); any other
-violation is an error that lists all faults. Writing is strict.
-
-Tricky bits
------------
-- ``entry.metadata`` is msgpack in a bytes value, because the data model has no floats.
-- The checksum ``{"algorithm": "none", "digest": ""}`` means no checksum.
-- ``language`` is in the code reference, or (deprecated) in the lens.
+violation is an error that lists all faults. ``entry.metadata`` is msgpack in a bytes value, because the data model has
+no floats. The checksum ``{"algorithm": "none", "digest": ""}`` means no checksum.
 """
 
 from __future__ import annotations

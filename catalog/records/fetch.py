@@ -1,10 +1,5 @@
 """Fetch records from their accounts' PDS, and verify their proofs.
 
-::
-
-    at://did/science.alt.dataset.entry/… ──▶ DID document ──▶ PDS ──▶ record ──▶ shards
-                                                                          └────▶ at://…schema/… ──▶ *its* DID document …
-
 Each record is verified against the account's signed commit (``sync.getRecord``). If a server offers no proof, the
 record is accepted with an :class:`UnverifiedWarning`; a proof that contradicts the record is an error.
 """

@@ -9,19 +9,14 @@
     safetensors      dict of arrays       Annotated[dict[str, NDArray[Any]], Array(format="safetensors")]
 
 The dtype is inside ``NDArray[…]`` if there is one and numpy has a class for it (the first and the third), otherwise
-in ``Array(dtype=…)``. With ``Annotated[bytes, Array(format=…)]`` the bytes of a field aren't decoded. Classes made at
-run time and generated code follow this table.
+in ``Array(dtype=…)``. With ``Annotated[bytes, Array(format=…)]`` the bytes of a field aren't decoded.
 
-Bytes: ``.npy`` · ``.npy`` · ``pyarrow.ipc.write_tensor`` · ``scipy.sparse.save_npz`` · ``safetensors.numpy.save``.
-
-Tricky bits
------------
 - The libraries are extras (``sparse``, ``arrow``, ``safetensors``), imported when such a field is read or written;
-  without them that, and only that, raises :class:`~catalog.errors.MissingExtra`.
-- They trust their input. Here it is untrusted: sizes are checked before anything is decompressed, nothing is
-  unpickled, and indices must be inside the shape (scipy's compiled code doesn't check them).
+  without one, that raises :class:`~catalog.errors.MissingExtra`.
+- The libraries trust their input, which is untrusted here: sizes are checked before anything is decompressed, nothing
+  is unpickled, and indices must be inside the shape (scipy's compiled code doesn't check them).
 - A sparse value is always a ``…_array``, also where a ``…_matrix`` was saved: ``*`` means the same for all.
-- An arrow tensor of truth values comes back as ``uint8``, unless the field's type says ``bool``.
+- An arrow tensor of truth values is read as ``uint8``, unless the field's type says ``bool``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
 """The fast way to read samples: a reader for maps with certain names in a certain order, compiled once.
 
-::
-
-    ("image", "label")  ─▶  image must be bytes, label an int; image is decoded; writer is absent: None
-
-If a value isn't of exactly this type, the careful way (:mod:`~catalog.samples.packing`) decides.
+If a value isn't of exactly the expected type, the careful way (:mod:`~catalog.samples.packing`) decides.
 """
 
 from __future__ import annotations

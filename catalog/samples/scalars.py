@@ -1,16 +1,9 @@
-"""Scalars whose stored form is not their Python value: datetimes (text), maps (checked) and images (files).
+"""Scalars whose stored form is not their Python value: datetimes (ISO 8601 text), maps (checked) and images (files).
 
-::
-
-    datetime(2026, 1, 2, 3, 4, tzinfo=UTC)   ⇄   "2026-01-02T03:04:00+00:00"
-    {"a": [1, None]}                                  ⇄   the same map in msgpack
-
-Tricky bits
------------
-- A datetime is written with its offset, so one without a time zone is refused: readers would have to guess it. Text of
-  other programs without an offset is read as a datetime without one, unless values are validated.
+- A datetime is written with its offset, so one without a time zone is refused. Text of other programs without an offset
+  is read as a datetime without one, unless values are validated.
 - Offsets with seconds (local mean times) aren't ISO 8601; such a time is written in UTC.
-- A map holds what JSON does. msgpack could store bytes and arrays in it, but they would come back as something else.
+- A map contains JSON values only. msgpack could store bytes and arrays in it, but they would be read as something else.
 """
 
 from __future__ import annotations

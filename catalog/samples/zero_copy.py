@@ -1,12 +1,7 @@
 """Long byte strings of a msgpack map as views instead of copies.
 
-::
-
-    83 | "image" c6 00100080 ░░░░░░░░░ | "label" 07 | …          given: 1 MiB
-    83 | "image" c4 00                 | "label" 07 | …          what msgpack gets: 20 bytes, and no megabyte to copy
-
-Only the part before the first list, map or extension is parsed here; msgpack parses the rest. It also decides what is
-well-formed: nothing here raises, and unexpected bytes are left to it.
+Only the part before the first list, map or extension is parsed here; msgpack parses the rest, with empty strings in
+place of the long ones. Nothing here raises: msgpack decides whether the bytes are well-formed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Sample types: the schema of a dataset's samples, and the three encodings of a schema record.
 
-Terminology
------------
 *Sample type*: a name, a semantic version and an ordered list of fields. *Field*: a wire name and a type; an
 optional field may be absent. *Type*: a scalar, an array, a list, or an unknown one. *Scalar*: text, a number, a
 boolean, bytes (with or without a media type), a map (any JSON object) or a datetime.
@@ -13,8 +11,6 @@ satisfies every known reader::
     nested      {$type, schemaBody: {type, properties, …}}       legacy
     envelope    {$type, draft, content: {type, properties, …}}   the newest lexicon
 
-Tricky bits
------------
 - DAG-CBOR sorts map keys, so ``properties`` loses its order on the network. ``propertyOrder`` keeps it; where it
   is absent, ``required`` (a list) gives the order of its fields and the others follow in map order.
 - A *substring* of the ``$ref`` selects the array format, tried in a fixed order. Any other ``$ref`` may point to a

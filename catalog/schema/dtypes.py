@@ -1,15 +1,9 @@
-"""The dtypes that the arrays of a sample type may name.
+"""The dtypes that the arrays of a sample type may name: NumPy's numbers, times with a unit, text and bytes of a length,
+and those of the package ``ml_dtypes``.
 
-::
-
-    bool int8 … uint64 float16 … complex128        numbers, which every language reads
-    datetime64[ns] timedelta64[s]                  times with their unit; without one: any unit
-    str U5 bytes S5 void V8                        text, bytes and raw bytes; the length is in characters or bytes
-    bfloat16 float8_e4m3fn … int4                  the dtypes of the package ml_dtypes
-
-Not in the list, because an array of them can't be read everywhere: ``longdouble`` and ``clongdouble`` (their bytes
-differ between processors and compilers), Python objects, and NumPy's ``StringDType`` (both need pickling). Structured
-arrays have the format ``structuredBytes``; their fields are in the header of each array.
+Left out, because such arrays can't be read everywhere: ``longdouble`` and ``clongdouble`` (their bytes differ between
+processors and compilers), Python objects, and ``StringDType`` (both need pickling). Structured arrays have the format
+``structuredBytes``; their fields are in the header of each array.
 """
 
 from __future__ import annotations

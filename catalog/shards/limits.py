@@ -1,17 +1,4 @@
-"""Limits on samples and shards, the same for reading and for writing.
-
-::
-
-    MAX_MEMBER        bytes of one sample, and of one member of a tar
-    MAX_MEMBERS       members of one sample in a WebDataset
-    MAX_NAME          bytes of the extended headers that hold a member's name
-    MAX_LIST          items of one list in msgpack, which allocates as many as a header states
-    MAX_ARRAY_DEPTH   lists and maps around an array
-    MAX_ARRAY_HEADER  bytes of the header of an array: a structured dtype has about 25 for each field
-
-Readers refuse more than this because a file may state any number. ``write_shards`` refuses it too, so that everything
-that it writes can be read.
-"""
+"""Limits on samples and shards, the same for reading and for writing: everything that is written can be read."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
 """Shards in S3 and compatible stores: URLs, regions, signatures.
 
-Every request goes through the guarded client of ``catalog.network``. The first request is unsigned: most published
-datasets are public. Only if it is refused, botocore (the extra ``s3``) finds the user's credentials and makes the
-signature; botocore itself sends no request for the shard.
-
-Credentials are sent to AWS and to the endpoint that the *user* set (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``),
-never to one that only a record names.
+The first request is unsigned: most published datasets are public. Only if it is refused, botocore (the extra ``s3``)
+finds the user's credentials and makes the signature; the request itself goes through the guarded client of
+``catalog.network``. Credentials are sent to AWS and to the endpoint that the *user* set (``AWS_ENDPOINT_URL_S3``,
+``AWS_ENDPOINT_URL``), never to one that only a record names.
 
 Spec: the Amazon S3 User Guide, "General purpose bucket naming rules", "Virtual hosting of general purpose buckets".
 """

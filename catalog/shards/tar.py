@@ -1,16 +1,12 @@
 """The tar format: read members in one pass, never unpacked to disk; write them deterministically.
 
-Terminology
------------
 *Member*: one file in the tar, a header of 512 bytes and its data, padded to a multiple of 512. *End mark*: a block of
 zeros. A tar without it that ends after a member is complete if its checksum matches; otherwise it may be truncated, and
 a :class:`~catalog.errors.TruncatedWarning` says so. One that ends elsewhere is an error.
 
-Tricky bits
------------
 - A name is only text: no file is opened, created or linked by it.
-- Members are read in blocks and returned as slices of a block, not copied. A member that doesn't fit into the rest of
-  its block has its own buffer. A block lives as long as one of its slices.
+- Members are slices of a block that was read, not copies; a member that doesn't fit into the rest of its block has its
+  own buffer. A block is in memory as long as one of its slices.
 - gzip is decompressed while it is read, with a limit on the ratio.
 
 Spec: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"; the GNU tar manual, "Basic Tar Format".

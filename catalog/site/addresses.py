@@ -1,12 +1,7 @@
 """Page addresses: permanent, and safe as file names on every system.
 
-::
-
-    datasets/did-plc-abc/3kabc/     schemas/did-plc-abc/digitsample-1.0.0~5f0c…/     publishers/did-plc-abc/
-    tags/vision/                      licences/cc-by-4.0/
-
 They are built from the DID and the record key, because handles change. A name that isn't safe becomes a slug with a
-hash. The ``~`` before the hash never occurs in a plain name, so the two never collide.
+hash (``schemas/did-plc-abc/digitsample-1.0.0~5f0c…/``). No plain name contains ``~``, so the two never collide.
 """
 
 from __future__ import annotations

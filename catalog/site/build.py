@@ -1,16 +1,5 @@
 """Write the files of the site from a graph and rendered archetypes, independent of MkDocs.
 
-::
-
-    datasets/index.html            in place: the theme's page with a new body
-    datasets/page/2/index.html     stamped on the shell of its section and depth
-    datasets/<did>/<rkey>/         index.html stamped, with the files beside it
-    publishers/<did>/, tags/<tag>/, licences/<id>/
-    browse/ publishers/ tags/ …    in place
-    catalog/facets.json, columns/, rows/, orders/   data of the browse page
-
-Tricky bits
------------
 - A record whose page fails is omitted from the whole site: the pages are rendered again from a graph without it, so
   that no list or link points to it. If a page of many records fails because of one of them, that one is omitted. Any
   other page that fails is replaced by a notice.

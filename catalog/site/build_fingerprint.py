@@ -1,25 +1,15 @@
 """The fingerprint of a build: hashes of all inputs of a site, stored in the site when the build is complete.
 
-::
+A build with the same fingerprint as the existing site is skipped.
 
-    records:…   the records of the store, and the errors of the last crawl
-    pages:…     docs/ and the paths under watch: in mkdocs.yml
-    settings:…  mkdocs.yml and the files it inherits, theme.custom_dir, hooks, variables named by !ENV
-    program:…   this package, MkDocs, themes, plugins and extensions, Python
-    options:…   command-line options that affect the pages or the checks
-
-A build with the same fingerprint as the site that is there is skipped.
-
-Tricky bits
------------
-- It is computed before the build. A change during the build makes the next fingerprint differ.
+- It is computed before the build, so a change during the build makes the next fingerprint differ.
 - The file's name has no leading dot: MkDocs keeps hidden files when it clears ``site/``, and the file must not outlive
   the site that it describes.
 - Times of crawls are no input. The status page shows the last crawl that changed something or met a new error.
 - With previews the day is an input: shards without a checksum, and those that couldn't be read, are read again daily.
 - Extensions and plugins may include files from anywhere. ``watch:`` in ``mkdocs.yml`` lists those.
-- Symbolic links are followed, as MkDocs follows them, but each folder is read once: two links to their own folder
-  make 2^40 paths. The build's own output (the site, the store's folder) is no input, also below a watched folder.
+- Symbolic links are followed, as by MkDocs, but each folder is read once: two links to their own folder make 2^40
+  paths. The build's own output (the site, the store's folder) is no input, also below a watched folder.
 """
 
 from __future__ import annotations

@@ -1,23 +1,12 @@
 """Data of the browse page: columns that a browser filters and counts in milliseconds, and rows that it displays.
 
-::
-
-    catalog/facets.json          the values and counts of each facet, and the small columns
-    catalog/columns/<facet>.json the column of a facet with many values, fetched on first use
-    catalog/rows/<n>.json        32 records for display; fetched when they become visible
-    catalog/orders/<name>.json   a sort order: name, size, samples or last update; fetched on first use
-
 A row is a record's position in the newest-first order, the same in all files. Every file is requested with the
-``version`` of ``facets.json``, so that a browser's cache never mixes two builds.
+``version`` of ``facets.json``, so that a browser's cache never mixes two builds. Columns with many values, sort orders
+and chunks of 32 rows are separate files, fetched on first use.
 
 Numbers are encoded as text (:mod:`catalog.store.index_format`), which compresses to within a few percent of its
-entropy: ``short`` where small ones are frequent (values are numbered by frequency), ``digits`` where all are equally
-likely.
-
-Sizes, compressed
--------------
-``facets.json`` has a byte and a half a record; a column a byte, that of the tags three and a half; an order two; a
-chunk of rows two kilobytes.
+entropy: ``short`` if small ones are frequent (values are numbered by frequency), ``digits`` if all are equally likely.
+Compressed, ``facets.json`` has 1.5 bytes a record, a column 1 (tags 3.5), an order 2; a chunk of rows has 2 kB.
 """
 
 from __future__ import annotations

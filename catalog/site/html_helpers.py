@@ -1,7 +1,6 @@
-"""HTML fragments that every page has many times, as functions that the templates call.
+"""HTML fragments that every page has many times, as functions that the templates call: cached, faster than macros.
 
-As cached functions they save a fifth of a page's time compared with macros. All text in them is escaped, or consists of
-characters that need no escaping.
+All text in them is escaped, or consists of characters that need no escaping.
 """
 
 from __future__ import annotations

@@ -1,18 +1,10 @@
 """Programs that load a dataset with seven tools; the page contains one of them.
 
 The programs for two datasets of a schema differ only in the dataset's name, address and list of shards. So a page
-contains the shortest program. The others are in one text file beside the schema's page, with placeholders that a
-script replaces when the reader selects a tab. Highlighted in each page they would be five sixths of its size.
-
-::
-
-    schemas/…/load.txt     === Typed Python: pip install atdata-catalog
-                           …
-                           # The dataset
-                           dataset = Dataset.from_atproto("at://did:plc:example…")
-    catalog/load.txt       for datasets whose schema isn't known, or has too many fields to be written out
-    datasets/…/load.txt    where a script couldn't put the words in: drafts, formats other than msgpack, and shards in
-                           buckets, blobs and patterns
+contains the shortest program, and the others are in one ``load.txt`` beside the schema's page, with placeholders that a
+script replaces when the reader selects a tab. In each page, highlighted, they would be five sixths of its size. A
+dataset has a file of its own if a script can't fill in the placeholders: drafts, formats other than msgpack, and shards
+in buckets, blobs and patterns.
 """
 
 from __future__ import annotations

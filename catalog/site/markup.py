@@ -1,7 +1,5 @@
 """Untrusted text made safe for a page: no hidden characters, no scripts, no external resources.
 
-Tricky bits
------------
 Escaping HTML is not enough. A bidi control reverses the text around it, a zero-width character hides in a name, an
 image in a description discloses the reader to its host. Control characters are displayed as their code points, images
 become links, and links may only be ``http``, ``https`` or ``mailto``.

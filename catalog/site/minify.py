@@ -3,8 +3,6 @@
 Every page stamped from a shell contains the shell: with a hundred thousand pages each kilobyte of it is a hundred
 megabytes. Scripts in files allow ``script-src 'self'``, and a browser fetches each of them once.
 
-Tricky bits
------------
 - White space in the body is collapsed, never removed: between inline elements it is visible.
 - The content of ``pre``, ``textarea``, tags and our own pages is unchanged.
 - A script in a file runs at the position of the inline one: it has neither ``async`` nor ``defer``.

@@ -1,9 +1,8 @@
 """Parallel map over forked processes: memory is shared, arguments need no pickling.
 
-Used on Linux, in a process with one thread, for enough items. Elsewhere it is a plain loop with the same result.
-
-Each worker has its own pipe, so that a killed worker (usually out of memory) is noticed at once, together with its
-items. Those are retried one by one; the others go on.
+Used on Linux, in a process with one thread, for enough items; elsewhere a plain loop gives the same result. Each worker
+has its own pipe, so that a killed worker (usually out of memory) is noticed at once, and its items are retried one by
+one.
 """
 
 from __future__ import annotations

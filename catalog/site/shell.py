@@ -1,15 +1,5 @@
 """Shells: a page that the theme rendered once, cut at its tokens so that many pages can be stamped from it.
 
-::
-
-    …<title>TITLE - My catalog</title>…<link rel="canonical" href="https://…/ADDRESS/">…⟨head⟩</head>…<h1>BODY</h1>…
-            │                                                            │             │               │
-            └── text, escaped                     path, quoted ──────────┘             └─── HTML ──────┘
-
-MkDocs or another generator may have rendered the page.
-
-Tricky bits
------------
 - A theme may put the title anywhere: into text, an attribute, or JSON inside a ``<script>``. Each place gets the
   escaping it needs, decided when the page is cut.
 - A minifier drops the quotes around an attribute that doesn't need them. Titles may need them; they are restored.

@@ -1,13 +1,8 @@
 """Spelling lists: the words of names, publishers, schemas and tags, in small files by their letters.
 
-::
-
-    catalog/words/1h.json   words that begin with h: ["harbour", "hail", …] and how many records bear each
-    catalog/words/2a.json   words whose second letter is a
-
-A typo rarely affects both of the first two letters, so four files contain nearly every word at edit distance one: two
-for the first letter, two for the second. Everything but a to z and digits is ``_``. All files exist, so that no request
-fails.
+``catalog/words/1h.json`` has the words that begin with h, ``2a.json`` those whose second letter is a, with the number
+of records of each. A typo rarely affects both of the first two letters, so four files contain nearly every word at edit
+distance one. Everything but a to z and digits is ``_``. All files exist, so that no request fails.
 """
 
 from __future__ import annotations

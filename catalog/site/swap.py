@@ -1,15 +1,8 @@
-"""Build a site beside the existing one, then swap the two: a failed build leaves the old site unchanged.
+"""Build a site beside the existing one (``.site.catalog-8f3a…/site``), then swap the two: a failed build changes
+nothing.
 
-::
-
-    public/  site/                        the published site
-             .site.catalog-8f3a…/ lock    held while the build runs
-                                  site/   the new site; after the swap the old one, until it is removed
-
-Tricky bits
------------
 - Linux swaps two folders in one step (``renameat2``). Elsewhere there are two renames; a build that is killed between
-  them leaves the old site in the folder beside, from where the next build takes it back.
+  them leaves the old site in the folder beside, from where the next build restores it.
 - A folder that can't be renamed (a mount point, or one in a folder that can't be written) gets the new site entry by
   entry. That is quick but not one step: the file ``index.html`` is moved last.
 - Entries with a leading dot (``.git``, ``.nojekyll``) stay, as they do with MkDocs.

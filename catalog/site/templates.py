@@ -1,12 +1,7 @@
 """The Jinja environment of ``site_templates``, with the fragments that pages share.
 
-Text and layout of a page are in its template; the module of the page (:mod:`catalog.site.pages`) computes the values.
-
-Tricky bits
------------
-- Every value that reaches HTML goes through :func:`catalog.site.markup.shown`, then through escaping.
-- A card is on many pages: its listing, its publisher's page, related records. It is rendered once, with a placeholder
-  for the path to the site's root.
+Every value that reaches HTML goes through :func:`catalog.site.markup.shown`, then through escaping. A card is on many
+pages (its listing, its publisher's page, related records). It is rendered once, with a placeholder for the site's root.
 """
 
 from __future__ import annotations

@@ -1,15 +1,8 @@
 """Build the site with Zensical instead of MkDocs: it renders the shells, the rest is the same.
 
-Zensical reads ``mkdocs.yml`` and runs no MkDocs plugins. So it gets a temporary project: the owner's configuration with
-a few settings of ours, the owner's pages and the archetypes. Its output is postprocessed as a site of MkDocs is.
-
-::
-
-    project/ owner.yml       a copy of the owner's mkdocs.yml
-             mkdocs.yml      INHERIT: owner.yml, and our settings
-             docs/           the owner's, the archetypes, the assets
-             …               links to all other files beside the owner's mkdocs.yml
-             site/           the output of Zensical
+Zensical reads ``mkdocs.yml`` and runs no MkDocs plugins. So it gets a temporary project: a configuration that inherits
+the owner's with a few settings of ours, the owner's pages and the archetypes, and links to all other files beside the
+owner's ``mkdocs.yml``. Its output is postprocessed as a site of MkDocs is.
 """
 
 from __future__ import annotations

@@ -3,16 +3,14 @@
 ::
 
     listings ─did─▶ repos ──did──▶ records ──uri──▶ versions      refused      trees, cursors    crawls
-    which source    rev, handle    what it is now   what it was   and why      to go on from     what they did
+    which source    rev, handle    current          earlier       reasons      resume points     reports
 
-A catalog is one writer and many readers; the crawl of one repository is one transaction, so that readers see it whole
-or not at all. *Visible* is a record of an active, not denied account that a configured source lists.
+One process writes, many read; the crawl of one repository is one transaction, so that readers see it whole or not at
+all. A record is *visible* if its account is active, not denied, and listed by a configured source.
 
-Tricky bits
------------
-- A record that is deleted by its owner is gone from here too, with all its versions.
-- ``application_id`` keeps us from writing into another program's SQLite file, ``user_version`` from misreading our own.
-- Times are UTC in ISO 8601 with microseconds, so that their text sorts as they do.
+- A record that its owner deletes is deleted here too, with all its versions.
+- ``application_id`` marks our SQLite files, ``user_version`` their schema.
+- Times are UTC in ISO 8601 with microseconds, so that their text sorts chronologically.
 - Crawls lock a file beside the store (:meth:`Store.crawling`): the lock ends with the process, however that ends.
 - One connection serves all threads of a crawl, one at a time.
 """

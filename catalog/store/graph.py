@@ -1,4 +1,4 @@
-"""The catalog as a whole: what the store holds, with its references followed in both directions.
+"""The catalog as a whole: the records of the store at one moment, with their references in both directions.
 
 ::
 
@@ -6,8 +6,7 @@
                                    │  ▲
                                    └──┘ versions: same publisher, same name, newest first
 
-A graph is a picture of the store at one moment, built once and only read afterwards. References to records
-that the store doesn't have are ``None`` here; the pages show them as an address.
+References to records that the store doesn't have are ``None``; the pages show them as an address.
 """
 
 from __future__ import annotations

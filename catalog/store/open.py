@@ -1,8 +1,7 @@
-"""Open the file of a store, also where nothing can be written, and name what is wrong with one that is damaged.
+"""Open the file of a store, also in a read-only folder, and diagnose a damaged one.
 
-SQLite reads a file in WAL mode only if it can write beside it. Where it can't, the file is opened as *immutable* if all
-of it is in the file itself; if a part is still in its ``-wal`` file, both are copied to the system's folder for
-temporary files and read there.
+SQLite reads a file in WAL mode only if it can write beside it. Otherwise the file is opened as *immutable* if it is
+complete; if a part is still in its ``-wal`` file, both are copied to a temporary folder and read there.
 """
 
 from __future__ import annotations

@@ -5,15 +5,12 @@
     Position(store, number)  ──changes(after)──▶  URIs and DIDs, each by its latest number
     URIs ──shown()──▶ the visible ones of them, with their account's handle
 
-*Tricky bits.*
-
 - A change names a record or account, not the difference: followers look it up again, so that handling it twice is
   harmless, and a record that changed ten times is looked up once.
-- :meth:`Reader.configuration` gives what is listed and denied; it changes seldom, and for all accounts at once.
-- Only a million changes are kept. Who is further behind reads everything again.
-- What lists and searches show of a record is bounded (:meth:`Reader.brief`): of a large one only its main fields.
-  SQLite takes them out, builds no Python objects for that, and holds no other thread up: to decode a record of a
-  million empty lists takes 60 MB and a tenth of a second.
+- :meth:`Reader.configuration` gives the listed and denied accounts; it changes seldom, and for all accounts at once.
+- Only a million changes are kept. A follower that is further behind reads everything again.
+- Lists and searches get the main fields of a large record only (:meth:`Reader.brief`), extracted by SQLite: decoding
+  a record of a million empty lists takes 60 MB and a tenth of a second.
 """
 
 from __future__ import annotations

@@ -1,12 +1,7 @@
-"""Copying a store while both source and target may be in use, for replicas.
+"""Copy a store while both source and target may be in use, for replicas.
 
-::
-
-    the store that crawls ──copy──▶ a file ──(scp, rsync)──▶ a file ──copy──▶ the store that another machine reads
-
-Files that are open must not be copied over, nor moved into each other's place: what SQLite keeps beside them would
-then belong to another file. This way the target changes in one transaction; who reads it goes on with the old state,
-then with the new one. Where there was no target, a whole one is moved there. A copy has the store's identity and its
+An open SQLite file must not be replaced: its companion files would then belong to another file. So the target changes
+in one transaction, and its readers see the old state, then the new one. A copy has the store's identity and change
 numbers, so that an index beside it only catches up.
 """
 

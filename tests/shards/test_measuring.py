@@ -562,7 +562,7 @@ def test_validate_reads_addresses_when_asked_to(
 
     good = run(of(RAW)[0], "--read-urls")
     assert (good.returncode, good.stdout) == (0, "valid: 1 schema, 1 dataset\n"), good.stderr
-    assert good.stderr.splitlines()[0] .startswith("read 1 of 1 shard, ")
+    assert good.stderr.splitlines()[0].startswith("read 1 of 1 shard, ")
     assert run("ab" * 32).returncode == 0  # the control: offline it is believed
     bad = run("ab" * 32, "--read-urls")
     assert bad.returncode == 1

@@ -1,16 +1,5 @@
-"""The types of the lexicon language: one class each, and each checks a value of its kind.
+"""The types of the lexicon language, one class each. ``check`` reports every fault of a value and never raises.
 
-::
-
-    Definition
-    ├── Null · Boolean · Integer · String · Bytes · CidLink · Blob     a value
-    ├── Array · Object                                                 values in it
-    ├── Ref · Union                                                    another definition, or one of several
-    ├── Unknown                                                        any object
-    ├── Token                                                          its own name
-    └── Record                                                         an object that is stored by itself
-
-``check`` notes every fault in the report and never raises, whatever the value is.
 Specification: https://atproto.com/specs/lexicon#lexicon-files
 """
 

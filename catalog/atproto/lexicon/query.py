@@ -1,13 +1,7 @@
-"""Queries of the lexicon language: parameters and answers.
+"""Queries of the lexicon language: parameters and responses. https://atproto.com/specs/xrpc#lexicon-http-endpoints
 
-::
-
-    ?q=tide&tags=a&tags=b&limit=10 ──read──▶ {"q": "tide", "tags": ["a", "b"], "limit": 10}     or faults
-
-Parameters come as text; the lexicon defines their types and limits. Unknown names are ignored, as everywhere in the
-protocol; a repeated name is a fault unless its type is a list.
-
-Specification: https://atproto.com/specs/xrpc#lexicon-http-endpoints
+Parameters are text; the lexicon defines their types and limits. Unknown names are ignored; a repeated name is a fault
+unless its type is a list.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Lexicon documents (JSON) → definitions.
+"""Lexicon documents (JSON) → definitions. https://atproto.com/specs/lexicon#lexicon-files
 
-Lexicons are our own files, so this is strict: an unknown type, an unknown key (``maxLenght``) or a wrong value
-raises :class:`~catalog.errors.CatalogError`, and no record is validated by half a lexicon. Descriptions and
-defaults of records are left out. Procedures and subscriptions are skipped: nothing here answers them.
-
-Specification: https://atproto.com/specs/lexicon#lexicon-files
+Lexicons are our own files, so an unknown type, an unknown key (``maxLenght``) or a wrong value is an error.
+Descriptions and defaults of records are left out; procedures and subscriptions are skipped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The report of a validation: a bounded number of faults, with values abbreviated.
 
-A definition notes faults in a report, and a report has the definitions that refs lead to: as the two refer to each
-other, both are in this module.
+Reports and definitions refer to each other, so both interfaces are in this module.
 """
 
 from __future__ import annotations

@@ -1,18 +1,10 @@
-"""Croissant 1.1 (http://mlcommons.org/croissant/1.1): a dataset as loaders for machine learning read it.
+"""Croissant 1.1 (http://mlcommons.org/croissant/1.1), the metadata of a dataset for machine learning loaders.
 
-::
-
-    FileObject   one a shard ──▶ FileSet   *.msgpack in them ──▶ RecordSet   a sample: its bytes, and what they hold
-                                 FileSet   members-train     ──▶ RecordSet   samples-train: the same of a split
-    FileObject   one a table ──▶ RecordSet   of its own: a row, with its columns
-
-Tricky bits
------------
-- A sample is a msgpack map, and Croissant has no words for a key of such a map. So there is one field, the whole
-  member, whose bytes a loader gets; the map's fields annotate it. As its sub-fields they would hide it (``mlcroissant``
-  then gives ``None`` for each and the bytes not at all), as fields of their own its bytes are cast to numbers.
+- A sample is a msgpack map, and Croissant can't express a key of such a map. So there is one field, the whole member,
+  whose bytes a loader gets; the map's fields annotate it. As its sub-fields they would hide it (``mlcroissant`` then
+  gives ``None`` for each and no bytes), as separate fields its bytes are cast to numbers.
 - Every file contains the whole context, 1.2 kB: readers refuse a reference to it, and warn of another one.
-- What no type of Croissant says (raw bytes, complex numbers, arrays of anything) has none: unknown ones are errors.
+- A field of a type that Croissant lacks (raw bytes, complex numbers, any array) has no type: unknown ones are errors.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
-"""The catalog as DCAT 3 in Turtle (https://www.w3.org/TR/vocab-dcat-3/), along DCAT-AP 3.0.1.
-
-::
-
-    catalog.ttl ──dcat:catalog──▶ catalog/dcat-1.ttl  catalog/dcat-2.ttl …   a thousand datasets each
+"""The catalog as DCAT 3 in Turtle (https://www.w3.org/TR/vocab-dcat-3/), along DCAT-AP 3.0.1, a thousand datasets a
+file.
 
 The identifier of a dataset is the address of its page with ``#dataset`` if the site's address is known, else the
 record's at:// URI. Resources that DCAT-AP requires to be typed (licences, media types, pages) are typed once a file.

@@ -1,11 +1,4 @@
-"""Download URLs of a dataset's shards, for programs other than this library.
-
-::
-
-    storageHttp      the URLs, percent-encoded
-    storageExternal  the patterns, expanded
-    storageS3        below the endpoint if the record has one, else s3://bucket/key
-    storageBlobs     getBlob of the publisher's PDS, if the crawl has resolved it
+"""Download URLs of a dataset's shards, for programs other than this library, by its kind of storage.
 
 Texts that are no URL and invalid checksums are omitted.
 """

@@ -1,16 +1,6 @@
 """Index files at the site's root, for programs and for language models.
 
-::
-
-    catalog.json              numbers, and the addresses of all other files
-    catalog/records-1.json …  all records, up to a thousand each: URI, CID, kind, name, page, record
-    datasets/index.json …     for schemas and lenses, too: their number, and the lists that contain them
-    publishers/index.json …   for tags and licences, too: all of them with the addresses of their pages
-    status/index.json         the last crawl, rejected records, pages that failed
-    llms.txt                  a summary as text (https://llmstxt.org/)
-    robots.txt                the address of the sitemap, unless the owner wrote one
-
-Addresses are relative to the site's root.
+``catalog.json`` lists the addresses of all others, relative to the site's root.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
 """``index.json`` beside every page: the original record, its CID, and the data that the page adds.
 
-::
-
-    {"uri": "at://…", "cid": "bafy…", "verified": true, "view": {…}, "record": {…}}
-
-``view`` holds data from other records: the publisher, the schema, labels, neighbours. Addresses of
-pages are relative to the site's root.
+``view`` holds data from other records: the publisher, the schema, labels, neighbours. Addresses of pages are relative
+to the site's root.
 """
 
 from __future__ import annotations

@@ -1,10 +1,5 @@
-"""The lens network: schemas and the lenses between them, as a list and as data for the script that draws the graph.
-
-``catalog/network.json``::
-
-    {"publishers": [["did-plc-abc", "alice.example.org"], …],
-     "schemas": {"name": […], "version": […], "publisher": […], "page": […], "datasets": […]},
-     "lenses": {"name": […], "publisher": […], "page": […], "source": […], "target": […], "verified": […]}}
+"""The lens network: schemas and the lenses between them, as a list and as ``catalog/network.json`` for the script that
+draws it.
 
 ``page`` is the last part of an address: ``schemas/<publisher>/<page>/``. Publishers, sources and targets are row
 numbers. Lenses from or to a schema outside this catalog are omitted.

@@ -1,10 +1,4 @@
-"""A schema's page: its fields, its code, its versions, what uses it, and where lenses lead from it.
-
-::
-
-    schemas/…/index.html    Python is in the page
-    code.py  code.pydantic.py  code.ts  code.rs  code.schema.json    what ``catalog codegen`` gives
-"""
+"""A schema's page: its fields, generated code, versions, the records that use it, and the lenses from it."""
 
 from __future__ import annotations
 

@@ -1,12 +1,6 @@
 """Previews: the first samples of datasets, fetched during the build and rendered as pictures, plots and text.
 
-::
-
-    graph ─▶ place of the first shard ─▶ cache? ─▶ its first bytes ─▶ painter ─▶ cache ─▶ page
-             reading                     cache     reading           painter    model
-                                                                     └ painting: pictures · plots
-
-Previews are off by default. An error of one is reported on its page and in the log; the build goes on.
+Off by default. An error of one is reported on its page and in the log; the build goes on.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-r"""The cache of previews and of failures: one file for each shard, in the folder of the store.
+"""The cache of previews and of failures: one file for each shard, in the folder of the store.
 
-::
-
-    .catalog/previews/<sha256 of the key>.preview       {"checked": …, "etag": …, "failed": …}\n  then the preview
-
-Files are replaced atomically. A file that can't be read is treated as absent.
+A file is a line of JSON (``checked``, ``etag``, ``failed``), then the preview. Files are replaced atomically; one that
+can't be read is treated as absent.
 """
 
 from __future__ import annotations

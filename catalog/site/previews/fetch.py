@@ -1,7 +1,5 @@
 """All previews of a build: from the cache, or fetched with limits for each host, shard and build.
 
-Tricky bits
------------
 - Previews stay in the cache's files until their page is rendered: a thousand in memory would take a hundred MB.
 - A shard with a checksum is fetched once. One without is requested again after a day, with its ETag, or its size and
   date. A failure is cached for a day.

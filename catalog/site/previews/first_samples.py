@@ -1,7 +1,5 @@
 """The first samples of a dataset: the beginning of its first shard.
 
-Tricky bits
------------
 - The shard isn't downloaded whole, so its checksum can't be verified; the page doesn't claim it was.
 - Requests to buckets are never signed, whatever credentials this machine has: a record of another account may name a
   bucket of the catalog's owner, and a page is public.

@@ -1,13 +1,6 @@
-"""The data of a preview, and its serialized form in the cache and from the worker.
+"""The data of a preview, and its serialized form in the cache and from the worker: u32 length, JSON, then the pictures.
 
-::
-
-    Preview ─┬─ columns   one a field: its name, and the distribution of its values
-             ├─ rows      one a sample: its key, and a cell for each column
-             └─ files     the pictures, by name
-
-Serialized: u32 length, JSON, then the pictures. The reader does not trust the data: file names are checked, and every
-text is escaped in the page.
+The reader does not trust the data: file names are checked, and every text is escaped in the page.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Convert image arrays and image files into small image files.
 
-Tricky bits
------------
-- The value range is chosen per field, not per sample, so that pictures are comparable.
-- NaN is transparent. Infinite values are black or white.
-- A foreign file is never copied: it is decoded, within a limit on pixels, and encoded again. That removes metadata,
-  profiles and hidden data.
+The value range is chosen per field, so that the pictures of a field are comparable. NaN is transparent. A foreign file
+is never copied: it is decoded, within a limit on pixels, and encoded again, without its metadata, profiles and hidden
+data.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Plots as SVG paths: lines, bars, histograms, in integers, so that they are short and reproducible.
-
-Terminology
------------
-*Series*: a 1-D array, or each row of a 2-D one that has few rows (channel × time).
-"""
+"""Plots as SVG paths: lines, bars, histograms, in integers, so that they are short and reproducible."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
 """Render a preview from the encoded samples of a shard; this module decodes untrusted data.
 
 It runs in a separate process (:mod:`catalog.site.previews.worker`), because the decoders of arrays and pictures are
-compiled code that may crash.
-
-A value is displayed as a picture if its axes permit, else as a plot, text, number or summary. A field that can't be
-decoded is one cell with an error.
+compiled code that may crash. A value is a picture if its axes permit, else a plot, text, number or summary.
 """
 
 from __future__ import annotations

@@ -1,11 +1,5 @@
 """The worker process that renders previews, and both ends of its pipe.
 
-::
-
-    this process                                      the worker
-    {"fields": …, "samples": [[key, bytes], …]} ────▶ unpack, decode, draw
-                                    Preview.load ◀──── 0, length, the preview   or   1, length, what was wrong
-
 A hostile sample can only crash or stall the worker: its memory is limited, and it is killed after a timeout. The next
 preview starts a new process. Its environment contains only variables that Python needs, so no secrets.
 """
