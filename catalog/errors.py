@@ -168,7 +168,6 @@ class _Faulty(CatalogError):
         self.faults = faults
 
     def __str__(self) -> str:
-        """One line per fault."""
         place = f"{escaped(self.where)}: " if self.where else ""
         return "\n".join(f"{place}{fault}" for fault in self.faults)
 

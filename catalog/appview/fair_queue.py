@@ -114,6 +114,5 @@ class Turns:
         return self._lately(client, self._clock()) < LIGHT_SECONDS
 
     def _lately(self, client: str, now: float) -> float:
-        """The seconds that a client has used lately."""
         used, then = self._used.get(client, (0.0, now))
         return used * 0.5 ** ((now - then) / HALF_SECONDS) if used else 0.0

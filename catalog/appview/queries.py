@@ -389,7 +389,6 @@ class Queries:
         return item
 
     def _record(self, shown: Shown) -> object:
-        """The whole record as it is."""
         text = self._reader.text_of(shown.uri) if shown.partial else shown.text
         if text is None:
             raise StoreError("a record went while it was read", where=shown.uri)

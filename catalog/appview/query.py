@@ -173,7 +173,6 @@ class Asked:
     # --- levels ----------------------------------------------------------------------------------------------------
 
     def _levels(self) -> Iterator[_Level]:
-        """The levels, disjoint, the best first."""
         if not self.words:
             yield [(_MUST, self._broadest())]
             return
@@ -206,7 +205,6 @@ class Asked:
         yield [(_MUST, anywhere), (_NOT, _any(in_name)), (_NOT, _any(in_tags))]
 
     def _broadest(self) -> tantivy.Query:
-        """All that matches."""
         if not self.words:
             return tantivy.Query.empty_query() if self.hopeless else tantivy.Query.all_query()
         return self._meant_in(("words", "name", "tag_words"), _MOST_SLIPS)
@@ -219,7 +217,6 @@ class Asked:
         return max([1, *map(slips_allowed, self.loose)])
 
     def _meant_in(self, fields: Sequence[str], slips: int) -> tantivy.Query:
-        """All words in the fields, each as it is to be read."""
         read = zip(self.words, self.modes, strict=True)
         return _all([self._meant(fields, word, mode, slips) for word, mode in read])
 

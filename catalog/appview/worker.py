@@ -66,7 +66,6 @@ class _Following:
         self.stop = Event()
 
     def run(self) -> None:
-        """Until ``stop``."""
         threads = {name: self._started(name) for name in self._calls}
         self._beat()
         while not self.stop.wait(HEARTBEAT_SECONDS):

@@ -239,7 +239,6 @@ def _native_object(value: dict[object, object], depth: int, codec: _Codec) -> ob
 
 
 def _json(value: object, depth: int, codec: _Codec) -> Json:
-    """Return the JSON form of a value that a codec decoded."""
     if isinstance(value, str) or value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

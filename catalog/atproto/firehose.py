@@ -189,7 +189,6 @@ def _body(raw: bytes) -> dict[str, Any]:
 
 
 def _parts(raw: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The header and the body of a frame."""
     if has_more_values(raw, MAX_VALUES):
         raise InvalidProof(f"a frame of more than {MAX_VALUES:,} values")
     try:

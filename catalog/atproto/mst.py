@@ -196,7 +196,6 @@ class _Tree:
 
     @classmethod
     def opened(cls, blocks: Blocks, cid: bytes, layer: int) -> Self:
-        """The node with this CID."""
         block = blocks.get(cid)
         if block is None:
             raise InvalidProof("a node of the tree that the operations touch is missing", where=str(Cid.of_binary(cid)))
@@ -211,7 +210,6 @@ class _Tree:
         return self.trees == [None]
 
     def below(self, blocks: Blocks, place: int) -> _Tree | None:
-        """The tree at a place, opened."""
         tree = self.trees[place]
         if isinstance(tree, bytes):
             tree = self.trees[place] = _Tree.opened(blocks, tree, self.layer - 1)
@@ -236,7 +234,6 @@ class _Tree:
         return way
 
     def replace(self, blocks: Blocks, key: bytes, value: bytes, other: bytes) -> None:
-        """Give an entry another value."""
         node, place = self.found(blocks, key, value)[-1]
         node.values[place] = other
 
@@ -307,7 +304,6 @@ def _split(blocks: Blocks, tree: _Tree | bytes | None, key: bytes, layer: int) -
 def _merged(
     blocks: Blocks, left: _Tree | bytes | None, right: _Tree | bytes | None, layer: int
 ) -> _Tree | bytes | None:
-    """Merge two adjacent trees of a layer."""
     if left is None or right is None:
         return right if left is None else left
     one = _Tree.opened(blocks, left, layer) if isinstance(left, bytes) else left

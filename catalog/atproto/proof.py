@@ -758,7 +758,6 @@ def _too_many(limits: LimitSettings) -> str:
 
 
 def _weight(value: Json) -> int:
-    """The number of values and keys in a value."""
     if isinstance(value, dict):
         return 1 + len(value) + sum(map(_weight, value.values()))
     return 1 + sum(map(_weight, value)) if isinstance(value, list) else 1

@@ -345,7 +345,6 @@ class _Faults:
     defect: CatalogError | None = None
 
     def note(self, error: Exception, line: Json) -> None:
-        """Count one more."""
         self.number += 1
         if not isinstance(error, InvalidSyntax):
             self.defect = contained(error, where=one_line(_text(line, "did") or "an entry of a list", 200))
@@ -403,7 +402,6 @@ def _pages(
 
 
 def _name(line: Json) -> str:
-    """Return the identifier of a list entry."""
     return line if isinstance(line, str) else _text(line, "uri") or _text(line, "did")
 
 

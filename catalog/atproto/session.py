@@ -432,5 +432,4 @@ def _lasts(access: str, now: float | None = None) -> float:
 
 
 def _sendable(text: str) -> bool:
-    """Return whether a text may be sent in a header."""
     return text.isascii() and all("!" <= char <= "~" for char in text)

@@ -194,7 +194,6 @@ def _compared(found: ManifestSet, *, read_urls: bool, compare: int | None) -> tu
 
 
 def _advised(found: ManifestSet) -> tuple[str, ...]:
-    """Print warnings about the manifests."""
     from catalog.manifest.lint import warnings
 
     lines = warnings(found)
@@ -212,7 +211,6 @@ def _show(planned: Plan) -> None:
 
 @contextmanager
 def _repository(account: str) -> Iterator[Repository]:
-    """Open an account's repository for reading."""
     from catalog.publish import Repository
 
     with network() as (client, resolver):

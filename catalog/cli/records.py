@@ -71,7 +71,6 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
 
 
 def _verified(verifier: Verifier, uri: AtUri, watch: _Watch, *, quiet: bool) -> list[Check]:
-    """Return the checks of one record, printing each."""
     if not quiet:
         echo(uri)
     checks: list[Check] = []
@@ -207,7 +206,6 @@ class _Watch:
         self._shown = self._terminal
 
     def clear(self) -> None:
-        """Clear the updated line."""
         if self._shown:
             clear_line(sys.stderr)
             self._shown = False

@@ -84,7 +84,6 @@ class AppViewSearch:
         return asked
 
     def _schemas(self) -> frozenset[AtUri] | None:
-        """The URIs of the schemas in the query; None without a schema."""
         name = self._query.schema
         if name is None:
             return None
@@ -130,7 +129,6 @@ class AppViewSearch:
         return {**hit, "record": newest.get("record")} if isinstance(newest, dict) else hit
 
     def _standard(self) -> Results:
-        """Search an AppView that only has the standard queries."""
         query, place = self._query, self._server
         for name in ("license", "dtype"):
             if getattr(query, name) is not None:

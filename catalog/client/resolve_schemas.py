@@ -137,7 +137,6 @@ def _published(text: str, client: Client, refused: list[Fault] | None) -> tuple[
 
 
 def _of_record(uri: AtUri, client: Client) -> tuple[FoundSchema, ...]:
-    """The schema of the URI, or the schemas that its record refers to."""
     if uri.collection not in (SCHEMA, DATASET, LABEL, LENS):
         hint = "use a schema, a dataset, a label or a lens"
         raise InvalidSchema(f"a record of {uri.collection} has no schema", where=str(uri), hint=hint)

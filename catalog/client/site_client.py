@@ -135,7 +135,6 @@ class HostedSite:
         return self._kept(path, read)
 
     def _lists(self, shard: int, start: int, length: int) -> list[list[int]]:
-        """The rows of a word, by level."""
         path = f"catalog/text/rows/{shard}.bin"
         raw = self._kept(path, lambda: self._get(path))
         if start + length > len(raw):

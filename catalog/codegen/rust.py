@@ -182,5 +182,4 @@ def _character(char: str) -> str:
 
 
 def _doc(text: str, indent: str) -> list[str]:
-    """The lines of a doc comment; empty for no text."""
     return [f"{indent}/// {line}" for line in wrapped(text, RUSTFMT.width - len(indent) - 4)]

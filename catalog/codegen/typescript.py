@@ -199,7 +199,6 @@ def _field(field: Field) -> FieldView:
 
 
 def _declaration(key: str, type_: str, *, optional: bool) -> str:
-    """One property of the interface."""
     if not optional:
         return f"  {key}: {type_};"
     line = f"  {key}?: {type_} | undefined;"
@@ -207,7 +206,6 @@ def _declaration(key: str, type_: str, *, optional: bool) -> str:
 
 
 def _entry(place: str, call: Group) -> str:
-    """One entry of the object that the decoder returns."""
     indent = 2 * PRETTIER.step
     if len(f"{indent}{place}: {call.open}") <= PRETTIER.width:
         return laid_out(call, prefix=f"{place}: ", suffix=",", indent=indent, style=PRETTIER)
@@ -260,7 +258,6 @@ def _literal(text: str) -> str:
 
 
 def _comment(text: str, indent: str) -> list[str]:
-    """The lines of a comment; empty for no text."""
     safe = text.replace("*/", "*\\/")
     if not safe:
         return []

@@ -318,7 +318,6 @@ def _appview(value: object, base: Path) -> AppViewSettings:
 
 
 def _rate(value: object) -> tuple[int, int]:
-    """Return the rate limit: requests, and seconds."""
     usual = AppViewSettings()
     if value is None or value is True:
         return usual.requests, usual.seconds

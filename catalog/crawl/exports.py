@@ -54,7 +54,6 @@ def crawl_exports(source: Source, base: Path, crawler: Crawler, tally: Tally) ->
 
 
 def _one(path: Path, crawler: Crawler, tally: Tally) -> str:
-    """Store one export, and return its account."""
     if path.stat().st_size > MAX_REPO:
         raise InvalidProof(f"more than {MAX_REPO:,} bytes")
     roots, blocks = Blocks.of_car(path.read_bytes(), where=path.name)

@@ -414,7 +414,6 @@ def _account_of(message: bytes | str) -> Did | None:
 
 
 def _is_past(message: bytes | str, moment: float) -> bool:
-    """Return whether a message is newer than a time."""
     try:
         if isinstance(message, bytes):
             return stream.time_of(message) >= moment

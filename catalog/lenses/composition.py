@@ -331,7 +331,6 @@ def _goes_by_value() -> bool:
 
 
 def _named(module: str, qualified: str) -> object:
-    """Return the object with a dotted name in a module, or None."""
     found: object = sys.modules.get(module)
     for name in qualified.split("."):
         found = getattr(found, name, None)

@@ -208,7 +208,6 @@ class _Repository:
         return [path for path in (f"{base}/__init__.py", f"{base}.py") if path in self.files]
 
     def has_folder(self, parts: tuple[str, ...]) -> bool:
-        """Return whether there are files below it."""
         prefix = f"{'/'.join(parts)}/"
         return not parts or any(path.startswith(prefix) for path in self.files)
 

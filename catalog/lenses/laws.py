@@ -179,7 +179,6 @@ class _Trial(Generic[S, T]):
         self._seen: set[Counterexample] = set()
 
     def laws(self, place: str | int, sample: S, own: T, others: list[T], turn: int) -> None:
-        """All three laws for one sample."""
         source, target = self.lens.source, self.lens.target
         self._same("GetPut", place, source, sample, self.put(place, own, sample))
         for changed in (own, *others, *self._variations(own, others, turn)):
@@ -270,7 +269,6 @@ class _Trial(Generic[S, T]):
 
 
 def _fits(type_: FieldType, value: Any, entry: Entry) -> bool:  # noqa: ANN401 - samples hold anything
-    """Return whether the value could be packed."""
     if value is dataclasses.MISSING:
         return False
     value = value.item() if isinstance(value, np.generic) else value

@@ -115,7 +115,6 @@ class _File:
         return (*self.report.faults(), *self.stopped)
 
     def has(self, fault: Fault) -> bool:
-        """Return whether a fault is in this file."""
         return fault.where.rpartition(":")[0] == place(self.report.file, 1).rpartition(":")[0]
 
 
@@ -127,7 +126,6 @@ class _Files:
     name: str | None
 
     def manifests(self, files: Sequence[_File]) -> ManifestSet:
-        """Return the drafts of some files as a set."""
         drafts = [draft for file in files for draft in file.drafts]
         return ManifestSet(
             files=tuple(file.report.file for file in files),

@@ -67,7 +67,6 @@ def _licence(draft: SchemaDraft | DatasetDraft) -> Iterator[str]:
 
 
 def _left_open(file: Path) -> Iterator[str]:
-    """Find TODO comments."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError):  # changed since it was read

@@ -85,7 +85,6 @@ class Names:
         self._declare("verification", (lens, method), f"{lens} by {method}", line, report)
 
     def _declare(self, kind: str, key: tuple[str, ...], text: str, line: int, report: Report) -> bool:
-        """Return whether it is the first of its name."""
         first = self._places.get((kind, *key))
         if first is not None:
             report.add(line, f"duplicate {kind} {shown(text)!r}", f"first at {first}")

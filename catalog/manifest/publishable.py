@@ -207,7 +207,6 @@ def _addresses(draft: DatasetDraft, *, refused: bool) -> Iterator[Fault]:
 
 
 def _kinds(parts: SplitResult, *, refused: bool, reserved: bool) -> Iterator[tuple[str, str]]:
-    """Return the faults of one URL, each with a hint."""
     if refused and reserved:
         yield f"is at a placeholder, {shown(parts.netloc)}", "put in the address that readers can open"
     found = _query(parts) if parts.query else None

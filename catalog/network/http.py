@@ -553,7 +553,6 @@ def _is_xrpc(opened: httpx.Response) -> bool:
 
 
 def _pieces(path: Path, size: int) -> Iterator[bytes]:
-    """The first ``size`` bytes of a file, piece by piece."""
     with path.open("rb") as file:
         while size > 0 and (piece := file.read(min(size, _PIECE))):
             size -= len(piece)

@@ -186,7 +186,6 @@ def _targets(value: Json, spellings: Mapping[str, AtUri]) -> Iterator[AtUri]:
 
 
 def _name(collection: str, value: Json) -> str:
-    """Return the name in a record."""
     found = value if isinstance(value, dict) else {}
     name, version = ("lens", "verificationMethod") if collection == VERIFICATION else ("name", "version")
     return called(collection, str(found.get(name, "")), str(found.get(version, "")))

@@ -188,7 +188,6 @@ def _identity(item: object) -> str | None:
 
 
 def _called(path: str) -> str:
-    """Return a path as in manifests."""
     for wire, name in _NAMES:
         if path == wire or path.startswith((wire + ".", wire + "[")):
             return name + path[len(wire) :]

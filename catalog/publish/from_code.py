@@ -172,7 +172,6 @@ class CodePublisher:
         return _Drafts(place or Place.of_caller())
 
     def _publish(self, drafts: _Drafts, key: DraftKey) -> AtUri:
-        """Publish the drafts, and return the URI of the record with this key."""
         plan = publish_drafts(drafts.manifests(), self._session)  # type: ignore[arg-type] # checked by _drafts
         return next(change.uri for change in plan.changes if change.key == key)
 
@@ -319,13 +318,11 @@ class _Drafts:
         return value.isoformat() if isinstance(value, date) else value
 
     def code(self, name: str, code: CodeReference) -> CodeReference:
-        """Return the code of a lens."""
         for _, message, hint in code_faults(code.repository, code.commit, code.path):
             self._add(f"{name}: {message}", hint)
         return code
 
     def text(self, name: str, value: T) -> T:
-        """Return a text that is not blank, or ``None``."""
         if value is not None and not isinstance(value, str):
             self._add(f"{name} must be text, not {type(value).__name__}")
         elif value is not None and not value.strip():
@@ -333,7 +330,6 @@ class _Drafts:
         return value
 
     def version(self, name: str, value: T) -> T:
-        """Return a semantic version, or ``None``."""
         fault = None if value is None else version_fault(str(value))
         if fault is not None:
             self._add(f"{name} {fault[0]}", fault[1])
@@ -346,7 +342,6 @@ class _Drafts:
         return value
 
     def tags(self, tags: Sequence[str]) -> tuple[str, ...]:
-        """Return different texts."""
         if isinstance(tags, str):
             self._add(f"'tags' must be a list, not the text {shown(tags)!r}", f"tags=[{shown(tags)!r}]")
             return ()

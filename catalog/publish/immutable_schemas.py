@@ -97,7 +97,6 @@ def _immutable(  # noqa: PLR0917 — the two callers have all of it at hand
     values: tuple[Json, Json] | None,
     present: Present,
 ) -> Iterator[str]:
-    """Yield the lines of one refusal."""
     name = called(*key)
     _, plain, version = key
     if old is None:

@@ -162,7 +162,6 @@ def _splits(sketch: Sketch, folder: Path) -> Iterator[str]:
 
 
 def _place(shard: FoundShard, sketch: Sketch, folder: Path) -> str:
-    """Return the name of a shard in the manifest."""
     return _relative(shard.local, folder) if sketch.as_blobs and shard.local is not None else shard.url
 
 

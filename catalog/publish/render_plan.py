@@ -154,7 +154,6 @@ def _longest(lines: Sequence[str]) -> int:
 
 
 def _code(text: str) -> str:
-    """Return a text as inline code in Markdown."""
     fence = "`" * (_longest([text]) + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"

@@ -258,7 +258,6 @@ def _field_type(hint: Any) -> tuple[FieldType, Form | None]:  # noqa: ANN401, PL
 
 
 def _hint(hint: object) -> str:
-    """Return what to write instead of an annotation."""
     if hint is date:
         return "datetime.datetime, or str for value.isoformat()"
     return "dict[str, Any] for a map of JSON values" if dict in (hint, get_origin(hint)) else _FIELD_TYPES

@@ -127,7 +127,6 @@ def _array_reader(type_: Array, *, validate: bool) -> Callable[[Any], Any]:
 
 
 def _read_decoded(type_: Array, decode: Callable[[Any], Any], validate: bool, value: Any) -> Any:  # noqa: ANN401, FBT001
-    """Return an array, decoded if it is bytes."""
     if type(value) is bytes:
         return decode(value)
     if not isinstance(value, np.ndarray) or (validate and not fits_array(type_, value)):

@@ -105,7 +105,6 @@ class _Column:
 
     @property
     def type(self) -> FieldType | _Untyped:
-        """The type for a schema."""
         if not self.present and not self.nan:
             return _Untyped("it never has a value")
         return _typed(_merged(self.seen, _FLOAT) if self.nan and self.seen in _NUMBERS else self.seen)
@@ -274,7 +273,6 @@ def _array(value: NDArray[Any], form: ArrayFormat) -> Array:
 
 
 def _merged(one: _Seen, other: _Seen) -> _Seen:  # noqa: PLR0911 - a rule a line
-    """Return the type that describes both."""
     if one == other or isinstance(other, _Nothing) or isinstance(one, _Untyped):
         return one
     if isinstance(one, _Nothing) or isinstance(other, _Untyped):
@@ -321,7 +319,6 @@ def _words(seen: _Seen) -> str:
 
 
 def _stored(type_: FieldType) -> _Seen:
-    """Return a field type in the form that inference collects."""
     match type_:
         case List():
             return _Items(_stored(type_.item))
@@ -331,7 +328,6 @@ def _stored(type_: FieldType) -> _Seen:
 
 
 def _typed(seen: _Seen) -> FieldType | _Untyped:
-    """Return the type for a schema."""
     match seen:
         case _Nothing():
             return _Untyped("its lists are always empty")

@@ -459,16 +459,13 @@ class _Hashing(io.RawIOBase):
         self.bytes = 0
 
     def writable(self) -> bool:
-        """Return true."""
         return True
 
     def write(self, data: Any, /) -> int:  # noqa: ANN401 - a buffer
-        """Write bytes."""
         self._file.write(data)
         self.digest.update(data)
         self.bytes += memoryview(data).nbytes
         return memoryview(data).nbytes
 
     def tell(self) -> int:
-        """Return the number of bytes written."""
         return self.bytes

@@ -119,7 +119,6 @@ def _encoded(layout: _Layout, sample: object, key: str) -> Any:  # noqa: ANN401 
 
 
 def _packed(sample: object, key: str) -> list[tuple[str, bytes]]:
-    """Return the only member of a sample in msgpack."""
     data = pack(sample)
     if len(data) > limits.MAX_MEMBER:
         what = f"a sample of {len(data):,} bytes; the most is {limits.MAX_MEMBER:,}"
@@ -157,11 +156,9 @@ class _Tar:
         self._encode = encode
 
     def encode(self, sample: object, key: str) -> _Members:
-        """Return header and data of each member."""
         return [(TarWriter.header(name, len(data)), data) for name, data in self._encode(sample, key)]
 
     def content(self, file: BinaryIO) -> _TarContent:
-        """Begin a tar."""
         return _TarContent(file)
 
 
@@ -174,20 +171,16 @@ class _TarContent:
 
     @property
     def bytes(self) -> int:
-        """The number of bytes written."""
         return self._tar.bytes
 
     def length(self, members: _Members) -> int:
-        """Return the bytes of a sample."""
         return sum(len(data) for _, data in members)
 
     def size_with(self, members: _Members) -> int:
-        """Return the length of the tar with these members."""
         before = sum(len(header) + len(data) + (-len(data) & 511) for header, data in members[:-1])
         return self._tar.size_with(*members[-1], before)
 
     def add(self, key: str, members: _Members) -> None:
-        """Write a sample."""
         if key in self._keys:
             raise InvalidSample("a key twice in one shard", where=key[:100])
         self._keys.add(key)
@@ -195,7 +188,6 @@ class _TarContent:
             self._tar.add(header, data)
 
     def close(self) -> str:
-        """Finish the tar and return its SHA-256 in hex."""
         self._keys.clear()
         return self._tar.close()
 
@@ -207,14 +199,12 @@ class _Table:
         self._rows = ParquetRows()
 
     def encode(self, sample: object, key: str) -> dict[str, Any]:
-        """Return the row of a sample."""
         if not key.isdecimal():
             hint = 'write samples like {"id": sample.__key__, **sample}'
             raise InvalidSample("a row of Parquet has no key of its own", where=key[:100], hint=hint)
         return self._rows.row(sample, key)
 
     def content(self, file: BinaryIO) -> ParquetWriter:
-        """Begin a table."""
         return ParquetWriter(file, self._rows)
 
 
@@ -230,7 +220,6 @@ def _check_iterable(samples: object) -> None:
 
 
 def _key(sample: object, number: int) -> str:
-    """Return the key of a sample; its number if it has none."""
     key: object = getattr(sample, "__key__", "")
     if key == "" and isinstance(sample, Mapping):
         key = sample.get("__key__", None)
@@ -295,7 +284,6 @@ class _ShardFile:
         return too_long or (per_shard is not None and self._samples >= per_shard)
 
     def add(self, key: str, encoded: Any, max_bytes: int | None) -> None:  # noqa: ANN401
-        """Write a sample."""
         if max_bytes is not None and self._content.size_with(encoded) > max_bytes:
             what = f"a sample of {self._content.length(encoded)} bytes; a shard has at most {max_bytes}"
             raise InvalidSample(what, where=key[:100])

@@ -98,14 +98,12 @@ class _Version:
 
     @classmethod
     def of_mark(cls, mark: str | None) -> _Version | None:
-        """Parse a mark of the cache."""
         size, _, validator = (mark or "").partition(" ")
         known = size.isascii() and size.isdigit() and validator
         return cls(validator=validator, bytes=int(size)) if known else None
 
     @property
     def mark(self) -> str:
-        """The mark in the cache."""
         return f"{self.bytes} {self.validator}"
 
     @property
@@ -114,7 +112,6 @@ class _Version:
         return {"If-None-Match" if self.validator.startswith('"') else "If-Modified-Since": self.validator}
 
     def is_of(self, answer: Stream) -> bool:
-        """Return whether an answer is of this version."""
         if answer.status == 304:
             return True
         length = answer.headers.get("content-length", str(self.bytes))
@@ -187,7 +184,6 @@ class _RemoteHasher:
         return watch
 
     def report(self, *, done: int = 0, size: int = 0) -> None:
-        """Add to the progress, and report it."""
         with self._lock:
             self._done += done
             self._bytes += size

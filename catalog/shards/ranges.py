@@ -121,7 +121,6 @@ class RangeFile:
 
 
 def _body(answer: Stream, count: int, where: str) -> bytes:
-    """Return the body of an answer, which must have ``count`` bytes."""
     found = bytearray()
     for chunk in answer.chunks:
         found += chunk

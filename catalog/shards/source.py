@@ -113,7 +113,6 @@ class _ReplayedSource:
         self._head, self._source, self._error = memoryview(head), source, error
 
     def file(self) -> BinaryIO | None:
-        """Return the source as a file, ``None`` if it isn't one."""
         return as_file(self._source)
 
     def readinto(self, into: memoryview, /) -> int | None:

@@ -163,7 +163,6 @@ class _Frame:
         )
 
     def restore(self, site_dir: Path) -> None:
-        """Remove all files that the build has added."""
         for file in _all_files(site_dir):
             if file not in self.files:
                 os.unlink(file)  # noqa: PTH108 - there may be a million
@@ -423,7 +422,6 @@ def _put(file: str, text: str | bytes) -> None:
 
 
 def _of_records(templates: Templates) -> Iterator[Job[Page]]:
-    """Yield the jobs for the pages of records."""
     graph = templates.graph
     for dataset in graph.datasets:
         yield _of_record(dataset, partial(dataset_page, templates, dataset))

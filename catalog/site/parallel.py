@@ -128,7 +128,6 @@ class _Worker:
         self.part: _Part = (0, 0, 0)
 
     def take(self, part: _Part) -> None:
-        """Start the work on a range."""
         self.part = part
         with suppress(OSError):  # if it is gone, the next look at its pipe says so
             self.pipe.send(part)

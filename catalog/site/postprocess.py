@@ -148,7 +148,6 @@ def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, s
 
 
 def _text(html: str) -> str:
-    """Return the text of rendered HTML on one line."""
     return " ".join(unescape(_TAG.sub(" ", html)).replace("¶", "").split())
 
 

@@ -128,7 +128,6 @@ class Templates:
         return known
 
     def _tags(self, words: tuple[str, ...], root: str) -> Markup:
-        """Return tags as links to their pages."""
         if not words:
             return Markup("")
         items = "".join(self._tag(word) for word in dict.fromkeys(words))

@@ -93,7 +93,6 @@ class _Node:
 
     @property
     def value(self) -> Json:
-        """The record as it came."""
         return json.loads(zlib.decompress(self.packed))  # type: ignore[no-any-return]
 
 
@@ -457,7 +456,6 @@ def _kin(
 
 
 def _best(lenses: list[LensNode], far: Callable[[LensNode], SchemaNode | None]) -> tuple[LensNode, ...]:
-    """One lens for each schema at their far ends, the best first."""
     found: dict[SchemaNode, LensNode] = {}
     for lens in sorted(lenses, key=lambda lens: (not lens.vouched, str(lens.uri))):
         end = far(lens)

@@ -108,6 +108,5 @@ def _snippet(label: str, imports: str, shown: str, code: str, needs: str) -> Sni
 
 
 def _texts(sample_type: SampleType | None) -> tuple[str, ...]:
-    """Return the names of the fields that are text."""
     fields = () if sample_type is None else sample_type.fields
     return tuple(field.name for field in fields if field.type == Scalar(kind="str"))

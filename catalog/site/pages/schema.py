@@ -106,7 +106,6 @@ def _code(node: SchemaNode) -> tuple[tuple[str, str], ...]:
 
 
 def _listed(node: SchemaNode) -> tuple[SchemaNode, ...]:
-    """The newest versions, and this one."""
     newest = node.versions[:_MOST_VERSIONS]
     return newest if node in newest else (*newest, node)
 

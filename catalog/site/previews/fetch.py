@@ -215,7 +215,6 @@ class _Gatherer:
     # --- in threads ------------------------------------------------------------------------------------------
 
     def _run_queue(self, jobs: list[_Job]) -> None:
-        """Run jobs of one host, one after the other."""
         for job in jobs:
             why = self._is_over()
             if why is None:

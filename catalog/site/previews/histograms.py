@@ -49,7 +49,6 @@ def spread_of(values: list[object]) -> Spread | None:
 
 
 def _scalar(value: object) -> str | float | None:
-    """Return a scalar value, or None for all others."""
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "buif":
         value = value.item()
     if isinstance(value, str) and not isinstance(value, Fault):

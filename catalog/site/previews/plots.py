@@ -103,7 +103,6 @@ def _stretches(size: int, count: int) -> NDArray[np.int64]:
 
 
 def _across(count: int) -> list[int]:
-    """Return the x coordinates of the values."""
     places: list[int] = np.rint(np.linspace(0, PLOT_WIDTH, count)).astype(int).tolist()
     return places if count > 1 else [PLOT_WIDTH // 2]
 

@@ -104,7 +104,6 @@ def paint(hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, s
 
 
 def _unpacked(samples: Sequence[tuple[str, bytes]]) -> list[tuple[str, DictSample]]:
-    """Return the samples up to the first invalid one."""
     found: list[tuple[str, DictSample]] = []
     for key, raw in samples:
         try:
@@ -117,7 +116,6 @@ def _unpacked(samples: Sequence[tuple[str, bytes]]) -> list[tuple[str, DictSampl
 
 
 def _lines(hints: Sequence[FieldHint], rows: Sequence[tuple[str, DictSample]]) -> int:
-    """Return the number of lines of the first sample."""
     count = 0
     for hint in hints:
         value = _value(hint, rows[0][1])
