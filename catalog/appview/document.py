@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.schema import FieldType
     from catalog.store.reader import Shown, Trace
 
-__all__ = ["RANK_BITS", "SEARCHED", "SchemaFacts", "document", "facts_of", "rank_of", "seconds_of", "stamp"]
 
 SEARCHED: Final = ("dataset", "schema", "lens")
 """The kinds that a search finds; the others are listed."""

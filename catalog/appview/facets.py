@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from catalog.store.reader import Reader
 
-__all__ = ["FACETS", "SIZES", "facet_request", "facets_of"]
 
 FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")
 SIZES: Final = (0, 10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["TooMany", "Turns"]
 
 LIGHT_SECONDS: Final = 0.25
 """A client that has used less lately may use the reserved thread."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DEAD", "RESTARTING", "RUNNING", "WAITING", "Health", "Work", "heartbeat_age", "read_health"]
 
 RUNNING: Final = "running"
 WAITING: Final = "waiting"

@@ -10,8 +10,6 @@ from typing import Any
 
 import orjson
 
-__all__ = ["as_it_is", "dumped", "loaded", "spliced"]
-
 
 def loaded(text: str) -> Any:  # noqa: ANN401 - any JSON
     """Return the value of a record's JSON: its numbers are whole and below 2^53."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.appview.index import Index
     from catalog.store.reader import Position, Reader, Shown
 
-__all__ = ["Edge", "LensNetwork"]
 
 _Key = TypeVar("_Key")
 

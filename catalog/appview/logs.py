@@ -13,7 +13,6 @@ from catalog.sanitize import escaped_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST_TEXT", "note", "set_up_logs"]
 
 MOST_TEXT: Final = 200
 """Characters of a question that are noted."""

@@ -13,7 +13,6 @@ from catalog.atproto.lexicon import lexicon_documents
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["openapi"]
 
 _FORMATS: Final = {"datetime": "date-time", "uri": "uri"}
 """Formats that JSON Schema has, too. The others are patterns here."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from catalog.appview.lens_network import Edge
     from catalog.store.reader import Shown
 
-__all__ = ["OURS", "Answer", "about_of", "field_of", "hit_of", "item_of", "moment_text", "record_of", "step_of"]
 
 Answer = dict[str, Any]
 """A JSON object."""

@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from catalog.appview.serializers import Answer
     from catalog.config import CatalogSettings
 
-__all__ = ["ENVIRONMENT", "application", "index_folder", "make_application"]
 
 ENVIRONMENT: Final = "CATALOG_APPVIEW"
 """The variable that tells processes what to serve: JSON with ``config``, ``json`` and ``counts``."""

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     _Socket = TypeVar("_Socket", bound=socket.socket)
 
-__all__ = ["listen", "serve"]
 
 GRACE_SECONDS: Final = 20
 """Limit on the requests under way when the service ends."""

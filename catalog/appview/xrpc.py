@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from catalog.appview.serializers import Answer
     from catalog.atproto.lexicon import Query
 
-__all__ = ["METHODS", "PREFIX", "Problem", "ask_queries", "lexicon_of"]
 
 PREFIX: Final = "science.alt.dataset."
 MOST_PARAMETERS: Final = 100

@@ -30,7 +30,6 @@ from catalog.syntax import Cid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CBOR_CID", "CID_BYTES", "MAX_BLOCK", "MAX_BLOCKS", "Blocks", "is_cid", "no_garbage_collection"]
 
 MAX_BLOCK: Final = 2 * 2**20
 """Maximum size of a block: a record has at most 1 MiB, a firehose frame 2 MB of blocks."""

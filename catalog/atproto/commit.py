@@ -20,7 +20,6 @@ from catalog.syntax import Did, Tid
 if TYPE_CHECKING:
     from catalog.atproto.keys import PublicKey
 
-__all__ = ["AHEAD_SECONDS", "SignedCommit", "check_commit", "read_commit", "signed_by"]
 
 AHEAD_SECONDS: Final = 300
 """Maximum time by which a rev may be ahead of the local clock."""

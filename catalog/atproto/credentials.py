@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Did
 
-__all__ = ["forget", "known_account", "login_code", "open_session", "remember"]
 
 _SERVICE: Final = "atdata-catalog"
 _ACCOUNT: Final = "account"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
 
-__all__ = ["Identity", "Resolver", "identity_of", "same_server"]
 
 LIFETIME: Final = 3600.0
 """Seconds that an answer is good for."""

@@ -14,8 +14,6 @@ from catalog.errors import InvalidProof, InvalidSyntax
 from catalog.syntax import Did
 from catalog.syntax.json import most_json_values
 
-__all__ = ["PATH", "REWIND", "Hint", "read_hint"]
-
 PATH: Final = "/subscribe"
 REWIND: Final = 5_000_000
 """µs by which a cursor is moved back on reconnecting: simultaneous events may come in another order."""

@@ -30,8 +30,6 @@ try:
 except ImportError:
     coincurve = None  # type: ignore[assignment]
 
-__all__ = ["Curve", "PublicKey"]
-
 
 class Curve(StrEnum):
     """The two curves of atproto."""

@@ -14,7 +14,6 @@ from catalog.errors import NetworkError, RequestFailed, SessionError
 if TYPE_CHECKING:
     from catalog.network.http import Client
 
-__all__ = ["CODE", "WHY", "is_wrong_code", "no_login", "wants_code"]
 
 CODE: Final = "CATALOG_LOGIN_CODE"
 """The variable that has the code of a second factor."""

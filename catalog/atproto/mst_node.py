@@ -17,17 +17,6 @@ from catalog.errors import InvalidProof
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "HIGHEST",
-    "MAX_KEY",
-    "PATH_BYTES",
-    "UNKNOWN",
-    "Node",
-    "check_key",
-    "layer_of",
-    "open_node",
-    "write_node",
-]
 
 MAX_KEY: Final = 1024
 """Bytes of a path: an NSID has at most 317, a record key 512."""

@@ -69,19 +69,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Did
 
-__all__ = [
-    "MAX_REPO",
-    "WAYS",
-    "Account",
-    "Part",
-    "Reader",
-    "Reading",
-    "Unread",
-    "as_car",
-    "read_blocks",
-    "take",
-    "unread",
-]
 
 WAYS: Final = ("tree", "proofs", "car", "listed")
 MAX_REPO: Final = 512 * 2**20

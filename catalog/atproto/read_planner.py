@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from catalog.atproto.car import Blocks
     from catalog.atproto.mst import Slice
 
-__all__ = ["Speed", "worth_of_whole"]
 
 # Bytes, measured on repositories of posts and of datasets.
 _RECORD_BYTES: Final = 850

@@ -31,27 +31,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.network.http import Client
 
-__all__ = [
-    "CheckedRecord",
-    "Commit",
-    "ListedRecord",
-    "Listing",
-    "RepoState",
-    "RepoStatus",
-    "check_type",
-    "checked",
-    "describe_repo",
-    "get_record",
-    "is_absent",
-    "is_gone",
-    "is_refusal",
-    "latest_commit",
-    "list_blobs",
-    "list_records",
-    "list_repos",
-    "list_repos_by_collection",
-    "repo_status",
-]
 
 _GONE: Final = re.compile(
     r"(repo|repository|account|user|actor)_?(not_?found|takendown|takedown|taken_?down|suspended|deactivated|deleted"

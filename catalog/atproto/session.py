@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Tid
 
-__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_WRITES", "Session", "Swap", "Write", "batches"]
 
 MAX_BATCH_WRITES: Final = 200
 MAX_BATCH_BYTES: Final = 150_000

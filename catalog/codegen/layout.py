@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-__all__ = ["PRETTIER", "RUFF", "RUSTFMT", "WIDTH", "Group", "Source", "Style", "flat", "laid_out"]
-
 WIDTH: Final = 88
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from catalog.codegen.layout import Source
 
-__all__ = ["SHARED", "model_name", "pydantic_module", "shared_module"]
 
 SHARED: Final = "_samples"
 """The module of a package that defines the base class."""

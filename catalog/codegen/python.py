@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = [
-    "NUMPY", "SCALARS", "PythonField", "docstring", "python_class", "python_field", "python_module",
-]  # fmt: skip
 
 _INDENT: Final = RUFF.step
 _TYPED: Final = ("ndarrayBytes", "arrowTensor")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["SHARED", "rust_module", "shared_module", "struct_name"]
 
 SHARED: Final = "ndarray"
 """The module of a package that defines arrays."""

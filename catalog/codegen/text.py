@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import ArrayFormat, Field, SampleType
 
-__all__ = [
-    "MAX_TEXT", "UNKNOWN_NOTE", "first_paragraph", "is_numeric", "json_literal", "literal", "notes", "one_line",
-    "origin", "printable_json", "summary", "wrapped",
-]  # fmt: skip
 
 MAX_TEXT: Final = 400
 """Maximum length of a description in code. The page of the schema has the full text."""

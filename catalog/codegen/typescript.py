@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from catalog.codegen.layout import Source
 
-__all__ = ["SHARED", "export_statement", "shared_module", "type_name", "typescript_module"]
 
 SHARED: Final = "samples"
 """The module of a package that all others import from."""

@@ -11,8 +11,6 @@ from typing import Final, TypeAlias
 
 from catalog.errors import InvalidConfig
 
-__all__ = ["Networks", "is_nameable", "read_networks", "read_proxies"]
-
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 
 _PRIVATE: Final = tuple(

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from catalog.errors import BuildError
 
-__all__ = ["lexicons", "templates"]
-
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 

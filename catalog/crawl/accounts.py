@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.store import Store
 
-__all__ = ["PART", "Crawler", "host_of", "paths_in"]
 
 PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)

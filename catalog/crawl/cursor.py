@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Final
 
-__all__ = ["Cursor"]
-
 _JUMP: Final = 1000
 """Sequence numbers that a firehose may skip: relays reserve them in batches, accounts are deleted."""
 _DISORDER: Final = 1000

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.syntax import Did
 
-__all__ = ["crawl_exports"]
 
 _HOST = "exports"
 """Host column in reports."""

@@ -10,8 +10,6 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Locks"]
-
 
 class _DidLock:
     """A lock that supports weak references."""

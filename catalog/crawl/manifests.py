@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.store import Store
 
-__all__ = ["DRAFT_DID", "crawl_manifests", "paths_of"]
 
 DRAFT_DID: Final = Did.parse("did:web:draft.invalid")
 """``.invalid`` is reserved for names that never exist (RFC 2606)."""

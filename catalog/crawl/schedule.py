@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.errors import CatalogError
 
-__all__ = ["Schedule", "Work"]
 
 THREADS: Final = 48
 """Tasks that run at a time, stalled ones not counted."""

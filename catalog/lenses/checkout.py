@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
 
-__all__ = ["checkout", "files_of", "git", "repository_url", "source_of"]
 
 MAX_BYTES: Final = 500_000_000
 """Of a repository at one commit, packed and checked out."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-__all__ = ["Lens", "joined"]
 
 S = TypeVar("S")
 T = TypeVar("T")

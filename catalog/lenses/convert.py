@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from catalog.lenses.lens import Lens, LensNetwork
 
-__all__ = ["is_like", "way_to"]
-
 
 def way_to(
     target: type[Any],

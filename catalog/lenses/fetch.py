@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-__all__ = ["PublishedLens", "fetch_lens"]
 
 _PRIVATE: Final = "_catalog_lens_"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from catalog.samples.annotations import Entry
     from catalog.schema import FieldType
 
-__all__ = ["Counterexample", "Law", "LensReport", "check_lens"]
 
 S = TypeVar("S")
 T = TypeVar("T")

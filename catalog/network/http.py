@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
-__all__ = ["Client", "Response", "Stream", "message_line", "user_agent"]
 
 MAX_BYTES: Final = 5_000_000
 """Bytes of an answer that isn't streamed, unless the caller says otherwise."""

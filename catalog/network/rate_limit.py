@@ -21,19 +21,6 @@ from catalog.errors import RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = [
-    "ALLOWANCE",
-    "BUDGET",
-    "BYTES_UP",
-    "METER",
-    "RATE_LIMITED",
-    "TIME_UP",
-    "Allowance",
-    "Budget",
-    "Host",
-    "Meter",
-    "Traffic",
-]
 
 TURNS: Final = 4
 """Requests in flight to one host, until their headers are there."""

@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.config.addresses import Networks
 
-__all__ = [
-    "DEADLINE",
-    "GuardedTransport",
-    "cause_of",
-    "checked_addresses",
-    "is_allowed",
-    "is_global",
-    "is_loopback_name",
-    "open_socket",
-    "opens_plain",
-    "tls_context",
-]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from catalog.records import Record
     from catalog.syntax import Cid
 
-__all__ = ["Connection", "Published", "Reader", "proof_of"]
 
 R = TypeVar("R")
 

@@ -12,8 +12,6 @@ from typing import Final
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-__all__ = ["NAMES", "TEXTS", "is_spdx", "spdx_id", "spdx_like", "title"]
-
 NAMES: Final = {
     "0BSD": "BSD Zero Clause License",
     "AGPL-3.0-only": "GNU Affero General Public License v3.0 only",

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.records.kinds import Record
 
-__all__ = ["write_record"]
-
 
 def write_record(record: Record) -> dict[str, Json]:
     """Return the record as atproto JSON, validated against its lexicon. Raises :class:`InvalidRecord`."""

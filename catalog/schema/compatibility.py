@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
-__all__ = ["RULES", "Bump", "Change", "Comparison", "Kind", "Rule", "Verdict", "check_fit", "compare"]
-
 
 class Verdict(IntEnum):
     """The effect of a change on a reader, from harmless to breaking."""

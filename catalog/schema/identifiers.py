@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.schema.types import Field
 
-__all__ = ["attribute_names", "class_name", "distinct", "field_attributes", "pascal_case", "snake_case"]
 
 MAX_LENGTH: Final = 60
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
-__all__ = ["read_body", "write_body"]
 
 _DTYPE_LIKE: Final = re.compile(r"[A-Za-z0-9_<>|=\[\]]{1,64}")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["media_fits", "media_type"]
-
 _NAME: Final = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}"
 _MEDIA_TYPE: Final = re.compile(rf"{_NAME}/(?:{_NAME}|\*)")
 

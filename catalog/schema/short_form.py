@@ -22,7 +22,6 @@ from catalog.schema.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["parse_type", "type_text"]
 
 _TYPE_TEXT: Final = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
 _SHOWN: Final = 60

@@ -8,22 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "MAX_DIMENSIONS",
-    "MAX_FIELDS",
-    "MAX_NESTING",
-    "NPY_FORMATS",
-    "SCALAR_KINDS",
-    "Array",
-    "ArrayFormat",
-    "Field",
-    "FieldType",
-    "List",
-    "SampleType",
-    "Scalar",
-    "ScalarKind",
-    "Unknown",
-]
 
 ScalarKind = Literal["str", "int", "float", "bool", "bytes", "map", "datetime"]
 ArrayFormat = Literal["ndarrayBytes", "sparseBytes", "structuredBytes", "arrowTensor", "safetensors"]

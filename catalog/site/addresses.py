@@ -13,8 +13,6 @@ from typing import Final
 
 from catalog.records.licences import spdx_id
 
-__all__ = ["HIDDEN_FOLDER", "SECTIONS", "of_licence", "of_publisher", "of_record", "of_tag", "safe", "safe_did"]
-
 SECTIONS: Final = {"dataset": "datasets", "schema": "schemas", "lens": "lenses"}
 """Kind of record → the folder of its pages."""
 

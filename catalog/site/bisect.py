@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from catalog.site.templates import Templates
     from catalog.store.graph import Node
 
-__all__ = ["probe"]
-
 
 def probe(templates: Templates, node: Node) -> None:
     """Render the part of a record in lists, groups, exports and indexes; let any exception through."""

@@ -59,19 +59,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode
 
-__all__ = [
-    "ARCHETYPES",
-    "ASIDE",
-    "HOME",
-    "HOME_ELEMENT",
-    "HOME_MARK",
-    "IN_PLACE",
-    "Archetype",
-    "Built",
-    "build_pages",
-    "ready",
-    "sources",
-]
 
 HOME_MARK: Final = "<!-- catalog:home -->"
 """The mark in a page that is replaced by the newest records."""

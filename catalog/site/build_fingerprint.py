@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from catalog.config import CatalogSettings
 
-__all__ = ["MARK", "Fingerprint", "site_folder", "take_fingerprint"]
 
 MARK: Final = "catalog/fingerprint.txt"
 """The file in a complete site that holds its fingerprint."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import DatasetNode
 
-__all__ = ["citation", "creators", "own_citation"]
 
 _ENTRY: Final = re.compile(r"\s*@[A-Za-z]+\s*[{(]")
 _ESCAPED: Final = {

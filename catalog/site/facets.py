@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.store.graph import Graph, Node, SchemaNode
 
-__all__ = ["CHUNK", "address_of", "files", "rows", "schema_names", "sort_key", "words_of"]
 
 CHUNK: Final = 32
 """Rows in a file of rows."""

@@ -18,8 +18,6 @@ from pygments.util import ClassNotFound
 
 from catalog.site.markup import shown
 
-__all__ = ["highlight"]
-
 _LITERAL: Final = re.compile(r"(?<=([\"']))[A-Za-z0-9:/._~-]{8,}(?=\1)")
 """A string literal without anything that a lexer would treat separately."""
 _COMMENTS: Final = {

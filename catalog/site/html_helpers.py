@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from catalog.codegen import Snippet
     from catalog.store.graph import Publisher, SchemaNode
 
-__all__ = ["coloured", "publisher", "schema_link", "shard_row", "user", "when"]
-
 
 _SHORT: Final = 24
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.store.graph import DatasetNode, SchemaNode
 
-__all__ = ["FILE", "NAME", "SHARD", "URI", "folder_of", "own_file", "program_file", "programs_text", "ways"]
 
 FILE: Final = "load.txt"
 NOWHERE: Final = "catalog/"

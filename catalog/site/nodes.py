@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from catalog.records import Size
     from catalog.store.graph import Node
 
-__all__ = [
-    "description_of",
-    "kind_of",
-    "licence_of",
-    "name_of",
-    "of_node",
-    "schema_of",
-    "size_of",
-    "summary_of",
-    "tags_of",
-]
-
 
 def kind_of(node: Node) -> str:
     """Return ``dataset``, ``schema`` or ``lens``."""

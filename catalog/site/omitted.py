@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Node
 
-__all__ = ["Job", "LeftOut", "anything_left_out", "killed", "no_room", "tried"]
 
 T = TypeVar("T")
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkContext
 
-__all__ = ["in_parallel", "tenths"]
 
 T = TypeVar("T")
 R = TypeVar("R")

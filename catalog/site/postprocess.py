@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
-__all__ = ["ASSETS", "HOME_PAGE", "finish_site", "read_graph"]
 
 log = logging.getLogger("mkdocs.plugins.catalog")
 log.addFilter(escaped_record)

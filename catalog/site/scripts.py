@@ -10,7 +10,6 @@ from catalog.config import resources
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["assets", "without_comments"]
 
 _TOKENS: Final = re.compile(
     r"""

@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 
 from catalog.errors import InvalidConfig
 
-__all__ = ["SiteSettings", "overrides", "read_search"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:

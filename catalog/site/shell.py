@@ -18,8 +18,6 @@ from urllib.parse import quote
 
 from catalog.errors import BuildError
 
-__all__ = ["BODY", "DESCRIPTION", "TITLE", "Shell", "archetype"]
-
 TITLE: Final = "CatalogShellTitleToken"
 DESCRIPTION: Final = "CatalogShellDescriptionToken"
 BODY: Final = "CatalogShellBodyToken"

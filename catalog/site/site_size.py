@@ -11,7 +11,6 @@ from catalog.formatting import byte_size, count
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HOST_LIMIT", "Size", "site_size"]
 
 HOST_LIMIT: Final = 1_000_000_000
 """Maximum bytes of a site on GitHub Pages (https://docs.github.com/pages/getting-started-with-github-pages/github-pages-limits)."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Graph, Node
 
-__all__ = ["KEYS", "files", "words"]
 
 KEYS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
 SHORTEST: Final = 4

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Aside", "built_aside", "is_aside"]
 
 _MARK: Final = ".catalog-"
 _LOCK: Final = "lock"

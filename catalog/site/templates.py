@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode
 
-__all__ = ["Page", "Templates"]
 
 _SHORT: Final = 60
 _ROOT: Final = "\0"

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["explain_404", "fix_theme"]
-
 _INPUT: Final = re.compile(r"<input\b[^>]*>", re.IGNORECASE)
 _TICKED: Final = re.compile(r"""\stype=["']?(?:checkbox|radio)\b""", re.IGNORECASE)
 _AUTOCOMPLETE: Final = re.compile(r"""\sautocomplete=(?:"[^"]*"|'[^']*'|[^\s>]*)""", re.IGNORECASE)

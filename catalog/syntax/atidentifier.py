@@ -8,8 +8,6 @@ from catalog.syntax.did import Did
 from catalog.syntax.grammar import refusal
 from catalog.syntax.handle import Handle
 
-__all__ = ["AtIdentifier"]
-
 
 class AtIdentifier(str):
     """An account by either of its names.

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from catalog.syntax.did import Did
     from catalog.syntax.handle import Handle
 
-__all__ = ["AtUri"]
 
 SCHEME: Final = "at://"
 MAX_LENGTH: Final = 8192

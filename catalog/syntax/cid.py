@@ -11,8 +11,6 @@ import libipld
 from catalog.errors import InvalidSyntax
 from catalog.syntax.grammar import match, refusal
 
-__all__ = ["DAG_CBOR", "RAW", "Cid"]
-
 DAG_CBOR: Final = 0x71
 """The codec of records and tree nodes."""
 RAW: Final = 0x55

@@ -7,8 +7,6 @@ from typing import Final, Self
 
 from catalog.syntax.grammar import match
 
-__all__ = ["Did"]
-
 _PATTERN: Final = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]*[A-Za-z0-9._-]")
 
 

@@ -7,8 +7,6 @@ from typing import Final, Self
 
 from catalog.syntax.grammar import match
 
-__all__ = ["Handle"]
-
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _TOP_LABEL: Final = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PATTERN: Final = re.compile(rf"(?:{_LABEL}\.)+{_TOP_LABEL}")

@@ -9,8 +9,6 @@ from typing import Final, Self
 from catalog.errors import InvalidSyntax
 from catalog.syntax.grammar import match, refusal
 
-__all__ = ["Datetime"]
-
 _PATTERN: Final = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
     r"T(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,20}))?"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-__all__ = ["Json", "most_json_values"]
-
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool | None"
 """No floats: the atproto data model has none."""
 

@@ -7,8 +7,6 @@ from typing import Final, Self
 
 from catalog.syntax.grammar import match, refusal
 
-__all__ = ["Language"]
-
 _PATTERN: Final = re.compile(
     r"""
     (?: [a-z]{2,3} (?:-[A-Za-z]{3}){0,3}                                     # language, and its extensions

@@ -7,8 +7,6 @@ from typing import Final, Self
 
 from catalog.syntax.grammar import match
 
-__all__ = ["Nsid"]
-
 _LABEL: Final = r"(?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PATTERN: Final = re.compile(rf"[A-Za-z]{_LABEL}(?:\.[A-Za-z0-9]{_LABEL})+\.[A-Za-z][A-Za-z0-9]{{0,62}}")
 

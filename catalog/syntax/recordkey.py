@@ -7,8 +7,6 @@ from typing import Final, Self
 
 from catalog.syntax.grammar import match
 
-__all__ = ["RecordKey"]
-
 _PATTERN: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~:-]+")
 
 

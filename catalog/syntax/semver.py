@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
-__all__ = ["SEMVER", "SemverKey", "semver_key"]
-
 _NUMBER: Final = r"(?:0|[1-9][0-9]*)"
 _IDENTIFIER: Final = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 

@@ -8,8 +8,6 @@ from typing import Final, Self
 from catalog.errors import InvalidSyntax
 from catalog.syntax.grammar import match
 
-__all__ = ["Tid"]
-
 _ALPHABET: Final = "234567abcdefghijklmnopqrstuvwxyz"
 _PATTERN: Final = re.compile(r"[2-7a-j][2-7a-z]{12}")
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}

@@ -7,8 +7,6 @@ from typing import Final, Self
 
 from catalog.syntax.grammar import match
 
-__all__ = ["Uri"]
-
 _PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,79}:[!-~]+")
 
 

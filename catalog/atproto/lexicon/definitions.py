@@ -18,21 +18,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.lexicon.report import Definition, Report
 
-__all__ = [
-    "Array",
-    "Blob",
-    "Boolean",
-    "Bytes",
-    "CidLink",
-    "Integer",
-    "Null",
-    "Object",
-    "Record",
-    "Ref",
-    "Token",
-    "Union",
-    "Unknown",
-]
 
 _MAX_SHOWN_NAMES: Final = 8
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.lexicon.report import Definition
 
-__all__ = ["Lexicons", "lexicon_documents"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lexicons:

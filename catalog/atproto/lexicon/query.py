@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catalog.atproto.lexicon.report import Definition
     from catalog.errors import Fault
 
-__all__ = ["Parameter", "Query", "Value"]
 
 Value: TypeAlias = "str | int | bool | list[str | int | bool]"
 """The value of a parameter."""

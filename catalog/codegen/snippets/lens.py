@@ -12,7 +12,6 @@ from catalog.codegen.text import literal, one_line
 if TYPE_CHECKING:
     from catalog.records import Lens
 
-__all__ = ["lens_snippet"]
 
 _PYTHON = (None, "python")
 

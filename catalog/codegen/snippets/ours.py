@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import Field, SampleType
 
-__all__ = ["INSTALL", "Source", "python", "pytorch", "typed_python"]
 
 INSTALL: Final = "pip install atdata-catalog"
 _EXTRAS: Final = {"arrowTensor": "arrow", "safetensors": "safetensors", "sparseBytes": "sparse"}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import Field, FieldType
 
-__all__ = ["hugging_face", "ray_data", "webdataset"]
 
 _USED: Final = frozenset({
     "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "is_visible", "itertools", "ray", "read_shard",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import SampleType
 
-__all__ = ["TABLES", "table_snippets"]
 
 TABLES: Final = ("parquet", "csv", "jsonl")
 """The formats that these programs read."""

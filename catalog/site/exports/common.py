@@ -15,7 +15,6 @@ from catalog.site.nodes import description_of, kind_of, name_of, schema_of
 if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, Node
 
-__all__ = ["agents", "description", "doi_url", "homepage", "keywords", "licence", "name", "version"]
 
 SHORTEST: Final = 50
 """Minimum characters of a description for dataset search engines."""

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import DatasetNode
 
-__all__ = ["croissant"]
 
 _CONTEXT: Final = {
     "@language": "en", "@vocab": "https://schema.org/",

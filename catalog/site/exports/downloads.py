@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, Publisher
     from catalog.syntax import Cid
 
-__all__ = ["Download", "downloads", "uri"]
 
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 """Characters of a URI that are not percent-encoded, besides letters, digits and ``-._``."""

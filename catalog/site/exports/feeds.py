@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Node
 
-__all__ = ["FEED", "MOST_OF_ALL", "feed", "newest"]
 
 FEED: Final = "feed.xml"
 MOST: Final = 30

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node
 
-__all__ = ["index_files", "robots", "status_json"]
 
 _EACH: Final = 1000
 _LIST_CHARACTERS: Final = 4_000_000

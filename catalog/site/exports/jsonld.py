@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import DatasetNode, Graph
 
-__all__ = ["catalog_jsonld", "dataset_jsonld", "licence_jsonld", "script"]
 
 _CONTEXT: Final = "https://schema.org/"
 _LONGEST: Final = 300

@@ -14,7 +14,6 @@ from catalog.site.markup import shown
 if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
 
-__all__ = ["ATOM", "CROISSANT", "JSON", "alternate", "opengraph"]
 
 ATOM: Final = "application/atom+xml"
 JSON: Final = "application/json"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from catalog.site.groups import Group
     from catalog.store.graph import Node, Publisher
 
-__all__ = ["group_json", "record_json", "reference"]
 
 _MOST: Final = 1000
 _MOST_VERSIONS: Final = 100

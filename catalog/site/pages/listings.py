@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import DatasetNode, Node, Publisher
 
-__all__ = [
-    "GROUPS",
-    "GROUPS_PER_PAGE",
-    "PER_PAGE",
-    "group_listing",
-    "group_page",
-    "groups_of",
-    "listing",
-    "page_count",
-    "publisher_page",
-]
 
 PER_PAGE: Final = 60
 """Records on one page of a listing."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.store.graph import Graph, LensNode, Node, SchemaNode
     from catalog.syntax.semver import SemverKey
 
-__all__ = ["ADDRESS", "LENSES_PER_PAGE", "address_of", "network_json", "network_page", "network_places"]
 
 ADDRESS: Final = "network/"
 LENSES_PER_PAGE: Final = 200

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from catalog.site.previews.model import Preview
     from catalog.store.graph import DatasetNode, Graph
 
-__all__ = ["FOLDER", "Previews", "check_painter", "gather"]
 
 FOLDER: Final = "previews"
 """The cache, in the folder of the store."""

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
     from catalog.store.graph import DatasetNode
 
-__all__ = ["FirstShard", "Limits", "Mark", "fetch_samples", "first_shard", "local_samples", "reason"]
 
 SHARD_SECONDS: Final = 30.0
 """For the first bytes of a shard, from the request on."""

@@ -12,8 +12,6 @@ from catalog.site.previews import plots
 from catalog.site.previews.formatting import is_word, number
 from catalog.site.previews.model import Spread
 
-__all__ = ["Fault", "spread_of"]
-
 _FEWEST: Final = 12
 """Minimum number of values for a distribution."""
 _WORDS: Final = 4

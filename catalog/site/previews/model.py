@@ -13,8 +13,6 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from catalog.errors import InvalidData
 
-__all__ = ["Cell", "CellKind", "Column", "Preview", "Row", "Spread"]
-
 CellKind: TypeAlias = Literal["picture", "line", "bars", "text", "number", "word", "facts", "fault", "none"]
 """``line`` and ``bars`` are plots; ``facts`` summarize an array; ``none`` is an absent value."""
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = ["Arrangement", "Picture", "Scale", "arrangement", "from_array", "from_file", "is_file", "scale_of"]
 
 MAX_PIXELS: Final = 40_000_000
 """Maximum pixels of a foreign picture; 40 million take 160 MB."""

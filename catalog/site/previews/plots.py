@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PLOT_HEIGHT", "PLOT_WIDTH", "bars", "histogram", "line", "series", "span"]
 
 PLOT_WIDTH: Final = 240
 PLOT_HEIGHT: Final = 60

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FieldHint", "paint"]
 
 MAX_COLUMNS: Final = 24
 MAX_PICTURES: Final = 48

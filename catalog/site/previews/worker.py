@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from catalog.site.previews.render import FieldHint
 
-__all__ = ["Painter", "main"]
 
 PAINT_SECONDS: Final = 20.0
 """Timeout for one dataset; most take about ten milliseconds."""
