@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from catalog.codegen import Snippet
     from catalog.store.graph import Publisher, SchemaNode
 
+__all__ = ["coloured", "publisher", "schema_link", "shard_row", "user", "when"]
+"""The globals of the templates."""
+
 
 _SHORT: Final = 24
 
