@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
 
-__all__ = ["JSON", "confirm", "network", "say_drafted", "write_file"]
+__all__ = ["COMPARE", "JSON", "confirm", "network", "say_drafted", "write_file"]
 
 _PATIENCE: Final = 3700.0
 """Seconds. Servers limit writes by the hour, so a large publication waits for the next one."""
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+
+COMPARE = click.option(
+    "--compare",
+    type=click.IntRange(min=0),
+    metavar="N",
+    envvar="CATALOG_COMPARE",
+    help="Compare N samples of each shard that is read with the schema. Default: CATALOG_COMPARE, else all.",
+)
 
 
 def confirm(action: str) -> None:

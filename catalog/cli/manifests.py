@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from catalog.cli.account import HANDLE, account_of, signed_in
-from catalog.cli.common import JSON, confirm, network
+from catalog.cli.common import COMPARE, JSON, confirm, network
 from catalog.cli.terminal import echo, echo_json, say, styled
 from catalog.errors import InvalidManifest
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from catalog.errors import Fault
     from catalog.manifest import ManifestSet
     from catalog.publish import Plan, Repository
+    from catalog.schema import SampleType
+    from catalog.syntax import AtUri
 
 __all__ = ["plan", "publish", "validate"]
 
@@ -39,12 +41,6 @@ READ_URLS = click.option(
     "--read-urls",
     is_flag=True,
     help="Download each shard without a local copy to compute its checksum, size and number of samples.",
-)
-COMPARE = click.option(
-    "--compare",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Compare N samples of each shard that is read with the schema; by default all.",
 )
 
 
@@ -171,13 +167,27 @@ def publish(
         echo(line)
 
 
-def _measured(found: ManifestSet, *, read_urls: bool, compare: int | None) -> ManifestSet:
-    """Return the set with the checksums of its shards, whose samples were compared with their schema."""
+def _measured(found: ManifestSet, *, read_urls: bool, compare: int | None, fetch_schemas: bool = True) -> ManifestSet:
+    """Return the set with the checksums of its shards, whose samples were compared with their schema.
+
+    Without ``fetch_schemas`` those of a schema that is named by URI are not compared.
+    """
     from catalog.config import NetworkSettings
     from catalog.publish.checksums import with_checksums
+    from catalog.publish.schemas import has_published_schemas, published_schemas
 
-    settings = NetworkSettings.from_environment()
-    return with_checksums(found, read_urls=read_urls, settings=settings, progress=say, compare=compare)
+    published: dict[AtUri, SampleType] = {}
+    if fetch_schemas and compare != 0 and has_published_schemas(found, read_urls=read_urls):
+        with network() as (client, resolver):
+            published = published_schemas(found, client, resolver, read_urls=read_urls, report=say)
+    return with_checksums(
+        found,
+        read_urls=read_urls,
+        settings=NetworkSettings.from_environment(),
+        progress=say,
+        compare=compare,
+        published=published,
+    )
 
 
 def _compared(found: ManifestSet, *, read_urls: bool, compare: int | None) -> tuple[ManifestSet, tuple[Fault, ...]]:
@@ -187,7 +197,7 @@ def _compared(found: ManifestSet, *, read_urls: bool, compare: int | None) -> tu
     try:
         if read_urls:
             return _measured(found, read_urls=True, compare=compare), ()
-        _measured(local_copies(found), read_urls=False, compare=compare)
+        _measured(local_copies(found), read_urls=False, compare=compare, fetch_schemas=False)
     except InvalidManifest as error:
         return found, error.faults
     return found, ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 from catalog.cli.account import ask_password, code_asker
-from catalog.cli.common import JSON, confirm, network
+from catalog.cli.common import COMPARE, JSON, confirm, network
 from catalog.cli.terminal import clear_line, echo, echo_json, say, styled, write_line
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ _COLOURS: Final = {"passed": "green", "failed": "red", "unchecked": "yellow"}
 @click.option(
     "--shards", "most", type=click.IntRange(min=1), metavar="N", help="Check N random shards of each dataset."
 )
+@COMPARE
 @JSON
-def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json: bool) -> None:
+def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, compare: int | None, as_json: bool) -> None:
     """Verify records against the signed commit of their repository, and shards against their checksums.
 
     URI is the at:// URI of a schema, dataset, lens, label or verification. Each line is a check: ✓ passed, ✗ failed,
@@ -56,7 +57,11 @@ def verify(uris: tuple[str, ...], most: int | None, *, no_shards: bool, as_json:
     settings = NetworkSettings.from_environment()
     with network() as (client, _), _Watch() as watch:
         verifier = Verifier(
-            client=client, settings=settings, choice=Choice(most=0 if no_shards else most), watch=watch.see
+            client=client,
+            settings=settings,
+            choice=Choice(most=0 if no_shards else most),
+            watch=watch.see,
+            compare=compare,
         )
         found = {uri: _verified(verifier, uri, watch, quiet=as_json) for uri in wanted}
     every = [check for checks in found.values() for check in checks]

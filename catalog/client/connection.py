@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
@@ -14,15 +15,18 @@ from catalog.client.records import Finding, Records
 from catalog.config import NetworkSettings
 from catalog.network import http
 from catalog.publish.from_code import CodePublisher
+from catalog.publish.schemas import published_schemas
 from catalog.records.fetch import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from catalog.atproto.session import Session
     from catalog.client.results import Results
     from catalog.errors import Fault
+    from catalog.manifest import ManifestSet
     from catalog.records import Record
+    from catalog.schema import SampleType
     from catalog.store import Store
     from catalog.syntax import AtUri, Did
 
@@ -90,6 +94,9 @@ class Client(CodePublisher):
 
     def _by_did(self, uri: AtUri) -> AtUri:
         return self.records.by_did(uri)
+
+    def _published_schemas(self, manifests: ManifestSet) -> Mapping[AtUri, SampleType]:
+        return published_schemas(manifests, self.http, self.resolver, read_urls=False, report=warnings.warn)
 
     # --- finding -------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from catalog.syntax import AtIdentifier, Did
 __all__ = [
     "SOURCE_KINDS", "AppViewSettings", "CatalogSettings", "LimitSettings", "NetworkSettings", "PreviewSettings",
     "Source", "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
+    "samples_to_compare",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = tuple(source.name for source in SOURCES)
@@ -163,13 +164,15 @@ class AppViewSettings:
 class CatalogSettings:
     """The catalog's settings. ``base`` is the directory that relative paths in sources are resolved against.
 
-    ``previews`` is ``None`` if disabled.
+    ``previews`` is ``None`` if disabled. ``compare`` is the number of samples of each shard to compare with the schema
+    of its dataset, ``None`` for all.
     """
 
     store: Path
     sources: tuple[Source, ...] = ()
     deny: tuple[Did, ...] = ()
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    compare: int | None = None
     limits: LimitSettings = field(default_factory=LimitSettings)
     previews: PreviewSettings | None = None
     appview: AppViewSettings = field(default_factory=AppViewSettings)
@@ -219,6 +222,7 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
             contact=None if contact is None else _text(contact, "contact"),
             allow_addresses=None if allowed is None else read_networks(allowed, "allow_addresses"),
         ),
+        compare=samples_to_compare() if mapping.get("compare") is None else _number(mapping["compare"], "compare"),
         limits=LimitSettings(**_numbers(mapping.get("limits"), "limits")),
         previews=_previews(mapping.get("previews")),
         appview=_appview(mapping.get("appview"), base),
@@ -284,16 +288,21 @@ def _numbers(value: object, block: str) -> dict[str, int]:
     known, numbers = keys_of(block), {} if value is None else value
     if not isinstance(numbers, Mapping):
         raise InvalidConfig("must be a map of whole numbers", where=block, hint=f"known: {', '.join(known)}")
-    for name, number in numbers.items():
+    for name in numbers:
         where = f"{block}.{name}"
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise InvalidConfig("unknown setting", where=where[:100], hint=hint)
-        least, most = _RANGES[where]
-        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
-            raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
-    return {str(name): number for name, number in numbers.items()}
+    return {str(name): _number(number, f"{block}.{name}") for name, number in numbers.items()}
+
+
+def _number(value: object, where: str) -> int:
+    """A whole number within the range that the table of settings gives for ``where``."""
+    least, most = _RANGES[where]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
+    return value
 
 
 def _appview(value: object, base: Path) -> AppViewSettings:
@@ -327,9 +336,7 @@ def _rate(value: object) -> tuple[int, int]:
     if not isinstance(value, Mapping) or set(value) != {"requests", "seconds"}:
         raise InvalidConfig("must have requests and seconds", where=where, hint=hint)
     for name in ("requests", "seconds"):
-        number, (least, most) = value[name], _RANGES[f"{where}.{name}"]
-        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
-            raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=f"{where}.{name}")
+        _number(value[name], f"{where}.{name}")
     return value["requests"], value["seconds"]
 
 
@@ -364,6 +371,17 @@ def _base_url(text: str, where: str, *, schemes: tuple[str, ...] = ("https", "ht
 
 def _variable(name: str) -> str | None:
     return os.environ.get(name) or None
+
+
+def samples_to_compare() -> int | None:
+    """Return the number in CATALOG_COMPARE; ``None`` for all samples. Raises :class:`InvalidConfig`."""
+    text = _variable("CATALOG_COMPARE")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 12:
+        hint = "unset it for all samples"
+        raise InvalidConfig(f"{text[:50]!r} is not a whole number", where="CATALOG_COMPARE", hint=hint)
+    return int(text)
 
 
 def cache_folder() -> Path:

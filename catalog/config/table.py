@@ -76,6 +76,11 @@ SETTINGS: Final = (
         purpose="Update the store by a crawl before a build.",
     ),
     Setting(
+        name="compare", kind="whole number", default=None, least=0, most=10**12, example="compare: 1000",
+        purpose="Number of samples of each shard to compare with the schema of its dataset, by default all of a local "
+        "copy and all that a preview has read; 0 compares none. Overrides CATALOG_COMPARE.",
+    ),
+    Setting(
         name="limits", kind="map", default=None, example="limits: {host_seconds: 600}",
         purpose="Limits of a crawl. Records read before a limit are kept; the next crawl reads the rest.",
     ),
@@ -266,6 +271,11 @@ VARIABLES: Final = (
     Variable(
         name="CATALOG_CONTACT", value="text",
         purpose="Same as `contact` in the block, for commands that read no mkdocs.yml.",
+    ),
+    Variable(
+        name="CATALOG_COMPARE", value="a whole number", default="all",
+        purpose="Same as `compare` in the block, for commands that read no mkdocs.yml, and for publishing from code; "
+        "`--compare` overrides it.",
     ),
     Variable(
         name="CATALOG_PLC_URL", value="URL of a server", default="https://plc.directory",

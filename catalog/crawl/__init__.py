@@ -193,7 +193,7 @@ def _crawl_once(  # noqa: PLR0917 — as its callers got them
                     followers.append((follower, tally))
                     kinds.guarded(crawler, tally, str(source), partial(follower.catch_up, Event()))
                 else:
-                    kinds.begin(source, settings.base, crawler, tally)
+                    kinds.begin(source, settings, crawler, tally)
             schedule.wait()
         for follower, tally in followers:
             with tally.containing(tally.source):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.errors import Fault, InvalidConfig, InvalidManifest
 from catalog.manifest import DraftKey, ManifestSet, load_sound
+from catalog.manifest.checksums import ShardChecks
 from catalog.manifest.diagnostics import place, shown
 from catalog.shards.hash_local import LocalHasher
 from catalog.store import Found, Repo
@@ -36,8 +38,10 @@ _DEFAULT_EPOCH: Final = 946_684_800
 """2000-01-01: visibly not a real date."""
 
 
-def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> None:
+def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally, *, compare: int | None = None) -> None:
     """Replace a source's drafts by the records of its valid manifests.
+
+    ``compare`` samples of each local shard, by default all, are compared with the schema of its dataset.
 
     Raises :class:`InvalidManifest` with the mistakes of the others, after that. Without a valid manifest the drafts
     stay unchanged.
@@ -46,6 +50,9 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
     if mistakes and not drafts.files:
         raise _invalid(mistakes)
     faults = list(mistakes)
+    checks = ShardChecks(drafts.datasets, drafts.schemas, most=compare)
+    checks.hash_local(LocalHasher.of_user())  # an hourly crawl shouldn't hash the same terabyte every hour
+    drafts = replace(drafts, datasets=checks.sound(faults))
     rkeys = {key: _rkey(key) for key in _keys(drafts)}
     moment = _moment()
     made = drafts.records(
@@ -53,7 +60,7 @@ def crawl_manifests(source: Source, base: Path, store: Store, tally: Tally) -> N
         created_at=Datetime.of(moment),
         new_tid=lambda: Tid.at(0, 0),
         rkeys=rkeys,
-        hasher=LocalHasher.of_user(),  # an hourly crawl shouldn't hash the same terabyte every hour
+        hash_local=False,
         faults=faults,
     )
     others = store.draft_sources((draft.uri for draft in made), besides=str(source))

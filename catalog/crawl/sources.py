@@ -20,9 +20,8 @@ from catalog.syntax import Did
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from catalog.config import Source
+    from catalog.config import CatalogSettings, Source
     from catalog.crawl.accounts import Crawler
     from catalog.crawl.report import Tally
 
@@ -31,11 +30,13 @@ _LIST_LIMIT: Final = 500
 """Maximum number of accounts that one server implementation lists, without a cursor."""
 
 
-def begin(source: Source, base: Path, crawler: Crawler, tally: Tally) -> None:
+def begin(source: Source, settings: CatalogSettings, crawler: Crawler, tally: Tally) -> None:
     """Schedule the crawl of a source. An error ends only this source."""
+    base, compare = settings.base, settings.compare
     match source.kind:
         case "manifests":
-            guarded(crawler, tally, "manifests", lambda: crawl_manifests(source, base, crawler.store, tally))
+            crawl = partial(crawl_manifests, source, base, crawler.store, tally, compare=compare)
+            guarded(crawler, tally, "manifests", crawl)
         case "car":
             guarded(crawler, tally, "exports", lambda: crawl_exports(source, base, crawler, tally))
         case "repo":

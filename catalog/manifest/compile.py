@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.atproto.datamodel import Json, record_cid
 from catalog.errors import CatalogError, Fault, InvalidManifest, InvalidRecord
-from catalog.manifest.blobs import MAX_BLOB, LocalBlob, packed_with, size_of
-from catalog.manifest.checksums import local_faults
+from catalog.manifest.blobs import MAX_BLOB, LocalBlob, size_of
+from catalog.manifest.checksums import local_faults, unknown_blob
 from catalog.manifest.diagnostics import GUESSES, place, shown
 from catalog.manifest.drafts import LabelDraft
 from catalog.manifest.source_map import line_of
@@ -130,7 +130,8 @@ class ManifestSet:
         ``rkeys`` and ``created`` are the record keys and times of existing records; new ones get a TID (a schema: its
         name and version) and ``created_at``. A verification contains the CID of its lens, which depends on the lens's
         time. ``mark`` is added to every record as :data:`MARK`, except where ``marks`` has another value.
-        ``hash_local=False`` doesn't read local copies; ``hasher`` may cache their hashes.
+        ``hash_local=False`` doesn't read local copies; ``hasher`` may cache their hashes. Samples are not compared with
+        their schema: :class:`~catalog.manifest.checksums.ShardChecks` does that.
 
         Raises :class:`InvalidManifest`, with all faults: a local copy is missing or differs from its checksum, or a
         record breaks its lexicon. If ``faults`` is a list, they are added to it and the other records are returned.
@@ -272,17 +273,13 @@ class _Build:
         return shard
 
     def _check_blob(self, draft: DatasetDraft, shard: ShardDraft) -> None:
-        name = shown(shard.url if shard.local is None else str(shard.local), 200)
-        if self.hash_local and (shard.sha256 is None or shard.bytes is None):
-            message, hint = f"{name!r} has no known hash", "a blob needs a local copy, or 'sha256' and 'bytes'"
-        elif shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
+        if self.hash_local:
+            self.faults += unknown_blob(draft, shard)
+        if shard.bytes is not None and not 0 < shard.bytes <= MAX_BLOB:
+            name = shown(shard.url if shard.local is None else str(shard.local), 200)
             message = f"{name!r} has {shard.bytes:,} bytes; a blob has 1 to {MAX_BLOB:,}"
             hint = "make smaller shards, or put them at https addresses"
-        elif self.hash_local and shard.local is not None and (packed := packed_with(shard.local)) is not None:
-            message, hint = f"{name!r} is packed with {packed}; a blob is a plain tar", "unpack it"
-        else:
-            return
-        self.faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
+            self.faults.append(Fault(where=place(draft.file, shard.line), message=message, hint=hint))
 
     def _label(self, draft: DatasetDraft | LabelDraft, dataset: str | AtUri) -> None:
         uri = dataset if isinstance(dataset, AtUri) else self.datasets.get(dataset)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from catalog.atproto.session import Session
     from catalog.manifest import ManifestSet
+    from catalog.schema import SampleType
+    from catalog.syntax import AtUri
 
 __all__ = [
     "Action",
@@ -75,11 +77,13 @@ def publish(
     *,
     set_name: str | None = "default",
     prune: bool = False,
+    compare: int | None = None,
+    published: Mapping[AtUri, SampleType] | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> PublishReport:
     """Plan and apply. Raises as :func:`make_plan` and :func:`apply_plan`."""
     if progress is not None:
         progress(f"reading the repository of {session.handle}")
-    plan = make_plan(manifests, session, set_name=set_name, prune=prune)
+    plan = make_plan(manifests, session, set_name=set_name, prune=prune, compare=compare, published=published or {})
     apply_plan(plan, session, progress=progress)
     return PublishReport.of(plan)

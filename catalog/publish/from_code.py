@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from catalog.config import samples_to_compare
 from catalog.errors import InvalidManifest, InvalidSyntax, PublishError, SessionError
 from catalog.manifest import BucketDraft, DatasetDraft, LensDraft, ManifestSet, SchemaDraft, SchemaKey, ShardDraft
 from catalog.manifest.diagnostics import Report, place, shown
@@ -24,8 +25,6 @@ from catalog.publish.plan import Action, make_plan
 from catalog.records import DATASET, LENS, SCHEMA, schema_rkey
 from catalog.samples.publishing import Place
 from catalog.schema import MAX_FIELDS, SampleType
-from catalog.shards.formats import format_of
-from catalog.shards.magic import HEAD
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
@@ -44,19 +43,25 @@ __all__ = ["CodePublisher", "publish_drafts"]
 T = TypeVar("T")
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_NO_SCHEMAS: Final[Mapping[AtUri, SampleType]] = MappingProxyType({})
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _S3: Final = "s3://"
 _MAX_DEPTH: Final = 16
 """Nesting of metadata that readers accept."""
 
 
-def publish_drafts(manifests: ManifestSet, session: Session) -> Plan:
+def publish_drafts(
+    manifests: ManifestSet, session: Session, published: Mapping[AtUri, SampleType] = _NO_SCHEMAS
+) -> Plan:
     """Write the records that are not in the repository yet, and return the plan that was applied.
+
+    Local shards are compared with the schema of their dataset, all samples or as many as CATALOG_COMPARE says;
+    ``published`` are the schemas that datasets name by URI.
 
     Raises :class:`PublishError` if a record exists with other content, as code shows no plan before it writes.
     Otherwise raises as :func:`~catalog.publish.publish`.
     """
-    plan = make_plan(manifests, session)
+    plan = make_plan(manifests, session, compare=samples_to_compare(), published=published)
     lines = [
         f"{place(change.draft.file, change.draft.line)}: {change.name} is published with other content ({change.uri}); "
         "change published records with a manifest: `catalog plan` shows the changes"
@@ -112,8 +117,11 @@ class CodePublisher:
         """Publish a dataset, its label if it has a ``version``, and its schema if a sample type is given.
 
         Returns the dataset's URI. ``samples`` is their number, ``metadata`` a map of any values, ``content_metadata``
-        JSON for programs; ``splits`` name shards by their positions. Raises as :meth:`publish_schema`,
-        :class:`~catalog.errors.InvalidManifest` also if a local shard differs from its checksum or size.
+        JSON for programs; ``splits`` name shards by their positions. Local shards are hashed, their samples counted and
+        compared with the schema, and their format is recognised.
+
+        Raises as :meth:`publish_schema`, :class:`~catalog.errors.InvalidManifest` also if a local shard differs from
+        its checksum, its size or the schema.
         """
         drafts = self._drafts(place)
         bucket = drafts.bucket(shards)
@@ -131,7 +139,6 @@ class CodePublisher:
                 samples=drafts.count("samples", samples),
                 metadata=drafts.metadata(metadata),
                 content_metadata=content_metadata,
-                sample_format=_sample_format(shards),
                 splits=tuple(splits),
             )
         )
@@ -172,7 +179,9 @@ class CodePublisher:
         return _Drafts(place or Place.of_caller())
 
     def _publish(self, drafts: _Drafts, key: DraftKey) -> AtUri:
-        plan = publish_drafts(drafts.manifests(), self._session)  # type: ignore[arg-type] # checked by _drafts
+        manifests = drafts.manifests()
+        schemas = self._published_schemas(manifests)
+        plan = publish_drafts(manifests, self._session, schemas)  # type: ignore[arg-type] # checked by _drafts
         return next(change.uri for change in plan.changes if change.key == key)
 
     def _reference(self, schema: object) -> AtUri | SampleType:
@@ -186,6 +195,10 @@ class CodePublisher:
 
     def _by_did(self, uri: AtUri) -> AtUri:
         """Return the URI with the account's DID in place of its handle."""
+        raise NotImplementedError
+
+    def _published_schemas(self, manifests: ManifestSet) -> Mapping[AtUri, SampleType]:
+        """Return the schemas that datasets with local shards name by URI."""
         raise NotImplementedError
 
 
@@ -353,16 +366,3 @@ class _Drafts:
 
     def _add(self, message: str, hint: str | None = None) -> None:
         self._report.add(self._place.line, message, hint)
-
-
-def _sample_format(shards: Sequence[PublishedShard]) -> str | None:
-    """Return the format of the first local shard by its first bytes; ``None`` for msgpack, and if it can't be read."""
-    local = next((shard.local for shard in shards if shard.local is not None), None)
-    try:
-        if local is None or not local.is_file():
-            return None
-        with local.open("rb") as file:
-            found = format_of(file.read(HEAD))
-    except OSError:  # reported where the shard is hashed
-        return None
-    return None if found is None or found.name == "msgpack" else found.name

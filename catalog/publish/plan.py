@@ -28,17 +28,20 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from catalog.atproto.session import MAX_BATCH_BYTES
-from catalog.errors import Fault
+from catalog.config import NetworkSettings
+from catalog.errors import CatalogError, Fault
 from catalog.manifest import require_publishable
 from catalog.manifest.diagnostics import place
+from catalog.publish.checksums import with_checksums
 from catalog.publish.diff import differences
 from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
 from catalog.publish.merge_checksums import with_published_checksums
 from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
-from catalog.records import DATASET, LABEL, SCHEMA
+from catalog.records import DATASET, LABEL, SCHEMA, Schema, read_record
 from catalog.syntax import AtUri, Datetime, Tid
 from catalog.syntax.semver import semver_key
 
@@ -49,9 +52,12 @@ if TYPE_CHECKING:
     from catalog.manifest import DraftKey, DraftRecord, ManifestSet
     from catalog.publish.diff import Difference
     from catalog.publish.repo_state import Present, PresentRecord, RepositoryReader
+    from catalog.schema import SampleType
     from catalog.syntax import Cid, Did, RecordKey
 
 __all__ = ["Action", "Change", "Plan", "make_plan"]
+
+_NO_SCHEMAS: Final[Mapping[AtUri, SampleType]] = MappingProxyType({})
 
 
 class Action(StrEnum):
@@ -135,20 +141,30 @@ def make_plan(
     set_name: str | None = None,
     prune: bool = False,
     hash_local: bool = True,
+    compare: int | None = None,
+    published: Mapping[AtUri, SampleType] = _NO_SCHEMAS,
 ) -> Plan:
     """Plan the publication of a set of manifests to an account's repository.
 
     ``set_name`` marks the records that are written; with ``prune``, records with that mark that no manifest declares
-    are deleted. ``hash_local=False`` is for a set with known checksums.
+    are deleted. Local copies are hashed, and ``compare`` samples of each, by default all, compared with their schema;
+    ``published`` are the schemas of other accounts that datasets name. ``hash_local=False`` is for a set in which
+    :func:`~catalog.publish.checksums.with_checksums` has done that.
 
     Raises :class:`PublishError`, a line each, if a published schema would change; :class:`InvalidManifest` for
-    placeholders and URLs that expire, and if a local shard differs from its checksum; a ``NetworkError``.
+    placeholders and URLs that expire, and if a local shard differs from its checksum or its schema; a
+    ``NetworkError``.
     """
     require_publishable(manifests)
     present = read_present(account)
+    if hash_local:
+        known = {**dict(_own_schemas(manifests, present)), **published}
+        manifests = with_checksums(
+            manifests, read_urls=False, settings=NetworkSettings(), compare=compare, published=known
+        )
     serving = serving_schemas(manifests.schemas, account.did, present)
     wanted = replace(manifests, schemas=tuple(one for one in manifests.schemas if schema_key(one) not in serving))
-    drafts, moved = _drafts(wanted, account.did, present, set_name, hash_local=hash_local)
+    drafts, moved = _drafts(wanted, account.did, present, set_name)
     refuse_changed_schemas(drafts, present)
     changes = [
         *(
@@ -175,7 +191,7 @@ def make_plan(
 
 
 def _drafts(
-    manifests: ManifestSet, did: Did, present: Present, set_name: str | None, *, hash_local: bool
+    manifests: ManifestSet, did: Did, present: Present, set_name: str | None
 ) -> tuple[tuple[DraftRecord, ...], frozenset[DraftKey]]:
     """Return the records with key, date and mark of the existing ones, and the keys of the labels that moved."""
     rkeys, created = dict(present.rkeys), dict(present.created)
@@ -199,7 +215,7 @@ def _drafts(
             created=created,
             mark=set_name,
             marks=marks,
-            hash_local=hash_local,
+            hash_local=False,
         )
 
     drafts = build()
@@ -210,6 +226,20 @@ def _drafts(
     marks |= dict.fromkeys(stale, set_name)  # a changed record gets our mark; the CID of a lens is in its verifications
     rkeys |= {one.key: one.uri.rkey for one in drafts if one.uri.rkey is not None}
     return build(), frozenset(moved)
+
+
+def _own_schemas(manifests: ManifestSet, present: Present) -> Iterator[tuple[AtUri, SampleType]]:
+    """Yield the schemas of the account itself that datasets name by URI."""
+    for draft in manifests.datasets:
+        there = present.records.get(draft.schema) if isinstance(draft.schema, AtUri) else None
+        if there is None:
+            continue
+        try:
+            record = read_record(SCHEMA, there.value)
+        except CatalogError:  # an invalid schema, written by another client
+            continue
+        if isinstance(record, Schema):
+            yield there.uri, record.sample_type
 
 
 def _uris(did: Did, rkeys: Mapping[DraftKey, RecordKey]) -> Iterator[tuple[DraftKey, AtUri]]:

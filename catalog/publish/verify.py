@@ -121,14 +121,15 @@ class _Referred:
 class Verifier:
     """Verifies records one after the other; accounts are looked up once.
 
-    ``choice`` selects the shards of a dataset to read. ``watch`` is called with the current shard and the number of
-    bytes read.
+    ``choice`` selects the shards of a dataset to read, and ``compare`` is the number of samples of each to compare with
+    the schema, by default all. ``watch`` is called with the current shard and the number of bytes read.
     """
 
     client: Client
     settings: NetworkSettings
     choice: Choice = field(default_factory=Choice)
     watch: Callable[[str, int], object] = lambda _name, _bytes: None
+    compare: int | None = None
     _resolver: Resolver = field(init=False)
     _readers: dict[str, Reader] = field(init=False, default_factory=dict)
     _schemas: dict[AtUri, Schema] = field(init=False, default_factory=dict)
@@ -166,7 +167,9 @@ class Verifier:
                 proven=fetched.check.state is State.PASSED,
             )
             wanted = self._sample_type(record)
-            yield from check_shards(found, self.client, choice=self.choice, watch=self.watch, wanted=wanted)
+            yield from check_shards(
+                found, self.client, choice=self.choice, watch=self.watch, wanted=wanted, most=self.compare
+            )
 
     # --- the record ------------------------------------------------------------------------------------------------
 

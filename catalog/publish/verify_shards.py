@@ -61,11 +61,12 @@ def check_shards(
     choice: Choice,
     watch: Callable[[str, int], object],
     wanted: SampleType | None = None,
+    most: int | None = None,
 ) -> Iterator[Check]:
     """Yield a check for each chosen shard, then one for the size that the record states.
 
-    All samples of the chosen shards are compared with the schema ``wanted``; those that don't fit fail a check of their
-    own.
+    ``most`` samples of each chosen shard, by default all, are compared with the schema ``wanted``; those that don't fit
+    fail a check of their own.
 
     ``watch`` is called with the shard that is being read and its bytes so far. Nothing is raised: an error is a check
     that failed.
@@ -84,7 +85,7 @@ def check_shards(
     sizes: list[int] = []
     for index in chosen:
         name = f"{index + 1} of {len(shards)}  {display_url(shards[index].url)}"
-        compare = SampleCheck(wanted, stated=shards[index].format)
+        compare = SampleCheck(wanted, stated=shards[index].format, most=most)
         checks, size = _check(shards[index], expected[index], client, name, watch=watch, compare=compare)
         if size is not None:
             sizes.append(size)

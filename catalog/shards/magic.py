@@ -41,7 +41,7 @@ _MAGIC: Final = (
     (b"\x80\x03", "a Python pickle"),
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+    (b"version https://git-lfs", "a Git LFS pointer (git lfs pull fetches the file)"),
 )
 _MARKUP: Final = (
     (re.compile(rb"<!doctype html|<html|<head|<body", re.IGNORECASE), "a web page (HTML)"),

@@ -53,6 +53,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     contact = options.Optional(options.Type(str))
     previews = options.Type((bool, dict), default=False)
     appview = options.Optional(options.Type(dict))
+    compare = options.Optional(options.Type(int))
     allow_addresses = options.Optional(options.Type((str, list)))
     crawl = options.Type(bool, default=True)
     search = options.Type((bool, dict), default=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.config import AppViewSettings, NetworkSettings, Source, load_settings, read_settings
+from catalog.config import AppViewSettings, NetworkSettings, Source, load_settings, read_settings, samples_to_compare
 from catalog.errors import InvalidConfig
 
 WHOLE = """\
@@ -78,6 +78,9 @@ def test_the_block_may_be_short(tmp_path: Path, plugins: str) -> None:
         ("{deny: did:plc:aaaaaaaaaaaaaaaaaaaaaaaa}", "deny"),
         ("{deny: [alice.example.org]}", "deny takes DIDs"),
         ('{contact: "a\\nb"}', "contact"),
+        ("{compare: -1}", "compare"),
+        ("{compare: all}", "compare"),
+        ("{compare: true}", "compare"),
         ("[]", "plugins.catalog"),
     ],
 )
@@ -88,6 +91,26 @@ def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, block: str, word
     with pytest.raises(InvalidConfig) as caught:
         load_settings(file)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("block", "variable", "expected"),
+    [("{}", "", None), ("{}", "7", 7), ("{compare: 0}", "7", 0), ("{compare: 1000}", "", 1000)],
+)
+def test_the_number_of_samples_to_compare_is_a_setting_or_a_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, block: str, variable: str, expected: int | None
+) -> None:
+    monkeypatch.setenv("CATALOG_COMPARE", variable)
+    file = tmp_path / "mkdocs.yml"
+    file.write_text(f"plugins: [catalog: {block}]", encoding="utf-8")
+    assert load_settings(file).compare == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "all", "1.5", "²", "9" * 13])
+def test_a_variable_that_is_no_number_of_samples_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("CATALOG_COMPARE", text)
+    with pytest.raises(InvalidConfig, match="CATALOG_COMPARE"):
+        samples_to_compare()
 
 
 @pytest.mark.parametrize(

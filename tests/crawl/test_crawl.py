@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgpack
 import pytest
 
 from catalog import store as stored_records
@@ -19,6 +20,7 @@ from catalog.records import LABEL, SCHEMA
 from catalog.store import Found, Repo, Store, StoredRecord
 from catalog.syntax import AtUri, Did
 from tests.fakes import Asked, Fake, answer, fake_server
+from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -402,6 +404,9 @@ datasets:
   - {name: points, schema: Point@1.0.0, version: 1.0.0, shards: [{url: "https://example.org/p.tar", local: p.tar}]}
 """
 
+POINTS = tar_of(("0.msgpack", msgpack.packb({"x": 1.0, "y": 2.0})))
+"""A shard of that dataset."""
+
 
 def _draft_uris(report: CrawlReport, store: Store) -> list[tuple[str, str]]:
     assert not report.failed, report.lines()
@@ -412,7 +417,7 @@ def test_manifests_are_drafts_the_same_in_every_crawl(tmp_path: Path, store: Sto
     """Marked as such, of an account that can't exist, with the places of their local shards."""
     folder = tmp_path / "manifests"
     folder.mkdir()
-    (folder / "p.tar").write_bytes(b"shard")
+    (folder / "p.tar").write_bytes(POINTS)
     (folder / "points.yaml").write_text(MANIFEST, encoding="utf-8")
     settings = _settings(("manifests", "manifests"), base=tmp_path)
     first = _draft_uris(crawl(settings, store), store)
@@ -431,6 +436,25 @@ def test_manifests_are_drafts_the_same_in_every_crawl(tmp_path: Path, store: Sto
     assert report.failed
     assert any("points.yaml:1" in line for line in report.lines())
     assert len(list(store.records())) == 1, "a manifest with mistakes changes nothing"
+
+
+@pytest.mark.parametrize(("compare", "drafts"), [(None, 1), (2, 1), (1, 3), (0, 3)])
+def test_a_draft_whose_local_shard_does_not_fit_its_schema_is_reported(
+    tmp_path: Path, store: Store, compare: int | None, drafts: int
+) -> None:
+    """Only the dataset and its label are left out; so many samples are compared as the setting says."""
+    (tmp_path / "points.yaml").write_text(MANIFEST, encoding="utf-8")
+    rows: list[Any] = [{"x": 1.0, "y": 2.0}, {"x": 1.0, "y": "north"}]
+    members = ((f"{number}.msgpack", msgpack.packb(row)) for number, row in enumerate(rows))
+    (tmp_path / "p.tar").write_bytes(tar_of(*members))
+    settings = replace(_settings(("manifests", "points.yaml"), base=tmp_path), compare=compare)
+    report = crawl(settings, store)
+    assert len(list(store.records())) == drafts
+    lines = [line for line in report.lines() if "p.tar" in line]
+    assert report.failed is bool(lines) is (drafts == 1)
+    for line in lines:
+        assert "points.yaml:4: " in line
+        assert "sample 1: field 'y': expected float, found str" in line
 
 
 def test_two_sources_do_not_draft_the_same_record(tmp_path: Path, store: Store) -> None:
@@ -455,7 +479,7 @@ def test_a_manifest_crawl_does_not_read_the_rest_of_the_store(tmp_path: Path, mo
     """It decodes no stored record, and SQLite does the same work whether the store has ten records or two thousand."""
     (tmp_path / "points.yaml").write_text(MANIFEST, encoding="utf-8")
     source = Source(kind="manifests", value="points.yaml")
-    (tmp_path / "p.tar").write_bytes(b"x")
+    (tmp_path / "p.tar").write_bytes(POINTS)
     decoded: list[object] = []
     whole = stored_records._stored
 

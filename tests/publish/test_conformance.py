@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -227,6 +228,20 @@ def test_shards_at_addresses_are_compared_in_the_pass_that_hashes_them(tmp_path:
     assert "'label': expected int, found str" in label
     assert f"'sha256' is {promised}" in wrong
     assert "web page" in wrong
+
+
+@pytest.mark.parametrize("module", ["gzip", "bz2", "lzma"])
+def test_a_packed_blob_is_one_fault(tmp_path: Path, module: str) -> None:
+    """A server would refuse it, after the upload."""
+    (tmp_path / "s.tar").write_bytes(import_module(module).compress(GOOD))
+    file = manifest(tmp_path)
+    file.write_text(
+        file.read_text().replace(
+            'shards: [{url: "https://data.host.org/s.tar", local: s.tar}]', "blobs: {local: s.tar}"
+        )
+    )
+    [fault] = faults(file)
+    assert "is packed with" in fault
 
 
 def test_validate_says_nothing_of_copies_that_are_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

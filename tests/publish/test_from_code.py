@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.config import NetworkSettings
 from catalog.errors import InvalidManifest
 from catalog.manifest import ManifestSet
+from catalog.publish.checksums import with_checksums
 from catalog.publish.from_code import CodePublisher, _Drafts
 from catalog.records import LENS, CodeReference
 from catalog.samples.publishing import Place, PublishedShard
@@ -21,7 +23,7 @@ from tests.shards.test_tar import tar_of
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.atproto.session import Session
-    from catalog.manifest import DraftKey
+    from catalog.manifest import DraftKey, DraftRecord
 
 CODE = CodeReference(repository="https://git.example/lenses", commit="c" * 40, path="lenses/digits.py:flatten")
 DIGIT = SampleType(name="Digit", version="1.0.0", fields=(Field(name="label", type=Scalar(kind="int")),))
@@ -43,6 +45,17 @@ class Offline(CodePublisher):
 
 
 PLACE = Place(file=Path("digits.py"), line=12)
+
+
+def records_of(manifests: ManifestSet, compare: int | None = None) -> tuple[DraftRecord, ...]:
+    """Return the records that a plan of the drafts would write."""
+    found = with_checksums(manifests, read_urls=False, settings=NetworkSettings(), compare=compare)
+    return found.records(
+        Did.parse("did:plc:" + "a" * 24),
+        created_at=Datetime.parse("2026-01-01T00:00:00.000Z"),
+        new_tid=lambda: Tid.parse("2" * 13),
+        hash_local=False,
+    )
 
 
 def faults_of(**changes: Any) -> str:  # noqa: ANN401 - any wrong value
@@ -163,11 +176,25 @@ def test_code_of_a_lens_is_pinned_and_public(change: dict[str, str], words: str)
 
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
-    [("a.jpg", b"\xff\xd8", "webdataset"), ("a.msgpack", b"\x80", None)],
+    [("a.label", b"7", "webdataset"), ("a.msgpack", b"\x81\xa5label\x07", None)],
 )
 def test_the_format_of_local_shards_is_recognised(tmp_path: Path, name: str, data: bytes, expected: str | None) -> None:
     (tmp_path / "d.tar").write_bytes(tar_of((name, data)))
     publisher = Offline()
     shards = [PublishedShard(url=HTTPS, local=tmp_path / "d.tar")]
     publisher.publish_dataset(name="d", schema=DIGIT, shards=shards, place=PLACE)
-    assert [draft.sample_format for draft in publisher.manifests.datasets] == [expected]
+    dataset = records_of(publisher.manifests)[-1]
+    assert dataset.value.get("sampleFormat") == expected
+    assert dataset.value["size"] == {"samples": 1, "bytes": (tmp_path / "d.tar").stat().st_size, "shards": 1}
+
+
+def test_local_shards_are_compared_with_the_class(tmp_path: Path) -> None:
+    """The message names the line of the code, the shard, the sample and the field."""
+    (tmp_path / "d.tar").write_bytes(tar_of(("a.msgpack", b"\x81\xa5label\xa1x")))
+    publisher = Offline()
+    publisher.publish_dataset(
+        name="d", schema=DIGIT, shards=[PublishedShard(url=HTTPS, local=tmp_path / "d.tar")], place=PLACE
+    )
+    with pytest.raises(InvalidManifest, match=r"digits\.py:12: .*d\.tar.*sample a: field .label.: expected int"):
+        records_of(publisher.manifests)
+    assert len(records_of(publisher.manifests, compare=0)) == 2
