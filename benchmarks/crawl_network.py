@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
-__all__ = ["Filled", "memory_folder", "running_network"]
+__all__ = ["Filled", "environment_of", "memory_folder", "running_network"]
 
 POST = "app.bsky.feed.post"
 WRITES = 200
@@ -72,6 +72,16 @@ def running_network() -> Iterator[Network]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def environment_of(network: Network) -> dict[str, str]:
+    """Return the environment in which our command uses a network."""
+    return {
+        **os.environ,
+        "CATALOG_PLC_URL": network.plc_url,
+        "CATALOG_ALLOW_LOOPBACK": "1",
+        "CATALOG_HANDLE_RESOLVER": network.pds_url,
+    }
+
+
 @dataclass(slots=True, kw_only=True)
 class Filled:
     """A network with accounts that publish datasets, and write much else."""
@@ -84,13 +94,8 @@ class Filled:
     _micros: int = 1_700_000_000_000_000
 
     def environment(self) -> dict[str, str]:
-        """What leads our command to this network."""
-        return {
-            **os.environ,
-            "CATALOG_PLC_URL": self.network.plc_url,
-            "CATALOG_ALLOW_LOOPBACK": "1",
-            "CATALOG_HANDLE_RESOLVER": self.network.pds_url,
-        }
+        """Return the environment in which our command uses this network."""
+        return environment_of(self.network)
 
     def fill(self, accounts: int, datasets: int, posts: int) -> None:
         """Add accounts, each with so many dataset records and posts, in the order that a life brings them."""

@@ -27,6 +27,7 @@ _FORCE = click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.argument("file", required=False, metavar="", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--name", default="Dataset catalog", show_default=True, help="Name of the site.")
 @click.option("--handle", metavar="HANDLE", help="The account that publishes, a handle or DID.")
+@click.option("--published", is_flag=True, help="Show what HANDLE has published; write no example manifest.")
 @click.option("--site-url", metavar="URL", help="URL of the site: https://alice.github.io/datasets/")
 @_KEEP
 @_FORCE
@@ -38,6 +39,7 @@ def init(
     handle: str | None,
     site_url: str | None,
     *,
+    published: bool,
     keep: bool,
     force: bool,
     as_json: bool,
@@ -58,6 +60,8 @@ def init(
     _not_both(keep=keep, force=force)
     if file is not None:
         raise click.UsageError(f"Got unexpected extra argument ({file})")
+    if published and handle is None:
+        raise click.UsageError("--published needs --handle, the account whose records are shown")
     requirement = installed_requirement()
     scaffold = Scaffold(
         name=name,
@@ -66,6 +70,7 @@ def init(
         schema=manifest_schema(),
         handle=None if handle is None else _account(handle),
         site_url=None if site_url is None else _address(site_url),
+        published=published,
     )
     place = Path(folder)
     _tell(place, write_files(place, scaffold.files(), force=force, keep=keep), as_json=as_json)
@@ -74,8 +79,11 @@ def init(
         if place.resolve() != Path.cwd():
             say(f"  cd {shlex.quote(folder)}")
         say("  catalog serve                # preview the site")
-        say("  catalog validate manifests   # check the manifests; manifests/first.yaml is an example")
-        say("README.md describes how to publish and how to deploy with GitHub.")
+        if published:
+            say("README.md describes how to deploy with GitHub.")
+        else:
+            say("  catalog validate manifests   # check the manifests; manifests/first.yaml is an example")
+            say("README.md describes how to publish and how to deploy with GitHub.")
         if requirement.is_local:
             wheels = place / "wheels"
             say(f"atdata-catalog is installed from local files: copy its wheel into {wheels} (see requirements.txt)")

@@ -50,6 +50,16 @@ _FILES: Final = {
     ".github/workflows/site.yml": "github/workflows/site.yml",
 }
 """File of the repository → its template. Templates have no leading dots, so no tool applies them here."""
+_OF_MANIFESTS: Final = (".github/workflows/plan.yml", ".github/workflows/publish.yml")
+_DRAFTS: Final = """\
+        - manifests: manifests # drafts from the files, shown before they are published
+        # After publishing, replace the line above by this one: the site then shows the published records.
+        # - repo: {handle}"""
+_PUBLISHED: Final = """\
+        - repo: {handle}
+      previews: true # the first samples of each dataset, read when the site is built"""
+_ABOUT_DRAFTS: Final = """ Records marked *draft* come from a manifest in
+this repository and aren’t published yet."""
 
 _TOKEN: Final = re.compile("%[A-Z_]+%")
 _MARKUP: Final = frozenset("\\`*_{}[]<>&#~|$")
@@ -67,7 +77,8 @@ class Scaffold:
 
     ``name`` is the site's name, ``handle`` the publishing account and ``site_url`` the site's address (each ``None`` if
     not known yet), ``requirement`` the lines of ``requirements.txt`` for this package. ``manifest`` and ``schema`` are
-    the texts of the starter manifest and of the JSON Schema for manifests.
+    the texts of the starter manifest and of the JSON Schema for manifests. ``published``: the site shows the records
+    that the account has published, and there are no manifests.
     """
 
     name: str
@@ -76,24 +87,32 @@ class Scaffold:
     schema: str
     handle: str | None = None
     site_url: str | None = None
+    published: bool = False
 
     def files(self) -> dict[str, str]:
         """Return each file's text by its path within the repository. Raises :class:`InvalidConfig`."""
         if not self.name.strip() or not self.name.isprintable() or len(self.name) > _MAX_NAME:
             raise InvalidConfig(f"must be one line of at most {_MAX_NAME} characters", where="--name")
         folder = resources.templates() / "init"
-        made = {path: self._filled((folder / name).read_text(encoding="utf-8")) for path, name in _FILES.items()}
+        templates = {**_FILES, "README.md": "published.md"} if self.published else _FILES
+        made = {path: self._filled((folder / name).read_text(encoding="utf-8")) for path, name in templates.items()}
+        if self.published:
+            return {path: text for path, text in made.items() if path not in _OF_MANIFESTS}
         return {**made, MANIFEST: self.manifest, SCHEMA: self.schema}
 
     def _filled(self, text: str) -> str:
         address = "# site_url: https://alice.example.org/datasets/ # where it will be served; feeds and sitemap need it"
+        handle = self.handle or "alice.example.org"
+        requirement = self.requirement.replace("[site]", "[site,previews]") if self.published else self.requirement
         values = {
             "%NAME%": json.dumps(self.name, ensure_ascii=False),  # JSON is YAML
             "%TITLE%": "".join(f"&#{ord(char)};" if char in _MARKUP else char for char in self.name),
             "%SITE_URL%": address if self.site_url is None else f"site_url: {json.dumps(self.site_url)}",
             "%HANDLE%": self.handle or "",
-            "%HANDLE_EXAMPLE%": self.handle or "alice.example.org",
-            "%REQUIREMENT%": self.requirement,
+            "%HANDLE_EXAMPLE%": handle,
+            "%SOURCES%": (_PUBLISHED if self.published else _DRAFTS).format(handle=handle),
+            "%DRAFTS%": "" if self.published else _ABOUT_DRAFTS,
+            "%REQUIREMENT%": requirement,
         }
         return _TOKEN.sub(lambda token: values[token[0]], text)
 

@@ -110,6 +110,23 @@ def test_what_is_known_stands_where_it_belongs(tmp_path: Path) -> None:
     assert __version__ in pinned or " @ " in pinned
 
 
+def test_a_site_of_published_records_has_no_manifests(tmp_path: Path) -> None:
+    """Its source is the account, with the first samples; no workflow and no text is about manifests."""
+    ran = _catalog("init", "new", "--published", "--handle", "alice.example.org", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    made = _made(tmp_path / "new")
+    assert set(made) == {
+        name for name in FILES if not name.startswith("manifests/") and not name.endswith(("plan.yml", "publish.yml"))
+    }
+    assert not [name for name, text in made.items() if b"first.yaml" in text or re.search(rb"%[A-Z_]+%", text)]
+    plugin = yaml.safe_load(made["mkdocs.yml"])["plugins"][0]["catalog"]
+    assert plugin["sources"] == [{"repo": "alice.example.org"}]
+    assert plugin["previews"] is True
+    assert b"previews" in made["requirements.txt"]
+    assert "manifests" not in ran.stderr
+    assert _catalog("init", "other", "--published", cwd=tmp_path).returncode == 2
+
+
 def test_what_it_says_at_the_end_can_be_copied(tmp_path: Path) -> None:
     """First of all where to go; then each command works there."""
     said = _catalog("init", "my data/sets", cwd=tmp_path).stderr

@@ -33,6 +33,13 @@ _LONGEST_KEY: Final = 500
 _MOST_SPLITS: Final = 100
 _MOST_SHARDS: Final = 6
 """Rows of the storage table; a script adds the others from the record beside the page on request."""
+_FORMATS: Final = {
+    "msgpack": None,
+    "webdataset": "WebDataset",
+    "parquet": "Parquet",
+    "csv": "CSV",
+    "jsonl": "JSON Lines",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,9 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         shard_total=len(shards),
         splits=_split_rows(record.splits, len(shards)),
         storage=type(record.storage).__name__,
+        sample_format=None
+        if record.sample_format == "msgpack"
+        else _FORMATS.get(record.sample_format, record.sample_format),
         snippet=snippet,
         here=bool(local),
         programs=load.folder_of(node) + load.FILE,
