@@ -26,6 +26,7 @@ tests=(
   lexicon                                        # regex
   packing shards storage                         # msgpack
   previews                                       # pillow
+  sdk                                            # atproto
   snippets                                       # Pygments
 )
 

@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from catalog.atproto import repo
 from catalog.atproto.car import Blocks
@@ -107,6 +107,10 @@ class Session:
         self.pds = pds
         self.renewed: Callable[[str], object] | None = None
         self._client = client
+        self._take(access, refresh)
+
+    def _take(self, access: str, refresh: str) -> None:
+        """Use tokens that were made at an unknown time."""
         self._keep(access, refresh)
         self._due = time.monotonic() + _lasts(access, time.time())
 
@@ -171,7 +175,7 @@ class Session:
             access, refresh = parts[2:4]
         except (IndexError, ValueError, InvalidSyntax):
             did, access, refresh = None, "", ""
-        if did is None or not access or not _sendable(access + refresh):
+        if did is None or not access or not is_sendable(access + refresh):
             hint = "handle:::did:::access:::refresh:::pds, as export_session_string() of the atproto SDK gives it"
             raise SessionError("that is no session string", hint=hint)
         return cls._of(client, resolver.resolve(did), access, refresh)
@@ -363,7 +367,7 @@ def batches(writes: Sequence[Write]) -> Iterator[tuple[Write, ...]]:
 def _tokens(answer: Json, did: Did, pds: str) -> tuple[str, str]:
     found = answer if isinstance(answer, dict) else {}
     access, refresh = found.get("accessJwt"), found.get("refreshJwt")
-    if not isinstance(access, str) or not isinstance(refresh, str) or not _sendable(access + refresh):
+    if not isinstance(access, str) or not isinstance(refresh, str) or not is_sendable(access + refresh):
         raise SessionError("the PDS answered a login without tokens", where=pds)
     if found.get("did") != str(did):
         raise SessionError("the PDS logged in to another account", where=pds)
@@ -421,14 +425,24 @@ def _lasts(access: str, now: float | None = None) -> float:
 
     It is read and not believed: infinite when it doesn't say, as then the server does in time.
     """
-    part = access.split(".")[1] if access.count(".") == 2 else ""
+    claims = claims_of(access)
     try:
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
         left = float(claims["exp"]) - (float(claims["iat"]) if now is None else now)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return math.inf
     return math.inf if math.isnan(left) else max(0.0, left)
 
 
-def _sendable(text: str) -> bool:
+def claims_of(token: str) -> dict[str, Any]:
+    """Return the claims of a JSON Web Token, unverified; none if it isn't one."""
+    part = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def is_sendable(text: str) -> bool:
+    """Return whether a text may be sent in a header."""
     return text.isascii() and all("!" <= char <= "~" for char in text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 from catalog import records
 from catalog.atproto.credentials import open_session
 from catalog.atproto.identity import Resolver
+from catalog.atproto.sdk import SdkSession
 from catalog.client.discovery import Search, SearchPlace
 from catalog.client.filters import RecordFilter, schema_name, tags_of
 from catalog.client.records import Finding, Records
@@ -21,6 +22,7 @@ from catalog.records.fetch import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from catalog.atproto.sdk import SdkClient
     from catalog.atproto.session import Session
     from catalog.client.results import Results
     from catalog.errors import Fault
@@ -67,6 +69,22 @@ class Client(CodePublisher):
             client.close()
             raise
         return client
+
+    @classmethod
+    def from_sdk(cls, client: SdkClient, *, settings: NetworkSettings | None = None) -> Self:
+        """Return a client with the session of a logged-in ``atproto.Client`` of the atproto SDK for Python.
+
+        Both use the session: tokens that one of them renews are used by the other, and the SDK client calls its
+        callbacks for a changed session. Raises :class:`~catalog.errors.SessionError` for a client that is logged out
+        or an ``AsyncClient``, and :class:`~catalog.errors.UnknownIdentity`.
+        """
+        ours = cls(settings)
+        try:
+            ours._session = SdkSession(ours.http, ours.resolver, client)
+        except BaseException:
+            ours.close()
+            raise
+        return ours
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,6 @@ views, about which ``torch.from_numpy`` warns.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from itertools import islice
 from types import GenericAlias
@@ -31,21 +30,22 @@ from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle,
 from catalog.datasets.pytorch import register_in_torch, torch_hint, torch_worker
 from catalog.datasets.sources import shards_from
 from catalog.errors import DataError, InvalidSample, PublishError
-from catalog.samples.packable import DictSample, PackableSample, class_from, readable, sample_type, schema_to_publish
+from catalog.samples.packable import DictSample, class_from, readable, sample_type, schema_to_publish
 from catalog.shards.braces import contract
 from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
     from catalog.datasets.batches import SampleBatch
     from catalog.datasets.iteration import Step
     from catalog.datasets.sources import Source
     from catalog.lenses.lens import Lens, LensNetwork
     from catalog.records import Split
-    from catalog.records.fetch import Connection
-    from catalog.samples.publishing import PublishingClient
+    from catalog.samples.clients import CatalogClient
+    from catalog.samples.packable import SchemaSample
     from catalog.schema import SampleType
     from catalog.shards.shard import Shard
     from catalog.syntax import AtUri
@@ -140,44 +140,51 @@ class Dataset(Generic[T]):
     @classmethod
     def from_atproto(
         cls, uri: str, sample_type: None = None, *, split: str | None = None,
-        client: Connection | None = None, settings: NetworkSettings | None = None,
-    ) -> Dataset[PackableSample]: ...  # fmt: skip
+        client: CatalogClient | SdkClient | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[SchemaSample]: ...  # fmt: skip
 
     @overload
     @classmethod
     def from_atproto(
         cls, uri: str, sample_type: type[S], *, split: str | None = None,
-        client: Connection | None = None, settings: NetworkSettings | None = None,
+        client: CatalogClient | SdkClient | None = None, settings: NetworkSettings | None = None,
+    ) -> Dataset[S]: ...  # fmt: skip
+
+    @overload
+    @classmethod
+    def from_atproto(
+        cls, client: CatalogClient | SdkClient, uri: str, sample_type: None = None, *, split: str | None = None,
+        settings: NetworkSettings | None = None,
+    ) -> Dataset[SchemaSample]: ...  # fmt: skip
+
+    @overload
+    @classmethod
+    def from_atproto(
+        cls, client: CatalogClient | SdkClient, uri: str, sample_type: type[S], *, split: str | None = None,
+        settings: NetworkSettings | None = None,
     ) -> Dataset[S]: ...  # fmt: skip
 
     @classmethod
     def from_atproto(
-        cls,
-        uri: str,
-        sample_type: type[Any] | None = None,
-        *,
-        split: str | None = None,
-        client: Connection | None = None,
-        settings: NetworkSettings | None = None,
+        cls, *where: Any, split: str | None = None, settings: NetworkSettings | None = None, **named: Any
     ) -> Dataset[Any]:
         """Make the dataset of a record (or of the label of one), read from the PDS of its account.
 
         Without a ``sample_type`` one is made from the schema record, read from the PDS of *its* account. With one, it
-        is compared with the schema. ``split`` is the only split that is wanted, see :meth:`split`. By default the
-        settings are those of ``client``, without one the environment's.
+        is compared with the schema. ``split`` is the only split that is wanted, see :meth:`split`. ``client`` may be a
+        :class:`catalog.Client`, whose connections and settings are used, or an ``atproto.Client``, also before the URI.
+        By default the settings are those of the environment.
         Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
         :class:`~catalog.errors.InvalidRecord`, :class:`InvalidSample` if the class doesn't match the schema,
         :class:`~catalog.errors.RefusedUrl` for storage that isn't opened.
         """
-        from catalog.config import NetworkSettings
         from catalog.datasets.published import require_fit, shards_of
-        from catalog.network.http import Client
-        from catalog.records.fetch import Reader
+        from catalog.samples.clients import open_reader
 
-        if settings is None:
-            settings = NetworkSettings.from_environment() if client is None else client.settings
-        with Client(settings) if client is None else nullcontext(client.http) as http:
-            reader = Reader(http, settings)
+        arguments = _uri_first if not where or isinstance(where[0], str) else _client_first
+        uri, sample_type, client = arguments(*where, **named)
+        with open_reader(client, settings) as reader:
+            settings = reader.settings
             found = reader.dataset(uri)
             schema = reader.schema(found.record.schema_ref)
         wanted = schema.record.sample_type
@@ -381,7 +388,7 @@ class Dataset(Generic[T]):
 
     def publish_to_atproto(
         self,
-        client: PublishingClient,
+        client: CatalogClient | SdkClient,
         *,
         name: str,
         description: str | None = None,
@@ -397,27 +404,30 @@ class Dataset(Generic[T]):
         ``urls`` (a brace pattern, or one for each shard) are the public URLs of the shards, required for local files,
         which are hashed. ``schema`` is the URI of the schema, or the class or sample type for one; by default that of
         the record this dataset was read from, else that of the class, which is published too unless it already is.
-        ``version`` also publishes a label. Raises :class:`PublishError`, also for a dataset with steps (its samples
+        ``version`` also publishes a label. ``client`` is a :class:`catalog.Client` or a logged-in ``atproto.Client``,
+        whose session is used and renewed. Raises :class:`PublishError`, also for a dataset with steps (its samples
         aren't those of the shards), and what :meth:`Client.publish_dataset` does.
         """
         from catalog.datasets.published import shards_to_publish
+        from catalog.samples.clients import open_publisher
 
         if self._steps or self._nodes:
             hint = "write its samples with write_shards(dataset, …), and publish those shards"
             raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
         own = self._class if self._schema_uri is None else self._schema_uri
-        return client.publish_dataset(
-            name=name,
-            schema=schema_to_publish(own if schema is None else schema),
-            shards=shards_to_publish(self.shards, urls),
-            samples=self._stored,
-            version=version,
-            description=description,
-            license=license,
-            tags=tags,
-            metadata=metadata or {},
-            splits=self._subsets,
-        )
+        with open_publisher(client) as publisher:
+            return publisher.publish_dataset(
+                name=name,
+                schema=schema_to_publish(own if schema is None else schema),
+                shards=shards_to_publish(self.shards, urls),
+                samples=self._stored,
+                version=version,
+                description=description,
+                license=license,
+                tags=tags,
+                metadata=metadata or {},
+                splits=self._subsets,
+            )
 
     # --- internals -------------------------------------------------------------------------------------------
 
@@ -456,3 +466,17 @@ class Dataset(Generic[T]):
         for rank, parts in (*self._nodes, *more):
             part = part.dealt(rank, parts)
         return part
+
+
+def _uri_first(
+    uri: str, sample_type: type[Any] | None = None, *, client: CatalogClient | SdkClient | None = None
+) -> tuple[str, type[Any] | None, CatalogClient | SdkClient | None]:
+    """Return the arguments of ``from_atproto(uri, sample_type, client=client)``."""
+    return uri, sample_type, client
+
+
+def _client_first(
+    client: CatalogClient | SdkClient | None, uri: str, sample_type: type[Any] | None = None
+) -> tuple[str, type[Any] | None, CatalogClient | SdkClient | None]:
+    """Return those of ``from_atproto(client, uri, sample_type)``, in the same order."""
+    return uri, sample_type, client

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import InvalidSample, PublishError
 from catalog.samples.annotations import plan_of
+from catalog.samples.clients import PublishedShard
 from catalog.samples.packable import DictSample
-from catalog.samples.publishing import PublishedShard
 from catalog.schema import check_fit
 from catalog.schema.compatibility import Kind
 from catalog.shards.braces import expand

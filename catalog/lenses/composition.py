@@ -20,7 +20,8 @@ from catalog.samples.cast import alike, bare_type, keep_key, recast, shown_class
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from catalog.samples.publishing import PublishingClient
+    from catalog.atproto.sdk import SdkClient
+    from catalog.samples.clients import CatalogClient
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
@@ -149,7 +150,7 @@ class Lens(Generic[S, T]):
 
     def publish_to_atproto(
         self,
-        client: PublishingClient,
+        client: CatalogClient | SdkClient,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -166,20 +167,21 @@ class Lens(Generic[S, T]):
         or whose code can't be referred to, and what :meth:`Client.publish_lens` does.
         """
         from catalog.lenses.code_reference import code_reference
+        from catalog.samples.clients import Place, open_publisher
         from catalog.samples.packable import schema_to_publish
-        from catalog.samples.publishing import Place
 
         if self._put is None:
             raise LensError(f"lens {self.name} is read-only", hint="a lens record refers to a putter, too")
-        return client.publish_lens(
-            name=self.name if name is None else name,
-            source=schema_to_publish(self.source if source is None else source),
-            target=schema_to_publish(self.target if target is None else target),
-            getter=code_reference(self.getter, repository=repository, commit=commit),
-            putter=code_reference(self._put, repository=repository, commit=commit),
-            description=self.description if description is None else description,
-            place=Place.of(self.getter),
-        )
+        with open_publisher(client) as publisher:
+            return publisher.publish_lens(
+                name=self.name if name is None else name,
+                source=schema_to_publish(self.source if source is None else source),
+                target=schema_to_publish(self.target if target is None else target),
+                getter=code_reference(self.getter, repository=repository, commit=commit),
+                putter=code_reference(self._put, repository=repository, commit=commit),
+                description=self.description if description is None else description,
+                place=Place.of(self.getter),
+            )
 
     # --- as a value ------------------------------------------------------------------------------------------
 
@@ -250,7 +252,7 @@ class _Path(Lens[S, T]):
         keep_key(sample, result := recast(made, self.source))
         return result
 
-    def publish_to_atproto(self, client: PublishingClient, **options: Any) -> AtUri:  # noqa: ANN401, ARG002 - the base's
+    def publish_to_atproto(self, client: CatalogClient | SdkClient, **options: Any) -> AtUri:  # noqa: ANN401, ARG002 - the base's
         raise LensError(f"{self.name} has no code of its own", hint="publish its lenses one by one")
 
     def _value(self) -> tuple[object, ...]:

@@ -26,7 +26,6 @@ import io
 import re
 import sys
 import tokenize
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -35,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalog.errors import LensError
 from catalog.lenses.checkout import checkout, files_of, source_of
 from catalog.lenses.lens import Lens
+from catalog.samples.clients import open_reader
 from catalog.samples.packable import sample_type
 from catalog.sanitize import escaped
 from catalog.schema import check_fit
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
     from catalog.records import CodeReference
-    from catalog.records.fetch import Connection
+    from catalog.samples.clients import CatalogClient
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
@@ -128,20 +129,15 @@ class PublishedLens:
         return found
 
 
-def fetch_lens(uri: str, *, client: Connection | None = None, settings: NetworkSettings | None = None) -> PublishedLens:
-    """The record of a lens and its schemas, read from their accounts' own PDSes. No code is fetched or run.
+def fetch_lens(
+    uri: str, *, client: CatalogClient | SdkClient | None = None, settings: NetworkSettings | None = None
+) -> PublishedLens:
+    """Return the record of a lens and its schemas, read from their accounts' own PDSes. No code is fetched or run.
 
     Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
     :class:`~catalog.errors.InvalidRecord`, or :class:`~catalog.errors.DataError` for the address of something else.
     """
-    from catalog.config import NetworkSettings
-    from catalog.network.http import Client
-    from catalog.records.fetch import Reader
-
-    if settings is None:
-        settings = NetworkSettings.from_environment() if client is None else client.settings
-    with Client(settings) if client is None else nullcontext(client.http) as http:
-        reader = Reader(http, settings)
+    with open_reader(client, settings) as reader:
         found = reader.lens(uri)
         source, target = (reader.schema(schema).record for schema in (found.record.source, found.record.target))
     return PublishedLens(
@@ -152,7 +148,7 @@ def fetch_lens(uri: str, *, client: Connection | None = None, settings: NetworkS
         target=target.sample_type,
         getter=found.record.getter,
         putter=found.record.putter,
-        _settings=settings,
+        _settings=reader.settings,
     )
 
 

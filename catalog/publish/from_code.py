@@ -23,7 +23,7 @@ from catalog.manifest.shards import MAX_SHARDS, https_fault, shard_url_fault
 from catalog.publish.apply import apply_plan
 from catalog.publish.plan import Action, make_plan
 from catalog.records import DATASET, LENS, SCHEMA, schema_rkey
-from catalog.samples.publishing import Place
+from catalog.samples.clients import NOTHING, Place
 from catalog.schema import MAX_FIELDS, SampleType
 from catalog.syntax import AtUri
 
@@ -36,13 +36,10 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import SchemaRef
     from catalog.publish.plan import Plan
     from catalog.records import CodeReference, Split
-    from catalog.samples.publishing import PublishedShard
-
-__all__ = ["CodePublisher", "publish_drafts"]
+    from catalog.samples.clients import PublishedShard
 
 T = TypeVar("T")
 
-_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _NO_SCHEMAS: Final[Mapping[AtUri, SampleType]] = MappingProxyType({})
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _S3: Final = "s3://"
@@ -75,7 +72,7 @@ def publish_drafts(
 
 
 class CodePublisher:
-    """The publishing methods of :class:`catalog.client.Client`; see :class:`PublishingClient`."""
+    """The publishing methods of :class:`catalog.client.Client`; see :class:`~catalog.samples.clients.CatalogClient`."""
 
     _session: Session | None
 
@@ -109,7 +106,7 @@ class CodePublisher:
         description: str | None = None,
         license: str | None = None,  # noqa: A002 - as records spell it
         tags: Sequence[str] = (),
-        metadata: Mapping[str, object] = _NOTHING,
+        metadata: Mapping[str, object] = NOTHING,
         content_metadata: Json = None,
         splits: Sequence[Split] = (),
         place: Place | None = None,

@@ -10,7 +10,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from catalog.errors import (
     CatalogError,
@@ -59,20 +59,6 @@ _MAX_LABELS: Final = 1
 """A label refers to a dataset, never to another label."""
 
 
-class Connection(Protocol):
-    """The HTTP client and settings for reading, such as a ``catalog.client.Client``."""
-
-    @property
-    def http(self) -> Client:
-        """The guarded HTTP client."""
-        ...
-
-    @property
-    def settings(self) -> NetworkSettings:
-        """The network settings, also for opening shards."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published(Generic[R]):
     """A published record. ``uri`` names the account by its DID; ``cid`` is computed from the record.
@@ -101,6 +87,7 @@ class Reader:
         from catalog.atproto.identity import Resolver
 
         self.http = client
+        self.settings = settings
         self._resolver = Resolver(client, settings)
         self._accounts: dict[str, Identity] = {}
         self._unproven: set[str] = set()

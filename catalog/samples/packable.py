@@ -54,12 +54,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from catalog.atproto.sdk import SdkClient
     from catalog.samples.arrays import Buffer
-    from catalog.samples.publishing import PublishingClient
+    from catalog.samples.clients import CatalogClient
     from catalog.schema import SampleType
 
 __all__ = [
-    "DictSample", "PackableSample", "class_from", "fields_of", "pack", "packable", "readable", "sample_type",
+    "DictSample", "PackableSample", "SchemaSample", "class_from", "fields_of", "pack", "packable", "readable",
+    "sample_type",
     "schema_to_publish", "schema_uri", "unpack", "wire",
 ]  # fmt: skip
 
@@ -141,20 +143,22 @@ class PackableSample:
     @classmethod
     def publish_to_atproto(
         cls,
-        client: PublishingClient,
+        client: CatalogClient | SdkClient,
         *,
         license: str | None = None,  # noqa: A002 - as records spell it
         tags: Sequence[str] = (),
     ) -> AtUri:
         """Publish the class as a schema record of the client's account, and return its URI.
 
+        ``client`` is a :class:`catalog.Client` or a logged-in ``atproto.Client``, whose session is used and renewed.
         An identical published version is left unchanged; another one under the same version is refused. Raises what
         :meth:`Client.publish_schema` does.
         """
-        from catalog.samples.publishing import Place
+        from catalog.samples.clients import Place, open_publisher
 
         place = None if MADE_FROM in cls.__dict__ else Place.of(cls)
-        return client.publish_schema(sample_type(cls), license=license, tags=tags, place=place)
+        with open_publisher(client) as publisher:
+            return publisher.publish_schema(sample_type(cls), license=license, tags=tags, place=place)
 
 
 @overload
@@ -320,10 +324,18 @@ class _MadeClass(type):
     """Metaclass of classes made at run time, by which pickle recognises them."""
 
 
-_made: WeakValueDictionary[tuple[SampleType, AtUri | None], type[PackableSample]] = WeakValueDictionary()
+class SchemaSample(PackableSample):
+    """Base class of the classes that are made from schema records; a type checker takes any attribute of it."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401 - the fields are known at run time
 
 
-def class_from(wanted: SampleType, *, uri: AtUri | None = None) -> type[PackableSample]:
+_made: WeakValueDictionary[tuple[SampleType, AtUri | None], type[SchemaSample]] = WeakValueDictionary()
+
+
+def class_from(wanted: SampleType, *, uri: AtUri | None = None) -> type[SchemaSample]:
     """Make the class for a sample type; field names that aren't valid in Python are mapped, wire names are kept.
 
     ``uri`` is that of its schema record. Equal arguments give the same class, as long as that is in use.
@@ -334,7 +346,7 @@ def class_from(wanted: SampleType, *, uri: AtUri | None = None) -> type[Packable
     return found
 
 
-def _class_from(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:
+def _class_from(wanted: SampleType, uri: AtUri | None) -> type[SchemaSample]:
     namespace: dict[str, Any] = {
         "__doc__": wanted.description,
         "__module__": __name__,
@@ -347,7 +359,7 @@ def _class_from(wanted: SampleType, uri: AtUri | None) -> type[PackableSample]:
     for field in wanted.fields:
         options = {"default": None} if field.optional else {}
         namespace[names[field.name]] = wire(field.name, **options)
-    made = cast("type[PackableSample]", _MadeClass(class_name(wanted.name), (PackableSample,), namespace))
+    made = cast("type[SchemaSample]", _MadeClass(class_name(wanted.name), (SchemaSample,), namespace))
     identity = Identity(
         name=wanted.name, version=wanted.version, description=wanted.description, uri=uri, own_init=False
     )

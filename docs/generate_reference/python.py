@@ -18,8 +18,8 @@ __all__ = ["BESIDE", "MODULES", "members", "page", "public"]
 MODULES: Final = {"catalog": "", "catalog.client": "", "catalog.records": "records."}
 """Documented modules and the prefix of their names; a name appears only in the first module that exports it."""
 BESIDE: Final = (
-    "catalog.config.NetworkSettings", "catalog.samples.publishing.PublishingClient",
-    "catalog.samples.publishing.PublishedShard", "catalog.samples.publishing.Place", "catalog.schema.SampleType",
+    "catalog.config.NetworkSettings", "catalog.samples.clients.CatalogClient",
+    "catalog.samples.clients.PublishedShard", "catalog.samples.clients.Place", "catalog.schema.SampleType",
     "catalog.schema.Field", "catalog.syntax.AtUri", "catalog.store.graph.Publisher",
     "catalog.lenses.fetch.PublishedLens", "catalog.lenses.laws.LensReport",
     "catalog.lenses.laws.Counterexample", "catalog.samples.write_shards.ShardInfo", "catalog.errors.Fault",

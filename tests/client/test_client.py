@@ -19,8 +19,8 @@ from catalog.errors import CatalogError, InvalidManifest, InvalidSyntax, Publish
 from catalog.manifest import load
 from catalog.publish import publish
 from catalog.records import COLLECTIONS, DATASET, LENS, SCHEMA, CodeReference
+from catalog.samples.clients import CatalogClient, Place, PublishedShard
 from catalog.samples.packable import sample_type
-from catalog.samples.publishing import Place, PublishedShard, PublishingClient
 from catalog.schema import Field, SampleType, Scalar
 from catalog.syntax import AtUri
 
@@ -119,7 +119,7 @@ def shards(tmp_path: Path, https_server: Callable[[Path], HttpsServer], monkeypa
     return server
 
 
-def publish_all(client: PublishingClient, base: str, folder: Path) -> list[AtUri]:
+def publish_all(client: CatalogClient, base: str, folder: Path) -> list[AtUri]:
     """A schema, a dataset and a lens, as the manifest above has them."""
     named = [PublishedShard(url=f"{base}/{name}", local=folder / name) for name in ("d-000000.tar", "d-000001.tar")]
     return [

@@ -19,7 +19,7 @@ from catalog.config import CatalogSettings, NetworkSettings, Source
 from catalog.crawl import crawl
 from catalog.errors import Fault, InvalidConfig, InvalidSyntax, NetworkError, RequestFailed, StoreError, UnknownIdentity
 from catalog.records import DATASET, LENS, SCHEMA, CodeReference
-from catalog.samples.publishing import PublishedShard
+from catalog.samples.clients import PublishedShard
 from catalog.schema import Field, SampleType, Scalar
 from catalog.store import Store
 from catalog.syntax import AtUri

@@ -24,7 +24,7 @@ from catalog.errors import (
     UnknownIdentity,
 )
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, CodeReference, Schema, write_record
-from catalog.samples.publishing import PublishedShard
+from catalog.samples.clients import PublishedShard
 from catalog.schema import Field, SampleType, Scalar, write_body
 from catalog.syntax import AtUri, Datetime
 from tests.paths import ROOT

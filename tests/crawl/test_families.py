@@ -149,8 +149,8 @@ def test_published_crawled_verified_loaded_changed_withdrawn_closed(
             assert not [check for check in checks if check.state is State.FAILED], checks
             assert len(checks) > 3
     samples = list(Dataset.from_atproto(dataset, settings=settings).ordered())
-    assert [sample.station for sample in samples] == ["s0", "s1", "s2"]  # type: ignore[attr-defined]
-    assert np.isclose(sum(sample.level for sample in samples), 1.5)  # type: ignore[attr-defined]
+    assert [sample.station for sample in samples] == ["s0", "s1", "s2"]
+    assert np.isclose(sum(sample.level for sample in samples), 1.5)
 
     with _session(account) as session:
         changed = publish(load([_manifest(tmp_path, base, "Changed.")]), session)

@@ -55,8 +55,8 @@ from catalog.records import (
 from catalog.records import Dataset as DatasetRecord
 from catalog.records.fetch import Published
 from catalog.samples.arrays import encode_array
+from catalog.samples.clients import PublishedShard
 from catalog.samples.packable import class_from, sample_type
-from catalog.samples.publishing import PublishedShard
 from catalog.shards.shard import Shard
 from catalog.syntax import AtUri, Cid, Datetime, Did
 
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from catalog.samples.publishing import PublishingClient
+    from catalog.samples.clients import CatalogClient
     from tests.conftest import HttpsServer, Network
 
 NOW = Datetime.parse("2026-01-01T00:00:00Z")
@@ -450,7 +450,7 @@ def test_a_record_on_a_real_pds_is_loaded_with_a_class_made_from_its_schema(
     assert len(dataset) == 10
     assert dataset.sample_type is not None
     assert dataset.sample_type.__name__ == "Tile"
-    assert [(tile.number, tile.image.tolist()) for tile in dataset] == [  # type: ignore[attr-defined]
+    assert [(tile.number, tile.image.tolist()) for tile in dataset] == [
         (tile.number, tile.image.tolist()) for tile in tiles(10)
     ]
     assert list(Dataset.from_atproto(uri, Tile)) == tiles(10)
@@ -574,7 +574,7 @@ class Recorder:
 def asked_for(dataset: Dataset[Any], **rest: Any) -> dict[str, Any]:  # noqa: ANN401
     """What publishing the dataset asks of a client."""
     recorder = Recorder()
-    dataset.publish_to_atproto(cast("PublishingClient", recorder), name="tiles", **rest)
+    dataset.publish_to_atproto(cast("CatalogClient", recorder), name="tiles", **rest)
     return recorder.asked
 
 

@@ -588,6 +588,8 @@ class _Recorder:
     def __init__(self) -> None:
         self.told: dict[str, Any] = {}
 
+    http: Any = None
+    settings: Any = None
     publish_schema: Any = None
     publish_dataset: Any = None
 

@@ -15,7 +15,7 @@ from catalog.manifest import ManifestSet
 from catalog.publish.checksums import with_checksums
 from catalog.publish.from_code import CodePublisher, _Drafts
 from catalog.records import LENS, CodeReference
-from catalog.samples.publishing import Place, PublishedShard
+from catalog.samples.clients import Place, PublishedShard
 from catalog.schema import Field, SampleType, Scalar
 from catalog.syntax import AtUri, Datetime, Did, Tid
 from tests.shards.test_tar import tar_of

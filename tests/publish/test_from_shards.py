@@ -140,7 +140,7 @@ def test_a_class_written_to_shards_comes_back_with_the_same_fields(
     """Class → shards → draft → manifest: names, types, what is optional, and their order."""
     wanted, samples = made
     cls = class_from(wanted)
-    attributes = list(cls.__dataclass_fields__)  # type: ignore[attr-defined] # every made class is a dataclass
+    attributes = list(cls.__dataclass_fields__)  # every made class is a dataclass
     by_name = {
         field.name: attribute for field, attribute in zip(wanted.fields, _attributes(wanted, attributes), strict=True)
     }

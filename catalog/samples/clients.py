@@ -1,10 +1,11 @@
-"""Interface between samples and publishing: :class:`PublishingClient`, implemented by ``catalog.client.Client``.
+"""Clients that are passed to samples, datasets and lenses: ours, or one of the atproto SDK.
 
 ::
 
     Digit.publish_to_atproto(client)  ─┐
-    dataset.publish_to_atproto(…)      ├─▶ PublishingClient ─▶ drafts ─▶ plan, apply (as for manifests) ─▶ PDS
+    dataset.publish_to_atproto(…)      ├─▶ CatalogClient ─▶ drafts ─▶ plan, apply (as for manifests) ─▶ PDS
     lens.publish_to_atproto(client)   ─┘
+    Dataset.from_atproto(client, uri) ───▶ its connections ─▶ records
 
 ``samples`` may not import ``publish`` or ``client``, so callers pass the client.
 """
@@ -13,23 +14,30 @@ from __future__ import annotations
 
 import inspect
 import sys
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from catalog.atproto.sdk import is_sdk_client
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from catalog.atproto.datamodel import Json
+    from catalog.atproto.sdk import SdkClient
+    from catalog.config import NetworkSettings
+    from catalog.network import http
     from catalog.records import CodeReference, Split
+    from catalog.records.fetch import Reader
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-__all__ = ["Place", "PublishedShard", "PublishingClient"]
-
 _OURS: Final = __name__.partition(".")[0]
-_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_EITHER: Final = "a client is a catalog.Client, or a client of the atproto SDK"
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +82,21 @@ class PublishedShard:
     region: str | None = None
 
 
-class PublishingClient(Protocol):
-    """A logged-in account that publishes records.
+class CatalogClient(Protocol):
+    """The client that reads and publishes records: ``catalog.client.Client``, or one with the same members.
 
-    A sample type given as a schema is published in the same commit, unless it exists. An existing record with the same
-    content is left unchanged; other content under the same name (and version, of a schema) is an error. Error messages
-    begin with ``place``, by default the calling line.
-
-    Every method returns the record's URI and raises :class:`~catalog.errors.PublishError`,
-    :class:`~catalog.errors.InvalidManifest` (with every fault: a local shard that differs from its checksum, a record
-    that breaks its lexicon), or a :class:`~catalog.errors.NetworkError`.
+    Its methods return the URI of the record; :class:`~catalog.publish.from_code.CodePublisher` documents them.
     """
+
+    @property
+    def http(self) -> http.Client:
+        """The guarded HTTP client."""
+        ...
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """The network settings, also for opening shards."""
+        ...
 
     def publish_schema(
         self,
@@ -108,12 +120,12 @@ class PublishingClient(Protocol):
         description: str | None = None,
         license: str | None = None,  # noqa: A002 - as records spell it
         tags: Sequence[str] = (),
-        metadata: Mapping[str, object] = _NOTHING,
+        metadata: Mapping[str, object] = NOTHING,
         content_metadata: Json = None,
         splits: Sequence[Split] = (),
         place: Place | None = None,
     ) -> AtUri:
-        """Publish a dataset, and its label if it has a ``version``. ``samples`` is their number."""
+        """Publish a dataset, and its label if it has a ``version``."""
         ...
 
     def publish_lens(
@@ -127,8 +139,44 @@ class PublishingClient(Protocol):
         description: str | None = None,
         place: Place | None = None,
     ) -> AtUri:
-        """Publish a lens between two schemas; its code is a reference, pinned to a commit."""
+        """Publish a lens between two schemas."""
         ...
+
+
+@contextmanager
+def open_publisher(client: CatalogClient | SdkClient) -> Iterator[CatalogClient]:
+    """Yield the client to publish with: this one, or for a client of the atproto SDK one of ours with its session.
+
+    Raises :class:`~catalog.errors.SessionError` for an SDK client without a session, TypeError for other objects.
+    """
+    if is_sdk_client(client):
+        # By name, as `samples` may not import `client`: this is the only call of a higher layer.
+        with resolve_name("catalog.client:Client").from_sdk(client) as ours:
+            yield ours
+    elif any(hasattr(client, name) for name in ("publish_schema", "publish_dataset", "publish_lens")):
+        yield cast("CatalogClient", client)
+    else:
+        raise TypeError(f"{_EITHER}, not {type(client).__name__}")
+
+
+@contextmanager
+def open_reader(client: CatalogClient | SdkClient | None, settings: NetworkSettings | None) -> Iterator[Reader]:
+    """Yield a reader of records that uses the connections of a client of ours, else its own.
+
+    Records are public, so of a client of the atproto SDK nothing is used: it need not be logged in. By default the
+    settings are those of ``client``, without one those of the environment. Raises TypeError for other objects.
+    """
+    from catalog.config import NetworkSettings
+    from catalog.network import http
+    from catalog.records.fetch import Reader
+
+    ours: CatalogClient | None = None if is_sdk_client(client) else cast("CatalogClient | None", client)
+    if ours is not None and not hasattr(ours, "http"):
+        raise TypeError(f"{_EITHER}, not {type(client).__name__}")
+    if settings is None:
+        settings = NetworkSettings.from_environment() if ours is None else ours.settings
+    with http.Client(settings) if ours is None else nullcontext(ours.http) as connection:
+        yield Reader(connection, settings)
 
 
 def _is_ours(module: object) -> bool:
