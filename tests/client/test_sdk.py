@@ -258,7 +258,7 @@ def test_a_client_that_is_logged_out_is_refused(network: Network) -> None:
 
 def test_an_async_client_is_refused_with_what_to_pass_instead(sdk: AtprotoClient, account: Account) -> None:
     other = AsyncClient(account.pds_url)
-    other._set_session_common(sdk._session.copy(), account.pds_url)  # type: ignore[union-attr] # logged in
+    other._set_session_common(sdk._session.copy(), account.pds_url)
     for publish in publish_each_way(other):
         with pytest.raises(SessionError, match="AsyncClient") as caught:
             publish()
