@@ -17,7 +17,6 @@ import msgpack
 import numpy as np
 import pyarrow as pa
 import pytest
-from catalog.samples.publishing import PublishedShard
 from click.testing import CliRunner
 from pyarrow import parquet
 
@@ -25,6 +24,7 @@ from catalog.cli import cli
 from catalog.client import Client
 from catalog.errors import InvalidManifest
 from catalog.records import SCHEMA, Dataset, Size
+from catalog.samples.clients import PublishedShard
 from catalog.schema import Field, SampleType, Scalar
 from tests.shards.test_tar import tar_of
 
