@@ -51,9 +51,9 @@ PYTHON: Final[Mapping[str, type]] = {**{scalar.kind: kind for kind, scalar in _S
 Form: TypeAlias = Literal["bytes", "image", "pixels"]
 """The Python form of a value where there are several: the bytes of an array or image, a PIL image, its pixels."""
 
-_MAPS: Final = ((str, Any), (str, object))
+_MAPS: Final = ((), (str, Any), (str, object))
 _FIELD_TYPES: Final = (
-    "str, int, float, bool, bytes, datetime.datetime, dict[str, Any], PIL.Image.Image, NDArray, list[…], … | None"
+    "str, int, float, bool, bytes, datetime.datetime, dict, PIL.Image.Image, NDArray, list[…], … | None"
 )
 
 
@@ -83,11 +83,6 @@ class Entry:
     has_default: bool = False
     default: Any = None
     factory: Callable[[], Any] | None = None
-
-    @property
-    def silent(self) -> bool:
-        """True if an absent field is read as ``None``, so ``None`` isn't written."""
-        return self.field.optional and self.default is None and self.factory is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +243,7 @@ def _field_type(hint: Any) -> tuple[FieldType, Form | None]:  # noqa: ANN401, PL
         return List(item=item), form
     if hint is Any:
         return Unknown(schema="{}"), None
-    if origin is dict and arguments in _MAPS:
+    if hint is dict or (origin is dict and arguments in _MAPS):
         return _MAP, None
     if is_image_class(hint):
         return Scalar(kind="bytes", media="image/*"), "image"
@@ -260,7 +255,7 @@ def _field_type(hint: Any) -> tuple[FieldType, Form | None]:  # noqa: ANN401, PL
 def _hint(hint: object) -> str:
     if hint is date:
         return "datetime.datetime, or str for value.isoformat()"
-    return "dict[str, Any] for a map of JSON values" if dict in (hint, get_origin(hint)) else _FIELD_TYPES
+    return "dict for a map of JSON values" if get_origin(hint) is dict else _FIELD_TYPES
 
 
 def _annotated_type(hint: Any, extras: tuple[object, ...]) -> tuple[FieldType, Form | None]:  # noqa: ANN401

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from operator import itemgetter
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -49,10 +50,12 @@ class Unusual(Exception):
     """The fast way isn't possible. Never leaves this module."""
 
 
-def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool, decoded: bool = False) -> Layout:
-    """Return the layout for these names; with ``decoded`` arrays may be NumPy arrays, too.
+def layout(
+    plan: Plan, names: tuple[Any, ...], nil: tuple[str, ...] = (), *, validate: bool, decoded: bool = False
+) -> Layout:
+    """Return the layout for these names, of which ``nil`` are; with ``decoded`` arrays may be NumPy arrays, too.
 
-    Raises :class:`Unusual` if the names lack a required field or aren't all text.
+    Raises :class:`Unusual` if a required field is absent or nil, or the names aren't all text.
     """
     if not all(isinstance(name, str) for name in names):
         raise Unusual
@@ -61,8 +64,12 @@ def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool, decoded: bool 
     absent = [entry for name, entry in known.items() if name not in present]
     if any(not entry.has_default and not entry.field.optional for entry in absent):
         raise Unusual
+    if any(name in known and not known[name].field.optional for name in nil):
+        raise Unusual
     steps = {
-        name: _step(known[name].field.type, known[name], validate=validate, decoded=decoded)
+        name: (NoneType, None)
+        if name in nil
+        else _step(known[name].field.type, known[name], validate=validate, decoded=decoded)
         for name in names
         if name in known
     }
@@ -74,7 +81,7 @@ def layout(plan: Plan, names: tuple[Any, ...], *, validate: bool, decoded: bool 
         readers=tuple((name, reader) for name, (_, reader) in steps.items() if reader is not None),
         renamed=None if as_it_is else tuple((known[name].attribute, name) for name in steps),
         absent=_filler(absent) if absent else None,
-        arrays=frozenset(name for name in steps if _is_array(known[name])),
+        arrays=frozenset(name for name in steps if name not in nil and _is_array(known[name])),
     )
 
 

@@ -11,8 +11,9 @@
     raw = Digit(image=…, label=7, kind="x").packed      # msgpack bytes
     Digit.from_bytes(raw)
 
-Such a class is a keyword-only dataclass, so optional fields may precede required ones. An annotation is ``str``,
-``int``, ``float``, ``bool``, ``bytes``, ``datetime.datetime``, ``dict[str, Any]`` (a map of JSON values), an array
+Such a class is a dataclass. Optional fields may precede required ones; then its constructor takes keywords only. An
+annotation is ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``datetime.datetime``, ``dict`` or ``dict[str, Any]`` (a
+map of JSON values), an array
 (``NDArray``, ``NDArray[np.float32]``, ``np.ndarray``, or ``Annotated[NDArray[np.uint8], Array(shape=(8, 8),
 dimensions=("y", "x"))]``), ``list[…]`` of one, ``… | None`` or ``Optional[…]`` of one, ``Any`` for any value; as text,
 too. :mod:`~catalog.samples.media` has the annotations of images, :mod:`~catalog.samples.array_formats` those of the
@@ -44,7 +45,7 @@ import numpy as np
 from catalog.errors import InvalidSchema, PublishError
 from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, plan_of
 from catalog.samples.media import is_image
-from catalog.samples.packing import DictSample, pack, unpack
+from catalog.samples.packing import DictSample, as_wds, builder, pack, unpack
 from catalog.schema.dtypes import ML_DTYPES
 from catalog.schema.identifiers import class_name, field_attributes
 from catalog.syntax import AtUri
@@ -68,7 +69,7 @@ __all__ = [
 T = TypeVar("T")
 V = TypeVar("V")
 
-_ADDED: Final = ("packed", "as_wds", "from_bytes", "publish_to_atproto", "__key__")
+_ADDED: Final = ("packed", "as_wds", "from_bytes", "from_data", "publish_to_atproto", "__key__")
 """Attributes of :class:`PackableSample` that ``packable`` adds, besides equality."""
 
 
@@ -96,7 +97,7 @@ class _Derived(Generic[V]):
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(dataclasses.field, wire))
 class PackableSample:
-    """Base class of typed samples. A subclass becomes a keyword-only dataclass.
+    """Base class of typed samples. A subclass becomes a dataclass.
 
     ``name`` and ``version`` are those of its sample type; by default the name of the class and 1.0.0. ``schema`` is the
     at:// URI of the record it was written for. Two samples are equal if they are of one class and all their fields are
@@ -115,6 +116,8 @@ class PackableSample:
         **rest: Any,  # noqa: ANN401 - other bases may want them
     ) -> None:
         super().__init_subclass__(**rest)
+        if cls.__eq__ is PackableSample.__eq__:
+            cls.__eq__ = PackableSample.__eq__  # type: ignore[method-assign] # or @dataclass, once more, replaces it
         _make(cls, name, version, schema)
 
     __hash__ = None  # type: ignore[assignment] # samples are compared by value, and may change
@@ -132,13 +135,18 @@ class PackableSample:
 
     @_Derived
     def as_wds(self) -> dict[str, Any]:
-        """The sample for WebDataset writers: ``{"__key__": …, "msgpack": …}``."""
-        return {"__key__": self.__key__, "msgpack": pack(self)}
+        """The sample for WebDataset writers: ``{"__key__": …, "msgpack": …}``; without a key it gets a random one."""
+        return as_wds(self)
 
     @classmethod
     def from_bytes(cls, raw: Buffer, *, key: str = "", validate: bool = False) -> Self:
         """Return the sample in ``raw``; see :func:`~catalog.samples.packing.unpack`."""
         return unpack(cls, raw, key=key, validate=validate)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return the sample of unpacked values by wire name; an array may be its bytes. Raises as ``from_bytes``."""
+        return builder(cls)(dict(data), "")
 
     @classmethod
     def publish_to_atproto(
@@ -218,9 +226,31 @@ def _make(cls: type, name: str | None, version: str | None, schema: str | None) 
         own_init="__init__" in cls.__dict__,
     )
     # No repr, and init only if needed: dataclass() compiles source for each, with 10,000 fields for a second.
-    dataclass(kw_only=True, eq=False, repr=False, init=not identity.own_init)(cls)
+    kw_only = not _in_positional_order(cls)
+    dataclass(kw_only=kw_only, eq=False, repr=False, init=not identity.own_init)(cls)
     cls.__packable__ = identity  # type: ignore[attr-defined] # the mark of a packable class
     setattr(cls, KEPT, Kept(cls))
+
+
+def _in_positional_order(cls: type) -> bool:
+    """Return whether no required field follows one with a default, so that the constructor can take positions."""
+    inherited = [vars(base).get("__dataclass_fields__", {}) for base in reversed(cls.__mro__[1:])]
+    fields: dict[str, object] = {name: field for one in inherited for name, field in one.items()}
+    for name, hint in inspect.get_annotations(cls).items():
+        if "ClassVar" not in str(hint):
+            fields[name] = cls.__dict__.get(name, dataclasses.MISSING)
+    defaults = [_has_default(field) for field in fields.values() if _takes_position(field)]
+    return defaults == sorted(defaults)
+
+
+def _takes_position(field: object) -> bool:
+    return not isinstance(field, dataclasses.Field) or (field.init and field.kw_only is not True)
+
+
+def _has_default(field: object) -> bool:
+    if not isinstance(field, dataclasses.Field):
+        return field is not dataclasses.MISSING
+    return any(one is not dataclasses.MISSING for one in (field.default, field.default_factory))
 
 
 def _record_uri(text: str) -> AtUri:
@@ -353,8 +383,7 @@ def _class_from(wanted: SampleType, uri: AtUri | None) -> type[SchemaSample]:
         MADE_FROM: (wanted, uri),
     }
     names = field_attributes(wanted.fields)
-    required = frozenset(names[field.name] for field in wanted.fields if not field.optional)
-    namespace["__init__"] = _constructor(required, frozenset(names.values()) - required)
+    namespace["__init__"] = _constructor({names[field.name]: not field.optional for field in wanted.fields})
     namespace["__annotations__"] = {names[field.name]: annotation(field) for field in wanted.fields}
     for field in wanted.fields:
         options = {"default": None} if field.optional else {}
@@ -367,11 +396,18 @@ def _class_from(wanted: SampleType, uri: AtUri | None) -> type[SchemaSample]:
     return made
 
 
-def _constructor(required: frozenset[str], optional: frozenset[str]) -> Callable[..., None]:
-    nothing = dict.fromkeys(optional)
+def _constructor(fields: Mapping[str, bool]) -> Callable[..., None]:
+    """Return the constructor for attributes, by name: whether it is required."""
+    required = frozenset(name for name, needed in fields.items() if needed)
+    nothing = dict.fromkeys(fields.keys() - required)
+    names = tuple(fields)
 
-    def __init__(self: object, /, **values: Any) -> None:  # noqa: ANN401, N807 - it becomes that of a class
-        missing, unknown = required - values.keys(), values.keys() - required - optional
+    def __init__(self: object, /, *given: Any, **values: Any) -> None:  # noqa: ANN401, N807 - it becomes that of a class
+        if given:
+            if len(given) > len(names) or not values.keys().isdisjoint(names[: len(given)]):
+                raise TypeError(f"{type(self).__name__} takes each field once, in the order {', '.join(names[:20])}")
+            values = dict(zip(names, given, strict=False)) | values
+        missing, unknown = required - values.keys(), values.keys() - fields.keys()
         if missing or unknown:
             name, what = (min(missing), "misses") if missing else (min(unknown), "has no")
             raise TypeError(f"{type(self).__name__} {what} field {name!a}")

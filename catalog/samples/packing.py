@@ -25,7 +25,9 @@ import dataclasses
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from uuid import uuid4
 
 import msgpack
 import numpy as np
@@ -35,7 +37,7 @@ from catalog.samples.annotations import plan_of
 from catalog.samples.array_formats import decode, encode
 from catalog.samples.arrays import Buffer, encode_array
 from catalog.samples.conversions import conversion
-from catalog.samples.fast_decode import Unusual, layout, read_any
+from catalog.samples.fast_decode import Layout, Unusual, layout, read_any
 from catalog.samples.scalars import scalar_step, write_scalar
 from catalog.samples.storable import check_nested, is_missing
 from catalog.samples.validation import explained, fits_array, misfit
@@ -44,16 +46,18 @@ from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown, type_
 from catalog.shards import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from catalog.samples.annotations import Entry, Plan
     from catalog.shards.formats import Format
 
-__all__ = ["DictSample", "builder", "pack", "reader", "unpack", "unpacker", "wire_values"]
+__all__ = ["DictSample", "as_wds", "builder", "pack", "reader", "unpack", "unpacker", "wire_values"]
 
 T = TypeVar("T")
 
 _LAYOUTS: Final = 64
+_SHOWN: Final = 20
+"""Fields that an error lists."""
 _ANY: Final = Unknown(schema="{}")
 _COMPOSITE: Final = frozenset({bytes, list, dict})
 """The types of stored values that may be, or hold, arrays."""
@@ -66,10 +70,48 @@ _BAD_MSGPACK: Final = (
 class DictSample(dict[str, Any]):
     """A sample without a type: wire name → value. Values in ``.npy`` form are arrays, others unchanged.
 
-    ``__key__`` is its key in its shard.
+    A field is an item and an attribute: ``sample["label"]``, ``sample.label``. Names that are methods of ``dict``
+    (``items``) or no identifiers are items only. ``__key__`` is its key in its shard.
     """
 
     __key__ = ""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - samples hold anything
+        """Return the field ``name``. Raises AttributeError with the fields that the sample has."""
+        try:
+            return self[name]
+        except KeyError:
+            fields = ", ".join(map(repr, islice(self, _SHOWN))) + (", …" if len(self) > _SHOWN else "")
+            raise AttributeError(f"the sample has no field {name!a}; its fields are {fields}") from None
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return a sample of unpacked values: bytes in ``.npy`` form become arrays."""
+        return cast("Self", _build_dict(cls, dict(data)))
+
+    @classmethod
+    def from_bytes(cls, raw: Buffer, *, key: str = "") -> Self:
+        """Return the sample in msgpack bytes; see :func:`unpack`."""
+        return unpack(cls, raw, key=key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy of the sample as a ``dict``."""
+        return dict(self)
+
+    @property
+    def packed(self) -> bytes:
+        """The sample as msgpack bytes."""
+        return pack(self)
+
+    @property
+    def as_wds(self) -> dict[str, Any]:
+        """The sample for WebDataset writers; see :attr:`PackableSample.as_wds`."""
+        return as_wds(self)
+
+
+def as_wds(sample: Any) -> dict[str, Any]:  # noqa: ANN401 - of any packable class, or a dict
+    """Return a sample for WebDataset writers: ``{"__key__": …, "msgpack": …}``; without a key it gets a random one."""
+    return {"__key__": getattr(sample, "__key__", "") or str(uuid4()), "msgpack": pack(sample)}
 
 
 # --- writing -------------------------------------------------------------------------------------------------
@@ -78,8 +120,9 @@ class DictSample(dict[str, Any]):
 def pack(sample: object) -> bytes:
     """Return a sample (of a packable class, or a dict) as msgpack bytes: a flat map of wire name → value.
 
-    Optional fields that are ``None`` are omitted. Raises :class:`InvalidSample` if a value doesn't match its field,
-    including the dtype and shape of arrays, or can't be read again, and :class:`~catalog.errors.MissingExtra`.
+    Optional fields that are ``None`` are nil: readers without defaults need every name. Raises :class:`InvalidSample`
+    if a value doesn't match its field, including the dtype and shape of arrays, or can't be read again, and
+    :class:`~catalog.errors.MissingExtra`.
     """
     key = getattr(sample, "__key__", "")
     values: dict[Any, Any] = sample if isinstance(sample, dict) else wire_values(sample, key)
@@ -103,10 +146,7 @@ def wire_values(sample: object, key: str) -> dict[str, Any]:
         field = entry.field
         if field.optional and _is_absent(field.type, value):
             value = None
-        if value is not None or not field.optional:
-            values[field.name] = _write(field.type, value, key, entry)
-        elif not entry.silent:
-            values[field.name] = None
+        values[field.name] = None if value is None and field.optional else _write(field.type, value, key, entry)
     return values
 
 
@@ -337,6 +377,7 @@ def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, 
     longest = 2 * len(plan.entries) + 16
     layout_of = lru_cache(maxsize=max(2, min(_LAYOUTS, 20_000 // longest)))(partial(layout, plan, validate=validate))
     unpackb, plain, new = msgpack.unpackb, plan.plain, object.__new__
+    nil: list[tuple[str, ...]] = [()]  # the names that were nil in the sample before: most have the same
 
     def read(raw: Buffer, key: str = "") -> T:
         try:
@@ -344,9 +385,9 @@ def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, 
             values = unpackb(raw if split is None else split[0])
             if type(values) is not dict or len(values) > longest:
                 raise Unusual
-            picked, kinds, readers, renamed, absent, arrays = layout_of(tuple(values))
+            picked, kinds, readers, renamed, absent, arrays = layout_of(tuple(values), nil[0])
             if tuple(map(type, picked(values))) != kinds:
-                raise Unusual
+                readers, renamed, absent, arrays = _layout_with_nil(layout_of, values, nil)
             if split is not None:
                 _put_large(values, split, arrays)
             for name, reader in readers:
@@ -365,6 +406,20 @@ def _compiled(cls: type[T], plan: Plan, *, validate: bool) -> Callable[[Buffer, 
         return made
 
     return read
+
+
+def _layout_with_nil(
+    layout_of: Callable[..., Layout], values: dict[str, Any], before: list[tuple[str, ...]]
+) -> tuple[Any, ...]:
+    """Return what a layout says after its check of the types, for values of which others are nil than ``before``."""
+    nil = tuple(name for name, value in values.items() if value is None)
+    if nil == before[0]:
+        raise Unusual
+    picked, kinds, *rest = layout_of(tuple(values), nil)
+    if tuple(map(type, picked(values))) != kinds:
+        raise Unusual
+    before[0] = nil
+    return tuple(rest)
 
 
 def _put_large(values: dict[str, Any], split: tuple[bytes, dict[str, memoryview], int], arrays: frozenset[str]) -> None:

@@ -48,13 +48,14 @@ def test_a_type_of_ten_thousand_fields_is_no_problem() -> None:
 def _make_and_use(number: int) -> None:
     fields = tuple(Field(name=f"field {n}", type=Scalar(kind="int"), optional=n % 2 == 0) for n in range(number))
     made = class_from(SampleType(name="big", version="1.0.0", fields=fields))
-    raw = msgpack.packb({field.name: 1 for field in fields if not field.optional})
+    raw = msgpack.packb({field.name: None if field.optional else 1 for field in fields})
     assert pack(unpack(made, raw)) == raw
 
 
 HOSTILE = (
     "__class__", "__init__", "__dict__", "__key__", "__packable__", "__made_from__", "self", "cls", "class", "None", "",
-    "\0", "a", "A", "a ", " a", "é", "e", "packed", "from_bytes", "publish_to_atproto", "mro", "__slots__", "\u202e",
+    "\0", "a", "A", "a ", " a", "é", "e", "packed", "from_bytes", "from_data",
+    "publish_to_atproto", "mro", "__slots__", "\u202e",
     "x" * 5000, "values", "field", "field_2",
 )  # fmt: skip
 
@@ -78,7 +79,7 @@ def test_hostile_field_names_are_only_names(optional: bool) -> None:  # noqa: FB
     assert made.__name__.isidentifier()
 
 
-def test_the_constructor_of_a_made_class_takes_its_fields_by_name() -> None:
+def test_the_constructor_of_a_made_class_takes_its_fields_by_name_or_position() -> None:
     fields = (Field(name="self", type=Scalar(kind="int")), Field(name="b", type=Scalar(kind="int"), optional=True))
     made: Any = class_from(SampleType(name="made", version="1.0.0", fields=fields))
     assert made(self=1) == made(self=1, b=None)
@@ -87,8 +88,11 @@ def test_the_constructor_of_a_made_class_takes_its_fields_by_name() -> None:
         made(b=1)
     with pytest.raises(TypeError, match="made has no field 'c'"):
         made(self=1, c=1)
-    with pytest.raises(TypeError):
-        made(1)
+    assert made(1) == made(self=1)
+    assert made(1, 2) == made(self=1, b=2) == made(1, b=2)
+    for places, named in (((1, 2, 3), {}), ((1,), {"self": 1})):
+        with pytest.raises(TypeError, match="made takes each field once, in the order self, b"):
+            made(*places, **named)
 
 
 def made_sample() -> Any:  # noqa: ANN401
