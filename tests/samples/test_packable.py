@@ -292,6 +292,7 @@ def test_a_subclass_may_be_decorated_as_a_dataclass_too() -> None:
         name: str
         values: NDArray[Any]
 
-    made = Direct("n", np.arange(3))
-    assert made == Direct("n", np.arange(3))
+    direct: Any = Direct
+    made = direct("n", np.arange(3))
+    assert made == direct("n", np.arange(3))
     assert Direct.from_bytes(made.packed) == made
