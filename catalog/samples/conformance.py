@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from catalog.shards.formats import Format
     from catalog.shards.source import Source
 
-__all__ = ["SampleCheck"]
+__all__ = ["SampleCheck", "SampleTally"]
 
 _RULES: Final = 1
 """Version of the rules: a verdict in a cache isn't valid for other ones."""
@@ -60,42 +60,39 @@ class SampleCheck:
             return Examined(samples=None, misfit=f"this is {what}, not a shard")
         form = form or FORMATS[self._stated or MSGPACK.name]
         same = self._stated in (None, form.name)  # the caller compares the formats
-        tally = _Tally(self._reader(form) if same else None, self._most)
+        tally = SampleTally(self._wanted if same else None, form, self._most)
         try:
             for key, raw in form.samples(source, where, whole=True):
                 tally.add(key, raw)
         except InvalidShard as error:
             return Examined(samples=None, misfit=_without_name(error, where))
-        return Examined(samples=tally.samples, format=form.name, misfit=self._misfit(tally, form))
-
-    def _reader(self, form: Format) -> Callable[[Any, str], object] | None:
-        if self._wanted is None:
-            return None
-        try:
-            return reader(form, class_from(self._wanted), validate=True)
-        except (InvalidSchema, MissingExtra):  # the schema itself is checked elsewhere
-            return None
-
-    def _misfit(self, tally: _Tally, form: Format) -> str | None:
-        if tally.first is None or self._wanted is None:
-            return None
-        read = tally.compared
-        number = f"{tally.bad:,} of {read:,} samples don't" if read > 1 else "the sample doesn't"
-        seen = "" if read in (tally.samples, 1) else f" ({tally.samples:,} in the shard)"
-        as_form = "" if form is MSGPACK else f" (read as {form.name})"
-        key = ascii(tally.first.where or "")[1:-1][:100]
-        return (
-            f"{number}{seen} fit {self._wanted.name}@{self._wanted.version}{as_form}: sample {key}: {tally.first.what}"
-        )
+        return Examined(samples=tally.samples, format=form.name, misfit=tally.misfit())
 
 
-class _Tally:
-    """The samples so far, those compared, and the misfits."""
+class SampleTally:
+    """Counts samples, compares the first ``most`` of them (by default all) with a schema, and counts those that differ.
 
-    def __init__(self, read: Callable[[Any, str], object] | None, most: int | None) -> None:
-        self._read, self._most = read, most
+    Without a schema, or with one that no class can be made from, samples are only counted.
+    """
+
+    def __init__(self, wanted: SampleType | None, form: Format, most: int | None = None) -> None:
+        self._wanted, self._form, self._most = wanted, form, most
+        self._read = None if wanted is None else _reader(wanted, form)
         self.samples = self.compared = self.bad = 0
         self.first: DataError | None = None
+
+    def misfit(self) -> str | None:
+        """Return one line with the number of samples that differ, and the first of them; ``None`` if there is none."""
+        if self.first is None or self._wanted is None:
+            return None
+        read = self.compared
+        number = f"{self.bad:,} of {read:,} samples don't" if read > 1 else "the sample doesn't"
+        seen = "" if read in (self.samples, 1) else f" ({self.samples:,} in the shard)"
+        as_form = "" if self._form is MSGPACK else f" (read as {self._form.name})"
+        key = ascii(self.first.where or "")[1:-1][:100]
+        return (
+            f"{number}{seen} fit {self._wanted.name}@{self._wanted.version}{as_form}: sample {key}: {self.first.what}"
+        )
 
     def add(self, key: str, raw: Any) -> None:  # noqa: ANN401 - see formats.Raw
         """Count a sample, and compare it."""
@@ -111,6 +108,13 @@ class _Tally:
             if self.first is None:
                 self.first = error if error.where else InvalidSample(error.what, where=key)
         self.compared += 1
+
+
+def _reader(wanted: SampleType, form: Format) -> Callable[[Any, str], object] | None:
+    try:
+        return reader(form, class_from(wanted), validate=True)
+    except (InvalidSchema, MissingExtra):  # the schema itself is checked elsewhere
+        return None
 
 
 def _without_name(error: CatalogError, where: str) -> str:

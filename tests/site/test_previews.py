@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -34,6 +35,8 @@ from catalog.site.previews.cache import Cache, Entry
 from catalog.site.previews.first_samples import Mark
 from catalog.site.previews.render import FieldHint, paint
 from catalog.site.previews.worker import Painter
+from catalog.site.settings import SiteSettings
+from catalog.site.templates import Templates
 from catalog.store import Found, Repo, Store
 from catalog.store.graph import Graph
 from catalog.syntax import Cid
@@ -603,6 +606,7 @@ class Run:
     now: float = 1_800_000_000.0
     lines: list[str] = field(default_factory=list)
     loopback: bool = True
+    compare: int | None = None
     plc: str = "https://plc.example"
 
     def __call__(self, graph: Graph) -> Previews:
@@ -611,6 +615,7 @@ class Run:
             store=self.folder / ".catalog" / "store.sqlite",
             network=NetworkSettings(allow_loopback=self.loopback, plc_url=self.plc),
             previews=self.caps,
+            compare=self.compare,
         )
         found = gather(graph, chosen, progress=self.lines.append, clock=lambda: self.now)
         left = [one for one in threading.enumerate() if "previews" in one.name or isinstance(one, threading.Timer)]
@@ -649,6 +654,34 @@ def test_the_first_samples_of_a_shard_are_fetched_once_and_shown(fake: Fake, tmp
         run.now += later
         assert preview_of(run(graph), graph) == preview
     assert len(fake.asked) == 1, "a shard with a checksum never changes"
+
+
+@pytest.mark.parametrize(
+    ("compare", "words"), [(None, "1 of 4 samples"), (3, "1 of 3 samples (4 in"), (2, ""), (0, "")]
+)
+def test_samples_that_do_not_fit_their_schema_are_reported_in_every_build(
+    fake: Fake, tmp_path: Path, run: Run, compare: int | None, words: str
+) -> None:
+    """They are shown as far as they go; the page and the report say shard, sample, field, expected and found."""
+    raw, sha256 = shard(
+        tmp_path, [{**sample, "label": "two" if at == 2 else at} for at, sample in enumerate(SAMPLES[:4])]
+    )
+    fake.routes["/a.tar"] = Served(raw)
+    graph = graph_of(tmp_path, at(f"{fake.url}/a.tar", sha256))
+    run.compare = compare
+    for _ in range(2):
+        preview = preview_of(run(graph), graph)
+        assert [row.cells[1].text for row in preview.rows] == ["0", "1", "two", "3"]
+        assert words in preview.misfit
+        assert bool(preview.misfit) is bool(words)
+        said = [line for line in run.lines if "don't fit" in line]
+        assert said == ([f"Previews: {graph.datasets[0].uri}: {preview.misfit}"] if words else [])
+        if words:
+            assert preview.misfit.endswith("field 'label': expected int, found str")
+            page = unescape(
+                Templates(graph, SiteSettings(name="Tides")).render("preview", "datasets/x/", preview=preview)
+            )
+            assert preview.misfit in page
 
 
 def test_shards_over_https_are_read_too(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import numpy as np
@@ -21,6 +21,7 @@ from catalog.shards.shard import Shard
 from catalog.site.previews.first_samples import FirstShard, Limits, fetch_samples, local_samples
 from tests.fakes import Fake, fake_server
 from tests.shards.test_tables import Ranged
+from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,3 +77,35 @@ def test_a_text_table_is_shown_by_its_schema(tmp_path: Path) -> None:
     wanted = SampleType(name="A", version="1.0.0", fields=fields)
     found = local_samples(str(tmp_path / "a.csv"), LIMITS, wanted)
     assert [msgpack.unpackb(raw) for _, raw in found] == [{"zip": "01234", "n": 1}, {"zip": "99999"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "fields", "shown"),
+    [
+        ("a.csv", b"zip,n\n01234,1\n99999,many\n", {"zip": "str", "n": "int"}, {"zip": "99999", "n": "many"}),
+        (
+            "a.jsonl",
+            b'{"zip": "1", "n": 1}\n{"zip": "2", "n": "many"}\n',
+            {"zip": "str", "n": "int"},
+            {"zip": "2", "n": "many"},
+        ),
+        (
+            "a.tar",
+            tar_of(("0.id", b"7"), ("0.note", b"x"), ("1.id", b"00x"), ("1.note", b"y")),
+            {"id": "int", "note": "str"},
+            {"id": b"00x", "note": "y"},
+        ),
+        # By its name the field would be a number.
+        ("b.tar", tar_of(("0.id", b"007"), ("1.id", b"008")), {"id": "str"}, {"id": "008"}),
+    ],
+)
+def test_values_are_decoded_by_the_schema_of_the_record(
+    tmp_path: Path, name: str, raw: bytes, fields: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    """A value that doesn't fit is shown as it is stored, and the others of its sample by their types."""
+    (tmp_path / name).write_bytes(raw)
+    wanted = SampleType(
+        name="A", version="1.0.0", fields=tuple(Field(name=one, type=Scalar(kind=kind)) for one, kind in fields.items())
+    )
+    found = local_samples(str(tmp_path / name), LIMITS, wanted)
+    assert [msgpack.unpackb(packed) for _, packed in found][1] == shown

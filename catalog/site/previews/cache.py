@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Increased when previews are rendered differently: then all are rendered again."""
 
 _SUFFIX: Final = ".preview"
@@ -34,12 +34,13 @@ _REASON: Final = 300
 class Entry:
     """The preview of one shard in ``raw``, or in ``failed`` the reason why there is none.
 
-    ``checked`` is in seconds since 1970, ``mark`` the version of the shard.
+    ``checked`` is in seconds since 1970, ``mark`` the version of the shard, ``misfit`` that of the preview.
     """
 
     checked: float
     mark: Mark
     failed: str | None = None
+    misfit: str = ""
     raw: bytes = b""
 
 
@@ -70,6 +71,7 @@ class Cache:
                 checked=float(facts["checked"]),
                 mark=Mark(etag=str(facts["etag"]), size=str(facts["size"]), modified=str(facts["modified"])),
                 failed=None if failed is None else str(failed)[:_REASON],
+                misfit=str(facts["misfit"]),
                 raw=raw[len(head) + 1 :] if failed is None else b"",
             )
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -80,7 +82,7 @@ class Cache:
         mark = entry.mark
         facts = {
             "checked": entry.checked, "etag": mark.etag, "size": mark.size, "modified": mark.modified,
-            "failed": entry.failed,
+            "failed": entry.failed, "misfit": entry.misfit,
         }  # fmt: skip
         self.folder.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")

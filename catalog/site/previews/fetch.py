@@ -22,6 +22,7 @@ from catalog.atproto.identity import Resolver
 from catalog.errors import BuildError, CatalogError, RequestFailed, contained, require_extra
 from catalog.network.http import Client
 from catalog.schema import Array, List
+from catalog.schema.json_schema import write_body
 from catalog.site.previews.cache import Cache, Entry
 from catalog.site.previews.first_samples import Limits, Mark, fetch_samples, first_shard, local_samples, reason
 from catalog.site.previews.render import FieldHint
@@ -131,6 +132,7 @@ class _Gatherer:
         clock: Callable[[], float],
     ) -> None:
         self.caps, self.painter, self.client = caps, painter, client
+        self.compare = settings.compare
         self.progress, self.clock = progress, clock
         self.limits = Limits(shown=caps.samples, most=caps.shard_bytes)
         self.cache = Cache(settings.store.parent / FOLDER, most=caps.cache_bytes)
@@ -190,8 +192,8 @@ class _Gatherer:
 
     def _key(self, schema: SampleType) -> tuple[str, ...]:
         """Return what a preview depends on besides its samples."""
-        hints = json.dumps([dataclasses.astuple(hint) for hint in _hints(schema)])
-        return hints, str(self.caps.samples), str(self.caps.shard_bytes)
+        body = json.dumps([schema.name, schema.version, write_body(schema)])
+        return body, str(self.caps.samples), str(self.caps.shard_bytes), str(self.compare)
 
     def _is_fresh(self, entry: Entry, first: FirstShard) -> bool:
         if entry.failed is None and first.shard.checksum is not None:
@@ -207,7 +209,7 @@ class _Gatherer:
         cached = self.cache.path(*self._key(schema), digest.hexdigest())
         entry = self.cache.read(cached)
         if entry is None or entry.failed is not None:
-            entry = Entry(checked=self.clock(), mark=Mark(), raw=self._painted(schema, samples).dump())
+            entry = self._entry(Mark(), schema, samples)
             self._keep(cached, entry)
         self._settle(node, cached, entry)
 
@@ -246,7 +248,7 @@ class _Gatherer:
             if samples is None and had is not None:
                 entry = dataclasses.replace(had, checked=self.clock())
             else:
-                entry = Entry(checked=self.clock(), mark=mark, raw=self._painted(job.schema, samples or []).dump())
+                entry = self._entry(mark, job.schema, samples or [])
         except CatalogError as error:
             if time.monotonic() > self.end and isinstance(error, RequestFailed):
                 with self.lock:  # the limit of the build, not the host's fault: the next build tries again
@@ -268,8 +270,11 @@ class _Gatherer:
             return dataclasses.replace(had, checked=self.clock())
         return Entry(checked=self.clock(), mark=Mark(), failed=reason(error))
 
-    def _painted(self, schema: SampleType, samples: list[tuple[str, bytes]]) -> Preview:
-        return self.painter.paint(_hints(schema), samples, shown=self.caps.samples)
+    def _entry(self, mark: Mark, schema: SampleType, samples: list[tuple[str, bytes]]) -> Entry:
+        painted = self.painter.paint(
+            _hints(schema), samples, shown=self.caps.samples, wanted=schema, compare=self.compare
+        )
+        return Entry(checked=self.clock(), mark=mark, misfit=painted.misfit, raw=painted.dump())
 
     def _keep(self, path: Path, entry: Entry) -> None:
         try:
@@ -285,6 +290,8 @@ class _Gatherer:
                 self.failed[str(node.uri)] = entry.failed
             else:
                 self.made[str(node.uri)] = path
+        if entry.misfit:
+            self.progress(f"Previews: {node.uri}: {entry.misfit}")
         self.cache.used(path, self.clock())
 
     def _fail(self, node: DatasetNode, error: CatalogError) -> None:

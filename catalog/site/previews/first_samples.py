@@ -15,7 +15,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from catalog.errors import CatalogError, DataError, InvalidShard, RefusedUrl, RequestFailed, ResponseTooLarge
+from catalog.errors import (
+    CatalogError,
+    DataError,
+    InvalidSample,
+    InvalidShard,
+    RefusedUrl,
+    RequestFailed,
+    ResponseTooLarge,
+)
 from catalog.records import BlobStorage
 from catalog.samples.packing import DictSample, pack
 from catalog.shards.formats import opened
@@ -135,7 +143,32 @@ def _packer(form: Format, wanted: SampleType | None) -> Callable[[Any, str], byt
     decode = form.decoder(wanted)
     if decode is None:
         return lambda raw, _: bytes(raw)
-    return lambda raw, key: pack(DictSample({name: _storable(value) for name, value in decode(raw, key).items()}))
+
+    def packed(raw: Any, key: str) -> bytes:  # noqa: ANN401 - see formats.Raw
+        try:
+            values = decode(raw, key)
+        except InvalidSample:
+            if wanted is None:
+                raise
+            values = _field_by_field(form, wanted, raw, key)  # shown as far as it goes, and compared when painted
+        return pack(DictSample({name: _storable(value) for name, value in values.items()}))
+
+    return packed
+
+
+def _field_by_field(form: Format, wanted: SampleType, raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the values of a sample that doesn't fit its type: a field that can't be decoded is as it is stored."""
+    values: dict[str, Any] = {}
+    for one in wanted.fields:
+        if one.name not in raw:
+            continue
+        decode = form.decoder(replace(wanted, fields=(one,)))
+        try:
+            values[one.name] = raw[one.name] if decode is None else decode(raw, key).get(one.name)
+        except InvalidSample:
+            stored = raw[one.name]
+            values[one.name] = bytes(stored) if isinstance(stored, memoryview) else stored
+    return values
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - samples hold anything

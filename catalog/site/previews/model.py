@@ -21,6 +21,7 @@ _FILE: Final = re.compile(r"preview-[0-9]{1,3}-[a-z0-9_]{1,40}\.(?:png|webp)")
 _PATH: Final = re.compile(r"[MLHVhvz0-9. -]*")
 _LENGTH: Final = struct.Struct(">I")
 _MOST_JSON: Final = 4_000_000
+_MISFIT: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +74,15 @@ class Row:
 class Preview:
     """The first samples of a dataset.
 
-    ``counted`` is the number of samples in the distributions, ``more`` the number of omitted fields.
+    ``counted`` is the number of samples in the distributions, ``more`` the number of omitted fields. ``misfit`` says
+    how samples differ from their schema.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     counted: int = 0
     more: int = 0
+    misfit: str = ""
     files: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
     @property
@@ -124,6 +127,7 @@ class Preview:
                 rows=tuple(_row(item, len(plain["columns"])) for item in plain["rows"]),
                 counted=int(plain["counted"]),
                 more=int(plain["more"]),
+                misfit=str(plain["misfit"])[:_MISFIT],
                 files=_files(plain["files"], raw, _LENGTH.size + length),
             )
         except (ValueError, TypeError, KeyError, AttributeError, struct.error, RecursionError) as error:

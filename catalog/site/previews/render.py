@@ -17,7 +17,10 @@ import numpy as np
 
 from catalog.errors import CatalogError, InvalidArray, InvalidSample
 from catalog.samples.arrays import decode_array
+from catalog.samples.conformance import SampleTally
 from catalog.samples.packing import DictSample, unpack
+from catalog.schema import Array, List, Unknown
+from catalog.shards.formats import FORMATS
 from catalog.site.previews import pictures, plots
 from catalog.site.previews.formatting import SHORT, cut, facts, is_word, number, shape
 from catalog.site.previews.histograms import Fault, spread_of
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from catalog.schema import FieldType, SampleType
 
 
 MAX_COLUMNS: Final = 24
@@ -71,10 +76,18 @@ class _Budget:
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def paint(hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, shown: int) -> Preview:
+def paint(
+    hints: Sequence[FieldHint],
+    samples: Sequence[tuple[str, bytes]],
+    *,
+    shown: int,
+    wanted: SampleType | None = None,
+    compare: int | None = None,
+) -> Preview:
     """Return the preview of samples, (key, msgpack bytes): the first ``shown`` are rows, all are counted.
 
-    Raises :class:`InvalidSample` when the first isn't a sample.
+    The first ``compare``, by default all, are compared with the schema ``wanted``. Raises :class:`InvalidSample` when
+    the first isn't a sample.
     """
     read = _unpacked(samples)
     names = hints[:MAX_COLUMNS]
@@ -99,7 +112,25 @@ def paint(hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, s
         counted=len(read),
         more=max(0, len(hints) - MAX_COLUMNS),
         files=tuple(budget.files),
+        misfit=_misfit(samples, wanted, compare),
     )
+
+
+def _misfit(samples: Sequence[tuple[str, bytes]], wanted: SampleType | None, compare: int | None) -> str:
+    """Return how the samples differ from their schema; arrays that aren't decoded here are not compared."""
+    if wanted is None:
+        return ""
+    fields = tuple(replace(one, type=_decodable(one.type)) for one in wanted.fields)
+    tally = SampleTally(replace(wanted, fields=fields), FORMATS["msgpack"], compare)
+    for key, raw in samples:
+        tally.add(key, raw)
+    return tally.misfit() or ""
+
+
+def _decodable(type_: FieldType) -> FieldType:
+    if isinstance(type_, Array) and type_.format not in _OURS:
+        return Unknown(schema="{}")
+    return replace(type_, item=_decodable(type_.item)) if isinstance(type_, List) else type_
 
 
 def _unpacked(samples: Sequence[tuple[str, bytes]]) -> list[tuple[str, DictSample]]:

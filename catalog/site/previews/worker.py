@@ -15,12 +15,15 @@ from threading import Lock, Timer
 from typing import TYPE_CHECKING, Final, Self
 
 from catalog.errors import DataError
+from catalog.schema import SampleType
+from catalog.schema.json_schema import read_body, write_body
 from catalog.site.previews.model import Preview
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import IO
 
+    from catalog.atproto.datamodel import Json
     from catalog.site.previews.render import FieldHint
 
 
@@ -55,16 +58,26 @@ class Painter:
         with self._lock:
             self._end()
 
-    def paint(self, hints: Sequence[FieldHint], samples: Sequence[tuple[str, bytes]], *, shown: int) -> Preview:
+    def paint(
+        self,
+        hints: Sequence[FieldHint],
+        samples: Sequence[tuple[str, bytes]],
+        *,
+        shown: int,
+        wanted: SampleType | None = None,
+        compare: int | None = None,
+    ) -> Preview:
         """As :func:`catalog.site.previews.render.paint`.
 
         Raises :class:`DataError`, also where that crashes or takes too long, and
         :class:`~catalog.errors.InvalidData` for an answer that is none.
         """
         fields = [{"name": hint.name, "form": hint.form, "dimensions": hint.dimensions} for hint in hints]
-        head = json.dumps(
-            {"fields": fields, "shown": shown, "samples": [[key, len(raw)] for key, raw in samples]}
-        ).encode()
+        schema = None if wanted is None else [wanted.name, wanted.version, write_body(wanted)]
+        head = json.dumps({
+            "fields": fields, "shown": shown, "samples": [[key, len(raw)] for key, raw in samples],
+            "schema": schema, "compare": compare,
+        }).encode()  # fmt: skip
         with self._lock:
             status, answer = self._asked(b"".join((_LENGTH.pack(len(head)), head, *(raw for _, raw in samples))))
         if status != 0:
@@ -147,13 +160,19 @@ def main() -> None:
             for hint in asked["fields"]
         ]
         try:
-            status, answer = 0, paint(hints, samples, shown=asked["shown"]).dump()
+            wanted = None if asked["schema"] is None else _schema(*asked["schema"])
+            preview = paint(hints, samples, shown=asked["shown"], wanted=wanted, compare=asked["compare"])
+            status, answer = 0, preview.dump()
         except CatalogError as error:
             status, answer = 1, error.what.encode("utf-8", "replace")
         except Exception as error:  # noqa: BLE001 - a bug of ours costs only this preview
             status, answer = 1, f"its samples can't be shown ({type(error).__name__})".encode()
         answers.write(_ANSWER.pack(status, len(answer)) + answer)
         answers.flush()
+
+
+def _schema(name: str, version: str, body: Json) -> SampleType:
+    return SampleType(name=name, version=version, fields=read_body(body))
 
 
 def _limit_memory() -> None:
