@@ -21,14 +21,17 @@ views, about which ``torch.from_numpy`` warns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
 
-from catalog.datasets.iteration import Batched, Filtered, Mapped, Part, Shuffle, samples_of
-from catalog.datasets.pytorch import register_in_torch, torch_hint, torch_worker
+from catalog.datasets.iteration import Reading, samples_for_loader, samples_of
+from catalog.datasets.order import Partition, Shuffle
+from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
 from catalog.datasets.sources import shards_from
+from catalog.datasets.state import Identity, Progress, Run, dump_state, load_state, shards_fingerprint
+from catalog.datasets.steps import Batched, Filtered, Mapped, unit_of
 from catalog.errors import DataError, InvalidSample, PublishError
 from catalog.samples.packable import DictSample, class_from, readable, sample_type, schema_to_publish
 from catalog.shards.braces import contract
@@ -40,8 +43,8 @@ if TYPE_CHECKING:
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
     from catalog.datasets.batches import SampleBatch
-    from catalog.datasets.iteration import Step
     from catalog.datasets.sources import Source
+    from catalog.datasets.steps import Step
     from catalog.lenses.lens import Lens, LensNetwork
     from catalog.records import Split
     from catalog.samples.clients import CatalogClient
@@ -96,6 +99,7 @@ class Dataset(Generic[T]):
     shards: tuple[Shard, ...]
     uri: AtUri | None
     _class: type[Any]
+    _cid: str | None
     _schema: SampleType | None
     _schema_uri: AtUri | None
     _stored: int | None
@@ -105,6 +109,7 @@ class Dataset(Generic[T]):
     _nodes: tuple[tuple[int, int], ...]
     _subsets: tuple[Split, ...]
     _steps: tuple[Step, ...]
+    _progress: Progress = field(compare=False)
 
     def __init__(
         self,
@@ -126,6 +131,7 @@ class Dataset(Generic[T]):
     def _set(self, values: Mapping[str, object]) -> None:
         for one in fields(self):
             object.__setattr__(self, one.name, values.get(one.name, _UNSET.get(one.name)))
+        object.__setattr__(self, "_progress", Progress())
         register_in_torch(Dataset)
 
     def __replace__(self, **values: object) -> Dataset[Any]:
@@ -194,6 +200,7 @@ class Dataset(Generic[T]):
             require_fit(sample_type, wanted)
         dataset: Dataset[Any] = Dataset(shards_of(found), sample_type, settings=settings).__replace__(
             uri=found.uri,
+            _cid=str(found.cid),
             _schema=wanted,
             _schema_uri=schema.uri,
             _stored=found.record.size.samples if found.record.size is not None else None,
@@ -213,15 +220,19 @@ class Dataset(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Iterate the samples: shard by shard in order, unless shuffled; in a worker of a ``DataLoader``, its part.
 
-        Raises a :class:`~catalog.errors.DataError` that names shard, key and field, or a
-        :class:`~catalog.errors.NetworkError`; then the dataset can be iterated again.
+        Begins where a loaded state says (:meth:`load_state_dict`). Raises a :class:`~catalog.errors.DataError` that
+        names shard, key and field, or a :class:`~catalog.errors.NetworkError`; then the dataset can be iterated again.
         """
-        shards = self.shards if self._shuffle is None else self._shuffle.shards(self.shards)
-        part, cls = self._part(shards, torch_worker()), self._class
-        samples = samples_of(part, cls, shuffle=self._shuffle, validate=self._validate, settings=self._settings)
-        for step in self._steps:
-            samples = step(samples)
-        return samples
+        progress = self._progress
+        worker, workers = torch_worker()
+        partition = self._partition.divided(worker or 0, workers)
+        run = Run(
+            progress.begin(worker), partition, buffer=None if self._shuffle is None else self._shuffle.buffer_samples
+        )
+        progress.run = run
+        if fetching(caller_frame()):
+            return samples_for_loader(self._reading, run)
+        return samples_of(self._reading, run)
 
     def __len__(self) -> int:
         """Return the number of samples. Raises TypeError if it isn't known before reading."""
@@ -240,10 +251,7 @@ class Dataset(Generic[T]):
     @property
     def length(self) -> int | None:
         """The number of samples (or batches) if it is known: from the record, or from ``write_shards``."""
-        part = self._part(self.shards)
-        known = self._stored if part.shards == self.shards else None
-        if known is not None:
-            known = len(range(part.first, known, part.every))
+        known = None if self._stored is None else self._partition.size(self._stored)
         for step in self._steps:
             known = None if known is None else step.length(known)
         return known
@@ -278,7 +286,49 @@ class Dataset(Generic[T]):
 
     def head(self, count: int = 5) -> list[T]:
         """Return the first ``count`` samples; no more shards are opened than necessary."""
-        return list(islice(self, count))
+        return list(islice(self.__replace__(), count))  # of a copy: a state is of another iteration
+
+    # --- state -----------------------------------------------------------------------------------------------
+
+    def set_epoch(self, epoch: int) -> None:
+        """Use the order of this epoch in the next iterations, and begin at its beginning.
+
+        For loops that iterate one dataset several times; ``shuffled(seed, epoch=epoch)`` returns another dataset.
+        """
+        if epoch < 0:
+            raise ValueError("epoch must be at least 0")
+        self._progress.set_epoch(epoch)
+
+    def state_dict(self, *, after: int | None = None) -> dict[str, Any]:
+        """Return the state after the last item that the current iteration handed out, a small dict for JSON.
+
+        It counts for all nodes, which hand out the same number of items. The workers of a ``DataLoader`` have their own
+        positions: use torchdata's ``StatefulDataLoader``, or say ``after`` how many items (samples, or batches after
+        :meth:`batched`) this node has used since the beginning or the last loaded state. Raises
+        :class:`~catalog.errors.DataError` without it if workers read this dataset.
+        """
+        progress, partition = self._progress, self._partition
+        if after is not None:
+            if after < 0:
+                raise ValueError("after must be at least 0")
+            start = progress.last_start.moved(after * partition.unit * partition.ranks)
+            return dump_state(self._identity, self._epoch, start, partition)
+        if progress.read_by_workers.marked:
+            what = "the workers of a DataLoader read this dataset, and their position isn't known here"
+            hint = "use torchdata's StatefulDataLoader and its state_dict(), or state_dict(after=number of items)"
+            raise DataError(what, where=self._identity.uri, hint=hint)
+        run = progress.run
+        start, partition = (progress.start, partition) if run is None else (run.next_start(), run.partition)
+        return dump_state(self._identity, self._epoch, start, partition)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next iteration begin after the last item of a state, which may be of any number of nodes and workers.
+
+        ``state`` is what :meth:`state_dict` returned, or the state of a ``StatefulDataLoader`` that read this dataset.
+        It contains the epoch. Raises :class:`~catalog.errors.DataError` for a state of another dataset (other shards,
+        another version of the record), or of another seed or buffer.
+        """
+        self._progress.load(*load_state(state, self._identity))
 
     # --- steps -----------------------------------------------------------------------------------------------
 
@@ -295,13 +345,15 @@ class Dataset(Generic[T]):
 
     @overload
     def shuffled(
-        self, buffer_shards: int | None = None, buffer_samples: int = 1000, batch_size: None = None, *, seed: int = 0
-    ) -> Dataset[T]: ...
+        self, buffer_shards: int | None = None, buffer_samples: int = 1000, batch_size: None = None, *,
+        seed: int = 0, epoch: int = 0,
+    ) -> Dataset[T]: ...  # fmt: skip
 
     @overload
     def shuffled(
-        self, buffer_shards: int | None = None, buffer_samples: int = 1000, *, batch_size: int, seed: int = 0
-    ) -> Dataset[SampleBatch[T]]: ...
+        self, buffer_shards: int | None = None, buffer_samples: int = 1000, *, batch_size: int,
+        seed: int = 0, epoch: int = 0,
+    ) -> Dataset[SampleBatch[T]]: ...  # fmt: skip
 
     def shuffled(
         self,
@@ -310,24 +362,28 @@ class Dataset(Generic[T]):
         batch_size: int | None = None,
         *,
         seed: int = 0,
+        epoch: int = 0,
     ) -> Dataset[Any]:
-        """Return the dataset in random order: shards are shuffled, and samples within a window of ``buffer_samples``.
+        """Return the dataset in random order: shards are shuffled, and samples within blocks of ``buffer_samples``.
 
-        The same seed gives the same order in every iteration; ``seed=epoch`` gives each epoch another one. The stored
-        samples are shuffled, at any position among the steps: batches consist of shuffled samples. ``batch_size`` as
-        :meth:`batched` has it. ``buffer_shards`` is the window in which shards are shuffled; all of them without it.
+        ``seed`` and ``epoch`` determine the order; neither the number of workers or nodes nor the size of batches
+        changes it. The stored samples are shuffled, at any position among the steps: batches consist of shuffled
+        samples. ``batch_size`` as :meth:`batched` has it. ``buffer_shards`` are the shards of a block in which shards
+        are shuffled; all of them without it. See also :meth:`set_epoch`.
         """
         if buffer_samples < 1 or (buffer_shards is not None and buffer_shards < 1):
             raise ValueError("buffer_shards and buffer_samples must be at least 1")
-        shuffle = Shuffle(seed=seed, buffer_shards=buffer_shards, buffer_samples=buffer_samples)
+        if epoch < 0:
+            raise ValueError("epoch must be at least 0")
+        shuffle = Shuffle(seed=seed, epoch=epoch, buffer_shards=buffer_shards, buffer_samples=buffer_samples)
         dataset = self.__replace__(_shuffle=shuffle)
         return dataset if batch_size is None else dataset.batched(batch_size)
 
     def batched(self, batch_size: int, *, drop_last: bool = False) -> Dataset[SampleBatch[T]]:
         """Return a dataset of batches of ``batch_size`` samples, their arrays stacked: see :class:`SampleBatch`.
 
-        The last batch may be smaller; ``drop_last`` omits it. Each worker of a ``DataLoader`` makes batches of its own
-        samples: each may have one smaller batch, while ``len``, which knows no workers, counts one in total.
+        The last batch may be smaller; ``drop_last`` omits it. The batches are the same however many workers and nodes
+        make them.
         """
         if batch_size < 1:
             raise ValueError("batch_size must be at least 1")
@@ -361,8 +417,9 @@ class Dataset(Generic[T]):
     def split_by_node(self, rank: int, nodes: int) -> Dataset[T]:
         """Return the part of node ``rank`` (from 0) of ``nodes``; together the parts have every sample once.
 
-        Shards are dealt out in turn; if there are fewer than nodes, samples are. All nodes must use the same shards,
-        shuffling and ``nodes``. Workers of a ``DataLoader`` divide the part of their node in the same way.
+        The samples (or the batches, after :meth:`batched`) are dealt to the nodes in turn, and the part of a node to
+        the workers of its ``DataLoader``, so the order of all together is that of the whole dataset. All nodes must use
+        the same shards, order, steps and ``nodes``. Each reads all shards, and unpacks its own samples.
         """
         if not 0 <= rank < nodes:
             raise ValueError(f"rank {rank} is not one of {nodes} nodes, which are numbered from 0")
@@ -461,11 +518,45 @@ class Dataset(Generic[T]):
     def _with(self, step: Step) -> Dataset[T]:
         return self.__replace__(_steps=(*self._steps, step))
 
-    def _part(self, shards: tuple[Shard, ...], *more: tuple[int, int]) -> Part:
-        part = Part(shards=shards)
-        for rank, parts in (*self._nodes, *more):
-            part = part.dealt(rank, parts)
-        return part
+    @property
+    def _partition(self) -> Partition:
+        """The part of this node; its unit is what the steps after the last filter take for one item."""
+        partition = Partition()
+        for rank, nodes in self._nodes:
+            partition = partition.divided(rank, nodes)
+        return replace(partition, unit=unit_of(self._steps)[1])
+
+    @property
+    def _reading(self) -> Reading:
+        shuffle = self._shuffle
+        if shuffle is not None:
+            shuffle = replace(shuffle, epoch=self._epoch)
+        return Reading(
+            shards=self.shards,
+            sample_class=self._class,
+            shuffle=shuffle,
+            validate=self._validate,
+            settings=self._settings,
+            steps=self._steps,
+        )
+
+    @property
+    def _epoch(self) -> int:
+        if self._progress.epoch is not None:
+            return self._progress.epoch
+        return 0 if self._shuffle is None else self._shuffle.epoch
+
+    @property
+    def _identity(self) -> Identity:
+        progress, shuffle = self._progress, self._shuffle
+        if progress.digest is None:
+            progress.digest = shards_fingerprint(self.shards)
+        return Identity(
+            record=self._cid,
+            shards=progress.digest,
+            shuffle=shuffle,
+            uri=None if self.uri is None else str(self.uri),
+        )
 
 
 def _uri_first(

@@ -1,31 +1,36 @@
-"""Iteration of a dataset: deal out shards, shuffle and unpack samples, apply steps.
+"""Iteration of a dataset: read the samples in the order of the epoch, hand out a reader's part, apply the steps.
 
 ::
 
-    shards ─▶ shuffled ─▶ dealt to nodes ─▶ dealt to workers ─▶ (key, bytes) ─▶ window ─▶ sample ─▶ steps
-              same seed everywhere                                             shuffled   unpacked
+    shards ─▶ in order ─▶ (key, bytes) ─▶ blocks ─▶ own units ─▶ sample ─▶ steps
+                                          shuffled               unpacked
+    with a filter:
+    shards ─▶ in order ─▶ (key, bytes) ─▶ blocks ─▶ sample ─▶ steps up to it ─▶ own units ─▶ other steps
+
+The order and its units are described in :mod:`catalog.datasets.order`, the state in :mod:`catalog.datasets.state`.
 
 Tricky bits
 -----------
-- Shards are shuffled before they are dealt out, with the same seed everywhere: that makes the parts disjoint.
-- If there are fewer shards than parts, every part reads all of them and takes every n-th sample: no part is empty as
-  long as there are samples, and no sample is in two parts.
-- The window holds packed samples, which are smaller; they are unpacked when they leave it.
-- Steps are small frozen objects, not closures, so a dataset can be pickled.
+- Each reader passes over the samples of the others: they are neither unpacked nor given to steps. Only steps up to the
+  last filter are applied to all samples by all readers, since only they say how many there are.
+- A block holds packed samples, which are smaller; they are unpacked when they leave it. While it is emptied the next
+  one is filled, one sample for each, so the pace is even and memory that of one block.
+- The functions that hand out samples count them before they yield: after an error or an interrupt in the middle of a
+  batch the state is that of the last item which the caller has.
 """
 
 from __future__ import annotations
 
-import random
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from itertools import chain, islice, repeat
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from functools import cache
+from itertools import chain, compress, count, islice, repeat
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from catalog.datasets.batches import SampleBatch, batches
+from catalog.datasets.pytorch import caller_frame, loader_batch_size
+from catalog.datasets.steps import unit_of
 from catalog.errors import CatalogError
 from catalog.samples.packing import reader
 from catalog.shards.reader import open_samples
@@ -36,19 +41,20 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from catalog.config import NetworkSettings
+    from catalog.datasets.order import Shuffle
+    from catalog.datasets.state import Run, Start
+    from catalog.datasets.steps import Step
     from catalog.network.http import Client
     from catalog.shards.formats import Format
     from catalog.shards.shard import Shard
 
-__all__ = ["Batched", "Filtered", "Mapped", "Part", "Shuffle", "Step", "samples_of"]
-
-T = TypeVar("T")
+__all__ = ["Reading", "samples_for_loader", "samples_of"]
 
 _Read: TypeAlias = "Callable[[Any, str], Any]"
 """Makes a sample of what is stored and its key."""
 
-_Placed: TypeAlias = "tuple[tuple[str, Any], tuple[_Read, str]]"
-"""Key and sample as it is stored; the function that reads it, and the URL of its shard."""
+_Placed: TypeAlias = "tuple[tuple[str, Any], tuple[_Read, str], int]"
+"""Key and sample as it is stored; the function that reads it, and the URL of its shard; its number in the epoch."""
 
 _SMALL: Final = 1 << 14
 
@@ -57,61 +63,78 @@ _LARGEST_REUSED: Final = (1 << 25) - (1 << 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shuffle:
-    """An order: shards anywhere or within a window of them, samples within a window."""
-
-    seed: int
-    buffer_samples: int
-    buffer_shards: int | None = None
-
-    def shards(self, shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
-        """Return the shards in this order."""
-        chance, listed = random.Random(self.seed), list(shards)  # noqa: S311 - an order, not a secret
-        if self.buffer_shards is None or self.buffer_shards >= len(listed):
-            chance.shuffle(listed)
-            return tuple(listed)
-        return tuple(_windowed(iter(listed), chance, self.buffer_shards))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The part of one of several readers: the samples numbered ``first``, ``first + every``, … of these shards."""
+class Reading:
+    """What is read: shards, the class of their samples, their order, and the steps."""
 
     shards: tuple[Shard, ...]
-    first: int = 0
-    every: int = 1
+    sample_class: type[Any]
+    shuffle: Shuffle | None
+    validate: bool
+    settings: NetworkSettings | None
+    steps: tuple[Step, ...]
 
-    def dealt(self, rank: int, parts: int) -> Part:
-        """Return the part of ``rank`` within this part: whole shards if there are enough, else samples."""
-        if self.every == 1 and len(self.shards) >= parts:
-            return replace(self, shards=self.shards[rank::parts])
-        return replace(self, first=self.first + self.every * rank, every=self.every * parts)
+    def reader(self, form: Format) -> _Read:
+        """Return the function that reads samples of a format."""
+        return reader(form, self.sample_class, validate=self.validate)
+
+    @property
+    def ordered_shards(self) -> tuple[Shard, ...]:
+        """The shards in the order of the epoch."""
+        if self.shuffle is None:
+            return self.shards
+        return tuple(self.shards[number] for number in self.shuffle.shards(len(self.shards)))
 
 
 # --- reading -------------------------------------------------------------------------------------------------
 
 
-def samples_of(
-    part: Part,
-    sample_class: type[Any],
-    *,
-    shuffle: Shuffle | None,
-    validate: bool,
-    settings: NetworkSettings | None,
-) -> Iterator[Any]:
-    """Yield the samples of a part, unpacked; its shards are already in the order of iteration.
+def samples_of(reading: Reading, run: Run) -> Iterator[Any]:
+    """Yield the items of a run: the samples or what the steps make of them.
 
-    An error of a sample names its shard. Nothing is opened before the first sample is requested.
+    An error of a sample names its shard. Nothing is opened before the first item is requested.
     """
     _keep_freed_memory()
-    reading = partial(reader, cls=sample_class, validate=validate)
-    if shuffle is None and part.every == 1:
-        return _in_order(part.shards, reading, settings)
-    packed = chain.from_iterable(_packed(part.shards, reading, settings))
-    dealt: Iterator[_Placed] = islice(packed, part.first, None, part.every)
-    if shuffle is not None:
-        dealt = _windowed(map(_kept, dealt), random.Random(shuffle.seed), shuffle.buffer_samples)  # noqa: S311 - an order, not a secret
-    return _unpacked(dealt)
+    steps = reading.steps
+    common, unit = unit_of(steps)
+    run.filtered, run.stepped = common > 0, bool(steps)
+    run.partition = replace(run.partition, unit=run.outputs * unit)
+    if not run.filtered:
+        run.start = run.start.unfiltered()
+    items = _stored(reading, run)
+    for step in steps[:common]:
+        items = step(items)
+    if run.filtered:
+        items = compress(islice(items, run.start.skip, None), run.partition.mask())
+    for step in steps[common:]:
+        items = step(items)
+    return _handed_out(items, run) if steps else items
+
+
+def samples_for_loader(reading: Reading, run: Run) -> Iterator[Any]:
+    """Yield the samples of a run to a ``DataLoader`` that makes batches: its units have the size of a batch."""
+    run.outputs = loader_batch_size(caller_frame())
+    yield from samples_of(reading, run)
+
+
+def _stored(reading: Reading, run: Run) -> Iterator[Any]:
+    """Yield the samples of this reader's part, unpacked, in the order of the epoch."""
+    whole = run.filtered or run.partition.ranks == 1
+    if reading.shuffle is None and whole:
+        return _in_order(reading, run)
+    placed = chain.from_iterable(_placed(reading, run))
+    mask = repeat(object=True) if whole else run.partition.mask()
+    if reading.shuffle is not None:
+        return _unpacked(_shuffled(placed, reading.shuffle, run.start, mask), run)
+    return _unpacked(compress(islice(placed, run.start.position - run.start.first, None), mask), run)
+
+
+def _handed_out(items: Iterator[Any], run: Run) -> Iterator[Any]:
+    """Yield the items and count them, and the samples that were read for them."""
+    for item in items:
+        run.handed = run.pulled
+        run.done += 1
+        yield item
+    run.ended = True
 
 
 @cache
@@ -124,29 +147,38 @@ def _keep_freed_memory() -> None:
     np.empty(_LARGEST_REUSED, np.uint8)
 
 
-def _in_order(
-    shards: tuple[Shard, ...], reading: Callable[[Format], _Read], settings: NetworkSettings | None
-) -> Iterator[Any]:
-    """Yield the samples of shards in order: as :func:`_unpacked`, with fewer objects for each sample."""
-    with _client_for(shards, settings) as client:
-        for shard in shards:
-            with open_samples(shard, settings=settings, client=client) as (form, samples):
-                read = reading(form)
+def _in_order(reading: Reading, run: Run) -> Iterator[Any]:
+    """Yield the samples of shards as they are stored: as :func:`_unpacked`, with fewer objects for each sample."""
+    position, number, shards = run.start.position, run.start.first, reading.shards
+    with _client_for(shards, reading.settings) as client:
+        for place in range(run.start.shard, len(shards)):
+            run.marks.append((place, number))
+            shard = shards[place]
+            with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
+                read = reading.reader(form)
+                if number < position:
+                    number += sum(1 for _ in islice(samples, position - number))
                 for key, raw in samples:
+                    number += 1
                     try:
                         sample = read(raw, key)
                     except CatalogError as error:
                         raise error.within(shard.url) from None
+                    run.pulled = number - position
                     yield sample
+    run.ended = not run.stepped
 
 
-def _packed(
-    shards: tuple[Shard, ...], reading: Callable[[Format], _Read], settings: NetworkSettings | None
-) -> Iterator[Iterator[_Placed]]:
-    with _client_for(shards, settings) as client:
-        for shard in shards:
-            with open_samples(shard, settings=settings, client=client) as (form, samples):
-                yield zip(samples, repeat((reading(form), shard.url)))
+def _placed(reading: Reading, run: Run) -> Iterator[Iterator[_Placed]]:
+    """Yield the samples of each shard, numbered; opens them one after the other in the order of the epoch."""
+    shards, number = reading.ordered_shards, run.start.first
+    with _client_for(shards, reading.settings) as client:
+        for place in range(run.start.shard, len(shards)):
+            run.marks.append((place, number))
+            shard, numbers = shards[place], count(number)
+            with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
+                yield zip(samples, repeat((reading.reader(form), shard.url)), numbers)
+            number = next(numbers)
 
 
 def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> AbstractContextManager[Client | None]:
@@ -155,115 +187,44 @@ def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> 
     return shared_client(settings) if remote else nullcontext()
 
 
-def _unpacked(pairs: Iterator[_Placed]) -> Iterator[Any]:
-    for (key, raw), (read, url) in pairs:
+def _unpacked(pairs: Iterator[_Placed], run: Run) -> Iterator[Any]:
+    for pulled, ((key, raw), (read, url), _) in enumerate(pairs, 1):
         try:
             sample = read(raw, key)
         except CatalogError as error:
             raise error.within(url) from None
+        run.pulled = pulled
         yield sample
+    run.ended = not run.stepped
 
 
-def _windowed(items: Iterator[T], chance: random.Random, buffer: int) -> Iterator[T]:
-    """Fill a window, then yield a random item of it for each new one."""
-    window = list(islice(items, buffer))
-    size, draw = len(window), chance.random  # randrange takes five times as long
-    for item in items:
-        place = int(draw() * size)
-        out, window[place] = window[place], item
-        yield out
-    chance.shuffle(window)
-    while window:
-        yield window.pop()
+def _shuffled(placed: Iterator[_Placed], shuffle: Shuffle, start: Start, mask: Iterator[bool]) -> Iterator[_Placed]:
+    """Yield the samples of the mask, block by block in random order, from the position of ``start``."""
+    number, passed = divmod(start.position, shuffle.buffer_samples)
+    placed = islice(placed, number * shuffle.buffer_samples - start.first, None)
+    block: list[Any] = [_kept(one) for one in islice(placed, shuffle.buffer_samples)]
+    while block:
+        following: list[Any] = []
+        for place, own in zip(shuffle.block(number, len(block))[passed:], mask):  # noqa: B905 - the mask is endless
+            out, block[place] = block[place], None
+            if own:
+                yield out
+            more = next(placed, None)
+            if more is not None:
+                following.append(_kept(more))
+        following += [_kept(one) for one in islice(placed, shuffle.buffer_samples - len(following))]
+        block, number, passed = following, number + 1, 0
 
 
 def _kept(pair: _Placed) -> _Placed:
     """Copy a small sample: it is a slice of a block of many, which the window would otherwise keep alive."""
-    (key, raw), place = pair
+    (key, raw), place, number = pair
     if type(raw) is dict:
-        return (key, {name: _copied(value) for name, value in raw.items()}), place
-    return pair if len(raw) > _SMALL else ((key, bytes(raw)), place)
+        return (key, {name: _copied(value) for name, value in raw.items()}), place, number
+    return pair if len(raw) > _SMALL else ((key, bytes(raw)), place, number)
 
 
 def _copied(value: object) -> object:
     if type(value) is memoryview and len(value) <= _SMALL:
         return bytes(value)
     return value.copy() if type(value) is np.ndarray and value.base is not None else value
-
-
-# --- steps ---------------------------------------------------------------------------------------------------
-
-
-class Step(Protocol):
-    """A step of a dataset: applied to the samples after they are read."""
-
-    def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Return the samples after this step."""
-        ...
-
-    def length(self, before: int) -> int | None:
-        """Return the number of samples after this step; ``None`` if it isn't known."""
-        ...
-
-    def gives(self, before: type[Any] | None) -> type[Any] | None:
-        """Return the class after this step; ``None`` if it isn't known."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """Applies ``change`` to each sample; ``made`` is the class of the results if it is known."""
-
-    change: Callable[[Any], Any]
-    made: type[Any] | None = None
-
-    def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Return the changed samples."""
-        return map(self.change, samples)
-
-    def length(self, before: int) -> int | None:
-        """Return the same number."""
-        return before
-
-    def gives(self, before: type[Any] | None) -> type[Any] | None:  # noqa: ARG002 - the protocol
-        """Return the class of the results."""
-        return self.made
-
-
-@dataclass(frozen=True, slots=True)
-class Filtered:
-    """Keeps the samples for which ``keep`` returns true."""
-
-    keep: Callable[[Any], object]
-
-    def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Return the samples that are kept."""
-        return filter(self.keep, samples)
-
-    def length(self, before: int) -> int | None:  # noqa: ARG002 - the protocol
-        """Return ``None``: it isn't known."""
-        return None
-
-    def gives(self, before: type[Any] | None) -> type[Any] | None:
-        """Return the same class."""
-        return before
-
-
-@dataclass(frozen=True, slots=True)
-class Batched:
-    """Groups ``size`` samples into a batch."""
-
-    size: int
-    drop_last: bool
-
-    def __call__(self, samples: Iterator[Any]) -> Iterator[Any]:
-        """Return the batches."""
-        return batches(samples, self.size, drop_last=self.drop_last)
-
-    def length(self, before: int) -> int | None:
-        """Return the number of batches, with a smaller last one unless it is dropped."""
-        return before // self.size if self.drop_last else -(-before // self.size)
-
-    def gives(self, before: type[Any] | None) -> type[Any] | None:  # noqa: ARG002 - the protocol
-        """Return :class:`SampleBatch`."""
-        return SampleBatch

@@ -21,7 +21,7 @@ from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at ru
 from catalog import Array, Dataset, DictSample, PackableSample, write_shards
 from catalog.atproto.identity import Identity
 from catalog.client import Client
-from catalog.datasets.iteration import Part
+from catalog.datasets.order import Partition
 from catalog.datasets.published import shards_of
 from catalog.errors import (
     DataError,
@@ -211,24 +211,20 @@ def test_nodes_share_the_samples_and_none_is_idle(folder: Path, nodes: int, seed
     assert sorted(chain(*parts)) == list(range(10))
     assert all(parts)
     known = [dataset.__replace__(_stored=10).split_by_node(rank, nodes).length for rank in range(nodes)]
-    assert known == [len(part) if nodes > 3 or nodes == 1 else None for part in parts]
+    assert known == [len(part) for part in parts]
 
 
-@given(shards=st.integers(0, 6), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3), data=st.data())
-def test_parts_of_parts_are_disjoint_and_complete(shards: int, sizes: list[int], data: st.DataObject) -> None:
-    """What nodes, nodes in nodes and workers read, by an obvious count of who reads which sample."""
-    lengths = data.draw(st.lists(st.integers(0, 5), min_size=shards, max_size=shards))
-    whole = Part(shards=tuple(Shard(url=f"{number}.tar") for number in range(shards)))
-    parts = [whole]
+@given(items=st.integers(0, 60), unit=st.integers(1, 7), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_parts_of_parts_take_units_in_turn(items: int, unit: int, sizes: list[int]) -> None:
+    """What nodes, nodes in nodes and workers read, by an obvious count of whose turn it is."""
+    parts = [Partition(unit=unit)]
     for size in sizes:
-        parts = [part.dealt(rank, size) for part in parts for rank in range(size)]
-    read = []
-    for part in parts:
-        here = [(shard.url, place) for shard in part.shards for place in range(lengths[int(shard.url[:-4])])]
-        read += here[part.first :: part.every]
-    assert sorted(read) == sorted(
-        (f"{number}.tar", place) for number in range(shards) for place in range(lengths[number])
-    )
+        parts = [part.divided(rank, size) for rank in range(size) for part in parts]
+    turns = [list(range(items))[start : start + unit] for start in range(0, items, unit)]
+    for place, part in enumerate(parts):
+        expected = list(chain(*turns[place :: len(parts)]))
+        assert [item for item, own in zip(range(items), part.mask(), strict=False) if own] == expected
+        assert part.size(items) == len(expected)
 
 
 def test_a_rank_that_is_none_is_refused(folder: Path) -> None:

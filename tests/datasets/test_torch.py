@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,16 @@ def numbers(samples: Iterable[Any]) -> list[int]:
     return [int(sample.number) for sample in samples]
 
 
+def values(items: Iterable[Any]) -> list[Any]:
+    """The numbers of samples, and lists of them for batches."""
+    return [item.number if isinstance(item, Item) else item.number.tolist() for item in items]
+
+
+def in_turn(parts: list[list[Any]]) -> list[Any]:
+    """One of each part in turn."""
+    return [one for turn in zip_longest(*parts) for one in turn if one is not None]
+
+
 def loader(dataset: Dataset[Any], workers: int, start: str = "fork", *, stay: bool = False) -> Any:  # noqa: ANN401 - PyTorch's
     context = start if workers else None
     return DataLoader(
@@ -80,19 +90,20 @@ def tensors(batch: SampleBatch[Item]) -> dict[str, Any]:
     return {"image": torch.from_numpy(batch.image), "number": torch.from_numpy(batch.number)}
 
 
-@pytest.mark.parametrize("workers", [0, 2, 3])
-def test_workers_share_shards_so_that_every_sample_comes_once(dataset: Dataset[Item], workers: int) -> None:
-    for given in (dataset, dataset.shuffled(seed=3, buffer_samples=4)):
-        assert sorted(numbers(loader(given, workers))) == list(range(COUNT))
-    if workers == 2:
-        # whole shards, in turn: 0, 2 and 4 are one worker's, and the loader takes from each in turn
-        assert numbers(loader(dataset, workers))[:4] == [0, 5, 1, 6]
+@pytest.mark.parametrize("nodes", [1, 2, 4])
+@pytest.mark.parametrize("workers", [0, 1, 2, 3, 8])
+def test_workers_and_nodes_give_the_order_of_one_process(dataset: Dataset[Item], workers: int, nodes: int) -> None:
+    shuffled = dataset.shuffled(seed=3, buffer_samples=8)
+    for given in (shuffled, shuffled.batched(2), shuffled.filter(is_odd).map(double).batched(2)):
+        seen = [values(loader(given.split_by_node(rank, nodes), workers)) for rank in range(nodes)]
+        assert in_turn(seen) == values(given)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_more_workers_than_shards_share_samples(single: Dataset[Item], workers: int) -> None:
     assert numbers(loader(single, workers)) == list(range(COUNT))  # in turn, as they lie
-    assert sorted(numbers(loader(single.shuffled(buffer_samples=5), workers))) == list(range(COUNT))
+    shuffled = single.shuffled(buffer_samples=5)
+    assert numbers(loader(shuffled, workers)) == numbers(shuffled)
 
 
 @pytest.mark.parametrize("nodes", [2, 7])
