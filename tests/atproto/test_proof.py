@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,6 +46,20 @@ def _label(did: str, name: str) -> dict[str, Json]:
     return {"$type": LABEL, "name": name, "datasetUri": uri, "createdAt": TIME}
 
 
+def _write(network: Network, owner: conftest.Account, collection: str, count: int, *, keys: str | None = None) -> None:
+    value = _label(owner.did, "x") if collection == LABEL else {"$type": POST, "text": "x", "createdAt": TIME}
+    writes = [
+        {
+            "$type": "com.atproto.repo.applyWrites#create",
+            "collection": collection,
+            "value": value,
+            **({} if keys is None else {"rkey": f"{keys}{number}"}),
+        }
+        for number in range(count)
+    ]
+    network.post("com.atproto.repo.applyWrites", {"repo": owner.did, "writes": writes}, owner)
+
+
 @dataclass(slots=True, kw_only=True)
 class Repository:
     """An account of the real PDS with labels among posts, read through a server that may lie."""
@@ -78,18 +93,8 @@ class Repository:
             cursor = {"cursor": page["cursor"]}
 
     def write(self, collection: str, count: int, *, keys: str | None = None) -> None:
-        """Records with new keys, or with those that begin so: then the tree is the same each time."""
-        value = _label(self.owner.did, "x") if collection == LABEL else {"$type": POST, "text": "x", "createdAt": TIME}
-        writes = [
-            {
-                "$type": "com.atproto.repo.applyWrites#create",
-                "collection": collection,
-                "value": value,
-                **({} if keys is None else {"rkey": f"{keys}{number}"}),
-            }
-            for number in range(count)
-        ]
-        self.network.post("com.atproto.repo.applyWrites", {"repo": self.owner.did, "writes": writes}, self.owner)
+        """Create records with new keys, or with those that begin so: then the tree is the same each time."""
+        _write(self.network, self.owner, collection, count, keys=keys)
 
     def lacks(self, *methods: str) -> None:
         """The server doesn't know these methods."""
@@ -112,42 +117,66 @@ def _no_pause(_seconds: float) -> None:
     """Retries come at once."""
 
 
-@pytest.fixture
-def repository(network: Network) -> Iterator[Repository]:
+def _owner(network: Network) -> conftest.Account:
+    """Create an account with posts and labels."""
     owner = network.account("proven")
+    for _ in range(POSTS // 200):
+        _write(network, owner, POST, 200)
+    _write(network, owner, LABEL, LABELS)
+    return owner
+
+
+@contextmanager
+def _read_through_fake(network: Network, owner: conftest.Account) -> Iterator[Repository]:
     settings = NetworkSettings.from_environment()
     with fake_server({}, upstream=network.pds_url) as fake, Client(settings, sleep=_no_pause) as client:
         identity = Resolver(client, settings).resolve(owner.did)
         account = Account(did=Did(owner.did), pds=fake.url, key=identity.key, known={})
-        made = Repository(network=network, client=client, fake=fake, owner=owner, account=account)
-        for _ in range(POSTS // 200):
-            made.write(POST, 200)
-        made.write(LABEL, LABELS)
+        yield Repository(network=network, client=client, fake=fake, owner=owner, account=account)
+
+
+@pytest.fixture(scope="module")
+def owner(network: Network) -> conftest.Account:
+    """An account for the tests that only read."""
+    return _owner(network)
+
+
+@pytest.fixture
+def repository(network: Network, owner: conftest.Account) -> Iterator[Repository]:
+    """The repository of ``owner``, which tests must not change."""
+    with _read_through_fake(network, owner) as made:
         yield made
 
 
-def test_only_what_changed_is_read(repository: Repository) -> None:
+@pytest.fixture
+def own(network: Network) -> Iterator[Repository]:
+    """A repository of the test's own."""
+    with _read_through_fake(network, _owner(network)) as made:
+        yield made
+
+
+def test_only_what_changed_is_read(own: Repository) -> None:
     """And what was read is what there is: new, changed, deleted; posts are none of our business."""
-    repository.lacks("com.atproto.sync.getRepo")  # what costs less is estimated, and chance may make it the whole
-    first = repository.read()
+    own.lacks("com.atproto.sync.getRepo")  # what costs less is estimated, and chance may make it the whole
+    first = own.read()
     assert (first.way, len(first.records)) == ("tree", LABELS)
     assert first.commit is not None
-    assert repository.known == repository.listed()
+    assert own.known == own.listed()
 
-    repository.fake.asked.clear()
-    assert repository.read().records == []
-    repository.write(POST, 3)
-    assert len(repository.read().kept) == LABELS
-    assert len(repository.fake.asked) <= 6, "posts change the way to the part, and hardly the part"
+    own.fake.asked.clear()
+    assert own.read().records == []
+    own.write(POST, 3)
+    assert len(own.read().kept) == LABELS
+    assert len(own.fake.asked) <= 6, "posts change the way to the part, and hardly the part"
 
-    repository.write(LABEL, 2)
-    gone = sorted(repository.known)[3]
-    repository.network.delete_record(repository.owner, LABEL, gone.rpartition("/")[2])
-    changed = sorted(repository.known)[7].rpartition("/")[2]
-    repository.network.put_record(repository.owner, LABEL, changed, _label(repository.owner.did, "changed"))
-    again = repository.read()
+    own.write(LABEL, 2)
+    gone = sorted(own.known)[3]
+    own.network.delete_record(own.owner, LABEL, gone.rpartition("/")[2])
+    changed = sorted(own.known)[7].rpartition("/")[2]
+    own.network.put_record(own.owner, LABEL, changed, _label(own.owner.did, "changed"))
+    again = own.read()
     assert (again.way, len(again.records), len(again.kept)) == ("tree", 3, LABELS - 2)
-    assert repository.known == repository.listed()
+    assert own.known == own.listed()
 
 
 @pytest.mark.parametrize(
@@ -158,29 +187,27 @@ def test_only_what_changed_is_read(repository: Repository) -> None:
         (["com.atproto.sync.getRecord", "com.atproto.sync.getRepo"], "listed"),
     ],
 )
-def test_a_server_that_lacks_a_method_is_read_in_another_way(
-    repository: Repository, lacking: list[str], way: str
-) -> None:
+def test_a_server_that_lacks_a_method_is_read_in_another_way(own: Repository, lacking: list[str], way: str) -> None:
     """With the same result; without any proof there is no commit in it. It is asked once for what it lacks."""
-    repository.lacks(*lacking)
-    reader = Reader(repository.client, Part(COLLECTIONS))
-    reading = repository.read(reader)
+    own.lacks(*lacking)
+    reader = Reader(own.client, Part(COLLECTIONS))
+    reading = own.read(reader)
     assert (reading.way, len(reading.records)) == (way, LABELS)
     assert (reading.commit is None) == (way == "listed")
-    repository.write(LABEL, 1)
-    repository.network.delete_record(repository.owner, LABEL, min(repository.known).rpartition("/")[2])
-    repository.read(reader)
-    assert repository.known == repository.listed()
+    own.write(LABEL, 1)
+    own.network.delete_record(own.owner, LABEL, min(own.known).rpartition("/")[2])
+    own.read(reader)
+    assert own.known == own.listed()
     for method in lacking:
-        assert repository.fake.paths().count(f"/xrpc/{method}") <= 1
+        assert own.fake.paths().count(f"/xrpc/{method}") <= 1
 
 
-def test_many_changes_are_not_proven_one_by_one(repository: Repository) -> None:
+def test_many_changes_are_not_proven_one_by_one(own: Repository) -> None:
     """Then the whole repository is cheaper, where the tree can't be had."""
-    repository.write(LABEL, 40)
-    repository.lacks("com.atproto.sync.getBlocks")
-    assert repository.read().way == "car"
-    assert repository.known == repository.listed()
+    own.write(LABEL, 40)
+    own.lacks("com.atproto.sync.getBlocks")
+    assert own.read().way == "car"
+    assert own.known == own.listed()
 
 
 def test_an_account_without_a_key_is_listed(repository: Repository) -> None:
@@ -311,63 +338,61 @@ def test_another_accounts_repository_is_no_proof(repository: Repository) -> None
         Reader(repository.client, Part(COLLECTIONS)).read(repository.account)
 
 
-def test_a_repository_that_changes_while_it_is_read_is_read_anew(repository: Repository) -> None:
+def test_a_repository_that_changes_while_it_is_read_is_read_anew(own: Repository) -> None:
     """The nodes of the older commit are gone at once."""
-    repository.lacks("com.atproto.sync.getRepo")
+    own.lacks("com.atproto.sync.getRepo")
     changes = iter(range(2))
 
     def route(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
         if next(changes, None) is not None:  # what the real one says, where a changed node was among those asked for
-            repository.write(LABEL, 1)
+            own.write(LABEL, 1)
             answer(handler, {"error": "InvalidRequest", "message": "Could not find cids: bafy…"}, 400)
             return
-        status, kind, body = forward(handler, repository.network.pds_url)
+        status, kind, body = forward(handler, own.network.pds_url)
         answer(handler, body, status, Content_Type=kind)
 
-    repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
-    reading = repository.read()
+    own.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
+    reading = own.read()
     assert len(reading.records) == LABELS + 2
-    assert repository.known == repository.listed()
+    assert own.known == own.listed()
 
 
-def test_a_record_that_its_server_has_lost_takes_no_other_with_it(repository: Repository) -> None:
+def test_a_record_that_its_server_has_lost_takes_no_other_with_it(own: Repository) -> None:
     """It is told as unread once no way leads to it, and found as soon as it is there again."""
-    lost = repository.listed()
+    lost = own.listed()
     path, cid = min(lost.items())
     # All labels are alike, and a tree names a block as often as it is used; so one is made another.
-    repository.network.put_record(
-        repository.owner, LABEL, path.rpartition("/")[2], _label(repository.owner.did, "lost")
-    )
-    cid = repository.listed()[path]
+    own.network.put_record(own.owner, LABEL, path.rpartition("/")[2], _label(own.owner.did, "lost"))
+    cid = own.listed()[path]
 
     def route(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         if cid in handler.path or asked.query.get("rkey") == path.rpartition("/")[2]:
             answer(handler, {"error": "InvalidRequest", "message": f"Could not find cids: {cid}"}, 400)
             return
-        status, kind, body = forward(handler, repository.network.pds_url)
+        status, kind, body = forward(handler, own.network.pds_url)
         answer(handler, body, status, Content_Type=kind)
 
-    fresh = replace(repository)
-    repository.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
-    assert (len(fresh.read().records), fresh.known) == (LABELS, repository.listed()), "its own proof has it"
-    fresh = replace(repository, known={})
-    repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = route
-    assert (fresh.read().way, fresh.known) == ("car", repository.listed()), "the whole repository has it"
-    repository.lacks("com.atproto.sync.getRepo")
-    reading = repository.read()
+    fresh = replace(own)
+    own.fake.routes["/xrpc/com.atproto.sync.getBlocks"] = route
+    assert (len(fresh.read().records), fresh.known) == (LABELS, own.listed()), "its own proof has it"
+    fresh = replace(own, known={})
+    own.fake.routes["/xrpc/com.atproto.sync.getRecord"] = route
+    assert (fresh.read().way, fresh.known) == ("car", own.listed()), "the whole repository has it"
+    own.lacks("com.atproto.sync.getRepo")
+    reading = own.read()
     assert (reading.way, len(reading.records), len(reading.unread)) == ("tree", LABELS - 1, 1)
     assert [(item.uri.endswith(path), item.cid) for item in reading.unread] == [(True, None)]
     for method in ("getBlocks", "getRecord"):
-        del repository.fake.routes[f"/xrpc/com.atproto.sync.{method}"]
-    assert [str(record.cid) for record in repository.read().records] == [cid]
-    assert repository.known == repository.listed()
+        del own.fake.routes[f"/xrpc/com.atproto.sync.{method}"]
+    assert [str(record.cid) for record in own.read().records] == [cid]
+    assert own.known == own.listed()
 
 
-def test_a_closed_account_is_told_as_such(repository: Repository) -> None:
+def test_a_closed_account_is_told_as_such(own: Repository) -> None:
     """It is no missing method."""
-    repository.network.post("com.atproto.server.deactivateAccount", {}, repository.owner)
+    own.network.post("com.atproto.server.deactivateAccount", {}, own.owner)
     with pytest.raises(RequestFailed) as caught:
-        repository.read()
+        own.read()
     assert caught.value.name == "RepoDeactivated"
 
 
@@ -391,26 +416,26 @@ def test_a_proof_with_the_commit_only_leads_to_the_next_way(repository: Reposito
     assert repository.known == repository.listed()
 
 
-def test_a_record_that_a_list_does_not_name_is_asked_for(repository: Repository) -> None:
+def test_a_record_that_a_list_does_not_name_is_asked_for(own: Repository) -> None:
     """A list alone takes nothing away: it may be shortened. What is gone by the server's own word is gone."""
-    repository.lacks(*(f"com.atproto.sync.{name}" for name in ("getRecord", "getBlocks", "getRepo")))
-    assert repository.read().way == "listed"
-    first, second = sorted(repository.known)[:2]
-    repository.network.delete_record(repository.owner, LABEL, first.rpartition("/")[2])
+    own.lacks(*(f"com.atproto.sync.{name}" for name in ("getRecord", "getBlocks", "getRepo")))
+    assert own.read().way == "listed"
+    first, second = sorted(own.known)[:2]
+    own.network.delete_record(own.owner, LABEL, first.rpartition("/")[2])
 
     def short(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
-        _, _, body = forward(handler, repository.network.pds_url)
+        _, _, body = forward(handler, own.network.pds_url)
         page = json.loads(body)
         answer(handler, {"records": [item for item in page["records"] if not item["uri"].endswith(second)]})
 
-    repository.fake.routes["/xrpc/com.atproto.repo.listRecords"] = short
-    reading = repository.read()
-    assert (reading.records, first in repository.known, second in repository.known) == ([], False, True)
-    assert repository.known == repository.listed()
-    repository.fake.routes["/xrpc/com.atproto.repo.getRecord"] = _refuse(503, "")
-    repository.fake.routes["/xrpc/com.atproto.repo.listRecords"] = lambda handler, _: answer(handler, {"records": []})
-    repository.read()
-    assert len(repository.known) == LABELS - 1, "a server that doesn't say so takes nothing away"
+    own.fake.routes["/xrpc/com.atproto.repo.listRecords"] = short
+    reading = own.read()
+    assert (reading.records, first in own.known, second in own.known) == ([], False, True)
+    assert own.known == own.listed()
+    own.fake.routes["/xrpc/com.atproto.repo.getRecord"] = _refuse(503, "")
+    own.fake.routes["/xrpc/com.atproto.repo.listRecords"] = lambda handler, _: answer(handler, {"records": []})
+    own.read()
+    assert len(own.known) == LABELS - 1, "a server that doesn't say so takes nothing away"
 
 
 def test_an_account_that_its_server_vouches_for_is_proven_or_not_read(repository: Repository) -> None:
