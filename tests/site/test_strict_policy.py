@@ -99,7 +99,7 @@ def test_a_page_that_breaks_it_is_noticed(tmp_path: Path, strictly: Callable[[Pa
 @pytest.fixture
 def plain(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
