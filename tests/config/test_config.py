@@ -127,11 +127,16 @@ def test_a_file_without_our_block_is_told(tmp_path: Path, text: str) -> None:
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
 )
 
 
-@given(st.dictionaries(st.sampled_from(["store", "sources", "deny", "contact"]) | st.text(), _values))
+@given(
+    st.dictionaries(
+        st.sampled_from(["store", "sources", "deny", "contact"]) | st.text(max_size=10), _values, max_size=6
+    )
+)
 def test_any_block_is_read_or_refused(block: dict[str, object]) -> None:
     """With our own error."""
     try:

@@ -322,7 +322,7 @@ def changed_trees(draw: st.DrawFn) -> Any:  # noqa: ANN401
     return tree
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=changed_trees())
 def test_parser_and_editor_agree_on_manifests_that_nobody_wrote(folder: Path, tree: Any) -> None:  # noqa: ANN401, F811
     """What the parser takes the editor takes; what the parser refuses and the editor not, only a parser can know."""
@@ -373,7 +373,7 @@ def test_types_that_only_the_parser_refuses_have_odd_brackets(text: str) -> None
 VERSION = re.compile(PARTS["dataset"]["properties"]["version"]["pattern"])
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(text=st.from_regex(SEMVER, fullmatch=True) | st.text("01.-+aZ", max_size=12))
 def test_versions_are_the_same_for_both(text: str) -> None:
     """The pattern is semver's own grammar."""

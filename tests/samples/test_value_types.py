@@ -11,7 +11,7 @@ import ml_dtypes
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray  # noqa: TC002 - in annotations
@@ -55,6 +55,7 @@ def inferred(*samples: object) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25)  # of each dtype
 @given(data=st.data())
 def test_an_array_of_each_dtype_comes_back_equal(name: str, data: st.DataObject) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
@@ -222,6 +223,7 @@ class Mapped(PackableSample):
     more: list[dict[str, Any]] | None = None
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(texts, json_values, max_size=4), st.none() | st.lists(st.dictionaries(texts, json_values)))
 def test_a_map_comes_back_equal(meta: dict[str, Any], more: list[dict[str, Any]] | None) -> None:
     sample = Mapped(meta=meta, more=more)
