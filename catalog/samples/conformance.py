@@ -86,13 +86,11 @@ class SampleTally:
         if self.first is None or self._wanted is None:
             return None
         read = self.compared
-        number = f"{self.bad:,} of {read:,} samples don't" if read > 1 else "the sample doesn't"
-        seen = "" if read in (self.samples, 1) else f" ({self.samples:,} in the shard)"
+        some = "" if read == self.samples else "compared "
+        number = f"{self.bad:,} of {read:,} {some}samples don't" if read > 1 else f"the {some}sample doesn't"
         as_form = "" if self._form is MSGPACK else f" (read as {self._form.name})"
         key = ascii(self.first.where or "")[1:-1][:100]
-        return (
-            f"{number}{seen} fit {self._wanted.name}@{self._wanted.version}{as_form}: sample {key}: {self.first.what}"
-        )
+        return f"{number} fit {self._wanted.name}@{self._wanted.version}{as_form}: sample {key}: {self.first.what}"
 
     def add(self, key: str, raw: Any) -> None:  # noqa: ANN401 - see formats.Raw
         """Count a sample, and compare it."""

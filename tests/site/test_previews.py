@@ -657,7 +657,7 @@ def test_the_first_samples_of_a_shard_are_fetched_once_and_shown(fake: Fake, tmp
 
 
 @pytest.mark.parametrize(
-    ("compare", "words"), [(None, "1 of 4 samples"), (3, "1 of 3 samples (4 in"), (2, ""), (0, "")]
+    ("compare", "words"), [(None, "1 of 4 samples"), (3, "1 of 3 compared samples"), (2, ""), (0, "")]
 )
 def test_samples_that_do_not_fit_their_schema_are_reported_in_every_build(
     fake: Fake, tmp_path: Path, run: Run, compare: int | None, words: str
