@@ -21,7 +21,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
@@ -89,15 +88,6 @@ _BUSY: Final = Problem(status=503, name="NotReady", message="too many requests a
 _NO_STORE: Final = Problem(status=503, name="NotReady", message="the catalog can't be read just now; ask again soon")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reply:
-    """A response."""
-
-    status: int
-    body: bytes
-    head: dict[str, str]
-
-
 def index_folder(settings: CatalogSettings) -> Path:
     """The folder of the search index."""
     named = settings.appview.index
@@ -151,8 +141,8 @@ class _Outgoing:
 class _InParts(Response):  # type: ignore[misc] # Starlette is untyped where it isn't installed
     """A large answer. Raises ``TimeoutError`` when it isn't read in time; the connection is then closed."""
 
-    def __init__(self, reply: _Reply, outgoing: _Outgoing) -> None:
-        super().__init__(reply.body, reply.status, reply.head)
+    def __init__(self, whole: Response, outgoing: _Outgoing) -> None:
+        super().__init__(whole.body, whole.status_code, dict(whole.headers))
         self._outgoing = outgoing
         outgoing.bytes += len(self.body)
 
@@ -210,7 +200,7 @@ class _Service:
         """``/xrpc/…``."""
         nsid, head = request.path_params["nsid"], request.headers
         if lexicon_of(nsid) is None:
-            return _response(_told(Problem(status=501, name="MethodNotImplemented", message="no such query here")))
+            return _told(Problem(status=501, name="MethodNotImplemented", message="no such query here"))
         text = request.scope["query_string"].decode("latin-1")
         held, packs = head.get("if-none-match", ""), "gzip" in head.get("accept-encoding", "")
         loop = asyncio.get_running_loop()
@@ -218,14 +208,14 @@ class _Service:
             async with self._turns.turn(request.scope.get(CLIENT, ""), MOST_WAITING):
                 reply = await loop.run_in_executor(self._pool, _contained, self._answer, nsid, text, held, packs)
         except TooMany:
-            return _response(_told(_BUSY))
+            return _told(_BUSY)
         if len(reply.body) <= _PART:
-            return _response(reply)
+            return reply
         if self._outgoing.bytes + len(reply.body) > MOST_OUTGOING:
-            return _response(_told(_BUSY))
+            return _told(_BUSY)
         return _InParts(reply, self._outgoing)
 
-    def _answer(self, nsid: str, text: str, held: str, packs: bool) -> _Reply:  # noqa: FBT001 - one caller
+    def _answer(self, nsid: str, text: str, held: str, packs: bool) -> Response:  # noqa: FBT001 - one caller
         try:
             state = self._state()
             if state is None:
@@ -261,11 +251,11 @@ class _Service:
 
     async def version(self, _: Request) -> Response:
         """``/xrpc/_health``."""
-        return _response(_packed(dumped({"version": self._version}), packs=False, head={"cache-control": "no-store"}))
+        return _packed(dumped({"version": self._version}), packs=False, head={"cache-control": "no-store"})
 
     async def alive(self, _: Request) -> Response:
         """``/healthz``: this process answers."""
-        return _response(_packed(dumped({"alive": True}), packs=False, head={"cache-control": "no-store"}))
+        return _packed(dumped({"alive": True}), packs=False, head={"cache-control": "no-store"})
 
     async def ready(self, _: Request) -> Response:
         """``/readyz``: the index is built, and can be read."""
@@ -273,14 +263,14 @@ class _Service:
             behind = await self._cared(self._behind)
         except StoreError as error:
             note("not ready", {"reason": str(error)}, level=logging.WARNING)
-            return _response(_told(_NO_STORE))
+            return _told(_NO_STORE)
         if behind is None:
-            return _response(_told(_NOT_READY))
+            return _told(_NOT_READY)
         about: dict[str, Any] = {"ready": True, "behind": behind}
         following = _following(self._index.folder)
         if following is not None:
             about["following"] = following
-        return _response(_packed(dumped(about), packs=False, head={"cache-control": "no-store"}))
+        return _packed(dumped(about), packs=False, head={"cache-control": "no-store"})
 
     def _behind(self) -> int | None:
         self._index.searcher()
@@ -290,7 +280,7 @@ class _Service:
         """``/metrics``."""
         text = self.counts.text(await self._cared(self._gauges))
         head = {"cache-control": "no-store", "content-type": "text/plain; version=0.0.4; charset=utf-8"}
-        return _response(_Reply(status=200, body=text.encode(), head=head))
+        return Response(text.encode(), headers=head)
 
     def _gauges(self) -> dict[str, tuple[str, float | None]]:
         try:
@@ -317,20 +307,20 @@ class _Service:
     async def openapi(self, request: Request) -> Response:
         """``/openapi.json``."""
         packs = "gzip" in request.headers.get("accept-encoding", "")
-        return _response(_packed(self._described, packs, {"cache-control": "public, max-age=3600"}))
+        return _packed(self._described, packs, {"cache-control": "public, max-age=3600"})
 
     async def did_document(self, _: Request) -> Response:
         """``/.well-known/did.json``: who this service is, where it has a public address."""
         url = self._settings.appview.url
         if url is None:
-            return _response(_told(Problem(status=404, name="NotFound", message="this service has no public address")))
+            return _told(Problem(status=404, name="NotFound", message="this service has no public address"))
         # A port is percent-encoded in a did:web: https://w3c-ccg.github.io/did-method-web/
         document = {
             "@context": ["https://www.w3.org/ns/did/v1"],
             "id": f"did:web:{urlsplit(url).netloc.replace(':', '%3A')}",
             "service": [{"id": "#dataset_appview", "type": "DatasetAppView", "serviceEndpoint": url}],
         }
-        return _response(_packed(dumped(document), packs=False, head={"cache-control": "public, max-age=3600"}))
+        return _packed(dumped(document), packs=False, head={"cache-control": "public, max-age=3600"})
 
     async def page(self, _: Request) -> Response:
         """``/``: a page for people."""
@@ -346,7 +336,7 @@ class _Service:
         head = {
             "content-type": "text/html; charset=utf-8", "content-security-policy": POLICY, "cache-control": "no-cache",
         }  # fmt: skip
-        return _response(_Reply(status=200, body=body, head=head))
+        return Response(body, headers=head)
 
 
 def _contained(call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is
@@ -365,13 +355,14 @@ async def _refused(_: Request, error: Exception) -> Response:
     allows = (error.headers or {}).get("Allow")
     if error.status_code == 405:
         found = _told(Problem(status=405, name="InvalidRequest", message="only GET and HEAD are answered here"))
-        return _response(_Reply(status=405, body=found.body, head={**found.head, "allow": allows or "GET, HEAD"}))
-    return _response(_told(Problem(status=404, name="NotFound", message="there is nothing here")))
+        found.headers["allow"] = allows or "GET, HEAD"
+        return found
+    return _told(Problem(status=404, name="NotFound", message="there is nothing here"))
 
 
 async def _failed(_: Request, __: Exception) -> Response:
     """Respond to an unexpected exception. It is raised again after this, and logged by the middleware."""
-    return _response(_told(Problem(status=500, name="InternalServerError", message="something went wrong here")))
+    return _told(Problem(status=500, name="InternalServerError", message="something went wrong here"))
 
 
 def _following(folder: Path) -> dict[str, Any] | None:
@@ -414,18 +405,18 @@ def _follower_gauges(folder: Path) -> dict[str, tuple[str, float | None]]:
     return gauges
 
 
-def _told(problem: Problem) -> _Reply:
+def _told(problem: Problem) -> Response:
     head = {"content-type": "application/json", "cache-control": "no-store"}
     if problem.status == 503:
         head["retry-after"] = str(_RETRY_SECONDS)
-    return _Reply(status=problem.status, body=dumped(problem.body()), head=head)
+    return Response(dumped(problem.body()), problem.status, head)
 
 
-def _unchanged(tag: str) -> _Reply:
-    return _Reply(status=304, body=b"", head={"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
+def _unchanged(tag: str) -> Response:
+    return Response(None, 304, {"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
 
 
-def _packed(body: bytes, packs: bool, head: dict[str, str]) -> _Reply:  # noqa: FBT001 - internal
+def _packed(body: bytes, packs: bool, head: dict[str, str]) -> Response:  # noqa: FBT001 - internal
     head = {"content-type": "application/json", "vary": "Accept-Encoding", **head}
     if packs and len(body) >= _WORTH_PACKING:
         if len(body) < _PART:
@@ -434,8 +425,4 @@ def _packed(body: bytes, packs: bool, head: dict[str, str]) -> _Reply:  # noqa: 
             with _HEAVY:
                 body = gzip.compress(body, 1, mtime=0)
         head["content-encoding"] = "gzip"
-    return _Reply(status=200, body=body, head=head)
-
-
-def _response(reply: _Reply) -> Response:
-    return Response(reply.body, reply.status, reply.head)
+    return Response(body, headers=head)

@@ -307,16 +307,10 @@ class Session:
 
     def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
         """Return the answer to a request with the access token, renewed once if it expires soon or has expired."""
-        soon = time.monotonic() >= self._due - _MARGIN
-        if soon:
-            self.renew()
-        try:
-            return self._understood(ask({"Authorization": f"Bearer {self._access}"}))
-        except RequestFailed as error:
-            if error.name != "ExpiredToken":
-                raise
-        if not soon:
-            self.renew()
+        renewals = (True,) if time.monotonic() >= self._due - _MARGIN else (False, True)
+        for renewal in renewals:
+            if renewal:
+                self.renew()
             try:
                 return self._understood(ask({"Authorization": f"Bearer {self._access}"}))
             except RequestFailed as error:

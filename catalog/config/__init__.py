@@ -6,7 +6,7 @@ Nothing else in ``mkdocs.yml`` is read, and its tags (``!!python/name:…``, ``!
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,15 +22,13 @@ from catalog.syntax import AtIdentifier, Did
 
 __all__ = [
     "SOURCE_KINDS", "AppViewSettings", "CatalogSettings", "LimitSettings", "NetworkSettings", "PreviewSettings",
-    "Source", "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
+    "Source", "base_url", "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
     "samples_to_compare",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = tuple(source.name for source in SOURCES)
 """The kinds of source."""
 
-_KEYS: Final = keys_of()
-"""Options of the block that the plugin reads itself: ``crawl`` and ``search``."""
 _DEFAULT_STORE: Final = ".catalog/catalog.sqlite"
 _RANGES: Final = {
     setting.name: (setting.least, setting.most)
@@ -77,10 +75,10 @@ class NetworkSettings:
             hint = "it is sent in a header"
             raise InvalidConfig("must be at most 200 printable ASCII characters", where="contact", hint=hint)
         return cls(
-            plc_url=cls().plc_url if plc is None else _base_url(plc, "CATALOG_PLC_URL"),
+            plc_url=cls().plc_url if plc is None else base_url(plc, "CATALOG_PLC_URL"),
             allow_loopback=loopback == "1",
             allow_addresses=allow_addresses,
-            handle_resolver=None if resolver is None else _base_url(resolver, "CATALOG_HANDLE_RESOLVER"),
+            handle_resolver=None if resolver is None else base_url(resolver, "CATALOG_HANDLE_RESOLVER"),
             contact=name,
         )
 
@@ -207,11 +205,7 @@ def load_settings(mkdocs_yml: Path) -> CatalogSettings:
 
 def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
     """The settings of a ``catalog`` block; relative paths start at ``base``. Raises :class:`InvalidConfig`."""
-    for key in mapping:
-        if key not in _KEYS:
-            near = get_close_matches(str(key), _KEYS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_KEYS)}"
-            raise InvalidConfig(f"unknown setting {str(key)!r}", hint=hint)
+    _refuse_unknown(mapping, "")
     store = mapping.get("store")
     contact, allowed = mapping.get("contact"), mapping.get("allow_addresses")
     return CatalogSettings(
@@ -244,7 +238,7 @@ def _sources(value: object) -> tuple[Source, ...]:
 def _source(item: object, where: str) -> Source:
     relay = None
     if isinstance(item, Mapping) and len(item) == 2 and {"jetstream", "relay"} == set(item):
-        relay = _base_url(_text(item["relay"], f"{where}.relay"), f"{where}.relay")
+        relay = base_url(_text(item["relay"], f"{where}.relay"), f"{where}.relay")
         item = {"jetstream": item["jetstream"]}
     if not isinstance(item, Mapping) or len(item) != 1:
         raise InvalidConfig("must be one 'kind: value'", where=where, hint="for example 'repo: alice.example.org'")
@@ -253,9 +247,9 @@ def _source(item: object, where: str) -> Source:
         raise InvalidConfig(f"unknown source {kind!r}", where=where, hint=f"known: {', '.join(SOURCE_KINDS)}")
     text = _text(value, f"{where}.{kind}")
     if kind in ("pds", "relay"):
-        text = _base_url(text, f"{where}.{kind}")
+        text = base_url(text, f"{where}.{kind}")
     elif kind in ("firehose", "jetstream"):
-        text = _base_url(text, f"{where}.{kind}", schemes=("wss", "ws"))
+        text = base_url(text, f"{where}.{kind}", schemes=("wss", "ws"))
     elif kind == "repo":
         try:
             text = str(AtIdentifier.parse(text.removeprefix("@")))
@@ -288,36 +282,36 @@ def _numbers(value: object, block: str) -> dict[str, int]:
     known, numbers = keys_of(block), {} if value is None else value
     if not isinstance(numbers, Mapping):
         raise InvalidConfig("must be a map of whole numbers", where=block, hint=f"known: {', '.join(known)}")
-    for name in numbers:
-        where = f"{block}.{name}"
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise InvalidConfig("unknown setting", where=where[:100], hint=hint)
+    _refuse_unknown(numbers, block)
     return {str(name): _number(number, f"{block}.{name}") for name, number in numbers.items()}
 
 
 def _number(value: object, where: str) -> int:
-    """A whole number within the range that the table of settings gives for ``where``."""
     least, most = _RANGES[where]
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidConfig(f"must be a whole number from {least:,} to {most:,}", where=where)
     return value
 
 
+def _refuse_unknown(names: Iterable[object], block: str) -> None:
+    known = keys_of(block)
+    for name in names:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            what = "unknown setting" if block else f"unknown setting {str(name)!r}"
+            raise InvalidConfig(what, where=f"{block}.{name}"[:100] if block else None, hint=hint)
+
+
 def _appview(value: object, base: Path) -> AppViewSettings:
     block, known = {} if value is None else value, keys_of("appview")
     if not isinstance(block, Mapping):
         raise InvalidConfig("must be a map of settings", where="appview", hint=f"known: {', '.join(known)}")
-    for name in block:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise InvalidConfig("unknown setting", where=f"appview.{name}"[:100], hint=hint)
+    _refuse_unknown(block, "appview")
     url, index = block.get("url"), block.get("index")
     requests, seconds = _rate(block.get("rate_limit"))
     return AppViewSettings(
-        url=None if url is None else _base_url(_text(url, "appview.url"), "appview.url"),
+        url=None if url is None else base_url(_text(url, "appview.url"), "appview.url"),
         index=None if index is None else base / _text(index, "appview.index"),
         trusted_proxies=read_proxies(block.get("trusted_proxies"), "appview.trusted_proxies"),
         requests=requests,
@@ -335,9 +329,7 @@ def _rate(value: object) -> tuple[int, int]:
     where, hint = "appview.rate_limit", "for example {requests: 3000, seconds: 300}, or false"
     if not isinstance(value, Mapping) or set(value) != {"requests", "seconds"}:
         raise InvalidConfig("must have requests and seconds", where=where, hint=hint)
-    for name in ("requests", "seconds"):
-        _number(value[name], f"{where}.{name}")
-    return value["requests"], value["seconds"]
+    return _number(value["requests"], f"{where}.requests"), _number(value["seconds"], f"{where}.seconds")
 
 
 def _origins(value: object) -> tuple[str, ...]:
@@ -345,7 +337,7 @@ def _origins(value: object) -> tuple[str, ...]:
     items = AppViewSettings().origins if value is None else value
     if not isinstance(items, list | tuple):
         raise InvalidConfig("must be a list of origins", where=where, hint="for example [https://data.example.org]")
-    return tuple("*" if item == "*" else _base_url(_text(item, where), where) for item in items)
+    return tuple("*" if item == "*" else base_url(_text(item, where), where) for item in items)
 
 
 def _text(value: object, where: str) -> str:
@@ -354,8 +346,8 @@ def _text(value: object, where: str) -> str:
     return value
 
 
-def _base_url(text: str, where: str, *, schemes: tuple[str, ...] = ("https", "http")) -> str:
-    """A server's address without a path: ``https://pds.example.org``."""
+def base_url(text: str, where: str, *, schemes: tuple[str, ...] = ("https", "http")) -> str:
+    """Return a server's address, which has no path: ``https://pds.example.org``. Raises :class:`InvalidConfig`."""
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -31,6 +31,8 @@ from catalog.syntax.json import most_json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from contextvars import ContextVar
     from pathlib import Path
     from typing import TypeAlias
 
@@ -188,36 +190,21 @@ class Client:
             found = self._hosts.get(host.lower().removesuffix(":443"))
         return 0.0 if found is None else found.parked
 
-    @contextmanager
-    def within(self, budget: Budget) -> Iterator[None]:
+    def within(self, budget: Budget) -> AbstractContextManager[None]:
         """Let this thread's requests take no longer than a budget, pauses included; the rest fails (``TimeUp``).
 
         Of budgets in each other the one that ends first counts.
         """
         outer = BUDGET.get()
-        token = BUDGET.set(budget if outer is None or budget.ends < outer.ends else outer)
-        try:
-            yield
-        finally:
-            BUDGET.reset(token)
+        return _set(BUDGET, budget if outer is None or budget.ends < outer.ends else outer)
 
-    @contextmanager
-    def allowed(self, allowance: Allowance) -> Iterator[None]:
+    def allowed(self, allowance: Allowance) -> AbstractContextManager[None]:
         """Let the answers to this thread have no more bytes than an allowance; then requests fail (``BytesUp``)."""
-        token = ALLOWANCE.set(allowance)
-        try:
-            yield
-        finally:
-            ALLOWANCE.reset(token)
+        return _set(ALLOWANCE, allowance)
 
-    @contextmanager
-    def metered(self, meter: Meter) -> Iterator[None]:
-        """Count what this thread asks for meanwhile in ``meter`` too."""
-        token = METER.set(meter)
-        try:
-            yield
-        finally:
-            METER.reset(token)
+    def metered(self, meter: Meter) -> AbstractContextManager[None]:
+        """Count this thread's requests in ``meter``, too."""
+        return _set(METER, meter)
 
     def get(
         self,
@@ -457,10 +444,10 @@ class Client:
             begun = time.monotonic()
             budget = BUDGET.get()
             deadline = begun + seconds if budget is None else min(begun + seconds, budget.ends)
-            token = DEADLINE.set(deadline)
             self._count(host, requests=1, received=len(body) if isinstance(body, bytes) else 0)
             try:
-                opened = self._http.send(request, stream=True)
+                with _set(DEADLINE, deadline):
+                    opened = self._http.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 answer = _no_answer("can't be reached", error, url)
                 host.failed(answer.what)
@@ -472,7 +459,6 @@ class Client:
             except ValueError:  # a name that TLS or DNS takes for none
                 raise RefusedUrl("its host is none that can be asked", where=_place(url)) from None
             finally:
-                DEADLINE.reset(token)
                 self._count(host, seconds=time.monotonic() - begun)
             if opened.status_code == 429:
                 host.busy(_retry_after(opened.headers), opened.headers)
@@ -560,11 +546,17 @@ def _pieces(path: Path, size: int) -> Iterator[bytes]:
 
 def _next(pieces: Iterator[bytes], deadline: float) -> bytes | None:
     """Return the next piece, None at the end. Raises after the deadline: a slow drip of chunk sizes makes no piece."""
-    token = DEADLINE.set(min(deadline, time.monotonic() + READ_SECONDS))
-    try:
+    with _set(DEADLINE, min(deadline, time.monotonic() + READ_SECONDS)):
         return next(pieces, None)
+
+
+@contextmanager
+def _set(variable: ContextVar[T], value: T) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
     finally:
-        DEADLINE.reset(token)
+        variable.reset(token)
 
 
 def _once(chunks: Iterator[bytes]) -> Iterator[bytes]:

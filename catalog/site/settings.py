@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from catalog.config import base_url
 from catalog.errors import InvalidConfig
 
 
@@ -47,20 +48,13 @@ def read_search(value: object) -> tuple[bool, str | None]:
         return value is not False, None
     if not isinstance(value, Mapping) or set(value) != {"appview"}:
         hint = "true, false, or {appview: https://appview.example.org}"
-        raise InvalidConfig("must say whether, or which AppView is asked", where="search", hint=hint)
+        raise InvalidConfig("must be true, false or an AppView", where="search", hint=hint)
     return True, _server(value["appview"])
 
 
 def _server(text: object) -> str:
-    try:
-        parts = urlsplit(text) if isinstance(text, str) else urlsplit("")
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    host = parts.hostname or ""
-    plain = host.isascii() and all(char.isalnum() or char in "-.:" for char in host)
-    if parts.scheme not in ("https", "http") or not host or not plain or parts.username is not None:
-        raise InvalidConfig("must be the URL of a server", where="search.appview", hint="https://appview.example.org")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise InvalidConfig("must be a server without a path", where="search.appview", hint=f"{parts.scheme}://{host}")
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}" + ("" if port is None else f":{port}")
+    where, hint = "search.appview", "https://appview.example.org"
+    url = base_url(text, where) if isinstance(text, str) else ""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", url):
+        raise InvalidConfig("must be the URL of a server", where=where, hint=hint)
+    return url
