@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.schema import FieldType
     from catalog.store.reader import Shown, Trace
 
-
 SEARCHED: Final = ("dataset", "schema", "lens")
 """The kinds that a search finds; the others are listed."""
 RANK_BITS: Final = 31

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from catalog.store.reader import Reader
 
-
 FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")
 SIZES: Final = (0, 10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)
 """The start of each size bucket, in bytes; the last one is open."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-
 LIGHT_SECONDS: Final = 0.25
 """A client that has used less lately may use the reserved thread."""
 HALF_SECONDS: Final = 5.0

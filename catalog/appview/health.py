@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 RUNNING: Final = "running"
 WAITING: Final = "waiting"
 RESTARTING: Final = "restarting"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.appview.index import Index
     from catalog.store.reader import Position, Reader, Shown
 
-
 _Key = TypeVar("_Key")
 
 _AT_ONCE: Final = 5000

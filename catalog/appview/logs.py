@@ -13,7 +13,6 @@ from catalog.sanitize import escaped_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 MOST_TEXT: Final = 200
 """Characters of a question that are noted."""
 _NAME: Final = "catalog.appview"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-
 OTHER: Final = "other"
 """The method of requests that are no query; and the status of answers that we don't give."""
 _METHODS: Final = (*METHODS, OTHER)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from catalog.appview.rate_limit import Share
     from catalog.config import AppViewSettings
 
-
 _Scope: TypeAlias = "MutableMapping[str, Any]"
 _Send: TypeAlias = "Callable[[MutableMapping[str, Any]], Awaitable[None]]"
 _Receive: TypeAlias = "Callable[[], Awaitable[MutableMapping[str, Any]]]"

@@ -13,7 +13,6 @@ from catalog.atproto.lexicon import lexicon_documents
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 _FORMATS: Final = {"datetime": "date-time", "uri": "uri"}
 """Formats that JSON Schema has, too. The others are patterns here."""
 _DID: Final = "did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]"

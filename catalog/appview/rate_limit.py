@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-
 MOST_CLIENTS: Final = 50_000
 """Whose buckets are remembered; beyond, the one that was quiet longest is forgotten, and full when it comes again."""
 _MOST_FORWARDED: Final = 20

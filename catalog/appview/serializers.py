@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from catalog.appview.lens_network import Edge
     from catalog.store.reader import Shown
 
-
 Answer = dict[str, Any]
 """A JSON object."""
 

@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from catalog.appview.serializers import Answer
     from catalog.config import CatalogSettings
 
-
 ENVIRONMENT: Final = "CATALOG_APPVIEW"
 """The variable that tells processes what to serve: JSON with ``config``, ``json`` and ``counts``."""
 MOST_WAITING: Final = 200

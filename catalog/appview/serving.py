@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     _Socket = TypeVar("_Socket", bound=socket.socket)
 
-
 GRACE_SECONDS: Final = 20
 """Limit on the requests under way when the service ends."""
 _BACKLOG: Final = 1024

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from catalog.appview.serializers import Answer
 
-
 _COUNTS: Final = ("datasets", "schemas", "lenses", "labels", "verifications", "publishers")
 
 

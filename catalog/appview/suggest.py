@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from catalog.appview.index import Index
     from catalog.store.reader import Reader
 
-
 _MOST_COST: Final = 2_000_000
 """Of records that are read for their names."""
 _SPARE: Final = 4

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from catalog.appview.serializers import Answer
     from catalog.atproto.lexicon import Query
 
-
 PREFIX: Final = "science.alt.dataset."
 MOST_PARAMETERS: Final = 100
 """Names and values in one address; the most that a query of ours can have is below it."""

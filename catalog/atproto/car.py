@@ -30,7 +30,6 @@ from catalog.syntax import Cid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 MAX_BLOCK: Final = 2 * 2**20
 """Maximum size of a block: a record has at most 1 MiB, a firehose frame 2 MB of blocks."""
 MAX_BLOCKS: Final = 3_000_000

@@ -20,7 +20,6 @@ from catalog.syntax import Did, Tid
 if TYPE_CHECKING:
     from catalog.atproto.keys import PublicKey
 
-
 AHEAD_SECONDS: Final = 300
 """Maximum time by which a rev may be ahead of the local clock."""
 VERSION: Final = 3

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Did
 
-
 _SERVICE: Final = "atdata-catalog"
 _ACCOUNT: Final = "account"
 """The entry that names the account of the last ``catalog login``."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
 
-
 LIFETIME: Final = 3600.0
 """Seconds that an answer is good for."""
 NEGATIVE_LIFETIME: Final = 60.0

@@ -14,7 +14,6 @@ from catalog.errors import NetworkError, RequestFailed, SessionError
 if TYPE_CHECKING:
     from catalog.network.http import Client
 
-
 CODE: Final = "CATALOG_LOGIN_CODE"
 """The variable that has the code of a second factor."""
 _LOGIN_NEEDED: Final = ("AuthMissing", "AuthRequired", "AuthenticationRequired", "InvalidToken")

@@ -17,7 +17,6 @@ from catalog.errors import InvalidProof
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 MAX_KEY: Final = 1024
 """Bytes of a path: an NSID has at most 317, a record key 512."""
 HIGHEST: Final = b"\xff"

@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Did
 
-
 WAYS: Final = ("tree", "proofs", "car", "listed")
 MAX_REPO: Final = 512 * 2**20
 """Bytes of a repository that is read whole."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.network.http import Client
 
-
 _GONE: Final = re.compile(
     r"(repo|repository|account|user|actor)_?(not_?found|takendown|takedown|taken_?down|suspended|deactivated|deleted"
     r"|inactive|tombstoned)",

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.syntax import Tid
 
-
 MAX_BATCH_WRITES: Final = 200
 MAX_BATCH_BYTES: Final = 150_000
 """The limits of one applyWrites, which is one atomic commit.

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import SampleType
 
-
 LANGUAGES: Final[tuple[str, ...]] = ("python", "pydantic", "typescript", "rust", "jsonschema")
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import FieldType
 
-
 _BYTES: Final = {"type": "string", "contentEncoding": "base64", "description": "An array, as bytes in its format."}
 
 

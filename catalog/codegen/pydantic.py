@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from catalog.codegen.layout import Source
 
-
 SHARED: Final = "_samples"
 """The module of a package that defines the base class."""
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-
 _INDENT: Final = RUFF.step
 _TYPED: Final = ("ndarrayBytes", "arrowTensor")
 """The array formats whose dtype is written inside ``NDArray[…]``."""

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-
 SHARED: Final = "ndarray"
 """The module of a package that defines arrays."""
 

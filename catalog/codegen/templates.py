@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from jinja2 import Environment, Template
 
-
 SUFFIX = ".jinja"
 
 

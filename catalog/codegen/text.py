@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import ArrayFormat, Field, SampleType
 
-
 MAX_TEXT: Final = 400
 """Maximum length of a description in code. The page of the schema has the full text."""
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from catalog.codegen.layout import Source
 
-
 SHARED: Final = "samples"
 """The module of a package that all others import from."""
 

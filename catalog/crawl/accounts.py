@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.store import Store
 
-
 PART: Final = Part(COLLECTIONS)
 HANDLE_AGE: Final = timedelta(days=1)
 """Age at which an account's handle, key and PDS are looked up again."""

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.syntax import Did
 
-
 _HOST = "exports"
 """Host column in reports."""
 _MAX_DOCUMENT = 500_000

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.store import Store
 
-
 DRAFT_DID: Final = Did.parse("did:web:draft.invalid")
 """``.invalid`` is reserved for names that never exist (RFC 2606)."""
 _MAX_FAULTS: Final = 100

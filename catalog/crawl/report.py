@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.store import Changes, Refused
 
-
 _SHOWN: Final = 20
 """Rejected records and problems that are listed; the others are counted."""
 _KEPT: Final = 200

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.errors import CatalogError
 
-
 THREADS: Final = 48
 """Tasks that run at a time, stalled ones not counted."""
 STALLED: Final = 400

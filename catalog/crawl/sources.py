@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from catalog.crawl.accounts import Crawler
     from catalog.crawl.report import Tally
 
-
 _LIST_LIMIT: Final = 500
 """Maximum number of accounts that one server implementation lists, without a cursor."""
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from catalog.crawl.report import Tally
     from catalog.store import Repo
 
-
 FIREHOSE: Final = "/xrpc/com.atproto.sync.subscribeRepos"
 IDLE_SECONDS: Final = 3.0
 """Silence after which a stream is up to date, when catching up."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
 
-
 MAX_BYTES: Final = 500_000_000
 """Of a repository at one commit, packed and checked out."""
 MAX_FILES: Final = 100_000

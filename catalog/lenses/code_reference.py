@@ -15,7 +15,6 @@ from catalog.records import CodeReference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SSH: Final = re.compile(r"(?:ssh://)?(?:[^@/]+@)(?P<host>[A-Za-z0-9.-]+)[:/](?:[0-9]+/)?(?P<path>[^:]+)")
 

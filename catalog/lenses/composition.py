@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-
 S = TypeVar("S")
 T = TypeVar("T")
 V = TypeVar("V")

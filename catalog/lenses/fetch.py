@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-
 _PRIVATE: Final = "_catalog_lens_"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HIDDEN: Final = re.compile(r"[\x00-\x08\x0b\r\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from catalog.samples.annotations import Entry
     from catalog.schema import FieldType
 
-
 S = TypeVar("S")
 T = TypeVar("T")
 V = TypeVar("V")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-
 P = TypeVar("P", bound="Hashable")
 """A place: a sample type or schema."""
 L = TypeVar("L")

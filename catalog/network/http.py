@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
 
-
 MAX_BYTES: Final = 5_000_000
 """Bytes of an answer that isn't streamed, unless the caller says otherwise."""
 MAX_VALUES: Final = 4_000_000

@@ -21,7 +21,6 @@ from catalog.errors import RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-
 TURNS: Final = 4
 """Requests in flight to one host, until their headers are there."""
 PARKED_AFTER: Final = 5

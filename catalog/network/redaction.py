@@ -21,7 +21,6 @@ from catalog.errors import CatalogError, RequestFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 DROPPED: Final = "its message is not shown, as it repeats a password or token"
 """The replacement for a text that repeats a secret."""
 _WORD: Final = 8

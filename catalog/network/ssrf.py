@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.config.addresses import Networks
 
-
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.config import NetworkSettings
 
-
 MAX_MESSAGE: Final = 16_000_000
 """Bytes after which a connection is closed. A frame may have 5 MB; the reader skips larger ones up to this limit, as
 after a reconnect the frame would come again.

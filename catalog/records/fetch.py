@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from catalog.records import Record
     from catalog.syntax import Cid
 
-
 R = TypeVar("R")
 
 _REMEMBERED: Final = 10_000

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.records.kinds import Record
 
-
 _METADATA_NESTING = 16
 """Maximum nesting of metadata, so that no record overflows the stack of its readers."""
 

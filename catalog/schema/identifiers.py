@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.schema.types import Field
 
-
 MAX_LENGTH: Final = 60
 
 _USED: Final = frozenset({

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
-
 _DTYPE_LIKE: Final = re.compile(r"[A-Za-z0-9_<>|=\[\]]{1,64}")
 
 NDARRAY_REF: Final = "https://alt.science/schemas/atdata-ndarray-bytes/1.0.0#/$defs/ndarray"

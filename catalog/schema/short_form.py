@@ -22,7 +22,6 @@ from catalog.schema.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-
 _TYPE_TEXT: Final = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
 _SHOWN: Final = 60
 _OTHER_DTYPES: Final = ("datetime64[ns]", "timedelta64[ns]", "str", "bytes", "void")

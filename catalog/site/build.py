@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode
 
-
 HOME_MARK: Final = "<!-- catalog:home -->"
 """The mark in a page that is replaced by the newest records."""
 HOME_ELEMENT: Final = "<div data-catalog-home></div>"

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from catalog.config import CatalogSettings
 
-
 MARK: Final = "catalog/fingerprint.txt"
 """The file in a complete site that holds its fingerprint."""
 

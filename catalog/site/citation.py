@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import DatasetNode
 
-
 _ENTRY: Final = re.compile(r"\s*@[A-Za-z]+\s*[{(]")
 _ESCAPED: Final = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",

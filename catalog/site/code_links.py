@@ -11,7 +11,6 @@ from catalog.site.markup import is_web
 if TYPE_CHECKING:
     from catalog.records import CodeReference
 
-
 _BLOBS: Final = {
     "github.com": "/blob/{commit}/{path}",
     "gitlab.com": "/-/blob/{commit}/{path}",

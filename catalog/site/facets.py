@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.store.graph import Graph, Node, SchemaNode
 
-
 CHUNK: Final = 32
 """Rows in a file of rows."""
 NONE: Final = -1

@@ -10,7 +10,6 @@ from catalog.schema import Array, List, type_text
 if TYPE_CHECKING:
     from catalog.schema import Field, FieldType, SampleType
 
-
 MOST: Final = 300
 """Maximum rows of a table. A schema may have 10,000 fields; the record beside the page has all."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Graph, Node
 
-
 MOST_PAGES: Final = 5000
 """Maximum number of tags, and of licences, with a page."""
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.store.graph import DatasetNode, SchemaNode
 
-
 FILE: Final = "load.txt"
 NOWHERE: Final = "catalog/"
 """The folder of the programs without a schema."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-
 ASSETS: Final = "assets/catalog/"
 """The folder of the catalog's assets in the site."""
 

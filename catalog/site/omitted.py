@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Node
 
-
 T = TypeVar("T")
 
 _FATAL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

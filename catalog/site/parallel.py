@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkContext
 
-
 T = TypeVar("T")
 R = TypeVar("R")
 

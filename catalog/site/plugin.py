@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Graph
 
-
 log = logging.getLogger("mkdocs.plugins.catalog")
 log.addFilter(escaped_record)
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
 
-
 log = logging.getLogger("mkdocs.plugins.catalog")
 log.addFilter(escaped_record)
 

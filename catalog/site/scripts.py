@@ -10,7 +10,6 @@ from catalog.config import resources
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _TOKENS: Final = re.compile(
     r"""
     (?P<comment>^[ \t]*(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)[ \t]*(?:\n|\Z))

@@ -11,7 +11,6 @@ from catalog.formatting import byte_size, count
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 HOST_LIMIT: Final = 1_000_000_000
 """Maximum bytes of a site on GitHub Pages (https://docs.github.com/pages/getting-started-with-github-pages/github-pages-limits)."""
 _NEAR: Final = 0.8

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-
 MOST: Final = 50_000
 """Maximum addresses in a file; for more the protocol requires an index of files."""
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Graph, Node
 
-
 KEYS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
 SHORTEST: Final = 4
 """Minimum length: shorter words are at edit distance one from too many others."""

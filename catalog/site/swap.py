@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
 _MARK: Final = ".catalog-"
 _LOCK: Final = "lock"
 _YOUNG: Final = 60.0

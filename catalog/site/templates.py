@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode
 
-
 _SHORT: Final = 60
 _ROOT: Final = "\0"
 """The placeholder for the path to the root. No text can contain it: ``shown`` makes it visible."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catalog.schema import Change, Comparison, SampleType
     from catalog.store.graph import SchemaNode
 
-
 OTHERS: Final = 20
 """Maximum number of newest versions that a version is compared with, besides the previous one."""
 NEIGHBOUR_ROWS: Final = 100

@@ -26,7 +26,6 @@ from catalog.site.settings import SiteSettings, overrides, read_search
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 _HOMES: Final = ("index.md", "README.md")
 _SECONDS: Final = 600
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from catalog.syntax.did import Did
     from catalog.syntax.handle import Handle
 
-
 SCHEME: Final = "at://"
 MAX_LENGTH: Final = 8192
 _HINT: Final = "an AT-URI looks like at://did:plc:…/org.example.record/key"

@@ -9,7 +9,6 @@ from catalog.errors import InvalidSyntax
 if TYPE_CHECKING:
     import re
 
-
 SHOWN = 80
 """Characters of a refused text that an error shows."""
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.lexicon.report import Definition, Report
 
-
 _MAX_SHOWN_NAMES: Final = 8
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catalog.atproto.lexicon.report import Definition
     from catalog.errors import Fault
 
-
 Value: TypeAlias = "str | int | bool | list[str | int | bool]"
 """The value of a parameter."""
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}")

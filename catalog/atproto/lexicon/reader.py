@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from catalog.atproto.lexicon.query import Value
     from catalog.atproto.lexicon.report import Definition
 
-
 _PASSED_OVER: Final = frozenset({"procedure", "subscription", "permission-set", "params"})
 _COMMON: Final = frozenset({"type", "description"})
 _ANY_KEYS: Final = frozenset({"tid", "nsid", "any"})

@@ -14,7 +14,6 @@ from catalog.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 MAX_FAULTS: Final = 100
 """Maximum number of faults reported for one record: a hostile one has a million."""
 _SHOWN: Final = 60

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.lexicon.report import Report
 
-
 FORMATS: Final[Mapping[str, Callable[[str], str]]] = {
     "at-identifier": AtIdentifier.parse,
     "at-uri": AtUri.parse,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-
 _MAX_LENGTH: Final = 40
 _MAX_CANDIDATES: Final = 20
 

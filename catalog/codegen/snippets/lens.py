@@ -12,7 +12,6 @@ from catalog.codegen.text import literal, one_line
 if TYPE_CHECKING:
     from catalog.records import Lens
 
-
 _PYTHON = (None, "python")
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import Field, SampleType
 
-
 INSTALL: Final = "pip install atdata-catalog"
 _EXTRAS: Final = {"arrowTensor": "arrow", "safetensors": "safetensors", "sparseBytes": "sparse"}
 """Array format → the extra of this library that reads it."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import Field, FieldType
 
-
 _USED: Final = frozenset({
     "IterableDataset", "Iterator", "TypedDict", "datasets", "decoded", "is_visible", "itertools", "ray", "read_shard",
     "samples", "tarfile", "unpacked", "urllib", "urls",

@@ -11,7 +11,6 @@ from catalog.codegen.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 MAX_URLS: Final = 20
 """Maximum URLs in a snippet; a dataset may have ten thousand."""
 

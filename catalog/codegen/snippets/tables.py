@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import SampleType
 
-
 TABLES: Final = ("parquet", "csv", "jsonl")
 """The formats that these programs read."""
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import SampleType
 
-
 _INSTALL: Final = "npm install tsx @types/node @types/tar-stream @msgpack/msgpack tar-stream"
 
 _IMPORTS: Final = """\

@@ -15,7 +15,6 @@ from catalog.site.nodes import description_of, kind_of, name_of, schema_of
 if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, Node
 
-
 SHORTEST: Final = 50
 """Minimum characters of a description for dataset search engines."""
 LONGEST: Final = 1000

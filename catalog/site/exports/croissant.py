@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import DatasetNode
 
-
 _CONTEXT: Final = {
     "@language": "en", "@vocab": "https://schema.org/",
     **{name: f"cr:{name}" for name in (

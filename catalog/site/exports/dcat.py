@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import DatasetNode, Graph
 
-
 _EACH: Final = 1000
 _MOST_SHARDS: Final = 1
 _LONGEST: Final = 300

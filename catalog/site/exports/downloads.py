@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, Publisher
     from catalog.syntax import Cid
 
-
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 """Characters of a URI that are not percent-encoded, besides letters, digits and ``-._``."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9!#$&'()*+,/:;=?@\[\]~._-]*")

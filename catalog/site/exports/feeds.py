@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Node
 
-
 FEED: Final = "feed.xml"
 MOST: Final = 30
 """Entries of a feed; the feed of the whole catalog has :data:`MOST_OF_ALL`."""

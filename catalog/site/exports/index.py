@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node
 
-
 _EACH: Final = 1000
 _LIST_CHARACTERS: Final = 4_000_000
 """Characters of the records in a list."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import DatasetNode, Graph
 
-
 _CONTEXT: Final = "https://schema.org/"
 _LONGEST: Final = 300
 """Characters of a description; the page has all of it."""

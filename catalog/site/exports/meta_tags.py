@@ -14,7 +14,6 @@ from catalog.site.markup import shown
 if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
 
-
 ATOM: Final = "application/atom+xml"
 JSON: Final = "application/json"
 CROISSANT: Final = "application/ld+json"

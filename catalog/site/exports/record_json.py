@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from catalog.site.groups import Group
     from catalog.store.graph import Node, Publisher
 
-
 _MOST: Final = 1000
 _MOST_VERSIONS: Final = 100
 LARGEST: Final = 2_500_000

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph
 
-
 _GAPS: Final = re.compile(r"[^a-z0-9._]+")
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import DatasetNode
 
-
 _MOST_METADATA: Final = 50_000
 """Maximum characters of metadata on a page."""
 _MOST_KEYS: Final = 200

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, LensNode, SchemaNode
     from catalog.syntax import AtUri
 
-
 _MOST_LISTED: Final = 6
 _MOST_VERIFICATIONS: Final = 50
 

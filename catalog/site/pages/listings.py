@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import DatasetNode, Node, Publisher
 
-
 PER_PAGE: Final = 60
 """Records on one page of a listing."""
 PER_GROUP: Final = 24

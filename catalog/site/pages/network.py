@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalog.store.graph import Graph, LensNode, Node, SchemaNode
     from catalog.syntax.semver import SemverKey
 
-
 ADDRESS: Final = "network/"
 LENSES_PER_PAGE: Final = 200
 """Lenses on a page of the list."""

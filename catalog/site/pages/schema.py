@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import LensNode, SchemaNode
 
-
 _MOST_LISTED: Final = 12
 _MOST_LENSES: Final = 50
 _MOST_PATHS: Final = 50

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from catalog.site.omitted import LeftOut
     from catalog.site.templates import Templates
 
-
 FRESH: Final = 3
 """Maximum number of schemas on the home page, each in its newest version."""
 

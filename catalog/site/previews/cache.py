@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-
 FORMAT: Final = 2
 """Increased when previews are rendered differently: then all are rendered again."""
 

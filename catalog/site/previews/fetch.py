@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from catalog.site.previews.model import Preview
     from catalog.store.graph import DatasetNode, Graph
 
-
 FOLDER: Final = "previews"
 """The cache, in the folder of the store."""
 

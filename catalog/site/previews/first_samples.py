@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
     from catalog.store.graph import DatasetNode
 
-
 SHARD_SECONDS: Final = 30.0
 """For the first bytes of a shard, from the request on."""
 COUNTED: Final = 200

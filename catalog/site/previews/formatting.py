@@ -9,7 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
 SHORT: Final = 40
 """Maximum characters of a categorical value."""
 

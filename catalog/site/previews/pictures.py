@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-
 MAX_PIXELS: Final = 40_000_000
 """Maximum pixels of a foreign picture; 40 million take 160 MB."""
 MAX_SIDE: Final = 320

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
 PLOT_WIDTH: Final = 240
 PLOT_HEIGHT: Final = 60
 """The box of every plot; the page stretches it."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import FieldType, SampleType
 
-
 MAX_COLUMNS: Final = 24
 MAX_PICTURES: Final = 48
 MAX_BYTES: Final = 500_000

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.site.previews.render import FieldHint
 
-
 PAINT_SECONDS: Final = 20.0
 """Timeout for one dataset; most take about ten milliseconds."""
 MAX_MEMORY: Final = 3 << 30
