@@ -32,7 +32,7 @@ import numpy as np
 from catalog.datasets.pytorch import caller_frame, loader_batch_size
 from catalog.datasets.steps import unit_of
 from catalog.errors import CatalogError
-from catalog.samples.packing import reader
+from catalog.samples.packing import reader_of_shard
 from catalog.shards.reader import open_samples
 from catalog.shards.storage import shared_client
 
@@ -73,9 +73,9 @@ class Reading:
     settings: NetworkSettings | None
     steps: tuple[Step, ...]
 
-    def reader(self, form: Format) -> _Read:
-        """Return the function that reads samples of a format."""
-        return reader(form, self.sample_class, validate=self.validate)
+    def reader(self, form: Format, url: str) -> _Read:
+        """Return the function that reads the samples of a shard, by its format."""
+        return reader_of_shard(form, self.sample_class, url, validate=self.validate)
 
     @property
     def ordered_shards(self) -> tuple[Shard, ...]:
@@ -155,7 +155,7 @@ def _in_order(reading: Reading, run: Run) -> Iterator[Any]:
             run.marks.append((place, number))
             shard = shards[place]
             with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
-                read = reading.reader(form)
+                read = reading.reader(form, shard.url)
                 if number < position:
                     number += sum(1 for _ in islice(samples, position - number))
                 for key, raw in samples:
@@ -177,7 +177,7 @@ def _placed(reading: Reading, run: Run) -> Iterator[Iterator[_Placed]]:
             run.marks.append((place, number))
             shard, numbers = shards[place], count(number)
             with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
-                yield zip(samples, repeat((reading.reader(form), shard.url)), numbers)
+                yield zip(samples, repeat((reading.reader(form, shard.url), shard.url)), numbers)
             number = next(numbers)
 
 

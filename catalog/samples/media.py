@@ -14,12 +14,17 @@ Tricky bits
 -----------
 - Pillow is an extra (``images``), imported when an image is decoded or encoded.
 - Images are untrusted: Pillow's own limit on pixels applies, as an error.
+- A decoded image is upright: turned by its EXIF orientation, as browsers and Hugging Face ``datasets`` do.
+- Pixels are those that one sees: a palette and CMYK become RGB. 16-bit grey stays ``uint16``; Pillow reads 16-bit RGB
+  as 8-bit RGB.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +33,7 @@ import numpy as np
 
 from catalog.errors import InvalidSample, InvalidSchema, require_extra
 from catalog.schema.media_types import media_type
+from catalog.shards.magic import HEAD, UNKNOWN, describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +41,17 @@ if TYPE_CHECKING:
 
     from catalog.samples.arrays import Buffer
 
-__all__ = ["ImageBytes", "Media", "encode_image", "is_image", "is_image_class", "media_of", "open_image", "read_pixels"]
+__all__ = [
+    "ImageBytes",
+    "Media",
+    "encode_image",
+    "image_bytes",
+    "is_image",
+    "is_image_class",
+    "media_of",
+    "open_image",
+    "read_pixels",
+]
 
 _MAGICS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -56,6 +72,13 @@ _MAGICS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"%PDF-", "application/pdf"),
 )
 """Offset, first bytes, media type."""
+
+_IMAGE_HEADS: Final = frozenset({b"\xff\xd8\xff", b"\x89PN", b"GIF", b"RIF", b"II*", b"MM\0"})
+"""The first three bytes of most image files; further bytes decide."""
+_ORIENTED: Final = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+"""Entries of an image's ``info`` that may have its orientation."""
+_COLOURS: Final = frozenset({"P", "PA", "CMYK", "YCbCr", "LAB", "HSV"})
+"""Modes whose numbers are no pixels that one sees."""
 
 _PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 _WEBP_MODES: Final = frozenset({"RGB", "RGBA"})
@@ -83,13 +106,22 @@ class Media:
 
 
 class ImageBytes(bytes):
-    """The bytes of an image file, which decode on request."""
+    """The bytes of an image file, which decode on request.
 
-    __slots__ = ()
+    ``place`` is the shard, the key and the field that they were read from, for errors; ``None`` if it isn't known.
+    """
+
+    place: tuple[str, str, str] | None = None
 
     def image(self) -> Image.Image:
         """Return the image, decoded by Pillow. Raises :class:`InvalidSample` and :class:`MissingExtra`."""
-        return open_image(self)
+        try:
+            return open_image(self)
+        except InvalidSample as error:
+            if self.place is None:
+                raise
+            shard, key, name = self.place
+            raise InvalidSample(f"field {name!a}: {error.what}", where=f"{shard}.{key}", hint=error.hint) from error
 
 
 def media_of(raw: Buffer) -> str | None:
@@ -99,6 +131,14 @@ def media_of(raw: Buffer) -> str | None:
         if head[start : start + len(magic)] == magic and (start != 8 or head[:4] == b"RIFF"):
             return found
     return None
+
+
+def image_bytes(value: bytes) -> bytes:
+    """Return the bytes of an image file as :class:`ImageBytes`, all others unchanged."""
+    if value[:3] not in _IMAGE_HEADS:
+        return value
+    media = media_of(value)
+    return ImageBytes(value) if media is not None and media.startswith("image/") else value
 
 
 def is_image_class(hint: object) -> bool:
@@ -112,21 +152,42 @@ def is_image(value: object) -> bool:
 
 
 def open_image(raw: Buffer) -> Image.Image:
-    """Return the decoded image in the bytes of a file. Raises :class:`InvalidSample` and :class:`MissingExtra`."""
+    """Return the decoded image in the bytes of a file, upright; the first one of an animation.
+
+    Raises :class:`InvalidSample` and :class:`MissingExtra`.
+    """
     pillow = _pillow()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             image: Image.Image = pillow.open(io.BytesIO(raw))
             image.load()
+    except pillow.UnidentifiedImageError as error:
+        raise InvalidSample(f"no image that Pillow knows: {_described(raw)}") from error
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+        hint = "PIL.Image.MAX_IMAGE_PIXELS is the limit"
+        raise InvalidSample(f"an image of too many pixels: {str(error)[:200]}", hint=hint) from error
     except Exception as error:  # Pillow raises anything for damaged files
         raise InvalidSample(f"an image that can't be decoded: {str(error)[:200]}") from error
+    if image.format == "TIFF" or not _ORIENTED.isdisjoint(image.info):
+        with suppress(Exception):  # damaged metadata is no reason to refuse the image
+            import_module("PIL.ImageOps").exif_transpose(image, in_place=True)
     return image
 
 
+def _described(raw: Buffer) -> str:
+    head = bytes(raw[:HEAD])
+    what = describe(head)
+    return f"it begins with {ascii(head[:16])[1:]}" if what == UNKNOWN else f"it is {what}"
+
+
 def read_pixels(raw: Buffer) -> NDArray[Any]:
-    """Return the pixels of an image file. Raises the errors of :func:`open_image`."""
-    return np.asarray(open_image(raw))
+    """Return the pixels of an image file: height × width, × channels. Raises the errors of :func:`open_image`."""
+    image = open_image(raw)
+    if image.mode in _COLOURS:
+        clear = image.mode == "PA" or "transparency" in image.info
+        image = image.convert("RGBA" if clear else "RGB")
+    return np.asarray(image)
 
 
 def encode_image(value: Image.Image | NDArray[Any], media: str | None) -> bytes:
@@ -157,5 +218,8 @@ def encode_image(value: Image.Image | NDArray[Any], media: str | None) -> bytes:
 
 
 def _pillow() -> Any:  # noqa: ANN401 - a module
-    require_extra("images", "PIL", purpose="decoding images")
-    return import_module("PIL.Image")
+    loaded = sys.modules.get("PIL.Image")
+    if loaded is None or sys.modules.get("PIL") is None:
+        require_extra("images", "PIL", purpose="decoding images")
+        loaded = import_module("PIL.Image")
+    return loaded

@@ -38,6 +38,7 @@ from catalog.samples.array_formats import decode, encode
 from catalog.samples.arrays import Buffer, encode_array
 from catalog.samples.conversions import conversion
 from catalog.samples.fast_decode import Layout, Unusual, layout, read_any
+from catalog.samples.media import ImageBytes, image_bytes
 from catalog.samples.scalars import scalar_step, write_scalar
 from catalog.samples.storable import check_nested, is_missing
 from catalog.samples.validation import explained, fits_array, misfit
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     from catalog.samples.annotations import Entry, Plan
     from catalog.shards.formats import Format
 
-__all__ = ["DictSample", "as_wds", "builder", "pack", "reader", "unpack", "unpacker", "wire_values"]
+__all__ = [
+    "DictSample", "as_wds", "builder", "pack", "reader", "reader_of_shard", "unpack", "unpacker", "wire_values",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -448,6 +451,58 @@ def reader(form: Format, cls: type[T], *, validate: bool = False) -> Callable[[A
         return build(decode(raw, key), key)
 
     return read
+
+
+def reader_of_shard(form: Format, cls: type[T], url: str, *, validate: bool = False) -> Callable[[Any, str], T]:
+    """Return :func:`reader` for the shard at ``url``: the images that it reads know their place.
+
+    A sample without a type has images where a file of an image is a field of its own: not in msgpack.
+    """
+    read = reader(form, cls, validate=validate)
+    if issubclass(cls, dict):
+        if form.name == "msgpack":
+            return read
+        return partial(_read_untyped, read, url)
+    images = [
+        (entry.attribute, entry.field.name) for entry in plan_of(cls).entries if _has_images(entry.field.type, entry)
+    ]
+    return partial(_read_placed, read, images, url) if images else read
+
+
+def _has_images(type_: FieldType, entry: Entry) -> bool:
+    if isinstance(type_, List):
+        return _has_images(type_.item, entry)
+    return isinstance(type_, Scalar) and entry.decodes is None and (type_.media or "").startswith("image/")
+
+
+def _read_untyped(read: Callable[[Any, str], Any], url: str, raw: Any, key: str = "") -> Any:  # noqa: ANN401
+    sample: dict[str, Any] = read(raw, key)
+    for name, value in sample.items():
+        if type(value) is bytes and type(found := image_bytes(value)) is ImageBytes:
+            found.place = (url, key, name)
+            sample[name] = found
+    return sample
+
+
+def _read_placed(
+    read: Callable[[Any, str], T],
+    images: list[tuple[str, str]],
+    url: str,
+    raw: Any,  # noqa: ANN401 - see formats.Raw
+    key: str = "",
+) -> T:
+    sample = read(raw, key)
+    for attribute, name in images:
+        _place(getattr(sample, attribute, None), (url, key, name))
+    return sample
+
+
+def _place(value: object, place: tuple[str, str, str]) -> None:
+    if type(value) is ImageBytes:
+        value.place = place
+    elif isinstance(value, list):
+        for item in value:
+            _place(item, place)
 
 
 def builder(cls: type[T], *, validate: bool = False) -> Callable[[dict[str, Any], str], T]:
