@@ -166,7 +166,7 @@ def _processes(pid: int) -> Iterator[Path]:
 
 
 def _memory(pid: int) -> float:
-    """What the service's processes hold in MB: shared parts shared out."""
+    """Return the memory of the service's processes in MB, shared parts divided."""
     lines = [line for one in _processes(pid) for line in (one / "smaps_rollup").read_text("ascii").splitlines()]
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
 

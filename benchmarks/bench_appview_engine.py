@@ -137,7 +137,7 @@ def _few_questions(place: Path, store: Path, told: SimpleQueue[float]) -> None:
 
 
 def _live(place: Path, store: Path, results: Results) -> list[str]:
-    """How long it takes from a commit of the store until the record is found."""
+    """Return the time from a commit of the store until the record is found."""
     context = get_context("spawn")
     stop = context.Event()
     others = [context.Process(target=_index_on, args=(place, store, stop))]

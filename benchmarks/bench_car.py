@@ -165,7 +165,7 @@ def seconds(way: Callable[[bytes, PublicKey], object], raw: bytes, key: PublicKe
 
 
 def apart(*arguments: str) -> str:
-    """What this script prints in a process of its own."""
+    """Return the output of this script in a separate process."""
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

@@ -116,7 +116,7 @@ def seed(network: Network, account: Account, chance: random.Random) -> None:
 
 
 def ours(frames: list[bytes], wanted: Filter, key: PublicKey) -> int:
-    """How many records were proven."""
+    """Return the number of proven records."""
     count = 0
     for raw in frames:
         event = read_frame(raw, wanted)
@@ -134,7 +134,7 @@ def skipping(frames: list[bytes], wanted: Filter) -> int:
 
 
 def theirs(frames: list[bytes]) -> int:
-    """How many commits were decoded."""
+    """Return the number of decoded commits."""
     count = 0
     for raw in frames:
         message = parse_subscribe_repos_message(Frame.from_bytes(raw))
@@ -143,7 +143,7 @@ def theirs(frames: list[bytes]) -> int:
 
 
 def theirs_with_cars(frames: list[bytes]) -> int:
-    """How many commits were decoded, with their blocks."""
+    """Return the number of decoded commits, with their blocks."""
     count = 0
     for raw in frames:
         message = parse_subscribe_repos_message(Frame.from_bytes(raw))

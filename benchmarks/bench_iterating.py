@@ -67,7 +67,7 @@ class Field(PackableSample):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What is stored and how often it is read: ``stored`` samples in shards of ``per_shard``, listed ``times``."""
+    """The stored samples: ``stored`` in shards of ``per_shard``, listed ``times``."""
 
     name: str
     sample_class: type[PackableSample]
@@ -79,7 +79,7 @@ class Size:
 
     @property
     def samples(self) -> int:
-        """How many are read."""
+        """Return the number of samples read."""
         return self.stored * self.times
 
 

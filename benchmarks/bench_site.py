@@ -44,7 +44,7 @@ LARGE, WITH_MKDOCS, WITH_HUGO = 100_000, 1_000, 10_000
 """At which size what is wanted holds."""
 RATIO_MKDOCS, RATIO_HUGO = 15.0, 2.0
 TIMES = 3
-"""How often each side of a comparison is built; the fastest counts."""
+"""Number of builds of each side of a comparison; the fastest counts."""
 ROOM = 150_000
 """Bytes of memory that a dataset takes on the way: its files in pages of 4 kB, the indexer, and we."""
 GB, MB = 1e9, 1e6
@@ -61,7 +61,7 @@ site_dir: {site}
 
 
 class Wishes:
-    """What is wanted, and whether it was so. Rows are added for the size that is being measured."""
+    """The targets, and whether they were reached. Rows are added for the measured size."""
 
     def __init__(self, results: Results) -> None:
         self.missed: list[str] = []
@@ -122,7 +122,7 @@ def files_of(site: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def kind_of(path: str) -> str:
-    """What a file of the site is for."""
+    """Return the purpose of a file of the site."""
     section, _, rest = path.partition("/")
     name = path.rpartition("/")[2]
     if path.startswith("catalog/text"):
@@ -138,7 +138,7 @@ def kind_of(path: str) -> str:
 
 
 def is_page(path: str) -> bool:
-    """Whether a file is a page to be read; what leads from a handle to one is none."""
+    """Return whether a file is a page to be read; a redirect from a handle is none."""
     return path.endswith("index.html") and not path.startswith("@")
 
 
@@ -227,7 +227,7 @@ def fastest(*makes: Callable[[], Ran]) -> list[Ran]:
 
 
 def graph_of(folder: Path) -> Graph:
-    """What the store holds."""
+    """Return the contents of the store."""
     with Store.open(folder / "store.sqlite") as store:
         return Graph.from_store(store)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WANTED = 15.0
 OURS, THEIRS = 3, 2
-"""How often each site is built."""
+"""Number of builds of each site."""
 SOURCE = "pds:https://pds.example"
 SEEN = datetime(2026, 11, 20, tzinfo=UTC)
 WORDS = [

@@ -43,7 +43,7 @@ WORDS = tuple(
 
 
 def memory_folder() -> Path | None:
-    """Where files are fast and forgotten, if there is such a place."""
+    """Return a folder in memory, if there is one."""
     shared = Path("/dev/shm")  # noqa: S108 — what it is
     return shared if shared.is_dir() and os.access(shared, os.W_OK) else None
 
@@ -142,7 +142,7 @@ class Filled:
         return counts[0], counts[1], counts[2]
 
     def listed(self) -> dict[str, str]:
-        """What the PDS says there is, by URI the CID: asked page by page, account by account."""
+        """Return the CIDs by URI that the PDS lists, page by page, account by account."""
         return self.listed_of(self.accounts)
 
     def listed_of(self, accounts: list[Account]) -> dict[str, str]:

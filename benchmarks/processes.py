@@ -39,7 +39,7 @@ class Ran:
     aside: int = 0
     """The children that are set apart: the most that was ever resident of them."""
     lines: list[tuple[float, str]] = field(default_factory=list)
-    """What it said, and when."""
+    """Its output lines, with their times."""
 
 
 def run(

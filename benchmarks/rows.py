@@ -28,7 +28,7 @@ BUSY: Final = 0.3
 """Cores that others may use on average during a run; above it the numbers are of a busy machine."""
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _MEASURED: Final = ("catalog", "site_templates", "lexicons", "benchmarks/*.py")
-"""What a number depends on."""
+"""The conditions that a number depends on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +51,14 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as good as the peer ours is: above 1 is in our favour. None without two numbers above zero."""
+        """Return the ratio to the peer: above 1 is in our favour. None without two numbers above zero."""
         if self.ours is None or self.theirs is None or min(self.ours, self.theirs) <= 0:
             return None
         return self.theirs / self.ours if self.better == "lower" else self.ours / self.theirs
 
     @property
     def missed(self) -> bool:
-        """Whether something is wanted of it, was measured, and wasn't reached."""
+        """Return whether it has a target that was measured and missed."""
         if self.wanted is not None and self.ours is not None:
             return self.ours > self.wanted if self.better == "lower" else self.ours < self.wanted
         return self.wanted_ratio is not None and self.ratio is not None and self.ratio < self.wanted_ratio
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one run of one benchmark found. ``options`` as they were typed; ``busy``: cores that others used, or None.
+    """The results of one run of one benchmark. ``options`` as typed; ``busy``: cores that others used, or None.
 
     ``failed`` is the day on which it was last tried again and broke off; the rows are older then.
     """

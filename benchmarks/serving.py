@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Served", "serving"]
 
 _TEXT: Final = (".html", ".css", ".js", ".json", ".xml", ".svg", ".txt", ".ttl", ".webmanifest")
-"""What hosts compress. They send the index's own files, which are compressed already, as they are."""
+"""The files that hosts compress. They send the index's own files, which are compressed already, unchanged."""
 
 
 class Served(ThreadingHTTPServer):
@@ -39,7 +39,7 @@ class Served(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/"
 
     def taken(self) -> Counter[str]:
-        """What went out since this was last asked."""
+        """Return the bytes sent since the last call."""
         with self.lock:
             found, self.bytes = self.bytes, Counter()
         return found

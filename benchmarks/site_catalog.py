@@ -75,7 +75,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What was made: how many records of each collection, and whose they are."""
+    """The generated records: the number of each collection, and their accounts."""
 
     counts: dict[str, int]
     accounts: tuple[Account, ...]
@@ -88,12 +88,12 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What all accounts must know of each other: who they are, and where the schemas are."""
+    """The shared facts of all accounts: their identities, and the URIs of schemas."""
 
     seed: int
     accounts: tuple[Account, ...]
     shares: tuple[int, ...]
-    """How many datasets each publishes."""
+    """Return the number of datasets that each publishes."""
     schemas: tuple[tuple[int, str, dict[str, Json]], ...]
     """Account, record key and record."""
     lenses: tuple[tuple[int, str, dict[str, Json]], ...]

@@ -68,7 +68,7 @@ _LIST = """\
 <p>{{ .Description }}</p></li>
 {{ end }}</ul>
 """
-"""What a page of a tag, licence or publisher shows, beside its frame; of those that have many records, so many."""
+"""The content of a page of a tag, licence or publisher; with many records, so many of them."""
 
 
 def markdown(node: DatasetNode) -> str:

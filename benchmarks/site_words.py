@@ -77,7 +77,7 @@ class Words:
 
 
 def words(datasets: int, chance: Random) -> Words:
-    """What a catalog of so many datasets is made of: the real ones where they are, with a tail of rare tags."""
+    """Return the records of a catalog of so many datasets: real ones if available, with a tail of rare tags."""
     found = _real(REAL.read_text(encoding="utf-8"))
     common = [tag for tag, _ in Counter(found.pop("tags")).most_common()]
     rare = sorted({coined(chance, 2).lower() for _ in range(min(3000, datasets // 50))} - set(common))

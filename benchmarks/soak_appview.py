@@ -96,7 +96,7 @@ class Service:
         self._address = "127.0.0.1:0"
         self.url = ""
         self.dead = False
-        """Whether no connection is what is to be expected."""
+        """Return whether no connection is expected."""
         self.start()
 
     def start(self) -> None:

@@ -205,7 +205,7 @@ def shape(blocks: Blocks | dict[bytes, bytes], cid: bytes | None, depth: int = 0
 
 
 def check_signed(raw: bytes, subject: Subject) -> str:
-    """What is signed is proven only in a tree of the right shape, and then it is all that the tree holds."""
+    """A signed commit proves only a tree of the right shape, and then all its records."""
     try:
         records = proven(raw, did=DID, key=subject.key.did_key)
     except InvalidProof as refused:
@@ -265,7 +265,7 @@ def check_inversion(subject: Subject, chance: random.Random) -> str:
 
 
 def case(subjects: list[Subject], chance: random.Random) -> tuple[Callable[[], str], bytes]:
-    """What is to be checked, and the file that it is about."""
+    """The check, and the file that it is about."""
     subject, other = chance.choice(subjects), chance.choice(subjects)
     way, blocks = chance.randrange(6), subject.repo.blocks
     if way == 0:

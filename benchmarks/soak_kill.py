@@ -80,7 +80,7 @@ class Soak:
         return time.perf_counter() - begun
 
     def records(self) -> dict[str, str]:
-        """What is in the store, visible or not; checked to be whole, account by account."""
+        """Return all records of the store, visible or not, after an integrity check of each account."""
         with sqlite3.connect(self.folder / "store.sqlite") as db:
             (sound,) = db.execute("PRAGMA integrity_check").fetchone()
             rows = db.execute("SELECT uri, cid, did FROM records").fetchall() if sound == "ok" and _has(db) else []
@@ -119,7 +119,7 @@ def _has(db: sqlite3.Connection) -> bool:
 
 
 def contents(path: Path) -> tuple[dict[str, tuple[str, object, bool]], dict[str, str]]:
-    """What a catalog would show, and what it would say it left out."""
+    """Return the visible and the rejected records of a catalog."""
     with Store.open(path) as store:
         records = {str(r.uri): (str(r.cid), r.value, r.verified) for r in store.records()}
         for uri, (cid, _, _) in records.items():

@@ -81,7 +81,7 @@ class Quality:
     queries: int
     worst: tuple[tuple[float, str, tuple[str, ...]], ...]
     surplus: dict[str, tuple[str, ...]]
-    """What the queries found for which nothing is relevant."""
+    """Return the results of queries without a relevant record."""
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:

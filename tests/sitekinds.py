@@ -1,4 +1,4 @@
-"""Which pages of a built site to look at: of every kind those that, together, hold all that the kind can hold.
+"""The pages of a built site to check: of each kind those that together contain all that the kind can contain.
 
 Nobody lists the kinds: a folder that has pages is one. Within a kind the pages are chosen by the words of their
 markup (classes, roles, data attributes), so a part that only some records have is looked at too.

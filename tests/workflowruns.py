@@ -54,7 +54,7 @@ INSTALL: Final = "Install"
 
 @dataclass(slots=True, kw_only=True)
 class Environment:
-    """What all runners share: ``bin`` of a Python environment, and the variables that pip and the command need."""
+    """The shared part of all runners: ``bin`` of a Python environment, and the variables of pip and the command."""
 
     bin: Path
     variables: dict[str, str]

@@ -243,7 +243,7 @@ class Session:
             return ()
 
     def has_blobs(self, cids: Collection[Cid]) -> set[Cid]:
-        """Which of some blobs a record of the repository holds already, and the server keeps therefore."""
+        """Return the blobs that a record of the repository already refers to, so that the server keeps them."""
         wanted = {str(cid): cid for cid in cids}
         return {wanted[text] for text in repo.list_blobs(self._client, self.pds, self.did) if text in wanted}
 

@@ -55,7 +55,7 @@ class ShardChecks:
     published: Mapping[AtUri, SampleType] = field(default_factory=dict)
     most: int | None = None
     stats: dict[tuple[Path | Shard, bytes], ShardStats | CatalogError] = field(init=False, default_factory=dict)
-    """What was found, by file or shard and the key of its check."""
+    """The results, by file or shard and the key of its check."""
     _checks: dict[tuple[SchemaRef, str | None], SampleCheck] = field(init=False)
 
     def __post_init__(self) -> None:

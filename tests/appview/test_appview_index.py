@@ -184,7 +184,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _level(places: list[tuple[bool, bool, bool]], *, exact: bool) -> int | None:
-    """Which level words stand on that are in the name, in the tags, anywhere; 0, the whole name, aside."""
+    """Return the level of words in the name, in the tags, anywhere; level 0 is the whole name."""
     tests = (
         all(name for name, _, _ in places),
         all(name or tag for name, tag, _ in places),
@@ -217,7 +217,7 @@ def test_pages_are_in_the_order_of_the_slow_way(corpus: World, asked: list[str],
 
 
 def _distance(one: str, other: str) -> int:
-    """How many letters were left out, put in, changed, or swapped with the next one."""
+    """Return the edit distance: letters left out, inserted, changed, or swapped with the next one."""
     rows = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
     for i in range(len(one) + 1):
         for j in range(len(other) + 1):

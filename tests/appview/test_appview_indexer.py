@@ -135,7 +135,7 @@ def test_a_broken_position_is_none(world: World, text: str) -> None:
 
 
 def test_drift_is_found_and_mended(world: World) -> None:
-    """What the index lacks, has too much, or has of an older state is found by comparing, and put right."""
+    """Missing, additional and outdated records of the index are found by comparison, and corrected."""
     put(world, *(dataset(f"tide {number}") for number in range(10)))
     world.catch_up()
     with Indexer(world.index, world.reader) as writer:
@@ -164,7 +164,7 @@ def test_drift_is_found_and_mended(world: World) -> None:
 
 
 def test_the_follower_checks_now_and_then_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What went apart behind its back is mended without being asked for, and told."""
+    """Differences made by others are corrected without a request, and reported."""
     put(world, *(dataset(f"tide {number}") for number in range(3)))
     world.catch_up()
     monkeypatch.setattr("catalog.appview.indexer._FIRST_CHECK_SECONDS", 0.2)
@@ -424,7 +424,7 @@ def test_a_replica_goes_on_where_another_machine_was(world: World) -> None:
 
 
 def test_only_stores_are_copied_and_only_over_stores(world: World, tmp_path: Path) -> None:
-    """What isn't a store of ours is neither taken nor written over."""
+    """A file that isn't a store is neither read nor overwritten."""
     (tmp_path / "text").write_text("not a database, and long enough to be read as a header of one" * 9)
     with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
         other.execute("CREATE TABLE theirs (x)")

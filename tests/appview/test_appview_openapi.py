@@ -97,7 +97,7 @@ def test_answers_are_as_described(asked: Asked, name: str) -> None:
 
 
 def _has_parameters(name: str) -> bool:
-    """Whether there is anything to get wrong."""
+    """Return whether the query has parameters that can be invalid."""
     return bool(openapi("1.0", None)["paths"][f"/xrpc/{PREFIX}{name}"]["get"].get("parameters"))
 
 

@@ -557,7 +557,7 @@ def test_connections_are_dealt_out_to_all_processes(world: World) -> None:
 
 
 def _listening(port: int | None) -> int:
-    """How many sockets do; 0A is the state LISTEN: proc(5)."""
+    """Return the number of listening sockets; 0A is the state LISTEN: proc(5)."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
     return sum(line[3] == "0A" and line[1].endswith(f":{port:04X}") for line in lines)
 

@@ -92,7 +92,7 @@ def test_a_commit_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("size", [8, 23, 24, 255, 256, 2048])
 def test_dids_of_every_length_have_their_encoding(size: int) -> None:
-    """Where the length of a string takes one more byte, too; what is signed is what the other encoder signs."""
+    """Also with a string whose length takes one more byte; the signed bytes are those of the other encoder."""
     did = "did:web:" + "a" * (size - 8) if size > 8 else "did:x:ab"
     commit = read_commit(_commit(did=did))
     assert commit.unsigned == encode(_unsigned(did=did))

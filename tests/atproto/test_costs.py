@@ -1,4 +1,4 @@
-"""What is read, the part or the whole: on trees of many sizes, which the same keys always make the same."""
+"""The choice between the part and the whole repository, on trees of many sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAR = Speed(latency=0.15, throughput=2_000_000)
 
 
 def _choice(ours: int, others: int, speed: Speed, *, known: bool = False, name: str = "key") -> str:
-    """What a reader would do, level by level, with a tree of so many keys."""
+    """Return the decision of a reader, level by level, for a tree of so many keys."""
     keys = [f"{(DATASET, LABEL)[number % 2]}/{name}{number}" for number in range(ours)]
     keys += [f"app.bsky.feed.post/{name}{number}" for number in range(others)]
     nodes: dict[bytes, bytes] = {}

@@ -61,7 +61,7 @@ def _network() -> Iterator[tuple[Client, Resolver]]:
 
 
 def _works(session: Session) -> bool:
-    """Whether it may write."""
+    """Return whether it may write."""
     session.apply([THING], swap_commit=session.latest_commit().cid)
     return True
 

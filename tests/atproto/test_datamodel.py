@@ -256,7 +256,7 @@ def test_bytes_in_the_form_of_a_link_stay_bytes(raw: bytes) -> None:
 
 
 def test_a_link_with_a_digest_of_more_than_64_bytes_is_neither_written_nor_read() -> None:
-    """What can be written can be read again."""
+    """Values that can be written can be read."""
     for size in (64, 65):
         binary = bytes([1, 0x55, 0, size]) + bytes(size)
         link: Json = {"$link": str(Cid.of_binary(binary))}

@@ -338,7 +338,7 @@ def test_an_unknown_account_is_unknown_for_a_minute(timed: Resolver, directory: 
 
 
 def test_a_remembered_error_is_a_new_one_each_time(timed: Resolver) -> None:
-    """What one caller adds to it is not told to the next."""
+    """Changes by one caller are not visible to the next."""
     texts = []
     for _ in range(3):
         with pytest.raises(UnknownIdentity) as caught:

@@ -1,4 +1,4 @@
-"""What a Jetstream's messages tell, and that nothing which it sends breaks anything."""
+"""The events of a Jetstream, and its malformed messages, which break nothing."""
 
 from __future__ import annotations
 

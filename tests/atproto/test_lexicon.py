@@ -44,7 +44,7 @@ def lexicon(field: object, *, required: bool = True, **more: object) -> dict[str
 
 
 def faults(field: object, value: object, **more: object) -> tuple[Fault, ...]:
-    """What is wrong with ``value`` in the field."""
+    """Return the faults of ``value`` in the field."""
     return Lexicons.of([("test", lexicon(field, required=True, **more))]).validate(NSID, {"$type": NSID, "f": value})
 
 

@@ -167,7 +167,7 @@ CALLED = {
     },
     "searchLenses": {"sourceSchema": False, "targetSchema": False, "limit": False, "cursor": False},
 }  # fmt: skip
-"""What existing clients call, and which parameters they must give."""
+"""The queries of existing clients, and their required parameters."""
 DEFAULTS = {
     "listEntries": 50, "listSchemas": 50, "listLenses": 50, "searchDatasets": 25, "searchLenses": 25,
 }  # fmt: skip

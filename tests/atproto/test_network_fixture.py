@@ -114,7 +114,7 @@ def test_the_network_ends_with_the_process_that_started_it() -> None:
 
 
 def _alive(pid: int) -> bool:
-    """Whether it runs; in a container without an init, the dead may stay in the table as zombies."""
+    """Return whether a process runs; in a container without an init, dead ones may stay as zombies."""
     ran = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return ran.stdout.strip() != "" and not ran.stdout.strip().startswith("Z")
 

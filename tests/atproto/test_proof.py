@@ -81,7 +81,7 @@ class Repository:
         return reading
 
     def listed(self) -> dict[str, str]:
-        """What the PDS itself says there is."""
+        """Return the records that the PDS itself lists."""
         found: dict[str, str] = {}
         cursor: dict[str, str] = {}
         while True:
@@ -104,7 +104,7 @@ class Repository:
             )
 
     def garbles(self, method: str, change: Callable[[bytes], bytes]) -> None:
-        """What the server answers to a method is changed on its way."""
+        """The response of the server to a method is changed in transit."""
 
         def route(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
             status, kind, body = forward(handler, self.network.pds_url)

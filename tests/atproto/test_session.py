@@ -321,7 +321,7 @@ def test_a_server_that_repeats_what_it_was_told_is_not_repeated(server: Server, 
 
 
 def test_a_server_that_isnt_there_leaves_no_request_in_an_error(server: Server) -> None:
-    """What httpx raises holds the headers and the body."""
+    """Exceptions of httpx contain the headers and the body."""
     with Client(LOCAL, sleep=lambda _: None) as client:
         session = _session(client, server)
         session.pds = "http://127.0.0.1:9"

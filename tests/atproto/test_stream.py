@@ -70,7 +70,7 @@ def _post(text: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def recorded(network: Network) -> Recorded:
-    """What the PDS says while one account writes records and posts, and another posts only."""
+    """The events of the PDS while one account writes records and posts, and another only posts."""
     begun = time.time()
     with recording(network) as frames:
         author, poster = network.account("author"), network.account("poster")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Identifier(Protocol):
-    """What the identifiers have in common."""
+    """The interface of all identifiers."""
 
     @classmethod
     def parse(cls, text: str) -> Self: ...

@@ -63,7 +63,7 @@ def test_the_commands_are_this_list() -> None:
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help_with_an_example(name: str) -> None:
-    """What it does in one sentence, then a line to copy."""
+    """A sentence of purpose, then a line to copy."""
     command = cli.commands[name]
     with click.Context(command, info_name=f"catalog {name}") as context:
         text = command.get_help(context)
@@ -279,7 +279,7 @@ def test_the_data_commands_take_addresses_and_accounts(tmp_path: Path, network: 
 
 
 def test_a_console_of_another_encoding_costs_no_answer(tmp_path: Path) -> None:
-    """What it can't show becomes a question mark."""
+    """Characters that the terminal lacks become question marks."""
     (tmp_path / "é.yaml").write_text("schemas: [{name: É→, version: 1.0.0, fields: {a: int}}]\n", encoding="utf-8")
     ran = _run("validate", "é.yaml", "→.yaml", cwd=tmp_path, PYTHONIOENCODING="cp1252")
     assert (ran.returncode, ran.stdout) == (1, "")

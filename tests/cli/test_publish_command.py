@@ -58,7 +58,7 @@ def _run(
 def _on_a_terminal(
     *arguments: str, cwd: Path, account: Account, answers: dict[str, str], password: bool = True
 ) -> tuple[int, str]:
-    """What a person sees who answers each question once; the exit code."""
+    """Return the output for a user who answers each question once, and the exit code."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "catalog", *arguments]
     environment = {**_environment(account, password=password), "TERM": "xterm", "COLUMNS": "200"}
@@ -102,7 +102,7 @@ def _line(text: str) -> int:
 
 
 def test_a_script_must_say_yes(account: Account, network: Network, tmp_path: Path) -> None:
-    """Where there is nobody to ask, a plan that writes needs --yes; one that doesn't, doesn't."""
+    """Without a terminal, a plan that writes needs --yes; one without writes doesn't."""
     rev = network.latest_rev(account.did)
     ran = _run("publish", str(DIGITS), cwd=tmp_path, account=account)
     assert ran.returncode == 2

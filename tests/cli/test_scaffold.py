@@ -455,7 +455,7 @@ def _free(port: int) -> bool:
 
 
 def _served(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """What the home page says while a command serves it, at the address that the README names."""
+    """Return the home page that a command serves at the address in the README."""
     with subprocess.Popen(
         ["bash", "-c", f"exec {command}"], cwd=folder, env=environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -52,7 +52,7 @@ def test_the_oracle_knows_what_it_is_for() -> None:
 
 @given(st.text(st.characters() | st.sampled_from(EVIL)))
 def test_escaped_text_is_one_safe_line_and_nothing_is_lost(text: str) -> None:
-    """What is safe stays; two texts that differ still differ."""
+    """Safe text is unchanged; different texts stay different."""
     shown = escaped(text)
     assert unsafe(shown) == []
     assert not {"\n", "\t"} & set(shown)

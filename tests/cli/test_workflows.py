@@ -34,7 +34,7 @@ jobs:
 
 @pytest.fixture(scope="module")
 def scaffolded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``catalog init`` writes."""
+    """Return the files of ``catalog init``."""
     folder = tmp_path_factory.mktemp("scaffold") / "repository"
     cli.main(["init", str(folder)], standalone_mode=False)
     return folder
@@ -57,7 +57,7 @@ def _check(schema: str, *files: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _lint(place: Path) -> list[dict[str, Any]]:
-    """What the linter finds in a folder: in its most pedantic mood, offline, and with no exception granted."""
+    """Return the linter's findings in a folder: pedantic, offline, without exceptions."""
     ran = subprocess.run(
         [BIN / "zizmor", "--offline", "--persona", "auditor", "--no-ignores", "--strict-collection", "--no-exit-codes",
          "--format", "json", place],

@@ -264,7 +264,7 @@ def listed(network: Network, account: Account, collection: str = DATASET) -> lis
 def test_an_appview_is_read_page_by_page_and_each_record_from_its_own_pds(
     network: Network, client: Client, alice: Account, bob: Account
 ) -> None:
-    """What it says of a record's content isn't looked at; what it names twice is found once."""
+    """Its record contents are ignored; a record named twice is found once."""
     items = [*listed(network, alice), *listed(network, bob), *listed(network, alice)]
     items[0] = {**items[0], "record": {"name": "a lie"}, "cid": "a lie"}
     with fake_server({LIST: appview(items)}) as fake:

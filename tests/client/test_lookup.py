@@ -206,7 +206,7 @@ def test_a_json_schema_is_named_by_its_title_or_file(tmp_path: Path) -> None:
 
 
 def test_a_generated_json_schema_is_read_with_its_version(tmp_path: Path) -> None:
-    """What ``catalog codegen --lang jsonschema`` writes can be compared with what comes later."""
+    """The output of ``catalog codegen --lang jsonschema`` can be compared with later versions."""
     path = tmp_path / "point.json"
     path.write_text(generate(POINT_10, "jsonschema", uri=f"at://did:plc:{'a' * 24}/{SCHEMA}/x"), encoding="utf-8")
     assert find_schemas(str(path)) == (FoundSchema(sample_type=POINT_10, where=str(path)),)

@@ -53,7 +53,7 @@ def made_from(source: str) -> type[PackableSample]:
 
 
 def is_tame(source: str) -> bool:
-    """Whether nothing in the source is a control, format or bidi character, or a line break of another kind."""
+    """Return whether the source has no control, format or bidi character, and no unusual line break."""
     return all(char == "\n" or unicodedata.category(char)[0] != "C" for char in source) and not {
         "\u2028", "\u2029"
     } & set(source)  # fmt: skip

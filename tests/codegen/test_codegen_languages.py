@@ -1,4 +1,4 @@
-"""What holds for generated code in every language: it is tame, says where it is from, and keeps the wire names."""
+"""Generated code in every language is safe, names its origin, and keeps the wire names."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_rust_is_laid_out_as_rustfmt_does(tmp_path: Path) -> None:
 
 
 def stand_ins(folder: Path) -> list[object]:
-    """What names the crates to rustc: small ones in their place, since no registry of crates may be at hand."""
+    """Return rustc's options for the crates: small substitutes, as no registry may be available."""
     (folder / "serde_derive.rs").write_text(SERDE_DERIVE)
     run("rustc", "--edition=2021", "--crate-type=proc-macro", "--out-dir", folder, folder / "serde_derive.rs")
     library = next(folder.glob("*serde_derive.*[!rs]"))

@@ -1,4 +1,4 @@
-"""What a visitor copies from a page runs, on the real libraries, and yields the samples that are in the shards."""
+"""The snippets of a page run on the real libraries and yield the samples of the shards."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def python(shown: Shown, pages: Pages, folder: Path, code: str) -> subprocess.Co
 
 
 def first(shown: Shown) -> list[Any]:
-    """What a program must have in hand after three samples."""
+    """The values that a program must have after three samples."""
     return list(map(_comparable, plain(list(shown.samples[:3]))))
 
 

@@ -58,7 +58,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
-    """What a server waits for that stalls; it comes when the test is over."""
+    """The event that a stalled server waits for; set at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -148,7 +148,7 @@ def test_a_host_that_stalls_uses_its_budget_up(served: World, store: Store, neve
 
 
 def test_the_budget_of_a_crawl_ends_all_of_it(served: World, store: Store, never: threading.Event) -> None:
-    """What was read is kept; each source that wasn't read to its end says so."""
+    """Records read before the limit are kept; each incomplete source is reported."""
 
     def stalled(handler: BaseHTTPRequestHandler, _asked: Asked) -> None:
         never.wait(60)
@@ -240,7 +240,7 @@ LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 @pytest.mark.parametrize("kind", ["pds", "relay"])
 def test_a_list_without_an_end_is_read_to_its_budget(served: World, store: Store, kind: str) -> None:
-    """What it has until there is read; those that it doesn't name stay, and the report names the setting."""
+    """Its records before the limit are read; unlisted ones stay, and the report names the setting."""
     _crawl(store, (kind, served.fake.url))
     gone = did_of(3)
     pages = _hostile_list(served, _invented, without=gone)
@@ -417,7 +417,7 @@ def test_a_page_of_accounts_over_its_budget_hides_nothing(
 def test_a_page_of_records_over_its_budget_costs_only_its_collection(
     served: World, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What other pages and collections have is read, and what was known stays."""
+    """Other pages and collections are read, and known records stay."""
     member = served.members[did_of(2)]
     _offer(served, "listed")
     _crawl(store, ("pds", served.fake.url))

@@ -173,7 +173,7 @@ def test_published_crawled_verified_loaded_changed_withdrawn_closed(
 
 
 def test_a_closed_account_is_hidden_by_its_own_server_s_word(family: Network, store: Store) -> None:
-    """Where the account itself is the source: whatever its server calls it."""
+    """The account itself is the source, whatever name its server has for the refusal."""
     account = family.account("closing")
     family.put_record(account, LABEL, "one", _label(account.did, "one"))
     settings = _settings(("repo", account.did))

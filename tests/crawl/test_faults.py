@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 TIME = "2026-01-02T03:04:05.000Z"
 SECONDS = 60.0
-"""How long something may take that takes a moment."""
+"""Timeout in seconds for something that is quick."""
 POST = "app.bsky.feed.post"
 
 
@@ -161,7 +161,7 @@ class Pds:
 
     @property
     def settings(self) -> NetworkSettings:
-        """What leads our code to it; handles are looked up past the forwarder."""
+        """Return the settings that lead our code to it; handles are resolved without the forwarder."""
         return NetworkSettings(
             plc_url=self.network.plc_url, allow_loopback=True, handle_resolver=self.network.pds_url
         )  # fmt: skip
@@ -198,7 +198,7 @@ class Pds:
         return made
 
     def listed(self, accounts: list[Account]) -> dict[str, str]:
-        """What it says it has of them: by URI the CID."""
+        """Return the CIDs by URI that it reports."""
         pages = [
             self.network.get("com.atproto.repo.listRecords", {"repo": one.did, "collection": LABEL, "limit": "100"})
             for one in accounts
@@ -583,7 +583,7 @@ class Writer:
                 self.versions.setdefault(uri, []).append(written["cid"])
 
     def caught_up(self, store: Store) -> bool:
-        """Whether the store has what was written last, and nothing else."""
+        """Return whether the store has the latest records, and nothing else."""
         return _only(_cids(store), self.accounts) == self.present
 
     def check(self, store: Store) -> None:

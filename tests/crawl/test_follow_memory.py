@@ -1,4 +1,4 @@
-"""What ``crawl --follow`` holds in memory doesn't grow with the times that it tries what can't be read."""
+"""The memory of ``crawl --follow`` doesn't grow with retries of unreadable accounts."""
 
 from __future__ import annotations
 

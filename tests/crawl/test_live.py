@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TIME = "2026-01-02T03:04:05.000Z"
 SECONDS = 60.0
-"""How long something may take that takes a moment."""
+"""Timeout in seconds for something that is quick."""
 
 
 def _label(did: str, name: str) -> dict[str, Json]:
@@ -122,7 +122,7 @@ def test_what_happens_is_in_the_store_a_moment_later(network: Network, store: St
 
 
 def test_a_scheduled_crawl_catches_up_from_its_cursor(network: Network, store: Store) -> None:
-    """What happened in between is read from the stream, accounts that did nothing are not asked."""
+    """Missed events are read from the stream; inactive accounts are not visited."""
     accounts = [network.account("scheduled") for _ in range(3)]
     for account in accounts:
         network.put_record(account, LABEL, "one", _label(account.did, "one"))
@@ -205,7 +205,7 @@ def _hint(did: str, number: int, kind: str = "commit", **more: object) -> str:
 def test_a_jetstream_is_believed_only_after_the_pds_was_asked(
     network: Network, store: Store, fake_stream: FakeStream
 ) -> None:
-    """What it says is in a record never counts; broken messages are passed over; its cursor goes on."""
+    """Its record contents are ignored, malformed messages skipped; the cursor advances."""
     account = network.account("jet")
     network.put_record(account, LABEL, "one", _label(account.did, "one"))
     lie = {"operation": "create", "collection": LABEL, "rkey": "x", "record": _label(account.did, "lie")}

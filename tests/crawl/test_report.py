@@ -1,4 +1,4 @@
-"""What a crawl tells: counts, a table, one closing line, JSON; and a line while it runs."""
+"""The report of a crawl: counts, a table, a closing line, JSON; and the progress line."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _names(store: Store, account: Account) -> list[str]:
 
 
 def _provable(family: Family) -> bool:
-    """Whether there is any way to a proof."""
+    """Return whether the server offers any proof."""
     return "sync.getRepo" not in family.missing
 
 
@@ -124,7 +124,7 @@ def test_crawled(family: Family, kind: str, store: Store) -> None:
 
 
 def _require_hidden(store: Store, gone: dict[str, Account], family: Family, kind: str, report: CrawlReport) -> None:
-    """What its server says in any way to be gone is hidden; where it says nothing, that is reported."""
+    """An account that its server reports as gone, in any form, is hidden; no answer is reported."""
     for status, account in gone.items():
         silent = status == "deleted" and family.unknown_status[0] == 500
         if silent and _names(store, account):

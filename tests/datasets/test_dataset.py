@@ -216,7 +216,7 @@ def test_nodes_share_the_samples_and_none_is_idle(folder: Path, nodes: int, seed
 
 @given(items=st.integers(0, 60), unit=st.integers(1, 7), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3))
 def test_parts_of_parts_take_units_in_turn(items: int, unit: int, sizes: list[int]) -> None:
-    """What nodes, nodes in nodes and workers read, by an obvious count of whose turn it is."""
+    """The samples of nodes, nested nodes and workers, by counting turns."""
     parts = [Partition(unit=unit)]
     for size in sizes:
         parts = [part.divided(rank, size) for rank in range(size) for part in parts]
@@ -265,13 +265,13 @@ def test_shapes_are_checked_on_request(folder: Path) -> None:
 
 
 class Sum(PackableSample):
-    """What the pixels of a tile add up to."""
+    """Return the sum of a tile's pixels."""
 
     total: int
 
 
 class Verdict(PackableSample):
-    """Whether that is much."""
+    """Return whether that is much."""
 
     large: bool
 
@@ -515,7 +515,7 @@ def test_addresses_that_are_no_dataset_are_named(network: Network) -> None:
 
 
 def stored(storage: Storage) -> tuple[Shard, ...]:
-    """Where the shards of a record with that storage lie."""
+    """Return the locations of the shards of a record with that storage."""
     uri = AtUri.parse(f"at://did:plc:{'a' * 24}/{SCHEMA}/x")
     record = DatasetRecord(name="x", schema_ref=uri, storage=storage, created_at=NOW)
     account = Identity(did=Did.parse("did:plc:" + "a" * 24), handle=None, pds="https://pds.example")
@@ -568,7 +568,7 @@ class Recorder:
 
 
 def asked_for(dataset: Dataset[Any], **rest: Any) -> dict[str, Any]:  # noqa: ANN401
-    """What publishing the dataset asks of a client."""
+    """Return the client's arguments when the dataset is published."""
     recorder = Recorder()
     dataset.publish_to_atproto(cast("CatalogClient", recorder), name="tiles", **rest)
     return recorder.asked

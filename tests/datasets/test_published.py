@@ -1,4 +1,4 @@
-"""What is loaded is proven: records of a fake PDS, which proves them, proves something else, or offers no proof."""
+"""Loaded records are proven: a fake PDS proves them, proves something else, or offers no proof."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_records_are_proven_and_taken_from_the_proof(server: Server, loaded: Cal
 
 @pytest.mark.parametrize("path", list(SIGNED))
 def test_another_answer_of_get_record_is_not_believed(server: Server, path: str) -> None:
-    """Where the server proves what was signed, that is what is loaded."""
+    """If the server proves the signed record, that one is loaded."""
     server.told[path] = dataset("https://data.example/evil.tar")
     assert load(server) == "https://data.example/signed.tar"
 

@@ -80,7 +80,7 @@ def test_a_class_written_by_hand_comes_back_from_the_network(network: Network, a
 
 
 class Base(PackableSample):
-    """What several kinds of samples have."""
+    """Strategies shared by several kinds of samples."""
 
     source: str = "unknown"
     weight: float

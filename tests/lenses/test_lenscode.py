@@ -195,7 +195,7 @@ def commit(repository: Repository, mark: Path) -> str:
 
 
 def published(repository: Repository, commit: str, **changes: Any) -> PublishedLens:  # noqa: ANN401
-    """What the record of a lens in that commit says."""
+    """Return the record of a lens at that commit."""
     text = Field(name="text", type=Scalar(kind="str"))
     note = Field(name="note", type=Scalar(kind="str"), optional=True)
     code = CodeReference(repository=repository.url, commit=commit, path="pkg/lenses.py:loud", language="python")
@@ -311,7 +311,7 @@ def test_a_path_that_leads_to_no_lens_is_told(repository: Repository, commit: st
 
 
 def test_code_for_other_types_than_the_schemas_is_refused(repository: Repository, commit: str) -> None:
-    """What differs is said field by field."""
+    """Differences are reported field by field."""
     found = published(repository, commit)
     found = replace(found, target=replace(found.target, fields=found.source.fields[1:]))
     with pytest.raises(LensError, match=r"its target Loud is not what the schema Loud says: .*text"):
@@ -448,7 +448,7 @@ def _blob(repository: Repository) -> str:
 def test_a_cached_copy_that_was_changed_does_not_run(
     repository: Repository, commit: str, mark: Path, tmp_path: Path, kind: str
 ) -> None:
-    """What is added to it isn't looked at, and what is changed is refused."""
+    """Files added to a checkout are ignored, changed ones are refused."""
     folder, evil = checkout(repository.url, commit, LOOPBACK), tmp_path / "evil"
     found = published(repository, commit)
     if kind == "compiled":
@@ -579,7 +579,7 @@ def test_a_commit_that_is_not_there_leaves_nothing_behind(repository: Repository
 def test_a_repository_that_is_too_large_or_too_slow_is_given_up(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What git has fetched by then is removed."""
+    """An incomplete download of git is removed."""
     large = repository.commit({"large.bin": os.urandom(2_000_000).hex()})
     monkeypatch.setattr(checkout_module, "MAX_BYTES", 1_000_000)
     with pytest.raises(LensError, match="more than 1,000,000 bytes"):

@@ -164,7 +164,7 @@ def test_local_copies_are_hashed_and_measured(tmp_path: Path) -> None:
     ],
 )
 def test_a_local_copy_that_is_missing_or_another_is_a_fault(tmp_path: Path, extra: str, message: str) -> None:
-    """What is promised must be what is there; the manifest alone is fine, and so is the copy as stated."""
+    """A local copy must match the stated values; without a copy the manifest is valid."""
     if extra:
         (tmp_path / "d.tar").write_bytes(b"xyz")
     drafts = load([write(tmp_path / "m.yaml", f"{{url: 'https://example.org/d.tar', local: d.tar, {extra}}}")])

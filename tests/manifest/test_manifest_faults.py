@@ -46,7 +46,7 @@ def shard() -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where ``m.yaml`` is sound, and now the working folder."""
+    """Return the working folder, with a valid ``m.yaml``."""
     (tmp_path / "data").mkdir()
     for name in ("data/a-0.tar", "data/a-1.tar", "d-0.tar", "d-1.tar", "d-2.tar"):
         (tmp_path / name).write_bytes(b"12345")
@@ -181,7 +181,7 @@ LONG = {
 
 @pytest.mark.parametrize(("old", "new", "at", "message"), LONG.values(), ids=LONG)
 def test_what_is_too_long_is_told_at_its_line(folder: Path, old: str, new: str, at: str, message: str) -> None:
-    """What is too long for a table: limits are the lexicons', in bytes."""
+    """Texts too long for a table of cases: the limits are those of the lexicons, in bytes."""
     assert SOUND.count(old) == 1
     text = SOUND.replace(old, new)
     (folder / "m.yaml").write_text(text, encoding="utf-8")

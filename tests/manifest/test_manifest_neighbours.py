@@ -150,7 +150,7 @@ def test_a_path_that_leads_nowhere_leaves_the_others(tmp_path: Path, name: str) 
 
 
 def test_references_into_a_broken_manifest_are_reported(tmp_path: Path) -> None:
-    """What can be made without what it refers to is made; a label of a dataset that isn't there can't be."""
+    """Records are made without the records they refer to, except a label without its dataset."""
     folder = tmp_path / "manifests"
     write(folder, a=SCHEMA.replace("license", "licence"), b=USES, c=REFERS, d=ALONE)
     with Store.open(tmp_path / "store.sqlite") as store:

@@ -61,7 +61,7 @@ verifications:
 
 
 class Kept(PackableSample):
-    """What the shards hold."""
+    """Return the contents of the shards."""
 
     picture: NDArray[np.uint8]
     label: int

@@ -270,7 +270,7 @@ ONLY_THE_PARSER_SAYS = re.compile(
     r"the range is reversed|records have no floats|"
     r"must be (64|40) hexadecimal digits|is no name for a set|characters that can't be seen"
 )
-"""What a schema can't know: other places, the disk, how brackets match, what is in an address, what is printable."""
+"""Faults that no schema detects: other places, the disk, matching brackets, parts of URLs, unprintable characters."""
 
 ANYTHING: st.SearchStrategy[Any] = st.one_of(
     st.none(),
@@ -325,7 +325,7 @@ def changed_trees(draw: st.DrawFn) -> Any:  # noqa: ANN401
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=changed_trees())
 def test_parser_and_editor_agree_on_manifests_that_nobody_wrote(folder: Path, tree: Any) -> None:  # noqa: ANN401, F811
-    """What the parser takes the editor takes; what the parser refuses and the editor not, only a parser can know."""
+    """The editor accepts all that the parser accepts, and refuses all that a schema can detect."""
     (folder / "m.yaml").write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
     told: list[str] = []
     try:
@@ -345,7 +345,7 @@ def test_parser_and_editor_agree_on_manifests_that_nobody_wrote(folder: Path, tr
 
 @given(type_=field_types, optional=st.booleans())
 def test_every_type_has_a_text_that_the_editor_takes(type_: FieldType, *, optional: bool) -> None:
-    """What pages and manifests write for a type is valid in both."""
+    """The text of a type on pages is valid in manifests, and vice versa."""
     text = type_text(type_, optional=optional)
     parse_type(text)
     assert TYPE.search(text)

@@ -451,7 +451,7 @@ labels:
 
 
 class Seen(PackableSample):
-    """What the shards of the drafts hold."""
+    """Return the contents of the drafts' shards."""
 
     picture: NDArray[np.uint8]
     label: int

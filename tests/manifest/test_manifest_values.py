@@ -43,7 +43,7 @@ ZEROS = f"'{'0' * 64}'"
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401
-    """What a manifest's metadata has for a scalar as it is written."""
+    """Return the metadata value of a scalar as written in a manifest."""
     root = compose(f"a: {text}\n".encode(), Report(Path("m.yaml")))
     assert isinstance(root.value, dict)
     return root.value["a"].value
@@ -278,7 +278,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 
 def calls_of(folder: Path, text: str) -> int:
-    """How many functions, Python's and C's, are called while a manifest is read."""
+    """Return the number of calls, of Python and C functions, while a manifest is read."""
     (folder / "m.yaml").write_text(text, encoding="utf-8")
     count = 0
 

@@ -1,4 +1,4 @@
-"""What is refused or doubted before it is published: placeholders, presigned addresses, files from outside."""
+"""Checks before publishing: placeholders, presigned URLs, files outside the repository."""
 
 from __future__ import annotations
 

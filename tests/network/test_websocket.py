@@ -224,7 +224,7 @@ def test_silence_ends_only_what_was_asked_to_end_by_it() -> None:
 
 
 def test_the_time_that_the_reader_takes_is_no_silence() -> None:
-    """Who works on an event for long still gets the next."""
+    """A slow consumer still gets the next event."""
 
     def two(connection: ServerConnection) -> None:
         connection.send(b"1")

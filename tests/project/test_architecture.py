@@ -177,7 +177,7 @@ def test_the_new_source_and_the_new_lexicon_bring_records_to_the_store(built: tu
 
 
 def test_a_record_of_the_new_lexicon_is_read_and_written(tree: Path) -> None:
-    """What is read is typed, and is written as it was."""
+    """A record is read as a typed value, and written unchanged."""
     value = {
         "$type": RETRACTION, "dataset": "at://did:web:example.org/science.alt.dataset.entry/3kaaaaaaaaaa2",
         "reason": "No.", "createdAt": TIME,

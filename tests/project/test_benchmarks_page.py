@@ -64,7 +64,7 @@ def test_a_result_is_of_its_benchmark_has_rows_and_names_no_path_and_no_host(fil
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.stem))
 def test_every_benchmark_takes_results_and_writes_them(script: Path) -> None:
-    """What it would measure takes too long here; one of them is run below."""
+    """The measurements take too long here; one of them is run below."""
     text = script.read_text(encoding="utf-8")
     assert "Results(__file__, parser)" in text
     assert "results.write(" in text

@@ -90,7 +90,7 @@ class Run:
     stack: ExitStack
     python: subprocess.Popen[str] | None = None
     updating: bool = False
-    """Whether outputs that differ are collected instead of failing."""
+    """Collect outputs that differ instead of failing."""
     printed: str = ""
     """The output of the latest ``python`` block."""
     text: str = ""

@@ -1,4 +1,4 @@
-"""What is shipped: the wheel holds all it needs, proven by installing it where the checkout isn't."""
+"""The wheel contains all it needs: it is installed where the checkout isn't."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _run(*command: str | Path, cwd: Path, seconds: int = 300) -> subprocess.Comp
 
 
 def _shipped(folder: str) -> set[str]:
-    """What git has in a folder of the checkout, relative to it."""
+    """Return the files of git in a folder of the checkout, relative to it."""
     listed = _run("git", "ls-files", "-z", folder, cwd=ROOT).stdout
     return {name.removeprefix(f"{folder}/") for name in listed.split("\0") if name}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "docs" / "reference"
 OWN_WORKERS = {"CATALOG_APPVIEW"}
-"""What the AppView tells the processes that it starts; nobody else sets it."""
+"""A variable that the AppView sets for its own processes."""
 VARIABLE = re.compile(r"[\"'](CATALOG_[A-Z_]+|AWS_[A-Z0-9_]+|SSL_CERT_[A-Z]+|SOURCE_DATE_EPOCH|GITHUB_[A-Z]+)[\"']")
 
 
@@ -62,7 +62,7 @@ def test_each_command_is_told_and_nothing_else(pages: dict[str, str]) -> None:
 
 
 def _section(page: str, heading: str) -> str:
-    """What stands below a heading, up to the next."""
+    """Return the text below a heading, up to the next."""
     found = re.search(rf"^#+ `?{re.escape(heading)}`?\n(.*?)(?=^#+ |\Z)", page, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
     return found[1]

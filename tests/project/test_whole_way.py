@@ -202,7 +202,7 @@ def test_a_manifest_with_mistakes_writes_nothing(tmp_path: Path, network: Networ
 
 
 def test_the_public_face_of_the_library_is_this_list() -> None:
-    """What ``import catalog`` offers; a change here is a change of the public interface."""
+    """The names of ``import catalog``; a change here changes the public interface."""
     assert catalog.__all__ == [
         "Array", "SampleBatch", "Client", "Dataset", "DictSample", "Lens", "LensNetwork", "Media", "PackableSample",
         "Shard", "__version__", "check_lens", "fetch_lens", "lens", "packable", "wire", "write_shards",

@@ -117,7 +117,7 @@ def test_other_writes_of_the_account_are_no_obstacle(network: Network, account: 
 def test_what_is_written_in_a_pause_is_seen_before_the_next_try(
     network: Network, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who pauses after looking writes onto a commit that is an old one by then, again and again."""
+    """A writer that pauses after reading writes onto an old commit, repeatedly."""
 
     def post(_seconds: float) -> None:
         network.create_record(account, "org.example.thing", {"$type": "org.example.thing"})
@@ -273,7 +273,7 @@ def test_a_refusal_says_how_far_it_came_and_the_next_run_ends_it(
 def test_a_server_that_stays_away_is_told_without_guessing(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the last commit was made, nobody can know then."""
+    """It is then unknown if the last commit was made."""
 
     def away(*_: object, **__: object) -> Cid:
         raise RequestFailed("no answer")

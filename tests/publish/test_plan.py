@@ -1,4 +1,4 @@
-"""What a plan says, against a real PDS: exactly what changed, field by field, and what is deleted when asked."""
+"""The plan, against a real PDS: the exact changes, field by field, and deletions on request."""
 
 from __future__ import annotations
 

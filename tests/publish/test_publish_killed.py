@@ -26,7 +26,7 @@ def _publishing(network: Network, folder: Path) -> Publishing:
 
 @pytest.fixture(scope="module")
 def calm(network: Network, tmp_path_factory: pytest.TempPathFactory) -> tuple[State, State, float]:
-    """What an account has that nobody disturbed: of the first manifests, of the later ones; and how long that took."""
+    """The state of an undisturbed account after the first and the later manifests, and the duration."""
     made = _publishing(network, tmp_path_factory.mktemp("calm") / "manifests")
     made.write(first_manifests(ROWS))
     usual = made.finish()

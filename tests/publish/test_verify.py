@@ -93,7 +93,7 @@ class Published:
         return wrong[0]
 
     def garbles(self, method: str, change: Callable[[Asked, bytes], bytes]) -> None:
-        """What the PDS answers to a method is changed on its way."""
+        """The response of the PDS to a method is changed in transit."""
 
         def route(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
             status, kind, body = forward(handler, self.network.pds_url)
@@ -398,7 +398,7 @@ def test_a_download_that_breaks_off_is_no_fault(published: Published) -> None:
 
 
 def test_a_shard_without_a_checksum_is_neither_right_nor_wrong(published: Published) -> None:
-    """That is said, and the exit code is no failure."""
+    """It is reported, and the exit code is 0."""
     url = f"{published.files}a.tar"
     published.dataset([
         {"url": url},
@@ -419,7 +419,7 @@ def test_a_checksum_that_no_bytes_can_have_is_found(published: Published) -> Non
 
 
 def test_shards_may_be_left_out_or_picked(published: Published) -> None:
-    """Which is told; with none read there is nothing to say of their bytes."""
+    """Reported; without any shard read, nothing is said about their bytes."""
     none = [check for check in published.checks(choice=Choice(most=0)) if check.what in ("shard", "shards", "size")]
     assert [check.text for check in none] == ["2 of 2 not read", "2 shards, as the record says"]
     some = [check for check in published.checks(choice=Choice(most=1)) if check.what in ("shard", "shards")]

@@ -67,7 +67,7 @@ class Repo:
         return [self.names[name] for name in names]
 
     def there(self) -> set[str]:
-        """What the PDS lists, by the names of before."""
+        """The records that the PDS lists, by their earlier names."""
         uris = {uri: name for name, uri in self.names.items()}
         found = set()
         for collection in COLLECTIONS:
@@ -119,7 +119,7 @@ def _short(name: str) -> str:
 
 
 def test_a_dataset_goes_and_its_label_stays_unless_asked_for(repo: Repo) -> None:
-    """What stays and leads nowhere is told; nothing else of the account is touched."""
+    """Broken references are reported; nothing else of the account changes."""
     before = repo.there()
     found = repo.withdraw("dataset points")
     assert [one.name for one in found.own] == ["label points@1.0.0"]

@@ -135,7 +135,7 @@ def _dataset(**changes: Json) -> dict[str, Json]:
 
 
 def test_metadata_as_an_object_is_read() -> None:
-    """What an older client writes instead of msgpack bytes."""
+    """Metadata as an older client writes it instead of msgpack bytes."""
     record = read_record(DATASET, _dataset(metadata={"sourceUri": "https://x.example", "custom": {"a": 1}}))
     assert isinstance(record, Dataset)
     assert record.metadata == {"sourceUri": "https://x.example", "custom": {"a": 1}}
@@ -244,7 +244,7 @@ def test_any_value_reads_or_is_refused(value: Json, collection: str) -> None:
 
 
 def test_deprecated_storage_is_not_written() -> None:
-    """What can only be read says so."""
+    """Read-only storages are refused when written."""
     with pytest.raises(InvalidRecord, match="read-only"):
         write_record(
             Dataset(name="d", schema_ref=SCHEMA_URI, storage=ExternalStorage(urls=("https://x",)), created_at=NOW)

@@ -162,7 +162,7 @@ def stored(value: Any) -> Any:  # noqa: ANN401
 
 
 class Parts(PackableSample):
-    """What the quick way has cases for."""
+    """The values that the fast decoder handles."""
 
     image: NDArray[np.uint8]
     label: int

@@ -1,4 +1,4 @@
-"""What write_shards accepts comes back equal, with its key; webdataset is the oracle of keys."""
+"""Samples that write_shards accepts are read back equal, with their key; webdataset is the oracle of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed between two sample types: a row a rule, and every verdict held against the code that reads samples."""
+"""Changes between two sample types: a row a rule, and every verdict compared with the code that reads samples."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_version_must_promise_no_more_than_the_changes_keep(bump: str, old: st
 
 
 def test_another_schema_has_versions_of_its_own() -> None:
-    """What changed is told; a version number of the one says nothing about the other."""
+    """Changes are reported; the version of one says nothing about the other."""
     found = compare(of(X), of(field("str"), name="Word"))
     assert found.bump is Bump.MAJOR
     assert found.needs("3.0.0", "1.0.0") is None

@@ -1,4 +1,4 @@
-"""What shards really are: local copies hashed, addresses read once, all that is wrong told with its line."""
+"""Checksums of shards: local copies hashed, URLs read once, each fault with its line."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_a_public_bucket_is_read_without_credentials(store: Store, key: str, che
 def test_a_private_bucket_is_read_with_a_signature_that_the_server_checks(
     store: Store, monkeypatch: pytest.MonkeyPatch, key: str, *, endpoint: bool
 ) -> None:
-    """Whether the shard names the endpoint that the user set, or none."""
+    """Return whether the shard names the endpoint that the user set, or none."""
     sign_in(monkeypatch, store.url, store.access_key, store.secret_key)
     shard = Shard(url=f"s3://closed.data/{key}", endpoint=store.url if endpoint else None, region="eu-west-1")
     assert read(shard) == SAMPLES

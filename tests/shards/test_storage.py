@@ -1,4 +1,4 @@
-"""Where shards are opened, what is checked, and what the cache keeps."""
+"""Opening shards: locations, checks, and the cache."""
 
 from __future__ import annotations
 

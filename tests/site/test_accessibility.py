@@ -127,7 +127,7 @@ def test_no_page_has_a_fault(
 def test_a_site_that_sets_nothing_has_no_fault(
     sites: Sites, serve: Callable[[Path], str], quiet: Page, axe: str
 ) -> None:
-    """What Material gets wrong of itself is mended without a line of the owner's settings."""
+    """Material's own faults are fixed without any setting of the owner."""
     site = sites["plain"]
     base = serve(site.host)
     found = {}

@@ -183,7 +183,7 @@ def reference(made: Made, chosen: dict[str, list[str]], sort: str = "new") -> li
 
 
 def counts(made: Made, chosen: dict[str, list[str]], facet: str) -> dict[str, int]:
-    """How many rows each word of a facet would leave; what is chosen in it counts only where it is the tags."""
+    """Return the number of rows for each word of a facet; its own choice counts only for tags."""
     others = {f: c for f, c in chosen.items() if f != facet or f == "tag"}
     found: dict[str, int] = {}
     for row in reference(made, others):

@@ -1,4 +1,4 @@
-"""Where shards can be had, and the Croissant that says so, as its own readers take it."""
+"""The download URLs of shards, and the Croissant with them, as its own readers load it."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ WANTED = {
     DCAT.Distribution: (DCAT.accessURL,),
     FOAF.Agent: (FOAF.name,),
 }
-"""What DCAT-AP 3.0.1 has as mandatory."""
+"""The mandatory properties of DCAT-AP 3.0.1."""
 RANGES = {
     DCT.publisher: FOAF.Agent, DCT.license: DCT.LicenseDocument, DCAT.mediaType: DCT.MediaType,
     DCAT.distribution: DCAT.Distribution, DCAT.landingPage: FOAF.Document, FOAF.homepage: FOAF.Document,

@@ -40,7 +40,7 @@ LEFT_OUT = {
 
 
 def html_validate(files: list[Path], work: Path) -> list[str]:
-    """What html-validate has against them, a line a fault."""
+    """Return the faults that html-validate reports, one a line."""
     if not HTML_VALIDATE.is_file():
         pytest.fail("html-validate is not installed: run `make test`, or `npm ci` in tests/browser", pytrace=False)
     settings = work / "rules.json"
@@ -62,7 +62,7 @@ def html_validate(files: list[Path], work: Path) -> list[str]:
 
 
 def vnu(files: list[Path]) -> list[str]:
-    """What the W3C's validator calls an error, a line a fault."""
+    """Return the errors of the W3C's validator, one a line."""
     command = ["java", "-Xss4m", "-jar", str(VNU), "--errors-only", "--format", "json", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     return [

@@ -1,4 +1,4 @@
-"""Who has only a keyboard finds, filters, opens and copies: no test here touches the mouse."""
+"""Finding, filtering, opening and copying with the keyboard only: no test here uses the mouse."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def where(page: Page) -> str:
 
 
 def seen(page: Page) -> bool:
-    """Whether the focus shows: an outline or a shadow that isn't there without it, or a caret."""
+    """Return whether the focus is visible: by an outline, a shadow, or a caret."""
     return bool(
         page.evaluate(f"""() => {{
           const shown = (element) => {{

@@ -31,7 +31,7 @@ TEXTS = frozenset({".html", ".xml", ".json", ".jsonld", ".txt", ".atom", ".rss",
 
 
 class Links(HTMLParser):
-    """What a page points to, and what can be pointed to in it."""
+    """The links of a page, and its link targets."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def pointers(site: BuiltSite, own: str | None) -> Iterator[tuple[str, str]]:
 
 
 def places_of(site: BuiltSite, address: str, known: dict[str, set[str] | None]) -> set[str] | None:
-    """What can be pointed to in the file that a server gives for an address; None where it has none."""
+    """Return the link targets in the file that a server has for an address; None without a file."""
     path = unquote(urlsplit(address).path).lstrip("/")
     if path not in known:
         file = site.host / path

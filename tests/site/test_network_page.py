@@ -63,7 +63,7 @@ def folder(site: Path, name: str) -> str:
 
 
 def middle(page: Page) -> str:
-    """What the picture has in its middle."""
+    """Return the centre of the picture."""
     label = page.locator(".cat-net__schema.is-chosen").get_attribute("aria-label")
     assert label is not None
     return " ".join(label.removeprefix("Schema ").split(" ")[:2])

@@ -848,7 +848,7 @@ def test_a_bucket_is_asked_without_a_signature_whatever_credentials_there_are(
 
 
 def test_a_blob_is_asked_of_its_publishers_own_server(fake: Fake, tmp_path: Path, run: Run) -> None:
-    """Which one that is says the directory; once it was seen nobody is asked again."""
+    """The directory names it; once resolved, it isn't requested again."""
     raw, _ = shard(tmp_path)
     service = {"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": fake.url}
     cid = str(Cid.of_block(raw, RAW))

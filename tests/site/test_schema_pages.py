@@ -72,7 +72,7 @@ def versions(tmp_path: Path) -> Graph:
 
 
 def words(text: str) -> str:
-    """What a reader sees of HTML."""
+    """Return the visible text of HTML."""
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", text))).strip()
 
 

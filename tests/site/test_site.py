@@ -235,7 +235,7 @@ def test_work_in_parallel_is_the_same_work(number: int) -> None:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="with one core there is nothing to fork for")
 def test_processes_are_forked_anew_after_a_while() -> None:
-    """What they have touched of the memory they share is given back. In a process of one thread: others don't fork."""
+    """Touched pages of shared memory are released. In a process with one thread: others don't fork."""
     code = (
         "import json, os; from catalog.site.parallel import in_parallel; "
         "print(json.dumps([os.getpid(), *in_parallel(lambda _: os.getpid(), range(1000), block=10, renewed=20)]))"
@@ -302,7 +302,7 @@ def test_the_page_for_what_is_not_there_leads_on(site: Path) -> None:
 
 
 def test_a_dataset_without_a_licence_says_so(tmp_path: Path) -> None:
-    """Who looks for data must not have to tell "free to use" from "nobody said"."""
+    """A missing licence must not look like a free one."""
     silent = dataset(0)
     del silent["license"]
     built = build(tmp_path, datasets=1, extra=[("science.alt.dataset.entry", "3kbbbbbbbbbb2", silent)])

@@ -132,7 +132,7 @@ def test_a_build_that_failed_is_never_taken_for_done(project: Path) -> None:
 
 
 def test_a_strict_build_is_not_spared_by_a_lenient_one(project: Path) -> None:
-    """What a lenient build let pass is told by a strict one, also when nothing changed."""
+    """A strict build reports what a lenient one ignored, also when nothing changed."""
     (project / "docs" / "index.md").write_text("# Home\n\n[nowhere](missing.md)\n", encoding="utf-8")
     assert _catalog("build", cwd=project).returncode == 0
     strict = _catalog("build", "--strict", cwd=project)
@@ -159,7 +159,7 @@ def test_a_source_that_cant_be_read_is_an_error_only_when_strict(project: Path) 
 
 
 def test_an_empty_site_never_takes_the_place_of_a_full_one(project: Path) -> None:
-    """Where a source failed and the store has nothing: a first build, or one on a machine without the store."""
+    """A source failed and the store is empty: a first build, or one on a machine without the store."""
     assert _catalog("build", cwd=project).returncode == 0
     shutil.rmtree(project / ".catalog")
     (project / "manifests").rename(project / "elsewhere")
