@@ -410,6 +410,15 @@ class MissingExtra(CatalogError):
 
 def require_extra(extra: str, module: str, *, purpose: str, where: str | None = None) -> None:
     """Raise :class:`MissingExtra` if a module of an extra (or of several, ``site,zensical``) isn't installed."""
+    _require(module, f"'atdata-catalog[{extra}]'", purpose, where)
+
+
+def require_package(package: str, module: str, *, purpose: str) -> None:
+    """Raise :class:`MissingExtra` if a package that is no extra of this one isn't installed."""
+    _require(module, package, purpose, None)
+
+
+def _require(module: str, package: str, purpose: str, where: str | None) -> None:
     from importlib.util import find_spec
 
     try:
@@ -418,7 +427,7 @@ def require_extra(extra: str, module: str, *, purpose: str, where: str | None = 
         installed = False
     if not installed:
         what = f"{module} is not installed, but required for {purpose}"
-        raise MissingExtra(what, where=where, hint=f"pip install 'atdata-catalog[{extra}]'")
+        raise MissingExtra(what, where=where, hint=f"pip install {package}")
 
 
 class PublishError(CatalogError):

@@ -330,6 +330,36 @@ class Dataset(Generic[T]):
         """
         self._progress.load(*load_state(state, self._identity))
 
+    # --- other libraries -------------------------------------------------------------------------------------
+
+    def to_arrow(self, limit: int | None = None) -> Any:  # noqa: ANN401 - pyarrow is optional
+        """Return the samples, or the first ``limit``, as a ``pyarrow.Table``: a row a sample, a column a field.
+
+        Arrays are (nested) lists, of fixed size if the class states all lengths; arrays of several dtypes or numbers of
+        axes are ``.npy`` bytes. All samples are in memory. Raises :class:`~catalog.errors.MissingExtra`,
+        :class:`~catalog.errors.InvalidSample` for values of several types in a column, and what iterating does.
+        """
+        from catalog.datasets.tables import to_arrow
+
+        return to_arrow(self, limit)
+
+    def to_polars(self, limit: int | None = None) -> Any:  # noqa: ANN401 - polars is optional
+        """Return the samples, or the first ``limit``, as a ``polars.DataFrame``; see :meth:`to_arrow`."""
+        from catalog.datasets.tables import to_polars
+
+        return to_polars(self, limit)
+
+    def to_hf(self, limit: int | None = None, *, streaming: bool = False) -> Any:  # noqa: ANN401 - datasets is optional
+        """Return the samples, or the first ``limit``, as a ``datasets.Dataset`` of Hugging Face; see :meth:`to_arrow`.
+
+        Images are of the feature ``Image``, arrays of two to five fixed lengths ``Array2D`` … ``Array5D``. With
+        ``streaming`` it is an ``IterableDataset`` that reads the shards as it is iterated, and divides them among the
+        workers of a ``DataLoader``.
+        """
+        from catalog.datasets.tables import to_hf
+
+        return to_hf(self, limit, streaming=streaming)
+
     # --- steps -----------------------------------------------------------------------------------------------
 
     @overload

@@ -64,12 +64,24 @@ class _Column(NamedTuple):
 
 
 class ParquetRows:
-    """Rows of samples and the types of their columns, the same in all shards."""
+    """Rows of samples and the types of their columns, the same in all shards.
 
-    def __init__(self) -> None:
-        require_extra("arrow", "pyarrow", purpose="writing Parquet")
+    With ``lists`` a sample without a class may have lists of numbers, which readers of Parquet take for arrays.
+    """
+
+    def __init__(self, *, lists: bool = False, purpose: str = "writing Parquet") -> None:
+        require_extra("arrow", "pyarrow", purpose=purpose)
         self.columns: dict[str, _Column | None] | None = None
         self.typed = False
+        self.lists = lists
+
+    def declared(self, cls: type | None) -> dict[str, Any]:
+        """Return name and Arrow type of the columns of a class, as far as its fields declare them."""
+        import pyarrow as pa
+
+        entries = plan_of(cls).entries if hasattr(cls, "__packable__") else ()
+        columns = {entry.field.name: _declared(entry.field.type) for entry in entries}
+        return {name: pa.null() if column is None else column.arrow for name, column in columns.items()}
 
     def row(self, sample: object, key: str) -> dict[str, Any]:
         """Return wire name → value of a sample, each of a kind that Parquet stores."""
@@ -83,7 +95,7 @@ class ParquetRows:
                 raise InvalidSample(f"field {ascii(name)[:100]}: the name of a column is text", where=key)
             try:
                 row[name] = _plain(value)
-                _check_list(row[name], typed=self.typed)
+                _check_list(row[name], allowed=self.typed or self.lists)
             except InvalidArray as error:
                 raise InvalidSample(f"field {name[:100]!a}: {error.what}", where=key, hint=error.hint) from error
         if _size(row) > limits.MAX_MEMBER:
@@ -162,9 +174,9 @@ def _kind(value: object) -> type:
     return next(kind for kind in _KINDS if isinstance(value, kind))
 
 
-def _check_list(value: object, *, typed: bool) -> None:
+def _check_list(value: object, *, allowed: bool) -> None:
     """Refuse a list of numbers without a type: Parquet doesn't tell it from an array."""
-    if isinstance(value, list) and not typed:
+    if isinstance(value, list) and not allowed:
         flat: Any = value
         while isinstance(flat, list) and flat:
             flat = next((item for item in flat if item is not None), None)
