@@ -79,7 +79,7 @@ class ParquetRows:
         """Return name and Arrow type of the columns of a class, as far as its fields declare them."""
         import pyarrow as pa
 
-        entries = plan_of(cls).entries if hasattr(cls, "__packable__") else ()
+        entries = () if cls is None or not hasattr(cls, "__packable__") else plan_of(cls).entries
         columns = {entry.field.name: _declared(entry.field.type) for entry in entries}
         return {name: pa.null() if column is None else column.arrow for name, column in columns.items()}
 
