@@ -22,7 +22,6 @@ from catalog.schema import Array, Scalar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from catalog.datasets.dataset import Dataset
     from catalog.schema import Field
 
 _CHUNK: Final = 10_000
@@ -31,7 +30,7 @@ _HF_AXES: Final = range(2, 6)
 """The numbers of axes for which Hugging Face has an array type."""
 
 
-def to_arrow(dataset: Dataset[Any], limit: int | None) -> Any:  # noqa: ANN401 - pyarrow.Table
+def to_arrow(dataset: Any, limit: int | None) -> Any:  # noqa: ANN401 - a Dataset; pyarrow.Table
     """Return the samples as a table. Raises :class:`~catalog.errors.InvalidSample` with key and field."""
     rows = ParquetRows(lists=True, purpose="Arrow tables")
     import pyarrow as pa
@@ -42,7 +41,7 @@ def to_arrow(dataset: Dataset[Any], limit: int | None) -> Any:  # noqa: ANN401 -
     return _fixed(pa.concat_tables(tables), _fields(dataset))
 
 
-def to_polars(dataset: Dataset[Any], limit: int | None) -> Any:  # noqa: ANN401 - polars.DataFrame
+def to_polars(dataset: Any, limit: int | None) -> Any:  # noqa: ANN401 - a Dataset; polars.DataFrame
     """Return the samples as a data frame of Polars."""
     require_package("polars", "polars", purpose="to_polars")
     import polars as pl
@@ -50,7 +49,7 @@ def to_polars(dataset: Dataset[Any], limit: int | None) -> Any:  # noqa: ANN401 
     return pl.from_arrow(to_arrow(dataset, limit))
 
 
-def to_hf(dataset: Dataset[Any], limit: int | None, *, streaming: bool) -> Any:  # noqa: ANN401 - datasets.Dataset
+def to_hf(dataset: Any, limit: int | None, *, streaming: bool) -> Any:  # noqa: ANN401 - a Dataset; datasets.Dataset
     """Return the samples as a ``datasets.Dataset``, or an ``IterableDataset`` that reads the shards as it goes."""
     require_package("datasets", "datasets", purpose="to_hf")
     import datasets as hf
@@ -91,14 +90,14 @@ def _chunks(rows: ParquetRows, samples: Iterable[Any]) -> Iterator[tuple[Sequenc
         yield keys, values
 
 
-def _streamed(parts: Sequence[Dataset[Any]]) -> Iterator[Mapping[str, Any]]:
+def _streamed(parts: Sequence[Iterable[Any]]) -> Iterator[Mapping[str, Any]]:
     rows = ParquetRows(lists=True, purpose="to_hf")
     for part in parts:
         for number, sample in enumerate(part):
             yield rows.row(sample, str(number))
 
 
-def _fields(dataset: Dataset[Any]) -> dict[str, Field]:
+def _fields(dataset: Any) -> dict[str, Field]:  # noqa: ANN401 - a Dataset
     return {} if dataset.schema is None else {field.name: field for field in dataset.schema.fields}
 
 
