@@ -14,9 +14,9 @@ A :class:`Dataset` is a description: nothing is opened before it is iterated, an
 Every step returns a new dataset.
 
 In PyTorch a dataset is an ``IterableDataset``: ``DataLoader(dataset.batched(32), batch_size=None, num_workers=4)``.
-Its workers divide the samples among themselves, nodes by :meth:`Dataset.split_by_node`. ``batch_size=None`` is
-necessary: PyTorch can't collate objects. The arrays of a batch are writable; those of a single sample are read-only
-views, about which ``torch.from_numpy`` warns.
+Its workers divide the batches among themselves, nodes by :meth:`Dataset.split_by_node`. ``batch_size=None`` is for
+datasets that make the batches; ``DataLoader(dataset, batch_size=32)`` makes dicts of tensors of their samples. The
+arrays of a batch are writable; those of a single sample are read-only views, about which ``torch.from_numpy`` warns.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, 
 from catalog.datasets.sources import shards_from
 from catalog.datasets.state import Identity, Progress, Run, dump_state, load_state, shards_fingerprint
 from catalog.datasets.steps import Batched, Filtered, Mapped, unit_of
+from catalog.datasets.tensors import register_collate
 from catalog.errors import DataError, InvalidSample, PublishError
 from catalog.samples.packable import DictSample, class_from, readable, sample_type, schema_to_publish
 from catalog.shards.braces import contract
@@ -133,6 +134,7 @@ class Dataset(Generic[T]):
             object.__setattr__(self, one.name, values.get(one.name, _UNSET.get(one.name)))
         object.__setattr__(self, "_progress", Progress())
         register_in_torch(Dataset)
+        register_collate(self._class)
 
     def __replace__(self, **values: object) -> Dataset[Any]:
         """Return a copy with other values of some fields (``copy.replace``, Python 3.13)."""
@@ -231,6 +233,8 @@ class Dataset(Generic[T]):
         )
         progress.run = run
         if fetching(caller_frame()):
+            register_collate(self._now)
+            run.outputs = 0
             return samples_for_loader(self._reading, run)
         return samples_of(self._reading, run)
 
@@ -312,14 +316,16 @@ class Dataset(Generic[T]):
             if after < 0:
                 raise ValueError("after must be at least 0")
             start = progress.last_start.moved(after * partition.unit * partition.ranks)
-            return dump_state(self._identity, self._epoch, start, partition)
-        if progress.read_by_workers.marked:
+            return dump_state(self._identity, self._epoch, start, partition, unit=partition.unit)
+        if progress.read_by_workers.marked and torch_worker()[0] is None:
             what = "the workers of a DataLoader read this dataset, and their position isn't known here"
             hint = "use torchdata's StatefulDataLoader and its state_dict(), or state_dict(after=number of items)"
             raise DataError(what, where=self._identity.uri, hint=hint)
         run = progress.run
-        start, partition = (progress.start, partition) if run is None else (run.next_start(), run.partition)
-        return dump_state(self._identity, self._epoch, start, partition)
+        if run is None:
+            return dump_state(self._identity, self._epoch, progress.start, partition, unit=partition.unit)
+        unit = run.partition.unit if run.outputs else 0
+        return dump_state(self._identity, self._epoch, run.next_start(), run.partition, unit=unit)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration begin after the last item of a state, which may be of any number of nodes and workers.

@@ -8,7 +8,7 @@ epoch all readers together have handed out::
     position                  samples of the order that are done, as they are stored
     skip                      items after them that are done, too: what filters let through
     shard, first              where to begin reading: a shard by its place in the order, the place of its first sample
-    ranks, unit, round        the readers, items of a unit, and units that each reader has handed out
+    ranks, unit, round        the readers, items of a unit (0: not known yet), and units that each has handed out
     sources                   the states of the datasets of a mix
 
 The nodes and the workers of a ``DataLoader`` hand out units in turn, so the state of one of them tells the position of
@@ -113,6 +113,7 @@ class Run:
     """One iteration: where it began and how far it is. The readers count in it, see :mod:`catalog.datasets.iteration`.
 
     ``pulled`` samples of the order were read, ``handed`` of them belong to the ``done`` items that the caller has.
+    An item is one of ``outputs`` of a unit, the batch size of a loader; 0 before the loader has requested one.
     ``ended``: there are no more, so the other readers have handed out one more, or have none left either.
     """
 
@@ -131,7 +132,7 @@ class Run:
         """Return the place after the last unit that was handed out, of this reader and of all others."""
         handed, done = (self.handed, self.done) if self.stepped else (self.pulled, self.pulled)
         ranks, unit, start = self.partition.ranks, self.partition.unit, self.start
-        rounds = -(-done // self.outputs) + self.ended
+        rounds = -(-done // (self.outputs or 1)) + self.ended
         if not done:
             return replace(start.moved(ranks * unit * rounds), round=start.round + rounds)
         position, skip = start.position + handed, 0
@@ -203,7 +204,7 @@ class Progress:
         return None, {"run": None, **{name: getattr(self, name) for name in kept}}
 
 
-def dump_state(identity: Identity, epoch: int, start: Start, partition: Partition) -> dict[str, Any]:
+def dump_state(identity: Identity, epoch: int, start: Start, partition: Partition, *, unit: int) -> dict[str, Any]:
     """Return a state as a dict for JSON."""
     shuffle = identity.shuffle
     return {
@@ -214,7 +215,7 @@ def dump_state(identity: Identity, epoch: int, start: Start, partition: Partitio
         "buffer": None if shuffle is None else [shuffle.buffer_shards, shuffle.buffer_samples],
         "epoch": epoch,
         "ranks": partition.ranks,
-        "unit": partition.unit,
+        "unit": unit,
         **_dumped(start),
     }
 
@@ -238,7 +239,11 @@ def load_state(state: Mapping[str, Any], identity: Identity) -> tuple[int, Start
     least = min(found, key=lambda one: int(one["round"]))
     ahead = sum(one["round"] - least["round"] for one in found) + more
     nodes = least["ranks"] // len(found)
-    return least["epoch"], _start_in(least).moved(ahead * nodes * least["unit"])
+    unit = max(one["unit"] for one in found)
+    if ahead and not unit:
+        what = "the state was saved before the loader's first snapshot, so its batch size isn't known"
+        raise DataError(what, hint="load it into a StatefulDataLoader, or save with snapshot_every_n_steps=1")
+    return least["epoch"], _start_in(least).moved(ahead * nodes * unit)
 
 
 def _states_in(state: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], int]:
@@ -259,7 +264,7 @@ def _identity_in(state: Mapping[str, Any]) -> Identity:
     if state["version"] != VERSION:
         what = f"a state of version {str(state['version'])[:20]!a}; this release reads version {VERSION}"
         raise DataError(what, hint="go on with the release of atdata-catalog that saved it")
-    wrong = [name for name in _NUMBERS if type(state.get(name)) is not int or state[name] < (name in ("ranks", "unit"))]
+    wrong = [name for name in _NUMBERS if type(state.get(name)) is not int or state[name] < (name == "ranks")]
     shuffle = _shuffle_in(state.get("seed"), state.get("buffer"))
     if not wrong:
         needed = _needed(state["position"], None if shuffle is None else shuffle.buffer_samples)

@@ -8,6 +8,7 @@ import sys
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at ru
 from torch.utils.data import DataLoader, IterableDataset
 
 from catalog import Dataset, DictSample, PackableSample, write_shards
+from catalog.datasets.tensors import _tensor
 from catalog.errors import InvalidSample
 from catalog.samples.packable import class_from, sample_type
 
@@ -213,3 +215,71 @@ def test_nothing_of_torch_is_loaded_by_reading(tmp_path: Path) -> None:
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["12", "False"]
+
+
+# --- batches made by the loader ------------------------------------------------------------------------------
+
+
+class Mixed(PackableSample):
+    image: NDArray[np.uint8]
+    number: int
+    score: float
+    title: str
+    ragged: NDArray[np.float32]
+    other: int | None = None
+
+
+def mixed(count: int) -> list[Mixed]:
+    return [
+        Mixed(
+            image=np.full((2, 3), number, np.uint8), number=number, score=number / 2, title=f"t{number}",
+            ragged=np.zeros(number % 3, np.float32),
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("typed", [True, False])
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_a_loader_makes_batches_of_tensors(tmp_path: Path, workers: int, typed: bool, start: str) -> None:  # noqa: FBT001
+    written = write_shards(mixed(10), tmp_path / "m-%d.tar", per_shard=3)
+    dataset: Dataset[Any] = Dataset(written, Mixed if typed else None)
+    context = start if workers else None
+    batches: list[Any] = list(DataLoader(dataset, batch_size=4, num_workers=workers, multiprocessing_context=context))
+    assert [len(batch["number"]) for batch in batches] == [4, 4, 2]
+    first = batches[0]
+    assert first.image.dtype == torch.uint8
+    assert first.image.shape == (4, 2, 3)
+    assert torch.equal(first["image"][:, 0, 0], torch.tensor([0, 1, 2, 3], dtype=torch.uint8))
+    assert first.number.dtype == torch.int64
+    assert first.score.tolist() == [0, 0.5, 1, 1.5]
+    assert first["title"] == ["t0", "t1", "t2", "t3"]
+    assert [len(one) for one in first.ragged] == [0, 1, 2, 0]
+    assert not typed or first.other == [None] * 4
+    with pytest.raises(AttributeError, match="image, number"):
+        _ = first.absent
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_batches_of_a_loader_are_those_of_the_dataset(dataset: Dataset[Item], workers: int, nodes: int) -> None:
+    shuffled = dataset.shuffled(buffer_samples=8, seed=3)
+    for given in (shuffled, shuffled.filter(is_odd).map(double)):
+        seen = [
+            [batch.number.tolist() for batch in DataLoader(given.split_by_node(rank, nodes), 3, num_workers=workers)]
+            for rank in range(nodes)
+        ]
+        assert in_turn(seen) == [batch.number.tolist() for batch in given.batched(3)]
+
+
+def test_batches_of_batches_are_refused_with_what_to_write(dataset: Dataset[Item]) -> None:
+    with pytest.raises(TypeError, match="batch_size=None"):
+        next(iter(DataLoader(dataset.batched(2), batch_size=3)))
+
+
+def test_dtypes_that_only_torch_or_only_numpy_has() -> None:
+    short = np.array([1.5, -2], ml_dtypes.bfloat16)
+    assert _tensor(short).dtype == torch.bfloat16
+    assert _tensor(short).tolist() == [1.5, -2]
+    assert _tensor(np.array(["2020-01-01"], "M8[D]")).dtype == "M8[D]"
