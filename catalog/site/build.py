@@ -130,6 +130,7 @@ def _description(description: str) -> tuple[str, str]:
 class _Frame:
     """The pages that the theme rendered, read before they are overwritten, and the list of all files."""
 
+    site_dir: Path
     shells: Mapping[tuple[str, int], Shell]
     sections: Mapping[str, Shell]
     homes: Mapping[str, str]
@@ -140,6 +141,7 @@ class _Frame:
     def read(cls, site_dir: Path, own: frozenset[str]) -> _Frame:
         """Read a rendered site. Raises :class:`BuildError` if the theme lost a page or a token."""
         return cls(
+            site_dir=site_dir,
             shells={_place(shape.address): _shell(site_dir, shape) for shape in ARCHETYPES},
             sections={
                 section: Shell.cut(_rendered(site_dir, f"{section}/")) for section in IN_PLACE if section not in own
@@ -148,11 +150,16 @@ class _Frame:
             files=frozenset(_all_files(site_dir)),
         )
 
-    def restore(self, site_dir: Path) -> None:
-        for file in _all_files(site_dir):
+    def has(self, name: str) -> bool:
+        """Return whether the site's owner or another plugin has written a file."""
+        return f"{self.site_dir}/{name}" in self.files
+
+    def restore(self) -> None:
+        """Remove all files that the build has added."""
+        for file in _all_files(self.site_dir):
             if file not in self.files:
                 os.unlink(file)  # noqa: PTH108 - there may be a million
-        for folder, _, _ in os.walk(site_dir, topdown=False):
+        for folder, _, _ in os.walk(self.site_dir, topdown=False):
             with suppress(OSError):  # what isn't empty stays
                 os.rmdir(folder)  # noqa: PTH106
 
@@ -164,6 +171,8 @@ class Built:
     addresses: tuple[str, ...]
     graph: Graph
     left_out: tuple[LeftOut, ...]
+    replaced: tuple[str, ...]
+    """Addresses and names of the catalog's pages and exports that the site's owner has written instead."""
     _templates: Templates
     _frame: _Frame
 
@@ -218,7 +227,7 @@ def build_pages(
             break
         left_out += guilty.values()
         graph = graph.without(guilty)
-        frame.restore(site_dir)
+        frame.restore()
         progress(f"{len(guilty):,} records can't be rendered; rendering the pages again without them")
     left_out += [found for _, found in failed]
     for job, _ in failed:
@@ -229,6 +238,7 @@ def build_pages(
         addresses=tuple(sorted(found for found in written if isinstance(found, str))),
         graph=graph,
         left_out=tuple(left_out),
+        replaced=tuple(name for name in _stamped_names(jobs) if frame.has(name)),
         _templates=templates,
         _frame=frame,
     )
@@ -260,7 +270,7 @@ def _jobs(templates: Templates, frame: _Frame, site_dir: Path) -> Iterator[Job[s
     for name, text in _exports(templates):
         yield Job(kind="export", place=name, make=partial(_export, site_dir, name, text), members=every)
     for page in (*_of_records(templates), *_of_groups(templates), *_lists(templates)):
-        stamp = partial(_stamp, site_dir, frame.shells, page.make)
+        stamp = partial(_stamp, frame, page.make)
         yield Job(kind=page.kind, place=page.place, make=stamp, node=page.node, members=page.members)
 
 
@@ -378,21 +388,31 @@ def _network(site_dir: Path, graph: Graph) -> None:
     _write(site_dir / "catalog" / "network.json", network_json(graph))
 
 
-def _stamp(site_dir: Path, shells: Mapping[tuple[str, int], Shell], make: Callable[[], Page]) -> str:
+def _stamped_names(jobs: Iterable[Job[str | None]]) -> Iterator[str]:
+    """Yield the file names of the pages and exports that the owner's files replace. A robots.txt needs no warning."""
+    sections = {f"{section}/" for section in IN_PLACE}
+    for job in jobs:
+        if job.kind == "export" and job.place != "robots.txt":
+            yield job.place
+        elif job.place.endswith("/") and job.place not in sections and job.kind not in {"page", "programs"}:
+            yield f"{job.place}index.html"
+
+
+def _stamp(frame: _Frame, make: Callable[[], Page]) -> str:
     page = make()
-    html = shells[_place(page.address)].stamp(
+    html = frame.shells[_place(page.address)].stamp(
         body=page.body, title=page.title, description=page.description, address=page.address, head=page.head
     )
-    folder = f"{site_dir}/{page.address}"
+    folder = f"{frame.site_dir}/{page.address}"
     try:
         os.mkdir(folder)  # noqa: PTH102 - pathlib costs as much as writing the page
     except FileExistsError:
         pass
     except FileNotFoundError:  # the account's first page
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    _put(f"{folder}index.html", html)
-    for name, text in page.files:
-        _put(folder + name, text)
+    for name, text in (("index.html", html), *page.files):
+        if not frame.has(page.address + name):
+            _put(folder + name, text)
     return page.address
 
 

@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, InclusionLevel
 from mkdocs.structure.nav import Section
 from mkdocs.structure.pages import Page
 from mkdocs.utils import CountHandler
+from mkdocs.utils.meta import get_data
 
 from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
@@ -40,6 +41,8 @@ log.addFilter(escaped_record)
 
 _LAST: Final = -1000
 """After all other plugins, whatever their priority."""
+_FIRST: Final = 1000
+"""Before all other plugins."""
 _SECTION_FILES: Final = {f"{section}/index.md": place for place, section in enumerate(build.IN_PLACE)}
 
 
@@ -107,26 +110,34 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
         """Add the archetypes, the sections' pages, the assets, and a home page if there is none."""
+        owned = {file.dest_uri: file for file in files if file.inclusion is not InclusionLevel.EXCLUDED}
         own = set()
         for path, text, listed in build.sources():
-            if files.get_file_from_path(path) is not None:
-                own.add(path.removesuffix("/index.md"))
-                continue
+            section = path.removesuffix("/index.md")
             level = InclusionLevel.INCLUDED if listed else InclusionLevel.NOT_IN_NAV
-            if path.removesuffix("/index.md") in build.ASIDE or config.nav is not None:
+            if section in build.ASIDE or config.nav is not None:
                 level = InclusionLevel.NOT_IN_NAV
-            files.append(File.generated(config, path, content=text, inclusion=level))
+            page = File.generated(config, path, content=text, inclusion=level)
+            if page.dest_uri in owned:
+                own.add(section)
+                _warn_replaced(owned[page.dest_uri], f"the catalog's page {section}/")
+            else:
+                files.append(page)
         self._own = frozenset(own)
-        if not any(files.get_file_from_path(name) for name in ("index.md", "README.md", "index.html")):
+        if "index.html" not in owned:
             files.append(File.generated(config, "index.md", content=HOME_PAGE.format(config.site_name)))
         for name, content in assets():
             uri = f"{ASSETS}/{name}"
-            if files.get_file_from_path(uri) is None:  # the owner's docs may replace any of them
+            if uri not in owned:  # the owner's docs may replace any of them
                 files.append(File.generated(config, uri, content=content))
         return files
 
+    @event_priority(_FIRST)
     def on_nav(self, nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:
-        """In an automatic navigation make each section a link instead of a folder with one page."""
+        """In an automatic navigation make each section a link instead of a folder with one page.
+
+        It runs before other plugins, whose order is kept.
+        """
         del files
         if config.nav is None:
             nav.items = sorted(map(_unfolded, nav.items), key=_place)
@@ -187,6 +198,16 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         )
 
 
+def _warn_replaced(file: File, replaced: str) -> None:
+    """Warn that a page of the site's owner replaces one of the catalog, unless the page says that it does."""
+    if file.src_uri.endswith(".md") and get_data(file.content_string)[1].get("replaces_catalog_page") is True:
+        return
+    log.warning(
+        "Catalog: %s replaces %s, which is not built; rename the file, or add 'replaces_catalog_page: true' to its "
+        "front matter if that is intended", file.src_uri, replaced,
+    )  # fmt: skip
+
+
 def _warned() -> bool:
     """Return whether MkDocs is about to fail a strict build."""
     return any(
@@ -206,6 +227,8 @@ def _unfolded(item: StructureItem) -> StructureItem:
 
 def _place(item: StructureItem) -> int:
     """Return the position in an automatic navigation: the home page, our sections in order, then all else."""
+    if isinstance(item, Section) and item.children:
+        item = item.children[0]
     if not isinstance(item, Page):
         return len(_SECTION_FILES) + 1
     return 0 if item.is_homepage else _SECTION_FILES.get(item.file.src_uri, len(_SECTION_FILES)) + 1

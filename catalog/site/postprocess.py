@@ -112,6 +112,10 @@ def finish_site(
             )
         if site.appview is not None:
             search.ask_appview(site_dir / ASSETS, site.appview)
+    for name in built.replaced:
+        log.warning(
+            "Catalog: %s comes from docs_dir or a plugin, so the catalog's own is left out; rename it there", name
+        )
     left_out = built.write_status(site_dir, unfound)
     size = site_size(site_dir)
     log.info("Catalog: %d pages; the site has %s", len(built.addresses), size)
@@ -131,11 +135,11 @@ def _warn(left_out: Sequence[LeftOut]) -> None:
 
 def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:
     """Return title and text of the owner's pages for the text index, by address."""
-    ours = {section for section in build.IN_PLACE if section not in own}
+    ours = {f"{section}/" for section in build.IN_PLACE if section not in own}
     found = {}
     for file in sorted(site_dir.rglob("index.html")):
         address = file.parent.relative_to(site_dir).as_posix() + "/"
-        if address.partition("/")[0] in ours or addresses.HIDDEN_FOLDER in address.split("/"):
+        if address in ours or addresses.HIDDEN_FOLDER in address.split("/"):
             continue
         content = _CONTENT.search(file.read_text(encoding="utf-8"))
         if content is not None and not build.HOME.search(content[1]):

@@ -180,6 +180,60 @@ def test_a_home_page_is_left_as_it_is_but_for_its_mark(tmp_path: Path) -> None:
     assert re.search(r"Before\..*Tidal recordings 3.*After\.", text, re.DOTALL)
 
 
+OWN = {
+    "tags.md": "tags",
+    "datasets/README.md": "datasets",
+    "browse.md": "browse",
+    "licences/index.md": "licences",
+    "schemas/index.html": "schemas",
+    f"{FIRST}.md": FIRST,
+    "tags/river.md": "tags/river",
+    "datasets/page/2.md": "datasets/page/2",
+}
+"""File of the owner → address of the catalog's page that it replaces."""
+
+
+def _write(folder: Path, pages: dict[str, str]) -> None:
+    for file, text in pages.items():
+        (folder / "docs" / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "docs" / file).write_text(text, encoding="utf-8")
+
+
+def test_a_page_of_the_owner_wins_over_one_of_the_catalog_with_a_warning(tmp_path: Path) -> None:
+    """Decided by the address, not by the name of the source."""
+    site = build(tmp_path, datasets=105)
+    _write(tmp_path, {file: "<p>wombat</p>" if file.endswith(".html") else "# Mine\n\nwombat\n" for file in OWN})
+    ran = mkdocs(tmp_path, quiet=False)
+    assert ran.returncode == 0, ran.stderr
+    assert [address for address in OWN.values() if "wombat" not in _text(site, address)] == []
+    warned = [line for line in ran.stderr.splitlines() if "WARNING" in line]
+    assert len(warned) == len(OWN)
+    for file, address in OWN.items():
+        assert any(file in line or f"{address}/index.html" in line for line in warned), file
+    assert (site / FIRST / "index.json").exists(), "what is beside the page stays"
+    assert mkdocs(tmp_path, "--strict", quiet=False).returncode == 1
+
+
+def test_a_page_says_that_it_replaces_one_of_the_catalog(tmp_path: Path) -> None:
+    site = build(tmp_path)
+    _write(tmp_path, {"tags.md": "---\nreplaces_catalog_page: true\n---\n# Mine\n\nwombat\n"})
+    assert mkdocs(tmp_path, "--strict", quiet=False).returncode == 0
+    assert "wombat" in _text(site, "tags")
+
+
+def test_owners_pages_below_a_section_are_found_mapped_and_listed(tmp_path: Path) -> None:
+    site = build(tmp_path)
+    pages = {"quokka": "help.md", "numbat": "datasets/how-to-cite.md", "bilby": "tags/policy.md"}
+    _write(tmp_path, {file: f"# Page\n\n{word} text\n" for word, file in pages.items()})
+    assert mkdocs(tmp_path, "--strict").returncode == 0
+    index = " ".join(file.read_text(encoding="utf-8") for file in (site / "catalog").rglob("*.json"))
+    for word, file in pages.items():
+        address = file.removesuffix(".md") + "/"
+        assert word in index
+        assert address in (site / "sitemap.xml").read_text(encoding="utf-8")
+        assert address in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_without_search_there_is_no_box_and_no_index(tmp_path: Path) -> None:
     made = build(tmp_path, search=False)
     assert "data-catalog-search" not in _text(made, FIRST)
