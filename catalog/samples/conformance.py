@@ -10,6 +10,7 @@ The shard may also be no shard: a web page, a Git LFS pointer, a truncated tar. 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import CatalogError, DataError, InvalidSample, InvalidSchema, InvalidShard, MissingExtra
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SampleCheck", "SampleTally"]
 
-_RULES: Final = 1
+_TABLES: Final = ("parquet", "csv", "jsonl")
+_TAR: Final = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
+_RULES: Final = 2
 """Version of the rules: a verdict in a cache isn't valid for other ones."""
 
 
@@ -58,6 +61,9 @@ class SampleCheck:
         form = format_of(head)
         if form is None and self._stated is None and (what := describe(head)) not in (A_TAR, UNKNOWN):
             return Examined(samples=None, misfit=f"this is {what}, not a shard")
+        if form is not None and self._stated is None and form.name in _TABLES and _TAR.search(where):
+            what = f"this is {describe(head)} under the name of a tar"
+            return Examined(samples=None, misfit=f"{what} (state 'format: {form.name}', or rename it)")
         form = form or FORMATS[self._stated or MSGPACK.name]
         same = self._stated in (None, form.name)  # the caller compares the formats
         tally = SampleTally(self._wanted if same else None, form, self._most)

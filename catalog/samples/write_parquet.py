@@ -8,7 +8,7 @@
 
 The types are those of the class of the samples; without one, those of the first row group. A value of another type is
 refused, and so is one that would come back otherwise: a list of numbers is read as an array. The key of a row is its
-number, so samples with keys of their own are refused.
+number; samples with keys of their own have them in the column ``__key__``, which readers don't take for a field.
 
 A row group has about 4 MB: readers fetch whole ones. Binary and nested columns have no statistics, which would repeat
 their values in the footer.
@@ -31,6 +31,7 @@ from catalog.samples.packing import wire_values
 from catalog.samples.storable import is_missing
 from catalog.schema import Array, List, Scalar
 from catalog.shards import limits
+from catalog.shards.formats.format import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,13 +84,13 @@ class ParquetRows:
         columns = {entry.field.name: _declared(entry.field.type) for entry in entries}
         return {name: pa.null() if column is None else column.arrow for name, column in columns.items()}
 
-    def row(self, sample: object, key: str) -> dict[str, Any]:
-        """Return wire name → value of a sample, each of a kind that Parquet stores."""
+    def row(self, sample: object, key: str, own: str | None = None) -> dict[str, Any]:
+        """Return wire name → value of a sample, each of a kind that Parquet stores; with the key that it has itself."""
         if isinstance(sample, dict):
             values: Mapping[Any, Any] = sample
         else:
-            values = self._typed_values(sample, key)
-        row = {}
+            values = self._typed_values(sample, key, has_key=own is not None)
+        row: dict[str, Any] = {} if own is None else {KEY: own}
         for name, value in values.items():
             if not isinstance(name, str) or not name:
                 raise InvalidSample(f"field {ascii(name)[:100]}: the name of a column is text", where=key)
@@ -102,11 +103,12 @@ class ParquetRows:
             raise InvalidSample(f"a row of {_size(row):,} bytes; the most is {limits.MAX_MEMBER:,}", where=key)
         return row
 
-    def _typed_values(self, sample: object, key: str) -> dict[str, Any]:
+    def _typed_values(self, sample: object, key: str, *, has_key: bool) -> dict[str, Any]:
         plan = plan_of(type(sample))
         if self.columns is None:
             self.typed = True
-            self.columns = {entry.field.name: _declared(entry.field.type) for entry in plan.entries}
+            self.columns = {KEY: _declared(Scalar(kind="str"))} if has_key else {}
+            self.columns |= {entry.field.name: _declared(entry.field.type) for entry in plan.entries}
         stored = wire_values(sample, key)
         for entry in plan.entries:
             value = getattr(sample, entry.attribute)
@@ -122,6 +124,10 @@ class ParquetRows:
         columns = self.columns = {} if self.columns is None else self.columns
         for key, row in zip(keys, rows, strict=True):
             for name in row.keys() - columns.keys():
+                if not first and name == KEY:
+                    raise InvalidSample(
+                        "a key, but the rows before have none", where=key, hint="give all a key, or none"
+                    )
                 if not first:
                     what = f"field {name[:100]!a}: not in the rows before"
                     raise InvalidSample(what, where=key, hint="write samples of a class that has all fields")
@@ -458,8 +464,13 @@ class ParquetWriter:
         """Write the footer and return the file's SHA-256 in hex. The file stays open."""
         if self._pending:
             self._flush()
-        self._writer.close()
+        self.abandon()
         return self._sink.digest.hexdigest()
+
+    def abandon(self) -> None:
+        """End the file as it is, of which an error may have left a part; the library would do so later."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 class _Hashing(io.RawIOBase):

@@ -70,7 +70,7 @@ def write_shards(
 
     ``format`` is ``msgpack``; or ``webdataset``: each field is a member, and the last extension of its name says how it
     is stored (``cls`` an int, ``txt`` text, ``json`` other JSON, ``npy`` an array, others bytes); or ``parquet``: each
-    field is a column, rows have no keys, and only ``per_shard`` limits a shard.
+    field is a column, keys are the column ``__key__``, and only ``per_shard`` limits a shard.
 
     A sample keeps its key: its attribute ``__key__``, or, in a sample of webdataset, the item; one without is named by
     its number. Other items with such names (``__url__``, ``__local_path__``) are not written. A key is any text
@@ -93,8 +93,9 @@ def write_shards(
     written: list[_ShardFile] = []
     try:
         for number, sample in enumerate(samples):
-            key = _key(sample, number)
-            encoded = _encoded(layout, sample, key)
+            own = _own_key(sample)
+            key = f"{number:08d}" if own is None else own
+            encoded = _encoded(layout, sample, key, own)
             if not written or written[-1].is_full(encoded, per_shard, max_bytes):
                 if written:
                     written[-1].finish()
@@ -110,9 +111,9 @@ def write_shards(
     return infos
 
 
-def _encoded(layout: _Layout, sample: object, key: str) -> Any:  # noqa: ANN401 - as the layout has it
+def _encoded(layout: _Layout, sample: object, key: str, own: str | None) -> Any:  # noqa: ANN401 - as the layout has it
     try:
-        return layout.encode(_without_reserved(sample), key)
+        return layout.encode(_without_reserved(sample), key, own)
     except InvalidSample as error:
         error.where = error.where or key[:100]
         raise
@@ -140,11 +141,13 @@ class _Content(Protocol):
 
     def close(self) -> str: ...
 
+    def abandon(self) -> None: ...
+
 
 class _Layout(Protocol):
-    """Encodes samples, and begins the contents of a file of them."""
+    """Encodes samples, and begins the contents of a file of them. ``own`` is the key that a sample has itself."""
 
-    def encode(self, sample: object, key: str) -> Any: ...  # noqa: ANN401
+    def encode(self, sample: object, key: str, own: str | None) -> Any: ...  # noqa: ANN401
 
     def content(self, file: BinaryIO) -> _Content: ...
 
@@ -155,7 +158,7 @@ class _Tar:
     def __init__(self, encode: Callable[[object, str], list[tuple[str, bytes]]]) -> None:
         self._encode = encode
 
-    def encode(self, sample: object, key: str) -> _Members:
+    def encode(self, sample: object, key: str, own: str | None) -> _Members:  # noqa: ARG002
         return [(TarWriter.header(name, len(data)), data) for name, data in self._encode(sample, key)]
 
     def content(self, file: BinaryIO) -> _TarContent:
@@ -191,6 +194,9 @@ class _TarContent:
         self._keys.clear()
         return self._tar.close()
 
+    def abandon(self) -> None:
+        """Do nothing: the file is deleted."""
+
 
 class _Table:
     """Samples as rows of Parquet."""
@@ -198,11 +204,8 @@ class _Table:
     def __init__(self) -> None:
         self._rows = ParquetRows()
 
-    def encode(self, sample: object, key: str) -> dict[str, Any]:
-        if not key.isdecimal():
-            hint = 'write samples like {"id": sample.__key__, **sample}'
-            raise InvalidSample("a row of Parquet has no key of its own", where=key[:100], hint=hint)
-        return self._rows.row(sample, key)
+    def encode(self, sample: object, key: str, own: str | None) -> dict[str, Any]:
+        return self._rows.row(sample, key, own)
 
     def content(self, file: BinaryIO) -> ParquetWriter:
         return ParquetWriter(file, self._rows)
@@ -219,14 +222,15 @@ def _check_iterable(samples: object) -> None:
             raise InvalidSample(what, hint=f"write_shards(table.{rows}, …)")
 
 
-def _key(sample: object, number: int) -> str:
+def _own_key(sample: object) -> str | None:
+    """Return the key that a sample has, ``None`` if it has none. Raises :class:`InvalidSample` for an invalid one."""
     key: object = getattr(sample, "__key__", "")
     if key == "" and isinstance(sample, Mapping):
         key = sample.get("__key__", None)
     elif key == "":
         key = None
     if key is None:
-        return f"{number:08d}"
+        return None
     fault = _key_fault(key) if isinstance(key, str) else (f"a key of type {type(key).__name__}", "keys are text")
     if fault is not None:
         raise InvalidSample(fault[0], where=ascii(key)[:100], hint=fault[1])
@@ -302,5 +306,7 @@ class _ShardFile:
 
     def discard(self) -> None:
         """Delete the temporary file."""
+        if not self._file.closed:
+            self._content.abandon()
         self._file.close()
         self.part.unlink(missing_ok=True)

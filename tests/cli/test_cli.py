@@ -254,6 +254,20 @@ def test_load_shows_the_first_samples(tmp_path: Path) -> None:
     assert len(first["fields"]["image"]["values"]) == 8
 
 
+def test_load_reads_tables_but_csv_only_if_it_is_named(tmp_path: Path) -> None:
+    """CSV has no types, and many texts look like one."""
+    (tmp_path / "a.csv").write_text("day,rain\nmon,0.5\n")
+    (tmp_path / "a.jsonl").write_text('{"day": "mon", "rain": 0.5}\n')
+    shown = "000000000\n  day   mon\n  rain  0.5\n"
+    assert _run("load", "a.jsonl", cwd=tmp_path).stdout == shown
+    assert _run("load", "a.csv", "--format", "csv", cwd=tmp_path).stdout == shown
+    ran = _run("load", "a.csv", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "a.csv" in ran.stderr
+    assert "this is a CSV table" in ran.stderr
+    assert "--format csv" in ran.stderr
+
+
 def test_the_data_commands_take_addresses_and_accounts(tmp_path: Path, network: Network) -> None:
     """A schema's address, a dataset's, a whole account: as files, from the account's own PDS."""
     account = network.account("types")

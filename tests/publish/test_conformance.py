@@ -83,7 +83,7 @@ KINDS: dict[str, tuple[bytes, tuple[str, ...]]] = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n",
         ("Git LFS",),
     ),
-    "CSV under the name of a tar": (CSV, ("read as csv", "'image'")),
+    "CSV under the name of a tar": (CSV, ("a CSV table under the name of a tar",)),
     "gzip of a web page": (gzip.compress(b"<html><body>Quota exceeded</body></html>"), ("web page",)),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(2000), ("HDF5",)),
     "NumPy array": (npy(np.zeros(9)), ("NumPy",)),

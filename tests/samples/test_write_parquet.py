@@ -16,7 +16,9 @@ from numpy.typing import NDArray  # noqa: TC002 - annotations are read at run ti
 from pyarrow import parquet
 
 from catalog import Dataset, DictSample, PackableSample, write_shards
+from catalog.config import NetworkSettings
 from catalog.errors import InvalidSample
+from catalog.publish.infer_manifest import sketch
 from tests.strategies import texts
 
 if TYPE_CHECKING:
@@ -123,7 +125,6 @@ def test_a_table_of_pandas_is_written_with_its_times_and_missing_values(tmp_path
         ([{"x": pd.Timestamp("2026-01-01 00:00:00.000000001")}], "00000000", "nanoseconds", "floor"),
         ([{"x": np.array([None])}], "00000000", "object", ""),
         ([{5: 1}], "00000000", "text", ""),
-        ([{"__key__": "wren", "x": 1}], "wren", "key", "__key__"),
     ],
 )
 def test_what_would_come_back_otherwise_is_refused_with_row_and_field(
@@ -135,6 +136,38 @@ def test_what_would_come_back_otherwise_is_refused_with_row_and_field(
     assert expected in refused.value.what
     assert todo in (refused.value.hint or "")
     assert list(tmp_path.iterdir()) == []
+
+
+class Song(PackableSample):
+    """A row with a key of its own."""
+
+    song: str
+
+
+@pytest.mark.parametrize("keys", [["wren", "0001", "a/b"], ["000000017", None, "wren"]])
+@pytest.mark.parametrize("typed", [True, False])
+def test_keys_come_back_and_are_no_field(tmp_path: Path, keys: list[str | None], *, typed: bool) -> None:
+    """A row without one has its number, as in every table."""
+    rows: list[Any] = []
+    for number, key in enumerate(keys):
+        one: Any = Song(song=str(number)) if typed else DictSample(song=str(number))
+        if key is not None:
+            one.__key__ = key
+        rows.append(one)
+    [info] = write_shards(rows, tmp_path / "t-%d.parquet", format="parquet")
+    assert parquet.read_table(info.path).column_names == ["__key__", "song"]
+    for dataset in (Dataset([str(info.path)]), Dataset([str(info.path)], Song)):
+        found: list[Any] = list(dataset)
+        assert [one.__key__ for one in found] == [key or f"{number:09d}" for number, key in enumerate(keys)]
+        assert [one.song for one in found] == ["0", "1", "2"]
+    again = write_shards(Dataset([str(info.path)]), tmp_path / "u-%d.parquet", format="parquet")
+    assert [one.__key__ for one in Dataset([str(again[0].path)])] == [one.__key__ for one in found]
+    assert [field.name for field in sketch([str(info.path)], settings=NetworkSettings()).seen.fields] == ["song"]
+
+
+def test_a_key_after_rows_without_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSample, match="a key, but the rows before have none"):
+        write_shards([{"x": 1}] * 100_001 + [{"__key__": "a", "x": 1}], tmp_path / "t-%d.parquet", format="parquet")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from pyarrow import parquet
 from catalog import Array, Dataset, packable
 from catalog.config import NetworkSettings
 from catalog.errors import DataError, InvalidSample, InvalidShard
+from catalog.publish.infer_manifest import sketch
 from catalog.schema import Array as ArrayType
 from catalog.schema import Field, List, SampleType, Scalar
 from catalog.shards.formats import FORMATS, format_of
@@ -142,6 +143,62 @@ def test_a_table_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
         {"column_1": "5.1", "column_2": "3.5", "column_3": "setosa"},
         {"column_1": "4.9", "column_2": "3.0", "column_3": "setosa"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("station,2019,2020\nnorth,1,2\nsouth,3,4\n", None),  # as good as data: text above text, numbers above numbers
+        ("day,2019,2020\n1,0.5,2\n2,3,\n", ("day", "2019", "2020")),
+        ("name,1st,2\nann,NA,2\nbob,7,4\n", ("name", "1st", "2")),
+        ("0,1,2\n0.5,1,2\n1,2,3\n", ("0", "1", "2")),
+        (",0,1,2\n0,0.5,1,2\n1,1,2,3\n", ("column_1", "0", "1", "2")),
+        ("0,1,2\n5,1,2\n1,2,3\n", None),
+        ("0,1,2,3,4,5,6,7\n5,1,2,1,1,1,1,1\n", tuple("01234567")),
+        ("0,1\n0.5,1\n", None),
+        ("0,1,3\n0.5,1,1\n", None),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", None),
+        ("NA,1\n2,3\n4,5\n", None),
+    ],
+)
+def test_a_first_row_with_numbers_is_a_header_if_it_names_the_others(
+    tmp_path: Path, text: str, columns: tuple[str, ...] | None
+) -> None:
+    found = [row for _, row in rows_of(tmp_path / "a.csv", text.encode())]
+    width = text.splitlines()[0].count(",") + 1
+    expected = columns or tuple(f"column_{number}" for number in range(1, width + 1))
+    assert tuple(found[0]) == expected
+    assert len(found) == len(text.splitlines()) - (columns is not None)
+
+
+def test_a_field_that_no_column_has_says_that_there_is_no_header(tmp_path: Path) -> None:
+    wanted = SampleType(name="A", version="1.0.0", fields=(Field(name="2019", type=Scalar(kind="int")),))
+    ((key, row), _, _) = rows_of(tmp_path / "a.csv", b"north,2019\nsouth,1\neast,2\n")
+    with pytest.raises(InvalidSample, match=r"'2019'.*no header") as caught:
+        FORMATS["csv"].decoder(wanted)(row, key)  # type: ignore[misc] # it has one
+    assert "column_1" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("a.csv", b"n,__key__,__url__\n1,wren,x\n2,,x\n"),
+        ("a.jsonl", b'{"n": "1", "__key__": "wren", "__url__": "x"}\n{"__local_path__": "x", "n": "2"}\n'),
+    ],
+)
+def test_the_names_that_webdataset_adds_are_no_fields_of_a_row(tmp_path: Path, name: str, raw: bytes) -> None:
+    assert rows_of(tmp_path / name, raw) == [("wren", {"n": "1"}), ("000000001", {"n": "2"})]
+    drafted = sketch([str(tmp_path / name)], settings=LOOPBACK)
+    assert [field.name for field in drafted.seen.fields] == ["n"]
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"a": 1, "b": 2}\n{"a": 1, "a": 2}\n', b'{"a": 1, "b": 2}\n{"x": [{"a": 1, "a": 1}]}\n']
+)
+def test_a_name_twice_in_an_object_is_refused_with_its_line(tmp_path: Path, raw: bytes) -> None:
+    with pytest.raises(InvalidShard, match="'a' occurs twice") as caught:
+        rows_of(tmp_path / "a.jsonl", raw)
+    assert caught.value.where == f"{tmp_path / 'a.jsonl'}, line 2"
 
 
 @pytest.mark.parametrize(

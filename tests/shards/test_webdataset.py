@@ -21,7 +21,8 @@ from webdataset import autodecode, tariterators
 from catalog import Dataset, DictSample, PackableSample, wire
 from catalog.errors import InvalidSample, InvalidShard, TruncatedWarning
 from catalog.samples.arrays import encode_array
-from catalog.schema import Array
+from catalog.samples.packable import class_from
+from catalog.schema import Array, Field, SampleType, Scalar
 from catalog.shards.formats import FORMATS, format_of
 from catalog.shards.formats.webdataset import WEBDATASET
 from catalog.shards.reader import count_samples
@@ -317,3 +318,13 @@ def test_json_stays_json(tmp_path: Path) -> None:
     value = {"nested": {"list": [1, 2.5, "x", None, True]}, "big": 2**70}
     (tmp_path / "a.tar").write_bytes(tar_of(("a.json", json.dumps(value).encode())))
     assert next(iter(Dataset(str(tmp_path / "a.tar")))) == {"json": value}
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_json_with_a_name_twice_is_refused(tmp_path: Path, *, typed: bool) -> None:
+    """One of its values would be lost."""
+    (tmp_path / "a.tar").write_bytes(tar_of(("0.json", b'{"a": 1, "a": 2}')))
+    wanted = SampleType(name="A", version="1.0.0", fields=(Field(name="json", type=Scalar(kind="map")),))
+    dataset = Dataset([str(tmp_path / "a.tar")], class_from(wanted)) if typed else Dataset([str(tmp_path / "a.tar")])
+    with pytest.raises(InvalidSample, match="field 'json': the name 'a' occurs twice"):
+        list(dataset)

@@ -6,8 +6,12 @@ r"""The format ``csv``: text tables, a row a sample, a column a field.
     2026-01-01,0.5,01234     ─▶     with the type (day: str, rain: float, code: str) rain is 0.5
 
 Cells are text; the fields of a sample type say what they become. Without a type they stay text. The separator is a
-comma, semicolon or tab, by the first rows. The first row is a header unless it has a number in it; without a header the
-columns are ``column_1``, ``column_2``, ….
+comma, semicolon or tab, by the first rows. Without a header the columns are ``column_1``, ``column_2``, …. The
+first row is a header if
+
+- it has no number, date or truth value in it; or
+- it has text where every other row has a number: ``station,2019,2020`` above ``north,0.5,0.7``; or
+- it counts its columns from 0, as pandas names them, above rows with fractions, or at least 8 of them.
 
 ================  ==================================================================================
 field             cell
@@ -39,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalog.errors import InvalidSample, InvalidShard
 from catalog.schema import MAX_FIELDS, Array, Field, List, Scalar, type_text
-from catalog.shards.formats.format import Stated
+from catalog.shards.formats.format import KEY, RESERVED, Stated
 from catalog.shards.formats.json_values import array_of, parse_json
 from catalog.shards.formats.text import KEY_DIGITS, Lines, head_lines, is_text
 from catalog.shards.limits import MAX_MEMBER
@@ -71,6 +75,8 @@ _DATETIME: Final = re.compile(
 _LEADING_ZERO: Final = re.compile(r"[+-]?0[0-9]+(?:\.[0-9]*)?")
 _BOOLS: Final = {"true": True, "1": True, "false": False, "0": False}
 _LEAST, _MOST = -(2**63), 2**63 - 1
+_COUNTED, _SURELY_COUNTED = 3, 8
+"""Columns from which 0, 1, 2, … may be, and surely are, their numbers."""
 _MARKUP: Final = ("<", "{", "[", "version https://git-lfs")
 
 
@@ -121,15 +127,35 @@ def _dialect(head: bytes, where: str) -> _Dialect | None:
     if not rows:
         return None
     first = [cell.strip() for cell in rows[0]]
-    header = any(first) and not any(_is_value(cell) for cell in first)
+    header = any(first) and (not any(_is_value(cell) for cell in first) or _names_values(first, rows[1:]))
     named = first if header else [""] * len(first)
-    columns = tuple(name or f"column_{number}" for number, name in enumerate(named, start=1))
+    columns = tuple(name or _unnamed(number) for number, name in enumerate(named, start=1))
     if len(columns) > MAX_FIELDS:
         raise InvalidShard(f"{len(columns):,} columns; the most is {MAX_FIELDS:,}", where=where)
     if len(set(columns)) < len(columns):
         twice = next(name for number, name in enumerate(columns) if name in columns[:number])
         raise InvalidShard(f"two columns are called {twice!a:.80}", where=f"{where}, line 1", hint="rename one of them")
     return _Dialect(separator, columns, header)
+
+
+def _names_values(first: list[str], rows: list[list[str]]) -> bool:
+    """Return whether a first row with numbers in it names the columns of the other rows nevertheless."""
+    rows = [row for row in rows if len(row) == len(first)]
+    for name, *cells in zip(first, *rows, strict=True):
+        values = [cell for cell in cells if cell not in _MISSING]
+        if values and name not in _MISSING and not _is_value(name) and all(map(_FLOAT.fullmatch, values)):
+            return True
+    counted = first[1:] if first[0] == "" else first  # a column of row numbers has no name
+    if len(counted) < _COUNTED or counted != [str(number) for number in range(len(counted))]:
+        return False
+    return len(counted) >= _SURELY_COUNTED or any("." in cell for row in rows for cell in row)
+
+
+def _unnamed(number: int) -> str:
+    return f"column_{number}"
+
+
+_NO_HEADER: Final = _unnamed(1)
 
 
 def _is_value(cell: str) -> bool:
@@ -336,10 +362,18 @@ class _Csv:
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield (row number as a key, column → cell). Raises :class:`InvalidShard` with the line."""
+        """Yield (key, column → cell); the key is the column ``__key__``, or else the row number.
+
+        Raises :class:`InvalidShard` with the line.
+        """
         columns, rows = _table(source, where, max_bytes)
+        reserved = [name for name in RESERVED if name in columns]
         for number, row in enumerate(rows):
-            yield f"{number:0{KEY_DIGITS}d}", dict(zip(columns, row, strict=True))
+            cells = dict(zip(columns, row, strict=True))
+            key = cells.get(KEY) if reserved else None
+            for name in reserved:
+                del cells[name]
+            yield key or f"{number:0{KEY_DIGITS}d}", cells
 
     def count(self, source: Source, where: str) -> int | None:
         """Return the number of rows, ``None`` if it isn't a valid table."""
@@ -360,6 +394,10 @@ class _Csv:
                 cell = raw.get(name)
                 if cell is not None and ((value := step(cell, key)) is not None or not optional):
                     values[name] = value
+                elif cell is None and not optional and _NO_HEADER in raw:
+                    what = f"field {name!a:.200}: no such column; the table has no header, or one with a number in it"
+                    hint = f"its columns are {_NO_HEADER}, …: name the fields so, or give it a header"
+                    raise InvalidSample(what, where=key, hint=hint)
             return values
 
         return decode
@@ -374,13 +412,17 @@ class _Csv:
                 looked = total
                 for column, cell in zip(seen, row, strict=True):
                     column.add(cell)
-        found = {name: column.found(name) for name, column in zip(columns, seen, strict=True)}
+        found = {name: column.found(name) for name, column in zip(columns, seen, strict=True) if name not in RESERVED}
         return Stated(
             fields=tuple(one for one in found.values() if one is not None),
             left_out=tuple((name, "it never has a value") for name, one in found.items() if one is None),
             rows=looked,
             total=total,
-            missing={name: looked - column.values(found[name]) for name, column in zip(columns, seen, strict=True)},
+            missing={
+                name: looked - column.values(found[name])
+                for name, column in zip(columns, seen, strict=True)
+                if name in found
+            },
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from catalog.shards.limits import MAX_MEMBER
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
 
 __all__ = ["Decoder", "Format", "Raw", "Stated"]
+
+KEY: Final = "__key__"
+"""The column of a table with the keys of its rows."""
+
+RESERVED: Final = (KEY, "__url__", "__local_path__")
+"""Names that ``webdataset`` adds to every sample: never those of fields."""
 
 Raw: TypeAlias = bytes | bytearray | memoryview | Mapping[str, Any]
 """A sample as it is stored: msgpack bytes, or field → bytes (webdataset), or column → Python value (tables)."""

@@ -10,18 +10,35 @@ import numpy as np
 if TYPE_CHECKING:
     from catalog.schema import Array
 
-__all__ = ["array_of", "parse_json"]
+__all__ = ["array_of", "parse_json", "unique_names"]
 
 
 def _refused(name: str) -> Never:
     raise ValueError(f"{name} is not JSON; write null for a missing value")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_refused)
+class DuplicateName(ValueError):
+    """A name that occurs twice in a JSON object: one of its values would be lost."""
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object. Raises :class:`DuplicateName`."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DuplicateName(f"the name {twice[:100]!a} occurs twice in an object")
+    return found
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refused, object_pairs_hook=unique_names)
 
 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return a JSON value. Raises ValueError, also for NaN, Infinity and values nested too deeply."""
+    """Return a JSON value.
+
+    Raises ValueError, also for NaN, Infinity, a name twice in an object, and values nested too deeply.
+    """
     try:
         return _DECODER.decode(text)
     except RecursionError:

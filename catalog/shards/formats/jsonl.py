@@ -5,7 +5,7 @@
     {"id": 1, "text": "a", "box": [0, 4], "meta": {"lang": "fr"}}
 
 Blank lines are skipped; NaN and Infinity are refused. Objects are maps, lists are lists, or arrays where the sample
-type says so; bytes are base64 text. The key of a sample is its row number.
+type says so; bytes are base64 text. The key of a sample is its ``__key__``, or else its row number.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InvalidSample, InvalidShard
 from catalog.schema import Array, List, Scalar
+from catalog.shards.formats.format import KEY, RESERVED
 from catalog.shards.formats.json_values import array_of, parse_json
 from catalog.shards.formats.text import KEY_DIGITS, Lines, head_lines, is_text
 from catalog.shards.limits import MAX_MEMBER
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
 
 __all__ = ["JSONL"]
+
+_RESERVED: Final = frozenset(RESERVED)
 
 
 def _rows(source: Source, where: str, most: int = MAX_MEMBER) -> Iterator[dict[str, Any]]:
@@ -107,9 +110,17 @@ class _Jsonl:
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (row number as a key, object). Raises :class:`InvalidShard` with the line."""
+        """Yield (key, object); the key is its ``__key__``, or else the row number.
+
+        Raises :class:`InvalidShard` with the line.
+        """
         for number, row in enumerate(_rows(source, where, max_bytes)):
-            yield f"{number:0{KEY_DIGITS}d}", row
+            key = f"{number:0{KEY_DIGITS}d}"
+            if not _RESERVED.isdisjoint(row):
+                own = row.get(KEY)
+                key = key if own is None else str(own)
+                row = {name: value for name, value in row.items() if name not in _RESERVED}  # noqa: PLW2901
+            yield key, row
 
     def count(self, source: Source, where: str) -> int | None:
         """Return the number of objects, ``None`` if a line isn't one."""

@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
+from catalog.shards.formats.format import RESERVED
 from catalog.shards.limits import MAX_MEMBER, MAX_MEMBERS
 from catalog.shards.magic import is_tar
 from catalog.shards.tar import member_names, members
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from catalog.shards.source import Source
 
 __all__ = ["grouped", "holds_msgpack", "split_name"]
-
-_RESERVED: Final = ("__key__", "__url__", "__local_path__")
-"""Names that ``webdataset`` adds to every sample."""
 
 _MSGPACK: Final = "msgpack"
 
@@ -77,7 +75,7 @@ def grouped(
                 yield key, sample
             key, sample, size = found, {}, 0
         size += len(data)
-        if field in sample or field in _RESERVED or size > max_bytes or len(sample) >= MAX_MEMBERS:
+        if field in sample or field in RESERVED or size > max_bytes or len(sample) >= MAX_MEMBERS:
             raise _refused(field, sample, where, found, max_bytes)
         sample[field] = data
     if key is not None:
@@ -89,7 +87,7 @@ def grouped(
 def _refused(field: str, sample: dict[str, memoryview], where: str, key: str, max_bytes: int) -> InvalidShard:
     place = f"{where}, sample {ascii(key)[1:-1][:100]}"
     shown = ascii(field)[:60]
-    if field in _RESERVED:
+    if field in RESERVED:
         return InvalidShard(f"a field {shown}, which is reserved", where=place, hint="rename the member")
     if field in sample:
         hint = "extensions are compared in lower case; rename one of the members"

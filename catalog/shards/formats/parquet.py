@@ -18,6 +18,7 @@ list of numbers                   array, of any number of dimensions, where the 
 other lists                       list
 struct, map                       map; times in it are text
 dictionary, extension             by the type of their values
+``__key__``                       no field: the key of the row
 ================================  ===============================================================================
 
 Tricky bits
@@ -34,6 +35,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -41,7 +43,7 @@ import numpy as np
 from catalog.errors import CatalogError, InvalidSample, InvalidShard, require_extra
 from catalog.schema import MAX_FIELDS, Array, Field, List, Scalar
 from catalog.shards.formats.arrow_columns import Column, column_of, description, features_of
-from catalog.shards.formats.format import Stated
+from catalog.shards.formats.format import KEY, RESERVED, Stated
 from catalog.shards.formats.json_values import array_of, parse_json
 from catalog.shards.formats.text import KEY_DIGITS
 from catalog.shards.limits import MAX_MEMBER
@@ -270,16 +272,28 @@ class _Parquet:
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (row number as a key, column → value). Raises :class:`InvalidShard`."""
+        """Yield (key, column → value); the key is the column ``__key__``, or else the row number.
+
+        Raises :class:`InvalidShard`.
+        """
         with _readable(where), _opened(source, where) as file:
             columns = _columns(file, where)
-            names, readers = list(columns), [column.read for column in columns.values()]
+            names = [name for name in columns if name not in RESERVED]
             number = 0
             for batch in _batches(file, where, max_bytes):
-                values = [read(column) for read, column in zip(readers, batch.columns, strict=True)]
-                for row in zip(*values, strict=True):
-                    yield f"{number:0{KEY_DIGITS}d}", dict(zip(names, row, strict=True))
-                    number += 1
+                read = {
+                    name: column.read(values)
+                    for (name, column), values in zip(columns.items(), batch.columns, strict=True)
+                    if name == KEY or name not in RESERVED
+                }
+                keys = [f"{one:0{KEY_DIGITS}d}" for one in range(number, number + batch.num_rows)]
+                if KEY in read:
+                    own = zip(keys, read.pop(KEY), strict=True)
+                    keys = [key if given is None else str(given) for key, given in own]
+                number += len(keys)
+                rows = zip(*read.values(), strict=True) if names else repeat((), len(keys))
+                for key, row in zip(keys, rows, strict=True):
+                    yield key, dict(zip(names, row, strict=True))
 
     def count(self, source: Source, where: str) -> int | None:
         """Return the number of rows in the footer, ``None`` if it can't be read."""
@@ -326,12 +340,14 @@ class _Parquet:
             rows, seen = _seen(file, where, columns, limit)
         fields, left_out = [], []
         for name, one in zip(columns, seen, strict=True):
+            if name in RESERVED:
+                continue
             if isinstance(one.type, str):
                 left_out.append((name, one.type))
             else:
                 described = description(features.get(name))
                 fields.append(Field(name=name, type=one.type, optional=one.missing > 0, description=described))
-        missing = {name: one.missing for name, one in zip(columns, seen, strict=True)}
+        missing = {name: one.missing for name, one in zip(columns, seen, strict=True) if name not in RESERVED}
         return Stated(fields=tuple(fields), left_out=tuple(left_out), rows=rows, total=total, missing=missing)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InvalidSample, InvalidShard
 from catalog.schema import Array, List, Scalar
+from catalog.shards.formats.json_values import DuplicateName, unique_names
 from catalog.shards.formats.members import grouped, holds_msgpack
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8")
 
 
+def _json(data: bytes) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(data, object_pairs_hook=unique_names)
+
+
 def _truth(data: bytes) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[data.decode("ascii").strip().lower()]
 
@@ -43,7 +48,7 @@ def _truth(data: bytes) -> bool:
 _BY_NAME: Final[Mapping[str, tuple[str, Callable[[bytes], Any]]]] = MappingProxyType({
     **dict.fromkeys(("cls", "cls2", "index", "inx", "id"), ("a whole number", int)),
     **dict.fromkeys(("txt", "text", "transcript"), ("text in UTF-8", _text)),
-    **dict.fromkeys(("json", "jsn"), ("JSON", json.loads)),
+    **dict.fromkeys(("json", "jsn"), ("JSON", _json)),
 })  # fmt: skip
 """The last part of a field's name → what it holds and how it is decoded. Others stay bytes; ``.npy`` is read later."""
 
@@ -53,9 +58,9 @@ _BY_KIND: Final[Mapping[str, tuple[str, Callable[[bytes], Any]]]] = MappingProxy
     "str": ("text in UTF-8", _text),
     "bool": ("true or false", _truth),
     "datetime": ("text in UTF-8", _text),
-    "map": ("JSON", json.loads),
+    "map": ("JSON", _json),
 })  # fmt: skip
-_JSON: Final = ("JSON", json.loads)
+_JSON: Final = ("JSON", _json)
 _BAD: Final = (ValueError, KeyError, RecursionError, zlib.error)
 
 
@@ -127,6 +132,8 @@ def _decoded(name: str, step: tuple[str, Callable[[bytes], Any]] | None, data: m
             raw = _gunzipped(raw)
         return raw if step is None else step[1](raw)
     except _BAD as error:
+        if isinstance(error, DuplicateName):
+            raise InvalidSample(f"field {name!a}: {error}", where=key or None, hint="remove one of them") from error
         expected = "gzip" if isinstance(error, zlib.error) or step is None else step[0]
         found = ascii(raw[:40])[1:]
         hint = "declare another type for the field in the schema" if step is not None else None
