@@ -21,11 +21,13 @@ arrays of a batch are writable; those of a single sample are read-only views, ab
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
 
+from catalog.datasets.in_memory import AsSample, as_webdataset, samples_shard
 from catalog.datasets.iteration import Reading, samples_for_loader, samples_of
 from catalog.datasets.order import Partition, Shuffle
 from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
     from catalog.datasets.batches import SampleBatch
+    from catalog.datasets.in_memory import SampleSource
     from catalog.datasets.sources import Source
     from catalog.datasets.steps import Step
     from catalog.lenses.lens import Lens, LensNetwork
@@ -217,6 +220,21 @@ class Dataset(Generic[T]):
         uri = "" if self.uri is None else f", {self.uri}"
         return f"Dataset[{kind}]({display_url(self.url)!r}{more}{uri})"
 
+    @classmethod
+    def from_samples(cls, samples: SampleSource[S], sample_type: type[S] | None = None) -> Dataset[S]:
+        """Make a dataset of the samples of a program: an iterable, or a function that returns one.
+
+        They are shuffled, mapped, batched and divided among workers as those of shards are. The function is called for
+        each iteration; an iterator can be iterated once. Dicts become :class:`DictSample`. To publish them, write them
+        with ``write_shards(dataset, …)``. Raises TypeError for what isn't iterable; iterating raises
+        :class:`~catalog.errors.InvalidSample` for a sample that isn't of ``sample_type``.
+        """
+        shard = samples_shard(samples)
+        stored = len(samples) if isinstance(samples, Sized) else None
+        step = Mapped(AsSample(None if sample_type is None else readable(sample_type)), sample_type)
+        made: Dataset[S] = Dataset(shard).__replace__(_stored=stored, _steps=(step,))
+        return made
+
     # --- read ------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:
@@ -337,6 +355,18 @@ class Dataset(Generic[T]):
         self._progress.load(*load_state(state, self._identity))
 
     # --- other libraries -------------------------------------------------------------------------------------
+
+    def __call__(self) -> Iterator[T]:
+        """Iterate the samples: ``webdataset.DataPipeline(dataset, …)`` calls its first stage."""
+        return iter(self)
+
+    def to_webdataset(self) -> Dataset[dict[str, Any]]:
+        """Return the dataset with samples as webdataset has them: dicts with ``__key__``, for its stages.
+
+        ``webdataset.DataPipeline(dataset.to_webdataset(), webdataset.to_tuple("image", "label"), …)``. The workers of a
+        ``DataLoader`` divide the samples already: ``split_by_worker`` isn't needed.
+        """
+        return self.map(as_webdataset)
 
     def to_arrow(self, limit: int | None = None) -> Any:  # noqa: ANN401 - pyarrow is optional
         """Return the samples, or the first ``limit``, as a ``pyarrow.Table``: a row a sample, a column a field.

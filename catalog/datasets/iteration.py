@@ -21,7 +21,7 @@ Tricky bits
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, compress, count, islice, repeat
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from catalog.datasets.in_memory import SamplesShard
 from catalog.datasets.pytorch import caller_frame, loader_batch_size
 from catalog.datasets.steps import unit_of
 from catalog.errors import CatalogError
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from catalog.datasets.state import Run, Start
     from catalog.datasets.steps import Step
     from catalog.network.http import Client
-    from catalog.shards.formats import Format
     from catalog.shards.shard import Shard
 
 __all__ = ["Reading", "samples_for_loader", "samples_of"]
@@ -73,9 +73,14 @@ class Reading:
     settings: NetworkSettings | None
     steps: tuple[Step, ...]
 
-    def reader(self, form: Format, url: str) -> _Read:
-        """Return the function that reads the samples of a shard, by its format."""
-        return reader_of_shard(form, self.sample_class, url, validate=self.validate)
+    @contextmanager
+    def opened(self, shard: Shard, client: Client | None) -> Iterator[tuple[_Read, Iterator[tuple[str, Any]]]]:
+        """Open a shard; return the function that reads its samples, and key and sample as they are stored."""
+        if isinstance(shard, SamplesShard):
+            yield _only, shard.pairs()
+        else:
+            with open_samples(shard, settings=self.settings, client=client) as (form, samples):
+                yield reader_of_shard(form, self.sample_class, shard.url, validate=self.validate), samples
 
     @property
     def ordered_shards(self) -> tuple[Shard, ...]:
@@ -137,6 +142,10 @@ def _handed_out(items: Iterator[Any], run: Run) -> Iterator[Any]:
     run.ended = True
 
 
+def _only(stored: tuple[Any], _key: str) -> Any:  # noqa: ANN401 - of a program
+    return stored[0]
+
+
 @cache
 def _keep_freed_memory() -> None:
     """Allocate and free a large block once, untouched: glibc then keeps the freed memory of large samples.
@@ -154,8 +163,7 @@ def _in_order(reading: Reading, run: Run) -> Iterator[Any]:
         for place in range(run.start.shard, len(shards)):
             run.marks.append((place, number))
             shard = shards[place]
-            with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
-                read = reading.reader(form, shard.url)
+            with reading.opened(shard, client) as (read, samples):
                 if number < position:
                     number += sum(1 for _ in islice(samples, position - number))
                 for key, raw in samples:
@@ -176,8 +184,8 @@ def _placed(reading: Reading, run: Run) -> Iterator[Iterator[_Placed]]:
         for place in range(run.start.shard, len(shards)):
             run.marks.append((place, number))
             shard, numbers = shards[place], count(number)
-            with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
-                yield zip(samples, repeat((reading.reader(form, shard.url), shard.url)), numbers)
+            with reading.opened(shard, client) as (read, samples):
+                yield zip(samples, repeat((read, shard.url)), numbers)
             number = next(numbers)
 
 
@@ -219,6 +227,8 @@ def _shuffled(placed: Iterator[_Placed], shuffle: Shuffle, start: Start, mask: I
 def _kept(pair: _Placed) -> _Placed:
     """Copy a small sample: it is a slice of a block of many, which the window would otherwise keep alive."""
     (key, raw), place, number = pair
+    if type(raw) is tuple:  # of a program
+        return pair
     if type(raw) is dict:
         return (key, {name: _copied(value) for name, value in raw.items()}), place, number
     return pair if len(raw) > _SMALL else ((key, bytes(raw)), place, number)
