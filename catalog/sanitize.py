@@ -1,4 +1,4 @@
-"""Foreign text made safe for one line of a terminal, a log or a report.
+"""Foreign text made safe for one line of a terminal, a log or a report, and for a cell of a notebook.
 
 Line breaks forge log lines, escape sequences drive a terminal, bidirectional controls reverse what is read, and some
 characters are invisible. :meth:`str.isprintable` refuses the categories Cc, Cf, Cs, Co, Cn, Zl, Zp and Zs (except the
@@ -7,9 +7,11 @@ space); the characters below are letters or marks, and draw nothing (Unicode, *D
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from logging import LogRecord
 
 _INVISIBLE: Final = frozenset(
@@ -62,3 +64,33 @@ def escaped_record(record: LogRecord) -> bool:
     """Make a log message one line without unprintable characters: a filter for :mod:`logging`, which lets all pass."""
     record.msg, record.args = escaped(record.getMessage()), None
     return True
+
+
+# --- notebooks -----------------------------------------------------------------------------------------------
+
+_MAX_ROWS: Final = 50
+_MAX_CELL: Final = 300
+_CELL: Final = ' style="text-align: left; vertical-align: top" dir="auto"'
+"""Notebooks align cells to the right. Colours are those of the notebook, light or dark."""
+
+
+class Html(str):
+    """A cell that is HTML already."""
+
+    __slots__ = ()
+
+
+def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> str:
+    """Return a table for the ``_repr_html_`` of a notebook: all text escaped, rows and cells bounded, no script."""
+    shown = [f"<tr>{''.join(f'<td{_CELL}>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows[:_MAX_ROWS]]
+    if len(rows) > _MAX_ROWS:
+        more = f"… and {len(rows) - _MAX_ROWS:,} more"
+        shown.append(f'<tr><td{_CELL} colspan="{len(head)}">{more}</td></tr>')
+    heading = "".join(f"<th{_CELL}>{_cell(name)}</th>" for name in head)
+    table = f"<table><thead><tr>{heading}</tr></thead><tbody>{''.join(shown)}</tbody></table>" if rows else ""
+    notes = f"<div>{_cell(note)}</div>" if note else ""
+    return f"<div><div><strong>{_cell(title)}</strong></div>{notes}{table}</div>"
+
+
+def _cell(text: str) -> str:
+    return text if isinstance(text, Html) else html.escape(one_line(" ".join(text[: 4 * _MAX_CELL].split()), _MAX_CELL))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from catalog.errors import CatalogError, InvalidSyntax
 from catalog.records import KINDS, SCHEMA, Dataset, Record, Schema
+from catalog.sanitize import html_table
 from catalog.store.graph import Publisher
 from catalog.syntax import AtUri, Cid, Did
 
@@ -19,6 +20,7 @@ __all__ = ["Finding", "Records", "publisher_of"]
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
+FINDING_HEAD: Final = ("kind", "name", "publisher", "tags", "URI", "description")
 _SUMMARY: Final = 160
 """Maximum length of a summary."""
 _REMEMBERED: Final = 10_000
@@ -88,6 +90,16 @@ class Finding(Generic[R_co]):
         from catalog.site.markup import plain
 
         return plain(self.description, longest=_SUMMARY) if self.description else ""
+
+    def as_row(self) -> tuple[str, ...]:
+        """Return kind, name, publisher, tags, URI and description, for tables of notebooks."""
+        publisher = self.publisher.handle or self.publisher.did
+        name = self.name if self.version is None else f"{self.name} {self.version}"
+        return self.kind, name, publisher, ", ".join(self.tags), str(self.uri), self.description or ""
+
+    def _repr_html_(self) -> str:
+        """Return the finding as a table, for notebooks."""
+        return html_table(self.name, FINDING_HEAD, [self.as_row()])
 
     def as_json(self) -> dict[str, Json]:
         """Return the finding as JSON, with the same keys for every place."""

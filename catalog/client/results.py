@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from catalog.client.records import FINDING_HEAD
 from catalog.errors import InvalidConfig
 from catalog.records import DATASET, LENS, SCHEMA, Dataset, Lens, Schema
+from catalog.sanitize import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,6 +79,12 @@ class Results:
     def __len__(self) -> int:
         """The number of findings."""
         return len(self.findings)
+
+    def _repr_html_(self) -> str:
+        """Return the findings as a table, for notebooks."""
+        total = len(self) if self.total is None else self.total
+        note = " ".join((f"{len(self):,} of {total:,} from {self.place}.", *self.notes))
+        return html_table("Search results", FINDING_HEAD, [found.as_row() for found in self.findings], note=note)
 
     def as_json(self) -> dict[str, Json]:
         """Return the results as JSON, each as in :meth:`Finding.as_json`."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from catalog.samples.annotations import plan_of
+from catalog.samples.packable import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,6 +85,14 @@ class SampleBatch(Generic[T]):
     def __repr__(self) -> str:
         kind = type(self.samples[0]).__name__ if self.samples else ""
         return f"SampleBatch({len(self.samples)} × {kind})"
+
+    def _repr_html_(self) -> str:
+        """Return the stacked fields as a table, for notebooks."""
+        from catalog.samples.preview import MAX_ROWS, as_html
+
+        first = self.samples[0] if self.samples else {}
+        names = fields_of(first) if isinstance(first, dict) or hasattr(type(first), "__packable__") else {}
+        return as_html({name: self[name] for name in islice(names, MAX_ROWS)}, title=repr(self))
 
 
 def batches(samples: Iterator[T], size: int, *, drop_last: bool) -> Iterator[SampleBatch[T]]:

@@ -235,6 +235,21 @@ class Dataset(Generic[T]):
         made: Dataset[S] = Dataset(shard).__replace__(_stored=stored, _steps=(step,))
         return made
 
+    def _repr_html_(self) -> str:
+        """Return shards and fields as a table, for notebooks. Nothing is read."""
+        from catalog.datasets.batches import SampleBatch
+        from catalog.sanitize import html_table
+        from catalog.schema.types import FIELD_HEAD, field_rows
+
+        kind = "…" if self._now is None else self._now.__name__
+        facts = [f"{len(self.shards):,} shard{'s' * (len(self.shards) != 1)}", display_url(self.url)]
+        if self.length is not None:
+            facts.insert(1, f"{self.length:,} {'batches' if self._now is SampleBatch else 'samples'}")
+        facts += [] if self.uri is None else [str(self.uri)]
+        facts += [f"splits {', '.join(self.splits)}"] if self.splits else []
+        rows = [] if self.schema is None else field_rows(self.schema)
+        return html_table(f"Dataset[{kind}]", FIELD_HEAD, rows, note=" · ".join(facts))
+
     # --- read ------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:

@@ -42,6 +42,7 @@ from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_sch
 from catalog.publish.merge_checksums import with_published_checksums
 from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
 from catalog.records import DATASET, LABEL, SCHEMA, Schema, read_record
+from catalog.sanitize import html_table
 from catalog.syntax import AtUri, Datetime, Tid
 from catalog.syntax.semver import semver_key
 
@@ -118,6 +119,14 @@ class Plan:
     def writes(self) -> tuple[Change, ...]:
         """Return the changes to write."""
         return tuple(change for change in self.changes if change.action is not Action.LEAVE)
+
+    def _repr_html_(self) -> str:
+        """Return the changes as a table, for notebooks; ``catalog plan`` shows the values, too."""
+        rows = [(str(one.action), one.name, ", ".join(d.path for d in one.differences)) for one in self.writes]
+        rows += [("warning", "", str(warning)) for warning in self.warnings]
+        note = ", ".join(f"{len(self.of(action))} to {action}" for action in Action if action is not Action.LEAVE)
+        note = f"{note}, {len(self.of(Action.LEAVE))} unchanged"
+        return html_table(f"Plan for {self.handle}", ("action", "record", "fields"), rows, note=note)
 
     def as_json(self) -> dict[str, object]:
         """Return the plan as JSON."""

@@ -142,6 +142,13 @@ def plan_of(cls: type) -> Plan:
     return plan
 
 
+def fields_of(sample: object) -> Mapping[str, Any]:
+    """Return wire name → value of a sample, in the order of its fields. Arrays stay arrays."""
+    if isinstance(sample, dict):
+        return sample
+    return {entry.field.name: getattr(sample, entry.attribute) for entry in plan_of(type(sample)).entries}
+
+
 def _from_sample_type(cls: type) -> Plan:
     wanted: SampleType = getattr(cls, MADE_FROM)[0]
     names = field_attributes(wanted.fields)

@@ -43,7 +43,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from catalog.errors import InvalidSchema, PublishError
-from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, plan_of
+from catalog.samples.annotations import KEPT, MADE_FROM, WIRE, Identity, Kept, annotation, fields_of, plan_of
 from catalog.samples.media import is_image
 from catalog.samples.packing import DictSample, as_wds, builder, pack, unpack
 from catalog.schema.dtypes import ML_DTYPES
@@ -69,7 +69,7 @@ __all__ = [
 T = TypeVar("T")
 V = TypeVar("V")
 
-_ADDED: Final = ("packed", "as_wds", "from_bytes", "from_data", "publish_to_atproto", "__key__")
+_ADDED: Final = ("packed", "as_wds", "from_bytes", "from_data", "publish_to_atproto", "_repr_html_", "__key__")
 """Attributes of :class:`PackableSample` that ``packable`` adds, besides equality."""
 
 
@@ -127,6 +127,12 @@ class PackableSample:
 
     def __repr__(self) -> str:
         return _shown(self)
+
+    def _repr_html_(self) -> str:
+        """Return the fields as a table, for notebooks."""
+        from catalog.samples.preview import as_html
+
+        return as_html(self)
 
     @_Derived
     def packed(self) -> bytes:
@@ -341,13 +347,6 @@ def schema_to_publish(given: AtUri | SampleType | type | str) -> AtUri | SampleT
     if issubclass(given, DictSample):
         raise PublishError("samples without a class have no schema to publish", hint="give schema=…")
     return schema_uri(given) or sample_type(given)
-
-
-def fields_of(sample: object) -> Mapping[str, Any]:
-    """Return wire name → value of a sample, in the order of its fields. Arrays stay arrays."""
-    if isinstance(sample, dict):
-        return sample
-    return {entry.field.name: getattr(sample, entry.attribute) for entry in plan_of(type(sample)).entries}
 
 
 class _MadeClass(type):

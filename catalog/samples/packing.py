@@ -87,6 +87,12 @@ class DictSample(dict[str, Any]):
             fields = ", ".join(map(repr, islice(self, _SHOWN))) + (", …" if len(self) > _SHOWN else "")
             raise AttributeError(f"the sample has no field {name!a}; its fields are {fields}") from None
 
+    def _repr_html_(self) -> str:
+        """Return the fields as a table, for notebooks."""
+        from catalog.samples.preview import as_html
+
+        return as_html(self)
+
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return a sample of unpacked values: bytes in ``.npy`` form become arrays."""

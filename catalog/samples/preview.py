@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from catalog.errors import InvalidArray
+from catalog.samples.annotations import fields_of
 from catalog.samples.arrays import dtype_name
 from catalog.samples.media import is_image, media_of
-from catalog.samples.packable import fields_of
-from catalog.sanitize import escaped
+from catalog.sanitize import Html, escaped, html_table
 from catalog.schema import Array, type_text
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ MAX_VALUES: Final = 64
 MAX_DEPTH: Final = 32
 """Nested lists and maps; deeper values are an ellipsis."""
 
+MAX_ROWS: Final = 50
+MAX_PICTURES: Final = 4
+MAX_PICTURE: Final = 200_000
+"""Bytes of an image that is drawn in a notebook, and images of one sample."""
+
+DRAWN: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
 _MAX_BITS: Final = 1024
 _SHOWN_ITEMS: Final = 5
 
@@ -40,6 +48,32 @@ def lines(sample: object) -> Iterator[str]:
     width = min(30, max((len(_plain(name)) for name in values), default=0))
     for name, value in values.items():
         yield f"  {_plain(name):{width}}  {_short(value)}"
+
+
+def as_html(sample: object, *, title: str | None = None) -> str:
+    """Return the fields as a table, for notebooks: arrays by dtype, shape and range, small images drawn."""
+    values = list(islice(fields_of(sample).items(), MAX_ROWS))
+    drawn = 0
+    rows: list[tuple[str, str]] = []
+    for name, value in values:
+        picture = _picture(value) if drawn < MAX_PICTURES else None
+        drawn += picture is not None
+        rows.append((_text(name), picture or _short(value)))
+    more = len(fields_of(sample)) - len(values)
+    key = getattr(sample, "__key__", "")
+    note = ", ".join(filter(None, (f"key {key}" if key else "", f"{more:,} more fields" if more else "")))
+    return html_table(title or type(sample).__name__, ("field", "value"), rows, note=note)
+
+
+def _picture(value: object) -> Html | None:
+    """Return an image element for the bytes of a small image of a format without scripts."""
+    if not isinstance(value, bytes) or len(value) > MAX_PICTURE:
+        return None
+    media = media_of(value)
+    if media not in DRAWN:
+        return None
+    data = base64.b64encode(value).decode()
+    return Html(f'<img style="max-width: 256px; max-height: 256px" alt="{media}" src="data:{media};base64,{data}">')
 
 
 def as_json(sample: object) -> dict[str, Any]:

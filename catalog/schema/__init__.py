@@ -23,7 +23,7 @@ from __future__ import annotations
 from catalog.schema.compatibility import Bump, Change, Comparison, Verdict, check_fit, compare
 from catalog.schema.dtypes import DTYPES, ML_DTYPES, is_dtype
 from catalog.schema.json_schema import read_body, write_body
-from catalog.schema.short_form import parse_type, type_text
+from catalog.schema.short_form import parse_type
 from catalog.schema.types import (
     MAX_FIELDS,
     Array,
@@ -35,6 +35,7 @@ from catalog.schema.types import (
     Scalar,
     ScalarKind,
     Unknown,
+    type_text,
 )
 
 __all__ = [

@@ -29,8 +29,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalog.schema.media_types import media_fits
-from catalog.schema.short_form import type_text
-from catalog.schema.types import NPY_FORMATS, Array, Field, FieldType, List, SampleType, Scalar, Unknown
+from catalog.schema.types import NPY_FORMATS, Array, Field, FieldType, List, SampleType, Scalar, Unknown, type_text
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:

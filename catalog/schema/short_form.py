@@ -16,7 +16,6 @@ from catalog.schema.types import (
     FieldType,
     List,
     Scalar,
-    Unknown,
 )
 
 if TYPE_CHECKING:
@@ -112,20 +111,3 @@ def _suggest(word: str, known: Iterable[str]) -> str | None:
 
     near = get_close_matches(word[:40], list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
-
-
-def type_text(type_: FieldType, *, optional: bool = False) -> str:
-    """Return the short form of a type, the inverse of :func:`parse_type`. An unknown type is ``unknown``."""
-    mark = "?" if optional else ""
-    match type_:
-        case Scalar():
-            return f"{type_.kind}[{type_.media}]{mark}" if type_.media is not None else type_.kind + mark
-        case List():
-            return f"list[{type_text(type_.item)}]{mark}"
-        case Unknown():
-            return f"unknown{mark}"
-        case Array():
-            if type_.dtype is None and type_.shape is None:
-                return f"array{mark}"
-            parts = [type_.dtype or "*", *("*" if dim is None else str(dim) for dim in type_.shape or ())]
-            return f"array[{', '.join(parts)}]{mark}"

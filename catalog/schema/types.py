@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from catalog.sanitize import html_table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -99,3 +101,36 @@ class SampleType:
         """The types of all fields, and of the items of lists."""
         for field in self.fields:
             yield from field.types()
+
+    def _repr_html_(self) -> str:
+        """Return the fields as a table, for notebooks."""
+        return html_table(f"{self.name} {self.version}", FIELD_HEAD, field_rows(self), note=self.description or "")
+
+
+FIELD_HEAD: Final = ("field", "type", "description")
+"""The head of a table of fields in a notebook."""
+
+
+def field_rows(sample_type: SampleType) -> list[tuple[str, str, str]]:
+    """Return name, type and description of each field, for tables of notebooks."""
+    return [
+        (field.name, type_text(field.type, optional=field.optional), field.description or "")
+        for field in sample_type.fields
+    ]
+
+
+def type_text(type_: FieldType, *, optional: bool = False) -> str:
+    """Return the short form of a type, ``unknown`` for an unknown one: the inverse of ``parse_type``."""
+    mark = "?" if optional else ""
+    match type_:
+        case Scalar():
+            return f"{type_.kind}[{type_.media}]{mark}" if type_.media is not None else type_.kind + mark
+        case List():
+            return f"list[{type_text(type_.item)}]{mark}"
+        case Unknown():
+            return f"unknown{mark}"
+        case Array():
+            if type_.dtype is None and type_.shape is None:
+                return f"array{mark}"
+            parts = [type_.dtype or "*", *("*" if dim is None else str(dim) for dim in type_.shape or ())]
+            return f"array[{', '.join(parts)}]{mark}"
