@@ -81,7 +81,12 @@ class Html(str):
 
 
 def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> str:
-    """Return a table for the ``_repr_html_`` of a notebook: all text escaped, rows and cells bounded, no script."""
+    """Return a table for the ``_repr_html_`` of a notebook: all text escaped, rows and cells bounded, no script.
+
+    Columns without any text are left out.
+    """
+    used = [place for place in range(len(head)) if any(row[place] for row in rows)]
+    head, rows = [head[place] for place in used], [[row[place] for place in used] for row in rows]
     shown = [f"<tr>{''.join(f'<td{_CELL}>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows[:_MAX_ROWS]]
     if len(rows) > _MAX_ROWS:
         more = f"… and {len(rows) - _MAX_ROWS:,} more"

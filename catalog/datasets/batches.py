@@ -90,7 +90,7 @@ class SampleBatch(Generic[T]):
         """Return the stacked fields as a table, for notebooks."""
         from catalog.samples.preview import MAX_ROWS, as_html
 
-        first = self.samples[0] if self.samples else {}
+        first: Any = self.samples[0] if self.samples else {}
         names = fields_of(first) if isinstance(first, dict) or hasattr(type(first), "__packable__") else {}
         return as_html({name: self[name] for name in islice(names, MAX_ROWS)}, title=repr(self))
 

@@ -85,7 +85,7 @@ def test_an_iteration_is_continued_from_a_state() -> None:
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 def test_the_workers_of_a_loader_divide_them() -> None:
-    loader = DataLoader(Dataset.from_samples(Points(), Point).batched(4), batch_size=None, num_workers=2)  # type: ignore[arg-type]
+    loader = DataLoader(Dataset.from_samples(Points(), Point).batched(4), batch_size=None, num_workers=2)
     assert sorted(number for batch in loader for number in batch.number.tolist()) == list(range(COUNT))
 
 
@@ -120,7 +120,7 @@ def test_they_are_written_and_then_published_not_before(tmp_path: Path) -> None:
 
 def test_samples_of_another_class_and_other_objects_are_refused() -> None:
     with pytest.raises(InvalidSample, match="Named in a dataset of Point"):
-        list(Dataset.from_samples([Named(name="x")], Point))  # type: ignore[arg-type]
+        list(Dataset.from_samples([Named(name="x")], Point))  # type: ignore[list-item]
     wrong: Any
     for wrong in (5, "text", {"number": 1}):
         with pytest.raises(TypeError, match="iterable or a function"):

@@ -26,7 +26,7 @@ from catalog.syntax import AtUri, Cid, Datetime, Did
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page
 
 EVIL = '<script>alert(1)</script><img src=x onerror=alert(2)>"\u202e'
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
@@ -172,7 +172,12 @@ def test_a_browser_runs_nothing_and_shows_readable_text(page: Page, scheme: str)
     colours = {"light": ("#fff", "#111"), "dark": ("#111", "#eee")}[scheme]
     body = "".join(one._repr_html_() for one in (*hostile().values(), digit()))
     alerts: list[str] = []
-    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        alerts.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     page.set_content(f"<body style='background: {colours[0]}; color: {colours[1]}'>{body}</body>")
     assert page.locator("script, svg").count() == 0
     assert alerts == []
