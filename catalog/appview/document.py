@@ -90,10 +90,7 @@ def stamp(trace: Trace) -> str:
 
 
 def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[str, Any] | None:
-    """Return the document of a record, by field; None for one that can't be read (any more).
-
-    ``schema`` tells of the schemas that the record refers to. The rank is left to the caller to make unique.
-    """
+    """Return the document of a record by field; None if it can't be read. The caller makes the rank unique."""
     kind = KINDS.get(shown.collection)
     if kind is None:
         return None

@@ -56,10 +56,7 @@ class Metrics:
         self._numbers[start + _WIDTH - 1] += sent
 
     def text(self, gauges: Mapping[str, tuple[str, float | None]]) -> str:
-        """All of it in Prometheus's text format; ``gauges`` by name with what they mean, those without value left out.
-
-        Format: https://prometheus.io/docs/instrumenting/exposition_formats/
-        """
+        """Return all metrics in Prometheus's text format; ``gauges`` without a value are left out."""
         return "\n".join([*_counted(self._sums()), *_gauged(gauges), ""])
 
     def _sums(self) -> list[float]:

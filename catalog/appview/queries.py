@@ -222,10 +222,10 @@ class Queries:
         return answer
 
     def suggest(self, *, q: str, limit: int = 10) -> Answer:
-        """``suggest``: ``{suggestions: [{text, kind, uri?}]}``, for a box that is being typed into.
+        """``suggest``: ``{suggestions: [{text, kind, uri?}]}``, completions for a search box.
 
-        Names that begin with ``q``, tags that do, names with words that do; when there is none of all these, names that
-        ``q`` may have been meant to be. ``kind`` is dataset, schema, lens (then with ``uri``) or tag.
+        Names that begin with ``q``, then tags, then names with such words, else names at a small edit distance.
+        ``kind`` is dataset, schema, lens (these with ``uri``) or tag.
         """
         return {"suggestions": suggestions(self._index, self._reader, q, limit)}
 
@@ -264,9 +264,8 @@ class Queries:
         return answer
 
     def list_verifications(self, lens: str, *, limit: int = 50, cursor: str | None = None) -> Answer | None:
-        """``listVerifications``: ``{verifications: [item with current], cursor?}``, newest first.
-
-        ``current``: it names the CID of the lens's current record.
+        """``listVerifications``: ``{verifications: [item with current], cursor?}``; ``current``: of the lens's current
+        CID.
         """
         found = self._one(lens, LENS)
         if found is None:
@@ -277,11 +276,7 @@ class Queries:
         return answer
 
     def lens_paths(self, *, source: str, target: str, steps: int = 4, limit: int = 10) -> Answer:
-        """``getLensPaths``: ``{paths: [{steps: [{uri, cid, name, source, target, vouched}], vouched}]}``, best first.
-
-        Each path leads from ``source`` to ``target`` through at most so many lenses; a path is vouched for when each of
-        its lenses is.
-        """
+        """``getLensPaths``: ``{paths: [{steps: [{uri, cid, name, source, target, vouched}], vouched}]}``."""
         found, vouched = self._lenses.paths(self._by_did(source), self._by_did(target), steps=steps, most=limit)
         return {
             "paths": [
@@ -322,11 +317,10 @@ class Queries:
         return answer
 
     def statistics(self) -> Answer:
-        """``getStatistics``: how much there is, and how fresh.
+        """``getStatistics``: counts, and the state of the index. At most two seconds old.
 
-        ``{datasets, schemas, lenses, labels, verifications, publishers, bytes, newest?, indexed, behind}``: ``bytes``
-        as datasets say of themselves, ``newest`` when the newest record's present state was seen, ``indexed`` whether
-        the index is built, ``behind`` how many changes of the store it has yet to take in. At most two seconds old.
+        ``bytes`` is the sum of the datasets' own sizes, ``newest`` the time at which the newest record was last seen
+        changed, ``behind`` the number of changes that the index lacks.
         """
         held = self._statistics
         if held is None or time.monotonic() - held[0] > _STATISTICS_SECONDS:

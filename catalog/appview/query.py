@@ -135,10 +135,9 @@ class Asked:
         return f"1.{self.digest}.{self.modes}.{number}.{rank:x}"
 
     def _newest(self, level: _Level, bound: int | None, most: int) -> list[tuple[int, tantivy.DocAddress]]:
-        """The first so many of a level, by rank; with ``bound`` only those below it.
+        """Return so many records of a level, by rank; with ``bound`` only those below it.
 
-        The next ones of a long list are most often close below: to look there first takes a tenth of the time that
-        looking at all that is left does, and where it isn't enough only a little more.
+        The next ones are most often close below, so a narrow range is searched first: a tenth of the time.
         """
         if bound is None:
             return self._by_rank(self._within(level), most)

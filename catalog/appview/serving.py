@@ -47,11 +47,10 @@ _FOLLOWER: Final = "catalog.appview.worker"
 
 
 class _Place(socket.socket):
-    """An address that is taken, and where each process that gets it listens on its own, where the system can do that.
+    """A bound address on which each process listens with its own socket, where the system supports that.
 
-    Of several processes that listen on one socket whoever wakes first takes what connections there are, and has them
-    for as long as they stay open: of 32 one process had all, and the other had nothing to do. Linux deals them out
-    among sockets of one address (SO_REUSEPORT since 3.9, socket(7)).
+    On a shared socket one process takes nearly all connections: of 32 one had all. Linux divides them among sockets of
+    one address (SO_REUSEPORT, socket(7)).
     """
 
     def divide(self) -> None:

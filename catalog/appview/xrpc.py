@@ -55,10 +55,7 @@ def _lexicons() -> dict[str, Query]:
 
 
 def ask_queries(queries: Queries, nsid: str, text: str) -> Answer | Problem:
-    """The answer to a query, whose parameters are the text after the ``?`` of an address.
-
-    Raises :class:`~catalog.errors.StoreError` when our own files can't be read; that is for our log, not for clients.
-    """
+    """Return the answer to a query, given the text after ``?``. Raises :class:`~catalog.errors.StoreError`."""
     query = lexicon_of(nsid)
     if query is None:
         return Problem(status=501, name="MethodNotImplemented", message="there is no such query here")

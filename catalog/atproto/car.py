@@ -84,9 +84,8 @@ class Blocks:
 
     @classmethod
     def of_car(cls, raw: bytes, *, where: str = "CAR") -> tuple[tuple[bytes, ...], Self]:
-        """Return the roots of a CAR that can be commits, and its blocks.
-
-        Raises :class:`InvalidProof` for a file that is broken or cut.
+        """Return the roots of a CAR that can be commits, and its blocks. Raises :class:`InvalidProof` for a damaged
+        file.
         """
         roots, start = _header(raw, where)
         blocks = cls()

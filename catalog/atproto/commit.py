@@ -91,9 +91,8 @@ def signed_by(commit: SignedCommit, key: PublicKey) -> bool:
 def check_commit(
     commit: SignedCommit, *, did: Did, key: PublicKey, after: str | None = None, now: float | None = None
 ) -> None:
-    """Raise :class:`~catalog.errors.InvalidProof` unless this account signed the commit, and it is a new one.
-
-    ``after`` is the rev that it must be above; None when none is known. ``now`` is the time in seconds since 1970.
+    """Raise :class:`~catalog.errors.InvalidProof` unless this account signed the commit, and its rev is above
+    ``after``.
     """
     if commit.did != did:
         raise InvalidProof(f"the commit is of another account, {commit.did[:100]}", where=did)

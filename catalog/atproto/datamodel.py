@@ -98,10 +98,7 @@ def record_cid(value: Json) -> Cid:
 
 
 def check_record_size(raw: bytes, values: int = MAX_VALUES) -> None:
-    """Raises :class:`InvalidData` for an encoded record of more bytes than relays take, or of more than ``values``.
-
-    Each value has a byte at least, so that small records cost nothing.
-    """
+    """Raise :class:`InvalidData` for an encoded record of more bytes than relays take, or of more than ``values``."""
     if len(raw) > MAX_RECORD_BYTES:
         what = f"the record has {len(raw):,} bytes; the most is {MAX_RECORD_BYTES:,}"
         raise InvalidData(what, hint="records point at data, they don't hold it")

@@ -61,10 +61,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """An account: its DID, its server, and its handle when that points back to the DID.
-
-    ``key`` is the one that signs its commits; None when the document names none that can be used.
-    """
+    """An account: its DID, its server, its handle if that resolves back, and the key that signs its commits."""
 
     did: Did
     handle: Handle | None
@@ -80,10 +77,7 @@ class _Document(NamedTuple):
 
 
 class Resolver:
-    """Looks accounts up, and remembers them for ``lifetime`` seconds. Many threads may ask at once.
-
-    Threads that ask for the same account wait for one request. ``clock`` counts seconds.
-    """
+    """Resolves accounts, and caches them for ``lifetime`` seconds. Threads that need the same one share a request."""
 
     def __init__(
         self,
@@ -99,10 +93,10 @@ class Resolver:
         self._handles: _Cache[Handle, Did] = _Cache(self._pointed_to, lifetime, clock)
 
     def resolve(self, account: str, *, fresh: bool = False) -> Identity:
-        """The account of a DID or a handle; ``fresh`` asks for all of it again.
+        """Return the account of a DID or a handle; ``fresh`` bypasses the cache.
 
-        Raises :class:`UnknownIdentity` when it is neither, doesn't resolve, or has no PDS; a handle that its DID
-        doesn't claim back is none of that account's.
+        Raises :class:`UnknownIdentity` if it doesn't resolve or has no PDS, and for a handle that its DID doesn't
+        claim.
         """
         try:
             asked = AtIdentifier.parse(account.removeprefix("@")).value
@@ -224,10 +218,10 @@ class _Entry(Generic[V]):
 
 
 class _Cache(Generic[K, V]):
-    """Answers for a while, also that there is none. One key is asked for by one thread at a time.
+    """A cache of answers, also negative ones. One thread at a time requests a key.
 
-    Calls and questions are numbered in one row. Whoever wants a fresh answer takes only one whose question is younger
-    than the call: an answer that is already on its way may be older than the reason to ask.
+    Calls and requests share a sequence of numbers: a fresh answer is one whose request is newer than the call, as an
+    answer on its way may be older than the reason to ask.
     """
 
     def __init__(self, ask: Callable[[K], V], lifetime: float, clock: Callable[[], float]) -> None:

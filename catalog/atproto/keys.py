@@ -56,10 +56,7 @@ _ECDSA: Final = ec.ECDSA(SHA256())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """A public key. ``point`` is compressed: 33 bytes. Its text is a ``did:key``.
-
-    May be used by many threads at once.
-    """
+    """A public key, thread-safe. ``point`` is compressed: 33 bytes. Its text is a ``did:key``."""
 
     curve: Curve
     point: bytes

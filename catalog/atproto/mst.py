@@ -269,9 +269,8 @@ class _Tree:
         return self
 
     def trimmed(self, blocks: Blocks) -> bytes:
-        """Return the CID of the tree without the keyless nodes at its top.
-
-        A missing node below them is assumed to have keys: otherwise the CID simply doesn't match the expected one.
+        """Return the CID of the tree without the keyless nodes at its top; a missing node below is assumed to have
+        keys.
         """
         top: _Tree | bytes | None = self
         while isinstance(top, _Tree) and not top.keys and not top.is_empty:

@@ -51,10 +51,10 @@ def layer_of(key: bytes) -> int:
 
 
 def open_node(block: bytes, lower: bytes, upper: bytes, layer: int) -> Node:
-    """A node: its layer, its keys, its values, and the subtrees around its keys (None when there are none at all).
+    """Return a node: its layer, keys, values, and the subtrees around its keys (None if there are none).
 
-    Its keys must lie between ``lower`` and ``upper`` and be of the layer. The layer of a root is :data:`UNKNOWN`: it is
-    that of its first key (-1 for an empty tree). Raises :class:`InvalidProof`.
+    Its keys must be between ``lower`` and ``upper`` and in the layer. For a root, :data:`UNKNOWN`, that is the layer of
+    its first key (-1 for an empty tree). Raises :class:`InvalidProof`.
     """
     keys: list[bytes] = []
     values: list[bytes] = []

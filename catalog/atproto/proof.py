@@ -139,10 +139,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """An entry of the part that is no record, and why; ``cid`` where it is known.
+    """An invalid entry of the part, with the reason; ``cid`` if it is known.
 
-    ``defect`` is true where the reason is an :class:`~catalog.errors.InternalError`. ``lost`` is the CID that the proof
-    names, where its block is what is missing.
+    ``defect`` is true for an :class:`~catalog.errors.InternalError`. ``lost`` is the proven CID of a missing block.
     """
 
     uri: str
@@ -163,11 +162,10 @@ def unread(uri: str, cid: Cid | None, error: Exception) -> Unread:
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """The result of a read. ``kept`` are the paths whose CID was known already.
+    """The result of a read, proven if it has a ``commit``. ``kept`` are the paths whose CID was known already.
 
-    Everything is proven where there is a ``commit``. ``tree`` is to be handed in the next time. ``passing`` says that
-    the server refused the proofs in a way that may be over the next time. ``short`` is why not all of the part was read
-    that is there: ``left`` records weren't, and those of them that are known are ``kept`` as they were.
+    ``tree`` is for the next read. ``passing``: the server refused proofs in a way that may be temporary. ``short`` is
+    why the part wasn't read completely; ``left`` records are missing, known ones of them are ``kept``.
     """
 
     way: str
@@ -184,9 +182,8 @@ class Reading:
     stopped: bool = False
 
     def add(self, record: CheckedRecord) -> bool:
-        """Add a record; False when there is no room for it: a tree may name one large block a hundred thousand times.
-
-        The values of records are counted once all together may have too many, as each value has a byte at least.
+        """Add a record; return False if there is no room for it: a tree may name one large block a hundred thousand
+        times.
         """
         self.size += record.size
         if self.size > MAX_HELD:
@@ -212,10 +209,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Whose repository is read, where, and what is known of it: CIDs by path, nodes, and the newest rev it had.
+    """The account to read: its DID, server and key, and the CIDs by path, tree and newest rev of the last read.
 
-    ``alive`` says that its server vouches for the account: then an answer that there is no such repository is a refusal
-    like others. Such a repository is read with proofs or not at all.
+    ``alive``: its server reports it as active. An answer that there is no such repository is then a refusal like
+    others, and the repository is read with proofs or not at all.
     """
 
     did: Did
@@ -239,10 +236,10 @@ class Reader:
         """In a row, by server and method."""
 
     def read(self, account: Account) -> Reading:
-        """Read what changed, in the first way that the server allows.
+        """Read the changes, in the first way that the server allows.
 
-        Raises :class:`InvalidProof` for a proof that is wrong, if the whole repository doesn't prove better; other
-        ``NetworkError`` where nothing can be read.
+        Raises :class:`InvalidProof` for a wrong proof, unless the whole repository is proven; another ``NetworkError``
+        if nothing can be read.
         """
         if account.key is None:
             return self._listed(account)
@@ -281,14 +278,11 @@ class Reader:
             raise large from None
 
     def prove(self, account: Account, path: str, *, by_cid: bool = False) -> Reading | None:
-        """One record of the part (``collection/rkey``) by its own proof; None where the server offers none.
+        """Return one record of the part (``collection/rkey``) by its own proof; None if the server offers none.
 
-        A reading without record and without an unread one proves that there is none. Without a key of the account
-        nothing is proven: see :meth:`read`. Raises as that does. With ``by_cid`` a proof that lacks only the record's
-        block counts, too: its CID is in ``lost`` of the unread one.
-
-        An answer without a commit, or with nothing of its tree, is no proof. One with a part of the tree that doesn't
-        lead to this record is a wrong proof.
+        A reading without any record proves its absence. With ``by_cid`` a proof that lacks only the record's block
+        counts, too: its CID is in ``lost``. An answer without a commit, or with nothing of its tree, is no proof; one
+        with a part of the tree that doesn't lead to this record is a wrong proof. Raises as :meth:`read`.
         """
         reading = Reading(way="proofs")
         try:
@@ -524,10 +518,7 @@ class Reader:
         _take_all(account.did, some, blocks, reading, {}, values=self._limits.record_values)
 
     def _listed(self, account: Account) -> Reading:
-        """Everything a server lists, on its word. A record's CID is computed; that shows damage, not who wrote it.
-
-        A record that was known with this content stays as it was. One that isn't listed any more is asked for itself.
-        """
+        """Return all listed records, unproven. Known records that are no longer listed are requested one by one."""
         reading = Reading(way="listed")
         named: set[str] = set()
         faults: list[str] = []
@@ -557,9 +548,9 @@ class Reader:
         return reading
 
     def _not_gone(self, account: Account, missing: Sequence[str], *, whole: bool) -> list[str]:
-        """Those of some records, which a list doesn't name, that aren't gone by their server's own word.
+        """Return those of some unlisted records that their server still has.
 
-        A list that is ``whole`` is believed for the rest of many, if the first of them are gone indeed.
+        After a ``whole`` list only the first ones are requested, if all of those are gone.
         """
         kept = []
         for path in missing[:_MAX_PROOFS]:
@@ -575,10 +566,7 @@ class Reader:
         return kept if whole and not kept else [*kept, *missing[_MAX_PROOFS:]]
 
     def _list(self, account: Account, reading: Reading, faults: list[str]) -> Iterator[CheckedRecord]:
-        """Every record of the part that a server lists; ``faults`` are the reasons why it may not be all of them.
-
-        They are budgets, too: then the reading is ``short``.
-        """
+        """Yield every listed record of the part; ``faults`` are the reasons why the list may be incomplete."""
         limits, total = self._limits, 0
 
         def budget(why: str) -> None:
@@ -694,9 +682,9 @@ def read_blocks(
     *,
     limits: LimitSettings = _LIMITS,
 ) -> Reading:
-    """The part of a whole repository; ``fetch`` is asked for records that it lacks. Raises :class:`InvalidProof`.
+    """Return the part of a whole repository; ``fetch`` is called for missing records. Raises :class:`InvalidProof`.
 
-    Without a key the signature isn't checked, and the reading has no commit: nothing is proven.
+    Without a key the signature isn't checked, and the reading has no commit.
     """
     commit = _commit(account, roots, blocks)
     found = mst.read(blocks, commit.data, part.low, part.high)
@@ -860,10 +848,10 @@ class _MovedOnError(Exception):
 
 
 class _LackingError(NetworkError):
-    """The server doesn't do what this way needs; ``status`` is how it said so, 0 for none.
+    """The server doesn't offer what this way needs; ``status`` is that of its refusal, or 0.
 
-    ``blocks`` says that it has led to blocks that it didn't hand out, ``large`` that an answer was beyond a budget,
-    ``absent`` that the server answered that there is no such record.
+    ``blocks``: it withheld blocks that it named; ``large``: an answer exceeded a budget; ``absent``: there is no such
+    record.
     """
 
     def __init__(

@@ -43,9 +43,8 @@ class Speed:
 def worth_of_whole(part: Slice, blocks: Blocks, *, root: bytes, anew: bool, speed: Speed) -> int:
     """Return the maximum size of a whole repository to be cheaper than the rest of the part; 0 if it seems larger.
 
-    In time it must be cheaper, in bytes it may weigh a little more. The caller stops reading at that many bytes: so a
-    wrong guess costs about what the part does, and no more. ``anew`` says that nothing of the part is known yet: then
-    all its records are still to come.
+    The caller stops reading at that many bytes, so a wrong guess costs no more than the part. ``anew``: no record of
+    the part is known yet.
     """
     top = blocks.get(root)
     if top is None:  # a server that answered with the commit only

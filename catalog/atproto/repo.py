@@ -224,12 +224,10 @@ def get_record(client: Client, pds: str, did: Did, collection: str, rkey: str) -
 
 
 def checked(listed: ListedRecord, did: Did, collection: str, *, values: int = MAX_VALUES) -> CheckedRecord:
-    """A listed record, if it is of this account and collection, has the CID it was listed with, and its ``$type``.
-
-    Where it was answered without a CID (``getRecord`` may do so), its CID is computed. It may have so many ``values``.
+    """Return a listed record of this account and collection, with its CID checked, or computed if the answer has none.
 
     Raises :class:`RequestFailed`, :class:`InvalidSyntax`, or :class:`~catalog.errors.InvalidData` for a value that is
-    outside the data model or too large.
+    outside the data model or has more than ``values``.
     """
     uri = AtUri.parse(listed.uri)
     if uri.authority != did or uri.collection != collection or uri.rkey is None:
@@ -282,10 +280,7 @@ def _listing(
     errors: int = _LIMITS.listing_errors,
     entries: int | None = None,
 ) -> Listing[T]:
-    """A list whose entries are read one by one; what isn't one is passed over, and may have been one.
-
-    After more than ``errors`` of those, or ``entries`` in all, the list isn't read on.
-    """
+    """Yield the entries of a list; after more than ``errors`` malformed ones, or ``entries`` in all, it ends."""
     faults = _Faults(errors)
 
     def found() -> Iterator[T]:
@@ -330,9 +325,8 @@ class _Faults:
             self.first = one_line(error.what, 200)
 
     def ended(self, why: str | None) -> str | None:
-        """Return what is wrong with a list that was read until here; ``why`` is why it isn't read on.
-
-        Raises the unexpected error that an entry met, now that all others were handed on.
+        """Return the fault of a list that ended here; ``why`` is the reason. Raises the unexpected error of an entry,
+        if any.
         """
         if self.defect is not None:
             raise self.defect

@@ -204,10 +204,10 @@ class Session:
             return repo.latest_commit(self._client, self.pds, self.did)
 
     def apply(self, writes: Sequence[Write], *, swap_commit: Cid | None) -> Cid:
-        """Write one batch (:func:`batches` cuts them) as one commit, all of it or nothing; the commit it made.
+        """Write one batch (see :func:`batches`) as one commit, all or nothing, and return the commit.
 
-        The repository must still stand at ``swap_commit``, where the server compares it (:meth:`swap`). Raises
-        :class:`RequestFailed`, with the name ``InvalidSwap`` when it doesn't; then nothing was written.
+        Raises :class:`RequestFailed` with the name ``InvalidSwap`` if the repository isn't at ``swap_commit`` any more,
+        and the server compares it (:meth:`swap`).
         """
         body: dict[str, Json] = {"repo": str(self.did), "writes": [write.as_json() for write in writes]}
         if swap_commit is not None:
@@ -221,10 +221,7 @@ class Session:
             return self.latest_commit().cid
 
     def swap(self) -> Swap:
-        """Find out whether the server compares ``swapCommit``: by a write of nothing onto a commit that never was.
-
-        A server that compares refuses it. One that doesn't may make an empty commit, which changes no record.
-        """
+        """Find out whether the server compares ``swapCommit``, by an empty write onto a nonexistent commit."""
         body: dict[str, Json] = {"repo": str(self.did), "writes": [], "swapCommit": str(_NO_COMMIT)}
         try:
             self._authorised("com.atproto.repo.applyWrites", body)
@@ -257,10 +254,10 @@ class Session:
         return limit if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 else None
 
     def upload_blob(self, path: Path, *, cid: Cid, size: int, mime_type: str) -> str:
-        """Send a file as a blob; a server drops it again unless a record names it soon.
+        """Upload a file as a blob, and return the media type that the server stored, which records must repeat.
 
-        Return the media type that the server stored it as: records must repeat that one. Raises :class:`SessionError`,
-        :class:`RequestFailed`, also when the file isn't the blob of this CID any more.
+        A server deletes the blob unless a record refers to it soon. Raises :class:`SessionError`,
+        :class:`RequestFailed`, also if the file isn't the blob of this CID any more.
         """
         url = f"{self.pds}/xrpc/com.atproto.repo.uploadBlob"
         try:
@@ -414,10 +411,7 @@ def _hidden_error(answer: Json) -> tuple[int, str, str]:
 
 
 def _lasts(access: str, now: float | None = None) -> float:
-    """Seconds an access token is good for: since it was made, or since ``now`` (s since 1970) by our own clock.
-
-    It is read and not believed: infinite when it doesn't say, as then the server does in time.
-    """
+    """Return the lifetime of an access token in seconds, as it states; infinite if it doesn't."""
     claims = claims_of(access)
     try:
         left = float(claims["exp"]) - (float(claims["iat"]) if now is None else now)

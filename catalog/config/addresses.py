@@ -23,10 +23,10 @@ _EXAMPLE: Final = 'for example [10.20.0.0/16, "fd00::/8"]'
 
 
 def read_networks(value: object, where: str) -> Networks:
-    """Networks and single addresses, of a list or of text with commas. Raises :class:`InvalidConfig`.
+    """Return the networks of a list or of text with commas. Raises :class:`InvalidConfig`.
 
-    Only private ones can be named: public ones are opened anyway, and loopback has a setting of its own. Link-local
-    addresses, where clouds keep the credentials of a machine, only one by one.
+    Only private ones can be named: public ones are opened anyway, loopback has its own setting. Link-local addresses,
+    where clouds keep a machine's credentials, are allowed one by one.
     """
     items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):

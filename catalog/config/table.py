@@ -13,8 +13,8 @@ from typing import Final
 class Setting:
     """A key of the block, or one inside another: ``previews.samples``.
 
-    ``kind`` says what it takes. ``default`` is what holds when nothing is said, ``None`` for nothing. A number is from
-    ``least`` to ``most``. ``purpose`` and ``example`` (in YAML) are for people.
+    ``kind`` is its type. A number is from ``least`` to ``most``. ``purpose`` and ``example`` (in YAML) are
+    documentation.
     """
 
     name: str

@@ -101,9 +101,8 @@ class Crawler:
         """Accounts that :meth:`retry_unread` has scheduled and that aren't finished."""
 
     def claim(self, did: Did, source: str, otherwise: Callable[[], None]) -> bool:
-        """Claim an account for a visit. Return False if it is denied or claimed already.
-
-        If it is claimed, ``otherwise`` is called when that claim is released.
+        """Claim an account for a visit. If it is denied or claimed, return False; ``otherwise`` is called if that is
+        released.
         """
         if not self.allows(did):
             return False
@@ -148,10 +147,7 @@ class Crawler:
 
     @contextmanager
     def budgeted(self, host: str, account: Did | None = None) -> Iterator[None]:
-        """Limit requests to what is left of the budgets of the crawl, the host and the account.
-
-        Only requests for an account have a budget of bytes.
-        """
+        """Limit requests to the rest of the budgets of the crawl, the host and the account (also in bytes)."""
         now, limits = time.monotonic(), self.limits
         left = limits.host_seconds - self.schedule.worked(host)
         budgets = [Budget(now + left, host, "limits.host_seconds"), Budget(self.ends, _CRAWL, "limits.crawl_seconds")]

@@ -95,7 +95,7 @@ def repository_url(text: str, settings: NetworkSettings) -> str:
 
 
 def checkout(repository: str, commit: str, settings: NetworkSettings) -> Path:
-    """The folder with the files of a commit, fetched when it isn't there yet.
+    """Return the folder with the files of a commit, fetched if necessary.
 
     Raises :class:`LensError` (refused address, no such commit, too large, no git), or a
     :class:`~catalog.errors.NetworkError`.
@@ -125,10 +125,7 @@ def checkout(repository: str, commit: str, settings: NetworkSettings) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """Return the files that :func:`checkout` wrote into this folder: their paths, and the ids that git has for them.
-
-    Raises :class:`LensError`.
-    """
+    """Return the paths and git ids of the files in a :func:`checkout`. Raises :class:`LensError`."""
     try:
         raw = folder.with_name(_TREE).read_bytes()
     except OSError as error:

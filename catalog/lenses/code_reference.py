@@ -24,8 +24,8 @@ def code_reference(
 ) -> CodeReference:
     """Return the reference of a function: its repository (the ``origin``), the commit (``HEAD``), file and name.
 
-    Whether the commit was pushed isn't checked: push before you publish. Raises :class:`LensError` for a function
-    that has no name of its own in its module, or is in no git checkout, or isn't the same in that commit.
+    The commit must be pushed before publishing; this isn't checked. Raises :class:`LensError` for a function without a
+    name in its module, outside a git checkout, or changed since that commit.
     """
     name = _name_in_module(function)
     file = Path(inspect.getsourcefile(inspect.unwrap(function)) or "")

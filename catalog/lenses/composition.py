@@ -31,14 +31,13 @@ V = TypeVar("V")
 
 
 class Lens(Generic[S, T]):
-    """A getter, ``source`` → ``target``, and a putter, which takes a changed target back into its source.
+    """A getter, ``source`` → ``target``, and a putter, which puts a changed target back into its source.
 
-    ``source`` and ``target`` are packable classes. They are read from the functions' annotations, or given, and then
-    the annotations aren't looked at. ``name`` is the getter's where none is given, and so are the docs. Two lenses are
-    equal when they have the same name, classes and functions.
+    ``source`` and ``target`` are packable classes, by default those of the functions' annotations. ``name`` and docs
+    default to the getter's. Two lenses are equal if name, classes and functions are.
 
-    Raises :class:`LensError` for functions that can't be called like that, that aren't annotated, or whose classes
-    aren't packable.
+    Raises :class:`LensError` for functions with other parameters, without annotations, or of classes that aren't
+    packable.
     """
 
     def __init__(
@@ -70,9 +69,9 @@ class Lens(Generic[S, T]):
     # --- its functions ---------------------------------------------------------------------------------------
 
     def putter(self, function: Callable[[T, S], S]) -> Callable[[T, S], S]:
-        """Give the lens its putter, ``(target, source) -> source``; a decorator that leaves the function as it is.
+        """Set the putter, ``(target, source) -> source``; a decorator that returns the function unchanged.
 
-        Raises :class:`LensError` when there is one already, or its annotations aren't those.
+        Raises :class:`LensError` if there is one already, or its annotations differ.
         """
         if self._put is not None:
             raise LensError(f"lens {self.name} has a putter already")
@@ -112,19 +111,15 @@ class Lens(Generic[S, T]):
         return self.get(sample)
 
     def get(self, sample: S) -> T:
-        """The sample as a ``target``.
-
-        Raises :class:`LensError` for a sample of another type, or when the getter answers one; what the getter raises
-        stays as it is.
-        """
+        """Return the sample as a ``target``. Raises :class:`LensError` for a sample or a result of another type."""
         made = _result(self.getter(recast(sample, self.source)), self.target, self.getter)
         keep_key(sample, made)
         return made
 
     def put(self, changed: T, sample: S) -> S:
-        """The source sample with a changed target taken back into it; ``sample`` itself should stay as it is.
+        """Return the source sample with a changed target put back; ``sample`` stays unchanged.
 
-        Raises :class:`LensError` when the lens is read-only, and as :meth:`get`.
+        Raises :class:`LensError` for a read-only lens, and as :meth:`get`.
         """
         if self._put is None:
             raise LensError(f"lens {self.name} is read-only", hint=f"give it a putter: @{self.name}.putter")
@@ -133,9 +128,8 @@ class Lens(Generic[S, T]):
         return made
 
     def then(self, other: Lens[T, V]) -> Lens[S, V]:
-        """First this lens, then another on what comes out; also written ``this >> other``.
-
-        Raises :class:`LensError` when the other doesn't start where this one ends.
+        """Return this lens followed by another (``this >> other``). Raises :class:`LensError` if their types don't
+        match.
         """
         if not alike(self.target, other.source):
             ends, starts = shown_class(self.target), shown_class(other.source)

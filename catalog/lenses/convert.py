@@ -21,11 +21,10 @@ def way_to(
     through: Lens[Any, Any] | LensNetwork | None,
     readable: Callable[[type[Any]], bool],
 ) -> Lens[Any, Any] | None:
-    """The lens that makes samples ``target``; ``None`` where they can be read as that.
+    """Return the lens that makes samples ``target``; ``None`` if they can be read as that.
 
-    ``now`` is the class that they are, ``None`` if unknown; ``readable`` says what else they could be read as.
-    A lens from ``now`` comes first, then none at all, then the nearest from a class that they can be read as. Raises
-    :class:`LensError` when none leads there.
+    ``now`` is their class, ``None`` if unknown; ``readable`` are the classes that they can be read as. A lens from
+    ``now`` comes first, then none at all, then the nearest. Raises :class:`LensError` if there is no path.
     """
     from catalog.lenses.lens import LENSES, Lens
 

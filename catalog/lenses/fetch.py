@@ -93,9 +93,9 @@ class PublishedLens:
     ) -> Lens[Any, Any]:
         """Fetch the code at ``commit`` of ``repository`` and import it: this runs it, with your rights.
 
-        Both must be those of the record, said again by you. The putter's own are only needed where it is elsewhere.
-        Raises :class:`LensError` when they aren't the record's (it shows them), when the code can't be fetched, isn't
-        Python, fails on import, has no such function, or is written for classes that don't fit the lens's schemas.
+        Both must be those of the record, stated by the caller; the putter's only if they differ. Raises
+        :class:`LensError` if they aren't the record's (it shows them), or if the code can't be fetched, isn't Python,
+        fails on import, lacks the function, or is written for classes that don't fit the lens's schemas.
         """
         given = ((repository, commit), (putter_repository or repository, putter_commit or commit))
         if [(code.repository, code.commit) for code in (self.getter, self.putter)] != list(given):

@@ -85,10 +85,9 @@ class Checkable(Protocol[S, T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterexample:
-    """A sample with which a lens breaks a law.
+    """A sample with which a lens breaks a law: ``sample`` is its key, or its number (from 0).
 
-    ``sample`` is its key, or its number (from 0) where it has none. ``field`` is the wire name of the field that
-    differs, empty where the whole sample is meant. ``expected`` and ``found`` are short texts.
+    ``field`` is the wire name that differs, empty for the whole sample. ``expected`` and ``found`` are short texts.
     """
 
     law: Law
@@ -105,10 +104,10 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensReport:
-    """The result of checking a lens. ``checked`` is the number of samples.
+    """The result of checking a lens. ``checked`` is the number of samples, ``left_out`` that of unlisted
+    counterexamples.
 
-    ``left_out`` counts the tries that failed beyond the few that are kept for each law. Of a ``read_only`` lens there
-    are no laws to check, only that it gets what it promises.
+    A ``read_only`` lens has no laws; only the types of its results are checked.
     """
 
     lens: str
@@ -134,10 +133,10 @@ class LensReport:
 
 
 def check_lens(lens: Checkable[S, T], samples: Iterable[S], *, limit: int = 100, rtol: float = 0.0) -> LensReport:
-    """Try the lens laws on the first ``limit`` samples; of an iterator (or a dataset) no more are read.
+    """Test the lens laws on the first ``limit`` samples; of an iterator (or a dataset) no more are read.
 
-    ``rtol`` is the relative difference that floats may have, in arrays, too. Raises :class:`LensError` for samples that
-    aren't the lens's source, and what reading them raises; never what the lens does.
+    ``rtol`` is the allowed relative difference of floats, also in arrays. Raises :class:`LensError` for samples of
+    another class, and the errors of reading them; never those of the lens.
     """
     placed = [
         (getattr(sample, "__key__", "") or index, recast(sample, lens.source))

@@ -57,9 +57,9 @@ def lens(*, name: str | None = None, register: bool = True) -> Callable[[Callabl
 
 
 def lens(getter: Callable[..., Any] | None = None, /, *, name: str | None = None, register: bool = True) -> Any:
-    """Make a getter, annotated with two packable classes, a lens: a decorator, with or without options.
+    """Decorator: make a getter, annotated with two packable classes, a lens.
 
-    It is put in the network of all lenses, :data:`LENSES`, unless ``register`` is false. Raises as :class:`Lens`.
+    It is added to :data:`LENSES` unless ``register`` is false. Raises as :class:`Lens`.
     """
 
     def made(function: Callable[[S], T]) -> Lens[S, T]:
@@ -89,10 +89,8 @@ class LensNetwork:
         return tuple(self._lenses)
 
     def add(self, lens: Lens[S, T]) -> Lens[S, T]:
-        """Add a lens, and answer it. One that is there already isn't added twice.
-
-        One of the same module and name, between the same types, takes the place of its predecessor: a notebook's cell,
-        or a module, was run again.
+        """Add a lens, and return it. It replaces one of the same module, name and types: a notebook's cell was run
+        again.
         """
         for index, old in enumerate(self._lenses):
             if old == lens or _again(old, lens):
@@ -102,9 +100,9 @@ class LensNetwork:
         return lens
 
     def path(self, source: type[S], target: type[T]) -> Lens[S, T]:
-        """The shortest way; of several the one whose lenses were added first. Between classes of one type, identity.
+        """Return the shortest path; of several, the one added first. Between classes of one type it is the identity.
 
-        Raises :class:`LensError` that names both types and what can be reached.
+        Raises :class:`LensError` that names both types and the reachable ones.
         """
         try:
             start, end = bare_type(source), bare_type(target)
@@ -118,10 +116,7 @@ class LensNetwork:
         return joined(tuple(lens for _, lens in paths[end]), source, target)
 
     def sources(self, target: type) -> tuple[type, ...]:
-        """Return the classes from which lenses lead to ``target``, nearest first, without ``target`` itself.
-
-        There are none for a class that isn't packable.
-        """
+        """Return the classes from which lenses lead to ``target``, nearest first; none if it isn't packable."""
         try:
             end = bare_type(target)
         except InvalidSchema:

@@ -190,9 +190,8 @@ class Client:
         return 0.0 if found is None else found.parked
 
     def within(self, budget: Budget) -> AbstractContextManager[None]:
-        """Let this thread's requests take no longer than a budget, pauses included; the rest fails (``TimeUp``).
-
-        Of budgets in each other the one that ends first counts.
+        """Limit this thread's requests, pauses included, to a budget; then they fail (``TimeUp``). Of nested budgets
+        the one that ends first counts.
         """
         outer = BUDGET.get()
         return _set(BUDGET, budget if outer is None or budget.ends < outer.ends else outer)
@@ -247,9 +246,9 @@ class Client:
         max_bytes: int = MAX_BYTES,
         patient: bool = True,
     ) -> Json:
-        """The JSON that a POST answers; None when it answers nothing.
+        """Return the JSON answer of a POST; None for an empty one.
 
-        Tried again only when the server can't have acted on it: no connection, or a 429, if ``patient``.
+        It is retried only if the server can't have acted on it: no connection, or a 429, if ``patient``.
         """
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if body is not None else b""
         kind = {"Content-Type": "application/json"} if raw else {}
@@ -266,9 +265,9 @@ class Client:
     def post_file(
         self, url: str, path: Path, *, size: int, mime_type: str, headers: Mapping[str, str] | None = None
     ) -> Json:
-        """The JSON that a POST of a file's first ``size`` bytes answers; the file is never in memory as a whole.
+        """Return the JSON answer of a POST of a file's first ``size`` bytes, read piece by piece.
 
-        Tried again also when the server may have acted on it: the same bytes make the same blob. Raises ``OSError``.
+        It is retried even if the server may have acted on it: the same bytes make the same blob. Raises ``OSError``.
         """
         sent = {"Accept": "application/json", "Content-Type": mime_type, "Content-Length": str(size), **(headers or {})}
         seconds = WHOLE_SECONDS + size / _UPLOAD_RATE
@@ -377,9 +376,8 @@ class Client:
         answers: Container[int] = (),
         verified: bool = False,
     ) -> tuple[httpx.Response, float]:
-        """An answer with a good status or one of ``answers``, its body unread, and when that is due.
-
-        Redirects are followed, except a POST's.
+        """Return an unread answer with a good status or one of ``answers``, and its deadline. Redirects of a GET are
+        followed.
         """
         sent = dict(headers or {})
         for _ in range(MAX_REDIRECTS + 1):

@@ -74,9 +74,8 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A time limit: ``ends`` is a time of ``time.monotonic``.
-
-    ``whose`` names its subject, ``setting`` the setting with its length.
+    """A time limit: ``ends`` is a time of ``time.monotonic``, ``whose`` its subject, ``setting`` the setting of its
+    length.
     """
 
     ends: float

@@ -181,10 +181,10 @@ def cause_of(error: BaseException) -> str:
 
 
 def open_socket(url: str, *, allow_loopback: bool, seconds: float, allowed: Networks = ()) -> socket.socket:
-    """A connection to the server of a ``wss:`` URL, at an address that was checked; TLS is done.
+    """Return a TLS connection to the server of a ``wss:`` URL, at a checked address.
 
-    ``ws:`` is opened only where :func:`opens_plain` says so. Raises :class:`RefusedAddress`, or
-    :class:`RequestFailed` when it can't be reached.
+    ``ws:`` is opened only where :func:`opens_plain` allows it. Raises :class:`RefusedAddress`, or
+    :class:`RequestFailed` if it can't be reached.
     """
     try:
         parts = urlsplit(url)

@@ -65,10 +65,7 @@ class Job(Generic[T]):
 
 
 def tried(job: Job[T]) -> T | LeftOut:
-    """Run a job; return its result, or the failure.
-
-    Raises :class:`BuildError` for errors that fail every job: a full disk, a mistake in a template.
-    """
+    """Run a job; return its result or failure. Raises :class:`BuildError` for what fails every job: a full disk."""
     try:
         return job.make()
     except BuildError:

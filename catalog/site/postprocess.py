@@ -49,10 +49,10 @@ _TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
 
 
 def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
-    """The catalog, after a crawl where one is wanted. What is denied now is not shown, whenever it was crawled.
+    """Return the catalog, after a crawl if requested. Accounts that are denied now are not shown.
 
-    Raises :class:`BuildError` where sources failed and there is nothing to show, not even from earlier, and
-    :class:`~catalog.errors.MissingExtra` for previews without Pillow, before anything is crawled or built.
+    Raises :class:`BuildError` if sources failed and the store is empty, and :class:`~catalog.errors.MissingExtra` for
+    previews without Pillow.
     """
     if settings.previews is not None:
         from catalog.site.previews import check_painter

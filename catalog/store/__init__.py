@@ -110,10 +110,10 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Open the store at ``path``, making it and its directory where there is none.
+        """Open the store at ``path``; create it and its folder if there is none.
 
-        A store that can't be written is opened for reading, and :meth:`configure` then holds for this object only.
-        Raises :class:`StoreError` when the file is not ours, is of a newer version, is damaged, or can't be opened.
+        A read-only store is opened for reading, and :meth:`configure` then applies to this object only. Raises
+        :class:`StoreError` if the file is no store, of a newer version, damaged, or can't be opened.
         """
         path = Path(path)
         try:
@@ -165,10 +165,7 @@ class Store:
     # --- reading ---------------------------------------------------------------------------------------------
 
     def records(self) -> Iterator[StoredRecord]:
-        """The visible records, in the order of their URIs. Don't write while reading.
-
-        Rows that can't be read are passed over, and listed in :attr:`damaged`.
-        """
+        """Yield the visible records by URI; unreadable ones are in :attr:`damaged`. Don't write while reading."""
         self.damaged = []
         with self._translated():
             columns = "uri, did, cid, CAST(value AS BLOB), records.source, records.draft, verified, local"
@@ -224,10 +221,10 @@ class Store:
         ]
 
     def histories(self) -> dict[str, tuple[Version, ...]]:
-        """By URI the histories of the records that have changed since they were first seen, as of :meth:`history`.
+        """Return the histories of all changed records by URI, see :meth:`history`.
 
-        Their values are outlines, which differ where the values do: each field of the outermost level has the hash of
-        its JSON. The values of thirty versions of a megabyte take gigabytes.
+        Their values are outlines: each field of the outermost level has the hash of its JSON. Thirty versions of a
+        megabyte as values take gigabytes.
         """
         found: dict[str, list[Version]] = {}
         with self._guard():
@@ -309,8 +306,8 @@ class Store:
     def crawling(self) -> Iterator[None]:
         """Lock the store for one crawl, and check the file for damage meanwhile.
 
-        Raises :class:`StoreBusy` at once when another one is at work, and :class:`StoreError` for a store that can't be
-        written, and at the end for one that is damaged: what a crawl put into it could not be read.
+        Raises :class:`StoreBusy` at once if another crawl holds the lock, and :class:`StoreError` for a read-only or
+        damaged store.
         """
         if not self._writable:
             hint = "crawls write the store; building with --no-crawl and searching only read it"
@@ -366,10 +363,11 @@ class Store:
         proven: bool = False,
         tree: bytes | None = None,
     ) -> Changes:
-        """Make ``found`` and ``refused`` all that there is of a repository (of a draft's: all that its source has).
+        """Make ``found`` and ``refused`` the whole content of a repository (of a draft: of its source), in one
+        transaction.
 
-        One transaction. ``kept`` are URIs that stay as they were, ``proven`` if that was just shown; what is neither is
-        removed with its history. ``moment`` is when it was seen; ``tree`` replaces what :meth:`tree` gives.
+        Records at ``kept`` URIs stay, ``proven`` if that was just shown; all others are removed with their history.
+        ``moment`` is the time of reading; ``tree`` replaces that of :meth:`tree`.
         """
         keep = frozenset(kept)
         with self._transaction():
@@ -404,10 +402,7 @@ class Store:
         return Changes(new=new, updated=updated, removed=len(gone), forgotten=forgotten)
 
     def reconsider(self, setting: str, now: str) -> None:
-        """Have the records read again that were refused by a setting when its limit was another than it is ``now``.
-
-        The reasons of refusals name both.
-        """
+        """Mark records that a setting refused, whose limit (in the reason) isn't ``now``, for another read."""
         with self._transaction():
             refused = "cid IS NOT NULL AND instr(reason, ?) AND NOT instr(reason, ?)"
             accounts = f"SELECT did FROM refused WHERE {refused}"

@@ -52,9 +52,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """An account that publishes. ``handle`` is there only when it points back; drafts share a placeholder account.
-
-    ``pds`` is the address of the server that keeps its records and blobs, where a crawl has learned it.
+    """An account. ``handle`` is set only if it resolves back; drafts share a placeholder. ``pds`` is its server, if
+    known.
     """
 
     did: str
@@ -129,10 +128,7 @@ class SchemaNode(_Node):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class DatasetNode(_Node):
-    """A dataset. ``local`` are the shard copies on this machine that a draft names.
-
-    What lists and groups need of every dataset is here; the rest takes reading the record.
-    """
+    """A dataset, with the fields that lists and groups need. ``local`` are a draft's shard copies on this machine."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
@@ -146,10 +142,7 @@ class DatasetNode(_Node):
 
     @property
     def record(self) -> Dataset:
-        """The record, read anew when it was long ago: there may be a hundred thousand of them.
-
-        A bulky one is read anew each time: a megabyte of empty lists takes 60 in memory.
-        """
+        """The record, cached unless it is large: a megabyte of empty lists takes 60 in memory."""
         return _dataset(self) if self.bulk <= _BULKY else _dataset.__wrapped__(self)
 
     def kinship(self, other: DatasetNode) -> str:
@@ -440,10 +433,10 @@ def _kin(
     by_schema: Mapping[SchemaNode, list[DatasetNode]],
     rarity: Mapping[str, int],
 ) -> Iterator[tuple[int, list[DatasetNode]]]:
-    """The lists in which a dataset's relatives stand, and what being in each counts, in thousandths.
+    """Return the lists of a dataset's relatives, each with its weight in thousandths.
 
-    The same schema counts three, a schema one lens away two. A shared tag counts by its rarity (its inverse document
-    frequency, ln(all / those that have it), by ln(all)): nearly one when few have it, next to nothing when all have it.
+    The same schema counts three, a schema one lens away two. A shared tag counts by its rarity (inverse document
+    frequency): from nearly one for a rare tag to nearly nothing for a tag of all datasets.
     """
     schema = dataset.schema
     if schema is not None:

@@ -139,10 +139,7 @@ WHERE coalesce(repos.active, 1) AND did NOT IN (SELECT did FROM denied) AND {_LI
 
 
 def check_or_create(db: sqlite3.Connection, where: str) -> bool:
-    """Make the tables in a new file, migrate an older one, and return whether it was migrated.
-
-    Raises :class:`StoreError` for a file that isn't a store, or one of a newer version.
-    """
+    """Create the tables, or migrate an older store; return whether it was migrated. Raises :class:`StoreError`."""
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
     empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0

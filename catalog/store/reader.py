@@ -137,10 +137,8 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """Records as lists show them.
-
-    ``read`` is how many of the URIs asked for were looked at, from the first on, before the budget ended; ``failed``
-    why some of them can't be shown.
+    """Records as lists show them: ``read`` of the requested URIs were read within the budget; ``failed`` has the
+    errors.
     """
 
     shown: dict[str, Shown]
@@ -158,10 +156,7 @@ class _Card:
 
 
 class Reader:
-    """A store, open for reading. Every thread has a connection of its own; each call sees the newest commit.
-
-    Every method may raise :class:`StoreError`.
-    """
+    """A store, open for reading; each thread has its own connection. Every method may raise :class:`StoreError`."""
 
     def __init__(self, path: Path, *, patience: float = _BUSY_SECONDS) -> None:
         """``patience`` is how many seconds a call waits for a store that another process has locked."""
@@ -279,9 +274,9 @@ class Reader:
             return int(db.execute(query).fetchone()[0])
 
     def versions(self, uri: str, *, limit: int, most: int, upto: int | None = None) -> list[Past]:
-        """At most so many versions of a visible record, the newest first; none of a record that isn't visible.
+        """Return at most so many versions of a visible record, newest first; with ``upto`` none of a higher number.
 
-        They cost at most ``most`` together, but there is at least one; with ``upto`` none has a higher number.
+        Together they cost at most ``most``, but there is at least one.
         """
         query = (
             f"SELECT number, cid, rev, seen, {VALUE_OF_VERSION} FROM versions"
@@ -312,9 +307,9 @@ class Reader:
     # --- bounded -----------------------------------------------------------------------------------------------------
 
     def brief(self, uris: Sequence[str], *, most: int | None = None, cards: bool = False) -> Brief:
-        """Those of these records that are visible, of large ones (with ``cards`` of all) only the main fields.
+        """Return the visible ones of these records; of large ones (with ``cards`` of all) only the main fields.
 
-        They cost at most ``most`` together, but there is at least one. A record that can't be read is left out.
+        Together they cost at most ``most``, but there is at least one. Unreadable records are left out.
         """
         read: dict[str, Shown] = {}
         failed: dict[str, CatalogError] = {}
@@ -464,10 +459,7 @@ class Reader:
 
 
 def is_damage(error: StoreError) -> bool:
-    """Return whether an error means damage to a part of the file, so that other records may still be read.
-
-    Locked, missing, full or unreadable files are :class:`sqlite3.OperationalError`, and no single record's matter.
-    """
+    """Return whether an error means damage to a part of the file, so that other records can still be read."""
     cause = error.__cause__
     return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
 
@@ -483,10 +475,7 @@ def _is_large(text: str) -> bool:
 
 
 def cost_of(text: str) -> int:
-    """Return the cost of decoding JSON, in bytes: its length, and 16 for each element, which may be three letters long.
-
-    Parts of short texts aren't counted: a hundred of those are an answer's most, and cost little whatever they have.
-    """
+    """Return the cost of decoding JSON in bytes: its length, and 16 for each element of a text that isn't short."""
     if len(text) <= _SHORT:
         return octets_of(text)
     return octets_of(text) + _ELEMENT_COST * (text.count(",") + text.count("[") + text.count("{"))

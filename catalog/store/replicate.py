@@ -24,10 +24,10 @@ _BUSY_SECONDS: Final = 30.0
 
 
 def copy_store(source: Path, target: Path) -> None:
-    """Make ``target`` what ``source`` is now; both may be in use.
+    """Make ``target`` a copy of ``source``; both may be in use.
 
-    Raises :class:`~catalog.errors.StoreError` when ``source`` isn't a store of this version, ``target`` is another
-    kind of file, or can't be written.
+    Raises :class:`~catalog.errors.StoreError` if ``source`` isn't a store of this version, or ``target`` is another
+    kind of file or can't be written.
     """
     if not source.is_file():
         raise StoreError("there is no store", where=str(source))

@@ -19,12 +19,11 @@ __all__ = ["Changes", "Found", "PastCrawl", "Refused", "Repo", "StoredRecord", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repo:
-    """An account's repository as the last crawl left it.
+    """An account's repository after the last crawl, last read through ``source``.
 
-    ``source`` is the one it was last read through; ``identified`` is when handle, PDS and key (did:key's text) were
-    last looked up. ``rev`` and ``root`` are the commit that its records were read at, ``root`` the CID of that commit's
-    tree where it was proven. None as ``rev`` means that it must be read again. ``newest`` is the highest rev that was
-    ever proven: the store keeps it, whatever happens to ``rev``, so that no older commit is taken for a new one.
+    ``identified`` is when handle, PDS and key (a did:key) were last resolved. ``rev`` is that of the commit that was
+    read (None: to be read again), ``root`` the CID of its tree if it was proven. ``newest`` is the highest rev ever
+    proven, which is kept so that no older commit is accepted.
     """
 
     did: Did

@@ -21,11 +21,10 @@ __all__ = ["StoreSummary", "summary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSummary:
-    """A store's numbers. Counts are of what is shown: of active, not denied accounts that a source lists.
+    """Counts of a store's visible records and accounts.
 
-    ``identity`` is the same in all copies of a store, and ``changes`` says which of two copies has come further;
-    ``records`` is by collection. ``bytes`` are the file's own, without what SQLite keeps beside it. ``crawled`` is when
-    the last crawl ended; None before the first.
+    ``identity`` is the same in all copies, and ``changes`` tells which copy is newer; ``records`` is by collection.
+    ``bytes`` is the file's size. ``crawled`` is the end of the last crawl; None before the first.
     """
 
     version: int

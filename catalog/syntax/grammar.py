@@ -14,10 +14,9 @@ SHOWN = 80
 
 
 def match(pattern: re.Pattern[str], text: object, *, kind: str, longest: int, hint: str) -> str:
-    """``text``, when it is a string of at most ``longest`` characters that ``pattern`` matches as a whole.
+    """Return ``text`` if it has at most ``longest`` characters and ``pattern`` matches all of it.
 
-    The length is checked first, so that hostile text never reaches the pattern. Every pattern but the one of a
-    language is ASCII only, so characters are bytes. Raises :class:`InvalidSyntax`.
+    The length is checked first, so that hostile text never reaches the pattern. Raises :class:`InvalidSyntax`.
     """
     if not isinstance(text, str):
         raise refusal(kind, text, hint)

@@ -14,10 +14,7 @@ _MAX_CANDIDATES: Final = 20
 
 
 def near_miss(missing: str, present: Iterable[object], known: Container[str]) -> str | None:
-    """A hint at a present name that is not known and is close to the missing one, or None.
-
-    Only a few short names are compared: they are untrusted, and comparing is slow.
-    """
+    """Return a hint at an unknown key similar to the missing one, or None. Only a few short names are compared."""
     strangers = (name for name in islice(present, 4 * _MAX_CANDIDATES) if isinstance(name, str) and name not in known)
     short = {name.lower(): name for name in islice(strangers, _MAX_CANDIDATES) if len(name) <= _MAX_LENGTH}
     found = get_close_matches(missing.lower(), list(short), n=1, cutoff=0.75)

@@ -38,10 +38,7 @@ def newest(nodes: Iterable[Node], most: int = MOST) -> list[Node]:
 
 
 def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings) -> str:
-    """Return the feed at ``address`` (``tags/vision/``, empty for the whole catalog) with these entries.
-
-    The site's own address must be known.
-    """
+    """Return the feed at ``address`` (``tags/vision/``, empty for the whole catalog). Needs the site's address."""
     page, own = settings.absolute(address), settings.absolute(f"{address}{FEED}")
     assert page is not None  # noqa: S101 - the caller asked
     assert own is not None  # noqa: S101

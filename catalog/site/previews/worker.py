@@ -66,10 +66,10 @@ class Painter:
         wanted: SampleType | None = None,
         compare: int | None = None,
     ) -> Preview:
-        """As :func:`catalog.site.previews.render.paint`.
+        """Render as :func:`catalog.site.previews.render.paint`.
 
-        Raises :class:`DataError`, also where that crashes or takes too long, and
-        :class:`~catalog.errors.InvalidData` for an answer that is none.
+        Raises :class:`DataError`, also if the worker crashes or takes too long, and
+        :class:`~catalog.errors.InvalidData` for an invalid response.
         """
         fields = [{"name": hint.name, "form": hint.form, "dimensions": hint.dimensions} for hint in hints]
         schema = None if wanted is None else [wanted.name, wanted.version, write_body(wanted)]
