@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,14 @@ COMPARE = click.option(
     envvar="CATALOG_COMPARE",
     help="Compare N samples of each shard that is read with the schema. Default: CATALOG_COMPARE, else all.",
 )
+
+
+def check_names(name: str | None, schema: str | None) -> None:
+    """Check the names of a dataset and of a sample class given as options."""
+    if name is not None and not 0 < len(name.strip().encode()) <= 200:
+        raise click.UsageError("--name must have 1 to 200 bytes")
+    if schema is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,89}", schema):
+        raise click.UsageError("--schema must be a class name: letters, digits and _, at most 90")
 
 
 def confirm(action: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from catalog.cli.common import say_drafted, write_file
+from catalog.cli.common import check_names, say_drafted, write_file
 from catalog.cli.terminal import echo, say
 from catalog.formatting import counted
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["import_"]
 
-_CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,89}")
 _SIZE = re.compile(r"([0-9]+)\s*([kMG]?)B?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
@@ -87,10 +86,7 @@ def import_(
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o': the folder for the shards, or --dry-run")
-    if name is not None and not 0 < len(name.strip().encode()) <= 200:
-        raise click.UsageError("--name must have 1 to 200 bytes")
-    if schema is not None and not _CLASS.fullmatch(schema):
-        raise click.UsageError("--schema must be a class name: letters, digits and _, at most 90")
+    check_names(name, schema)
     if blobs and url_prefix is not None:
         raise click.UsageError("--blobs and --url-prefix exclude each other")
     if blobs and shard_bytes is not None and shard_bytes > MAX_BLOB:

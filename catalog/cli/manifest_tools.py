@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import click
 
-from catalog.cli.common import say_drafted, write_file
+from catalog.cli.common import check_names, say_drafted, write_file
 from catalog.cli.init import manifest_init
 from catalog.cli.terminal import echo, say
 
@@ -16,7 +15,6 @@ __all__ = ["manifest"]
 
 _SCHEMA = "manifest.schema.json"
 """The file name that ``catalog init`` uses."""
-_CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,89}")
 _MAX_AXIS = 200
 
 
@@ -99,10 +97,7 @@ def from_shards(
 
     if output is not None and not force and os.path.lexists(output):
         raise click.ClickException(f"{output} already exists: choose another name, or pass --force to overwrite it")
-    if name is not None and not 0 < len(name.strip().encode()) <= 200:
-        raise click.UsageError("--name must have 1 to 200 bytes")
-    if schema is not None and not _CLASS.fullmatch(schema):
-        raise click.UsageError("--schema must be a class name: letters, digits and _, at most 90")
+    check_names(name, schema)
     if blobs and url_prefix is not None:
         raise click.UsageError("--blobs and --url-prefix exclude each other")
     found = sketch(

@@ -71,38 +71,30 @@ class SearchPlace:
                 raise InvalidConfig(f"{text[:200]!r} is not the URL of a server", where=name, hint="https://host")
 
 
+@dataclass(slots=True)
 class Search:
     """One search, read lazily on iteration. Invalid records are passed to ``refuse``, and the search continues.
 
     Raises a :class:`~catalog.errors.NetworkError` if the place doesn't answer, and :class:`~catalog.errors.StoreError`.
     """
 
-    def __init__(
-        self,
-        records: Records,
-        *,
-        where: SearchPlace,
-        collection: str,
-        record_filter: RecordFilter,
-        refuse: Callable[[Fault], object],
-    ) -> None:
-        self._records = records
-        self._where = where
-        self._collection = collection
-        self._filter = record_filter
-        self._refuse = refuse
+    records: Records
+    where: SearchPlace
+    collection: str
+    record_filter: RecordFilter
+    refuse: Callable[[Fault], object]
 
     def __iter__(self) -> Iterator[Finding[Record]]:
         """The findings: in the order of the account's PDS or the AppView; of a store, newest first."""
-        where = self._where
+        where = self.where
         if where.store is not None:
             yield from self._in_store(where.store)
             return
         if where.site is not None:
             yield from self._in_site(where.site)
             return
-        self._filter = _with_dids(self._filter, self._records.by_did)
-        identity = None if where.publisher is None else self._records.account(where.publisher)
+        self.record_filter = _with_dids(self.record_filter, self.records.by_did)
+        identity = None if where.publisher is None else self.records.account(where.publisher)
         if where.appview is not None:
             yield from self._in_appview(where.appview.rstrip("/"), identity)
         elif where.pds is not None:
@@ -116,14 +108,14 @@ class Search:
     def _in_repo(self, pds: str, did: Did) -> Iterator[Finding[Record]]:
         """The matching records of a repository. The caller sets the handle of the publisher."""
         seen: set[AtUri] = set()
-        for number, listed in enumerate(wire.list_records(self._records.http, pds, did, self._collection)):
+        for number, listed in enumerate(wire.list_records(self.records.http, pds, did, self.collection)):
             if number >= _MAX_RECORDS:
-                raise RequestFailed(f"more than {_MAX_RECORDS:,} records of {self._collection}", where=str(did))
+                raise RequestFailed(f"more than {_MAX_RECORDS:,} records of {self.collection}", where=str(did))
             try:
-                found = wire.checked(listed, did, self._collection)
-                record = read_record(self._collection, found.value)
+                found = wire.checked(listed, did, self.collection)
+                record = read_record(self.collection, found.value)
             except CatalogError as error:
-                self._pass_over(listed.uri or f"at://{did}/{self._collection}", error)
+                self._pass_over(listed.uri or f"at://{did}/{self.collection}", error)
                 continue
             if found.uri not in seen and self._keeps(found.uri, record):
                 seen.add(found.uri)
@@ -135,7 +127,7 @@ class Search:
             return
         seen: set[Did] = set()
         failures = 0
-        for state in wire.list_repos(self._records.http, pds):
+        for state in wire.list_repos(self.records.http, pds):
             if state.did in seen or not state.active:
                 continue
             seen.add(state.did)
@@ -153,7 +145,7 @@ class Search:
         identity: Identity | None = None
         for finding in self._in_repo(pds, did):
             if identity is None:
-                identity = self._records.account(did)
+                identity = self.records.account(did)
                 if not same_server(identity.pds, pds):
                     raise UnknownIdentity(f"{pds} lists it, but the account is at {identity.pds}", where=did)
             yield replace(finding, publisher=publisher_of(identity))
@@ -166,13 +158,13 @@ class Search:
             text = item.get("uri") if isinstance(item, dict) else None
             uri = text if isinstance(text, str) else ""
             try:
-                address = self._records.by_did(AtUri.parse(uri))
-                if address.collection != self._collection or address in seen:
+                address = self.records.by_did(AtUri.parse(uri))
+                if address.collection != self.collection or address in seen:
                     continue
                 seen.add(address)
                 if publisher is not None and address.authority != publisher.did:
                     continue
-                finding = self._records.get(address)
+                finding = self.records.get(address)
             except CatalogError as error:
                 self._pass_over(uri or server, error)
                 continue
@@ -181,18 +173,18 @@ class Search:
 
     def _query(self, publisher: Identity | None) -> tuple[str, list[tuple[str, str]]]:
         """The method and its parameters. The AppView searches the text, and applies the conditions it supports."""
-        record_filter = self._filter
+        record_filter = self.record_filter
         asked = [] if publisher is None else [("repo", str(publisher.did))]
-        if self._collection == DATASET and record_filter.text is not None and record_filter.text.strip():
+        if self.collection == DATASET and record_filter.text is not None and record_filter.text.strip():
             asked += [("q", record_filter.text), *(("tags", tag) for tag in record_filter.tags)]
             asked += _address("schemaRef", record_filter.schema)
             return "searchDatasets", [*asked, ("limit", "100")]
-        if self._collection == LENS:
+        if self.collection == LENS:
             asked += _address("sourceSchema", record_filter.source) + _address("targetSchema", record_filter.target)
-        return _LISTS[self._collection], [*asked, ("limit", "100")]
+        return _LISTS[self.collection], [*asked, ("limit", "100")]
 
     def _items(self, server: str, method: str, asked: list[tuple[str, str]]) -> Iterator[Json]:
-        all_pages = pages(self._records.http, server, method, asked, _ANSWERS[self._collection])
+        all_pages = pages(self.records.http, server, method, asked, _ANSWERS[self.collection])
         for number, (_, items) in enumerate(all_pages):
             if number >= _MAX_PAGES:
                 raise RequestFailed(f"{method} returned more than {_MAX_PAGES:,} pages", where=server)
@@ -204,11 +196,11 @@ class Search:
         graph = load_graph(store)
         types = {schema.uri: schema.record.sample_type for schema in graph.schemas}
         dids = {one.handle: did for did, one in graph.publishers.items() if one.handle is not None}
-        publisher = self._where.publisher
+        publisher = self.where.publisher
         account = None if publisher is None else dids.get(publisher.removeprefix("@").lower(), publisher)
-        record_filter = _with_dids(self._filter, lambda uri: _moved(uri, dids))
+        record_filter = _with_dids(self.record_filter, lambda uri: _moved(uri, dids))
         nodes: Mapping[str, tuple[Node, ...]] = {DATASET: graph.datasets, SCHEMA: graph.schemas, LENS: graph.lenses}
-        for node in nodes[self._collection]:
+        for node in nodes[self.collection]:
             if account not in (None, node.publisher.did):
                 continue
             try:
@@ -225,17 +217,17 @@ class Search:
         from catalog.client.results import COLLECTIONS
         from catalog.client.site_client import HostedSite
 
-        site = HostedSite(self._records.http, address)
+        site = HostedSite(self.records.http, address)
         dids = {handle.lower(): did for did, handle in site.accounts().items() if handle is not None}
-        publisher = self._where.publisher
+        publisher = self.where.publisher
         account = None if publisher is None else dids.get(publisher.removeprefix("@").lower(), publisher)
-        record_filter = _with_dids(self._filter, lambda uri: _moved(uri, dids))
+        record_filter = _with_dids(self.record_filter, lambda uri: _moved(uri, dids))
         if any(
             name is not None and name.uri is None
             for name in (record_filter.schema, record_filter.source, record_filter.target)
         ):
             site.load_sample_types()
-        kind = next(kind for kind, collection in COLLECTIONS.items() if collection == self._collection)
+        kind = next(kind for kind, collection in COLLECTIONS.items() if collection == self.collection)
         for finding in site.findings(kind, self._pass_over):
             if account not in (None, finding.publisher.did):
                 continue
@@ -244,23 +236,23 @@ class Search:
             except CatalogError as error:
                 self._pass_over(finding.uri, error)
                 continue
-            if kept and finding.uri.collection == self._collection:
+            if kept and finding.uri.collection == self.collection:
                 yield finding
 
     # --- filtering -----------------------------------------------------------------------------------------------
 
     def _sample_type(self, uri: AtUri) -> SampleType:
-        return self._records.schema(uri).record.sample_type
+        return self.records.schema(uri).record.sample_type
 
     def _keeps(self, uri: AtUri, record: Record) -> bool:
         try:
-            return self._filter.matches(record, self._sample_type)
+            return self.record_filter.matches(record, self._sample_type)
         except CatalogError as error:
             self._pass_over(uri, error)
             return False
 
     def _pass_over(self, uri: str, error: CatalogError) -> None:
-        self._refuse(fault_of(uri[:500], error))
+        self.refuse(fault_of(uri[:500], error))
 
 
 def fault_of(where: str, error: CatalogError) -> Fault:

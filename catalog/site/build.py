@@ -40,10 +40,10 @@ from catalog.site.pages.listings import (
     listing,
     page_count,
     publisher_page,
+    section_body,
 )
 from catalog.site.pages.network import LENSES_PER_PAGE, network_json, network_page, network_places
 from catalog.site.pages.schema import schema_page
-from catalog.site.pages.sections import section_body
 from catalog.site.parallel import in_parallel, tenths
 from catalog.site.search import with_box
 from catalog.site.shell import Shell, archetype

@@ -10,14 +10,15 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import BuildError, StoreBusy
+from catalog.formatting import byte_size, count
 from catalog.sanitize import escaped_record
 from catalog.site import addresses, build, search
 from catalog.site.facets import address_of, rows
-from catalog.site.site_size import site_size
 from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
 from catalog.store import DAMAGED, Store, refuse_empty
 from catalog.store.graph import Graph
@@ -39,6 +40,9 @@ ASSETS: Final = "assets/catalog"
 """The folder of the catalog's style sheet and scripts in the site."""
 HOME_PAGE: Final = f"---\nhide:\n  - navigation\n  - toc\n---\n\n# {{}}\n\n{build.HOME_MARK}\n"
 """The home page of a site that has none."""
+HOST_LIMIT: Final = 1_000_000_000
+"""Maximum bytes of a site on GitHub Pages (https://docs.github.com/pages/getting-started-with-github-pages/github-pages-limits)."""
+_NEAR: Final = 0.8
 _FELT: Final = 0.1
 """Minimum seconds of a part of the build that is logged."""
 _NAMED: Final = 20
@@ -197,3 +201,34 @@ def _timed(part: str) -> Iterator[None]:
     seconds = time.perf_counter() - started
     if seconds >= _FELT:
         log.info("Catalog: %s took %.1f s", part, seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Bytes and number of files of a site."""
+
+    bytes: int
+    files: int
+
+    def __str__(self) -> str:
+        return f"{byte_size(self.bytes)} in {count(self.files)} files"
+
+    def warning(self, datasets: int) -> str | None:
+        """Return a warning if the site is near the limit, else None."""
+        if self.bytes < _NEAR * HOST_LIMIT:
+            return None
+        each = self.bytes / max(1, datasets)
+        return (
+            f"the site has {self}; GitHub Pages takes {byte_size(HOST_LIMIT)}, about {count(int(HOST_LIMIT / each))} "
+            f"datasets of this kind ({byte_size(int(each))} each). Other hosts take more"
+        )
+
+
+def site_size(site_dir: Path) -> Size:
+    """Return the size of a folder."""
+    total = files = 0
+    for folder, _, names in os.walk(site_dir):
+        for name in names:
+            total += os.path.getsize(f"{folder}/{name}")  # noqa: PTH202 - a million of them
+            files += 1
+    return Size(bytes=total, files=files)

@@ -11,18 +11,17 @@ References to records that the store doesn't have are ``None``; the pages show t
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 import zlib
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import zip_longest
 from math import log
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
+from catalog.atproto.car import no_garbage_collection
 from catalog.errors import CatalogError
 from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, read_record
 from catalog.syntax.semver import semver_key
@@ -201,7 +200,7 @@ class Graph:
         """Read the whole store. Records that can't be read any more are left out (the crawl reports them)."""
         repos = {str(repo.did): repo for repo in store.repos()}
         builder = _Builder(repos, store.histories())
-        with _no_garbage_collection():
+        with no_garbage_collection():
             for stored in store.records():
                 builder.add(stored)
             return builder.finish((*store.damaged, *store.refused()), tuple(store.crawls()))
@@ -455,18 +454,6 @@ def _best(lenses: list[LensNode], far: Callable[[LensNode], SchemaNode | None]) 
         if end is not None:
             found.setdefault(end, lens)
     return tuple(found.values())
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Nothing here is in circles until the end, but looking for circles would take a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @lru_cache(maxsize=2048)

@@ -6,19 +6,22 @@ Specification: https://atproto.com/specs/lexicon#lexicon-files
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from catalog.atproto.datamodel import MAX_INTEGER, bytes_of, link_of
 from catalog.atproto.lexicon.report import shown
-from catalog.atproto.lexicon.suggest import near_miss
 from catalog.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from catalog.atproto.lexicon.report import Definition, Report
 
 _MAX_SHOWN_NAMES: Final = 8
+_MAX_LENGTH: Final = 40
+_MAX_CANDIDATES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class Object:
         prefix = f"{where}." if where else ""
         for name in self.required:
             if name not in value:
-                report.add(prefix + name, "required, but missing", near_miss(name, value, self.properties))
+                report.add(prefix + name, "required, but missing", _near_miss(name, value, self.properties))
         for name, definition in self.properties.items():
             if name in value:
                 item = value[name]
@@ -269,3 +272,11 @@ def one_of(values: tuple[object, ...]) -> str:
     names = [shown(value) for value in values[:_MAX_SHOWN_NAMES]]
     more = f" or {len(values) - _MAX_SHOWN_NAMES} more" if len(values) > _MAX_SHOWN_NAMES else ""
     return ("one of " if len(values) > 1 else "") + ", ".join(names) + more
+
+
+def _near_miss(missing: str, present: Iterable[object], known: Container[str]) -> str | None:
+    """Return a hint at an unknown key similar to the missing one, or None. Only a few short names are compared."""
+    strangers = (name for name in islice(present, 4 * _MAX_CANDIDATES) if isinstance(name, str) and name not in known)
+    short = {name.lower(): name for name in islice(strangers, _MAX_CANDIDATES) if len(name) <= _MAX_LENGTH}
+    found = get_close_matches(missing.lower(), list(short), n=1, cutoff=0.75)
+    return f"there is {short[found[0]]!r}: is it meant?" if found else None

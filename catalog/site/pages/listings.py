@@ -1,7 +1,8 @@
-"""Pages of many records: the sections, and the records of a tag, licence or publisher."""
+"""Pages of many records: the sections, the records of a tag, licence or publisher, and the catalog as a whole."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from catalog import formatting
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Sized
 
     from catalog.site.groups import Group
+    from catalog.site.omitted import LeftOut
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import DatasetNode, Node, Publisher
 
@@ -26,6 +28,8 @@ PER_GROUP: Final = 24
 GROUPS_PER_PAGE: Final = 300
 GROUPS: Final = {"publishers": "publisher", "tags": "tag", "licences": "licence"}
 """Section → name of one of its groups, also the parameter of the browse page."""
+FRESH: Final = 3
+"""Maximum number of schemas on the home page, each in its newest version."""
 
 
 def page_count(things: Sized, each: int = PER_PAGE) -> int:
@@ -90,6 +94,15 @@ def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> 
     words = f"{formatting.counted(len(group.nodes), 'record')} published by {group.name}"
     beside = group_json("publisher", group, publisher)
     return _with_forms(templates, group, title=group.name, words=words, body=body, beside=beside)
+
+
+def section_body(templates: Templates, template: str, address: str, *, left_out: Sequence[LeftOut] = ()) -> str:
+    """Return the body of a page that the theme renders in place. ``left_out`` is for the status page."""
+    graph = templates.graph
+    fresh = tuple(islice((schema for schema in graph.schemas if schema.versions[0] is schema), FRESH))
+    return templates.render(
+        template, address, graph=graph, groups=templates.groups, crawls=graph.crawls, fresh=fresh, left_out=left_out
+    )
 
 
 def _with_forms(templates: Templates, group: Group, *, title: str, words: str, body: str, beside: str) -> Page:
