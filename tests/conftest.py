@@ -345,12 +345,12 @@ class HttpsServer:
     authority: Path
 
 
-@pytest.fixture
-def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], HttpsServer]]:
-    """``https_server(directory)`` serves it by HTTPS, to clients that trust ``authority``."""
+@contextmanager
+def https_servers(folder: Path) -> Iterator[Callable[[Path], HttpsServer]]:
+    """``start(directory)`` serves it by HTTPS, to clients that trust ``authority``, a file in ``folder``."""
     servers: list[QuietServer] = []
     signer = trustme.CA()
-    authority = tmp_path_factory.mktemp("authority") / "authority.pem"
+    authority = folder / "authority.pem"
     signer.cert_pem.write_to_path(str(authority))
 
     def start(directory: Path) -> HttpsServer:
@@ -361,6 +361,13 @@ def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     yield start
     _stop(servers)
+
+
+@pytest.fixture
+def https_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], HttpsServer]]:
+    """``https_server(directory)`` serves it by HTTPS, to clients that trust ``authority``."""
+    with https_servers(tmp_path_factory.mktemp("authority")) as start:
+        yield start
 
 
 def chromium() -> str | None:

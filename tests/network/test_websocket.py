@@ -193,16 +193,19 @@ def test_a_message_beyond_the_cap_ends_the_connection(monkeypatch: pytest.Monkey
 
 def test_a_stream_may_be_silent_for_longer_than_connecting_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only its pings tell whether it lives."""
-    monkeypatch.setattr(websocket, "OPEN_SECONDS", 0.4)
+    monkeypatch.setattr(websocket, "OPEN_SECONDS", 1.5)
+    stop = threading.Event()
 
     def late(connection: ServerConnection) -> None:
-        fake.over.wait(1.0)
+        fake.over.wait(2.0)
         connection.send(b"late")
         fake.over.wait(60)
 
     troubles: list[RequestFailed] = []
     with fake_stream(late) as fake:
-        assert list(_listen(fake.url, idle=1.5, troubles=troubles)) == [b"late"]
+        for message in _listen(fake.url, idle=None, stop=stop, troubles=troubles):
+            assert message == b"late"
+            stop.set()
     assert (len(fake.asked), troubles) == (1, [])
 
 
@@ -225,18 +228,21 @@ def test_silence_ends_only_what_was_asked_to_end_by_it() -> None:
 
 def test_the_time_that_the_reader_takes_is_no_silence() -> None:
     """A slow consumer still gets the next event."""
+    worked = threading.Event()
 
     def two(connection: ServerConnection) -> None:
         connection.send(b"1")
-        fake.over.wait(0.7)
+        worked.wait(60)
         connection.send(b"2")
         fake.over.wait(60)
 
     with fake_stream(two) as fake:
         told = []
-        for message in _listen(fake.url, idle=0.4):
+        for message in _listen(fake.url, idle=1.0):
             told.append(message)
-            time.sleep(0.6)
+            if message == b"1":
+                time.sleep(1.2)
+                worked.set()
     assert told == [b"1", b"2"]
 
 

@@ -21,7 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -29,18 +29,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import https_servers
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import HttpsServer, Network
+    from tests.conftest import Network
 
 FOLDER = ROOT / "docs" / "guides"
 GUIDES = sorted(FOLDER.glob("*.md"))
 README = ROOT / "README.md"
 READERS = {"browse-and-load", "verify", "appview", "network-scale", "README"}
-"""Guides that need a published dataset: ``publish.md`` runs before them."""
+"""Guides that only read a published dataset: they share the one that ``publish.md`` has published."""
 
 IMPORTS = {"images", "arrays", "tables"}
 """Guides whose folder ``shards`` is what the web server has."""
@@ -68,6 +69,7 @@ BLOCK = re.compile(
 CONSOLE = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 TABLE = re.compile(r"^source .*\n(?:(?: {2})?[\w.:/-]+ {2,}\d.*\n)+", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(#[^)\s]+)?\)")
+CODE = re.compile(r"`[^`\n]*`")
 RKEY = "3jzfcijpj2z2a"  # of the dataset, as the guides write it
 END = "--- end of a block ---"
 RUNNER = f"""
@@ -241,63 +243,102 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def make_run(
-    network: Network, https_server: Callable[[Path], HttpsServer], tmp_path: Path
-) -> Iterator[Callable[[str], Run]]:
-    """``make_run(name)`` is a fresh folder; all of one test have the account and the server for shards in common."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """An account with a server for its shards. ``folder`` has a folder for each of its guides."""
+
+    network: Network
+    did: str
+    folder: Path
+    environment: dict[str, str]
+    replaced: dict[str, str]
+
+    def run(self, name: str, stack: ExitStack) -> Run:
+        """Make a guide's folder; ``stack`` ends what the guide starts."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        if name in IMPORTS:
+            (folder / "shards").symlink_to(self.folder / "publish" / "shards")
+        return Run(
+            root=folder, folder=folder, environment=dict(self.environment), stack=stack,
+            replaced={**self.replaced, "127.0.0.1:8080": f"127.0.0.1:{_free_port()}"},
+            updating=bool(os.environ.get("UPDATE_GUIDES")),
+        )  # fmt: skip
+
+    def published(self) -> dict[str, str]:
+        """Return the record key of the one dataset, by the key that the guides write."""
+        collection = "science.alt.dataset.entry"
+        listed = self.network.get("com.atproto.repo.listRecords", {"repo": self.did, "collection": collection})
+        (record,) = listed["records"]
+        return {RKEY: record["uri"].rpartition("/")[2]}
+
+
+@contextmanager
+def _author(network: Network, folder: Path) -> Iterator[Author]:
     account = network.account("alice")
-    served = tmp_path / "publish" / "shards"
+    served = folder / "publish" / "shards"
     served.mkdir(parents=True)
-    server = https_server(served)
-    home = tmp_path / "home"
+    home = folder / "home"
     home.mkdir()
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "CATALOG_APP_PASSWORD": account.password,
-        "CATALOG_CACHE": str(home / "catalog"),
-        "SSL_CERT_FILE": str(server.authority),
-        "PYTHONPATH": str(ROOT),
-        **{f"XDG_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA", "STATE")},
-    }
-    replaced = {
-        "alice.example.org": account.handle,
-        "https://data.example.org": server.url,
-        "0123456789abcdef0123456789abcdef01234567": "c" * 40,  # the guide's own is refused as a template's
-        "https://plc.example.org": network.plc_url,
-        "https://pds.example.org": network.pds_url,
-        "plc.example.org": network.plc_url.removeprefix("http://"),
-        "pds.example.org": network.pds_url.removeprefix("http://"),
-        "127.0.0.1:8080": f"127.0.0.1:{_free_port()}",
-    }
+    with https_servers(folder) as start:
+        server = start(served)
+        environment = {
+            **os.environ,
+            "HOME": str(home),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "CATALOG_APP_PASSWORD": account.password,
+            "CATALOG_CACHE": str(home / "catalog"),
+            "SSL_CERT_FILE": str(server.authority),
+            "PYTHONPATH": str(ROOT),
+            **{f"XDG_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA", "STATE")},
+        }
+        replaced = {
+            "alice.example.org": account.handle,
+            "https://data.example.org": server.url,
+            "0123456789abcdef0123456789abcdef01234567": "c" * 40,  # the guide's own is refused as a template's
+            "https://plc.example.org": network.plc_url,
+            "https://pds.example.org": network.pds_url,
+            "plc.example.org": network.plc_url.removeprefix("http://"),
+            "pds.example.org": network.pds_url.removeprefix("http://"),
+        }
+        yield Author(network=network, did=account.did, folder=folder, environment=environment, replaced=replaced)
+
+
+@pytest.fixture(scope="module")
+def publisher(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Author, Run]]:
+    """An author who has done what ``publish.md`` shows; and the run of that guide."""
+    with _author(network, tmp_path_factory.mktemp("publisher")) as author, ExitStack() as stack:
+        run = author.run("publish", stack)
+        run.guide(FOLDER / "publish.md")
+        yield author, run
+
+
+@pytest.fixture
+def make_run(network: Network, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Run]]:
+    """``make_run(name)`` is a fresh folder, of an account of its own or, of one of :data:`READERS`, the publisher's."""
     with ExitStack() as stack:
 
         def make(name: str) -> Run:
-            folder = tmp_path / name
-            folder.mkdir(exist_ok=True)
-            if name in IMPORTS:
-                (folder / "shards").symlink_to(served)
-            if name in READERS:
-                make("publish").guide(FOLDER / "publish.md")
-                collection = "science.alt.dataset.entry"
-                listed = network.get("com.atproto.repo.listRecords", {"repo": account.did, "collection": collection})
-                (record,) = listed["records"]
-                replaced[RKEY] = record["uri"].rpartition("/")[2]
-            return Run(
-                root=folder, folder=folder, environment=dict(environment), replaced=replaced, stack=stack,
-                updating=bool(os.environ.get("UPDATE_GUIDES")),
-            )  # fmt: skip
+            if name not in READERS:
+                return stack.enter_context(_author(network, tmp_path)).run(name, stack)
+            author, _ = request.getfixturevalue("publisher")
+            run: Run = author.run(name, stack)
+            run.replaced |= author.published()
+            return run
 
         yield make
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_a_guide_runs_and_prints_what_it_shows(path: Path, make_run: Callable[[str], Run]) -> None:
+def test_a_guide_runs_and_prints_what_it_shows(
+    path: Path, make_run: Callable[[str], Run], request: pytest.FixtureRequest
+) -> None:
     """Every block, in order."""
-    run = make_run(path.stem)
-    run.guide(path)
+    if path.stem == "publish":
+        _, run = request.getfixturevalue("publisher")
+    else:
+        run = make_run(path.stem)
+        run.guide(path)
     if run.updates:
         run.update(path)
 
@@ -316,7 +357,7 @@ def test_the_links_of_a_guide_resolve(path: Path) -> None:
     """Every guide also begins with its result: "At the end …"."""
     text = path.read_text(encoding="utf-8")
     assert "At the end" in text.partition("\n\n")[2].partition("\n\n")[0]
-    for target, _ in LINK.findall(text):
+    for target, _ in LINK.findall(CODE.sub("", BLOCK.sub("", text))):
         assert (path.parent / target).is_file(), target
 
 
