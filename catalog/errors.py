@@ -22,8 +22,11 @@
     │   ├── InvalidArray     array bytes can't be read safely
     │   ├── InvalidSample    a sample doesn't fit its type
     │   ├── InvalidShard     a shard is truncated, or is not a tar
+    │   │   └── NoShards     no file has such a name, or a folder has no shards
     │   ├── ChecksumMismatch a shard's bytes don't match its record
-    │   └── RefusedUrl       a URL of a scheme we don't open
+    │   ├── RefusedUrl       a URL of a scheme we don't open
+    │   ├── UnknownKey       no sample has such a key
+    │   └── UnknownSplit     a dataset has no split of this name
     ├── LensError            a lens can't be made, found or loaded
     ├── InternalError        an unexpected exception             (origin)
     ├── MissingExtra         an optional library isn't installed
@@ -65,6 +68,7 @@ __all__ = [
     "LensError",
     "MissingExtra",
     "NetworkError",
+    "NoShards",
     "PublishError",
     "RefusedAddress",
     "RefusedUrl",
@@ -75,6 +79,8 @@ __all__ = [
     "StoreError",
     "TruncatedWarning",
     "UnknownIdentity",
+    "UnknownKey",
+    "UnknownSplit",
     "UnverifiedWarning",
     "contained",
     "require_extra",
@@ -337,6 +343,15 @@ class InvalidShard(DataError):
     """
 
 
+class NoShards(InvalidShard, FileNotFoundError):
+    """A path, pattern or folder without shards.
+
+    Cause: a mistyped path, or a folder of other files.
+
+    Cure: check the path; ``catalog import`` makes shards of images, HDF5, Zarr and NumPy files.
+    """
+
+
 class ChecksumMismatch(DataError):
     """A shard whose bytes don't match the checksum of its record.
 
@@ -352,6 +367,24 @@ class RefusedUrl(DataError):
     Cause: a scheme such as ``pipe:`` or ``file:`` in a record, an invalid host name, or an invalid bucket name.
 
     Cure: put shards at https or s3 addresses; open local files by their paths.
+    """
+
+
+class UnknownKey(DataError, KeyError):
+    """A key that no sample has.
+
+    Cause: a mistyped key, or another dataset or split.
+
+    Cure: look at ``sample.__key__`` of some samples.
+    """
+
+
+class UnknownSplit(DataError, ValueError):
+    """The name of a split that a dataset doesn't have.
+
+    Cause: a mistyped name, or files whose names have no split.
+
+    Cure: use one of the splits that the message lists, or omit the split.
     """
 
 

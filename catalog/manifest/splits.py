@@ -1,4 +1,4 @@
-"""Splits of a dataset: in a manifest, by patterns of shards; ``train``, ``validation`` and ``test`` by their names."""
+"""Splits of a dataset in a manifest, by patterns of shards."""
 
 from __future__ import annotations
 
@@ -9,56 +9,23 @@ from typing import TYPE_CHECKING, Final
 from catalog.manifest.diagnostics import shown
 from catalog.manifest.mapping import Table, kind_of
 from catalog.records import Split
+from catalog.shards.split_names import in_split_order, split_in_path, split_of_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from catalog.manifest.diagnostics import Report
     from catalog.manifest.drafts import ShardDraft
     from catalog.manifest.yaml_parser import Node
 
-__all__ = ["SPLITS", "SPLIT_KEYS", "in_split_order", "infer_splits", "read_splits", "split_in_path", "split_of_word"]
+__all__ = ["SPLIT_KEYS", "infer_splits", "read_splits"]
 
 SPLIT_KEYS: Final = ("shards", "samples")
 MAX_SPLITS: Final = 1000
 _MAX_NAME: Final = 200
 _MAX_PATTERN: Final = 2000
 _MAX_PATTERNS: Final = 10_000
-SPLITS: Final = ("train", "validation", "test")
-
-_WORDS: Final = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
-}  # fmt: skip
 _WORD: Final = re.compile(r"([^A-Za-z0-9])([A-Za-z]+)(?=([^A-Za-z]))")
-_SEPARATOR: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[A-Za-z])(?=[0-9])")
-
-
-def split_of_word(word: str) -> str | None:
-    """Return the split that a word names: ``validation`` for ``val``; ``None`` if it names none."""
-    return _WORDS.get(word.lower())
-
-
-def _split_in_name(name: str) -> str | None:
-    """Return the split named by a part of a file name: ``train`` for ``digits-train-000000.tar``.
-
-    ``None`` without one, and for a name with parts of several splits.
-    """
-    found = {split for part in _SEPARATOR.split(name) if (split := split_of_word(part)) is not None}
-    return found.pop() if len(found) == 1 else None
-
-
-def in_split_order(names: Iterable[str]) -> list[str]:
-    """Return names of splits, each once: train, validation, test, then the others as they come."""
-    return sorted(dict.fromkeys(names), key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
-
-
-def split_in_path(path: str) -> str | None:
-    """Return the split that a folder of a path names, else a part of its file name; ``None`` without one."""
-    *folders, name = path.split("/")
-    found = next((split for folder in folders if (split := split_of_word(folder)) is not None), None)
-    return _split_in_name(name.rpartition(".")[0] or name) if found is None else found
 
 
 def infer_splits(urls: Sequence[str]) -> dict[str, list[str]]:

@@ -10,7 +10,6 @@ Each shard is read once, completely. Its format is recognised by its first bytes
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections import Counter
@@ -28,8 +27,8 @@ from catalog.samples.inference import Inference
 from catalog.samples.packing import DictSample, reader
 from catalog.schema import Array
 from catalog.shards.braces import expand, expand_ranges
-from catalog.shards.formats import format_of, opened
-from catalog.shards.magic import HEAD
+from catalog.shards.files import shard_files
+from catalog.shards.formats import opened
 from catalog.shards.s3 import S3Object
 from catalog.shards.shard import Shard, display_url
 from catalog.shards.source import HashingSource
@@ -56,8 +55,6 @@ _SOON: Final = 1000
 _SHOWN_KINDS: Final = 6
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _MAX_NAME: Final = 80
-_DOCUMENTS: Final = frozenset({".md", ".rst", ".yaml", ".yml", ".html", ".py"})
-"""Suffixes of files in a folder that are about the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +192,10 @@ def _found(places: Iterable[str], say: Callable[[str], object]) -> list[str | Pa
         if _REMOTE.match(place) and not Path(place).exists():
             found.update(dict.fromkeys(_addresses(place)))
         else:
-            found.update(dict.fromkeys(_files(place, say)))
+            files = shard_files(place, say)
+            for file in files:
+                _check_path(file)
+            found.update(dict.fromkeys(files))
         if len(found) > MAX_SHARDS:
             raise DataError(f"more than {MAX_SHARDS:,} shards", hint="make larger ones")
     if not found:
@@ -233,50 +233,6 @@ def _bucket(urls: Sequence[str], endpoint: str | None, region: str | None) -> Bu
         return None
     place = S3Object.parse(urls[0], endpoint, region)
     return BucketDraft(name=name, endpoint=place.endpoint, region=place.region)
-
-
-def _files(pattern: str, say: Callable[[str], object]) -> list[Path]:
-    if os.path.lexists(pattern):
-        names: tuple[str, ...] = (pattern,)
-    else:
-        names = expand(pattern)
-    files = []
-    for name in names:
-        if glob.has_magic(name) and not os.path.lexists(name):
-            globbed = sorted(glob.glob(name))  # noqa: PTH207 - Path.glob() takes no absolute pattern
-            if not globbed:
-                raise InvalidShard("no file has such a name", where=display_url(name))
-            files += [Path(one) for one in globbed]
-        else:
-            files.append(Path(name))
-    files = [inner for file in files for inner in (_in_folder(file, say) if file.is_dir() else [file])]
-    for file in files:
-        _check_path(file)
-    return files
-
-
-def _in_folder(folder: Path, say: Callable[[str], object]) -> list[Path]:
-    """Return the shards in a folder and its folders: the files of a known format, but for hidden ones and documents.
-
-    img2dataset writes a table of downloads beside each tar, ``00000.parquet`` beside ``00000.tar``; it is left out.
-    """
-    found: list[Path] = []
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
-        if hidden or file.suffix.lower() in _DOCUMENTS or not file.is_file():
-            continue
-        with file.open("rb") as opened_file:
-            if format_of(opened_file.read(HEAD)) is not None:
-                found.append(file)
-    if not found:
-        hint = "catalog import makes shards of images, HDF5, Zarr and NumPy files"
-        raise InvalidShard("no shards or tables in the folder", where=display_url(str(folder)), hint=hint)
-    tars = {file.with_suffix("") for file in found if file.suffix == ".tar"}
-    tables = [file for file in found if file.suffix == ".parquet" and file.with_suffix("") in tars]
-    if tables:
-        first, more = display_url(str(tables[0])), f" and {len(tables) - 1:,} more" if len(tables) > 1 else ""
-        say(f"left out {first}{more}: tables beside tars of the same name, as img2dataset writes them")
-    return [file for file in found if file not in set(tables)]
 
 
 def _check_path(file: Path) -> None:

@@ -12,11 +12,12 @@ from catalog.errors import DataError
 from catalog.formatting import counted
 from catalog.manifest.publishable import repository_root
 from catalog.manifest.shards import https_fault
-from catalog.manifest.splits import infer_splits, split_in_path
+from catalog.manifest.splits import infer_splits
 from catalog.manifest.yaml_parser import MAX_BYTES
 from catalog.publish.infer_manifest import NOWHERE
 from catalog.schema import Array, Field, type_text
 from catalog.shards.shard import display_url
+from catalog.shards.split_names import split_in_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

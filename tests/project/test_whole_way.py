@@ -204,7 +204,7 @@ def test_a_manifest_with_mistakes_writes_nothing(tmp_path: Path, network: Networ
 def test_the_public_face_of_the_library_is_this_list() -> None:
     """The names of ``import catalog``; a change here changes the public interface."""
     assert catalog.__all__ == [
-        "Array", "SampleBatch", "Client", "Dataset", "DictSample", "Lens", "LensNetwork", "Media", "PackableSample",
+        "Array", "Client", "Dataset", "DictSample", "Lens", "LensNetwork", "Media", "PackableSample", "SampleBatch",
         "Shard", "__version__", "check_lens", "fetch_lens", "lens", "packable", "wire", "write_shards",
     ]  # fmt: skip
     assert all(getattr(catalog, name) is not None for name in catalog.__all__)

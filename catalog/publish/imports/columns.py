@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from catalog.errors import DataError, InvalidSample
-from catalog.manifest.splits import in_split_order, split_of_word
 from catalog.publish.imports.source import Split
 from catalog.samples.packable import pack
 from catalog.schema import DTYPES, MAX_FIELDS, Array, Field, FieldType, List, Scalar, ScalarKind
 from catalog.shards.formats.msgpack import SUFFIX
+from catalog.shards.split_names import in_split_order, split_of_word
 from catalog.shards.tar import MAX_MEMBER
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from catalog.errors import DataError
-from catalog.manifest.splits import in_split_order, split_in_path
 from catalog.publish.imports.source import Split
 from catalog.shards.shard import display_url
+from catalog.shards.split_names import in_split_order, split_in_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import DataError
-from catalog.manifest.splits import split_of_word
 from catalog.publish.imports.files import FoundFile, found_files, head_of, in_splits, keys_of_paths, splits_of_paths
 from catalog.publish.imports.metadata_rows import METADATA_FILES, ImageRow, read_rows
 from catalog.publish.imports.source import fingerprint
 from catalog.schema import Field, Scalar
 from catalog.shards.shard import display_url
+from catalog.shards.split_names import split_of_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
