@@ -31,7 +31,8 @@ from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at r
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.rows import Results, named
-from catalog import Dataset, PackableSample, write_shards
+from catalog import Dataset, PackableSample
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -235,7 +236,7 @@ def prepare(folder: Path, size: Size) -> None:
     if len(shards(folder, size)) * size.per_shard != size.stored:
         chance = np.random.default_rng(7)
         made: Iterator[PackableSample] = (size.make(number, chance) for number in range(size.stored))
-        write_shards(made, folder / f"{size.sample_class.__name__.lower()}-%06d.tar", per_shard=size.per_shard)
+        write_shards(made, folder / f"{size.sample_class.__name__.lower()}-%06d.tar", maxcount=size.per_shard)
 
 
 def check(folder: Path, size: Size) -> None:

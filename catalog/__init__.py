@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from catalog.client import Client
     from catalog.datasets.batches import SampleBatch
     from catalog.datasets.dataset import Dataset
+    from catalog.datasets.loading import DatasetDict, load_dataset
+    from catalog.datasets.sources import S3Source, URLSource
+    from catalog.datasets.writing import write_samples
     from catalog.lenses.fetch import fetch_lens
     from catalog.lenses.lens import Lens, LensNetwork, check_lens, lens
     from catalog.samples.media import Media
     from catalog.samples.packable import DictSample, PackableSample, packable, wire
-    from catalog.samples.write_shards import write_shards
     from catalog.schema import Array
     from catalog.shards.shard import Shard
 
@@ -34,40 +36,75 @@ __all__ = [
     "Array",
     "Client",
     "Dataset",
+    "DatasetDict",
     "DictSample",
     "Lens",
     "LensNetwork",
     "Media",
     "PackableSample",
+    "S3Source",
     "SampleBatch",
     "Shard",
+    "URLSource",
     "__version__",
     "check_lens",
     "fetch_lens",
     "lens",
+    "load_dataset",
     "packable",
     "wire",
-    "write_shards",
+    "write_samples",
 ]
 
 _HOMES: Final = {
     "Array": "catalog.schema",
-    "SampleBatch": "catalog.datasets.batches",
     "Client": "catalog.client",
     "Dataset": "catalog.datasets.dataset",
+    "DatasetDict": "catalog.datasets.loading",
     "DictSample": "catalog.samples.packable",
     "Lens": "catalog.lenses.lens",
     "LensNetwork": "catalog.lenses.lens",
     "Media": "catalog.samples.media",
     "PackableSample": "catalog.samples.packable",
+    "S3Source": "catalog.datasets.sources",
+    "SampleBatch": "catalog.datasets.batches",
     "Shard": "catalog.shards.shard",
+    "URLSource": "catalog.datasets.sources",
     "check_lens": "catalog.lenses.lens",
     "fetch_lens": "catalog.lenses.fetch",
     "lens": "catalog.lenses.lens",
+    "load_dataset": "catalog.datasets.loading",
     "packable": "catalog.samples.packable",
     "wire": "catalog.samples.packable",
-    "write_shards": "catalog.samples.write_shards",
+    "write_samples": "catalog.datasets.writing",
 }
+
+_PUBLISH: Final = "Dataset.publish_to_atproto(client, name=…)"
+_FIND: Final = "Client().datasets(…) finds datasets, Dataset.from_atproto(uri) loads one"
+_FILES: Final = "write_samples(samples, path) writes files; upload them to any web server or bucket"
+_ELSEWHERE: Final = {
+    "AbstractDataStore": _FILES,
+    "AbstractIndex": _FIND,
+    "AppViewSearchBackend": _FIND,
+    "BlobSource": "Dataset.from_atproto(uri) reads the blobs of a record",
+    "Index": _FIND,
+    "IndexEntry": "Client().datasets(…) yields records",
+    "LocalDiskStore": _FILES,
+    "LocalSearchBackend": _FIND,
+    "ManifestField": "`catalog publish` writes the statistics of each shard",
+    "Packable": "PackableSample, or @packable",
+    "QueryExecutor": "Dataset.filter(function)",
+    "Repository": _FIND,
+    "SampleKeyError": "catalog.errors.UnknownKey",
+    "atmosphere": "Client.login(account)",
+    "create_repository": _FIND,
+    "get_default_index": _FIND,
+    "promote_to_atmosphere": _PUBLISH,
+    "schema_to_type": "Dataset.from_atproto(uri).sample_type",
+    "set_default_index": "at:// URIs need no index",
+    "verify_checksums": "checksums are verified as shards are read; `catalog verify` reads all of them",
+}
+"""Names of atdata that this package doesn't have, and what to use."""
 
 
 def __getattr__(name: str) -> object:
@@ -79,6 +116,10 @@ def __getattr__(name: str) -> object:
         value: object = version("atdata-catalog")
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
+    elif name in _ELSEWHERE:
+        # No AttributeError: `from catalog import Index` would replace it by an ImportError that doesn't say this.
+        message = f"{name} of atdata is not in this package; use: {_ELSEWHERE[name]}"
+        raise ImportError(message, name=__name__)
     else:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

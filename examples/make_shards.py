@@ -16,7 +16,8 @@ from lenses.flowers import IrisSample
 from lenses.nuclei import NucleiSample
 from sklearn import datasets
 
-from catalog import PackableSample, write_shards
+from catalog import PackableSample
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,7 @@ def main(folder: Path) -> None:
         ("wine", wines(), 178),
         ("breast-cancer", nuclei(), 569),
     ):
-        for info in write_shards(samples, folder / f"{name}-%06d.tar", per_shard=per_shard):
+        for info in write_shards(samples, folder / f"{name}-%06d.tar", maxcount=per_shard):
             print(f"{info.path.name}  {info.samples} samples  {info.bytes} bytes  {info.sha256}")
 
 

@@ -4,7 +4,7 @@
 
     Dataset[Digit]("digits-{000000..000001}.tar")               a single string may be a brace pattern
     Dataset(["a.tar", "b.tar"])                                 no type: DictSample
-    Dataset(write_shards(samples, "d-%06d.tar", per_shard=1000), Digit)
+    write_samples(samples, "digits.tar", maxcount=1000)         the dataset of what was written
     Dataset.from_atproto("at://…/science.alt.dataset.entry/…")  the type is made from the schema record
 
     for sample in dataset.shuffled(seed=epoch).filter(is_sharp).map(normalise): …
@@ -27,25 +27,32 @@ from itertools import islice
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
 
+from catalog.datasets.batches import SampleBatch
+from catalog.datasets.export import columns_of, frame_of, without_key
 from catalog.datasets.in_memory import AsSample, as_webdataset, samples_shard
-from catalog.datasets.iteration import Reading, samples_for_loader, samples_of
+from catalog.datasets.iteration import Reading, sample_with_key, samples_for_loader, samples_of
 from catalog.datasets.order import Partition, Shuffle
 from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
-from catalog.datasets.sources import shards_from
+from catalog.datasets.sources import URLSource, shards_from
 from catalog.datasets.state import Identity, Progress, Run, dump_state, load_state, shards_fingerprint
 from catalog.datasets.steps import Batched, Filtered, Mapped, unit_of
 from catalog.datasets.tensors import register_collate
-from catalog.errors import DataError, InvalidSample, PublishError
+from catalog.errors import DataError, InvalidSample, PublishError, UnknownKey, UnknownSplit
+from catalog.samples.annotations import plan_of
 from catalog.samples.packable import DictSample, class_from, readable, sample_type, schema_to_publish
+from catalog.samples.write_shards import write_shards
+from catalog.schema import type_text
 from catalog.shards.braces import contract
 from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
 
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
-    from catalog.datasets.batches import SampleBatch
     from catalog.datasets.in_memory import SampleSource
     from catalog.datasets.sources import Source
     from catalog.datasets.steps import Step
@@ -70,6 +77,18 @@ S = TypeVar("S")
 
 _UNSET: Final[Mapping[str, object]] = {"_validate": False, "_nodes": (), "_subsets": (), "_steps": ()}
 """The values of fields that are not None by default."""
+
+
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "fields": "filter(function)",
+    "metadata": "Client().record(uri) for the record with its metadata",
+    "process_shards": "for shard in dataset.shards: Dataset(shard)",
+    "query": "filter(function)",
+    "shard_list": "list_shards()",
+    "wrap": "sample_type.from_bytes(raw)",
+    "wrap_batch": "SampleBatch(samples)",
+}
+"""Attributes of atdata's datasets that these don't have, and what to use."""
 
 
 class _DatasetOf(GenericAlias):
@@ -237,8 +256,7 @@ class Dataset(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return shards and fields as a table, for notebooks. Nothing is read."""
-        from catalog.datasets.batches import SampleBatch
-        from catalog.sanitize import html_table
+            from catalog.sanitize import html_table
         from catalog.schema.types import FIELD_HEAD, field_rows
 
         kind = "…" if self._now is None else self._now.__name__
@@ -274,7 +292,8 @@ class Dataset(Generic[T]):
     def __len__(self) -> int:
         """Return the number of samples. Raises TypeError if it isn't known before reading."""
         if self.length is None:
-            raise TypeError(f"how many samples this dataset has is not known before reading it{torch_hint(Dataset)}")
+            what = "how many samples this dataset has is not known before reading it; sum(1 for _ in dataset) counts"
+            raise TypeError(what + torch_hint(Dataset))
         return self.length
 
     def __bool__(self) -> bool:
@@ -287,7 +306,7 @@ class Dataset(Generic[T]):
 
     @property
     def length(self) -> int | None:
-        """The number of samples (or batches) if it is known: from the record, or from ``write_shards``."""
+        """The number of samples (or batches) if it is known: from the record, or from ``write_samples``."""
         known = None if self._stored is None else self._partition.size(self._stored)
         for step in self._steps:
             known = None if known is None else step.length(known)
@@ -324,6 +343,90 @@ class Dataset(Generic[T]):
     def head(self, count: int = 5) -> list[T]:
         """Return the first ``count`` samples; no more shards are opened than necessary."""
         return list(islice(self.__replace__(), count))  # of a copy: a state is of another iteration
+
+    def get(self, key: str) -> T:
+        """Return the sample with a key, after the steps; shards are read until it is found.
+
+        Raises :class:`~catalog.errors.UnknownKey`.
+        """
+        for sample in sample_with_key(self._reading, key):
+            return cast("T", sample)
+        raise UnknownKey(f"no sample has the key {key[:200]!a}", where=display_url(self.url))
+
+    def select(self, indices: Sequence[int]) -> list[T]:
+        """Return the samples at these positions, in this order; all before the last one are read.
+
+        Raises IndexError for a position that there isn't.
+        """
+        wanted = set(indices)
+        read = islice(self.__replace__(), max(wanted, default=-1) + 1)
+        found = {number: sample for number, sample in enumerate(read) if number in wanted}
+        missing = sorted(wanted - found.keys())
+        if missing:
+            raise IndexError(f"there is no sample {missing[0]} in {self!r}; the first one is 0")
+        return [found[number] for number in indices]
+
+    # --- convert ---------------------------------------------------------------------------------------------
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the fields of the samples, as attributes; empty if they aren't known before reading."""
+        now = self._now
+        if now is not None and issubclass(now, DictSample):
+            return [] if self._schema is None else [one.name for one in self._schema.fields]
+        if now is None or not hasattr(now, "__packable__"):
+            return []
+        return [entry.attribute for entry in plan_of(now).entries]
+
+    @property
+    def batch_type(self) -> type[SampleBatch[T]]:
+        """The class of batches: :class:`SampleBatch`."""
+        return SampleBatch
+
+    @property
+    def source(self) -> URLSource:
+        """The shards as a source, at their :attr:`url`."""
+        return URLSource(self.url)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError, for a name of atdata with what to use."""
+        use = _ELSEWHERE.get(name)
+        hint = "" if use is None else f"; use {use}"
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts known without reading: class, fields and their types, shards, samples, URL and URI."""
+        fields_ = () if self.schema is None else self.schema.fields
+        return {
+            "sample_type": None if self._now is None else self._now.__name__,
+            "fields": {one.name: type_text(one.type, optional=one.optional) for one in fields_},
+            "samples": self.length,
+            "num_shards": len(self.shards),
+            "shards": self.list_shards(),
+            "url": self.url,
+            "uri": None if self.uri is None else str(self.uri),
+        }
+
+    def to_dict(self, limit: int | None = None) -> dict[str, list[Any]]:
+        """Return the samples, or the first ``limit``, as columns: field → values. They must fit into memory."""
+        return columns_of(self.__replace__() if limit is None else self.head(limit))
+
+    def to_pandas(self, limit: int | None = None) -> pd.DataFrame:
+        """Return the samples, or the first ``limit``, as a table of pandas: a row for each. They must fit into memory.
+
+        Raises :class:`~catalog.errors.MissingExtra` without pandas.
+        """
+        return frame_of(self.to_dict(limit))
+
+    def to_parquet(
+        self, path: str | Path, sample_map: Callable[[T], Mapping[str, Any]] | None = None, maxcount: int | None = None
+    ) -> None:
+        """Write the samples as rows of a Parquet file, or of files ``…-000000.parquet`` of at most ``maxcount``.
+
+        ``sample_map`` returns the row of a sample. Keys are not written. Raises as :func:`write_samples` does.
+        """
+        samples = map(without_key, self.__replace__()) if sample_map is None else map(sample_map, self.__replace__())
+        write_shards(samples, path, maxcount=maxcount, format="parquet")
 
     # --- state -----------------------------------------------------------------------------------------------
 
@@ -485,13 +588,13 @@ class Dataset(Generic[T]):
     def split(self, name: str) -> Dataset[T]:
         """Return a split, such as ``train``: the dataset with the shards that the record names for it.
 
-        Raises :class:`~catalog.errors.DataError` with the splits there are if it isn't one of them.
+        Raises :class:`~catalog.errors.UnknownSplit` with the splits there are if it isn't one of them.
         """
         found = next((one for one in self._subsets if one.name == name), None)
         if found is None:
             listed = f"its splits are {', '.join(self.splits)}"[:300] if self._subsets else "it has no splits"
             where = None if self.uri is None else str(self.uri)
-            raise DataError(f"no split is called {name[:100]!a}", where=where, hint=listed)
+            raise UnknownSplit(f"no split is called {name[:100]!a}", where=where, hint=listed)
         shards = tuple(self.shards[number] for number in found.shards if number < len(self.shards))
         return self.__replace__(shards=shards, _stored=found.samples, _subsets=())
 
@@ -550,7 +653,7 @@ class Dataset(Generic[T]):
         from catalog.samples.clients import open_publisher
 
         if self._steps or self._nodes:
-            hint = "write its samples with write_shards(dataset, …), and publish those shards"
+            hint = "write its samples with write_samples(dataset, …), and publish that dataset"
             raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
         own = self._class if self._schema_uri is None else self._schema_uri
         with open_publisher(client) as publisher:

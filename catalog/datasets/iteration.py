@@ -146,6 +146,27 @@ def _only(stored: tuple[Any], _key: str) -> Any:  # noqa: ANN401 - of a program
     return stored[0]
 
 
+def sample_with_key(reading: Reading, key: str) -> Iterator[Any]:
+    """Yield what the steps make of the sample with a key: nothing if no sample has it."""
+    with _client_for(reading.shards, reading.settings) as client:
+        for shard in reading.shards:
+            with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
+                for found, raw in samples:
+                    if found == key:
+                        yield from _stepped(reading, shard, reading.reader(form), raw, key)
+                        return
+
+
+def _stepped(reading: Reading, shard: Shard, read: _Read, raw: Any, key: str) -> Iterator[Any]:  # noqa: ANN401
+    try:
+        items = iter([read(raw, key)])
+    except CatalogError as error:
+        raise error.within(shard.url) from None
+    for step in reading.steps:
+        items = step(items)
+    return items
+
+
 @cache
 def _keep_freed_memory() -> None:
     """Allocate and free a large block once, untouched: glibc then keeps the freed memory of large samples.

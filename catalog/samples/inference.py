@@ -219,7 +219,7 @@ class Inference:
             return _Untyped("a list with empty items")
         if isinstance(value, dict):
             if b"nd" in value:
-                return _Untyped("an array packed by msgpack_numpy: write the samples with catalog.write_shards")
+                return _Untyped("an array packed by msgpack_numpy: write the samples with catalog.write_samples")
             fault = next(json_faults(value), None)
             return _MAP if fault is None else _Untyped(f"a map of more than JSON values: {fault}")
         return _Untyped("it is of a kind that only some programs know")

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
 
@@ -27,10 +28,10 @@ from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
-__all__ = ["ShardFormat", "ShardInfo", "write_shards"]
+__all__ = ["ShardFormat", "ShardInfo", "check_iterable", "write_shards"]
 
 ShardFormat: TypeAlias = Literal["msgpack", "webdataset", "parquet"]
 """The formats that ``write_shards`` writes."""
@@ -59,36 +60,26 @@ def write_shards(
     samples: Iterable[Any],
     pattern: str | Path,
     *,
-    per_shard: int | None = None,
-    max_bytes: int | None = None,
+    maxcount: int | None = None,
+    maxsize: int | None = None,
     format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
 ) -> tuple[ShardInfo, ...]:
     """Write samples (of packable classes, or dicts) into files; ``pattern`` numbers them: ``digits-%06d.tar``.
 
-    A shard has at most ``per_shard`` samples and ``max_bytes`` bytes; without both limits there is one shard. Samples
-    are written as the iterator yields them, so they needn't fit into memory. The same samples give the same bytes.
+    See :func:`catalog.write_samples`, which returns the dataset of them. A pattern without a number is the name of the
+    only file if there is no limit, else ``-%06d`` is added to it.
 
-    ``format`` is ``msgpack``; or ``webdataset``: each field is a member, and the last extension of its name says how it
-    is stored (``cls`` an int, ``txt`` text, ``json`` other JSON, ``npy`` an array, others bytes); or ``parquet``: each
-    field is a column, keys are the column ``__key__``, and only ``per_shard`` limits a shard.
-
-    A sample keeps its key: its attribute ``__key__``, or, in a sample of webdataset, the item; one without is named by
-    its number. Other items with such names (``__url__``, ``__local_path__``) are not written. A key is any text
-    without a dot after its last ``/``.
-
-    All shards get their names together, after the last one was written; on an error none does, and existing files
-    stay. Raises :class:`InvalidSample` for a sample or key that can't be written and read again, or is longer than a
-    shard may be, ValueError for a pattern without a number, an unknown format, or a limit below 1.
+    Raises :class:`InvalidSample` for a sample or key that can't be written and read again, or is longer than a shard
+    may be, ValueError for a ``%`` in the pattern that is no number, an unknown format, or a limit below 1.
     """
-    _check_iterable(samples)
-    if not _NUMBERED.fullmatch(Path(pattern).name):
-        raise ValueError(f"{str(pattern)[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
-    if min((limit for limit in (per_shard, max_bytes) if limit is not None), default=1) < 1:
-        raise ValueError("per_shard and max_bytes are at least 1")
+    check_iterable(samples)
+    paths = _paths(Path(pattern), limited=maxcount is not None or maxsize is not None)
+    if min((limit for limit in (maxcount, maxsize) if limit is not None), default=1) < 1:
+        raise ValueError("maxcount and maxsize are at least 1")
     if format not in get_args(ShardFormat):
         raise ValueError(f"the format {format!r} can't be written; {', '.join(get_args(ShardFormat))} can")
-    if format == "parquet" and max_bytes is not None:
-        raise ValueError("the length of a Parquet file is not known before it is compressed: use per_shard")
+    if format == "parquet" and maxsize is not None:
+        raise ValueError("the length of a Parquet file is not known before it is compressed: use maxcount")
     layout = _Table() if format == "parquet" else _Tar(_packed if format == "msgpack" else members_of)
     written: list[_ShardFile] = []
     try:
@@ -96,12 +87,11 @@ def write_shards(
             own = _own_key(sample)
             key = f"{number:08d}" if own is None else own
             encoded = _encoded(layout, sample, key, own)
-            if not written or written[-1].is_full(encoded, per_shard, max_bytes):
+            if not written or written[-1].is_full(encoded, maxcount, maxsize):
                 if written:
                     written[-1].finish()
-                path = Path(pattern)
-                written.append(_ShardFile(path.parent / (path.name % len(written)), format, layout))
-            written[-1].add(key, encoded, max_bytes)
+                written.append(_ShardFile(next(paths), format, layout))
+            written[-1].add(key, encoded, maxsize)
         infos = tuple(shard.finish() for shard in written)
         for shard in written:
             shard.part.replace(shard.path)
@@ -109,6 +99,17 @@ def write_shards(
         for shard in written:
             shard.discard()
     return infos
+
+
+def _paths(pattern: Path, *, limited: bool) -> Iterator[Path]:
+    """Return the paths of the shards. Raises ValueError for a ``%`` that is no number."""
+    if "%" not in pattern.name:
+        if not limited:
+            return iter([pattern])
+        pattern = pattern.with_name(f"{pattern.stem}-%06d{pattern.suffix}")
+    if not _NUMBERED.fullmatch(pattern.name):
+        raise ValueError(f"{pattern.name[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
+    return (pattern.with_name(pattern.name % number) for number in count())
 
 
 def _encoded(layout: _Layout, sample: object, key: str, own: str | None) -> Any:  # noqa: ANN401 - as the layout has it
@@ -211,15 +212,15 @@ class _Table:
         return ParquetWriter(file, self._rows)
 
 
-def _check_iterable(samples: object) -> None:
+def check_iterable(samples: object) -> None:
     """Check that samples are not a table, which iterates over its columns."""
     if isinstance(samples, Mapping):
-        raise InvalidSample("a dict is one sample", hint="write_shards([sample], …); of columns, make dicts of rows")
+        raise InvalidSample("a dict is one sample", hint="write_samples([sample], …); of columns, make dicts of rows")
     for method in ("to_pylist", "to_dicts", "to_dict"):  # pyarrow, polars, pandas
         if hasattr(samples, "columns") and hasattr(samples, method):
             rows = 'to_dict("records")' if method == "to_dict" else f"{method}()"
             what = f"a {type(samples).__name__} iterates over its columns, not its rows"
-            raise InvalidSample(what, hint=f"write_shards(table.{rows}, …)")
+            raise InvalidSample(what, hint=f"write_samples(table.{rows}, …)")
 
 
 def _own_key(sample: object) -> str | None:
@@ -259,7 +260,7 @@ def _without_reserved(sample: object) -> object:
             return {name: value for name, value in sample.items() if not _is_reserved(name)}
     elif not hasattr(type(sample), "__packable__"):
         what = f"a sample is a dict or of a packable class, found {type(sample).__name__}"
-        raise InvalidSample(what, hint='write_shards({"name": value, …} for … in …)')
+        raise InvalidSample(what, hint='write_samples({"name": value, …} for … in …)')
     elif reserved := next((name for name in plan_of(type(sample)).by_name if _is_reserved(name)), None):
         what = f"field {reserved[:100]!a}: names like __key__ are not for fields"
         raise InvalidSample(what, hint="give the field another wire name; its key is the attribute __key__ of a sample")
@@ -282,14 +283,14 @@ class _ShardFile:
         self._samples = 0
         self._info: ShardInfo | None = None
 
-    def is_full(self, encoded: Any, per_shard: int | None, max_bytes: int | None) -> bool:  # noqa: ANN401
+    def is_full(self, encoded: Any, maxcount: int | None, maxsize: int | None) -> bool:  # noqa: ANN401
         """Return whether the next sample belongs to the next shard."""
-        too_long = max_bytes is not None and self._content.size_with(encoded) > max_bytes
-        return too_long or (per_shard is not None and self._samples >= per_shard)
+        too_long = maxsize is not None and self._content.size_with(encoded) > maxsize
+        return too_long or (maxcount is not None and self._samples >= maxcount)
 
-    def add(self, key: str, encoded: Any, max_bytes: int | None) -> None:  # noqa: ANN401
-        if max_bytes is not None and self._content.size_with(encoded) > max_bytes:
-            what = f"a sample of {self._content.length(encoded)} bytes; a shard has at most {max_bytes}"
+    def add(self, key: str, encoded: Any, maxsize: int | None) -> None:  # noqa: ANN401
+        if maxsize is not None and self._content.size_with(encoded) > maxsize:
+            what = f"a sample of {self._content.length(encoded)} bytes; a shard has at most {maxsize}"
             raise InvalidSample(what, where=key[:100])
         self._content.add(key, encoded)
         self._samples += 1

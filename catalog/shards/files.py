@@ -22,7 +22,7 @@ _DOCUMENTS: Final = frozenset({".md", ".rst", ".yaml", ".yml", ".html", ".py"})
 """Suffixes of files in a folder that are about the data."""
 
 
-def shard_files(pattern: str, say: Callable[[str], object]) -> list[Path]:
+def shard_files(pattern: str, say: Callable[[str], object] = lambda _: None) -> list[Path]:
     """Return the local files of a path, a pattern in braces or with ``*``, or a folder; ``say`` gets what is left out.
 
     Raises :class:`~catalog.errors.NoShards` for a pattern or folder without any.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from catalog.network.http import Client, Stream
+    from catalog.shards.shard import Credentials
 
 __all__ = ["S3Object", "open_object"]
 
@@ -46,16 +47,23 @@ _MAX_KEY: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Object:
-    """An object in a bucket. ``endpoint`` is ``None`` for AWS; ``trusted`` allows credentials to be sent there."""
+    """An object in a bucket. ``endpoint`` is ``None`` for AWS; ``trusted`` allows credentials to be sent there.
+
+    ``credentials`` are those that the user gave for it; without them those of the environment are used.
+    """
 
     bucket: str
     key: str
     endpoint: str | None
     region: str | None
     trusted: bool
+    credentials: Credentials | None = None
 
     @classmethod
-    def parse(cls, url: str, endpoint: str | None, region: str | None, *, sign: bool = True) -> S3Object:
+    def parse(
+        cls, url: str, endpoint: str | None, region: str | None, credentials: Credentials | None = None, *,
+        sign: bool = True,
+    ) -> S3Object:  # fmt: skip
         """Parse ``s3://bucket/key``, whose key is not percent-encoded. Raises :class:`RefusedUrl`.
 
         Without an ``endpoint`` it is the one of the environment, or AWS, as for every tool that reads S3. Requests for
@@ -83,8 +91,9 @@ class S3Object:
             raise RefusedUrl("not the address of a store", where=ascii(chosen[:200])[1:-1], hint="https://host")
         if region is not None and not (_REGION if chosen is None else _ANY_REGION).fullmatch(region):
             raise RefusedUrl("not a region", where=ascii(region[:80])[1:-1], hint="for example eu-west-1")
-        trusted = sign and (chosen is None or (own is not None and chosen == own.rstrip("/")))
-        return cls(bucket=bucket, key=key, endpoint=chosen, region=region, trusted=trusted)
+        own_endpoint = chosen is None or (own is not None and chosen == own.rstrip("/"))
+        trusted = sign and (own_endpoint or credentials is not None)
+        return cls(bucket=bucket, key=key, endpoint=chosen, region=region, trusted=trusted, credentials=credentials)
 
     def url(self, region: str | None) -> str:
         """Return the https URL: with the bucket as the host on AWS, in the path elsewhere."""
@@ -173,7 +182,7 @@ def _check_credentials(target: S3Object, answer: Stream) -> None:
     if not target.trusted:
         hint = "credentials are sent to AWS and to the endpoint in AWS_ENDPOINT_URL_S3; set it if you trust this one"
         where = ascii(f"{target} at {target.endpoint}"[:300])[1:-1]
-    elif _credentials() is None:
+    elif _credentials(target) is None:
         hint = "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         where = str(target)
     else:
@@ -186,7 +195,7 @@ def _signed(target: S3Object, url: str, headers: Mapping[str, str], region: str)
     from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
 
-    credentials = _credentials()
+    credentials = _credentials(target)
     if credentials is None or not target.trusted:
         raise RequestFailed("the AWS credentials have expired or were removed; set them again", where=str(target))
     request = AWSRequest(method="GET", url=url, headers=dict(headers))
@@ -194,9 +203,13 @@ def _signed(target: S3Object, url: str, headers: Mapping[str, str], region: str)
     return {str(name): str(value) for name, value in request.headers.items()}
 
 
-def _credentials() -> Any:  # noqa: ANN401 - botocore ships no types
-    """Return the user's current credentials by botocore's own chain; ``None`` if there are none."""
+def _credentials(target: S3Object) -> Any:  # noqa: ANN401 - botocore ships no types
+    """Return the credentials for an object, or the current ones of botocore's own chain; ``None`` if there are none."""
+    from botocore.credentials import ReadOnlyCredentials
     from botocore.exceptions import BotoCoreError
+
+    if target.credentials is not None:
+        return ReadOnlyCredentials(target.credentials.access_key, target.credentials.secret_key, None)
 
     try:
         found = _session(os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_PROFILE")).get_credentials()

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from catalog.errors import RefusedUrl
 
-__all__ = ["Shard", "display_url"]
+__all__ = ["Credentials", "Shard", "display_url"]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An access key of an S3 store. Not shown: it is pickled with the shards, for the workers of a ``DataLoader``."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +29,11 @@ class Shard:
 
     ``checksum`` is ``sha256:<hex>`` (or another algorithm's name); without one the bytes aren't verified. ``endpoint``
     (a URL) and ``region`` belong to ``s3://bucket/key``, whose key is not percent-encoded; without an endpoint it is
-    ``AWS_ENDPOINT_URL_S3``, or AWS. ``format`` is a name of :data:`catalog.shards.formats.FORMATS`; without one it is
-    recognised by the first bytes. Plain ``http`` is opened with a ``checksum`` only (SHA-256 or longer), or where the
-    network settings allow it; every other scheme is refused: in other readers ``pipe:`` runs shell commands.
+    ``AWS_ENDPOINT_URL_S3``, or AWS. ``credentials`` are sent to that endpoint if a request without them is refused; by
+    default those of the environment are, to AWS and the user's own endpoint. ``format`` is a name of
+    :data:`catalog.shards.formats.FORMATS`; without one it is recognised by the first bytes. Plain ``http`` is opened
+    with a ``checksum`` only (SHA-256 or longer), or where the network settings allow it; every other scheme is refused:
+    in other readers ``pipe:`` runs shell commands.
     """
 
     url: str
@@ -31,6 +41,7 @@ class Shard:
     endpoint: str | None = None
     region: str | None = None
     format: str | None = None
+    credentials: Credentials | None = field(default=None, repr=False)
 
     @property
     def path(self) -> Path | None:

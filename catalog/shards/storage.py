@@ -127,7 +127,7 @@ def shard_request(client: Client, shard: Shard, *, sign: bool = True, seconds: f
     if shard.url.startswith("s3://"):
         from catalog.shards import s3
 
-        target = s3.S3Object.parse(shard.url, shard.endpoint, shard.region, sign=sign)
+        target = s3.S3Object.parse(shard.url, shard.endpoint, shard.region, shard.credentials, sign=sign)
         return partial(s3.open_object, client, target, max_bytes=MAX_SHARD, seconds=seconds)
 
     verified = shard.checksum is not None and ExpectedDigest.parse(shard.checksum).strong

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
-from catalog import Array, Dataset, PackableSample, write_shards
+from catalog import Array, Dataset, PackableSample
 from catalog.client import Client
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidManifest, InvalidSyntax, PublishError, SessionError, UnknownIdentity
@@ -21,6 +21,7 @@ from catalog.publish import publish
 from catalog.records import COLLECTIONS, DATASET, LENS, SCHEMA, CodeReference
 from catalog.samples.clients import CatalogClient, Place, PublishedShard
 from catalog.samples.packable import sample_type
+from catalog.samples.write_shards import write_shards
 from catalog.schema import Field, SampleType, Scalar
 from catalog.syntax import AtUri
 
@@ -113,7 +114,7 @@ def digits() -> list[Digit]:
 @pytest.fixture
 def shards(tmp_path: Path, https_server: Callable[[Path], HttpsServer], monkeypatch: pytest.MonkeyPatch) -> HttpsServer:
     """Five digits in two shards, served by https; this process trusts the server."""
-    write_shards(digits(), tmp_path / "d-%06d.tar", per_shard=3)
+    write_shards(digits(), tmp_path / "d-%06d.tar", maxcount=3)
     server = https_server(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
     return server

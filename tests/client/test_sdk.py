@@ -18,13 +18,14 @@ from atproto import AsyncClient, SessionEvent
 from atproto import Client as AtprotoClient
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
-from catalog import Array, Dataset, PackableSample, fetch_lens, lens, write_shards
+from catalog import Array, Dataset, PackableSample, fetch_lens, lens
 from catalog.atproto.session import Swap
 from catalog.client import Client
 from catalog.errors import CatalogError, DataError, SessionError
 from catalog.lenses import code_reference as code_references
 from catalog.records import LENS, SCHEMA, CodeReference
 from catalog.samples.packable import sample_type
+from catalog.samples.write_shards import write_shards
 from tests.fakes import fake_server
 from tests.secrecy import PASSWORDS
 

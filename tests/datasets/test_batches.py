@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
 
-from catalog import Dataset, DictSample, PackableSample, wire, write_shards
+from catalog import Dataset, DictSample, PackableSample, wire
 from catalog.datasets.batches import SampleBatch
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +99,7 @@ def test_samples_of_any_class_are_batched_by_their_attributes() -> None:
 
 
 def test_keys_are_those_of_the_samples(tmp_path: Path) -> None:
-    infos = write_shards([mixed(n) for n in range(5)], tmp_path / "m-%d.tar", per_shard=2)
+    infos = write_shards([mixed(n) for n in range(5)], tmp_path / "m-%d.tar", maxcount=2)
     batches = list(Dataset(infos, Mixed).batched(2))
     assert [batch.__key__ for batch in batches] == [["00000000", "00000001"], ["00000002", "00000003"], ["00000004"]]
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
-from catalog import Array, Dataset, DictSample, PackableSample, write_shards
+from catalog import Array, Dataset, DictSample, PackableSample
 from catalog.atproto.identity import Identity
 from catalog.client import Client
 from catalog.datasets.order import Partition
@@ -57,6 +57,7 @@ from catalog.records.fetch import Published
 from catalog.samples.arrays import encode_array
 from catalog.samples.clients import PublishedShard
 from catalog.samples.packable import class_from, sample_type
+from catalog.samples.write_shards import write_shards
 from catalog.shards.shard import Shard
 from catalog.syntax import AtUri, Cid, Datetime, Did
 
@@ -89,7 +90,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Ten tiles in three shards: 4, 4, 2."""
-    write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=4)
+    write_shards(tiles(10), tmp_path / "t-%06d.tar", maxcount=4)
     return tmp_path
 
 
@@ -174,7 +175,7 @@ def test_a_sample_that_does_not_fit_is_named_with_its_shard(folder: Path) -> Non
 
 
 def test_shards_that_were_written_make_a_dataset_of_known_length(tmp_path: Path) -> None:
-    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=4)
+    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", maxcount=4)
     dataset = Dataset(infos, Tile)
     assert len(dataset) == 10
     assert list(dataset) == tiles(10)
@@ -575,7 +576,7 @@ def asked_for(dataset: Dataset[Any], **rest: Any) -> dict[str, Any]:  # noqa: AN
 
 
 def test_files_are_published_at_the_urls_given_for_them_and_hashed_from_here(tmp_path: Path) -> None:
-    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=5)
+    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", maxcount=5)
     dataset = Dataset(infos, Tile)
     urls = "https://data.example/t-{000000..000001}.tar"
     asked = asked_for(dataset, urls=urls, version="1.0.0", tags=("a",), license="MIT", description="Tiles.")
@@ -643,7 +644,7 @@ def test_what_a_client_publishes_it_reads_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     account = network.account("code")
-    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", per_shard=4)
+    infos = write_shards(tiles(10), tmp_path / "t-%06d.tar", maxcount=4)
     server = https_server(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
     with Client.login(account.handle, account.password) as client:

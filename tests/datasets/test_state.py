@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import Dataset, PackableSample, write_shards
+from catalog import Dataset, PackableSample
 from catalog.errors import DataError, InvalidSample
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 from torch.utils.data import DataLoader, IterableDataset
 
-from catalog import Dataset, DictSample, PackableSample, write_shards
 from catalog.datasets.tensors import _tensor
+from catalog import Dataset, DictSample, PackableSample
 from catalog.errors import InvalidSample
 from catalog.samples.packable import class_from, sample_type
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +45,7 @@ def items() -> Iterator[Item]:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset[Item]:
     """Twenty-three items in five shards: 5, 5, 5, 5, 3."""
-    return Dataset(write_shards(items(), tmp_path / "i-%06d.tar", per_shard=5), Item)
+    return Dataset(write_shards(items(), tmp_path / "i-%06d.tar", maxcount=5), Item)
 
 
 @pytest.fixture

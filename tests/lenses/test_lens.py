@@ -18,11 +18,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at run time
 
-from catalog import Array, Dataset, DictSample, PackableSample, packable, write_shards
+from catalog import Array, Dataset, DictSample, PackableSample, packable
 from catalog.errors import InvalidSample, LensError
 from catalog.lenses.lens import LENSES, Lens, LensNetwork, lens
 from catalog.records import CodeReference
 from catalog.samples.packable import class_from, sample_type
+from catalog.samples.write_shards import write_shards
 from catalog.syntax import AtUri
 from tests.paths import ROOT
 
@@ -546,7 +547,7 @@ def test_decorated_lenses_are_in_the_network_of_all_unless_told_otherwise() -> N
 
 @pytest.fixture
 def digits(tmp_path: Path) -> Dataset[Digit]:
-    return Dataset(write_shards([digit(n) for n in range(5)], tmp_path / "d-%06d.tar", per_shard=3), Digit)
+    return Dataset(write_shards([digit(n) for n in range(5)], tmp_path / "d-%06d.tar", maxcount=3), Digit)
 
 
 def test_a_dataset_goes_through_a_lens_a_path_and_the_network_of_all(digits: Dataset[Digit]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
-from catalog import Dataset, PackableSample, write_shards
+from catalog import Dataset, PackableSample
 from catalog.atproto.identity import Resolver
 from catalog.atproto.session import Session
 from catalog.config import NetworkSettings
@@ -19,6 +19,7 @@ from catalog.manifest import load
 from catalog.network.http import Client
 from catalog.publish import Action, Applied, apply_plan, make_plan
 from catalog.records import DATASET, LABEL
+from catalog.samples.write_shards import write_shards
 from catalog.syntax import RAW, Cid
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
 def write(folder: Path, first: int) -> None:
     (folder / "data").mkdir(exist_ok=True)
     samples = [Kept(picture=np.full((4, 5), n, np.uint8), label=n) for n in range(first, first + 4)]
-    write_shards(samples, folder / "data" / "kept-%06d.tar", per_shard=2)
+    write_shards(samples, folder / "data" / "kept-%06d.tar", maxcount=2)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 
 from catalog import Dataset as Samples
-from catalog import PackableSample, records, write_shards
+from catalog import PackableSample, records
 from catalog.errors import InvalidManifest
 from catalog.manifest import (
     MARK,
@@ -36,6 +36,7 @@ from catalog.manifest import (
 from catalog.manifest.diagnostics import Report
 from catalog.manifest.glob import named_files
 from catalog.records import BlobShard, BlobStorage, Checksum, Dataset, Label, S3Shard, S3Storage, Size, read_record
+from catalog.samples.write_shards import write_shards
 from catalog.syntax import RAW, AtUri, Cid, Datetime, Did, Tid
 
 if TYPE_CHECKING:
@@ -493,7 +494,7 @@ def test_drafts_in_buckets_and_blobs_have_pages_that_load_their_copies(
     """``catalog build`` without any network; what a page says how to load is loaded as it says."""
     samples = [Seen(picture=np.full((6, 5), n, np.uint8), label=n) for n in range(4)]
     (tmp_path / "data").mkdir()
-    infos = write_shards(samples, tmp_path / "data" / "seen-%06d.tar", per_shard=2)
+    infos = write_shards(samples, tmp_path / "data" / "seen-%06d.tar", maxcount=2)
     for name, text in {"mkdocs.yml": SITE, "docs/index.md": "# Drafts\n", "manifests/m.yaml": DRAFTS}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")

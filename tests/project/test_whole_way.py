@@ -112,7 +112,7 @@ def test_a_manifest_becomes_samples_in_a_fresh_process(
     data, work = tmp_path / "data", tmp_path / "work"
     data.mkdir()
     work.mkdir()
-    write_shards(waves, data / "waves-%06d.tar", per_shard=3)
+    write_shards(waves, data / "waves-%06d.tar", maxcount=3)
     shards = https_server(data)
     (data / "waves.yaml").write_text(MANIFEST.format(base=shards.url, commit="c" * 40), encoding="utf-8")
 
@@ -204,7 +204,8 @@ def test_a_manifest_with_mistakes_writes_nothing(tmp_path: Path, network: Networ
 def test_the_public_face_of_the_library_is_this_list() -> None:
     """The names of ``import catalog``; a change here changes the public interface."""
     assert catalog.__all__ == [
-        "Array", "Client", "Dataset", "DictSample", "Lens", "LensNetwork", "Media", "PackableSample", "SampleBatch",
-        "Shard", "__version__", "check_lens", "fetch_lens", "lens", "packable", "wire", "write_shards",
+        "Array", "Client", "Dataset", "DatasetDict", "DictSample", "Lens", "LensNetwork", "Media", "PackableSample",
+        "S3Source", "SampleBatch", "Shard", "URLSource", "__version__", "check_lens", "fetch_lens", "lens",
+        "load_dataset", "packable", "wire", "write_samples",
     ]  # fmt: skip
     assert all(getattr(catalog, name) is not None for name in catalog.__all__)

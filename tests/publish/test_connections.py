@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from catalog import write_shards
 from catalog.atproto.identity import Identity
 from catalog.config import NetworkSettings
 from catalog.manifest import load
@@ -25,6 +24,7 @@ from catalog.publish.manifest_yaml import as_yaml
 from catalog.publish.verify_shards import Choice, check_shards
 from catalog.records import Checksum, Dataset, HttpShard, HttpStorage
 from catalog.records.fetch import Published
+from catalog.samples.write_shards import write_shards
 from catalog.shards.hash_remote import READERS
 from catalog.syntax import AtUri, Cid, Datetime, Did
 from tests.fakes import QuietServer
@@ -60,7 +60,7 @@ class Handler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     folder, signer, context = tmp_path / "served", trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    write_shards(({"value": number} for number in range(SHARDS)), folder / "n-%06d.tar", per_shard=1)
+    write_shards(({"value": number} for number in range(SHARDS)), folder / "n-%06d.tar", maxcount=1)
     signer.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     signer.issue_cert("localhost").configure_cert(context)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))

@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from pyarrow import parquet
 from scipy import sparse
 
-from catalog import Dataset, write_shards
+from catalog import Dataset
 from catalog.cli import cli
 from catalog.cli.common import write_file
 from catalog.config import NetworkSettings
@@ -39,6 +39,7 @@ from catalog.samples import array_formats as formats
 from catalog.samples.arrays import decode_array, encode_array
 from catalog.samples.inference import Inference
 from catalog.samples.packable import class_from, pack, unpack
+from catalog.samples.write_shards import write_shards
 from catalog.schema import MAX_FIELDS, Array, Field, FieldType, List, SampleType, Scalar, type_text
 from tests.shards.test_tar import tar_of
 from tests.strategies import texts, typed_samples
@@ -145,7 +146,7 @@ def test_a_class_written_to_shards_comes_back_with_the_same_fields(
         field.name: attribute for field, attribute in zip(wanted.fields, _attributes(wanted, attributes), strict=True)
     }
     written = [cls(**{by_name[key]: value for key, value in sample.items()}) for sample in samples]
-    shards = write_shards(written, tmp_path / "made-%06d.tar", per_shard=2)
+    shards = write_shards(written, tmp_path / "made-%06d.tar", maxcount=2)
     text, found = drafted(tmp_path, *(str(shard.path) for shard in shards), name=name)
     [schema], [dataset] = found.schemas, found.datasets
     assert schema.sample_type.fields == wanted.fields, text
@@ -366,7 +367,7 @@ def test_a_long_list_is_looked_at_by_its_kinds(monkeypatch: pytest.MonkeyPatch) 
 
 def numbers(folder: Path, count: int = 7, per_shard: int = 3, name: str = "n") -> list[str]:
     samples = ({"value": number, **({"half": 0.5} if number > 3 else {})} for number in range(count))
-    return [str(shard.path) for shard in write_shards(samples, folder / f"{name}-%06d.tar", per_shard=per_shard)]
+    return [str(shard.path) for shard in write_shards(samples, folder / f"{name}-%06d.tar", maxcount=per_shard)]
 
 
 def test_patterns_of_files_are_looked_for(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray  # noqa: TC002 - annotations are read at run time
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from catalog import Dataset, DictSample, PackableSample, write_shards
+from catalog import Dataset, DictSample, PackableSample
 from catalog.errors import InvalidSample
 from catalog.samples.packable import wire
+from catalog.samples.write_shards import write_shards
 from catalog.shards import limits
 from tests.strategies import texts
 
@@ -194,11 +195,11 @@ def test_compressed_fields_are_written_as_webdataset_reads_them(tmp_path: Path) 
 
 def test_a_shard_is_full_before_it_gets_too_long(tmp_path: Path) -> None:
     rows = [{"jpg": bytes(2000), "json": {"n": number}} for number in range(10)]
-    infos = write_shards(rows, tmp_path / "w-%d.tar", max_bytes=20_480, format="webdataset")
+    infos = write_shards(rows, tmp_path / "w-%d.tar", maxsize=20_480, format="webdataset")
     assert [info.samples for info in infos] == [5, 5]
     assert all(info.bytes == info.path.stat().st_size == 20_480 for info in infos)
     with pytest.raises(InvalidSample, match="a shard has at most 20480"):
-        write_shards([{"a.bin": bytes(10_000), "b.bin": bytes(9_000)}], tmp_path / "x-%d.tar", max_bytes=20_480,
+        write_shards([{"a.bin": bytes(10_000), "b.bin": bytes(9_000)}], tmp_path / "x-%d.tar", maxsize=20_480,
                      format="webdataset")  # fmt: skip
 
 

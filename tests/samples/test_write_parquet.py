@@ -15,10 +15,11 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray  # noqa: TC002 - annotations are read at run time
 from pyarrow import parquet
 
-from catalog import Dataset, DictSample, PackableSample, write_shards
+from catalog import Dataset, DictSample, PackableSample
 from catalog.config import NetworkSettings
 from catalog.errors import InvalidSample
 from catalog.publish.infer_manifest import sketch
+from catalog.samples.write_shards import write_shards
 from tests.strategies import texts
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def test_typed_samples_come_back_equal(tmp_path: Path) -> None:
         Bird(label=2, boxes=[], song=np.zeros(3, np.float32), note="x", seen=time),
         Bird(label=3, boxes=[1.0, 2.0], song=np.zeros(0, np.float32)),
     ]
-    infos = write_shards(birds, tmp_path / "b-%d.parquet", format="parquet", per_shard=2)
+    infos = write_shards(birds, tmp_path / "b-%d.parquet", format="parquet", maxcount=2)
     assert [info.samples for info in infos] == [2, 1]
     assert list(Dataset(infos, Bird)) == birds
     schemas = {parquet.read_schema(info.path) for info in infos}
@@ -183,7 +184,7 @@ def test_the_first_rows_give_the_types_of_all_shards(
     tmp_path: Path, first: dict[str, Any], later: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(InvalidSample, match=expected):
-        write_shards([first, later], tmp_path / "t-%d.parquet", format="parquet", per_shard=1)
+        write_shards([first, later], tmp_path / "t-%d.parquet", format="parquet", maxcount=1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -201,7 +202,7 @@ def test_row_groups_are_small_and_payloads_have_no_statistics(tmp_path: Path) ->
 
 def test_the_length_of_a_table_is_not_limited_in_bytes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="per_shard"):
-        write_shards([{"a": 1}], tmp_path / "t-%d.parquet", format="parquet", max_bytes=1000)
+        write_shards([{"a": 1}], tmp_path / "t-%d.parquet", format="parquet", maxsize=1000)
 
 
 def test_samples_of_tables_and_numbered_samples_are_rows(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray  # noqa: TC002 - annotations are read at run ti
 from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from catalog import Array, Dataset, DictSample, PackableSample, write_shards
+from catalog import Array, Dataset, DictSample, PackableSample
 from catalog.errors import InvalidSample
 from catalog.samples.packable import wire
-from catalog.samples.write_shards import _key_fault
+from catalog.samples.write_shards import _key_fault, write_shards
 from catalog.shards import limits
 from tests.strategies import texts
 

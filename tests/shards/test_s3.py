@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import sys
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog import Dataset, S3Source
 from catalog.config import NetworkSettings
 from catalog.errors import MissingExtra, RefusedAddress, RefusedUrl, RequestFailed
 from catalog.manifest import load
@@ -398,3 +400,25 @@ def test_any_text_is_one_object_of_one_host_or_refused(rest: str, endpoint: str 
         assert not {"", ".", ".."} & {path}
     else:
         assert address.startswith(place.endpoint)
+
+
+@pytest.mark.usefixtures("checking")
+def test_a_source_brings_its_own_endpoint_and_credentials(store: Store) -> None:
+    source = S3Source(
+        "closed.data", ["a.tar", ODD_KEY], store.url, store.access_key, store.secret_key, region="eu-west-1"
+    )
+    again = pickle.loads(pickle.dumps(Dataset(source, settings=LOOPBACK)))  # noqa: S301 - as a worker gets it
+    assert [sample.a for sample in again] == [number for number, _ in enumerate(SAMPLES)] * 2
+    assert store.secret_key not in repr((source, again, again.shards))
+    with pytest.raises(RequestFailed, match="HTTP 403 SignatureDoesNotMatch"):
+        list(Dataset(replace(source, secret_key="wrong"), settings=LOOPBACK))
+
+
+def test_a_source_is_of_one_bucket_and_has_both_keys() -> None:
+    made = S3Source.from_urls(["s3://b/a/0.tar", "s3://b/1.tar"], endpoint="https://r2.example", region="auto")
+    assert made == S3Source("b", ["a/0.tar", "1.tar"], "https://r2.example", region="auto")
+    for urls in ([], ["s3://b/a", "s3://c/a"], ["https://b/a"], ["s3://b"], ["s3://b/a", "s3://b/"]):
+        with pytest.raises(ValueError, match="of one bucket"):
+            S3Source.from_urls(urls)
+    with pytest.raises(ValueError, match="together"):
+        S3Source("b", ["k"], access_key="a")

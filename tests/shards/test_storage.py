@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import PackableSample, write_shards
+from catalog import PackableSample
 from catalog.config import NetworkSettings
 from catalog.errors import ChecksumMismatch, DataError, InvalidShard, RefusedAddress, RefusedUrl, RequestFailed
+from catalog.samples.write_shards import write_shards
 from catalog.shards import cache as shard_cache
 from catalog.shards.checksum import ExpectedDigest
 from catalog.shards.reader import read_shard
@@ -79,7 +80,7 @@ def test_every_other_scheme_is_refused_and_nothing_runs(
 
 
 def test_loopback_is_opened_only_when_the_settings_allow_it(serve: Callable[[Path], str], tmp_path: Path) -> None:
-    write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     shard = Shard(url=serve(tmp_path) + "n-000000.tar")
     with pytest.raises(RefusedAddress):
         list(read_shard(shard, settings=NetworkSettings()))
@@ -172,7 +173,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_an_error_and_no_crash(tmp_path: 
 def test_a_remote_shard_is_checked_before_its_first_sample_and_fetched_once(
     serve: Callable[[Path], str], tmp_path: Path, cache: Path
 ) -> None:
-    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     shard = Shard(url=serve(tmp_path) + "n-000000.tar", checksum=f"sha256:{info.sha256}")
     first = list(read_shard(shard, settings=LOOPBACK))
     assert len(first) == 3
@@ -184,7 +185,7 @@ def test_a_remote_shard_is_checked_before_its_first_sample_and_fetched_once(
 def test_a_damaged_copy_in_the_cache_is_fetched_again(
     serve: Callable[[Path], str], tmp_path: Path, cache: Path
 ) -> None:
-    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     shard = Shard(url=serve(tmp_path) + "n-000000.tar", checksum=f"sha256:{info.sha256}")
     list(read_shard(shard, settings=LOOPBACK))
     (cache / f"sha256-{info.sha256}.tar").write_bytes(b"rubbish")
@@ -195,7 +196,7 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(
 def test_a_wrong_checksum_yields_no_sample_and_leaves_nothing(
     serve: Callable[[Path], str], tmp_path: Path, cache: Path, *, remote: bool
 ) -> None:
-    write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     where = serve(tmp_path) + "n-000000.tar" if remote else str(tmp_path / "n-000000.tar")
     samples = read_shard(Shard(url=where, checksum="sha256:" + "0" * 64), settings=LOOPBACK)
     with pytest.raises(ChecksumMismatch, match="the record promises 0000"):
@@ -204,10 +205,10 @@ def test_a_wrong_checksum_yields_no_sample_and_leaves_nothing(
 
 
 def test_a_local_shard_that_changes_is_checked_again(tmp_path: Path) -> None:
-    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     shard = Shard(url=str(info.path), checksum=f"SHA-256:{info.sha256.upper()}")
     assert len(list(read_shard(shard))) == 3
-    write_shards(numbers(4), tmp_path / "n-%06d.tar", per_shard=9)
+    write_shards(numbers(4), tmp_path / "n-%06d.tar", maxcount=9)
     with pytest.raises(ChecksumMismatch):
         list(read_shard(shard))
 
@@ -221,17 +222,17 @@ def test_a_checksum_that_cannot_be_checked_is_not_taken_for_right(tmp_path: Path
 
 def test_what_is_checked_is_what_is_read(tmp_path: Path) -> None:
     """Also when another file takes the path in between."""
-    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     reading = read_shard(Shard(url=str(info.path), checksum=f"sha256:{info.sha256}"))
     first = next(reading)
-    write_shards(numbers(9), tmp_path / "n-%06d.tar", per_shard=9)
+    write_shards(numbers(9), tmp_path / "n-%06d.tar", maxcount=9)
     assert [first[0], *(key for key, _ in reading)] == ["00000000", "00000001", "00000002"]
 
 
 def test_a_cache_that_cannot_be_written_is_named(
     serve: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("CATALOG_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"the cache can't be used.*CATALOG_CACHE"):
@@ -239,7 +240,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 
 
 def test_what_a_killed_process_left_is_written_over(serve: Callable[[Path], str], tmp_path: Path, cache: Path) -> None:
-    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", per_shard=9)
+    (info,) = write_shards(numbers(3), tmp_path / "n-%06d.tar", maxcount=9)
     cache.mkdir(parents=True)
     (cache / f"sha256-{info.sha256}.tar.part").write_bytes(b"rubbish" * 10_000)
     assert len(read(Shard(url=serve(tmp_path) + "n-000000.tar", checksum=f"sha256:{info.sha256}"))) == 3

@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from catalog import write_shards
 from catalog.atproto import datamodel
 from catalog.manifest import load
 from catalog.records import DATASET, SCHEMA
+from catalog.samples.write_shards import write_shards
 from catalog.site.exports import dcat, jsonld
 from catalog.site.exports.downloads import Download, downloads
 from catalog.site.exports.downloads import uri as uri_of
