@@ -153,7 +153,7 @@ def sample_with_key(reading: Reading, key: str) -> Iterator[Any]:
             with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
                 for found, raw in samples:
                     if found == key:
-                        yield from _stepped(reading, shard, reading.reader(form), raw, key)
+                        yield from _stepped(reading, shard, reading.reader(form, shard.url), raw, key)
                         return
 
 
