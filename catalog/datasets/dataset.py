@@ -256,7 +256,7 @@ class Dataset(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return shards and fields as a table, for notebooks. Nothing is read."""
-            from catalog.sanitize import html_table
+        from catalog.sanitize import html_table
         from catalog.schema.types import FIELD_HEAD, field_rows
 
         kind = "…" if self._now is None else self._now.__name__

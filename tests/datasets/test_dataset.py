@@ -633,7 +633,7 @@ def test_what_the_shards_do_not_hold_is_not_published(step: str) -> None:
         "batched": dataset.batched(2),
         "split_by_node": dataset.split_by_node(0, 2),
     }
-    with pytest.raises(PublishError, match="write_shards"):
+    with pytest.raises(PublishError, match="write_samples"):
         asked_for(changed[step])
 
 

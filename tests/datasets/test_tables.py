@@ -14,8 +14,9 @@ from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at ru
 from PIL import Image
 from polars.testing import assert_frame_equal
 
-from catalog import Array, Dataset, DictSample, Media, PackableSample, write_shards
+from catalog import Array, Dataset, DictSample, Media, PackableSample
 from catalog.errors import DataError, InvalidSample, MissingExtra
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def pictures(count: int = COUNT) -> list[Picture]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset[Picture]:
-    return Dataset(write_shards(pictures(), tmp_path / "p-%06d.tar", per_shard=3), Picture)
+    return Dataset(write_shards(pictures(), tmp_path / "p-%06d.tar", maxcount=3), Picture)
 
 
 def test_a_table_of_arrow_has_the_values_and_types_of_the_samples(dataset: Dataset[Picture]) -> None:

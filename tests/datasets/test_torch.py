@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 from torch.utils.data import DataLoader, IterableDataset
 
-from catalog.datasets.tensors import _tensor
 from catalog import Dataset, DictSample, PackableSample
+from catalog.datasets.tensors import _tensor
 from catalog.errors import InvalidSample
 from catalog.samples.packable import class_from, sample_type
 from catalog.samples.write_shards import write_shards
@@ -244,7 +244,7 @@ def mixed(count: int) -> list[Mixed]:
 @pytest.mark.parametrize("typed", [True, False])
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_a_loader_makes_batches_of_tensors(tmp_path: Path, workers: int, typed: bool, start: str) -> None:  # noqa: FBT001
-    written = write_shards(mixed(10), tmp_path / "m-%d.tar", per_shard=3)
+    written = write_shards(mixed(10), tmp_path / "m-%d.tar", maxcount=3)
     dataset: Dataset[Any] = Dataset(written, Mixed if typed else None)
     context = start if workers else None
     batches: list[Any] = list(DataLoader(dataset, batch_size=4, num_workers=workers, multiprocessing_context=context))
