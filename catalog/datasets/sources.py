@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 from catalog.samples.write_shards import ShardInfo
 from catalog.shards.braces import expand
-from catalog.shards.shard import Credentials, Shard
+from catalog.shards.s3 import Credentials
+from catalog.shards.shard import Shard
 
 __all__ = ["S3Source", "Source", "URLSource", "shards_from"]
 

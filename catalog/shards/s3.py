@@ -14,7 +14,7 @@ import os
 import re
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from catalog.network.http import Client, Stream
-    from catalog.shards.shard import Credentials
 
-__all__ = ["S3Object", "open_object"]
+__all__ = ["Credentials", "S3Object", "open_object"]
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _HOSTED: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -43,6 +42,14 @@ _MOVED: Final = frozenset({301, 307, 400, 403})
 """Statuses that name another region of the bucket, in ``x-amz-bucket-region``."""
 _DEFAULT_REGION: Final = "us-east-1"
 _MAX_KEY: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An access key of an S3 store. Not shown: it is pickled with the shards, for the workers of a ``DataLoader``."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

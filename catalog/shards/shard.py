@@ -5,22 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from catalog.errors import RefusedUrl
 
-__all__ = ["Credentials", "Shard", "display_url"]
+if TYPE_CHECKING:
+    from catalog.shards.s3 import Credentials
+
+__all__ = ["Shard", "display_url"]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """An access key of an S3 store. Not shown: it is pickled with the shards, for the workers of a ``DataLoader``."""
-
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
