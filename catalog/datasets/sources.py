@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from catalog.samples.write_shards import ShardInfo
 from catalog.shards.braces import expand
-from catalog.shards.s3 import Credentials
 from catalog.shards.shard import Shard
 
 __all__ = ["S3Source", "Source", "URLSource", "shards_from"]
@@ -64,6 +63,8 @@ class S3Source:
 
     def shards(self) -> list[Shard]:
         """Return the shards, with the credentials."""
+        from catalog.shards.s3 import Credentials  # imports the network
+
         keys = None
         if self.access_key is not None and self.secret_key is not None:
             keys = Credentials(access_key=self.access_key, secret_key=self.secret_key)
