@@ -245,7 +245,7 @@ class Dataset(Generic[T]):
 
         They are shuffled, mapped, batched and divided among workers as those of shards are. The function is called for
         each iteration; an iterator can be iterated once. Dicts become :class:`DictSample`. To publish them, write them
-        with ``write_shards(dataset, …)``. Raises TypeError for what isn't iterable; iterating raises
+        with ``write_samples(dataset, …)``. Raises TypeError for what isn't iterable; iterating raises
         :class:`~catalog.errors.InvalidSample` for a sample that isn't of ``sample_type``.
         """
         shard = samples_shard(samples)

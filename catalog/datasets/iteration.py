@@ -150,10 +150,10 @@ def sample_with_key(reading: Reading, key: str) -> Iterator[Any]:
     """Yield what the steps make of the sample with a key: nothing if no sample has it."""
     with _client_for(reading.shards, reading.settings) as client:
         for shard in reading.shards:
-            with open_samples(shard, settings=reading.settings, client=client) as (form, samples):
+            with reading.opened(shard, client) as (read, samples):
                 for found, raw in samples:
                     if found == key:
-                        yield from _stepped(reading, shard, reading.reader(form, shard.url), raw, key)
+                        yield from _stepped(reading, shard, read, raw, key)
                         return
 
 

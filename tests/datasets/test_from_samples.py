@@ -13,8 +13,9 @@ import webdataset as wds
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 from torch.utils.data import DataLoader
 
-from catalog import Dataset, PackableSample, lens, write_shards
+from catalog import Dataset, PackableSample, lens
 from catalog.errors import DataError, InvalidSample, PublishError
+from catalog.samples.write_shards import write_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ def test_they_are_written_and_then_published_not_before(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="steps") as caught:
         dataset.publish_to_atproto(client, name="points")
     assert "write_shards" in str(caught.value.hint)
-    infos = write_shards(dataset.shuffled(seed=1), tmp_path / "p-%06d.tar", per_shard=10)
+    infos = write_shards(dataset.shuffled(seed=1), tmp_path / "p-%06d.tar", maxcount=10)
     assert [info.samples for info in infos] == [10, 10, 3]
     assert sorted(numbers(Dataset(infos, Point))) == list(range(COUNT))
 
@@ -136,7 +137,7 @@ def test_a_dataset_of_a_picklable_source_is_pickled() -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Dataset[Point]:
-    return Dataset(write_shards(points(), tmp_path / "p-%06d.tar", per_shard=5), Point)
+    return Dataset(write_shards(points(), tmp_path / "p-%06d.tar", maxcount=5), Point)
 
 
 def test_a_pipeline_of_webdataset_takes_a_dataset_as_its_source(stored: Dataset[Point]) -> None:

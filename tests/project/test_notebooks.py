@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 from PIL import Image
 
-from catalog import Array, Dataset, DictSample, Media, PackableSample, packable, write_shards
+from catalog import Array, Dataset, DictSample, Media, PackableSample, packable
 from catalog.client.records import Finding
 from catalog.client.results import Results
 from catalog.publish.diff import Difference
@@ -19,6 +19,7 @@ from catalog.publish.plan import Action, Change, Plan
 from catalog.records import DATASET, HttpStorage
 from catalog.records import Dataset as DatasetRecord
 from catalog.samples.packable import class_from
+from catalog.samples.write_shards import write_shards
 from catalog.schema import Field, SampleType, Scalar
 from catalog.store.graph import Publisher
 from catalog.syntax import AtUri, Cid, Datetime, Did
@@ -150,7 +151,7 @@ def test_images_that_are_large_or_may_have_scripts_are_not_drawn() -> None:
 
 
 def test_a_dataset_has_its_fields_and_facts_without_reading(tmp_path: Path) -> None:
-    infos = write_shards([digit(number) for number in range(5)], tmp_path / "d-%06d.tar", per_shard=3)
+    infos = write_shards([digit(number) for number in range(5)], tmp_path / "d-%06d.tar", maxcount=3)
     dataset = Dataset(infos, Digit)
     for info in infos:
         info.path.unlink()
