@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import json
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 
 from catalog.codegen import load_snippets
 from catalog.schema.identifiers import attribute_names
 from tests.codegen.test_codegen import HOSTILE, hostile_type
+from tests.fakes import serving
 from tests.paths import TESTS
+from tests.shards.test_tar import tar_of
 from tests.snippetcatalog import ROOT, UNKIND_FIELDS, Pages, Shown, catalog_pages, plain
 
 if TYPE_CHECKING:
@@ -214,6 +220,21 @@ def test_typescript_compiles_strictly_and_yields_the_samples(pages: Pages, node:
         )  # fmt: skip
         assert ran.returncode == 0, (shown.dataset, ran.stderr)
         assert json.loads(found.read_text("utf-8")) == first(shown), shown.dataset
+
+
+def test_typescript_decompresses_shards(tmp_path: Path, node: Path) -> None:
+    """The names of the shards say so; the program has no other way to know."""
+    members = [(f"{number}.msgpack", msgpack.packb({"n": number})) for number in range(3)]
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(tar_of(*members)))
+    with serving(partial(SimpleHTTPRequestHandler)) as start:
+        snippets = load_snippets("a", None, None, [f"{start(tmp_path)}a.tar.gz"])
+        [code] = [one.code for one in snippets if one.label == "TypeScript"]
+        made = compiled(node, {"packed": code})
+        assert made.returncode == 0, made.stdout
+        ran = subprocess.run(
+            ["node", "out/packed.mjs"], cwd=node, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ran.stdout.splitlines() == ["{ n: 0 }", "{ n: 1 }", "{ n: 2 }"], ran.stderr
 
 
 def test_typescript_with_any_text_in_any_place_compiles(node: Path) -> None:

@@ -1,4 +1,4 @@
-"""The programs for tables run on pandas, Polars and DuckDB, and read what is in the files."""
+"""The programs for tables run on the real libraries, and read what is in the files."""
 
 from __future__ import annotations
 
@@ -30,8 +30,17 @@ TYPE = SampleType(
 PRINTED = """
 import json as _json
 _table = table.df() if hasattr(table, "df") else table
-_found = _table.to_dicts() if hasattr(_table, "to_dicts") else _table.to_dict("records")
+_table = list(_table) if type(_table).__name__ == "IterableDataset" else _table
+_table = _table.take_all() if hasattr(_table, "take_all") else _table
+_table = _table.to_dicts() if hasattr(_table, "to_dicts") else _table
+_found = _table if isinstance(_table, list) else _table.to_dict("records")
 print("=" * 9, _json.dumps(_found, default=str))
+"""
+
+
+RAY = """\
+import ray
+ray.init(num_cpus=1, include_dashboard=False, object_store_memory=10**8, log_to_driver=False)
 """
 
 
@@ -50,7 +59,8 @@ def write(folder: Path, form: str, number: int, rows: list[dict[str, object]]) -
 @pytest.mark.parametrize(
     ("form", "label"),
     [
-        ("parquet", "pandas"), ("parquet", "Polars"), ("parquet", "DuckDB"),
+        ("parquet", "pandas"), ("parquet", "Polars"), ("parquet", "DuckDB"), ("parquet", "Hugging Face"),
+        ("parquet", "Ray Data"),
         ("csv", "pandas"), ("csv", "DuckDB"),
         ("jsonl", "pandas"), ("jsonl", "Polars"), ("jsonl", "DuckDB"),
     ],
@@ -63,7 +73,8 @@ def test_a_program_reads_the_rows(tmp_path: Path, form: str, label: str) -> None
         base = start(served)
         snippets = load_snippets("Weather", None, TYPE, [base + name for name in names], sample_format=form)
         (snippet,) = (one for one in snippets if one.label == label)
-        (tmp_path / "load.py").write_text(snippet.code + PRINTED)
+        begin, end = (RAY, "ray.shutdown()\n") if label == "Ray Data" else ("", "")
+        (tmp_path / "load.py").write_text(begin + snippet.code + PRINTED + end)
         ran = subprocess.run([sys.executable, "load.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.rpartition("=" * 9)[2])

@@ -11,6 +11,7 @@ Hugging Face        ``datasets`` in streaming mode, without this library        
 TypeScript          Node, ``@msgpack/msgpack`` and ``tar-stream``                            web URLs
 pandas, Polars,     tables (Parquet, CSV, JSON Lines), without this library                  web URLs
 DuckDB
+Hugging Face, Ray   Parquet, without this library                                            web URLs
 ==================  =======================================================================  ====================
 
 Tricky bits

@@ -1,9 +1,10 @@
-"""The snippets for tables without this library: pandas, Polars, DuckDB.
+"""The snippets for tables without this library: pandas, Polars, DuckDB; for Parquet also Hugging Face and Ray Data.
 
 These libraries guess the types of CSV columns: those that the schema declares as text are read as text, so that
 ``01234`` stays unchanged. pandas and DuckDB recognise the separator; Polars doesn't, so there is no program with Polars
 for CSV. None is written for CSV files without a header. Polars and DuckDB read downloaded files: Polars needs servers
-with ranges, and DuckDB an extension for HTTP.
+with ranges, and DuckDB an extension for HTTP. Hugging Face and Ray change texts of CSV and JSON Lines that look like a
+number or a time, and have no program for these.
 """
 
 from __future__ import annotations
@@ -57,6 +58,36 @@ table = duckdb.sql("SELECT * FROM read_csv($files, types=$types)", params={{"fil
 
 print(table.limit(3))
 """
+_HUGGING_FACE: Final = """\
+files = [urllib.request.urlretrieve(url)[0] for url in urls]
+table = load_dataset("parquet", data_files=files, split="train", streaming=True)
+
+for row in table.take(3):
+    print(row)
+"""
+_RAY_DATA: Final = """\
+def read_rows(row: dict[str, Any]) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(row["item"]) as answer:
+        rows: list[dict[str, Any]] = parquet.read_table(io.BytesIO(answer.read())).to_pylist()
+    return rows
+
+
+# Files are read side by side, here or on a cluster:
+# ray job submit --working-dir . -- python load.py
+table = ray.data.from_items(urls, override_num_blocks=len(urls)).flat_map(read_rows)
+
+for row in table.take(3):
+    print(row)
+"""
+_RAY_IMPORTS: Final = """\
+import io
+import urllib.request
+from typing import Any
+
+import ray.data
+from pyarrow import parquet
+
+"""
 _DUCKDB_READ: Final = {
     "parquet": "read_parquet($files)",
     "csv": "read_csv($files)",
@@ -92,6 +123,10 @@ def table_snippets(
         found.append(_snippet("DuckDB", imports, shown, _DUCKDB.format(read=read), "duckdb"))
     else:
         found.append(_typed_duckdb(shown, texts))
+    if form == "parquet":
+        imports = "import urllib.request\n\nfrom datasets import load_dataset\n\n"
+        found.append(_snippet("Hugging Face", imports, shown, _HUGGING_FACE, "datasets"))
+        found.append(_snippet("Ray Data", _RAY_IMPORTS, f"{shown}\n\n", _RAY_DATA, '"ray[data]" pyarrow'))
     return tuple(found)
 
 

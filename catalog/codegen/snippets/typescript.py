@@ -1,7 +1,7 @@
 """The TypeScript snippet: Node's own ``fetch``, ``tar-stream`` and ``@msgpack/msgpack``.
 
 The interface and its decoder come from the generator with a separate template: a snippet has no encoder, and a shorter
-reader of arrays.
+reader of arrays. Shards whose names end with ``.gz`` are decompressed, all of them.
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ _OPENED: Final = """\
       throw new Error(`${url}: status ${answer.status}`);
     }
     const tar = extract();
-    pipeline(Readable.from(answer.body), tar, () => {}); // the loop throws its errors
+    pipeline(Readable.from(answer.body), UNPACKED() => {}); // the loop throws its errors
     for await (const entry of tar) {
       const bytes = await buffer(entry);
       if (entry.header.name.endsWith("SUFFIX")) {
 """.replace("SUFFIX", SUFFIX)
+_PLAIN, _GZIP = (_OPENED.replace("UNPACKED", steps) for steps in ("tar, ", "createGunzip(), tar, "))
+_GUNZIP: Final = 'import { createGunzip } from "node:zlib";\n'
+_PACKED: Final = (".gz", ".tgz")
 
 _SHOWN: Final = """\
       }
@@ -63,7 +66,8 @@ for await (const sample of samples()) {
 """
 
 _USED: Final = frozenset({
-    "AsyncGenerator", "InstanceType", "NdArray", "Readable", "Reader", "buffer", "decode", "extract", "pipeline",
+    "AsyncGenerator", "InstanceType", "NdArray", "Readable", "Reader", "buffer", "createGunzip", "decode", "extract",
+    "pipeline",
 })  # fmt: skip
 """Types and imports of the program, whose names the interface can't have."""
 
@@ -82,12 +86,12 @@ class UntypedView:
 def typescript(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """Return a complete program for Node."""
     addresses = listed(lines, urls, mark="//", opening="const urls = [\n", indent="  ", closing="];\n\n")
-    return Snippet(
-        label="TypeScript",
-        language="typescript",
-        parts=(_IMPORTS, addresses, *_typed(sample_type)),
-        install=_INSTALL,
-    )
+    packed = any(url.partition("?")[0].lower().endswith(_PACKED) for url in urls)
+    parts = (_IMPORTS, addresses, *_typed(sample_type))
+    if packed:
+        imports = _IMPORTS.replace("\n\nimport { decode }", f"\n{_GUNZIP}\nimport {{ decode }}")
+        parts = (imports, *(_GZIP if part is _PLAIN else part for part in parts[1:]))
+    return Snippet(label="TypeScript", language="typescript", parts=parts, install=_INSTALL)
 
 
 @lru_cache(maxsize=512)
@@ -105,4 +109,4 @@ def _typed(sample_type: SampleType | None) -> tuple[str, ...]:
 def _program(name: str) -> tuple[str, ...]:
     """The program in four parts, of which two depend on the type."""
     opening = f"\nasync function* samples(): AsyncGenerator<{name}> {{\n"
-    return opening, _OPENED, f"        yield decode{name}(bytes);\n", _SHOWN
+    return opening, _PLAIN, f"        yield decode{name}(bytes);\n", _SHOWN
