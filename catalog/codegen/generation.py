@@ -130,7 +130,7 @@ def package(schemas: Sequence[Source], language: str, *, templates: Path | None 
     if not schemas:
         raise InvalidConfig("there are no schemas to generate a package from")
     modules = _modules(schemas, known)
-    files = {known.index_file: rendered(known.index, _index(modules), templates=templates), **known.more}
+    files = {known.index_file: rendered(known.index, templates=templates, **_index(modules)), **known.more}
     options = {} if known.shared is None else {"shared": True}
     if known.shared is not None:
         name, text = known.shared
@@ -202,37 +202,27 @@ def _tag(version: str) -> str:
 # --- the index -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexView:
-    """The variables of the index templates: statements, and for JSON Schema the ``entries`` as JSON text."""
-
-    modules: tuple[Module, ...]
-    python_imports: tuple[str, ...]
-    python_all: str
-    typescript_exports: tuple[str, ...]
-    rust_modules: tuple[str, ...]
-    rust_uses: tuple[str, ...]
-    entries: str
-
-
-def _index(modules: list[Module]) -> IndexView:
+def _index(modules: list[Module]) -> dict[str, object]:
+    """Return the variables of the index templates: statements, and for JSON Schema the ``entries`` as JSON text."""
     named = [(module, export) for module in modules for export in module.exports]
-    return IndexView(
-        modules=tuple(modules),
-        python_imports=tuple(_python_import(module, export) for module, export in sorted(named, key=_naturally)),
-        python_all=laid_out(
+    return {
+        "modules": tuple(modules),
+        "python_imports": tuple(_python_import(module, export) for module, export in sorted(named, key=_naturally)),
+        "python_all": laid_out(
             Group("[", tuple(literal(export) for export in sorted(export for _, export in named)), "]"),
             prefix="__all__ = ",
         ),
-        typescript_exports=tuple(
+        "typescript_exports": tuple(
             typescript.export_statement(module.stem, module.name, export) for module, export in named
         ),
-        rust_modules=tuple(sorted(f"pub mod {stem};" for stem in (rust.SHARED, *(module.stem for module in modules)))),
-        rust_uses=tuple(_rust_use(module, export) for module, export in sorted(named, key=_by_file)),
-        entries=jsonschema.index_entries(
+        "rust_modules": tuple(
+            sorted(f"pub mod {stem};" for stem in (rust.SHARED, *(module.stem for module in modules)))
+        ),
+        "rust_uses": tuple(_rust_use(module, export) for module, export in sorted(named, key=_by_file)),
+        "entries": jsonschema.index_entries(
             (module.stem, module.source.sample_type, module.source.uri, module.source.cid) for module in modules
         ),
-    )
+    }
 
 
 def _by_file(named: tuple[Module, str]) -> tuple[str, bool, str]:

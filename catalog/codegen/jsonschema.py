@@ -7,7 +7,7 @@ defined in the file under those URLs. An unrecognised type allows any value; its
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.codegen.templates import rendered
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 _BYTES: Final = {"type": "string", "contentEncoding": "base64", "description": "An array, as bytes in its format."}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SchemaView:
-    """The variables of the template: ``schema`` is the JSON text."""
-
-    schema: str
-
-
 def json_schema_file(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None
 ) -> str:
@@ -41,7 +34,7 @@ def json_schema_file(
     if formats := _array_formats(sample_type):
         document["definitions"] = formats
     text = printable_json(json.dumps(document, ensure_ascii=False, indent=2))
-    return rendered("jsonschema", SchemaView(schema=text), templates=templates)
+    return rendered("jsonschema", templates=templates, schema=text)
 
 
 def _without_unknown(type_: FieldType) -> FieldType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import WIDTH, Group
@@ -43,29 +42,6 @@ _ISO: Final = "PlainSerializer(lambda value: value.isoformat())"
 _MSGPACK: Final = "import msgpack  # type: ignore[import-untyped, unused-ignore]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelView:
-    """The variables of the template."""
-
-    origin: tuple[str, ...]
-    imports: tuple[str, ...]
-    name: str
-    wire_name: str
-    version: str
-    docstring: tuple[str, ...]
-    fields: tuple[PythonField, ...]
-    arrays: bool
-    shared: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedView:
-    """The variables of the shared module's template."""
-
-    imports: tuple[str, ...]
-    arrays: bool = True
-
-
 def pydantic_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
@@ -73,7 +49,9 @@ def pydantic_module(
     names = field_attributes(sample_type.fields, reserved=_RESERVED)
     fields = tuple(_field(names[field.name], field) for field in sample_type.fields)
     arrays = any("Npy(" in field.annotation for field in fields)
-    view = ModelView(
+    return rendered(
+        "pydantic",
+        templates=templates,
         origin=tuple(origin(uri, cid)),
         imports=tuple(_imports(fields, arrays=arrays, shared=shared)),
         name=model_name(sample_type.name),
@@ -84,13 +62,12 @@ def pydantic_module(
         arrays=arrays,
         shared=shared,
     )
-    return rendered("pydantic", view, templates=templates)
 
 
 def shared_module(*, templates: Path | None = None) -> str:
     """Return the module that the others of a package import from."""
-    view = SharedView(imports=tuple(_base_imports(arrays=True, typing={"Any"})))
-    return rendered("pydantic_shared", view, templates=templates)
+    imports = tuple(_base_imports(arrays=True, typing={"Any"}))
+    return rendered("pydantic_shared", templates=templates, imports=imports, arrays=True)
 
 
 def model_name(text: str) -> str:

@@ -47,20 +47,6 @@ class PythonField:
     docstring: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassView:
-    """The variables of the template."""
-
-    imports: tuple[str, ...]
-    name: str
-    wire_name: str
-    version: str
-    origin: tuple[str, ...]
-    opening: str
-    docstring: tuple[str, ...]
-    fields: tuple[PythonField, ...]
-
-
 @lru_cache(maxsize=512)  # the page of every dataset with this schema shows its class
 def python_class(
     sample_type: SampleType, *, uri: str | None = None, cid: str | None = None, also: tuple[str, ...] = ()
@@ -84,7 +70,9 @@ def python_module(
     """Return the same as :func:`python_class`, with optional templates of the user."""
     names = field_attributes(sample_type.fields)
     from_record = uri is not None and _is_of_record(uri)
-    view = ClassView(
+    return rendered(
+        "python",
+        templates=templates,
         imports=tuple(_imports(sample_type, names, also)),
         name=class_name(sample_type.name),
         wire_name=literal(sample_type.name),
@@ -94,7 +82,6 @@ def python_module(
         docstring=tuple(_class_docstring(sample_type, origin(None if from_record else uri, cid))),
         fields=tuple(_field(names[field.name], field) for field in sample_type.fields),
     )
-    return rendered("python", view, templates=templates)
 
 
 def _is_of_record(text: str) -> bool:

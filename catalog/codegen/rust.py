@@ -59,22 +59,6 @@ class FieldView:
         return line if len(line) <= RUSTFMT.width else f"{RUSTFMT.step}pub {self.name}:\n{2 * RUSTFMT.step}{self.type},"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleView:
-    """The variables of the template."""
-
-    origin: tuple[str, ...]
-    crates: str
-    uses: tuple[str, ...]
-    name: str
-    wire_name: str
-    version: str
-    doc: tuple[str, ...]
-    fields: tuple[FieldView, ...]
-    arrays: bool
-    shared: bool
-
-
 def rust_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
@@ -84,7 +68,9 @@ def rust_module(
     types = " ".join(field.type for field in fields)
     arrays = "NdArray" in types
     with_bytes = "ByteBuf" in types or (arrays and not shared)
-    view = ModuleView(
+    return rendered(
+        "rust",
+        templates=templates,
         origin=tuple(origin(uri, cid)),
         crates=", ".join(
             [
@@ -107,7 +93,6 @@ def rust_module(
         arrays=arrays,
         shared=shared,
     )
-    return rendered("rust", view, templates=templates)
 
 
 def shared_module(*, templates: Path | None = None) -> str:

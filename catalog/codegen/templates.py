@@ -6,7 +6,6 @@ templates are trusted like the user's own code.
 
 from __future__ import annotations
 
-import dataclasses
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,28 +15,26 @@ from catalog.errors import InvalidConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from _typeshed import DataclassInstance
     from jinja2 import Environment, Template
 
 SUFFIX = ".jinja"
 
 
-def rendered(name: str, view: DataclassInstance | None = None, *, templates: Path | None = None) -> str:
-    """Render the template ``name`` with the fields of ``view``, a slotted dataclass, as variables.
+def rendered(template: str, /, *, templates: Path | None = None, **variables: object) -> str:
+    """Render a template of ours, or the user's one of that name in ``templates``.
 
     Raises:
         InvalidConfig: ``templates`` is not a folder, or a template in it is invalid.
 
     """
-    fields = {} if view is None else {field.name: getattr(view, field.name) for field in dataclasses.fields(view)}
     if templates is None:
-        return _ours(name).render(fields)
+        return _ours(template).render(variables)
     from jinja2 import TemplateError
 
     try:
-        return _environment(templates).get_template(name + SUFFIX).render(fields)
+        return _environment(templates).get_template(template + SUFFIX).render(variables)
     except (TemplateError, UnicodeDecodeError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        place = getattr(error, "filename", None) or str(templates / (name + SUFFIX))
+        place = getattr(error, "filename", None) or str(templates / (template + SUFFIX))
         line = getattr(error, "lineno", None)
         what = f"invalid template: {error}"
         raise InvalidConfig(what, where=f"{place}:{line}" if line else place) from error

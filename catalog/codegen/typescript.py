@@ -78,41 +78,15 @@ class FieldView:
     reading: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleView:
-    """The variables of the template."""
-
-    origin: tuple[str, ...]
-    imports: tuple[str, ...]
-    name: str
-    wire_name: str
-    version: str
-    doc: tuple[str, ...]
-    fields: tuple[FieldView, ...]
-    decode: str
-    encode: str
-    arrays: bool
-    functions: frozenset[str]
-    shared: bool
-    export: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedView:
-    """The variables of the shared module's template, which exports its functions."""
-
-    arrays: bool = True
-    functions: frozenset[str] = _FUNCTIONS
-    export: str = "export "
-
-
 def typescript_module(
     sample_type: SampleType, *, uri: str | None, cid: str | None, templates: Path | None = None, shared: bool = False
 ) -> str:
     """Return the module. With ``shared``, it imports its functions from the package's module ``samples``."""
     name = type_name(sample_type.name)
     functions = _functions(sample_type)
-    view = ModuleView(
+    return rendered(
+        "typescript",
+        templates=templates,
         origin=tuple(origin(uri, cid)),
         imports=tuple(_imports(functions, shared=shared)),
         name=name,
@@ -125,15 +99,15 @@ def typescript_module(
         arrays="ndarray" in functions,
         functions=functions | {needed for name, needed in _NEEDS.items() if name in functions},
         shared=shared,
+        export="",
     )
-    return rendered("typescript", view, templates=templates)
 
 
 def shared_module(sample_types: Iterable[SampleType] = (), *, templates: Path | None = None) -> str:
     """Return the module that the others of a package, for these sample types, import from."""
     called = frozenset[str]().union(*map(_functions, sample_types))
-    view = SharedView(functions=_FUNCTIONS - _SELDOM | (called & _SELDOM))
-    return rendered("typescript_shared", view, templates=templates)
+    functions = _FUNCTIONS - _SELDOM | (called & _SELDOM)
+    return rendered("typescript_shared", templates=templates, arrays=True, functions=functions, export="export ")
 
 
 def type_name(text: str) -> str:

@@ -6,7 +6,7 @@ reader of arrays. Shards whose names end with ``.gz`` are decompressed, all of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -75,14 +75,6 @@ _READERS: Final = "\n// --- what the fields are read with ---\n"
 """The line in the template before the functions that many schemas share."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UntypedView:
-    """The variables of the template without a schema."""
-
-    functions: frozenset[str] = frozenset({"binary"})
-    arrays: bool = True
-
-
 def typescript(lines: Sequence[str], urls: Sequence[str], sample_type: SampleType | None) -> Snippet:
     """Return a complete program for Node."""
     addresses = listed(lines, urls, mark="//", opening="const urls = [\n", indent="  ", closing="];\n\n")
@@ -98,7 +90,7 @@ def typescript(lines: Sequence[str], urls: Sequence[str], sample_type: SampleTyp
 def _typed(sample_type: SampleType | None) -> tuple[str, ...]:
     folder = resources.templates() / "snippets"
     if sample_type is None:
-        return rendered("untyped", UntypedView(), templates=folder), *_program("Sample")
+        return rendered("untyped", templates=folder, functions={"binary"}, arrays=True), *_program("Sample")
     if type_name(sample_type.name) in _USED:
         sample_type = replace(sample_type, name=f"{sample_type.name}Type")
     text = typescript_module(sample_type, uri=None, cid=None, templates=folder)
