@@ -8,8 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from catalog.atproto.lexicon.definitions import Array, Object, Record, Ref, Union
+from catalog.atproto.lexicon.parser import read_lexicon
 from catalog.atproto.lexicon.query import Query
-from catalog.atproto.lexicon.reader import read_lexicon
 from catalog.atproto.lexicon.report import Report, shown
 from catalog.config import resources
 from catalog.errors import CatalogError, Fault

@@ -28,7 +28,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from catalog.codegen.snippets import ours, plain, typescript
+from catalog.codegen.snippets import library, plain, typescript
 from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about, plain_url
 from catalog.codegen.snippets.tables import TABLES, table_snippets
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTALL", "MAX_URLS", "Snippet", "labels", "load_snippets", "plain_urls", "shortest_snippet"]
 
-INSTALL = ours.INSTALL
+INSTALL = library.INSTALL
 
 MAX_FIELDS: Final = 300
 """Maximum fields of a type in a snippet. Six programs with 10,000 fields: a 12 MB page, five seconds of a build."""
@@ -65,9 +65,9 @@ def load_snippets(
     if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
         sample_type = None
     first = shortest_snippet(name, uri, sample_type, urls, local=local, cid=cid)
-    mine = ours.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
-    typed = () if sample_type is None else (ours.typed_python(mine, sample_type),)
-    torch = ours.pytorch(mine, sample_type)
+    mine = library.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
+    typed = () if sample_type is None else (library.typed_python(mine, sample_type),)
+    torch = library.pytorch(mine, sample_type)
     web = plain_urls(urls)
     lines, listed = about(name, cid, len(web)), web[:MAX_URLS]
     if web and sample_format in TABLES:
@@ -105,8 +105,8 @@ def shortest_snippet(
     cid: str | None = None,
 ) -> Snippet:
     """Return only the first of :func:`load_snippets`."""
-    mine = ours.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
-    return ours.python(mine, sample_type)
+    mine = library.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)
+    return library.python(mine, sample_type)
 
 
 def plain_urls(urls: Sequence[str]) -> tuple[str, ...]:

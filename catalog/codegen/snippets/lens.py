@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catalog.codegen.layout import Group, laid_out
-from catalog.codegen.snippets.ours import INSTALL
+from catalog.codegen.snippets.library import INSTALL
 from catalog.codegen.snippets.snippet import Snippet
 from catalog.codegen.text import literal, one_line
 
