@@ -66,8 +66,6 @@ def escaped_record(record: LogRecord) -> bool:
     return True
 
 
-# --- notebooks -----------------------------------------------------------------------------------------------
-
 _MAX_ROWS: Final = 50
 _MAX_CELL: Final = 300
 _CELL: Final = ' style="text-align: left; vertical-align: top" dir="auto"'

@@ -102,8 +102,6 @@ class Indexer:
                 self._writer.wait_merging_threads()
             self._writer = None
 
-    # --- following -------------------------------------------------------------------------------------------------
-
     def follow(
         self,
         stop: Event,
@@ -206,8 +204,6 @@ class Indexer:
         doubled = self._redo(wanted[found] for found, times in held.items() if times > 1 and found in wanted)
         self._commit(State(position=here, configuration=configuration))
         return Drift(missing=missing, surplus=len(surplus) + doubled)
-
-    # --- records ---------------------------------------------------------------------------------------------------
 
     def _redo(self, changed: Iterable[str]) -> int:
         """Do these records, and all of these accounts, anew; how many went in."""

@@ -82,8 +82,6 @@ class LensNetwork:
     def _is_vouched(self, edge: Edge) -> bool:
         return bool(self._vouched.get((edge.uri, edge.cid)))
 
-    # --- keeping up ------------------------------------------------------------------------------------------------
-
     def _refresh(self) -> None:
         here, configuration = self._reader.position(), self._reader.configuration()
         known = self._position

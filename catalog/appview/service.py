@@ -193,8 +193,6 @@ class _Service:
         """In the thread of monitoring."""
         return await asyncio.get_running_loop().run_in_executor(self._care, _contained, call, *arguments)
 
-    # --- queries ---------------------------------------------------------------------------------------------------
-
     async def query(self, request: Request) -> Response:
         """``/xrpc/…``."""
         nsid, head = request.path_params["nsid"], request.headers
@@ -245,8 +243,6 @@ class _Service:
         meta = self._index.commit()
         what = (here.store, here.number, self._reader.configuration(), *meta)
         return blake2b(repr(what).encode(), digest_size=6).hexdigest()
-
-    # --- looking after it ------------------------------------------------------------------------------------------
 
     async def version(self, _: Request) -> Response:
         """``/xrpc/_health``."""
@@ -300,8 +296,6 @@ class _Service:
             ),
             **_follower_gauges(folder),
         }  # fmt: skip
-
-    # --- descriptions ----------------------------------------------------------------------------------------------
 
     async def openapi(self, request: Request) -> Response:
         """``/openapi.json``."""

@@ -111,8 +111,6 @@ class _Following:
             pause = AGAIN_SECONDS if time.monotonic() - begun > MOST_AGAIN_SECONDS else pause * 2
             self.stop.wait(min(pause, MOST_AGAIN_SECONDS))
 
-    # --- the two ---------------------------------------------------------------------------------------------------
-
     def _indexing(self) -> None:
         Store.open(self._settings.store).close()  # there is one from now on, of this version
         reader = Reader(self._settings.store)

@@ -147,9 +147,6 @@ def _of_keyring(
     return session
 
 
-# --- the keyring ---------------------------------------------------------------------------------------------
-
-
 def _token_of(did: Did) -> str:
     return f"{did} session"
 

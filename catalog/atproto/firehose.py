@@ -279,9 +279,6 @@ def _rev(value: object) -> Tid:
         raise InvalidProof("a commit whose rev is no TID") from None
 
 
-# --- proofs --------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
     """A commit event that was proven. ``records`` are blocks by path, None for what was deleted."""

@@ -142,9 +142,6 @@ def _paths(keys: list[bytes], values: list[bytes]) -> dict[str, bytes]:
     return dict(zip(lines.decode("ascii").split("\n"), values, strict=True))
 
 
-# --- inversion -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
     """The change of one path by a commit: ``prev`` is the CID before (None: created), ``cid`` after (None: deleted)."""

@@ -116,8 +116,6 @@ class Client(CodePublisher):
     def _published_schemas(self, manifests: ManifestSet) -> Mapping[AtUri, SampleType]:
         return published_schemas(manifests, self.http, self.resolver, read_urls=False, report=warnings.warn)
 
-    # --- finding -------------------------------------------------------------------------------------------------
-
     def datasets(
         self,
         publisher: str | None = None,

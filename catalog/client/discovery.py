@@ -103,8 +103,6 @@ class Search:
             for finding in self._in_repo(identity.pds, identity.did):
                 yield replace(finding, publisher=publisher_of(identity))
 
-    # --- accounts and PDSes --------------------------------------------------------------------------------------
-
     def _in_repo(self, pds: str, did: Did) -> Iterator[Finding[Record]]:
         """The matching records of a repository. The caller sets the handle of the publisher."""
         seen: set[AtUri] = set()
@@ -150,8 +148,6 @@ class Search:
                     raise UnknownIdentity(f"{pds} lists it, but the account is at {identity.pds}", where=did)
             yield replace(finding, publisher=publisher_of(identity))
 
-    # --- AppViews ------------------------------------------------------------------------------------------------
-
     def _in_appview(self, server: str, publisher: Identity | None) -> Iterator[Finding[Record]]:
         seen: set[AtUri] = set()
         for item in self._items(server, *self._query(publisher)):
@@ -190,8 +186,6 @@ class Search:
                 raise RequestFailed(f"{method} returned more than {_MAX_PAGES:,} pages", where=server)
             yield from items
 
-    # --- stores --------------------------------------------------------------------------------------------------
-
     def _in_store(self, store: Path | Store) -> Iterator[Finding[Record]]:
         graph = load_graph(store)
         types = {schema.uri: schema.record.sample_type for schema in graph.schemas}
@@ -209,8 +203,6 @@ class Search:
                 continue
             if kept:
                 yield Finding(uri=node.uri, cid=Cid(node.cid), publisher=node.publisher, record=node.record)
-
-    # --- sites ---------------------------------------------------------------------------------------------------
 
     def _in_site(self, address: str) -> Iterator[Finding[Record]]:
         """The records of the site's lists, a thousand per request."""
@@ -238,8 +230,6 @@ class Search:
                 continue
             if kept and finding.uri.collection == self.collection:
                 yield finding
-
-    # --- filtering -----------------------------------------------------------------------------------------------
 
     def _sample_type(self, uri: AtUri) -> SampleType:
         return self.records.schema(uri).record.sample_type

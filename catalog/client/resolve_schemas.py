@@ -115,9 +115,6 @@ def _ordered(found: list[FoundSchema]) -> tuple[FoundSchema, ...]:
     return tuple(sorted(found, key=lambda one: (one.sample_type.name, semver_key(one.sample_type.version), one.where)))
 
 
-# --- published -----------------------------------------------------------------------------------------------
-
-
 def _published(text: str, client: Client, refused: list[Fault] | None) -> tuple[FoundSchema, ...]:
     if text.startswith("at:"):
         uri = AtUri.parse(text)
@@ -184,9 +181,6 @@ def _of_account(account: str, client: Client, refused: list[Fault] | None) -> tu
         hint = f"{len(broken)} can't be read; the first: {broken[0]}" if broken else None
         raise InvalidSchema("this account has no schema", where=account, hint=hint)
     return _ordered(found)
-
-
-# --- files ---------------------------------------------------------------------------------------------------
 
 
 def _in_file(path: Path) -> tuple[FoundSchema, ...]:

@@ -149,9 +149,6 @@ def _language(name: str) -> _Language:
     return _LANGUAGES[name]
 
 
-# --- the names in a package ----------------------------------------------------------------------------------
-
-
 def _modules(schemas: Sequence[Source], language: _Language) -> list[Module]:
     sources = sorted(set(schemas), key=_order)
     newest = {_family(source): index for index, source in enumerate(sources)}
@@ -197,9 +194,6 @@ def _family(source: Source) -> tuple[str, str]:
 def _tag(version: str) -> str:
     """A version as part of a name: ``1.0.0-rc.1`` → ``1_0_0_rc_1``."""
     return re.sub(r"[^a-z0-9]+", "_", version.lower()).strip("_")[:40].rstrip("_") or "0"
-
-
-# --- the index -----------------------------------------------------------------------------------------------
 
 
 def _index(modules: list[Module]) -> dict[str, object]:

@@ -200,9 +200,6 @@ def _quoted(text: str) -> str:
     return doubled.replace('"', '\\"') if at_edge or '"""' in doubled else doubled
 
 
-# --- annotations ---------------------------------------------------------------------------------------------
-
-
 def _annotation(type_: FieldType) -> Source:
     match type_:
         case Scalar(media=str() as media):

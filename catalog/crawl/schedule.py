@@ -199,8 +199,6 @@ class Schedule:
         with self._changed:
             self._close()
 
-    # --- with the lock held ----------------------------------------------------------------------------------------
-
     def _close(self) -> None:
         self._closed = True
         for condition in (self._changed, self._done, self._tick):

@@ -87,8 +87,6 @@ class Follower:
         self._passed: bytes | None = None
         """Newest frame of other collections; its seq is only read when the cursor is stored."""
 
-    # --- running ---------------------------------------------------------------------------------------------------
-
     def catch_up(self, stop: Stop) -> None:
         """Process missed events, or, the first time, every account. Raises a ``NetworkError``."""
         self._follow(stop, until=time.time())
@@ -266,8 +264,6 @@ class Follower:
         for did in sorted(self._crawler.store.listed(self._tally.source)):
             self._crawler.schedule_account(self._tally, Did(did))
 
-    # --- events ----------------------------------------------------------------------------------------------------
-
     def _frame(self, raw: bytes) -> None:
         event = stream.read_frame(raw, self._wanted)
         if event is None:
@@ -370,8 +366,6 @@ class Follower:
             known = self._crawler.store.repo(did) if alone else None  # a running visit finds out by itself
             if known is not None and known.active:
                 self._crawler.store.put_repo(replace(known, active=False, status=status, rev=None))
-
-    # --- visits ----------------------------------------------------------------------------------------------------
 
     def _visit(self, did: Did, number: int, *, fresh: bool = False) -> None:
         """Schedule a visit; several events during a visit cause one more."""

@@ -66,8 +66,6 @@ class Lens(Generic[S, T]):
         """The lens that changes nothing. Raises :class:`LensError` for a class that isn't packable."""
         return _Path((), _packable(of, None), of)
 
-    # --- its functions ---------------------------------------------------------------------------------------
-
     def putter(self, function: Callable[[T, S], S]) -> Callable[[T, S], S]:
         """Set the putter, ``(target, source) -> source``; a decorator that returns the function unchanged.
 
@@ -104,8 +102,6 @@ class Lens(Generic[S, T]):
         """The lenses that this one is made of: itself, unless it is a path."""
         return (self,)
 
-    # --- used ------------------------------------------------------------------------------------------------
-
     def __call__(self, sample: S) -> T:
         """As :meth:`get`."""
         return self.get(sample)
@@ -138,8 +134,6 @@ class Lens(Generic[S, T]):
 
     def __rshift__(self, other: Lens[T, V]) -> Lens[S, V]:
         return self.then(other) if isinstance(other, Lens) else NotImplemented
-
-    # --- published -------------------------------------------------------------------------------------------
 
     def publish_to_atproto(
         self,
@@ -175,8 +169,6 @@ class Lens(Generic[S, T]):
                 description=self.description if description is None else description,
                 place=Place.of(self.getter),
             )
-
-    # --- as a value ------------------------------------------------------------------------------------------
 
     def _value(self) -> tuple[object, ...]:
         return (self.source, self.target, self.name, self.getter, self._put)
@@ -266,9 +258,6 @@ def joined(parts: tuple[Lens[Any, Any], ...], source: type[S], target: type[T]) 
     if len(parts) == 1 and parts[0].source is source and parts[0].target is target:
         return parts[0]
     return _Path(parts, source, target)
-
-
-# --- functions -----------------------------------------------------------------------------------------------
 
 
 def _annotated(function: Callable[..., Any], count: int) -> tuple[Any, ...]:

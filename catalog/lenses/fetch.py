@@ -151,9 +151,6 @@ def fetch_lens(
     )
 
 
-# --- importing -----------------------------------------------------------------------------------------------
-
-
 def _imported(folder: Path, place: str, where: str) -> types.ModuleType:
     """The module, run once for each repository and commit. Raises :class:`LensError` for what it raises."""
     repository = _FINDER.repository(folder)

@@ -262,9 +262,6 @@ class _Trial(Generic[S, T]):
             self.left_out += 1
 
 
-# --- values --------------------------------------------------------------------------------------------------
-
-
 def _fits(type_: FieldType, value: Any, entry: Entry) -> bool:  # noqa: ANN401 - samples hold anything
     if value is dataclasses.MISSING:
         return False

@@ -69,9 +69,6 @@ def lens(getter: Callable[..., Any] | None = None, /, *, name: str | None = None
     return made if getter is None else made(getter)
 
 
-# --- networks ------------------------------------------------------------------------------------------------
-
-
 class LensNetwork:
     """Lenses as the edges between sample types. Classes of the same sample type are one place."""
 

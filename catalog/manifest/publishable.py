@@ -132,9 +132,6 @@ def _doubted(found: ManifestSet) -> Iterator[Fault]:
             yield from _outside(dataset, message, "is it the file that you mean?")
 
 
-# --- texts ---------------------------------------------------------------------------------------------------
-
-
 def _texts(draft: Draft, kind: str, name: str, description: str | None) -> Iterator[Fault]:
     if _NAME.fullmatch(name):
         hint = "give it a name that tells it from other people's"
@@ -177,9 +174,6 @@ def _code(draft: LensDraft) -> Iterator[Fault]:
         if code.commit == _COMMIT and parts is not None and _is_reserved(parts):
             message = f"lens {shown(draft.name)!r} has the code of a template"
             yield _fault(draft, f"{side}.repository", message, "name your repository and commit")
-
-
-# --- addresses -----------------------------------------------------------------------------------------------
 
 
 def _addresses(draft: DatasetDraft, *, refused: bool) -> Iterator[Fault]:
@@ -278,9 +272,6 @@ def _split(text: str) -> SplitResult | None:
 def _is_reserved(parts: SplitResult) -> bool:
     host = (parts.hostname or "").lower()
     return host in _OURS or _RESERVED.fullmatch(host) is not None
-
-
-# --- files ---------------------------------------------------------------------------------------------------
 
 
 def _outside(draft: DatasetDraft, message: str, hint: str) -> Iterator[Fault]:

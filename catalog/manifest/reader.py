@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from catalog import records
 from catalog.errors import CatalogError, InvalidSyntax
@@ -77,6 +77,11 @@ def read_manifest(root: Node, report: Report, names: Names) -> list[Draft]:
     return drafts
 
 
+def _position(node: Node, report: Report) -> dict[str, Any]:
+    """Return the fields that every draft has."""
+    return {"file": report.file, "line": node.line, "lines": lines_of(node)}
+
+
 def _read_set(top: Table, names: Names) -> None:
     name = top.text("set", 100)
     if name is None:
@@ -85,9 +90,6 @@ def _read_set(top: Table, names: Names) -> None:
         top.report.add(top.line_of("set"), f"{shown(name)!r} is no name for a set", "one line, no blanks around it")
     else:
         names.declare_set(name, top.line_of("set"), top.report)
-
-
-# --- schemas -------------------------------------------------------------------------------------------------
 
 
 def _read_schema(node: Node, report: Report, names: Names) -> SchemaDraft | None:
@@ -101,9 +103,7 @@ def _read_schema(node: Node, report: Report, names: Names) -> SchemaDraft | None
     if name is None or version is None or len(report) > before:
         return None
     sample_type = SampleType(name=name, version=version, fields=fields, description=description)
-    return SchemaDraft(
-        file=report.file, line=node.line, lines=lines_of(node), sample_type=sample_type, license=license_, tags=tags
-    )
+    return SchemaDraft(**_position(node, report), sample_type=sample_type, license=license_, tags=tags)
 
 
 def _version(table: Table, limit: int, *, required: bool = False) -> str | None:
@@ -135,9 +135,6 @@ def _semver_like(text: str) -> str | None:
     return None if match is None else f"did you mean '{'.'.join(str(int(part or 0)) for part in match.groups())}'?"
 
 
-# --- datasets ------------------------------------------------------------------------------------------------
-
-
 def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | None:
     before = len(report)
     table = Table(node, "a dataset", _DATASET_KEYS, report)
@@ -155,9 +152,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
     if name is None or schema is None or len(report) > before:
         return None
     return DatasetDraft(
-        file=report.file,
-        line=node.line,
-        lines=lines_of(node),
+        **_position(node, report),
         name=name,
         schema=schema,
         shards=stored.shards,
@@ -214,9 +209,6 @@ def _uri(text: str, collection: str, table: Table, key: str) -> AtUri | None:
     return uri
 
 
-# --- labels --------------------------------------------------------------------------------------------------
-
-
 def _read_label(node: Node, report: Report, names: Names) -> LabelDraft | None:
     before = len(report)
     table = Table(node, "a label", _LABEL_KEYS, report)
@@ -232,17 +224,12 @@ def _read_label(node: Node, report: Report, names: Names) -> LabelDraft | None:
     if name is None or dataset is None or len(report) > before:
         return None
     return LabelDraft(
-        file=report.file,
-        line=node.line,
-        lines=lines_of(node),
+        **_position(node, report),
         name=name,
         dataset=dataset,
         version=version,
         description=description,
     )
-
-
-# --- lenses and verifications --------------------------------------------------------------------------------
 
 
 def _read_lens(node: Node, report: Report, names: Names) -> LensDraft | None:
@@ -256,9 +243,7 @@ def _read_lens(node: Node, report: Report, names: Names) -> LensDraft | None:
     if name is None or source is None or target is None or getter is None or putter is None or len(report) > before:
         return None
     return LensDraft(
-        file=report.file,
-        line=node.line,
-        lines=lines_of(node),
+        **_position(node, report),
         name=name,
         source=source,
         target=target,
@@ -315,9 +300,7 @@ def _read_verification(node: Node, report: Report, names: Names) -> Verification
     if lens is None or method is None or len(report) > before:
         return None
     return VerificationDraft(
-        file=report.file,
-        line=node.line,
-        lines=lines_of(node),
+        **_position(node, report),
         lens=lens,
         method=method,
         lens_commit=commit,

@@ -51,9 +51,6 @@ def _patterns_of(own: Sequence[str], every: Sequence[str]) -> list[str]:
     return [url.replace("[", "[[]").replace("?", "[?]").replace("*", "[*]") for url in own]
 
 
-# --- manifests -----------------------------------------------------------------------------------------------
-
-
 def read_splits(node: Node | None, shards: Sequence[ShardDraft], report: Report) -> tuple[Split, ...]:
     """Return the splits of a dataset: names with patterns of its shards. Mistakes go to ``report``."""
     if node is None:

@@ -51,9 +51,6 @@ def read_storage(dataset: Table, report: Report) -> Stored:
     return stored
 
 
-# --- buckets -------------------------------------------------------------------------------------------------
-
-
 def _read_s3(node: Node, report: Report) -> Stored:
     table = Table(node, "s3", S3_KEYS, report)
     name = table.text("bucket", 255, required=True)
@@ -91,9 +88,6 @@ def _of_copies(table: Table, report: Report) -> tuple[ShardDraft, ...]:
     base = report.file.parent
     shards = [ShardDraft(url=prefix + name, line=line, local=base / text) for text, name in names]
     return one_each([shards], "key", report)
-
-
-# --- blobs ---------------------------------------------------------------------------------------------------
 
 
 def _read_blobs(node: Node, dataset: Table, report: Report) -> Stored:

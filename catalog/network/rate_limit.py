@@ -211,8 +211,6 @@ class Host:
         with self._changed:
             return max(0.0, self._resumes - self._clock())
 
-    # --- measurements ----------------------------------------------------------------------------------------------
-
     def answered(self, seconds: float, headers: Mapping[str, str]) -> None:
         """A good answer, or one that is the request's own fault: its headers are there, its body isn't yet."""
         with self._changed:

@@ -196,8 +196,6 @@ class _Writing:
             hint = f"the server stored a blob as another media type than the record names; {hint}"
         return PublishError(message, where=self._session.pds, hint=hint)
 
-    # --- servers that don't compare swapCommit -------------------------------------------------------------------
-
     def _require_newest(self) -> None:
         """Raise :class:`PublishError` if our records changed since the last commit."""
         if self._session.latest_commit().cid == self._commit.cid:
@@ -232,8 +230,6 @@ class _Writing:
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
         self._say(f"warning: {text}")
-
-    # --- the repository as it is ---------------------------------------------------------------------------------
 
     def _look(self, error: RequestFailed) -> Present:
         """Read the repository after a commit that failed or may have failed."""

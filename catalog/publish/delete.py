@@ -154,9 +154,6 @@ def others_in(store: Store, uris: Sequence[AtUri], account: RepositoryReader) ->
     return {name: tuple(found[name]) for name in sorted(found)}
 
 
-# --- which records -------------------------------------------------------------------------------------------
-
-
 def _own(uris: Sequence[AtUri], account: RepositoryReader) -> list[AtUri]:
     """Return the URIs by the account's DID, each once. Raises :class:`PublishError` for one of another account."""
     strangers = [uri for uri in uris if uri.authority != account.did and uri.authority.lower() != account.handle]

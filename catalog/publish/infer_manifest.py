@@ -182,9 +182,6 @@ def _check_axes(seen: SeenFields, axes: Mapping[str, tuple[str, ...]]) -> None:
             raise DataError(f"{len(names)} names for the axes of {name!a}, which {what}")
 
 
-# --- which shards --------------------------------------------------------------------------------------------
-
-
 def _found(places: Iterable[str], say: Callable[[str], object]) -> list[str | Path]:
     """Return files and URLs, patterns expanded, each once. ``say`` gets a line for files that are left out."""
     found: dict[str | Path, None] = {}
@@ -289,9 +286,6 @@ def _name(place: str | Path, named: str) -> str:
         in_folder = isinstance(place, Path) and not Path(named).is_file()
         plain = place.absolute().parent.name if in_folder and isinstance(place, Path) else stem
     return plain[:_MAX_NAME].strip() or "dataset"
-
-
-# --- one shard -----------------------------------------------------------------------------------------------
 
 
 class _ShardReader:

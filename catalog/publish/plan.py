@@ -196,9 +196,6 @@ def make_plan(
     )
 
 
-# --- what the manifests want ---------------------------------------------------------------------------------
-
-
 def _drafts(
     manifests: ManifestSet, did: Did, present: Present, set_name: str | None
 ) -> tuple[tuple[DraftRecord, ...], frozenset[DraftKey]]:
@@ -308,9 +305,6 @@ def _change(draft: DraftRecord, present: Present) -> Change:
         draft=draft,
         differences=() if same else differences(there.value, draft.value),
     )
-
-
-# --- what the manifests have no more -------------------------------------------------------------------------
 
 
 def _deletions(

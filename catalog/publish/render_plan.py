@@ -130,9 +130,6 @@ def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=lambda item: f"{len(item)} bytes")
 
 
-# --- Markdown ------------------------------------------------------------------------------------------------
-
-
 def _markdown_warnings(plan: Plan) -> list[str]:
     lines = [f"- ⚠️ {_code(shown(str(warning), 200))}" for warning in plan.warnings[:_WARNINGS]]
     more = [f"- and {len(plan.warnings) - _WARNINGS} more"] if len(plan.warnings) > _WARNINGS else []

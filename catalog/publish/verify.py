@@ -171,8 +171,6 @@ class Verifier:
                 found, self.client, choice=self.choice, watch=self.watch, wanted=wanted, most=self.compare
             )
 
-    # --- the record ------------------------------------------------------------------------------------------------
-
     def _fetch(self, identity: Identity, uri: AtUri) -> _Fetched:
         """Return the record with the check of its proof, or without proof if the server offers none."""
         collection, rkey = str(uri.collection), str(uri.rkey)
@@ -228,8 +226,6 @@ class Verifier:
         if answered.cid != proven.cid:
             return failed("answer", f"getRecord returns another record than the proven one: {answered.cid}")
         return passed("answer", "getRecord returns the same record")
-
-    # --- what it refers to -----------------------------------------------------------------------------------------
 
     def _references(self, record: Record, uri: AtUri) -> Iterator[Check]:
         match record:

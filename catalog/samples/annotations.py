@@ -211,9 +211,6 @@ def _is_missing(value: object) -> bool:
     return type(value) is type(dataclasses.MISSING)
 
 
-# --- annotation → field type ---------------------------------------------------------------------------------
-
-
 def _unaliased(hint: Any) -> Any:  # noqa: ANN401 - a type form
     """Return the type behind ``type X = …``, which numpy's ``NDArray`` may be, and behind aliases of aliases."""
     while hasattr(hint, "__value__"):
@@ -305,9 +302,6 @@ def _dtype_name(arguments: tuple[object, ...]) -> str | None:
 def _is_abstract(kind: type[np.generic]) -> bool:
     """Return whether a numpy class is the base of several dtypes (``np.floating``) and has no dtype itself."""
     return kind.__module__ == "numpy" and any(sub.__module__ == "numpy" for sub in kind.__subclasses__())
-
-
-# --- field type → annotation ---------------------------------------------------------------------------------
 
 
 def annotation(field: Field) -> Any:  # noqa: ANN401 - a type form

@@ -104,9 +104,6 @@ def _as_ml_dtype(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array.view(wanted) if is_raw and array.dtype.itemsize == wanted.itemsize else array
 
 
-# --- sparse --------------------------------------------------------------------------------------------------
-
-
 def _read_sparse(_: Array, raw: Buffer) -> Any:  # noqa: ANN401 - scipy has no types
     sparse = _library("scipy.sparse", "sparse")
     parts = _npz(raw)
@@ -190,9 +187,6 @@ def _write_sparse(value: Any) -> bytes:  # noqa: ANN401
     return buffer.getvalue()
 
 
-# --- arrow ---------------------------------------------------------------------------------------------------
-
-
 def _read_arrow(type_: Array, raw: Buffer) -> NDArray[Any]:
     _library("pyarrow", "arrow")
     arrow = _library("pyarrow.lib", "arrow")
@@ -227,9 +221,6 @@ def _write_arrow(value: Any) -> bytes:  # noqa: ANN401
         raise _unwritable("an arrow tensor", error) from error
     written: bytes = sink.getvalue().to_pybytes()
     return written
-
-
-# --- safetensors ---------------------------------------------------------------------------------------------
 
 
 def _read_safetensors(_: Array, raw: Buffer) -> dict[str, NDArray[Any]]:

@@ -203,8 +203,6 @@ class Inference:
                 hint = "is this a map with a key for each item? A sample has the same few names as all others"
                 raise InvalidSample(f"more than {MAX_FIELDS:,} field names", where=key or None, hint=hint)
 
-    # --- one value -----------------------------------------------------------------------------------------------
-
     def _seen(self, value: object, depth: int) -> _Seen:  # noqa: PLR0911 - a kind of value a line
         scalar = _SCALARS.get(type(value))
         if scalar is not None:
@@ -267,9 +265,6 @@ def _array(value: NDArray[Any], form: ArrayFormat) -> Array:
     name = {"U": "str", "S": "bytes"}.get(dtype.kind, dtype.name)
     shape = tuple(length if length < _MAX_LENGTH else None for length in value.shape)
     return Array(dtype=name if is_dtype(name) else None, shape=shape, format=form)
-
-
-# --- several values ------------------------------------------------------------------------------------------
 
 
 def _merged(one: _Seen, other: _Seen) -> _Seen:  # noqa: PLR0911 - a rule a line

@@ -309,9 +309,6 @@ def _elements(sparse: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - scipy has no
     return [*(indices.astype(np.int64) for indices in listed.coords), listed.data]
 
 
-# --- class ⇄ sample type -------------------------------------------------------------------------------------
-
-
 def readable(cls: type[Any] | None) -> type[Any]:
     """Return the class to read samples as: dicts for ``None``. Raises :class:`InvalidSchema` if it isn't packable."""
     if cls is None:

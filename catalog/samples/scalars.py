@@ -48,9 +48,6 @@ def fits_scalar(type_: Scalar, value: object, entry: Entry) -> bool:  # noqa: PL
     return isinstance(value, _PYTHON[type_.kind])
 
 
-# --- writing -------------------------------------------------------------------------------------------------
-
-
 def write_scalar(type_: Scalar, value: Any, entry: Entry) -> Any:  # noqa: ANN401 - samples hold anything
     """Return what is stored for a value. Raises :class:`InvalidSample` if it isn't of the type."""
     match type_.kind:
@@ -109,9 +106,6 @@ def json_faults(value: object, where: str = "", depth: int = 0) -> Iterator[str]
             yield f"{place[:80]} is an integer of more than 64 bits"
     elif value is not None and not isinstance(value, str | float | np.bool_ | np.integer | np.floating):
         yield f"{place[:80]} is of type {type(value).__name__}"
-
-
-# --- reading -------------------------------------------------------------------------------------------------
 
 
 def scalar_step(type_: Scalar, entry: Entry, *, validate: bool) -> tuple[type, Callable[[Any], Any] | None]:

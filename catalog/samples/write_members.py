@@ -115,9 +115,6 @@ def _checked(data: bytes, extension: str, *, packed: bool) -> bytes:
     return data
 
 
-# --- one extension -------------------------------------------------------------------------------------------
-
-
 def _digits(value: object) -> bytes | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None

@@ -70,9 +70,6 @@ _OPEN_OBJECT: Final = frozenset({"type", "title", "description", "additionalProp
 """The keys of an object without properties of its own: a map. With others it is a type that isn't known here."""
 
 
-# --- JSON Schema: writing ------------------------------------------------------------------------------------
-
-
 def write_body(sample_type: SampleType) -> dict[str, Json]:
     """The body of a schema record without its ``$type``: envelope keys and flattened keys in one object."""
     content = _object_schema(sample_type)
@@ -120,9 +117,6 @@ def _type_schema(type_: FieldType) -> dict[str, Json]:
             if type_.dimensions is not None:
                 schema["dimensionNames"] = list(type_.dimensions)
             return schema
-
-
-# --- JSON Schema: reading ------------------------------------------------------------------------------------
 
 
 def read_body(body: Json) -> tuple[Field, ...]:

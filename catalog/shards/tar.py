@@ -64,9 +64,6 @@ _REGULAR: Final = b"0\x007"
 """A regular file, also in its old spelling, and a contiguous file."""
 
 
-# --- reading -------------------------------------------------------------------------------------------------
-
-
 def members(
     source: Source, where: str, *, most: int = MAX_MEMBER, whole: bool = False
 ) -> Iterator[tuple[str, memoryview]]:
@@ -291,9 +288,6 @@ class Inflated:
         count = self._source.readinto(memoryview(buffer)) or 0
         self._read += count
         return bytes(buffer[:count])
-
-
-# --- writing -------------------------------------------------------------------------------------------------
 
 
 class TarWriter:

@@ -266,9 +266,6 @@ def _imports(typed: Typed, standard: tuple[str, ...], library: tuple[str, ...]) 
     return "\n".join(lines) + "\n\n"
 
 
-# --- the type ------------------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=512)  # used by three programs on the page of every dataset with this schema
 def _typed(sample_type: SampleType | None) -> Typed:
     if sample_type is None:

@@ -102,9 +102,6 @@ def _check_link(path: str, root: Path) -> None:
         raise DataError("a link to something outside of the folder", where=display_url(path), hint=hint)
 
 
-# --- what paths say ------------------------------------------------------------------------------------------
-
-
 def splits_of_paths(paths: Sequence[str], notes: list[str]) -> dict[str, str] | None:
     """Return the split of each path, by its folders or its file name; ``None`` if not all have one."""
     found = {path: split for path in paths if (split := split_in_path(path)) is not None}

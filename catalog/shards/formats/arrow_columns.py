@@ -36,9 +36,6 @@ class Column(NamedTuple):
     read: _Read
 
 
-# --- columns -------------------------------------------------------------------------------------------------
-
-
 def _plain(array: Any) -> list[Any]:  # noqa: ANN401 - an Arrow array
     if array.null_count:
         found: list[Any] = array.to_pylist()
@@ -219,9 +216,6 @@ def _tensor(kind: Any) -> Column:  # noqa: ANN401
     return Column(Array(dtype=str(kind.value_type.to_pandas_dtype()().dtype), shape=shape), read)
 
 
-# --- lists ---------------------------------------------------------------------------------------------------
-
-
 def _list(kind: Any, feature: Any, *, inside: bool) -> Column:  # noqa: ANN401
     import pyarrow as pa
     from pyarrow import types
@@ -304,9 +298,6 @@ def _list_of_others(kind: Any, feature: Any, *, inside: bool) -> Column:  # noqa
         return [row if there else None for row, there in zip(rows, _values(lists.is_valid()), strict=True)]
 
     return Column(item.type if isinstance(item.type, str) else List(item=item.type), read)
-
-
-# --- the footer ----------------------------------------------------------------------------------------------
 
 
 def _part(feature: Any, name: str) -> Any:  # noqa: ANN401

@@ -88,9 +88,6 @@ class _Dialect(NamedTuple):
     header: bool
 
 
-# --- the dialect ---------------------------------------------------------------------------------------------
-
-
 def _rows(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     if csv.field_size_limit() < MAX_CELL:
         csv.field_size_limit(MAX_CELL)
@@ -163,9 +160,6 @@ def _is_value(cell: str) -> bool:
     return bool(_FLOAT.fullmatch(cell) or _BOOL.fullmatch(cell) or re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cell))
 
 
-# --- rows ----------------------------------------------------------------------------------------------------
-
-
 def _table(source: Source, where: str, most: int = MAX_MEMBER) -> tuple[tuple[str, ...], Iterator[list[str]]]:
     """Return the columns and the rows. Raises :class:`InvalidShard` with the line."""
     lines = Lines(source, where, most)
@@ -206,9 +200,6 @@ def _bad_row(lines: Lines, error: csv.Error) -> InvalidShard:
         return InvalidShard(f"a cell of more than {MAX_CELL:,} characters", where=lines.place(), hint=hint)
     hint = "quotes inside a quoted cell are doubled, and line breaks are \\n or \\r\\n"
     return InvalidShard(f"the row can't be read: {text[:120]}", where=lines.place(), hint=hint)
-
-
-# --- cells to values -----------------------------------------------------------------------------------------
 
 
 class _BadCell(Exception):
@@ -286,8 +277,6 @@ def _column_decoder(found: Field) -> Callable[[str, str], Any]:
     return decode
 
 
-# --- inference -----------------------------------------------------------------------------------------------
-
 _KINDS: Final = {
     "bool": _BOOL.fullmatch, "int": _INT.fullmatch, "float": _FLOAT.fullmatch, "datetime": _DATETIME.fullmatch,
 }  # fmt: skip
@@ -332,9 +321,6 @@ def _is_kind(kind: str, cell: str) -> bool:
     if kind in ("int", "float") and _LEADING_ZERO.fullmatch(cell):
         return False
     return kind != "int" or _LEAST <= int(cell) <= _MOST
-
-
-# --- the format ----------------------------------------------------------------------------------------------
 
 
 class _Csv:

@@ -69,8 +69,6 @@ _MAX_ITEMS: Final = 1_000_000
 _BUFFER: Final = 1 << 18
 _DATETIME: Final = Scalar(kind="datetime")
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
 
 def _columns(file: Any, where: str) -> dict[str, Column]:  # noqa: ANN401
     schema = file.schema_arrow
@@ -197,9 +195,6 @@ class _Tail:
         """Do nothing: it is read only."""
 
 
-# --- decoding ------------------------------------------------------------------------------------------------
-
-
 def _step(type_: FieldType) -> Callable[[Any], Any] | None:
     """Return the function that adapts a value to a field; ``None`` if there is nothing to adapt."""
     match type_:
@@ -248,9 +243,6 @@ def _to_datetime(value: Any) -> Any:  # noqa: ANN401
 _SCALAR_STEPS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "str": _to_text, "map": _to_map, "datetime": _to_datetime,
 }  # fmt: skip
-
-
-# --- the format ----------------------------------------------------------------------------------------------
 
 
 class _Parquet:

@@ -164,8 +164,6 @@ class _Gatherer:
         self._finish()
         return Previews(made=self.made, failed=self.failed)
 
-    # --- sequential: without network -------------------------------------------------------------------------
-
     def _cached_or_job(self, node: DatasetNode) -> _Job | None:
         """Take a dataset's preview from the cache or its local copy, or return the job that fetches it."""
         uri = str(node.uri)
@@ -211,8 +209,6 @@ class _Gatherer:
             entry = self._entry(Mark(), schema, samples)
             self._keep(cached, entry)
         self._settle(node, cached, entry)
-
-    # --- in threads ------------------------------------------------------------------------------------------
 
     def _run_queue(self, jobs: list[_Job]) -> None:
         for job in jobs:

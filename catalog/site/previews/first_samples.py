@@ -103,9 +103,6 @@ def first_shard(node: DatasetNode) -> FirstShard:
     return FirstShard(shard=shard, host=host)
 
 
-# --- the bytes -----------------------------------------------------------------------------------------------
-
-
 class _EnoughError(ResponseTooLarge):
     """No more bytes are read; the samples before count."""
 

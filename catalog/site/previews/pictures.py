@@ -70,9 +70,6 @@ class Picture:
     pixels: bool
 
 
-# --- what is a picture ---------------------------------------------------------------------------------------
-
-
 def arrangement(array: NDArray[Any], names: Sequence[str] = ()) -> Arrangement | None:
     """Return the axis order of an image array; ``None`` for other arrays. ``names`` are the dimensions, if known."""
     if array.dtype.kind not in "buif" or array.size == 0:
@@ -133,9 +130,6 @@ def _limits(arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
 
 def _number(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
-
-
-# --- making one ----------------------------------------------------------------------------------------------
 
 
 def from_array(array: NDArray[Any], how: Arrangement, scale: Scale) -> Picture:

@@ -171,9 +171,6 @@ def _value(hint: FieldHint, sample: DictSample) -> object:
     return value
 
 
-# --- cells ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
     """The display of a field, the same for all samples so that they are comparable.

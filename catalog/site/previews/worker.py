@@ -140,9 +140,6 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
     return found
 
 
-# --- the other end -------------------------------------------------------------------------------------------
-
-
 def main() -> None:
     """Answer requests until the pipe is closed."""
     from catalog.errors import CatalogError
