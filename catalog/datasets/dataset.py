@@ -279,9 +279,8 @@ class Dataset(Generic[T]):
         progress = self._progress
         worker, workers = torch_worker()
         partition = self._partition.divided(worker or 0, workers)
-        run = Run(
-            progress.begin(worker), partition, buffer=None if self._shuffle is None else self._shuffle.buffer_samples
-        )
+        buffer = None if self._shuffle is None else self._shuffle.buffer_samples
+        run = Run(progress.begin(worker), partition, buffer=buffer, workers=workers)
         progress.run = run
         if fetching(caller_frame()):
             register_collate(self._now)

@@ -21,7 +21,7 @@ Tricky bits
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, compress, count, islice, repeat
@@ -34,8 +34,8 @@ from catalog.datasets.pytorch import caller_frame, loader_batch_size
 from catalog.datasets.steps import unit_of
 from catalog.errors import CatalogError
 from catalog.samples.packing import reader_of_shard
+from catalog.shards.read_ahead import ReadAhead
 from catalog.shards.reader import open_samples
-from catalog.shards.storage import shared_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from catalog.datasets.order import Shuffle
     from catalog.datasets.state import Run, Start
     from catalog.datasets.steps import Step
-    from catalog.network.http import Client
     from catalog.shards.shard import Shard
+    from catalog.shards.source import Source
 
 __all__ = ["Reading", "samples_for_loader", "samples_of"]
 
@@ -74,12 +74,14 @@ class Reading:
     steps: tuple[Step, ...]
 
     @contextmanager
-    def opened(self, shard: Shard, client: Client | None) -> Iterator[tuple[_Read, Iterator[tuple[str, Any]]]]:
+    def opened(
+        self, shard: Shard, source: AbstractContextManager[Source]
+    ) -> Iterator[tuple[_Read, Iterator[tuple[str, Any]]]]:
         """Open a shard; return the function that reads its samples, and key and sample as they are stored."""
         if isinstance(shard, SamplesShard):
             yield _only, shard.pairs()
         else:
-            with open_samples(shard, settings=self.settings, client=client) as (form, samples):
+            with open_samples(shard, source=source) as (form, samples):
                 yield reader_of_shard(form, self.sample_class, shard.url, validate=self.validate), samples
 
     @property
@@ -148,9 +150,9 @@ def _only(stored: tuple[Any], _key: str) -> Any:  # noqa: ANN401 - of a program
 
 def sample_with_key(reading: Reading, key: str) -> Iterator[Any]:
     """Yield what the steps make of the sample with a key: nothing if no sample has it."""
-    with _client_for(reading.shards, reading.settings) as client:
-        for shard in reading.shards:
-            with reading.opened(shard, client) as (read, samples):
+    with ReadAhead(reading.shards, reading.settings) as ahead:
+        for place, shard in enumerate(reading.shards):
+            with reading.opened(shard, ahead.source(place)) as (read, samples):
                 for found, raw in samples:
                     if found == key:
                         yield from _stepped(reading, shard, read, raw, key)
@@ -180,11 +182,11 @@ def _keep_freed_memory() -> None:
 def _in_order(reading: Reading, run: Run) -> Iterator[Any]:
     """Yield the samples of shards as they are stored: as :func:`_unpacked`, with fewer objects for each sample."""
     position, number, shards = run.start.position, run.start.first, reading.shards
-    with _client_for(shards, reading.settings) as client:
+    with ReadAhead(shards, reading.settings, readers=run.workers) as ahead:
         for place in range(run.start.shard, len(shards)):
             run.marks.append((place, number))
             shard = shards[place]
-            with reading.opened(shard, client) as (read, samples):
+            with reading.opened(shard, ahead.source(place)) as (read, samples):
                 if number < position:
                     number += sum(1 for _ in islice(samples, position - number))
                 for key, raw in samples:
@@ -201,19 +203,13 @@ def _in_order(reading: Reading, run: Run) -> Iterator[Any]:
 def _placed(reading: Reading, run: Run) -> Iterator[Iterator[_Placed]]:
     """Yield the samples of each shard, numbered; opens them one after the other in the order of the epoch."""
     shards, number = reading.ordered_shards, run.start.first
-    with _client_for(shards, reading.settings) as client:
+    with ReadAhead(shards, reading.settings, readers=run.workers) as ahead:
         for place in range(run.start.shard, len(shards)):
             run.marks.append((place, number))
             shard, numbers = shards[place], count(number)
-            with reading.opened(shard, client) as (read, samples):
+            with reading.opened(shard, ahead.source(place)) as (read, samples):
                 yield zip(samples, repeat((read, shard.url)), numbers)
             number = next(numbers)
-
-
-def _client_for(shards: tuple[Shard, ...], settings: NetworkSettings | None) -> AbstractContextManager[Client | None]:
-    """Open one HTTP client for all shards, so that those of a host share its connections; none for local files."""
-    remote = any(shard.path is None for shard in shards)
-    return shared_client(settings) if remote else nullcontext()
 
 
 def _unpacked(pairs: Iterator[_Placed], run: Run) -> Iterator[Any]:

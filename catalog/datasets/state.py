@@ -119,10 +119,11 @@ class Run:
 
     __slots__ = (
         "buffer", "done", "ended", "filtered", "handed", "marks", "outputs", "partition", "pulled", "start", "stepped",
+        "workers",
     )  # fmt: skip
 
-    def __init__(self, start: Start, partition: Partition, *, buffer: int | None) -> None:
-        self.start, self.partition, self.buffer = start, partition, buffer
+    def __init__(self, start: Start, partition: Partition, *, buffer: int | None, workers: int = 1) -> None:
+        self.start, self.partition, self.buffer, self.workers = start, partition, buffer, workers
         self.marks = [(start.shard, start.first)]
         self.outputs = 1
         self.pulled = self.handed = self.done = 0

@@ -11,8 +11,8 @@ decides whether it still has the version of which the first bytes came. Handling
 416                       as another validator
 ========================  ====================================================================================
 
-No thread reads ahead: the kernel's socket buffers already do. A shard of 25 MB that takes 1.0 s to arrive and whose
-samples take 1.2 s to use takes 1.3 s together.
+Of one shard the kernel's socket buffers read ahead: 25 MB that take 1.0 s to arrive and whose samples take 1.2 s to use
+take 1.3 s together. Threads for the next shards are in :mod:`catalog.shards.read_ahead`.
 
 A validator is a strong ETag, or a Last-Modified at least a second older than the answer (RFC 9110, 8.8.2.2, 13.1.5).
 """

@@ -11,6 +11,7 @@ from catalog.shards.storage import open_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
@@ -23,12 +24,16 @@ __all__ = ["Counted", "count_samples", "open_samples", "read_shard"]
 
 @contextmanager
 def open_samples(
-    shard: Shard, *, settings: NetworkSettings | None = None, client: Client | None = None
+    shard: Shard,
+    *,
+    settings: NetworkSettings | None = None,
+    client: Client | None = None,
+    source: AbstractContextManager[Source] | None = None,
 ) -> Iterator[tuple[Format, Iterator[tuple[str, Raw]]]]:
     """Open a shard; return its format and its samples in their order: (key, sample as it is stored).
 
     Members that are no samples are skipped. Bytes may be a read-only slice of a larger buffer: copy them to keep them
-    for long. Shards that are read with one ``client`` share its connections.
+    for long. Shards that are read with one ``client`` share its connections. ``source`` opens the shard if it is given.
 
     Raises, also while the samples are read, :class:`~catalog.errors.RefusedUrl`,
     :class:`~catalog.errors.ChecksumMismatch`, :class:`~catalog.errors.InvalidShard` (truncated, of no known format, no
@@ -36,9 +41,9 @@ def open_samples(
     :class:`~catalog.errors.MissingExtra` (a bucket that isn't public needs botocore).
     """
     where = display_url(shard.url)
-    with open_shard(shard, settings, client=client) as opened_source:
-        form, source = opened(opened_source, shard.format, where)
-        yield form, form.samples(source, where, whole=shard.checksum is not None)
+    with source or open_shard(shard, settings, client=client) as raw:
+        form, found = opened(raw, shard.format, where)
+        yield form, form.samples(found, where, whole=shard.checksum is not None)
 
 
 def read_shard(

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from catalog.errors import ChecksumMismatch, InvalidShard
+from catalog.errors import ChecksumMismatch, InvalidShard, RequestFailed
 from catalog.shards.cache import cached_copy, open_file, verify
 from catalog.shards.checksum import ALGORITHMS, ExpectedDigest
 from catalog.shards.shard import display_url
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from io import FileIO
     from pathlib import Path
+    from threading import Event
     from typing import BinaryIO
 
     from catalog.config import NetworkSettings
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from catalog.shards.shard import Shard
     from catalog.shards.source import Source
 
-__all__ = ["open_shard", "shard_request", "shared_client"]
+__all__ = ["download_shard", "fetch_into_cache", "open_ranges", "open_shard", "shard_request", "shared_client"]
 
 MAX_SHARD: Final = 1 << 40
 """Bytes of one remote shard."""
@@ -56,13 +57,11 @@ def open_shard(
         if path is not None:
             yield stack.enter_context(_open_local(path, expected, display_url(shard.url)))
         elif expected is not None:
-            download = partial(_download, shard, settings, client, restart=True)
+            download = partial(download_shard, shard, settings, client, restart=True)
             yield stack.enter_context(cached_copy(expected, display_url(shard.url), download))
         else:
-            downloaded = stack.enter_context(closing(_download(shard, settings, client, restart=False)))
-            yield RemoteSource(
-                (piece for _, piece in downloaded), partial(_open_ranges, shard, settings, client, stack)
-            )
+            downloaded = stack.enter_context(closing(download_shard(shard, settings, client, restart=False)))
+            yield RemoteSource((piece for _, piece in downloaded), partial(open_ranges, shard, settings, client, stack))
 
 
 @contextmanager
@@ -97,17 +96,36 @@ def shared_client(settings: NetworkSettings | None) -> Iterator[Client]:
         yield client
 
 
-def _download(
-    shard: Shard, settings: NetworkSettings | None, client: Client | None, *, restart: bool
+def download_shard(
+    shard: Shard,
+    settings: NetworkSettings | None,
+    client: Client | None,
+    *,
+    restart: bool,
+    stop: Event | None = None,
 ) -> Generator[tuple[int, bytes], None, None]:
-    """Yield (offset, chunk) of a remote shard; see :func:`catalog.shards.download.download`."""
+    """Yield (offset, chunk) of a remote shard; see :func:`catalog.shards.download.download`.
+
+    Raises :class:`~catalog.errors.RequestFailed` when ``stop`` is set.
+    """
     from catalog.shards.download import download
 
     with shared_client(settings) if client is None else nullcontext(client) as http:
-        yield from download(shard_request(http, shard), display_url(shard.url), restart=restart)
+        for piece in download(shard_request(http, shard), display_url(shard.url), restart=restart):
+            if stop is not None and stop.is_set():
+                raise RequestFailed("no longer wanted", where=display_url(shard.url))
+            yield piece
 
 
-def _open_ranges(
+def fetch_into_cache(shard: Shard, settings: NetworkSettings | None, client: Client | None, stop: Event) -> None:
+    """Download a remote shard with a checksum into the cache, unless it is there. Raises as :func:`open_shard` does."""
+    expected = _expected(shard.checksum or "", shard)
+    download = partial(download_shard, shard, settings, client, restart=True, stop=stop)
+    with cached_copy(expected, display_url(shard.url), download):
+        return
+
+
+def open_ranges(
     shard: Shard, settings: NetworkSettings | None, client: Client | None, stack: ExitStack
 ) -> BinaryIO | None:
     """Open a remote shard as a file, read by ranges; ``None`` if the server has none."""
