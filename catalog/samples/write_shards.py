@@ -28,7 +28,7 @@ from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
 __all__ = ["ShardFormat", "ShardInfo", "check_iterable", "write_shards"]
@@ -110,6 +110,27 @@ def _paths(pattern: Path, *, limited: bool) -> Iterator[Path]:
     if not _NUMBERED.fullmatch(pattern.name):
         raise ValueError(f"{pattern.name[:200]!r} has no number for the shards: name it like 'digits-%06d.tar'")
     return (pattern.with_name(pattern.name % number) for number in count())
+
+
+def write_members(
+    path: Path,
+    samples: Iterable[tuple[str, Sequence[tuple[str, bytes]]]],
+    format: ShardFormat,  # noqa: A002 - the name of the record's field
+) -> ShardInfo:
+    """Write samples that are encoded already into one tar: key, and suffix (``.jpg``) and data of each member.
+
+    The rules for keys and the temporary file are those of :func:`write_shards`.
+    """
+    shard = _ShardFile(path, format, _Tar(_packed))
+    try:
+        for key, members in samples:
+            _check_key(key)
+            shard.add(key, [(TarWriter.header(key + suffix, len(data)), data) for suffix, data in members], None)
+        info = shard.finish()
+        shard.part.replace(path)
+    finally:
+        shard.discard()
+    return info
 
 
 def _encoded(layout: _Layout, sample: object, key: str, own: str | None) -> Any:  # noqa: ANN401 - as the layout has it
@@ -232,10 +253,14 @@ def _own_key(sample: object) -> str | None:
         key = None
     if key is None:
         return None
+    _check_key(key)
+    return str(key)
+
+
+def _check_key(key: object) -> None:
     fault = _key_fault(key) if isinstance(key, str) else (f"a key of type {type(key).__name__}", "keys are text")
     if fault is not None:
         raise InvalidSample(fault[0], where=ascii(key)[:100], hint=fault[1])
-    return str(key)
 
 
 def _key_fault(key: str) -> tuple[str, str | None] | None:

@@ -7,16 +7,19 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 import zarr
 from click.testing import CliRunner
 from numcodecs import Pickle, VLenUTF8
 from PIL import Image
+from pyarrow import parquet
 from webdataset import autodecode, tariterators
 
 from catalog import Dataset
@@ -24,7 +27,7 @@ from catalog.cli import cli
 from catalog.config import NetworkSettings
 from catalog.errors import DataError
 from catalog.manifest import load
-from catalog.publish.imports import draft_manifest, open_source, plan_import, run_import
+from catalog.publish.imports import draft_manifest, numpy_files, open_source, plan_import, run_import
 from catalog.publish.infer_manifest import sketch
 from catalog.samples.packable import class_from
 from catalog.schema import Array, Scalar
@@ -141,6 +144,41 @@ def test_rows_of_metadata_csv_belong_to_their_images(tmp_path: Path) -> None:
     assert any("without a row" in note for note in open_source(photos).notes)
 
 
+def test_rows_of_metadata_parquet_belong_to_their_images(tmp_path: Path) -> None:
+    """Times are text, arrays lists, and NaN is null, as JSON has them."""
+    photos = tmp_path / "photos"
+    first, second = image(photos / "1.png"), image(photos / "deep" / "2.jpg")
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    rows = [
+        {"file_name": "deep/2.jpg", "caption": "a", "box": [1, 2], "at": at, "score": float("nan"), "meta": {"x": 1}},
+        {"file_name": "1.png", "caption": None, "box": [3, 4], "at": at, "score": 0.5, "meta": {"x": 2}},
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), photos / "metadata.parquet")
+    given = {"at": "2026-01-02T00:00:00+00:00"}
+    assert by_webdataset(imported(photos, tmp_path / "out")) == [
+        {"__key__": "deep/2", "jpg": second,
+         "json": {"caption": "a", "box": [1, 2], **given, "score": None, "meta": {"x": 1}}},
+        {"__key__": "1", "png": first,
+         "json": {"caption": None, "box": [3, 4], **given, "score": 0.5, "meta": {"x": 2}}},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "where", "word"),
+    [
+        ([{"file_name": "1.png", "a": b"x"}], "metadata.parquet:1", "bytes in the column 'a'"),
+        ([{"file_name": "1.png", "a": 1}, {"file_name": "2.png", "a": 1}], "metadata.parquet:2", "2.png"),
+        ([{"name": "1.png"}], "metadata.parquet:1", "file_name"),
+    ],
+)
+def test_metadata_parquet_that_does_not_fit(tmp_path: Path, rows: list[dict[str, Any]], where: str, word: str) -> None:
+    image(tmp_path / "photos" / "1.png")
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "photos" / "metadata.parquet")
+    with pytest.raises(DataError, match=word) as caught:
+        open_source(tmp_path / "photos")
+    assert caught.value.where == where
+
+
 def test_metadata_jsonl_may_name_several_images_a_row(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     picture, mask = image(photos / "in" / "1.jpg"), image(photos / "in" / "1_mask.png")
@@ -164,6 +202,7 @@ def test_metadata_jsonl_may_name_several_images_a_row(tmp_path: Path) -> None:
         ("metadata.jsonl", '{"file_name": "1.png"}\n[1]\n', "metadata.jsonl:2", "object"),
         ("metadata.jsonl", '{"file_name": "1.png", "a": NaN}\n', "metadata.jsonl:1", "JSON"),
         ("metadata.jsonl", "{\n", "metadata.jsonl:1", "JSON"),
+        ("metadata.jsonl", '{"file_name": "1.png", "a": 1, "a": 2}\n', "metadata.jsonl:1", "'a' occurs twice"),
     ],
 )
 def test_metadata_that_does_not_fit(tmp_path: Path, name: str, text: str, where: str, word: str) -> None:
@@ -437,6 +476,28 @@ def test_a_finished_shard_that_was_changed_is_written_again(tmp_path: Path, arra
     found = run_import(plan_import(open_source(arrays), per_shard=2), tmp_path / "out")
     assert found.kept == 10
     assert hashes(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_compressed_array_is_read_forwards_whatever_the_number_of_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Each shard would otherwise decompress all rows before it again."""
+    np.savez_compressed(tmp_path / "d.npz", x=RANDOM.random((40, 3)), y=np.arange(40))
+    opened: list[int] = []
+    begin = numpy_files._Files._member
+
+    def watched(self: Any, array: Any) -> Any:  # noqa: ANN401
+        opened.append(1)
+        return begin(self, array)
+
+    monkeypatch.setattr(numpy_files._Files, "_member", watched)
+    plan = plan_import(open_source(tmp_path / "d.npz"), per_shard=2)
+    run_import(plan, tmp_path / "out", workers=workers)
+    assert len(opened) == (2 if workers == 1 else 0), "each array once; other processes have opened their own"
+    np.testing.assert_array_equal(
+        [sample["y"] for sample in rows(sorted((tmp_path / "out").glob("*.tar")))], np.arange(40)
+    )
 
 
 def test_processes_write_the_same_as_one(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from catalog.publish.imports.source import Members
     from catalog.samples.inference import LeftOut
+    from catalog.samples.write_shards import ShardFormat
 
 __all__ = [
     "ArrayFacts",
@@ -118,6 +121,38 @@ Opener: TypeAlias = "Callable[[], AbstractContextManager[ReadRows]]"
 """Opens a file of arrays; can be pickled."""
 
 
+_kept: ExitStack | None = None
+_kept_readers: dict[object, ReadRows] = {}
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Keep the files of sources open in this process, so that each part continues where the one before ended.
+
+    A compressed array can only be read from its beginning.
+    """
+    global _kept  # noqa: PLW0603 - of the process: parts come to it one by one, each unpickled
+    with ExitStack() as stack:
+        _kept = stack
+        try:
+            yield
+        finally:
+            _kept = None
+            _kept_readers.clear()
+
+
+@contextmanager
+def _opened(opener: Opener) -> Iterator[ReadRows]:
+    if _kept is None or not isinstance(opener, partial):
+        with opener() as read:
+            yield read
+        return
+    key = opener.func, opener.args
+    if key not in _kept_readers:
+        _kept_readers[key] = _kept.enter_context(opener())
+    yield _kept_readers[key]
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """The arrays of a split by field, and the number of its first row among all rows."""
@@ -142,7 +177,7 @@ class ArrayPart:
         arrays = self.rows.arrays
         step = _rows_at_a_time([facts for _, facts in arrays])
         names = [name for name, _ in arrays]
-        with self.opener() as read:
+        with _opened(self.opener) as read:
             at, end = self.start - self.rows.first, self.stop - self.rows.first
             while at < end:
                 stop = min(at - at % step + step, end)
@@ -211,7 +246,7 @@ class ArraySource:
     lengths, or the splits different fields.
     """
 
-    format = "msgpack"
+    format: ShardFormat = "msgpack"
 
     def __init__(
         self,

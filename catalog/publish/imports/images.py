@@ -8,7 +8,7 @@
 The rules are those of ``imagefolder`` in Hugging Face's datasets, except where it drops files silently:
 
 - The class is the parent folder, if all images are at the same depth and in at least two folders.
-- ``metadata.csv`` or ``metadata.jsonl`` in a folder describes images in it and below: ``file_name``, or several
+- ``metadata.csv``, ``.jsonl`` or ``.parquet`` in a folder describes images in it and below: ``file_name``, or several
   ``<field>_file_name``. With metadata there are no classes; images without a row are left out, and said so.
 - A split is a folder or a part of each file name (train, validation, test); all images must have one.
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from catalog.publish.imports.source import Members, Split
     from catalog.samples.inference import LeftOut
+    from catalog.samples.write_shards import ShardFormat
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFolder"]
 
@@ -91,7 +92,7 @@ class _ImagePart:
 class ImageFolder:
     """A folder of images. Raises :class:`DataError` for files that aren't images, and metadata that doesn't fit."""
 
-    format = "webdataset"
+    format: ShardFormat = "webdataset"
     kind = "a folder of images"
 
     def __init__(self, root: Path, files: Sequence[FoundFile] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""``metadata.csv`` and ``metadata.jsonl`` of an image folder: a row of values for each image.
+"""``metadata.csv``, ``metadata.jsonl`` and ``metadata.parquet`` of an image folder: a row of values for each image.
 
 Numbers of a CSV column are numbers if every cell is one: a column with ``01234`` or ``NA`` stays text.
 """
@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import posixpath
 import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from catalog.errors import DataError
+from catalog.shards.formats import FORMATS
+from catalog.shards.formats.json_values import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,12 +99,10 @@ def _row(values: dict[str, Any], folder: str, images: Mapping[str, object], wher
 
 def _read(file: Path, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and values of each row."""
-    if file.suffix == ".parquet":
-        raise DataError("metadata in Parquet is not read", where=path, hint="write it as metadata.csv or .jsonl")
     if file.stat().st_size > _MAX_BYTES:
         raise DataError(f"more than {_MAX_BYTES:,} bytes of metadata", where=path)
     try:
-        yield from _csv(file, path) if file.suffix == ".csv" else _jsonl(file, path)
+        yield from _READERS[file.suffix](file, path)
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text: {error.reason}", where=path, hint="save the file as UTF-8") from None
     except OSError as error:
@@ -112,12 +115,36 @@ def _jsonl(file: Path, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                value = parse_json(line)
+            except ValueError as error:
                 raise DataError(f"not JSON: {error}", where=f"{path}:{number}") from None
             if not isinstance(value, dict):
                 raise DataError("not a JSON object", where=f"{path}:{number}", hint='{"file_name": "1.jpg", …}')
             yield number, value
+
+
+def _parquet(file: Path, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield row number and values: times as text, arrays as lists, NaN as null."""
+    with file.open("rb", buffering=0) as source:
+        for number, (_, row) in enumerate(FORMATS["parquet"].samples(source, path), start=1):
+            assert isinstance(row, dict)  # noqa: S101 - a row of a table
+            where = f"{path}:{number}"
+            yield number, {name: _json_value(value, name, where) for name, value in row.items()}
+
+
+def _json_value(value: Any, name: str, where: str) -> Any:  # noqa: ANN401 - of any column
+    if isinstance(value, bytes):
+        hint = "images of an image folder are files; publish the Parquet file itself, which needs no import"
+        raise DataError(f"bytes in the column {name[:100]!a}", where=where, hint=hint)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, list):
+        return [_json_value(item, name, where) for item in value]
+    if isinstance(value, dict):
+        return {key: _json_value(item, name, where) for key, item in value.items()}
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _csv(file: Path, path: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -149,3 +176,8 @@ def _converter(cells: Sequence[str], name: str) -> Callable[[str], object]:
     if all(len(cell) <= _MAX_DIGITS and _FLOAT.fullmatch(cell) and abs(float(cell)) <= _MAX_FLOAT for cell in given):
         return lambda cell: float(cell) if cell else None
     return str
+
+
+_READERS: Final[Mapping[str, Callable[[Path, str], Iterator[tuple[int, dict[str, Any]]]]]] = {
+    ".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet,
+}  # fmt: skip

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from catalog.publish.imports.files import FoundFile
     from catalog.publish.imports.source import Members, Source, Split
     from catalog.samples.inference import LeftOut
+    from catalog.samples.write_shards import ShardFormat
 
 __all__ = ["SampleMeans", "numpy_source"]
 
@@ -247,7 +248,7 @@ class _FilePart:
 class FileSamples:
     """A folder of ``.npy`` or ``.npz`` files, each one sample. Raises :class:`DataError` for files that don't fit."""
 
-    format = "msgpack"
+    format: ShardFormat = "msgpack"
     kind = "NumPy files, one a sample"
 
     def __init__(

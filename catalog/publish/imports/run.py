@@ -12,7 +12,7 @@ import signal
 import threading
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -20,11 +20,11 @@ from filelock import FileLock, Timeout
 
 from catalog.errors import DataError
 from catalog.formatting import counted
+from catalog.publish.imports.columns import kept_open
 from catalog.publish.imports.source import fingerprint
 from catalog.publish.imports.state import STATE_FILE, append, finished_shards, read_state, start_state
-from catalog.samples.write_shards import ShardInfo
+from catalog.samples.write_shards import write_members
 from catalog.shards.shard import display_url
-from catalog.shards.tar import TarWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from catalog.publish.imports.plan import ImportPlan, PlannedShard
     from catalog.publish.imports.source import Part
+    from catalog.samples.write_shards import ShardFormat, ShardInfo
 
 __all__ = ["Imported", "run_import"]
 
@@ -54,6 +55,7 @@ class Imported:
 class _Job:
     path: Path
     part: Part
+    format: ShardFormat
 
 
 def run_import(
@@ -103,7 +105,9 @@ def _locked(
         done[info.path.name] = info
         samples = counted(info.samples, "sample")
         progress(f"{len(done):,} of {len(plan.shards):,}: {info.path.name}, {samples}, {info.bytes:,} bytes")
-    return Imported(shards=tuple(done[shard.name] for shard in plan.shards), kept=kept)
+    return Imported(
+        shards=tuple(replace(done[shard.name], format=plan.source.format) for shard in plan.shards), kept=kept
+    )
 
 
 def _kept(plan: ImportPlan, folder: Path, marks: str, *, force: bool) -> dict[str, ShardInfo]:
@@ -131,11 +135,12 @@ def _kept(plan: ImportPlan, folder: Path, marks: str, *, force: bool) -> dict[st
 
 def _written(plan: ImportPlan, todo: Sequence[PlannedShard], folder: Path, workers: int | None) -> Iterator[ShardInfo]:
     """Write shards and yield them as they are finished."""
-    jobs = (_Job(folder / shard.name, plan.source.part(shard.start, shard.stop)) for shard in todo)
+    jobs = (_Job(folder / shard.name, plan.source.part(shard.start, shard.stop), plan.source.format) for shard in todo)
     cores = 1 if plan.bytes < _WORTH_IT else os.cpu_count() or 1
     count = min(workers or cores, len(todo))
     if count < 2:
-        yield from map(_write_shard, jobs)
+        with kept_open():
+            yield from map(_write_shard, jobs)
         return
     # A new interpreter each: a fork would share the locks of the HDF5 library and the positions of open files.
     context = multiprocessing.get_context("spawn")
@@ -168,20 +173,8 @@ def _follow_parent() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    kept_open().__enter__()  # until this process ends
 
 
 def _write_shard(job: _Job) -> ShardInfo:
-    part = job.path.with_name(f".{job.path.name}.{os.getpid()}.part")
-    count = 0
-    try:
-        with part.open("wb", buffering=1 << 20) as file:
-            tar = TarWriter(file)
-            for key, members in job.part.samples():
-                count += 1
-                for suffix, data in members:
-                    tar.add(TarWriter.header(key + suffix, len(data)), data)
-            sha256 = tar.close()
-        part.replace(job.path)
-    finally:
-        part.unlink(missing_ok=True)
-    return ShardInfo(path=job.path, samples=count, bytes=tar.bytes, sha256=sha256)
+    return write_members(job.path, job.part.samples(), job.format)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from catalog.samples.inference import LeftOut
+    from catalog.samples.write_shards import ShardFormat
     from catalog.schema import Field
 
 __all__ = ["Members", "Part", "Source", "Split", "fingerprint"]
@@ -47,7 +48,7 @@ class Source(Protocol):
         ...
 
     @property
-    def format(self) -> str:
+    def format(self) -> ShardFormat:
         """The format of the shards: ``msgpack`` or ``webdataset``."""
         ...
 
