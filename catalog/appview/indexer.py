@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from catalog.appview.index import Index
     from catalog.store.reader import Reader, Shown
 
-__all__ = ["Drift", "Indexer"]
-
 GATHER_SECONDS: Final = 0.2
 """Changes that come within this time share a commit."""
 LOOK_SECONDS: Final = 0.05

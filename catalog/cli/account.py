@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.session import Session
 
-__all__ = ["account_of", "ask_password", "code_asker", "login", "logout", "signed_in"]
-
 HANDLE = click.option(
     "--handle", metavar="HANDLE", help="The account, a handle or DID. Default: CATALOG_HANDLE, else a prompt."
 )

@@ -11,8 +11,6 @@ from catalog.cli.site import CONFIG
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["appview"]
-
 
 @click.command()
 @CONFIG

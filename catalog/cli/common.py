@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
 
-__all__ = ["COMPARE", "JSON", "confirm", "network", "say_drafted", "write_file"]
-
 _PATIENCE: Final = 3700.0
 """Seconds. Servers limit writes by the hour, so a large publication waits for the next one."""
 

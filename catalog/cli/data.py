@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from catalog.datasets.dataset import Dataset
     from catalog.shards.shard import Shard
 
-__all__ = ["load"]
-
 _FORMATS: Final = ("msgpack", "webdataset", "parquet", "csv", "jsonl")
 
 

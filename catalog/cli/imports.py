@@ -16,8 +16,6 @@ from catalog.formatting import counted
 if TYPE_CHECKING:
     from catalog.publish.imports import ImportPlan
 
-__all__ = ["import_"]
-
 _SIZE = re.compile(r"([0-9]+)\s*([kMG]?)B?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 

@@ -16,8 +16,6 @@ from catalog.cli.terminal import echo_json, say
 if TYPE_CHECKING:
     from catalog.cli.scaffold import Written
 
-__all__ = ["init", "manifest_init"]
-
 _KEEP = click.option("--keep", is_flag=True, help="Keep existing files, and write the others.")
 _FORCE = click.option("--force", is_flag=True, help="Overwrite existing files.")
 

@@ -11,8 +11,6 @@ from catalog.cli.common import check_names, say_drafted, write_file
 from catalog.cli.init import manifest_init
 from catalog.cli.terminal import echo, say
 
-__all__ = ["manifest"]
-
 _SCHEMA = "manifest.schema.json"
 """The file name that ``catalog init`` uses."""
 _MAX_AXIS = 200

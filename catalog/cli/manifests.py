@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-__all__ = ["plan", "publish", "validate"]
-
 _ONE = {
     "schemas": "schema",
     "datasets": "dataset",

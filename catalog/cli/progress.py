@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from catalog.crawl.report import Tally
 
-__all__ = ["Progress"]
-
 _TERMINAL_SECONDS: Final = 0.2
 _LOG_SECONDS: Final = 15.0
 

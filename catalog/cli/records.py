@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from catalog.publish.verify import Verifier
     from catalog.syntax import AtUri
 
-__all__ = ["verify", "withdraw"]
-
 _TERMINAL_SECONDS: Final = 0.2
 _LOG_SECONDS: Final = 15.0
 _CONFIG: Final = Path("mkdocs.yml")

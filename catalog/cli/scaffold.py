@@ -23,17 +23,6 @@ from catalog.errors import CatalogError, InvalidConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "MANIFEST",
-    "SCHEMA",
-    "Requirement",
-    "Scaffold",
-    "Written",
-    "installed_requirement",
-    "requirement_of",
-    "write_files",
-]
-
 MANIFEST: Final = "manifests/first.yaml"
 SCHEMA: Final = "manifests/manifest.schema.json"
 """Paths of the starter manifest and its JSON Schema."""

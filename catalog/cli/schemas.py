@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from catalog.client import FoundSchema
 
-__all__ = ["codegen", "compat"]
-
 _LANGUAGES = ("python", "pydantic", "typescript", "rust", "jsonschema")
 
 

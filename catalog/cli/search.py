@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from catalog.errors import Fault
     from catalog.records import Record
 
-__all__ = ["search"]
-
 _CONFIG: Final = Path("mkdocs.yml")
 _VARIABLE: Final = "CATALOG_SEARCH"
 _NARROWEST: Final = 60

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from catalog.config import CatalogSettings
     from catalog.site.build_fingerprint import Fingerprint
 
-__all__ = ["build", "crawl", "serve"]
-
 CONFIG = click.option(
     "-f",
     "--config",

@@ -17,8 +17,6 @@ from catalog.formatting import byte_size, counted
 if TYPE_CHECKING:
     from catalog.store.summary import StoreSummary
 
-__all__ = ["store"]
-
 
 @click.group()
 def store() -> None:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-__all__ = ["clear_line", "echo", "echo_json", "printed_warnings", "say", "show", "styled", "write_line"]
-
 _MARK: Final = f"\x1b[{secrets.token_hex(8)};"
 _CLEAR: Final = "\r\x1b[K"
 

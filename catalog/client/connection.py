@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from catalog.store import Store
     from catalog.syntax import AtUri, Did
 
-__all__ = ["Client"]
-
 R = TypeVar("R", bound="Record")
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.store.graph import Node
 
-__all__ = ["Search", "SearchPlace", "fault_of", "load_graph", "pages"]
-
 _MAX_RECORDS: Final = 100_000
 """Maximum records of one repository and kind, as in the crawler."""
 _MAX_PAGES: Final = 10_000

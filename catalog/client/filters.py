@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from catalog.records import Record
     from catalog.schema import SampleType
 
-__all__ = ["RecordFilter", "SchemaName", "schema_name", "tags_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaName:

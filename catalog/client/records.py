@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from catalog.atproto.identity import Identity
     from catalog.records.fetch import Reader
 
-__all__ = ["Finding", "Records", "publisher_of"]
-
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 FINDING_HEAD: Final = ("kind", "name", "publisher", "tags", "URI", "description")

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from catalog.manifest.drafts import ShardDraft
 
-__all__ = ["MAX_BLOB", "LocalBlob", "packed_with", "size_of"]
-
 MAX_BLOB: Final = 52_428_800
 """Maximum bytes of a blob, by the lexicon."""
 _TAR: Final = "application/x-tar"

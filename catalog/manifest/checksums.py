@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from catalog.shards.hash_local import LocalHasher
     from catalog.syntax import AtUri
 
-__all__ = ["ShardChecks", "local_faults", "mismatches", "unknown_blob"]
-
 T = TypeVar("T")
 
 _HINTS: Final = {

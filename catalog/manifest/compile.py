@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from catalog.records import Record, Storage
     from catalog.shards.hash_cache import ShardStats
 
-__all__ = ["DEFAULT_SET", "MARK", "DraftKey", "DraftRecord", "ManifestSet", "closed"]
-
 DraftKey = tuple[str, str, str]
 """Identity of a record apart from its record key: collection, name, and the version or ``""``.
 

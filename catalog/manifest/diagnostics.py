@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["GUESSES", "MAX_FAULTS", "Report", "near", "nearest", "place", "shown"]
-
-
 MAX_FAULTS: Final = 1000
 """Mistakes of one file after which reading stops."""
 GUESSES: Final = 20

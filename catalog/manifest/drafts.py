@@ -17,19 +17,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri, Cid
 
-__all__ = [
-    "BucketDraft",
-    "DatasetDraft",
-    "Draft",
-    "LabelDraft",
-    "LensDraft",
-    "SchemaDraft",
-    "SchemaKey",
-    "SchemaRef",
-    "ShardDraft",
-    "VerificationDraft",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaKey:

@@ -13,8 +13,6 @@ from catalog.schema import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, par
 if TYPE_CHECKING:
     from catalog.manifest.yaml_parser import Node
 
-__all__ = ["FIELD_KEYS", "read_fields"]
-
 FIELD_KEYS: Final = ("type", "description", "dimensions", "format", "optional")
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["instead_of", "is_there", "named_files"]
-
 _RELATIVE: Final = "paths are relative to the manifest"
 
 _MAX_NAMES_LISTED: Final = 200_000

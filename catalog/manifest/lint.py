@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, SchemaDraft
 
-__all__ = ["warnings"]
-
 _MARK: Final = "TODO:"
 
 

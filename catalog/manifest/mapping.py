@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from catalog.manifest.diagnostics import Report
     from catalog.manifest.yaml_parser import Node
 
-__all__ = ["MAX_INT", "Table", "kind_of"]
-
 MAX_TAGS: Final = 30
 MAX_TAG: Final = 150
 """Limits of the lexicon."""

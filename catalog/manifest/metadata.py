@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.manifest.yaml_parser import Node
 
-__all__ = ["MAX_METADATA", "content_of", "metadata_of"]
-
 MAX_METADATA = 100_000
 """Maximum bytes of msgpack, by the lexicon."""
 

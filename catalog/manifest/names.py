@@ -12,8 +12,6 @@ from catalog.records import schema_rkey
 if TYPE_CHECKING:
     from catalog.manifest.mapping import Table
 
-__all__ = ["Names"]
-
 
 class Names:
     """Collect declarations and references while files are read; check references after the last file."""

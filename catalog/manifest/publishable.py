@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, Draft, LensDraft
 
-__all__ = ["doubtful", "repository_root", "require_publishable", "unpublishable"]
-
 _RESERVED: Final = re.compile(r"(.*\.)?(example\.(com|net|org)|invalid|test)\.?", re.IGNORECASE)
 """Reserved hosts: https://www.rfc-editor.org/rfc/rfc6761."""
 _OURS: Final = frozenset({"change-me.example", "git.example"})

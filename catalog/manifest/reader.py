@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import Draft
     from catalog.manifest.names import Names
 
-__all__ = ["COMMIT", "KEYS", "METHODS", "SECTIONS", "code_faults", "read_manifest", "version_fault"]
-
 SECTIONS: Final = ("schemas", "datasets", "labels", "lenses", "verifications")
 METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
 

@@ -16,8 +16,6 @@ import math
 import re
 from typing import Final, TypeAlias
 
-__all__ = ["Scalar", "doubt", "is_exact", "plain_value", "tagged_value"]
-
 Scalar: TypeAlias = str | int | float | bool | bytes | None
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})

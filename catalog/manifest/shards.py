@@ -16,21 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = [
-    "KEY_KEYS",
-    "MAX_SHARDS",
-    "SHARD_KEYS",
-    "check_path",
-    "digest_of",
-    "https_fault",
-    "key_fault",
-    "one_each",
-    "read_keys",
-    "read_shards",
-    "shard_url_fault",
-    "spend_pattern",
-]
-
 SHARD_KEYS: Final = ("url", "local", "sha256", "bytes")
 KEY_KEYS: Final = ("key", "local", "sha256", "bytes")
 

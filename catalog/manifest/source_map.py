@@ -10,8 +10,6 @@ from catalog.manifest.drafts import DatasetDraft
 if TYPE_CHECKING:
     from catalog.manifest.drafts import Draft
 
-__all__ = ["line_of"]
-
 _WIRE_TO_YAML: Final = (
     ("metadata.license", "license"),
     ("metadata.tags", "tags"),

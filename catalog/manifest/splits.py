@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import ShardDraft
     from catalog.manifest.yaml_parser import Node
 
-__all__ = ["SPLIT_KEYS", "infer_splits", "read_splits"]
-
 SPLIT_KEYS: Final = ("shards", "samples")
 MAX_SPLITS: Final = 1000
 _MAX_NAME: Final = 200

@@ -7,8 +7,6 @@ from typing import Final
 
 from catalog.config import resources
 
-__all__ = ["first_manifest", "manifest_schema"]
-
 _SCHEMA: Final = Path(__file__).with_name("manifest.schema.json")
 
 

@@ -17,8 +17,6 @@ from catalog.manifest.shards import check_path, digest_of, https_fault, key_faul
 if TYPE_CHECKING:
     from catalog.manifest.yaml_parser import Node
 
-__all__ = ["BLOB_KEYS", "KINDS", "S3_KEYS", "Stored", "read_storage"]
-
 KINDS: Final = ("shards", "s3", "blobs")
 S3_KEYS: Final = ("bucket", "region", "endpoint", "keys", "local", "prefix")
 BLOB_KEYS: Final = ("local", "sha256", "bytes")

@@ -23,8 +23,6 @@ from catalog.manifest.scalars import Scalar, plain_value, tagged_value
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Node", "compose", "lines_of"]
-
 MAX_BYTES: Final = 5_000_000
 MAX_NODES: Final = 500_000
 """Limit of values in one document, aliases expanded. For a small file it is lower: two for each byte."""

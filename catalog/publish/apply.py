@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from catalog.publish.repo_state import Present
     from catalog.syntax import AtUri
 
-__all__ = ["Applied", "apply_plan"]
-
 _MAX_ATTEMPTS: Final = 8
 """Attempts for a commit while others write to the same account."""
 _MAX_OUTAGE_ATTEMPTS: Final = 4

@@ -11,8 +11,6 @@ from catalog.sanitize import one_line
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
 
-__all__ = ["Check", "State", "failed", "passed", "unchecked"]
-
 _LONGEST: Final = 600
 _WIDTH: Final = 10
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
-__all__ = ["local_copies", "with_checksums"]
-
 _REPORT_SECONDS: Final = 5.0
 _NO_SCHEMAS: Final[Mapping[AtUri, SampleType]] = MappingProxyType({})
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from catalog.publish.repo_state import Present, PresentRecord, RepositoryReader
     from catalog.store import Store
 
-__all__ = ["Reference", "Withdrawal", "make_withdrawal", "others_in"]
-
 _DEPENDENT: Final = (LABEL, VERIFICATION)
 """Records that only make sense together with the deleted one."""
 

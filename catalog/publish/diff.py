@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.schema import Field
 
-__all__ = ["Difference", "differences", "unmarked"]
-
 _SILENT: Final = ("$type", "createdAt", MARK)
 """Fields of every record that no manifest has."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from catalog.schema import FieldType, SampleType
     from catalog.syntax import Did
 
-__all__ = ["is_same_schema", "refuse_changed_schemas", "schema_key", "serving_schemas"]
-
 
 def schema_key(draft: SchemaDraft) -> DraftKey:
     """Return the key of a schema draft."""

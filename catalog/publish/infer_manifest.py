@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from catalog.shards.formats import Raw
     from catalog.shards.source import Source
 
-__all__ = ["NOWHERE", "FoundShard", "SeenFields", "Sketch", "blob_names", "shard_urls", "sketch"]
-
 NOWHERE: Final = "https://change-me.example/"
 """URL prefix until the author sets one; a host that never resolves (RFC 2606)."""
 

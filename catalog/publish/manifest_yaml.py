@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from catalog.manifest.drafts import BucketDraft
     from catalog.publish.infer_manifest import FoundShard, Sketch
 
-__all__ = ["as_yaml"]
-
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[ .-][A-Za-z0-9_]+)*")
 _NO_TEXT: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _LONG_KEY: Final = 100

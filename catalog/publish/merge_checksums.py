@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from catalog.publish.repo_state import PresentRecord
     from catalog.records import Checksum
 
-__all__ = ["with_published_checksums"]
-
 
 def with_published_checksums(manifests: ManifestSet, by_key: Mapping[DraftKey, PresentRecord]) -> ManifestSet:
     """Return the manifests with the checksums of the published records, for shards whose manifest states none.

@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.syntax import Cid, Did, RecordKey
 
-__all__ = ["Action", "Change", "Plan", "make_plan"]
-
 _NO_SCHEMAS: Final[Mapping[AtUri, SampleType]] = MappingProxyType({})
 
 

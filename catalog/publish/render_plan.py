@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from catalog.publish.diff import Difference
     from catalog.publish.plan import Change, Plan
 
-__all__ = ["as_lines", "as_markdown", "summary"]
-
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.LEAVE: " "}
 _COLOURS: Final = {Action.CREATE: "green", Action.UPDATE: "yellow", Action.DELETE: "red", Action.LEAVE: "bright_black"}
 _DONE: Final = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.LEAVE: "unchanged"}

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from catalog.manifest import DraftKey
     from catalog.network.http import Client
 
-__all__ = [
-    "DELETION_ORDER", "Present", "PresentRecord", "Repository", "RepositoryReader", "called", "read_present",
-    "references_of",
-]  # fmt: skip
-
 _REFERENCES: Final = {
     LABEL: ("datasetUri",),
     VERIFICATION: ("lens",),

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Client
     from catalog.schema import SampleType
 
-__all__ = ["fetch_schema", "has_published_schemas", "published_schemas"]
-
 _ABSENT = "RecordNotFound"
 
 

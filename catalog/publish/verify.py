@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from catalog.records import Record
     from catalog.schema import SampleType
 
-__all__ = ["MEANING", "Verifier", "closing", "record_uri"]
-
 MEANING: Final = """\
 Verified means: the account's own key signed a commit that contains exactly this record, the record is valid by its
 lexicon, its references exist, and each shard that was read has the checksum in the record. It doesn't mean that the

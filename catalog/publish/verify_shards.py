@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from catalog.schema import SampleType
     from catalog.shards.shard import Shard
 
-__all__ = ["Choice", "check_shards"]
-
 _BLOCK: Final = 1 << 20
 
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from catalog.syntax import AtUri
 
-__all__ = ["KEPT", "MADE_FROM", "PYTHON", "WIRE", "Entry", "Identity", "Kept", "Plan", "annotation", "plan_of"]
-
 WIRE: Final = "catalog.wire"
 """The key of a wire name in the metadata of a dataclass field."""
 

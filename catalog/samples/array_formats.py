@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import Array, ArrayFormat
 
-__all__ = ["ARRAYS", "decode", "encode"]
-
 ARRAYS: Final = ("ndarrayBytes", "structuredBytes", "arrowTensor")
 """Forms whose values are numpy arrays."""
 

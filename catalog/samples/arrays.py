@@ -37,10 +37,6 @@ from catalog.shards.limits import MAX_ARRAY_HEADER
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "MAGIC", "Buffer", "check_unmasked", "decode_aligned", "decode_array", "dtype_name", "encode_array", "ml_dtype",
-]  # fmt: skip
-
 MAGIC: Final = b"\x93NUMPY"
 MAX_DIMENSIONS: Final = 64
 """numpy's own limit."""

@@ -16,8 +16,6 @@ from catalog.samples.annotations import plan_of
 if TYPE_CHECKING:
     from catalog.schema import SampleType
 
-__all__ = ["alike", "bare_type", "keep_key", "recast", "shown_class"]
-
 T = TypeVar("T")
 
 _KEPT: Final = 1024

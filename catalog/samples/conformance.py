@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from catalog.shards.formats import Format
     from catalog.shards.source import Source
 
-__all__ = ["SampleCheck", "SampleTally"]
-
 _TABLES: Final = ("parquet", "csv", "jsonl")
 _TAR: Final = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)
 _RULES: Final = 2

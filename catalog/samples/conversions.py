@@ -11,8 +11,6 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["conversion"]
-
 _CLASSES: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     (datetime, "value.isoformat(), or a class with a field of type datetime.datetime"),
     ((date, time), "value.isoformat()"),

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from catalog.samples.annotations import Entry, Plan
 
-__all__ = ["Layout", "Unusual", "layout", "read_any"]
-
 _NPY: Final = ("ndarrayBytes", "structuredBytes")
 
 

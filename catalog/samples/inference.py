@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
     from catalog.shards.formats import Stated
 
-__all__ = ["Inference", "LeftOut"]
-
 _MAX_NESTING: Final = 8
 """Lists in lists; deeper ones are left out."""
 _MAX_LENGTH: Final = 10**15

@@ -41,18 +41,6 @@ if TYPE_CHECKING:
 
     from catalog.samples.arrays import Buffer
 
-__all__ = [
-    "ImageBytes",
-    "Media",
-    "encode_image",
-    "image_bytes",
-    "is_image",
-    "is_image_class",
-    "media_of",
-    "open_image",
-    "read_pixels",
-]
-
 _MAGICS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xff\xd8\xff", "image/jpeg"),
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),

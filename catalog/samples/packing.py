@@ -52,10 +52,6 @@ if TYPE_CHECKING:
     from catalog.samples.annotations import Entry, Plan
     from catalog.shards.formats import Format
 
-__all__ = [
-    "DictSample", "as_wds", "builder", "pack", "reader", "reader_of_shard", "unpack", "unpacker", "wire_values",
-]  # fmt: skip
-
 T = TypeVar("T")
 
 _LAYOUTS: Final = 64

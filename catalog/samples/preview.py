@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["as_json", "lines"]
-
 MAX_TEXT: Final = 100
 MAX_VALUES: Final = 64
 """Values of an array that are listed in JSON; a larger one has only dtype, shape and range."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from catalog.samples.annotations import Entry
     from catalog.schema import Scalar
 
-__all__ = ["fits_scalar", "json_faults", "scalar_step", "write_scalar"]
-
 _PYTHON: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool, "bytes": bytes, "map": dict}
 _MAX_DEPTH: Final = 256
 _LEAST, _MOST = -(2**63), 2**64 - 1

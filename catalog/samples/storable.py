@@ -16,8 +16,6 @@ from catalog.shards import limits
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["RESERVED", "check_nested", "is_missing"]
-
 _PLAIN: Final = frozenset((bool, int, float, str, bytes, type(None)))
 _MAX_NESTING: Final = 400
 """msgpack writes 511 levels and reads 1,024; each takes a frame of Python here."""

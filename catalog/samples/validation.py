@@ -18,8 +18,6 @@ from catalog.schema import ML_DTYPES, Array, Field, FieldType, type_text
 if TYPE_CHECKING:
     from catalog.errors import DataError
 
-__all__ = ["explained", "fits_array", "misfit"]
-
 
 def fits_array(type_: Array, value: Any) -> bool:  # noqa: ANN401
     """Return whether a value has the form, dtype and shape of its type; for safetensors, whether each tensor has."""

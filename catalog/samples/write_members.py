@@ -29,8 +29,6 @@ from catalog.shards.formats.members import split_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["members_of"]
-
 _MOST_DIGITS: Final = 20
 _GZIP: Final = b"\x1f\x8b"
 

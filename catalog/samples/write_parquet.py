@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import FieldType
 
-__all__ = ["ParquetRows", "ParquetWriter"]
-
 _GROUP_BYTES: Final = 4 << 20
 _GROUP_ROWS: Final = 100_000
 _NUMBERS: Final = frozenset("?bhilqBHILQefd")

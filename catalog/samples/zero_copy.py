@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from catalog.samples.arrays import Buffer
 
-__all__ = ["LARGE", "without_large"]
-
 LARGE: Final = 1 << 16
 """Bytes from which a view is faster: copying so many takes 2 µs, as long as finding them."""
 

@@ -20,8 +20,6 @@ from catalog.errors import RefusedUrl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_NAMES", "contract", "count_ranges", "expand", "expand_ranges", "without_ranges"]
-
 MAX_NAMES: Final = 100_000
 """Names that one pattern expands to."""
 _MAX_DEPTH: Final = 50

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from catalog.shards.checksum import ExpectedDigest
 
-__all__ = ["cached_copy", "open_file", "verify"]
 
 Download: TypeAlias = "Callable[[], Generator[tuple[int, bytes], None, None]]"
 """Starts the download of a shard: (offset, chunk); an offset of 0 discards what came before."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from io import FileIO
     from typing import BinaryIO
 
-__all__ = ["ALGORITHMS", "ExpectedDigest", "changed"]
-
 ALGORITHMS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 """The known algorithms, and the hex digits of their digests."""
 _WEAK: Final = frozenset({"md5", "sha1"})

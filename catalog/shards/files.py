@@ -16,8 +16,6 @@ from catalog.shards.shard import display_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["shard_files"]
-
 _DOCUMENTS: Final = frozenset({".md", ".rst", ".yaml", ".yml", ".html", ".py"})
 """Suffixes of files in a folder that are about the data."""
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Check", "Examined", "HashCache", "ShardStats"]
-
 MAX_ROWS: Final = 500_000
 """The newest rows are kept."""
 

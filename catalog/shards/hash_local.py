@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from catalog.shards.reader import Counted
     from catalog.shards.source import Source
 
-__all__ = ["LocalHasher"]
-
 _LARGE: Final = 1 << 26
 """Bytes of a file from which progress is reported, and between two reports."""
 _RACY_NANOSECONDS: Final = 2_000_000_000

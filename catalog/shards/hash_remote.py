@@ -48,8 +48,6 @@ if TYPE_CHECKING:
 
     Progress: TypeAlias = Callable[[int, int, int], object]
 
-__all__ = ["AnotherVersionError", "Versions", "hash_remote"]
-
 READERS: Final = 4
 """Shards that are read at a time."""
 _NO_CHECKS: Final[Mapping[Shard, Check]] = MappingProxyType({})

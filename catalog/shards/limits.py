@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MAX_ARRAY_DEPTH", "MAX_ARRAY_HEADER", "MAX_LIST", "MAX_MEMBER", "MAX_MEMBERS", "MAX_NAME"]
-
 MAX_MEMBER: Final = 1 << 30
 MAX_MEMBERS: Final = 10_000
 MAX_NAME: Final = 1 << 20

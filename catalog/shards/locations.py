@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from catalog.records import BlobShard, Checksum, Storage
 
-__all__ = ["shards_of_storage"]
-
 
 def shards_of_storage(storage: Storage, did: str, pds: str, sample_format: str | None = None) -> Iterator[Shard]:
     """Yield the shards of a storage; blobs are those of account ``did`` on its server ``pds``.

@@ -6,8 +6,6 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["A_TAR", "HEAD", "UNKNOWN", "decompressed", "describe", "is_tar"]
-
 HEAD: Final = 1 << 16
 """First bytes of a file from which its format is recognised."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from catalog.network.http import Stream
     from catalog.shards.download import Request
 
-__all__ = ["RangeFile"]
-
 _TAIL: Final = 1 << 16
 _TRIES: Final = 4
 _TRANSIENT: Final = frozenset({0, 408, 429, 500, 502, 503, 504})

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.network.http import Client, Stream
 
-__all__ = ["Credentials", "S3Object", "open_object"]
-
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _HOSTED: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """Buckets that can be a host name. With dots no certificate would match; old buckets may have capitals."""

@@ -13,8 +13,6 @@ from catalog.errors import RefusedUrl
 if TYPE_CHECKING:
     from catalog.shards.s3 import Credentials
 
-__all__ = ["Shard", "display_url"]
-
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 

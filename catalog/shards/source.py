@@ -16,17 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-__all__ = [
-    "ChunkSource",
-    "HashingSource",
-    "RemoteSource",
-    "Source",
-    "as_file",
-    "open_nonblocking",
-    "peek",
-    "random_access",
-]
-
 _BLOCK: Final = 1 << 20
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["SPLITS", "in_split_order", "split_in_path", "split_of_word"]
-
 SPLITS: Final = ("train", "validation", "test")
 _WORDS: Final = {
     "train": "train", "training": "train",

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from threading import Event
 
-__all__ = ["run_all"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

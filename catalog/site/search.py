@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from catalog.site.omitted import LeftOut
     from catalog.store.graph import Graph
 
-__all__ = ["ask_appview", "build_index", "with_box"]
-
 _HEADER_END: Final = re.compile(
     r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
 )

@@ -14,8 +14,6 @@ from catalog.store.migrations import REFUSED, VISIBLE
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["fingerprint"]
-
 _SHOWN: Final = (
     f"SELECT uri, cid, records.draft, verified, local, updated, handle, pds {VISIBLE} ORDER BY uri",
     f"""SELECT uri, number, cid, rev, seen FROM versions

@@ -36,18 +36,6 @@ if TYPE_CHECKING:
     from catalog.store import PastCrawl, Refused, Repo, Store, StoredRecord, Version
     from catalog.syntax import AtUri
 
-__all__ = [
-    "DatasetNode",
-    "Graph",
-    "LabelNode",
-    "LensNode",
-    "Node",
-    "Publisher",
-    "SchemaNode",
-    "VerificationNode",
-    "changes",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:

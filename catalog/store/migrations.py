@@ -10,17 +10,6 @@ from typing import Final
 
 from catalog.errors import StoreError
 
-__all__ = [
-    "APPLICATION_ID",
-    "CHANGES_KEPT",
-    "REFUSED",
-    "SCHEMA_VERSION",
-    "VALUE_OF_VERSION",
-    "VISIBLE",
-    "check_or_create",
-    "check_version",
-]
-
 APPLICATION_ID: Final = 0x61746463
 """``atdc`` in ASCII."""
 SCHEMA_VERSION: Final = 5

@@ -18,8 +18,6 @@ from catalog.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DAMAGED", "faults", "is_unwritable", "open_read_only", "refuse_empty", "translated"]
-
 BUSY_SECONDS: Final = 10.0
 DAMAGED: Final = "restore a copy of it, or delete it: the next crawl makes a new one, which lacks only the history"
 _MOST_FAULTS: Final = 20

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
-__all__ = ["Brief", "Past", "Position", "Reader", "Shown", "Trace", "cost_of", "is_damage"]
-
 _BUSY_SECONDS: Final = 10.0
 _AT_ONCE: Final = 500
 """URIs in one statement."""

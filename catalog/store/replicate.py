@@ -18,8 +18,6 @@ from catalog.store.migrations import APPLICATION_ID, SCHEMA_VERSION
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["copy_store"]
-
 _BUSY_SECONDS: Final = 30.0
 
 

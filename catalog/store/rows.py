@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.syntax import AtUri, Cid
 
-__all__ = ["Changes", "Found", "PastCrawl", "Refused", "Repo", "StoredRecord", "Version"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repo:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from catalog.samples.inference import LeftOut
     from catalog.schema import Field
 
-__all__ = ["draft_manifest"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KnownFields:

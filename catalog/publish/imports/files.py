@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = [
-    "FoundFile",
-    "found_files",
-    "head_of",
-    "in_splits",
-    "keys_of_paths",
-    "refuse_links_out",
-    "splits_of_paths",
-]
-
 T = TypeVar("T")
 
 _MAX_DEPTH: Final = 64

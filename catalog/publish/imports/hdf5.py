@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from catalog.publish.imports.columns import ReadRows
 
-__all__ = ["MAGIC", "hdf5_source"]
-
 MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 _MAX_DEPTH: Final = 32
 _MAX_ARRAYS: Final = 10_000

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from catalog.publish.imports.numpy_files import SampleMeans
     from catalog.publish.imports.source import Source
 
-__all__ = ["open_source"]
-
 _HEAD: Final = 8
 _NUMPY: Final = frozenset({"npy", "npz"})
 _HDF5: Final = frozenset({"h5", "hdf5", "hdf", "he5", "nc", "mat"})

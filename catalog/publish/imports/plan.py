@@ -12,8 +12,6 @@ from catalog.manifest.shards import MAX_SHARDS
 if TYPE_CHECKING:
     from catalog.publish.imports.source import Source, Split
 
-__all__ = ["BLOB_BYTES", "SHARD_BYTES", "ImportPlan", "PlannedShard", "plan_import"]
-
 SHARD_BYTES: Final = 100_000_000
 """Approximate bytes of a shard by default, on a web server or in a bucket."""
 BLOB_BYTES: Final = 50_000_000

@@ -20,8 +20,6 @@ from catalog.samples.write_shards import ShardInfo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["STATE_FILE", "append", "finished_shards", "read_state", "start_state"]
-
 STATE_FILE: Final = ".import.jsonl"
 _VERSION: Final = 1
 

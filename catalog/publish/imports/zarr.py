@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from catalog.publish.imports.columns import ReadRows
 
-__all__ = ["is_zarr", "zarr_source"]
-
 _MARKS: Final = ("zarr.json", ".zgroup", ".zarray")
 _MAX_METADATA: Final = 1 << 24
 _MAX_ARRAYS: Final = 10_000

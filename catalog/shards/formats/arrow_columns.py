@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from catalog.schema import FieldType
 
-__all__ = ["Column", "column_of", "description", "features_of"]
-
 _DESCRIBED: Final = 1000
 
 _Read: TypeAlias = "Callable[[Any], list[Any]]"

@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source
 
-__all__ = ["CSV"]
-
 MAX_CELL: Final = 1 << 24
 """Characters of one cell."""
 

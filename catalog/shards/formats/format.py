@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from catalog.schema import Field, SampleType
     from catalog.shards.source import Source
 
-__all__ = ["Decoder", "Format", "Raw", "Stated"]
-
 KEY: Final = "__key__"
 """The column of a table with the keys of its rows."""
 

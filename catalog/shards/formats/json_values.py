@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from catalog.schema import Array
 
-__all__ = ["array_of", "parse_json", "unique_names"]
-
 
 def _refused(name: str) -> Never:
     raise ValueError(f"{name} is not JSON; write null for a missing value")

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source
 
-__all__ = ["JSONL"]
-
 _RESERVED: Final = frozenset(RESERVED)
 
 

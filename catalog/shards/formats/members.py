@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from catalog.shards.source import Source
 
-__all__ = ["grouped", "holds_msgpack", "split_name"]
-
 _MSGPACK: Final = "msgpack"
 
 

@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source
 
-__all__ = ["PARQUET"]
-
 _MAGIC: Final = b"PAR1"
 _BATCH: Final = 1 << 24
 _MAX_ROWS: Final = 4096

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from catalog.shards.source import Source
 
-__all__ = ["KEY_DIGITS", "MAX_LINE", "Lines", "head_lines", "is_text"]
-
 MAX_LINE: Final = 1 << 26
 """Bytes of one line."""
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source
 
-__all__ = ["WEBDATASET"]
-
 MAX_UNPACKED: Final = 1 << 26
 """Bytes of a field ``….gz`` after decompression."""
 
