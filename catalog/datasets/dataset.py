@@ -477,6 +477,17 @@ class Dataset(Generic[T]):
         """Iterate the samples: ``webdataset.DataPipeline(dataset, …)`` calls its first stage."""
         return iter(self)
 
+    def to_ray(self) -> Any:  # noqa: ANN401 - ray is optional
+        """Return the samples as a ``ray.data.Dataset``: a row a sample, read and converted by the workers of Ray.
+
+        Each shard is a task, and each step is applied there. Rows are dicts with ``__key__``; arrays of numbers are
+        NumPy arrays, datetimes ISO 8601 text, maps JSON text. ``write_shards(rows, pattern, sample_type=…)`` writes
+        them as shards again. Raises :class:`~catalog.errors.MissingExtra`.
+        """
+        from catalog.datasets.ray_source import to_ray
+
+        return to_ray(self)
+
     def to_webdataset(self) -> Dataset[dict[str, Any]]:
         """Return the dataset with samples as webdataset has them: dicts with ``__key__``, for its stages.
 

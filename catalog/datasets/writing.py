@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from catalog.datasets.dataset import Dataset
 from catalog.samples.packable import DictSample
+from catalog.samples.ray_data import is_ray_dataset
 from catalog.samples.write_shards import check_iterable, write_shards
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def write_samples(
     maxcount: int | None = None,
     maxsize: int | None = None,
     format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
+    sample_type: type[T] | None = None,
 ) -> Dataset[T]:
     """Write samples (of packable classes, or dicts) into files, and return the dataset of them.
 
@@ -40,6 +42,10 @@ def write_samples(
     bytes. A sample keeps its key, the attribute or item ``__key__``; one without is named by its number. All files get
     their names after the last one was written; on an error none does, and existing files stay.
 
+    ``samples`` may be a ``ray.data.Dataset``: its workers write and hash the shards, into a folder that all machines
+    share. A row becomes a sample of ``sample_type`` (:class:`DictSample` without it); a shard has the rows of a block,
+    or ``maxcount`` rows of a task.
+
     Raises :class:`InvalidSample` for a sample or key that can't be written and read again, and ValueError for another
     format or a limit below 1.
     """
@@ -52,6 +58,9 @@ def write_samples(
             yield sample
 
     check_iterable(samples)
+    if sample_type is not None or is_ray_dataset(samples):
+        infos = write_shards(samples, path, maxcount=maxcount, maxsize=maxsize, format=format, sample_type=sample_type)
+        return Dataset(infos, sample_type)
     infos = write_shards(noting(), path, maxcount=maxcount, maxsize=maxsize, format=format)
     kind = first[0] if first and hasattr(first[0], "__packable__") else DictSample
     return Dataset(infos, kind)

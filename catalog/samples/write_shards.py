@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_
 from catalog.errors import InvalidSample
 from catalog.samples.annotations import plan_of
 from catalog.samples.packable import pack
+from catalog.samples.ray_data import is_ray_dataset, write_ray_shards
 from catalog.samples.storable import RESERVED
 from catalog.samples.write_members import members_of
 from catalog.samples.write_parquet import ParquetRows, ParquetWriter
@@ -63,24 +64,42 @@ def write_shards(
     maxcount: int | None = None,
     maxsize: int | None = None,
     format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
+    sample_type: type[Any] | None = None,
 ) -> tuple[ShardInfo, ...]:
     """Write samples (of packable classes, or dicts) into files; ``pattern`` numbers them: ``digits-%06d.tar``.
 
     See :func:`catalog.write_samples`, which returns the dataset of them. A pattern without a number is the name of the
     only file if there is no limit, else ``-%06d`` is added to it.
 
+    A ``ray.data.Dataset`` is written by its workers; its rows become samples of ``sample_type``.
+
     Raises :class:`InvalidSample` for a sample or key that can't be written and read again, or is longer than a shard
     may be, ValueError for a ``%`` in the pattern that is no number, an unknown format, or a limit below 1.
     """
     check_iterable(samples)
-    paths = _paths(Path(pattern), limited=maxcount is not None or maxsize is not None)
     if min((limit for limit in (maxcount, maxsize) if limit is not None), default=1) < 1:
         raise ValueError("maxcount and maxsize are at least 1")
     if format not in get_args(ShardFormat):
         raise ValueError(f"the format {format!r} can't be written; {', '.join(get_args(ShardFormat))} can")
     if format == "parquet" and maxsize is not None:
         raise ValueError("the length of a Parquet file is not known before it is compressed: use maxcount")
-    layout = _Table() if format == "parquet" else _Tar(_packed if format == "msgpack" else members_of)
+    if is_ray_dataset(samples):
+        paths = _paths(Path(pattern), limited=True)
+
+        def write(some: Iterable[Any], temporary: Path) -> tuple[ShardInfo, ...]:
+            return _write(some, _paths(temporary, limited=True), maxcount=None, maxsize=maxsize, form=format)
+
+        return write_ray_shards(samples, Path(pattern).parent, paths, sample_type, maxcount, write)
+    if sample_type is not None:
+        raise ValueError("sample_type is for rows of Ray Data: samples have their class")
+    paths = _paths(Path(pattern), limited=maxcount is not None or maxsize is not None)
+    return _write(samples, paths, maxcount=maxcount, maxsize=maxsize, form=format)
+
+
+def _write(
+    samples: Iterable[Any], paths: Iterator[Path], *, maxcount: int | None, maxsize: int | None, form: ShardFormat
+) -> tuple[ShardInfo, ...]:
+    layout = _Table() if form == "parquet" else _Tar(_packed if form == "msgpack" else members_of)
     written: list[_ShardFile] = []
     try:
         for number, sample in enumerate(samples):
@@ -90,7 +109,7 @@ def write_shards(
             if not written or written[-1].is_full(encoded, maxcount, maxsize):
                 if written:
                     written[-1].finish()
-                written.append(_ShardFile(next(paths), format, layout))
+                written.append(_ShardFile(next(paths), form, layout))
             written[-1].add(key, encoded, maxsize)
         infos = tuple(shard.finish() for shard in written)
         for shard in written:
