@@ -26,7 +26,8 @@ tests=(
   lexicon                                        # regex
   packing shards storage                         # msgpack
   previews                                       # pillow
-  sdk                                            # atproto
+  sdk_session                                    # atproto
+  pipelines                                      # webdataset
   snippets                                       # Pygments
 )
 

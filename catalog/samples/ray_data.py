@@ -145,6 +145,7 @@ def _parsed(name: str, text: str) -> object:
 
 def write_ray_shards(
     samples: Any,  # noqa: ANN401 - a ray.data.Dataset
+    *,
     folder: Path,
     paths: Iterator[Path],
     sample_type: type[Any] | None,
@@ -153,7 +154,8 @@ def write_ray_shards(
 ) -> tuple[_I, ...]:
     """Write a dataset of Ray: a shard for each ``maxcount`` rows of a task, without it for each block.
 
-    ``paths`` are those of the shards in ``folder``; ``write`` writes samples into files of a pattern. Raises as :func:`~catalog.samples.write_shards.write_shards`.
+    ``paths`` are those of the shards in ``folder``; ``write`` writes samples into files of a pattern. Raises as
+    :func:`~catalog.samples.write_shards.write_shards`.
     """
     folder, run = folder.absolute(), uuid4().hex
     folder.mkdir(parents=True, exist_ok=True)

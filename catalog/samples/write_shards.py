@@ -89,7 +89,9 @@ def write_shards(
         def write(some: Iterable[Any], temporary: Path) -> tuple[ShardInfo, ...]:
             return _write(some, _paths(temporary, limited=True), maxcount=None, maxsize=maxsize, form=format)
 
-        return write_ray_shards(samples, Path(pattern).parent, paths, sample_type, maxcount, write)
+        return write_ray_shards(
+            samples, folder=Path(pattern).parent, paths=paths, sample_type=sample_type, maxcount=maxcount, write=write
+        )
     if sample_type is not None:
         raise ValueError("sample_type is for rows of Ray Data: samples have their class")
     paths = _paths(Path(pattern), limited=maxcount is not None or maxsize is not None)

@@ -1,10 +1,8 @@
-"""Samples of a program as a dataset, and datasets in pipelines of webdataset."""
+"""Samples of a program as a dataset."""
 
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import webdataset as wds
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
 from torch.utils.data import DataLoader
 
-from catalog import Dataset, PackableSample, lens
+from catalog import Dataset, PackableSample, lens, write_samples
 from catalog.errors import DataError, InvalidSample, PublishError
 from catalog.samples.write_shards import write_shards
 
@@ -132,45 +130,9 @@ def test_a_dataset_of_a_picklable_source_is_pickled() -> None:
     assert list(pickle.loads(pickle.dumps(Dataset.from_samples(Points(), Point)))) == points()  # noqa: S301 - our own
 
 
-# --- webdataset ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> Dataset[Point]:
-    return Dataset(write_shards(points(), tmp_path / "p-%06d.tar", maxcount=5), Point)
-
-
-def test_a_pipeline_of_webdataset_takes_a_dataset_as_its_source(stored: Dataset[Point]) -> None:
-    pipeline = wds.DataPipeline(stored.to_webdataset(), wds.shuffle(10), wds.to_tuple("__key__", "number"))
-    found = list(pipeline)
-    assert sorted(found) == [(f"{number:08d}", number) for number in range(COUNT)]
-    assert numbers(wds.DataPipeline(stored)) == list(range(COUNT))
-    untyped = wds.DataPipeline(Dataset(stored.shards), wds.map(lambda sample: sample["number"]))
-    assert list(untyped) == list(range(COUNT))
-
-
-def test_a_pipeline_without_torch_takes_it_too(stored: Dataset[Point]) -> None:
-    code = f"""
-import sys
-sys.modules["torch"] = None
-import webdataset as wds
-from catalog import Dataset
-dataset = Dataset({[shard.url for shard in stored.shards]!r})
-assert list(wds.DataPipeline(dataset.to_webdataset(), wds.map(lambda one: one["number"]))) == list(range({COUNT}))
-assert "torch.utils" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-
-
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-def test_workers_that_run_a_pipeline_divide_the_samples(stored: Dataset[Point]) -> None:
+def test_workers_that_run_a_pipeline_divide_the_samples(tmp_path: Path) -> None:
+    stored = write_samples(points(), tmp_path / "p-%06d.tar", maxcount=5)
     pipeline = wds.DataPipeline(stored.to_webdataset(), wds.to_tuple("number"), wds.batched(3, partial=True))
     loader = DataLoader(pipeline, batch_size=None, num_workers=2)
     assert sorted(number for (batch,) in loader for number in batch.tolist()) == list(range(COUNT))
-
-
-def test_a_pipeline_of_webdataset_is_a_source_of_samples(tmp_path: Path) -> None:
-    pipeline = wds.DataPipeline(lambda: (point.as_wds for point in points()), wds.map(lambda sample: sample))
-    dataset = Dataset.from_samples(pipeline).map(lambda sample: Point.from_bytes(sample["msgpack"]))
-    assert list(dataset) == points()
-    assert sum(info.samples for info in write_shards(dataset, tmp_path / "again-%d.tar")) == COUNT
