@@ -111,7 +111,7 @@ def test_they_are_written_and_then_published_not_before(tmp_path: Path) -> None:
     client: Any = object()
     with pytest.raises(PublishError, match="steps") as caught:
         dataset.publish_to_atproto(client, name="points")
-    assert "write_shards" in str(caught.value.hint)
+    assert "write_samples" in str(caught.value.hint)
     infos = write_shards(dataset.shuffled(seed=1), tmp_path / "p-%06d.tar", maxcount=10)
     assert [info.samples for info in infos] == [10, 10, 3]
     assert sorted(numbers(Dataset(infos, Point))) == list(range(COUNT))
