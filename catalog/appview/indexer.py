@@ -6,8 +6,6 @@
     changes after the index's position      ─▶ catch up     a batch a commit
     sources or denied accounts changed      ─▶ check        compares in full, and corrects
 
-*Tricky bits.*
-
 - A record is taken out and, when it is visible, put in again: doing that twice is no harm.
 - No two records may have one rank (:mod:`catalog.appview.query`): where a rank is taken, the next lower one is.
 - A dataset has its schema's name and dtypes; when the schema changes, its datasets are done again.

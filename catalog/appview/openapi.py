@@ -109,7 +109,6 @@ def _operation(nsid: str, main: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _schema(definition: Mapping[str, Any], nsid: str) -> dict[str, Any]:
-    """A definition of the lexicon language as JSON Schema 2020-12."""
     found: dict[str, Any] = {key: definition[key] for key in _SAME if key in definition}
     if "description" in definition:
         found["description"] = definition["description"]
@@ -163,5 +162,4 @@ def _full(nsid: str, ref: str) -> str:
 
 
 def _name(full: str) -> str:
-    """Return the name of a definition among the schemas."""
     return full.removeprefix(PREFIX).replace("#", ".").removeprefix("defs.")

@@ -139,7 +139,6 @@ def serve(
 
 
 def _log_once_open(address: tuple[str, int], listening: dict[str, object]) -> None:
-    """The first process that is up is enough."""
     while True:
         try:
             socket.create_connection(address).close()

@@ -8,8 +8,6 @@
 An SDK client is recognised by its class; the SDK is never imported before its user has imported it. Its requests are
 not used: the PDS is looked up in the account's DID document, and addresses, sizes and time are limited as always.
 
-Tricky bits
------------
 - Either side may renew the tokens, and servers may accept a refresh token only once. So the SDK client's session is
   read before each request, and a renewal holds the lock that the SDK holds for its own.
 - ``_session``, ``_refresh_lock`` and ``_set_session`` are internal to the SDK. The public way to import tokens,
@@ -81,7 +79,6 @@ class SdkSession(Session):
         return super()._renewing(ask)
 
     def _take_over(self) -> None:
-        """Take the tokens that the SDK client has now."""
         did, access, refresh = self._tokens()
         if did != self.did:
             hint = "use one client for each account"

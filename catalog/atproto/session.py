@@ -382,14 +382,12 @@ def _create_session(client: Client, pds: str, name: str, password: str, code: st
 
 
 def _swap_of(error: RequestFailed) -> Swap:
-    """Return the support for ``swapCommit`` that an error shows."""
     if error.name == "InvalidSwap":
         return Swap.KEPT
     return Swap.REFUSED if _SWAP.search(error.what) and 400 <= error.status < 502 else Swap.UNKNOWN
 
 
 def _commits(raw: bytes) -> Iterator[SignedCommit]:
-    """Every commit among the blocks of a CAR."""
     _, blocks = Blocks.of_car(raw)
     for cid in blocks.cids():
         block = blocks.get(cid)

@@ -108,7 +108,6 @@ def import_(
 
 
 def _show_plan(plan: ImportPlan) -> None:
-    """Print what an import would write."""
     from catalog.schema import type_text
 
     source = plan.source

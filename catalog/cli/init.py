@@ -129,7 +129,6 @@ def _account(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    """Return the URL of a site, with a trailing slash."""
     try:
         parts = urlsplit(text)
         fine = parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.query and not parts.fragment

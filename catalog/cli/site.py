@@ -210,7 +210,6 @@ def _crawl_for(config_file: Path, settings: CatalogSettings, *, strict: bool) ->
 
 
 def _build(config_file: Path, target: Path, *, zensical: bool, strict: bool) -> None:
-    """Render the site from the store into an empty folder."""
     os.environ["CATALOG_NO_CRAWL"] = "1"
     if zensical:
         _zensical(config_file, target)

@@ -287,7 +287,6 @@ def _with_dids(old: RecordFilter, by_did: Callable[[AtUri], AtUri]) -> RecordFil
 
 
 def _moved(uri: AtUri, dids: Mapping[str, str]) -> AtUri:
-    """The URI with its handle replaced by the DID, if known."""
     did = dids.get(str(uri.authority).lower())
     return uri if did is None or uri.collection is None or uri.rkey is None else AtUri.of(did, uri.collection, uri.rkey)
 

@@ -96,7 +96,6 @@ class Finding(Generic[R_co]):
         return self.kind, name, publisher, ", ".join(self.tags), str(self.uri), self.description or ""
 
     def _repr_html_(self) -> str:
-        """Return the finding as a table, for notebooks."""
         return html_table(self.name, FINDING_HEAD, [self.as_row()])
 
     def as_json(self) -> dict[str, Json]:

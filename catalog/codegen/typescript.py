@@ -145,7 +145,6 @@ def _signature(name: str, argument: str, answer: str) -> str:
 
 
 def _functions(sample_type: SampleType) -> frozenset[str]:
-    """The names of the functions that the decoder calls."""
     readers = {_reader(type_) for type_ in sample_type.types()}
     used = {reader if isinstance(reader, str) else reader.open.removesuffix("(") for reader in readers}
     return frozenset({*used, *("optional" if field.optional else "required" for field in sample_type.fields)})

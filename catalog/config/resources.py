@@ -24,7 +24,6 @@ def lexicons() -> Path:
 
 
 def _folder(in_wheel: str, in_checkout: str) -> Path:
-    """The first of the two places that exists."""
     for place in (_PACKAGE / in_wheel, _PACKAGE.parent / in_checkout):
         if place.is_dir():
             return place

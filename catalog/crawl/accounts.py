@@ -137,7 +137,6 @@ class Crawler:
         self._reset_hosts()
 
     def _reset_hosts(self) -> None:
-        """Reset the failures and time budgets of all hosts."""
         with self._lock:
             for known in (self._failures, self._late, self._waits):
                 known.clear()
@@ -515,7 +514,6 @@ class Crawler:
         self.schedule_work(tally, host_of(pds), did, work, partial(self.release, did))
 
     def _listed(self, tally: Tally, pds: str, state: wire.RepoState) -> None:
-        """Visit an account that a PDS lists with a new rev."""
         with self.locks.holding(state.did):
             self._listed_alone(tally, pds, state)
 

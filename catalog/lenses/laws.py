@@ -232,7 +232,6 @@ class _Trial(Generic[S, T]):
         self._note(law, place, "", shown_class(wanted), _TEXT.repr(error))
 
     def _fits(self, place: str | int, made: object, cls: type) -> bool:
-        """Return whether every field has a value of its type."""
         right = True
         for entry in plan_of(cls).entries:
             value = getattr(made, entry.attribute, dataclasses.MISSING)

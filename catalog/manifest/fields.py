@@ -75,7 +75,6 @@ def _with_dimensions(type_: FieldType, names: tuple[str, ...], table: Table) -> 
 
 
 def _with_format(type_: FieldType, table: Table) -> FieldType:
-    """Return an array with another format than ``.npy``."""
     text, known = table.text("format", 50), get_args(ArrayFormat)
     found = next((format_ for format_ in known if format_ == text), None)
     if text is not None and found is None:

@@ -264,7 +264,6 @@ def _write(change: Change) -> Write:
 
 
 def _after(before: Mapping[AtUri, Cid], changes: Sequence[Change]) -> dict[AtUri, Cid]:
-    """Return our records once the changes are made."""
     after = dict(before)
     for change in changes:
         if change.cid is None:

@@ -169,7 +169,6 @@ def _referring(present: Present, spellings: Mapping[str, AtUri]) -> list[Present
 
 
 def _spellings(uris: Sequence[AtUri] | set[AtUri], account: RepositoryReader) -> dict[str, AtUri]:
-    """Return both spellings of each URI: by DID and by handle."""
     by_did = [AtUri.of(account.did, str(uri.collection), str(uri.rkey)) for uri in uris]
     by_handle = {f"at://{account.handle}/{uri.collection}/{uri.rkey}": uri for uri in by_did}
     return {**by_handle, **{str(uri): uri for uri in by_did}}

@@ -254,7 +254,6 @@ class _Drafts:
         return key
 
     def schema_ref(self, name: str, schema: AtUri | SampleType) -> SchemaRef:
-        """Return a reference to a schema; a sample type is added as a schema."""
         if not isinstance(schema, str):
             return self.add_schema(schema, implied=True)
         if schema.collection != SCHEMA or schema.rkey is None:

@@ -146,7 +146,6 @@ def _dataset(sketch: Sketch, folder: Path) -> Iterator[str]:
 
 
 def _splits(sketch: Sketch, folder: Path) -> Iterator[str]:
-    """Yield the splits that the names of all shards name."""
     places = [_place(shard, sketch, folder) for shard in sketch.shards]
     found = infer_splits(places)
     if found:

@@ -1,15 +1,8 @@
 """Plan: the action for each record, compared with the repository. Nothing is written.
 
-::
+A record that isn't there is created, one with the same CID left, one with other content updated (a schema: an error).
+A record marked as this set's but in no manifest is deleted, with prune.
 
-    repository ─▶ which record is which ─┐
-                                          ├─▶ not there       ─▶ create
-    manifests ─▶ records with those keys ─┘   the same CID    ─▶ leave
-                                              other content   ─▶ update; of a schema: an error
-    marked as this set's, but in no manifest                  ─▶ delete, with prune
-
-Tricky bits
------------
 - A record is matched by name (a schema and a label by name and version), not by record key, which other clients choose
   differently. It is built with the key and date of the existing record, so that *the same* means: the same CID.
 - The mark of the set alone is no difference: a record published by code, or by another set, is left until something
@@ -18,7 +11,7 @@ Tricky bits
   its target is no longer 1.0.0.
 - An implied schema (code publishes a dataset of a class) need not be the same record: an existing one serves if it has
   the same fields.
-- Planning reads the repository by public queries. Only :func:`~catalog.publish.apply.apply_plan` needs a login.
+- Planning uses public queries. Only :func:`~catalog.publish.apply.apply_plan` needs a login.
 """
 
 from __future__ import annotations

@@ -1,19 +1,9 @@
 """Verify records: from the handle, by signed proofs, to the bytes of the shards.
 
-::
-
-    handle ◀─▶ DID ─▶ key ─▶ signed commit ─▶ tree ─▶ record ─▶ lexicon
-                                                        ├─▶ its references (proven in the same way)
-                                                        └─▶ shards: each against its checksum
-
 *Verified* means: the account's own key signed a commit that contains exactly this record; the record is valid by its
-lexicon; its references exist; each shard that was read has the checksum in the record.
+lexicon; its references exist; each shard that was read has the checksum in the record. It doesn't mean that the data
+matches its description, that the commit is the latest (a server may withhold one), or that a lens is correct.
 
-It doesn't mean that the data matches its description, that the commit is the latest (a server may withhold one), or
-that a lens is correct.
-
-Tricky bits
------------
 - A server without proofs is reported as such. A wrong proof is a failure, and its record is not checked further.
 - An account's key may have changed: before a signature counts as wrong, the account is looked up again.
 - A record may change between two requests: before two responses count as different, both are requested again.

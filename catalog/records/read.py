@@ -98,7 +98,6 @@ def _forgive(value: Json) -> Json:
 
 
 def _are_splits(value: Json) -> bool:
-    """Return whether a value is a list of ``{"name": …, "shards": […]}``."""
     return isinstance(value, list) and all(
         isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("shards"), list)
         for item in value

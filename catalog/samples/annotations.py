@@ -1,10 +1,5 @@
-"""Annotations of a class ⇄ fields of a sample type, and the plan for packing and unpacking a class.
-
-::
-
-    image: NDArray[np.uint8] | None = None     ⇄     Field(name="image", type=Array(dtype="uint8"), optional=True)
-
-A :class:`Plan` is made once for a class and kept on it.
+"""Annotations of a class ⇄ fields of a sample type, and the plan for packing and unpacking a class, made once and kept
+on it.
 """
 
 from __future__ import annotations

@@ -1,23 +1,13 @@
-r"""Infer the fields of a sample type from samples.
-
-::
-
-    {"image": b"\x93NUMPY…", "label": 3}   ┐      image  array[uint8, 8, *]
-    {"image": b"\x93NUMPY…", "label": 7,   ├─▶    label  int
-     "ink": 0.5}                           ┘      ink    float?
+"""Infer the fields of a sample type from samples.
 
 Types are merged: an integer and a float give ``float``; arrays of different dtypes or lengths give an array with that
 dtype or length open; arrays and other bytes give ``bytes``; a field that is absent or ``None`` in a sample is optional,
 and so is one that is NaN where other samples have no number: tables of pandas mark missing texts in this way.
 Bytes that all begin like files of one media type have it: ``bytes[image/jpeg]``. Fields without a type (several types
-at once, values that JSON doesn't have in a map) are left out, with the reason: readers skip fields that a schema
-doesn't have.
+at once, values that JSON doesn't have in a map) are left out, with the reason.
 
-Tricky bits
------------
-- The samples are untrusted: nothing is unpickled, and of a value only its type is kept.
-- The form of an array is detected by its bytes alone; bytes that look like an array in every sample are taken for one.
-- A field that isn't in the first sample gets the position that it has in later samples.
+The samples are untrusted: nothing is unpickled, and of a value only its type is kept. The form of an array is detected
+by its bytes alone. A field that isn't in the first sample gets the position that it has in later samples.
 """
 
 from __future__ import annotations

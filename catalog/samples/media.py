@@ -10,8 +10,6 @@
 Bytes are stored unchanged. PIL images and pixels are encoded when they are written, only in formats that lose nothing:
 PNG, or WebP if the field says so.
 
-Tricky bits
------------
 - Pillow is an extra (``images``), imported when an image is decoded or encoded.
 - Images are untrusted: Pillow's own limit on pixels applies, as an error.
 - A decoded image is upright: turned by its EXIF orientation, as browsers and Hugging Face ``datasets`` do.

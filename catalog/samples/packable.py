@@ -19,8 +19,6 @@ dimensions=("y", "x"))]``), ``list[…]`` of one, ``… | None`` or ``Optional[�
 too. :mod:`~catalog.samples.media` has the annotations of images, :mod:`~catalog.samples.array_formats` those of the
 other array forms.
 
-Tricky bits
------------
 - Annotations are resolved when first needed, so their names must exist at run time, at module level.
 - A field may hide a method of the base class (``packed``), so the functions of this module don't use the methods.
 - When written, an array must have the dtype and shape of its field. When read, that is checked on request.

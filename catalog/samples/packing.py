@@ -1,18 +1,9 @@
 """Samples ⇄ their bytes: a flat msgpack map of wire name → value.
 
-::
-
-    pack(sample)                          bytes; every value is checked against its field
-    unpack(Digit, raw, key="000017")      a Digit
-    read = unpacker(Digit)                the same for many, compiled once: read(raw, "000017")
-    make = builder(Digit)                 a Digit from the values that the decoder of another format gives
-
 There are two ways to read. The *fast* one is for a map whose names were seen before and whose values have exactly the
 wanted types: it checks all at once and fills the sample. Everything else (integers in float fields, ``None``, faults)
 goes the *careful* way, field by field, which decides and explains.
 
-Tricky bits
------------
 - msgpack allocates what a header states, so no header may state more than the bytes given can hold; lists nest, so
   their length is limited too.
 - Arrays are views: of the bytes that msgpack made or, if they are large, of the bytes given.
@@ -84,7 +75,6 @@ class DictSample(dict[str, Any]):
             raise AttributeError(f"the sample has no field {name!a}; its fields are {fields}") from None
 
     def _repr_html_(self) -> str:
-        """Return the fields as a table, for notebooks."""
         from catalog.samples.preview import as_html
 
         return as_html(self)

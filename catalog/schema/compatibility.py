@@ -1,18 +1,13 @@
 """Compatibility of two versions of a sample type: the changes, whom they break, and the version bump they need.
 
-Terminology
------------
 *Readers of old data*: code of the new sample type that reads samples written under the old one. *Readers of new data*:
-code of the old sample type that reads samples written under the new one. Every change has a verdict for each of them::
+code of the old sample type that reads samples written under the new one. ``RULES`` maps each kind of change to a
+verdict for each of them, the bump it needs, and the text of its message::
 
     fine       the reader's type accepts every sample that the writer's type allows
     unsure     samples can be read, but their meaning may have changed
     breaks     the writer's type allows samples that the reader's type rejects
 
-``RULES`` maps each kind of change to its two verdicts, the bump it needs, and the text of its message.
-
-Tricky bits
------------
 - A reader ignores unknown wire names, reads an absent optional field as ``None``, and accepts an integer for a float.
   It rejects everything else; with validation on, also a different dtype or shape.
 - A verdict covers every sample that the type *allows*. A field that became optional breaks its readers although most
@@ -393,7 +388,6 @@ def _plain(text: str) -> str:
 
 
 def _least(numbers: tuple[int, int, int], bump: Bump) -> tuple[int, int, int]:
-    """The smallest version after ``numbers`` with this bump."""
     major, minor, patch = numbers
     if major == 0:
         bump = Bump.MINOR if bump is Bump.MAJOR else Bump.PATCH

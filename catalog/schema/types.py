@@ -103,7 +103,6 @@ class SampleType:
             yield from field.types()
 
     def _repr_html_(self) -> str:
-        """Return the fields as a table, for notebooks."""
         return html_table(f"{self.name} {self.version}", FIELD_HEAD, field_rows(self), note=self.description or "")
 
 

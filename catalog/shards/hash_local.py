@@ -1,12 +1,8 @@
-"""SHA-256, size and number of samples of local files: hashed on several cores, cached while the files are unchanged.
+"""SHA-256, size and number of samples of local files: hashed in several threads, cached while the files are unchanged.
 
-Tricky bits
------------
-- A file is unchanged if its path, size, inode, mtime and ctime (in nanoseconds) are the same: a program that restores
-  an old mtime, as ``cp -p`` does, still moves the ctime.
-- Times are as coarse as the file system's clock. A file written within the last two seconds may be written again and
-  keep its time, so it isn't cached.
-- hashlib releases the interpreter's lock: two threads hash two files on two cores.
+A file is unchanged if its path, size, inode, mtime and ctime (in nanoseconds) are the same: a program that restores an
+old mtime, as ``cp -p`` does, still changes the ctime. A file written within the last two seconds may be written again
+and keep its time, as the clock of the file system is coarse, so it isn't cached.
 """
 
 from __future__ import annotations

@@ -1,20 +1,9 @@
 """SHA-256, size and number of samples of remote shards, read once and cached by version.
 
-::
-
-    URL ─▶ a version in the cache? ─▶ yes: its statistics
-                                   ─▶ no: bytes ─▶ hash, count ─▶ cached under the version
-
-Terminology
------------
-*Version*: what identifies the bytes at a URL: a strong ETag or a Last-Modified, and the length.
-
-Tricky bits
------------
-- Each shard is requested every time. The server answers 304, or starts to send the cached version, and then the body
-  isn't read (an S3 request has no condition: a signed one that is answered with 304 would be an error there). A shard
-  whose server names no version is read every time.
-- A download that breaks off is resumed. If another version comes instead, hashing and counting start again.
+*Version*: what identifies the bytes at a URL: a strong ETag or a Last-Modified, and the length. Each shard is requested
+every time. The server answers 304, or starts to send the cached version, and then the body isn't read (an S3 request
+has no condition: a signed one that is answered with 304 would be an error). A shard whose server names no version is
+read every time. A download that breaks off is resumed; if another version comes instead, hashing starts again.
 """
 
 from __future__ import annotations
@@ -106,7 +95,6 @@ class _Version:
 
     @property
     def condition(self) -> dict[str, str]:
-        """The header that requests any version but this one."""
         return {"If-None-Match" if self.validator.startswith('"') else "If-Modified-Since": self.validator}
 
     def is_of(self, answer: Stream) -> bool:

@@ -68,7 +68,6 @@ def citation(node: DatasetNode, url: str | None) -> str:
 
 
 def _text(text: str) -> str:
-    """Return the text on one line, escaped for TeX."""
     return _SPECIAL.sub(lambda match: _ESCAPED[match[0]], " ".join(shown(text).split()))
 
 

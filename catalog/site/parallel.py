@@ -202,7 +202,6 @@ class _Crew:
 
 
 def _serve(pipe: Connection, other: Connection) -> None:
-    """Work on ranges until the pipe is closed."""
     other.close()  # or this process would keep its own pipe open when its parent is gone
     gc.disable()  # the process is short-lived, and has few reference cycles
     while True:

@@ -114,7 +114,6 @@ def _check_refs(full: str, definition: Definition, definitions: Mapping[str, Def
 
 
 def _parts(definition: Definition) -> Iterator[Definition]:
-    """The definition and all within it; refs are not followed."""
     yield definition
     match definition:
         case Array():

@@ -14,8 +14,6 @@ DuckDB
 Hugging Face, Ray   Parquet, without this library                                            web URLs
 ==================  =======================================================================  ====================
 
-Tricky bits
------------
 - Names, URLs and descriptions are untrusted. They appear only in literals and one-line comments.
 - ``ray.data.read_webdataset`` and ``load_dataset("webdataset")`` are not used: both read HTTP URLs only if
   ``aiohttp`` is installed, which neither requires, and decode members by their file suffix.

@@ -120,7 +120,6 @@ def _extras(sample_type: SampleType) -> tuple[str, ...]:
 
 
 def _class(sample_type: SampleType, *, also: tuple[str, ...] = ("Dataset",)) -> tuple[str, str]:
-    """The imports and the class of the generated module."""
     imports, _, body = python_class(sample_type, also=also).partition("\n\n\n")
     return imports + "\n", body
 

@@ -26,8 +26,6 @@ map, list, array  JSON
 
 In optional fields other than text, ``NA``, ``N/A``, ``null``, ``None`` and ``?`` are missing, too.
 
-Tricky bits
------------
 - A row with another number of cells than the header is an error: pandas would shift its columns.
 - The limit on a cell is one for the whole process, in the module :mod:`csv`; it is raised, never lowered.
 """

@@ -21,8 +21,6 @@ dictionary, extension             by the type of their values
 ``__key__``                       no field: the key of the row
 ================================  ===============================================================================
 
-Tricky bits
------------
 - The footer is at the end: of a remote file it is requested by a range; if the server has none, the file is downloaded.
 - Rows are read in batches of about ``_BATCH`` bytes, by the sizes that the footer states. A dictionary can make a few
   bytes of it many: batches are small enough for each row to hold the largest value.

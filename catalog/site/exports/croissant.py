@@ -201,7 +201,6 @@ def _record_set(sample_type: SampleType, label: str) -> dict[str, object]:
 
 @lru_cache(maxsize=512)
 def _rows(sample_type: SampleType, number: int, count: int) -> dict[str, object]:
-    """Return the record set of one of ``count`` tables."""
     name = "rows" if count == 1 else f"rows/{number}"
     columns = [
         (field, typed) for field in sample_type.fields[:_MOST_FIELDS] if "dataType" in (typed := _typed(field.type))

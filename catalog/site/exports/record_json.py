@@ -57,7 +57,6 @@ def record_json(node: Node) -> str:
 
 
 def _at_server(node: Node) -> str | None:
-    """Return the URL of the record at the account's PDS."""
     if node.publisher.pds is None or node.draft:
         return None
     asked = urlencode({"repo": node.publisher.did, "collection": node.uri.collection, "rkey": node.rkey})

@@ -96,7 +96,6 @@ def _area(values: NDArray[np.float64], limits: tuple[float, float], *, stretches
 
 
 def _stretches(size: int, count: int) -> NDArray[np.int64]:
-    """Return the start of each of ``count`` intervals of a series."""
     return np.linspace(0, size, count, endpoint=False).astype(np.int64)
 
 
