@@ -32,6 +32,7 @@ from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, InvalidArray, InvalidSample, InvalidShard
 from catalog.manifest import ManifestSet, load
 from catalog.manifest.drafts import BucketDraft
+from catalog.publish import manifest_yaml
 from catalog.publish.checksums import with_checksums
 from catalog.publish.infer_manifest import sketch
 from catalog.publish.manifest_yaml import as_yaml
@@ -586,11 +587,12 @@ def test_names_come_from_the_first_shard(tmp_path: Path, file: str, dataset: str
     assert found.datasets[0].shards[0].local.samefile(tmp_path / file)
 
 
-def test_a_manifest_that_would_be_too_long_is_not_written(tmp_path: Path) -> None:
-    names = {f"{number:0200d}": 1 for number in range(9_999)}
+def test_a_manifest_that_would_be_too_long_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest_yaml, "MAX_BYTES", 500_000)
+    names = {f"{number:0200d}": 1 for number in range(999)}
     (tmp_path / "a.tar").write_bytes(tar_of(*((f"{n}.msgpack", msgpack.packb({**names, "x": n})) for n in range(1))))
     drafted(tmp_path, str(tmp_path / "a.tar"))
-    longer = {f"{number:0900d}": 1 for number in range(9_999)}
+    longer = {f"{number:0900d}": 1 for number in range(999)}
     (tmp_path / "a.tar").write_bytes(tar_of(("0.msgpack", msgpack.packb(longer))))
     with pytest.raises(CatalogError, match="the manifest would have"):
         drafted(tmp_path, str(tmp_path / "a.tar"))

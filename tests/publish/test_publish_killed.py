@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from tests.conftest import Network
 
-ROWS = real_datasets()[:60]
+ROWS = real_datasets()[:40]
 pytestmark = pytest.mark.publishing
 KILLS = 5
 
 
 def _publishing(network: Network, folder: Path) -> Publishing:
-    return Publishing(network=network, account=network.account("killed"), folder=folder, batch=8)
+    return Publishing(network=network, account=network.account("killed"), folder=folder, batch=5)
 
 
 @pytest.fixture(scope="module")
