@@ -274,15 +274,30 @@ def test_names_are_sorted_as_people_do_and_hostile_ones_are_text(made: Made, bas
 def test_chunks_that_arrive_in_any_order_fill_their_own_rows(made: Made, base: str, page: Page) -> None:
     chance = Random(2)  # noqa: S311 - the same every time
     waiting: list[Route] = []
-    page.route("**/catalog/rows/*", lambda route: waiting.append(route))  # noqa: PLW0108 - Playwright wants a function
+    released = False
+
+    def hold(route: Route) -> None:
+        if released:
+            route.continue_()
+        else:
+            waiting.append(route)
+
+    def held(least: int) -> None:
+        for _ in range(3000):
+            if len(waiting) >= least:
+                return
+            page.wait_for_timeout(20)
+        pytest.fail(f"{len(waiting)} chunks were asked for, not {least}")
+
+    page.route("**/catalog/rows/*", hold)
     page.set_viewport_size({"width": 1280, "height": 2600})
     page.goto(base + "browse/?tag=ocean&sort=size")
     settled(page)
-    page.wait_for_timeout(300)
+    held(2)
     page.evaluate(MOVE, "?tag=ocean&sort=new")  # what was asked for is still under way
     settled(page)
-    page.wait_for_timeout(300)
-    assert len(waiting) > 4
+    held(5)
+    released = True
     chance.shuffle(waiting)
     for route in waiting:
         route.continue_()
