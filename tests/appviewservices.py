@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from catalog.appview.middleware import Gate
 
 PREFIX = "/xrpc/science.alt.dataset."
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 class Asked:
@@ -105,7 +105,7 @@ class Served:
             self.process.kill()
             raise AssertionError("\n".join(self.raw))
         self.url = str(next(line["url"] for line in self.lines if line["event"] == "listening"))
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=60)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -142,7 +142,7 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(60)
-        self._reader.join(30)
+        self._reader.join(60)
         assert self.process.stderr is not None
         if not self._reader.is_alive():
             self.process.stderr.close()

@@ -46,7 +46,7 @@ pytest_plugins = ("tests.suite",)
 NETWORK = Path(__file__).parent / "network"
 NEXT = Path(__file__).parent / "network-next"
 ARROBA = Path(__file__).parent.parent / ".venv-arroba"
-START_SECONDS = 60  # one or two on an idle machine
+START_SECONDS = 180  # one or two on an idle machine
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _CHROMIUM_ARGUMENTS = (
@@ -127,12 +127,12 @@ class Network:
 
     def get(self, method: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Call an XRPC query; an error response fails the test with its text."""
-        return _answer(httpx.get(f"{self.pds_url}/xrpc/{method}", params=dict(parameters), timeout=30))
+        return _answer(httpx.get(f"{self.pds_url}/xrpc/{method}", params=dict(parameters), timeout=60))
 
     def post(self, method: str, body: Mapping[str, object], account: Account | None = None) -> dict[str, Any]:
         """Call an XRPC procedure; an error response fails the test with its text."""
         headers = {} if account is None else {"authorization": f"Bearer {account.access_jwt}"}
-        return _answer(httpx.post(f"{self.pds_url}/xrpc/{method}", json=dict(body), headers=headers, timeout=30))
+        return _answer(httpx.post(f"{self.pds_url}/xrpc/{method}", json=dict(body), headers=headers, timeout=60))
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class ArrobaNetwork(Network):
     def account(self, name: str | None = None) -> Account:
         """Create an account; ``name`` only makes its handle readable."""
         handle = f"{name or 'someone'}-{next(self._numbers)}.test"
-        did = _answer(httpx.post(f"{self.pds_url}/accounts", json={"handle": handle}, timeout=30))["did"]
+        did = _answer(httpx.post(f"{self.pds_url}/accounts", json={"handle": handle}, timeout=60))["did"]
         session = self.post("com.atproto.server.createSession", {"identifier": did, "password": self.password})
         return Account(
             did=did, handle=handle, password=self.password, pds_url=self.pds_url, access_jwt=session["accessJwt"]
@@ -214,7 +214,7 @@ class ArrobaNetwork(Network):
 
     def deactivate(self, account: Account) -> None:
         """Deactivate an account."""
-        _answer(httpx.post(f"{self.pds_url}/accounts/{account.did}/deactivate", timeout=30))
+        _answer(httpx.post(f"{self.pds_url}/accounts/{account.did}/deactivate", timeout=60))
 
 
 @pytest.fixture(scope="module", params=["pinned", "newest", "arroba"])

@@ -87,7 +87,7 @@ def forward(handler: BaseHTTPRequestHandler, upstream: str) -> tuple[int, str, b
     """Return the real server's response to this GET: status, content type, body."""
     request = Request(upstream + handler.path, headers={"Accept": handler.headers.get("Accept", "*/*")})  # noqa: S310 - loopback
     try:
-        with urlopen(request, timeout=30) as answered:  # noqa: S310
+        with urlopen(request, timeout=60) as answered:  # noqa: S310
             return answered.status, answered.headers.get("Content-Type", ""), answered.read()
     except HTTPError as error:
         with error:

@@ -130,7 +130,7 @@ class Publishing:
             asked = {"repo": self.account.did, "collection": collection, "limit": "100"}
             while True:
                 url = f"{self.network.pds_url}/xrpc/com.atproto.repo.listRecords"
-                page = httpx.get(url, params=asked, timeout=30).raise_for_status().json()
+                page = httpx.get(url, params=asked, timeout=60).raise_for_status().json()
                 found |= {record["uri"]: record for record in page["records"]}
                 if not page["records"] or "cursor" not in page:
                     break

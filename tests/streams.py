@@ -62,7 +62,7 @@ def commit_body(repo: Repo, before: Repo | None, *, did: str, rev: str = REV, se
 
 def signing_key(network: Network, did: str) -> PublicKey:
     """The key that an account's PDS signs with, as the PLC directory has it."""
-    answer = httpx.get(f"{network.plc_url}/{did}/data", timeout=10).json()
+    answer = httpx.get(f"{network.plc_url}/{did}/data", timeout=60).json()
     return PublicKey.parse(answer["verificationMethods"]["atproto"])
 
 
@@ -70,7 +70,7 @@ def activate(account: Account) -> None:
     """Bring a deactivated account back. The PDS takes no body here, not even an empty one."""
     headers = {"authorization": f"Bearer {account.access_jwt}"}
     url = f"{account.pds_url}/xrpc/com.atproto.server.activateAccount"
-    httpx.post(url, headers=headers, timeout=30).raise_for_status()
+    httpx.post(url, headers=headers, timeout=60).raise_for_status()
 
 
 @contextmanager

@@ -115,7 +115,7 @@ class _Clients:
             ("searchDatasets", {"q": "storm"}), ("listEntries", {"repo": self._did, "limit": 100}),
             ("search", {"q": "st*", "facets": "tag"}), ("getStatistics", {}),
         ]  # fmt: skip
-        with httpx.Client(base_url=self._url, timeout=30) as client:
+        with httpx.Client(base_url=self._url, timeout=60) as client:
             while not self._over.is_set():
                 name, parameters = questions[(number + self.asked) % len(questions)]
                 self.asked += 1
@@ -146,7 +146,10 @@ def test_two_hundred_commits_while_clients_ask(network: Network, tmp_path: Path)
     """Each is visible in time, none is missed, none is there twice, and no client gets an error."""
     account = network.account("busy")
     head = {"authorization": f"Bearer {account.access_jwt}"}
-    with httpx.Client(base_url=network.pds_url, headers=head) as pds, serving(_config(network, tmp_path)) as served:
+    with (
+        httpx.Client(base_url=network.pds_url, headers=head, timeout=60) as pds,
+        serving(_config(network, tmp_path)) as served,
+    ):
         _live(served, network, account)
         pending: set[str] = set()
         done = threading.Event()
@@ -157,7 +160,7 @@ def test_two_hundred_commits_while_clients_ask(network: Network, tmp_path: Path)
             return str(pds.post("/xrpc/com.atproto.repo.createRecord", json=body).raise_for_status().json()["uri"])
 
         def look() -> None:
-            with httpx.Client(base_url=served.url, timeout=30) as client:
+            with httpx.Client(base_url=served.url, timeout=60) as client:
                 while pending or not done.is_set():
                     seen: set[str] = set()
                     asked: dict[str, str | int] = {"q": "storm", "limit": 100}

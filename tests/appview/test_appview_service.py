@@ -525,7 +525,9 @@ def test_several_processes_answer_from_one_index_and_notice_what_is_new(world: W
         put(world, dataset("newest", 9))
         world.catch_up()
         for _ in range(20):
-            with httpx.Client(base_url=served.url) as other:  # a connection of its own, so perhaps another process
+            with httpx.Client(
+                base_url=served.url, timeout=60
+            ) as other:  # a connection of its own, so perhaps another process
                 assert other.get(f"{PREFIX}listEntries").json()["entries"][0]["name"] == "newest"
         assert 'method="listEntries",status="200"} 21' in served.client.get("/metrics").text, "whoever is asked"
         assert served.end() == 0

@@ -293,12 +293,12 @@ def test_a_real_commit_passes_and_the_next_one_follows(network: Network) -> None
     post = {"$type": "org.example.note", "text": "a note"}
     revs, last = [], None
     did = Did.parse(account.did)
-    listed = httpx.get(f"{network.plc_url}/{did}/data").raise_for_status().json()
+    listed = httpx.get(f"{network.plc_url}/{did}/data", timeout=60).raise_for_status().json()
     key = PublicKey.parse(listed["verificationMethods"]["atproto"])
     for number in range(3):
         network.create_record(account, "org.example.note", post, rkey=str(number))
         address = f"{network.pds_url}/xrpc/com.atproto.sync.getRepo"
-        (root,), blocks = Blocks.of_car(httpx.get(address, params={"did": did}).raise_for_status().content)
+        (root,), blocks = Blocks.of_car(httpx.get(address, params={"did": did}, timeout=60).raise_for_status().content)
         raw = blocks.get(root)
         assert raw is not None
         commit = read_commit(raw)

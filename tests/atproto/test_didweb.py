@@ -109,14 +109,14 @@ def _base64(raw: bytes) -> str:
 
 def _post(network: Network, method: str, body: Mapping[str, object] | None, token: str) -> dict[str, str]:
     headers = {"authorization": f"Bearer {token}"}
-    found = httpx.post(f"{network.pds_url}/xrpc/{method}", json=body, headers=headers, timeout=30)
+    found = httpx.post(f"{network.pds_url}/xrpc/{method}", json=body, headers=headers, timeout=60)
     assert found.is_success, found.text
     answered: dict[str, str] = found.json() if found.content else {}
     return answered
 
 
 def _get(network: Network, method: str, token: str) -> dict[str, dict[str, str]]:
-    found = httpx.get(f"{network.pds_url}/xrpc/{method}", headers={"authorization": f"Bearer {token}"}, timeout=30)
+    found = httpx.get(f"{network.pds_url}/xrpc/{method}", headers={"authorization": f"Bearer {token}"}, timeout=60)
     assert found.is_success, found.text
     answered: dict[str, dict[str, str]] = found.json()
     return answered

@@ -524,7 +524,9 @@ def test_the_reference_network_agrees(network: Network) -> None:
         assert found.key is not None
         network.create_record(account, "org.example.note", {"$type": "org.example.note"})
         asked = {"did": account.did}
-        answered = httpx.get(f"{network.pds_url}/xrpc/com.atproto.sync.getRepo", params=asked).raise_for_status()
+        answered = httpx.get(
+            f"{network.pds_url}/xrpc/com.atproto.sync.getRepo", params=asked, timeout=60
+        ).raise_for_status()
         (root,), blocks = Blocks.of_car(answered.content)
         commit = read_commit(blocks.get(root) or b"")
         check_commit(commit, did=found.did, key=found.key)

@@ -61,7 +61,7 @@ def test_accounts_are_in_the_directory_under_their_pds(network: Network) -> None
     """Two accounts of one name are two DIDs; PLC names the PDS and the handle of each."""
     first, second = network.account("bob"), network.account("bob")
     assert first.did != second.did
-    document = httpx.get(f"{network.plc_url}/{first.did}").json()
+    document = httpx.get(f"{network.plc_url}/{first.did}", timeout=60).json()
     assert document["alsoKnownAs"] == [f"at://{first.handle}"]
     assert [service["serviceEndpoint"] for service in document["service"]] == [network.pds_url]
     resolved = network.get("com.atproto.identity.resolveHandle", {"handle": second.handle})
@@ -126,9 +126,9 @@ def test_the_https_server_is_trusted_by_its_authority_only(
     (tmp_path / "a.txt").write_text("sampled", encoding="utf-8")
     server = https_server(tmp_path)
     trusting = ssl.create_default_context(cafile=str(server.authority))
-    assert httpx.get(f"{server.url}/a.txt", verify=trusting).text == "sampled"
+    assert httpx.get(f"{server.url}/a.txt", verify=trusting, timeout=60).text == "sampled"
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        httpx.get(f"{server.url}/a.txt", verify=ssl.create_default_context())
+        httpx.get(f"{server.url}/a.txt", verify=ssl.create_default_context(), timeout=60)
 
 
 def test_a_page_s_errors_and_strangers_are_seen(

@@ -328,7 +328,7 @@ def test_another_accounts_repository_is_no_proof(repository: Repository) -> None
     def others(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         query = {**asked.query, "did": other.did}
         url = f"{repository.network.pds_url}/xrpc/com.atproto.sync.getRecord"
-        answer(handler, httpx.get(url, params=query).content)
+        answer(handler, httpx.get(url, params=query, timeout=60).content)
 
     repository.fake.routes["/xrpc/com.atproto.sync.getRecord"] = others
     reading = reader.read(repository.account)

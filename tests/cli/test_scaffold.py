@@ -470,7 +470,7 @@ def _tried(url: str) -> Iterator[str]:
     end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
-            answer = httpx.get(url, follow_redirects=True)
+            answer = httpx.get(url, follow_redirects=True, timeout=60)
         except httpx.TransportError:
             time.sleep(0.2)
             continue

@@ -78,7 +78,7 @@ def test_each_copy_of_a_store_that_is_written_is_a_moment_of_it(crawled: Path, t
 
     def write() -> None:
         try:
-            with closing(sqlite3.connect(crawled, timeout=30)) as db:
+            with closing(sqlite3.connect(crawled, timeout=60)) as db:
                 for number in count():
                     db.execute("INSERT OR REPLACE INTO cursors (source, cursor) VALUES ('one', ?)", (number,))
                     db.execute("INSERT OR REPLACE INTO cursors (source, cursor) VALUES ('two', ?)", (number,))

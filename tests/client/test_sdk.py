@@ -191,7 +191,7 @@ def works(client: AtprotoClient, account: Account) -> bool:
 def test_the_expired_token_is_one_that_the_server_refuses_as_expired(sdk: AtprotoClient, account: Account) -> None:
     expire(sdk)
     bearer = {"authorization": f"Bearer {tokens(sdk)[0]}"}
-    answer = httpx.get(f"{account.pds_url}/xrpc/com.atproto.server.getSession", headers=bearer)
+    answer = httpx.get(f"{account.pds_url}/xrpc/com.atproto.server.getSession", headers=bearer, timeout=60)
     assert answer.json()["error"] == "ExpiredToken"
 
 

@@ -149,7 +149,7 @@ def test_a_broken_record_is_kept_out_beside_good_ones(network: Network, account:
 def _activate(account: Account) -> None:
     """This procedure takes no body, not even an empty object."""
     headers = {"authorization": f"Bearer {account.access_jwt}"}
-    answered = httpx.post(f"{account.pds_url}/xrpc/com.atproto.server.activateAccount", headers=headers, timeout=30)
+    answered = httpx.post(f"{account.pds_url}/xrpc/com.atproto.server.activateAccount", headers=headers, timeout=60)
     assert answered.is_success, answered.text
 
 

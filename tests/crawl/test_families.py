@@ -300,6 +300,6 @@ def _until(holds: Callable[[], bool], lines: list[str]) -> None:
 
 def test_the_servers_are_the_ones_meant(family: Network, request: pytest.FixtureRequest) -> None:
     """The newest PDS tells its limit for blobs, the pinned one doesn't, and arroba has no blobs."""
-    described = httpx.get(f"{family.pds_url}/xrpc/com.atproto.server.describeServer", timeout=30).json()
+    described = httpx.get(f"{family.pds_url}/xrpc/com.atproto.server.describeServer", timeout=60).json()
     assert ("blobUploadLimit" in described) == ("newest" in request.node.name)
     assert isinstance(family, ArrobaNetwork) == ("arroba" in request.node.name)

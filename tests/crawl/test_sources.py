@@ -167,9 +167,11 @@ def test_an_export_of_a_real_account_and_the_account_are_one(network: Network, s
     network.put_record(account, LABEL, "one", _label(account.did, "one"))
     exports = tmp_path / "exports"
     exports.mkdir()
-    whole = httpx.get(f"{network.pds_url}/xrpc/com.atproto.sync.getRepo", params={"did": account.did}).content
+    whole = httpx.get(
+        f"{network.pds_url}/xrpc/com.atproto.sync.getRepo", params={"did": account.did}, timeout=60
+    ).content
     (exports / "real.car").write_bytes(whole)
-    (exports / "real.did.json").write_bytes(httpx.get(f"{network.plc_url}/{account.did}").content)
+    (exports / "real.did.json").write_bytes(httpx.get(f"{network.plc_url}/{account.did}", timeout=60).content)
     sources = (("car", "exports"), ("repo", account.did))
     _crawl(store, tmp_path, sources[0])
     assert list(_records(store).values()) == [True]

@@ -471,7 +471,7 @@ def test_shards_in_blobs_come_from_the_pds_and_are_checked_by_their_cid(network:
     raw = (folder / "t-000002.tar").read_bytes()
     headers = {"authorization": f"Bearer {account.access_jwt}", "content-type": "application/x-tar"}
     address = f"{network.pds_url}/xrpc/com.atproto.repo.uploadBlob"
-    blob = httpx.post(address, content=raw, headers=headers).json()["blob"]
+    blob = httpx.post(address, content=raw, headers=headers, timeout=60).json()["blob"]
     schema = write_record(Schema(sample_type=sample_type(Tile), created_at=NOW))
     schema_uri = network.create_record(account, SCHEMA, schema, "Tile:1.0.0")["uri"]
     value = entry(schema_uri, HttpStorage(shards=(HttpShard(url="https://data.example/x.tar"),)))

@@ -101,7 +101,7 @@ def plan_of(folder: Path, session: Session) -> Plan:
 
 def blobs_of(account: Account) -> set[str]:
     url = f"{account.pds_url}/xrpc/com.atproto.sync.listBlobs"
-    return set(httpx.get(url, params={"did": account.did}, timeout=30).json()["cids"])
+    return set(httpx.get(url, params={"did": account.did}, timeout=60).json()["cids"])
 
 
 def test_everything_that_a_manifest_can_say_is_published_once(network: Network, account: Account, folder: Path) -> None:
@@ -120,7 +120,7 @@ def test_everything_that_a_manifest_can_say_is_published_once(network: Network, 
         assert blobs_of(account) == set(cids)
         for cid, shard in zip(cids, shards, strict=True):
             query = {"did": account.did, "cid": cid}
-            answer = httpx.get(f"{account.pds_url}/xrpc/com.atproto.sync.getBlob", params=query, timeout=30)
+            answer = httpx.get(f"{account.pds_url}/xrpc/com.atproto.sync.getBlob", params=query, timeout=60)
             assert answer.content == shard
         rev = network.latest_rev(account.did)
         again = plan_of(folder, session)

@@ -85,7 +85,7 @@ class Publisher:
             asked = {"repo": self.account.did, "collection": collection, "limit": "100"}
             while True:
                 url = f"{self.network.pds_url}/xrpc/com.atproto.repo.listRecords"
-                page = httpx.get(url, params=asked, timeout=30).raise_for_status().json()
+                page = httpx.get(url, params=asked, timeout=60).raise_for_status().json()
                 found |= {record["uri"]: record["value"] for record in page["records"]}
                 if not page["records"] or "cursor" not in page:
                     break
@@ -199,7 +199,7 @@ def test_blobs_are_kept_as_they_are(publisher: Publisher) -> None:
     for path in blobs:
         asked = {"did": publisher.account.did, "cid": _cid(path.read_bytes())}
         url = f"{publisher.network.pds_url}/xrpc/com.atproto.sync.getBlob"
-        assert httpx.get(url, params=asked, timeout=30).raise_for_status().content == path.read_bytes(), path.name
+        assert httpx.get(url, params=asked, timeout=60).raise_for_status().content == path.read_bytes(), path.name
 
 
 def test_every_kind_is_verified(publisher: Publisher) -> None:

@@ -113,7 +113,7 @@ def published(network: Network, serve: Callable[[Path], str], tmp_path: Path) ->
         fake_server({}, upstream=network.pds_url) as pds,
         fake_server({}, upstream=network.plc_url) as plc,
     ):
-        document = httpx.get(f"{network.plc_url}/{account.did}").json()
+        document = httpx.get(f"{network.plc_url}/{account.did}", timeout=60).json()
         document["service"][0]["serviceEndpoint"] = pds.url
         plc.routes[f"/{account.did}"] = lambda handler, _: answer(handler, document)
         settings = replace(NetworkSettings.from_environment(), plc_url=plc.url)
@@ -188,7 +188,7 @@ def test_a_record_that_changes_between_two_questions_is_no_lie(published: Publis
         if not changed:
             changed.append(published.put(LABEL, "3kaaaaaaaaaa3", name="new", datasetUri=published.uris[DATASET]))
         query = {"repo": published.account.did, "collection": LABEL, "rkey": "3kaaaaaaaaaa3"}
-        return httpx.get(f"{published.network.pds_url}/xrpc/{ANSWER}", params=query).content
+        return httpx.get(f"{published.network.pds_url}/xrpc/{ANSWER}", params=query, timeout=60).content
 
     published.garbles(ANSWER, change)
     checks = published.checks(LABEL)
@@ -203,7 +203,7 @@ def test_the_proof_of_another_record_proves_nothing(published: Published) -> Non
         if asked.query["collection"] != DATASET:
             return raw
         query = {"did": published.account.did, "collection": LABEL, "rkey": "3kaaaaaaaaaa3"}
-        return httpx.get(f"{published.network.pds_url}/xrpc/{RECORD}", params=query).content
+        return httpx.get(f"{published.network.pds_url}/xrpc/{RECORD}", params=query, timeout=60).content
 
     published.garbles(RECORD, swap)
     fault = published.only_fault()
@@ -221,7 +221,7 @@ def test_a_commit_of_another_key_is_no_proof(published: Published, *, p256: bool
 
 def test_a_new_key_is_looked_up_before_a_signature_counts_as_wrong(published: Published) -> None:
     """The account moved its key between two questions; the first answer was the old one's."""
-    document = httpx.get(f"{published.network.plc_url}/{published.account.did}").json()
+    document = httpx.get(f"{published.network.plc_url}/{published.account.did}", timeout=60).json()
     document["service"][0]["serviceEndpoint"] = published.pds.url
     old = json.loads(json.dumps(document))
     old["verificationMethod"][0] |= {"type": "Multikey", "publicKeyMultibase": SigningKey().multibase}
@@ -257,7 +257,7 @@ def test_a_server_without_proofs_is_told_as_that(published: Published, status: i
 
 def test_an_account_without_a_key_can_prove_nothing(published: Published) -> None:
     """As little as a server without proofs."""
-    document = httpx.get(f"{published.network.plc_url}/{published.account.did}").json()
+    document = httpx.get(f"{published.network.plc_url}/{published.account.did}", timeout=60).json()
     document["service"][0]["serviceEndpoint"] = published.pds.url
     document["verificationMethod"] = []
     with fake_server({}, upstream=published.network.plc_url) as plc:

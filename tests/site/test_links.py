@@ -113,7 +113,7 @@ def test_every_address_inside_the_site_leads_somewhere(sites: Sites, serve: Call
     assert {target: where[:3] for target, where in lost.items()} == {}
     assert count > 1000
     base = serve(site.host)
-    with httpx.Client(base_url=base) as client:
+    with httpx.Client(base_url=base, timeout=60) as client:
         refused = {path: code for path in paths if (code := client.head(path).status_code) != 200}
     assert refused == {}
 
