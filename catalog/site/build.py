@@ -46,7 +46,7 @@ from catalog.site.pages.network import LENSES_PER_PAGE, network_json, network_pa
 from catalog.site.pages.schema import schema_page
 from catalog.site.parallel import in_parallel, tenths
 from catalog.site.search import with_box
-from catalog.site.shell import Shell, archetype
+from catalog.site.shell import Shell, archetype, section_source
 from catalog.site.templates import Page, Templates
 from catalog.site.theme_fixes import explain_404, fix_theme
 
@@ -115,15 +115,7 @@ def sources() -> Iterator[tuple[str, str, bool]]:
     for shape in ARCHETYPES:
         yield shape.source, archetype(), False
     for section, (title, description) in IN_PLACE.items():
-        yield f"{section}/index.md", archetype().replace(*_title(title)).replace(*_description(description)), True
-
-
-def _title(title: str) -> tuple[str, str]:
-    return "title: CatalogShellTitleToken", f"title: {title}"
-
-
-def _description(description: str) -> tuple[str, str]:
-    return "description: CatalogShellDescriptionToken", f"description: {description}"
+        yield f"{section}/index.md", section_source(title, description), True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

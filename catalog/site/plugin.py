@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, Literal
 
 from mkdocs.config import config_options as options
@@ -12,7 +13,7 @@ from mkdocs.config.base import Config
 from mkdocs.config.config_options import ExtraScriptValue
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, CombinedEvent, event_priority
-from mkdocs.structure.files import File, InclusionLevel
+from mkdocs.structure.files import InclusionLevel
 from mkdocs.structure.nav import Section
 from mkdocs.structure.pages import Page
 from mkdocs.utils import CountHandler
@@ -22,17 +23,21 @@ from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
 from catalog.sanitize import escaped_record
 from catalog.site import build
+from catalog.site.mkdocs_pages import NotExcluded, by_address, generated, linked_pages, render_archetypes
+from catalog.site.nodes import of_node
 from catalog.site.omitted import no_room
-from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site, read_graph
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_search
 from catalog.site.swap import Aside, is_aside
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure import StructureItem
-    from mkdocs.structure.files import Files
+    from mkdocs.structure.files import File, Files
     from mkdocs.structure.nav import Navigation
+    from mkdocs.utils.templates import TemplateContext
 
     from catalog.store.graph import Graph
 
@@ -70,10 +75,20 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         self._swaps = False
         self._depth = 0
         self._aside: tuple[Aside, MkDocsConfig, str] | None = None
+        self._folder: TemporaryDirectory[str] | None = None
+        self._added: list[File] = []
+        self._linked: list[File] = []
+        self._filter = NotExcluded()
+        self._theme: tuple[Environment, Files] | None = None
+        self._nav: Navigation | None = None
+        self._later: set[str] = set()
+        self._finished: Finished | None = None
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
         """Defining this event keeps the plugin object alive between the rebuilds of ``mkdocs serve``."""
         self._swaps = command != "serve" and not dirty
+        for name in ("mkdocs.structure.nav", "mkdocs.structure.pages"):
+            logging.getLogger(name).addFilter(self._filter)
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Crawl once, read the store, and add the catalog's style sheet and scripts."""
@@ -87,10 +102,11 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
             gc.freeze()  # the graph lives as long as the process: not to be searched for garbage again and again
-        config.extra_css.insert(0, f"{ASSETS}/catalog.css")  # the owner's own come after it
-        script = ExtraScriptValue(f"{ASSETS}/catalog.js")
-        script.load_dict({"path": f"{ASSETS}/catalog.js", "type": "module"})
-        config.extra_javascript.append(script)
+        if f"{ASSETS}/catalog.css" not in config.extra_css:  # else a plugin builds again, for another language
+            config.extra_css.insert(0, f"{ASSETS}/catalog.css")  # the owner's own come after it
+            script = ExtraScriptValue(f"{ASSETS}/catalog.js")
+            script.load_dict({"path": f"{ASSETS}/catalog.js", "type": "module"})
+            config.extra_javascript.append(script)
         if self.config.search and any(name.split("/")[-1] == "search" for name in config.plugins):
             log.warning("the catalog has its own search: remove the plugin 'search', or set catalog's `search: false`")
         return config
@@ -108,29 +124,59 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         self._aside = aside, config, config.site_dir
         config.site_dir = str(aside.folder)
 
-    def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
-        """Add the archetypes, the sections' pages, the assets, and a home page if there is none."""
-        owned = {file.dest_uri: file for file in files if file.inclusion is not InclusionLevel.EXCLUDED}
-        own = set()
+    @event_priority(_FIRST)
+    def _add_files(self, files: Files, *, config: MkDocsConfig) -> Files:
+        """Add the sections' pages, the assets, a home page if there is none, and the linked pages of records.
+
+        Other plugins take them for files of the owner: they exist on disk.
+        """
+        assert self._graph is not None  # noqa: S101 - on_config has read it
+        self._folder = self._folder or TemporaryDirectory(prefix="catalog-pages-")
+        folder = Path(self._folder.name)
+        taken = by_address(files)
+        self._added = []
         for path, text, listed in build.sources():
-            section = path.removesuffix("/index.md")
-            level = InclusionLevel.INCLUDED if listed else InclusionLevel.NOT_IN_NAV
-            if section in build.ASIDE or config.nav is not None:
-                level = InclusionLevel.NOT_IN_NAV
-            page = File.generated(config, path, content=text, inclusion=level)
-            if page.dest_uri in owned:
-                own.add(section)
-                _warn_replaced(owned[page.dest_uri], f"the catalog's page {section}/")
-            else:
-                files.append(page)
-        self._own = frozenset(own)
-        if "index.html" not in owned:
-            files.append(File.generated(config, "index.md", content=HOME_PAGE.format(config.site_name)))
-        for name, content in assets():
-            uri = f"{ASSETS}/{name}"
-            if uri not in owned:  # the owner's docs may replace any of them
-                files.append(File.generated(config, uri, content=content))
+            in_nav = listed and config.nav is None and path.removesuffix("/index.md") not in build.ASIDE
+            level = InclusionLevel.INCLUDED if in_nav else InclusionLevel.NOT_IN_NAV
+            if listed:
+                self._added.append(generated(config, folder, path, text.encode(), level))
+        if "index.html" not in taken:
+            home = HOME_PAGE.format(config.site_name).encode()
+            self._added.append(generated(config, folder, "index.md", home, InclusionLevel.UNDEFINED))
+        self._added += [
+            generated(config, folder, f"{ASSETS}/{name}", content, InclusionLevel.UNDEFINED)
+            for name, content in assets()
+        ]
+        self._linked = linked_pages(files, config, {of_node(node) for node in self._graph.nodes})
+        for file in (*self._added, *self._linked):
+            if file.dest_uri not in taken:
+                files.append(file)
         return files
+
+    @event_priority(_LAST)
+    def _keep_files(self, files: Files, *, config: MkDocsConfig) -> Files:
+        """Decide by address which page of the catalog an owner's page replaces; add again what a plugin has removed."""
+        del config
+        ours = {file.src_uri for file in self._added}
+        taken = {address: file for address, file in by_address(files).items() if file.src_uri not in ours}
+        own = set()
+        for file in self._added:
+            there = files.get_file_from_path(file.src_uri)
+            if file.dest_uri in taken:
+                if file.is_documentation_page():
+                    own.add(file.src_uri.removesuffix("/index.md"))
+                    _warn_replaced(taken[file.dest_uri], f"the catalog's page {file.url}")
+                if there is file:
+                    files.remove(file)
+            elif there is None:
+                files.append(file)
+        self._own = frozenset(own)
+        self._filter.paths = frozenset(file.src_uri for file in self._linked)
+        for file in self._linked:  # other plugins have seen them
+            file.inclusion = InclusionLevel.EXCLUDED
+        return files
+
+    on_files = CombinedEvent(_add_files, _keep_files)
 
     @event_priority(_FIRST)
     def on_nav(self, nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:
@@ -148,12 +194,44 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         del page, config, files
         return markdown.replace(build.HOME_MARK, build.HOME_ELEMENT)
 
+    def on_env(self, env: Environment, *, config: MkDocsConfig, files: Files) -> Environment:
+        """Keep what renders the archetypes."""
+        del config
+        self._theme = env, files
+        return env
+
+    @event_priority(_LAST)
+    def on_page_context(
+        self, context: TemplateContext, *, page: Page, config: MkDocsConfig, nav: Navigation
+    ) -> TemplateContext:
+        """Keep the navigation, whichever plugin made it."""
+        del page, config
+        self._nav = nav
+        return context
+
+    @event_priority(_LAST)
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        """Leave out the catalog's pages when a plugin builds again, for another language: the first build has them."""
+        del config
+        if self._depth > 1 and any(page.file is file for file in self._added):
+            return ""
+        if self._depth > 1:
+            self._later.add(page.file.dest_uri)
+        return output
+
     def _finish(self, *, config: MkDocsConfig) -> None:
-        """Stamp the pages and build the index."""
-        assert self._graph is not None  # noqa: S101 - on_config has read it
+        """Stamp the pages and build the index; the builds of other languages come later and add only their pages."""
+        if self._depth > 1:
+            return
+        assert self._graph is not None and self._theme is not None and self._nav is not None  # noqa: S101, PT018
         try:
+            env, files = self._theme
+            render_archetypes(config, env, files, self._nav)
             settings = read_settings(dict(self.config), _folder(config))
-            finish_site(self._graph, Path(config.site_dir), settings=settings, site=self._site(config), own=self._own)
+            site = self._site(config)
+            self._finished = finish_site(
+                self._graph, Path(config.site_dir), settings=settings, site=site, own=self._own
+            )
         except OSError as error:
             raise PluginError(f"catalog: {no_room(error, config.site_dir)}") from error
         except Exception as error:
@@ -163,6 +241,9 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
     def _swap(self, *, config: MkDocsConfig) -> None:
         """Replace the old site by the new one after all plugins have finished."""
         self._depth -= 1
+        if self._depth == 0 and self._later and self._finished is not None:
+            self._finished.add(self._later)
+            self._later = set()
         if self._depth == 0 and self._aside is not None and not (config.strict and _warned()):
             try:
                 self._aside[0].swap()

@@ -24,7 +24,7 @@ from catalog.store import DAMAGED, Store, refuse_empty
 from catalog.store.graph import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -81,6 +81,37 @@ def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
     return graph
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A site with all pages of the catalog; its sitemap and text index can be written again with more pages."""
+
+    site_dir: Path
+    site: SiteSettings
+    built: build.Built
+    written: dict[str, tuple[str, str]]
+    """The owner's pages: address → title, text."""
+
+    def add(self, files: Iterable[str]) -> None:
+        """Add pages that were rendered later, by their paths in the site, and write the indexes again."""
+        self.written.update(_texts(self.site_dir, sorted(self.site_dir / file for file in files)))
+        self.index()
+
+    def index(self) -> tuple[LeftOut, ...]:
+        """Write the sitemap, the text index and the status page; return what was omitted."""
+        graph = self.built.graph
+        if self.site.url is not None:
+            with _timed("sitemap"):
+                made = {*self.built.addresses, *self.written}
+                write_sitemap(self.site_dir, self.site.url, _addresses(graph, self.site_dir, made))
+        unfound: tuple[LeftOut, ...] = ()
+        if self.site.search:
+            with _timed("text index"):
+                unfound = search.build_index(
+                    graph, self.written, self.site_dir, progress=lambda line: log.info("Catalog: %s", line)
+                )
+        return self.built.write_status(self.site_dir, unfound)
+
+
 def finish_site(
     graph: Graph,
     site_dir: Path,
@@ -88,7 +119,7 @@ def finish_site(
     settings: CatalogSettings,
     site: SiteSettings,
     own: frozenset[str] = frozenset(),
-) -> None:
+) -> Finished:
     """Add the catalog to a rendered site. ``own`` are sections whose page the site's owner wrote."""
     if site.url is None:
         log.info("Catalog: without site_url there are no feeds, no sitemap and no canonical addresses")
@@ -105,28 +136,21 @@ def finish_site(
             previews=previews,
             progress=lambda line: log.info("Catalog: %s", line),
         )
-    if site.url is not None:
-        with _timed("sitemap"):
-            write_sitemap(site_dir, site.url, _addresses(built.graph, site_dir, {*built.addresses, *written}))
-    unfound: tuple[LeftOut, ...] = ()
-    if site.search:
-        with _timed("text index"):
-            unfound = search.build_index(
-                built.graph, written, site_dir, progress=lambda line: log.info("Catalog: %s", line)
-            )
-        if site.appview is not None:
-            search.ask_appview(site_dir / ASSETS, site.appview)
+    finished = Finished(site_dir=site_dir, site=site, built=built, written=written)
+    left_out = finished.index()
+    if site.search and site.appview is not None:
+        search.ask_appview(site_dir / ASSETS, site.appview)
     for name in built.replaced:
         log.warning(
             "Catalog: %s comes from docs_dir or a plugin, so the catalog's own is left out; rename it there", name
         )
-    left_out = built.write_status(site_dir, unfound)
     size = site_size(site_dir)
     log.info("Catalog: %d pages; the site has %s", len(built.addresses), size)
     warning = size.warning(len(built.graph.datasets))
     if warning is not None:
         log.warning("Catalog: %s", warning)
     _warn(left_out)
+    return finished
 
 
 def _warn(left_out: Sequence[LeftOut]) -> None:
@@ -139,18 +163,21 @@ def _warn(left_out: Sequence[LeftOut]) -> None:
 
 def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:
     """Return title and text of the owner's pages for the text index, by address."""
-    ours = {f"{section}/" for section in build.IN_PLACE if section not in own}
-    found = {}
-    for file in sorted(site_dir.rglob("index.html")):
+    ours = {site_dir / section / "index.html" for section in build.IN_PLACE if section not in own}
+    files = (file for file in sorted(site_dir.rglob("index.html")) if file not in ours)
+    return dict(_texts(site_dir, files))
+
+
+def _texts(site_dir: Path, files: Iterable[Path]) -> Iterator[tuple[str, tuple[str, str]]]:
+    for file in files:
         address = file.parent.relative_to(site_dir).as_posix() + "/"
-        if address in ours or addresses.HIDDEN_FOLDER in address.split("/"):
+        if addresses.HIDDEN_FOLDER in address.split("/"):
             continue
         content = _CONTENT.search(file.read_text(encoding="utf-8"))
         if content is not None and not build.HOME.search(content[1]):
             title = _TITLE.search(content[1])
             words = _text(title[1]) if title is not None else address
-            found[address.removeprefix("./")] = (words, _text(_TITLE.sub("", content[1])))
-    return found
+            yield address.removeprefix("./"), (words, _text(_TITLE.sub("", content[1])))
 
 
 def _text(html: str) -> str:

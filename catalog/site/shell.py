@@ -21,7 +21,15 @@ from catalog.errors import BuildError
 TITLE: Final = "CatalogShellTitleToken"
 DESCRIPTION: Final = "CatalogShellDescriptionToken"
 BODY: Final = "CatalogShellBodyToken"
+ARCHETYPE_BODY: Final = f"<h1>{BODY}</h1>"
+"""The content of an archetype as HTML."""
 
+SECTION_MARK: Final = "<div data-catalog-section></div>"
+"""The end of a section's own text; heading, text and mark are replaced by the body."""
+
+_SECTION_PLACE: Final = re.compile(
+    r'<h1\b[^>]*>(?:(?!<h1\b).)*?<div data-catalog-section(?:=(?:"")?)?>\s*</div>', re.DOTALL | re.IGNORECASE
+)
 _BODY_PLACE: Final = re.compile(rf"<h1\b[^>]*>\s*{BODY}\b.*?</h1>", re.DOTALL | re.IGNORECASE)
 _HEAD_END: Final = r"(?=</head>)"
 _SCRIPT: Final = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNORECASE)
@@ -35,7 +43,13 @@ def archetype(*, hide: tuple[str, ...] = ("navigation", "toc")) -> str:
     """Return the Markdown source of an archetype. ``hide`` names the sidebars that its pages lack."""
     hidden = "".join(f"  - {part}\n" for part in hide)
     front = f"title: {TITLE}\ndescription: {DESCRIPTION}\nhide:\n{hidden}search:\n  exclude: true\n"
-    return f"---\n{front}---\n\n<h1>{BODY}</h1>\n"
+    return f"---\n{front}---\n\n{ARCHETYPE_BODY}\n"
+
+
+def section_source(title: str, description: str) -> str:
+    """Return the Markdown source of a section's page: a page with a text of its own, for search engines and plugins."""
+    front = f"title: {title}\ndescription: {description}\nhide:\n  - navigation\n  - toc\nsearch:\n  exclude: true\n"
+    return f"---\n{front}---\n\n# {title}\n\n{description}\n\n{SECTION_MARK}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +66,8 @@ class Shell:
         Without ``address`` only the body is cut out: the page keeps its title and address. Raises
         :class:`BuildError` when the theme didn't render the title or the body, or rendered the body twice.
         """
-        if len(_BODY_PLACE.findall(html)) != 1 or len(re.findall(BODY, html)) != 1:
+        place = _SECTION_PLACE if address is None else _BODY_PLACE
+        if len(place.findall(html)) != 1 or html.count(BODY) != (address is not None):
             raise BuildError(
                 "the theme rendered no page body, or more than one, for the catalog's pages",
                 where=address,
@@ -68,9 +83,9 @@ class Shell:
 
     @classmethod
     def _cut(cls, html: str, address: str | None) -> Shell:
-        tokens = [_BODY_PLACE.pattern]
+        tokens = [_SECTION_PLACE.pattern]
         if address is not None:
-            tokens += [TITLE, DESCRIPTION, re.escape(address), _HEAD_END]
+            tokens = [_BODY_PLACE.pattern, TITLE, DESCRIPTION, re.escape(address), _HEAD_END]
         scripts = [match.span() for match in _SCRIPT.finditer(html)]
         pieces: list[str] = []
         fillers: list[Filler] = []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import BuildError
-from catalog.site.shell import BODY, DESCRIPTION, TITLE, Shell, archetype
+from catalog.site.shell import BODY, DESCRIPTION, SECTION_MARK, TITLE, Shell, archetype
 
 ADDRESS = "datasets/catalog-shell/dataset/"
 PAGE = (
@@ -58,8 +58,8 @@ def test_a_theme_that_loses_a_token_stops_the_build(page: str, words: str) -> No
 
 
 def test_a_page_in_place_keeps_its_own_title() -> None:
-    html = Shell.cut(f"<title>{TITLE}</title><h1>{BODY}</h1>").stamp(body="B")
-    assert html == f"<title>{TITLE}</title>B"
+    html = Shell.cut(f"<title>Tags</title><h1 id=tags>Tags</h1>\n<p>All.</p>\n{SECTION_MARK}").stamp(body="B")
+    assert html == "<title>Tags</title>B"
 
 
 def test_the_archetype_holds_each_token_once() -> None:

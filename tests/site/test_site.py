@@ -234,6 +234,31 @@ def test_owners_pages_below_a_section_are_found_mapped_and_listed(tmp_path: Path
         assert address in (site / "index.html").read_text(encoding="utf-8")
 
 
+def test_links_and_navigation_lead_to_pages_of_records(tmp_path: Path) -> None:
+    """In a strict build, from anywhere, and MkDocs doesn't say that they are excluded."""
+    site = build(tmp_path)
+    _write(
+        tmp_path,
+        {
+            "guide.md": f"# Guide\n\n[first]({FIRST}.md), [its fields]({FIRST}/index.md#fields), [tags](tags/index.md)\n",
+            "datasets/how.md": f"# How\n\n[first]({FIRST.removeprefix('datasets/')}.md)\n",
+        },
+    )
+    config = tmp_path / "mkdocs.yml"
+    nav = f"nav:\n  - index.md\n  - First: {FIRST}.md\n  - guide.md\n  - datasets/how.md\n"
+    config.write_text(config.read_text(encoding="utf-8") + nav, encoding="utf-8")
+    (tmp_path / "docs" / "index.md").write_text("# Home\n", encoding="utf-8")
+    ran = mkdocs(tmp_path, "--strict", quiet=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "excluded" not in ran.stderr
+    guide = _text(site, "guide")
+    for link in (f'href="../{FIRST}/"', f'href="../{FIRST}/#fields"', 'href="../tags/"'):
+        assert link in guide
+    assert f'href="../{FIRST.removeprefix("datasets/")}/"' in _text(site, "datasets/how")
+    assert f'href="{FIRST}/"' in _text(site, "")
+    assert "Tidal recordings 0" in _text(site, FIRST)
+
+
 def test_without_search_there_is_no_box_and_no_index(tmp_path: Path) -> None:
     made = build(tmp_path, search=False)
     assert "data-catalog-search" not in _text(made, FIRST)

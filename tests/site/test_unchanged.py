@@ -248,7 +248,7 @@ def _renamed(project: Path) -> None:
 def _crawled_otherwise(project: Path) -> None:
     manifest = project / "manifests" / "iris.yaml"
     text = manifest.read_text(encoding="utf-8")
-    manifest.write_text(text.replace("samples: 150", "samples: 151"), encoding="utf-8")
+    manifest.write_text(text.replace("fifty each", "50 each"), encoding="utf-8")
     assert _catalog("crawl", cwd=project).returncode == 0
 
 
