@@ -240,7 +240,7 @@ def test_links_and_navigation_lead_to_pages_of_records(tmp_path: Path) -> None:
     _write(
         tmp_path,
         {
-            "guide.md": f"# Guide\n\n[first]({FIRST}.md), [its fields]({FIRST}/index.md#fields), [tags](tags/index.md)\n",
+            "guide.md": f"# G\n\n[it]({FIRST}.md), [its fields]({FIRST}/index.md#fields), [tags](tags/index.md)\n",
             "datasets/how.md": f"# How\n\n[first]({FIRST.removeprefix('datasets/')}.md)\n",
         },
     )
