@@ -6,6 +6,7 @@ INSTALLED := .venv/.installed
 NETWORK := tests/network/node_modules/.installed
 NEXT := tests/network-next/node_modules/.installed
 ARROBA := .venv-arroba/.installed
+ATDATA := .venv-atdata/.installed
 BROWSER := .venv/.browser
 JUDGES := tests/browser/node_modules/.installed
 FRAMEWORKS := .venv/.frameworks
@@ -18,6 +19,9 @@ ONLY ?=
 OPTIONS ?=
 TORCH := torch==2.13.0 torchdata==0.11.0
 ARROBA_WANTED := arroba[flask,datastore]==3.1
+ATDATA_WANTED := atdata==0.7.0b1
+# It needs Python 3.12 or later.
+ATDATA_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python /usr/bin/python3.12) python3.12)
 LOCKED := pyproject.toml --extra site --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
@@ -37,7 +41,7 @@ site: $(INSTALLED) ## crawl the example sources and build site/
 serve: $(INSTALLED) ## preview the example catalog with live reload
 	$(BIN)/catalog serve
 
-test: lint $(NETWORK) $(NEXT) $(ARROBA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install the test tools, then run linters and all tests
+test: lint $(NETWORK) $(NEXT) $(ARROBA) $(ATDATA) $(BROWSER) $(JUDGES) $(FRAMEWORKS) $(TYPESCRIPT) ## install the test tools, then run linters and all tests
 	$(BIN)/python -m pytest $(PARALLEL)
 
 check: lint $(FRAMEWORKS) ## lint, then the tests that need neither servers nor browsers (about a minute)
@@ -72,9 +76,10 @@ lock: $(INSTALLED) ## update the lock files from pyproject.toml
 	$(BIN)/uv pip compile $(LOCKED) --group dev --group frameworks --output-file requirements-frameworks.lock
 	$(BIN)/uv pip compile $(LOCKED) --group dev --constraint requirements-frameworks.lock --output-file requirements.lock
 	echo '$(ARROBA_WANTED)' | $(BIN)/uv pip compile - $(filter-out pyproject.toml --extra site,$(LOCKED)) --output-file requirements-arroba.lock
+	echo '$(ATDATA_WANTED)' | $(BIN)/uv pip compile - $(subst 3.11,3.12,$(filter-out pyproject.toml --extra site,$(LOCKED))) --output-file requirements-atdata.lock
 
 clean: ## remove built and installed files
-	rm -rf .venv .venv-arroba site dist tests/*/node_modules
+	rm -rf .venv .venv-arroba .venv-atdata site dist tests/*/node_modules
 
 # Stamp files are written last, so that an interrupted installation is repeated.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -96,6 +101,12 @@ $(NEXT): tests/network-next.sh tests/network-next/package.json tests/network-nex
 $(ARROBA): requirements-arroba.lock $(INSTALLED)
 	$(PYTHON) -m venv --clear .venv-arroba
 	$(BIN)/uv pip sync --quiet --python .venv-arroba/bin/python --require-hashes requirements-arroba.lock
+	@touch $@
+
+# In a separate environment: it is of another Python.
+$(ATDATA): requirements-atdata.lock $(INSTALLED)
+	$(ATDATA_PYTHON) -m venv --clear --without-pip .venv-atdata
+	$(BIN)/uv pip sync --quiet --python .venv-atdata/bin/python --require-hashes requirements-atdata.lock
 	@touch $@
 
 $(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json

@@ -81,7 +81,7 @@ _UNSET: Final[Mapping[str, object]] = {"_validate": False, "_nodes": (), "_subse
 
 _ELSEWHERE: Final[Mapping[str, str]] = {
     "fields": "filter(function)",
-    "metadata": "Client().record(uri) for the record with its metadata",
+    "metadata": "Client().datasets(…), whose records have it",
     "process_shards": "for shard in dataset.shards: Dataset(shard)",
     "query": "filter(function)",
     "shard_list": "list_shards()",
