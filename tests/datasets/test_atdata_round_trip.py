@@ -70,7 +70,7 @@ def peer(what: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - as th
     """Run a program of ``tests/atdata_peer.py`` with atdata."""
     if not PYTHON.exists():
         pytest.fail("atdata is not installed: run `make test`, or `make .venv-atdata/.installed`", pytrace=False)
-    command = [PYTHON, "-P", ROOT / "tests" / "atdata_peer.py"]
+    command = [str(PYTHON), "-P", str(ROOT / "tests" / "atdata_peer.py")]
     wanted, path = json.dumps({"do": what, **arguments}), {"PATH": os.environ["PATH"]}
     done = subprocess.run(command, input=wanted, capture_output=True, text=True, check=False, env=path)
     assert done.returncode == 0, done.stderr[-4000:]
