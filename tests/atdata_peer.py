@@ -2,7 +2,8 @@
 
 Reads a line of JSON from standard input, and prints one: what was published, or the samples that were read.
 """
-# mypy: ignore-errors - atdata is in another environment, and ships no types
+# mypy: ignore-errors
+# atdata is in another environment, and ships no types.
 
 from __future__ import annotations
 
