@@ -36,6 +36,7 @@ from catalog.publish.merge_checksums import with_published_checksums
 from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
 from catalog.records import DATASET, LABEL, SCHEMA, Schema, read_record
 from catalog.sanitize import html_table
+from catalog.schema.atdata import unread_by_atdata
 from catalog.syntax import AtUri, Datetime, Tid
 from catalog.syntax.semver import semver_key
 
@@ -183,7 +184,7 @@ def make_plan(
         set_name=set_name,
         present=present,
         changes=(*changes, *deletions),
-        warnings=(*_warnings(changes, moved), *_large(changes), *notes),
+        warnings=(*_warnings(changes, moved), *_large(changes), *_unread_by_atdata(wanted, changes), *notes),
     )
 
 
@@ -350,6 +351,16 @@ def _warnings(changes: Sequence[Change], moved: frozenset[DraftKey]) -> list[Fau
             hint = "users of that version need a new one"
             found.append(Fault(where=place(change.draft.file, change.draft.line), message=text, hint=hint))
     return found
+
+
+def _unread_by_atdata(manifests: ManifestSet, changes: Sequence[Change]) -> Iterator[Fault]:
+    """Warn about new schemas for which atdata, another client of these records, can't make a class."""
+    new = {change.key for change in changes if change.action is Action.CREATE}
+    for schema in manifests.schemas:
+        found = unread_by_atdata(schema.sample_type)
+        if found is not None and schema_key(schema) in new:
+            text = f"{called(*schema_key(schema))} can't be read by atdata: {found[0]}"
+            yield Fault(where=place(schema.file, schema.line), message=text, hint=found[1])
 
 
 def _large(changes: Sequence[Change]) -> Iterator[Fault]:
