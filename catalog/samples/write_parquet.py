@@ -174,6 +174,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
     raise InvalidArray(f"a value of type {type(value).__name__} can't be stored", hint=conversion(value))
 
 
+def _is_nested(dtype: np.dtype[Any]) -> bool:
+    """Return whether arrays of a dtype are nested lists; those of ml_dtypes have characters of NumPy's own, too."""
+    return dtype.char in _NUMBERS and dtype.isbuiltin != 2
+
+
 def _kind(value: object) -> type:
     return next(kind for kind in _KINDS if isinstance(value, kind))
 
@@ -234,7 +239,7 @@ def _declared(type_: FieldType) -> _Column | None:
 
 def _is_number(dtype: str) -> bool:
     try:
-        return np.dtype(dtype).char in _NUMBERS
+        return _is_nested(np.dtype(dtype))
     except TypeError:
         return False
 
@@ -294,7 +299,7 @@ def _nested_column(dtype: np.dtype[Any], axes: int) -> _Column:
 
 def _is_nestable(value: NDArray[Any]) -> bool:
     """Return whether nested lists give an array back: native numbers, and no axis that only an empty one has."""
-    plain = value.dtype.char in _NUMBERS and value.dtype.isnative and type(value) is np.ndarray
+    plain = _is_nested(value.dtype) and value.dtype.isnative and type(value) is np.ndarray
     return plain and value.ndim > 0 and (value.size > 0 or value.ndim == 1)
 
 

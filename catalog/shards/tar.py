@@ -4,7 +4,8 @@
 zeros. A tar without it that ends after a member is complete if its checksum matches; otherwise it may be truncated, and
 a :class:`~catalog.errors.TruncatedWarning` says so. One that ends elsewhere is an error.
 
-- A name is only text: no file is opened, created or linked by it.
+- A name is only text: no file is opened, created or linked by it. Bytes of it that are not UTF-8 are lone surrogates,
+  as in Python's own file names, so that two names stay two.
 - Members are slices of a block that was read, not copies; a member that doesn't fit into the rest of its block has its
   own buffer. A block is in memory as long as one of its slices.
 - gzip is decompressed while it is read, with a limit on the ratio.
@@ -94,7 +95,7 @@ def members(
         plain = sum_field == b"%06o\0 " % total and digits.isdigit() and not prefix[0] and size_field[11] in b"\0 "
         if plain and kind == b"0" and b"8" not in digits and b"9" not in digits:
             size = int(digits, 8)  # nearly every header of a shard; the others are parsed below
-            text = name.partition(b"\0")[0].decode("utf-8", "replace")
+            text = name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
         else:
             header = bytes(block[at:data])
             if header == _ZEROS:
@@ -198,7 +199,7 @@ def _header(header: bytes, total: int, where: str) -> tuple[str, int, bytes]:
     if prefix and header[257:263] == b"ustar\0":  # GNU's format uses these bytes otherwise
         name = prefix + b"/" + name
     size = 0 if kind in _WITHOUT_DATA else _number(size_field, where)
-    return name.decode("utf-8", "replace"), size, b"0" if kind in _REGULAR else kind
+    return name.decode("utf-8", "surrogateescape"), size, b"0" if kind in _REGULAR else kind
 
 
 def _number(field: bytes, where: str) -> int:
@@ -219,10 +220,10 @@ def _extended(kind: bytes, block: memoryview, extra: _Extra | None, where: str) 
     name, size = extra or (None, None)
     data = bytes(block)
     if kind == b"L":
-        name = data.partition(b"\0")[0].decode("utf-8", "replace")
+        name = data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
     for key, value in _pax(data, where) if kind == b"x" else ():
         if key == b"path":
-            name = value.decode("utf-8", "replace")
+            name = value.decode("utf-8", "surrogateescape")
         elif key == b"size":
             if not value.isdigit() or len(value) > 20:
                 raise InvalidShard("a member's extended header can't be read", where=where)

@@ -656,6 +656,12 @@ def test_the_first_samples_of_a_shard_are_fetched_once_and_shown(fake: Fake, tmp
     assert len(fake.asked) == 1, "a shard with a checksum never changes"
 
 
+def test_a_key_that_is_not_utf8_is_shown() -> None:
+    """A name in a tar may be in another encoding; a page is UTF-8."""
+    preview = paint([FieldHint(name="a")], [("J\udcfcrgen", msgpack.packb({"a": 1}))], shown=8)
+    assert preview.rows[0].key == "J?rgen"
+
+
 @pytest.mark.parametrize(
     ("compare", "words"), [(None, "1 of 4 samples"), (3, "1 of 3 compared samples"), (2, ""), (0, "")]
 )

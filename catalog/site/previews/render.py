@@ -105,14 +105,17 @@ def paint(
         grid.append(cells)
     return Preview(
         columns=tuple(columns),
-        rows=tuple(
-            Row(key=key[:_LONGEST_NAME], cells=tuple(cells[at] for cells in grid)) for at, (key, _) in enumerate(rows)
-        ),
+        rows=tuple(Row(key=_shown(key), cells=tuple(cells[at] for cells in grid)) for at, (key, _) in enumerate(rows)),
         counted=len(read),
         more=max(0, len(hints) - MAX_COLUMNS),
         files=tuple(budget.files),
         misfit=_misfit(samples, wanted, compare),
     )
+
+
+def _shown(key: str) -> str:
+    """Return a key for a page: a name in a tar may have bytes that are not UTF-8."""
+    return key[:_LONGEST_NAME].encode("utf-8", "replace").decode()
 
 
 def _misfit(samples: Sequence[tuple[str, bytes]], wanted: SampleType | None, compare: int | None) -> str:
