@@ -277,14 +277,6 @@ class _Backend(httpcore.NetworkBackend):
                 failure = error
         raise failure
 
-    def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ARG002
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
-    ) -> httpcore.NetworkStream:
-        raise RefusedAddress("sockets of this machine are never opened", where=path)
-
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
 

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from catalog.formatting import compact_json
-from catalog.schema import Array, List
+from catalog.schema import Array
 from catalog.site import addresses
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
@@ -117,14 +117,8 @@ def _schema_name(schema: SchemaNode) -> str:
 
 
 def _dtypes(schema: SchemaNode) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for field in schema.record.sample_type.fields:
-        type_ = field.type
-        while isinstance(type_, List):
-            type_ = type_.item
-        if isinstance(type_, Array):
-            found[shown(type_.dtype) if type_.dtype else "any"] = None
-    return tuple(sorted(found))
+    arrays = (type_ for type_ in schema.record.sample_type.types() if isinstance(type_, Array))
+    return tuple(sorted({shown(array.dtype) if array.dtype else "any" for array in arrays}))
 
 
 def _bucket(node: Node) -> str:

@@ -70,7 +70,7 @@ def field_rows(sample_type: SampleType, most: int = MOST) -> Fields:
 
 def field_row(field: Field) -> FieldRow:
     """Return a field as a row."""
-    array = _array(field.type)
+    array = next((type_ for type_ in field.types() if isinstance(type_, Array)), None)
     return FieldRow(
         name=field.name,
         text=type_text(field.type),
@@ -101,12 +101,6 @@ def _pair(name: str, source: Field | None, target: Field | None) -> PairedRow:
         target=None if target is None else field_row(target),
         fate=fate,
     )
-
-
-def _array(type_: FieldType) -> Array | None:
-    while isinstance(type_, List):
-        type_ = type_.item
-    return type_ if isinstance(type_, Array) else None
 
 
 def _kind(type_: FieldType) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from catalog.atproto.identity import Resolver
 from catalog.errors import BuildError, CatalogError, RequestFailed, contained, require_extra
 from catalog.network.http import Client
-from catalog.schema import Array, List
+from catalog.schema import Array
 from catalog.schema.json_schema import write_body
 from catalog.site.previews.cache import Cache, Entry
 from catalog.site.previews.first_samples import Limits, Mark, fetch_samples, first_shard, local_samples, reason
@@ -29,11 +29,11 @@ from catalog.site.previews.render import FieldHint
 from catalog.site.previews.worker import Painter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from catalog.config import CatalogSettings, PreviewSettings
-    from catalog.schema import SampleType
+    from catalog.schema import Field, SampleType
     from catalog.site.previews.first_samples import FirstShard
     from catalog.site.previews.model import Preview
     from catalog.store.graph import DatasetNode, Graph
@@ -267,7 +267,11 @@ class _Gatherer:
 
     def _entry(self, mark: Mark, schema: SampleType, samples: list[tuple[str, bytes]]) -> Entry:
         painted = self.painter.paint(
-            _hints(schema), samples, shown=self.caps.samples, wanted=schema, compare=self.compare
+            [_hint(field) for field in schema.fields],
+            samples,
+            shown=self.caps.samples,
+            wanted=schema,
+            compare=self.compare,
         )
         return Entry(checked=self.clock(), mark=mark, misfit=painted.misfit, raw=painted.dump())
 
@@ -311,17 +315,9 @@ class _Gatherer:
         )
 
 
-def _hints(schema: SampleType) -> list[FieldHint]:
-    return list(_each_hint(schema))
-
-
-def _each_hint(schema: SampleType) -> Iterator[FieldHint]:
-    for one in schema.fields:
-        type_ = one.type
-        while isinstance(type_, List):
-            type_ = type_.item
-        if isinstance(type_, Array):
-            form = type_.format if isinstance(one.type, Array) else ""
-            yield FieldHint(name=one.name, form=form, dimensions=tuple(type_.dimensions or ()))
-        else:
-            yield FieldHint(name=one.name)
+def _hint(field: Field) -> FieldHint:
+    array = next((type_ for type_ in field.types() if isinstance(type_, Array)), None)
+    if array is None:
+        return FieldHint(name=field.name)
+    form = array.format if isinstance(field.type, Array) else ""
+    return FieldHint(name=field.name, form=form, dimensions=tuple(array.dimensions or ()))
