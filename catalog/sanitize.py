@@ -8,10 +8,10 @@ space); the characters below are letters or marks, and draw nothing (Unicode, *D
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from logging import LogRecord
 
 _INVISIBLE: Final = frozenset(

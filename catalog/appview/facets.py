@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.serializers import field_of
 from catalog.records import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.store.reader import Reader
 
 FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")

@@ -12,11 +12,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 LIGHT_SECONDS: Final = 0.25
 """A client that has used less lately may use the reserved thread."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -18,8 +19,6 @@ from catalog.lenses.paths import paths_between
 from catalog.records import LENS, VERIFICATION, Lens, LensVerification, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from catalog.appview.index import Index
     from catalog.store.reader import Position, Reader, Shown
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from catalog.sanitize import escaped_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MOST_TEXT: Final = 200
 """Characters of a question that are noted."""

@@ -9,14 +9,12 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from struct import iter_unpack
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from catalog.appview.xrpc import METHODS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 OTHER: Final = "other"
 """The method of requests that are no query; and the status of answers that we don't give."""

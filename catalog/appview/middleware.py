@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catalog.appview.logs import MOST_TEXT, note
@@ -16,8 +17,6 @@ from catalog.appview.rate_limit import Buckets, client_of
 from catalog.appview.xrpc import METHODS, PREFIX, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
-
     from catalog.appview.metrics import Metrics
     from catalog.appview.rate_limit import Share
     from catalog.config import AppViewSettings

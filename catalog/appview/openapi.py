@@ -5,13 +5,11 @@ Specification: https://spec.openapis.org/oas/v3.1.1
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from catalog.appview.xrpc import METHODS, PREFIX
 from catalog.atproto.lexicon import lexicon_documents
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _FORMATS: Final = {"datetime": "date-time", "uri": "uri"}
 """Formats that JSON Schema has, too. The others are patterns here."""

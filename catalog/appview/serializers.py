@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.jsontext import as_it_is, loaded
 from catalog.records import KINDS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from catalog.appview.lens_network import Edge
     from catalog.store.reader import Shown
 

@@ -13,11 +13,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import reduction
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -28,10 +30,6 @@ from catalog.appview.service import ENVIRONMENT, index_folder
 from catalog.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import TypeVar
-
     from catalog.config import CatalogSettings
 
     _Socket = TypeVar("_Socket", bound=socket.socket)

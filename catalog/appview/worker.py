@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
@@ -29,8 +30,6 @@ from catalog.store import Store
 from catalog.store.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from catalog.config import CatalogSettings
     from catalog.crawl import Tally
 

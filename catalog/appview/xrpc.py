@@ -5,6 +5,7 @@ Specification: https://atproto.com/specs/xrpc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,8 +19,6 @@ from catalog.errors import InvalidSyntax
 from catalog.syntax import Datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from catalog.appview.queries import Queries
     from catalog.appview.serializers import Answer
     from catalog.atproto.lexicon import Query

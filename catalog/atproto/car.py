@@ -17,18 +17,16 @@ https://atproto.com/specs/repository#car-file-serialization
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import repeat
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import libipld
 
 from catalog.errors import InvalidProof
 from catalog.syntax import Cid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_BLOCK: Final = 2 * 2**20
 """Maximum size of a block: a record has at most 1 MiB, a firehose frame 2 MB of blocks."""

@@ -9,6 +9,7 @@ never written to files, so file-based backends are not used.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,6 @@ from catalog.atproto.session import Session
 from catalog.errors import SessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
     from catalog.syntax import Did

@@ -15,6 +15,7 @@ operations and the account's DID as plain text. The same bytes in a post only co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -31,8 +32,6 @@ from catalog.network.websocket import messages
 from catalog.syntax import Did, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from catalog.atproto.keys import PublicKey
 
 __all__ = [

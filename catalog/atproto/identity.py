@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -25,8 +26,6 @@ from catalog.network.ssrf import is_loopback_name
 from catalog.syntax import AtIdentifier, Did, Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.atproto.datamodel import Json
     from catalog.config import NetworkSettings
     from catalog.network.http import Client

@@ -20,6 +20,7 @@ Specification: https://atproto.com/specs/repository#mst-structure
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -30,8 +31,6 @@ from catalog.errors import InvalidProof
 from catalog.syntax import Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.atproto.car import Blocks
 
 __all__ = ["MAX_ENTRIES", "Op", "Slice", "invert", "layer_of", "read"]

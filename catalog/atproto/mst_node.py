@@ -5,17 +5,15 @@ Specification: https://atproto.com/specs/repository#mst-structure
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import libipld
 
 from catalog.atproto.car import CBOR_CID, CID_BYTES, is_cid
 from catalog.atproto.datamodel import has_more_values
 from catalog.errors import InvalidProof
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAX_KEY: Final = 1024
 """Bytes of a path: an NSID has at most 317, a record key 512."""

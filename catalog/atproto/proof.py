@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,8 +63,6 @@ from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from catalog.atproto.datamodel import Json
     from catalog.atproto.keys import PublicKey
     from catalog.network.http import Client

@@ -8,6 +8,7 @@ list has a ``fault``, as it may be incomplete. Servers name the same refusal dif
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
@@ -26,8 +27,6 @@ from catalog.sanitize import one_line
 from catalog.syntax import AtUri, Cid, Did, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from catalog.atproto.datamodel import Json
     from catalog.network.http import Client
 

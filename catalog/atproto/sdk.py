@@ -16,6 +16,7 @@ not used: the PDS is looked up in the account's DID document, and addresses, siz
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from catalog.atproto.session import Session, claims_of, is_sendable
@@ -23,8 +24,6 @@ from catalog.errors import InvalidSyntax, SessionError
 from catalog.syntax import Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.atproto.datamodel import Json
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client

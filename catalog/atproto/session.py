@@ -16,9 +16,11 @@ import json
 import math
 import re
 import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from catalog.atproto import repo
@@ -30,9 +32,6 @@ from catalog.network.http import message_line
 from catalog.syntax import Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
-    from pathlib import Path
-
     from catalog.atproto.commit import SignedCommit
     from catalog.atproto.datamodel import Json
     from catalog.atproto.identity import Identity, Resolver

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,8 +15,6 @@ from catalog.cli.terminal import say
 from catalog.errors import require_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from catalog.atproto.session import Session
 
 HANDLE = click.option(

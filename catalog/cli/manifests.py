@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +16,6 @@ from catalog.cli.terminal import echo, echo_json, say, styled
 from catalog.errors import InvalidManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.errors import Fault
     from catalog.manifest import ManifestSet
     from catalog.publish import Plan, Repository

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TextIO
 
 from catalog.cli.terminal import clear_line, write_line
 from catalog.crawl.report import progress_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import TextIO
-
     from catalog.crawl.report import Tally
 
 _TERMINAL_SECONDS: Final = 0.2

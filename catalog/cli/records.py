@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -14,8 +15,6 @@ from catalog.cli.common import COMPARE, JSON, confirm, network
 from catalog.cli.terminal import clear_line, echo, echo_json, say, styled, write_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.publish import Repository
     from catalog.publish.checks import Check
     from catalog.publish.delete import Reference

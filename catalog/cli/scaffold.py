@@ -9,19 +9,17 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from errno import EEXIST
 from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from catalog.config import resources
 from catalog.errors import CatalogError, InvalidConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MANIFEST: Final = "manifests/first.yaml"
 SCHEMA: Final = "manifests/manifest.schema.json"

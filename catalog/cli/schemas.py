@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from catalog.cli.common import JSON, write_file
 from catalog.cli.terminal import echo, echo_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.client import FoundSchema
 
 _LANGUAGES = ("python", "pydantic", "typescript", "rust", "jsonschema")

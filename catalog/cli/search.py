@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -15,8 +16,6 @@ from catalog.formatting import byte_size, counted
 from catalog.sanitize import escaped, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.client import Finding
     from catalog.errors import Fault
     from catalog.records import Record

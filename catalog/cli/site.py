@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -19,8 +20,6 @@ from catalog.errors import require_extra
 from catalog.sanitize import escaped_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.config import CatalogSettings
     from catalog.site.build_fingerprint import Fingerprint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
@@ -20,8 +21,6 @@ from catalog.publish.schemas import published_schemas
 from catalog.records.fetch import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from catalog.atproto.sdk import SdkClient
     from catalog.atproto.session import Session
     from catalog.client.results import Results

@@ -7,7 +7,9 @@ request for each finding consumed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -21,9 +23,6 @@ from catalog.store.graph import Graph, Publisher
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
     from catalog.atproto.datamodel import Json
     from catalog.atproto.identity import Identity
     from catalog.client.filters import RecordFilter, SchemaName

@@ -7,6 +7,7 @@ and letter width.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ from catalog.syntax import AtUri
 from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from catalog.records import Record
     from catalog.schema import SampleType
 

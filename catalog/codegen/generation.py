@@ -9,7 +9,9 @@ never reserved by an operating system or a language.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import jsonschema, pydantic, python, rust, typescript
@@ -21,9 +23,6 @@ from catalog.schema.identifiers import class_name, distinct, snake_case
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
     from catalog.schema import SampleType
 
 LANGUAGES: Final[tuple[str, ...]] = ("python", "pydantic", "typescript", "rust", "jsonschema")

@@ -7,7 +7,9 @@ defined in the file under those URLs. An unrecognised type allows any value; its
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.codegen.templates import rendered
@@ -15,9 +17,6 @@ from catalog.codegen.text import UNKNOWN_NOTE, one_line, origin, printable_json
 from catalog.schema import Array, Field, List, SampleType, Unknown, write_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from catalog.schema import FieldType
 
 _BYTES: Final = {"type": "string", "contentEncoding": "base64", "description": "An array, as bytes in its format."}

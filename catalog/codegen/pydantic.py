@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import WIDTH, Group
@@ -13,9 +15,6 @@ from catalog.schema.identifiers import class_name, field_attributes
 from catalog.schema.types import NPY_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from catalog.codegen.layout import Source
 
 SHARED: Final = "_samples"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from catalog.codegen.layout import RUFF, WIDTH, Group, Source, flat, laid_out
 from catalog.codegen.templates import rendered
@@ -13,10 +15,6 @@ from catalog.errors import InvalidSyntax
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import class_name, field_attributes
 from catalog.syntax import AtUri
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 _INDENT: Final = RUFF.step
 _TYPED: Final = ("ndarrayBytes", "arrowTensor")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from catalog.codegen.layout import RUSTFMT
 from catalog.codegen.templates import rendered
 from catalog.codegen.text import is_numeric, notes, origin, summary, wrapped
 from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Unknown
 from catalog.schema.identifiers import distinct, pascal_case, snake_case
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 SHARED: Final = "ndarray"
 """The module of a package that defines arrays."""

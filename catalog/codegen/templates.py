@@ -7,14 +7,13 @@ templates are trusted like the user's own code.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.config import resources
 from catalog.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jinja2 import Environment, Template
 
 SUFFIX = ".jinja"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from catalog.schema import DTYPES, ML_DTYPES, Array, Scalar, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.schema import ArrayFormat, Field, SampleType
 
 MAX_TEXT: Final = 400

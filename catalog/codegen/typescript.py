@@ -7,7 +7,9 @@ without a JavaScript reader stays bytes, which the comment of the field notes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.layout import PRETTIER, Group, flat, laid_out
@@ -17,9 +19,6 @@ from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Un
 from catalog.schema.identifiers import class_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
     from catalog.codegen.layout import Source
 
 SHARED: Final = "samples"

@@ -22,6 +22,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -40,8 +41,6 @@ from catalog.network.http import Client
 from catalog.store import PastCrawl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from catalog.config import CatalogSettings, Source
     from catalog.store import Store
 

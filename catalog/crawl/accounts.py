@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,8 +35,6 @@ from catalog.store import Found, Refused, Repo
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from catalog.atproto.repo import CheckedRecord
     from catalog.config import NetworkSettings
     from catalog.crawl.locks import Locks

@@ -8,6 +8,7 @@ of a later commit.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.atproto.car import Blocks
@@ -20,8 +21,6 @@ from catalog.errors import InvalidConfig, InvalidProof, StoreError, UnknownIdent
 from catalog.store import Repo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from catalog.config import Source
     from catalog.crawl.accounts import Crawler
     from catalog.crawl.report import Tally

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class _DidLock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +24,6 @@ from catalog.store import Found, Repo
 from catalog.syntax import Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.config import Source
     from catalog.crawl.report import Tally
     from catalog.store import Store

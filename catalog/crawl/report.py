@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from threading import Lock
@@ -15,8 +16,6 @@ from catalog.network.rate_limit import Meter
 from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from catalog.errors import CatalogError
     from catalog.network.http import Client
     from catalog.store import Changes, Refused

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Condition, RLock, Thread, current_thread
@@ -23,8 +24,6 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from catalog.errors import StoreError, contained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.errors import CatalogError
 
 THREADS: Final = 48

@@ -7,6 +7,7 @@ or empty by accident, so its document and status are checked before it is hidden
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,6 @@ from catalog.records import COLLECTIONS
 from catalog.syntax import Did
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.config import CatalogSettings, Source
     from catalog.crawl.accounts import Crawler
     from catalog.crawl.report import Tally

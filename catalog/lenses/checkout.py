@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES
 from pathlib import Path, PurePosixPath
@@ -31,8 +32,6 @@ from catalog.errors import LensError, RequestFailed
 from catalog.sanitize import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from catalog.config import NetworkSettings
 
 MAX_BYTES: Final = 500_000_000

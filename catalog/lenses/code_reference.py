@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from catalog.errors import LensError
 from catalog.lenses.checkout import git
 from catalog.records import CodeReference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SSH: Final = re.compile(r"(?:ssh://)?(?:[^@/]+@)(?P<host>[A-Za-z0-9.-]+)[:/](?:[0-9]+/)?(?P<path>[^:]+)")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
+from collections.abc import Callable
 from functools import update_wrapper
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -18,8 +19,6 @@ from catalog.errors import InvalidSchema, LensError
 from catalog.samples.cast import alike, bare_type, keep_key, recast, shown_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.atproto.sdk import SdkClient
     from catalog.samples.clients import CatalogClient
     from catalog.schema import SampleType
@@ -124,9 +123,7 @@ class Lens(Generic[S, T]):
         return made
 
     def then(self, other: Lens[T, V]) -> Lens[S, V]:
-        """Return this lens followed by another (``this >> other``). Raises :class:`LensError` if their types don't
-        match.
-        """
+        """Return this lens followed by another (``this >> other``). Raises :class:`LensError` if they don't match."""
         if not alike(self.target, other.source):
             ends, starts = shown_class(self.target), shown_class(other.source)
             raise LensError(f"lens {self.name} ends at {ends}, lens {other.name} starts at {starts}")

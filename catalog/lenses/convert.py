@@ -5,13 +5,12 @@ If the schema of the samples fits the target class, no lens is needed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import InvalidSchema, LensError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.lenses.lens import Lens, LensNetwork
 
 

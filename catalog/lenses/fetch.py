@@ -26,9 +26,11 @@ import io
 import re
 import sys
 import tokenize
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import LensError
@@ -41,8 +43,6 @@ from catalog.schema import check_fit
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from reprlib import Repr
@@ -36,8 +37,6 @@ from catalog.samples.validation import fits_array
 from catalog.schema import Array, List, Scalar, type_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from catalog.samples.annotations import Entry
     from catalog.schema import FieldType
 
@@ -104,8 +103,7 @@ class Counterexample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensReport:
-    """The result of checking a lens. ``checked`` is the number of samples, ``left_out`` that of unlisted
-    counterexamples.
+    """The result of checking a lens. ``checked`` is the number of samples, ``left_out`` that of unlisted faults.
 
     A ``read_only`` lens has no laws; only the types of its results are checked.
     """

@@ -24,6 +24,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from catalog.errors import InvalidSchema, LensError
@@ -33,8 +34,6 @@ from catalog.lenses.paths import best_paths
 from catalog.samples.cast import alike, bare_type, shown_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from catalog.schema import SampleType
 
 __all__ = [

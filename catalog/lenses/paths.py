@@ -6,11 +6,9 @@ lenses. The graph is a function: ``leaving(place)`` gives the lenses from a plac
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Final, TypeAlias, TypeVar
 
 P = TypeVar("P", bound="Hashable")
 """A place: a sample type or schema."""

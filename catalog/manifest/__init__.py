@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from catalog.errors import Fault, InvalidManifest
 from catalog.manifest.blobs import LocalBlob
@@ -42,10 +43,6 @@ from catalog.manifest.reader import read_manifest
 from catalog.manifest.yaml_parser import MAX_BYTES, compose
 from catalog.shards.source import open_nonblocking
 from catalog.syntax import Datetime, Did, Tid
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = [
     "DEFAULT_SET",

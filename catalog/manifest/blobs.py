@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.syntax import RAW, Cid
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from catalog.manifest.drafts import ShardDraft
 
 MAX_BLOB: Final = 52_428_800

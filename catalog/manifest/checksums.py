@@ -10,7 +10,9 @@ A copy of two datasets with two schemas is read twice. ``publish.checksums`` add
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from catalog.errors import CatalogError, Fault, RequestFailed
@@ -23,9 +25,6 @@ from catalog.shards.hash_cache import ShardStats
 from catalog.shards.shard import Shard, display_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from catalog.manifest.drafts import DatasetDraft, SchemaDraft, SchemaRef, ShardDraft
     from catalog.schema import SampleType
     from catalog.shards.hash_local import LocalHasher

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -33,9 +35,6 @@ from catalog.shards.hash_local import LocalHasher
 from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from catalog.manifest.drafts import (
         BucketDraft,
         DatasetDraft,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from catalog.errors import Fault, InvalidManifest
 from catalog.sanitize import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 MAX_FAULTS: Final = 1000
 """Mistakes of one file after which reading stops."""

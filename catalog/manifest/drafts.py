@@ -5,13 +5,12 @@ Publishing from code makes the same drafts, with the caller's file and line and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from catalog.atproto.datamodel import Json
     from catalog.records import CodeReference, Split
     from catalog.schema import SampleType

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from catalog.manifest.diagnostics import GUESSES, Report, near, shown
 from catalog.manifest.shards import MAX_SHARDS, spend_pattern
 from catalog.shards.braces import count_ranges, expand_ranges
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 _RELATIVE: Final = "paths are relative to the manifest"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.formatting import counted
@@ -10,9 +12,6 @@ from catalog.manifest.publishable import doubtful, unpublishable
 from catalog.records.licences import is_spdx, spdx_like
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, SchemaDraft
 

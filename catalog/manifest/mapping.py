@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.diagnostics import nearest, shown
 from catalog.manifest.scalars import doubt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.manifest.diagnostics import Report
     from catalog.manifest.yaml_parser import Node
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,8 +18,6 @@ from catalog.errors import Fault, InvalidManifest
 from catalog.manifest.diagnostics import place, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.manifest.compile import ManifestSet
     from catalog.manifest.drafts import DatasetDraft, Draft, LensDraft
 

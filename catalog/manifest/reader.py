@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog import records
@@ -31,8 +32,6 @@ from catalog.syntax import AtUri, Cid
 from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.manifest.drafts import Draft
     from catalog.manifest.names import Names
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from catalog.manifest.diagnostics import Report, shown
@@ -11,10 +13,6 @@ from catalog.manifest.drafts import ShardDraft
 from catalog.manifest.mapping import Table
 from catalog.manifest.yaml_parser import Node
 from catalog.shards.braces import MAX_NAMES, count_ranges, expand_ranges, without_ranges
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 SHARD_KEYS: Final = ("url", "local", "sha256", "bytes")
 KEY_KEYS: Final = ("key", "local", "sha256", "bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase, translate
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,6 @@ from catalog.records import Split
 from catalog.shards.split_names import in_split_order, split_in_path, split_of_word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.manifest.diagnostics import Report
     from catalog.manifest.drafts import ShardDraft
     from catalog.manifest.yaml_parser import Node

@@ -12,16 +12,14 @@ two equal keys, and expands aliases without a limit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from catalog.manifest.diagnostics import Report, shown
 from catalog.manifest.scalars import Scalar, plain_value, tagged_value
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_BYTES: Final = 5_000_000
 MAX_NODES: Final = 500_000

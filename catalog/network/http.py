@@ -10,14 +10,16 @@ import io
 import json
 import random
 import time
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -30,11 +32,7 @@ from catalog.sanitize import one_line
 from catalog.syntax.json import most_json_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
     from contextvars import ContextVar
-    from pathlib import Path
-    from typing import TypeAlias
 
     from catalog.config import NetworkSettings
     from catalog.network.rate_limit import Allowance, Budget

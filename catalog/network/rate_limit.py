@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Condition, Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from catalog.errors import RequestFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 TURNS: Final = 4
 """Requests in flight to one host, until their headers are there."""

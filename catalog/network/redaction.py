@@ -11,15 +11,13 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 from urllib.parse import unquote_plus
 
 from catalog.errors import CatalogError, RequestFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DROPPED: Final = "its message is not shown, as it repeats a password or token"
 """The replacement for a text that repeats a secret."""

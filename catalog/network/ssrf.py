@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -23,8 +24,6 @@ from catalog.config.addresses import is_nameable
 from catalog.errors import RefusedAddress, RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from catalog.config.addresses import Networks
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address

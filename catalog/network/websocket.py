@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
@@ -20,7 +21,6 @@ from catalog.network.http import message_line, user_agent
 from catalog.network.ssrf import open_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
     from threading import Event as Stop
 
     from websockets.sync.client import ClientConnection

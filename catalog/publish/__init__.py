@@ -6,6 +6,7 @@ written from them are marked with its name. *Prune*: delete records with the mar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from catalog.publish.render_plan import as_lines, as_markdown, summary
 from catalog.publish.repo_state import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from catalog.atproto.session import Session
     from catalog.manifest import ManifestSet
     from catalog.schema import SampleType

@@ -13,6 +13,7 @@ repository changed meanwhile, the plan continues if the *planned* records are un
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +25,6 @@ from catalog.sanitize import one_line
 from catalog.syntax import Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from catalog.atproto.session import Session
     from catalog.manifest import LocalBlob
     from catalog.publish.plan import Change, Plan

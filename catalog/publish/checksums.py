@@ -13,7 +13,9 @@ file that is no shard (a web page, a truncated tar) is a fault, too.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -26,9 +28,6 @@ from catalog.shards.hash_local import LocalHasher
 from catalog.shards.hash_remote import hash_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from catalog.config import NetworkSettings
     from catalog.manifest import ManifestSet
     from catalog.schema import SampleType

@@ -11,8 +11,10 @@ is likely wrong: nothing is deleted. A manifest that still declares a record pub
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.atproto.session import MAX_BATCH_WRITES
@@ -24,9 +26,6 @@ from catalog.records import LABEL, VERIFICATION
 from catalog.syntax import AtUri, Datetime, Tid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from catalog.atproto.datamodel import Json
     from catalog.publish.repo_state import Present, PresentRecord, RepositoryReader
     from catalog.store import Store

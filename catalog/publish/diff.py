@@ -6,6 +6,7 @@ Complete records are compared, so that every loss is shown: also fields of other
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +19,6 @@ from catalog.records import SCHEMA, Schema, read_record
 from catalog.schema import type_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from catalog.atproto.datamodel import Json
     from catalog.schema import Field
 

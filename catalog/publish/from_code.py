@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -28,8 +28,6 @@ from catalog.schema import MAX_FIELDS, SampleType
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.atproto.datamodel import Json
     from catalog.atproto.session import Session
     from catalog.manifest import DraftKey

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from catalog.errors import CatalogError, Fault, PublishError
@@ -14,8 +15,6 @@ from catalog.syntax import AtUri
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from catalog.atproto.datamodel import Json
     from catalog.manifest import DraftKey, DraftRecord, SchemaDraft
     from catalog.publish.repo_state import Present, PresentRecord

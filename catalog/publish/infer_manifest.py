@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,6 @@ from catalog.shards.source import HashingSource
 from catalog.shards.storage import open_shard, shared_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
     from catalog.samples.inference import LeftOut

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -20,9 +22,6 @@ from catalog.shards.shard import display_url
 from catalog.shards.split_names import split_in_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from catalog.manifest.drafts import BucketDraft
     from catalog.publish.infer_manifest import FoundShard, Sketch
 

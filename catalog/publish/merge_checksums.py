@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,6 @@ from catalog.errors import CatalogError
 from catalog.records import DATASET, Dataset, HttpStorage, S3Storage, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.manifest import DatasetDraft, DraftKey, ManifestSet
     from catalog.publish.repo_state import PresentRecord
     from catalog.records import Checksum

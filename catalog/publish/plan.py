@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -41,8 +42,6 @@ from catalog.syntax import AtUri, Datetime, Tid
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from catalog.atproto.datamodel import Json
     from catalog.manifest import DraftKey, DraftRecord, ManifestSet
     from catalog.publish.diff import Difference

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from catalog.manifest.diagnostics import shown
 from catalog.publish.plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from catalog.publish.diff import Difference
     from catalog.publish.plan import Change, Plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,8 +15,6 @@ from catalog.records import COLLECTIONS, DATASET, KINDS, LABEL, LENS, SCHEMA, VE
 from catalog.syntax import AtUri, Cid, Datetime, Did, RecordKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.atproto.datamodel import Json
     from catalog.manifest import DraftKey
     from catalog.network.http import Client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from catalog.atproto.repo import checked, get_record
@@ -12,8 +13,6 @@ from catalog.records import SCHEMA, Schema, read_record
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from catalog.atproto.identity import Resolver
     from catalog.manifest import DatasetDraft, ManifestSet
     from catalog.network.http import Client

@@ -11,6 +11,7 @@ matches its description, that the commit is the latest (a server may withhold on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -40,8 +41,6 @@ from catalog.syntax import AtUri
 from catalog.syntax.semver import SEMVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-
     from catalog.atproto.identity import Identity
     from catalog.atproto.proof import Reading
     from catalog.atproto.repo import CheckedRecord

@@ -7,6 +7,7 @@ contains a SHA-256, and the optional one beside it. A shard without a checksum i
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -27,8 +28,6 @@ from catalog.shards.source import ChunkSource
 from catalog.shards.storage import shard_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
-
     from catalog.network.http import Client
     from catalog.records import Dataset
     from catalog.records.fetch import Published

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.syntax import AtUri, Cid, Datetime, RecordKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.atproto.datamodel import Json
     from catalog.schema import SampleType
 

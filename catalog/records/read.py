@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgpack
@@ -14,8 +15,6 @@ from catalog.schema import SampleType, read_body
 from catalog.syntax import AtUri, Cid, Datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.atproto.datamodel import Json
     from catalog.records.kinds import Record
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from catalog.records import kinds
 from catalog.schema import write_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from catalog.atproto.datamodel import Json
     from catalog.records.kinds import Record
 

@@ -9,6 +9,7 @@ import inspect
 import operator
 import types
 import typing
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,8 +25,6 @@ from catalog.schema import Array, Field, FieldType, List, SampleType, Scalar, Un
 from catalog.schema.identifiers import field_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from catalog.syntax import AtUri
 
 WIRE: Final = "catalog.wire"

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +34,6 @@ from catalog.samples.arrays import Buffer, check_unmasked, decode_aligned, decod
 from catalog.schema import ML_DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from zipfile import ZipFile, ZipInfo
 
     from numpy.typing import NDArray

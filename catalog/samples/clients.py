@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,6 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from catalog.atproto.sdk import is_sdk_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from catalog.atproto.datamodel import Json
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import CatalogError, DataError, InvalidSample, InvalidSchema, InvalidShard, MissingExtra
@@ -23,8 +24,6 @@ from catalog.shards.magic import A_TAR, UNKNOWN, describe
 from catalog.shards.source import peek
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.schema import SampleType
     from catalog.shards.formats import Format
     from catalog.shards.source import Source

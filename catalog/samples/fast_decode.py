@@ -5,6 +5,7 @@ If a value isn't of exactly the expected type, the careful way (:mod:`~catalog.s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from operator import itemgetter
 from types import NoneType
@@ -21,8 +22,6 @@ from catalog.schema import ML_DTYPES, Array, FieldType, List, Scalar, Unknown
 from catalog.shards.limits import MAX_ARRAY_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from catalog.samples.annotations import Entry, Plan
 
 _NPY: Final = ("ndarrayBytes", "structuredBytes")

@@ -12,6 +12,7 @@ by its bytes alone. A field that isn't in the first sample gets the position tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,8 +29,6 @@ from catalog.samples.storable import RESERVED
 from catalog.schema import MAX_FIELDS, Array, ArrayFormat, Field, FieldType, List, Scalar, is_dtype, type_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from numpy.typing import NDArray
 
     from catalog.shards.formats import Stated

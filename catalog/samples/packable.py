@@ -32,6 +32,7 @@ from __future__ import annotations
 import copyreg
 import dataclasses
 import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from reprlib import recursive_repr
@@ -49,8 +50,6 @@ from catalog.schema.identifiers import class_name, field_attributes
 from catalog.syntax import AtUri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from catalog.atproto.sdk import SdkClient

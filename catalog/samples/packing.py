@@ -13,6 +13,7 @@ goes the *careful* way, field by field, which decides and explains.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache, partial
@@ -38,8 +39,6 @@ from catalog.schema import Array, Field, FieldType, List, Scalar, Unknown, type_
 from catalog.shards import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from catalog.samples.annotations import Entry, Plan
     from catalog.shards.formats import Format
 

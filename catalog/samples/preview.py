@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,6 @@ from catalog.sanitize import Html, escaped, html_table
 from catalog.schema import Array, type_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 MAX_TEXT: Final = 100

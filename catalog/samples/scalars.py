@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,6 @@ from catalog.errors import InvalidSample
 from catalog.samples.media import ImageBytes, encode_image, is_image, open_image, read_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from catalog.samples.annotations import Entry
     from catalog.schema import Scalar
 

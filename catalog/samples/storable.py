@@ -6,15 +6,13 @@ Fields are never called ``__key__``, ``__url__`` or the like: webdataset gives s
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection
+from typing import Any, Final
 
 import numpy as np
 
 from catalog.errors import InvalidSample
 from catalog.shards import limits
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 _PLAIN: Final = frozenset((bool, int, float, str, bytes, type(None)))
 _MAX_NESTING: Final = 400

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,9 +26,6 @@ from catalog.samples.packing import wire_values
 from catalog.samples.storable import is_missing
 from catalog.shards import limits
 from catalog.shards.formats.members import split_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _MOST_DIGITS: Final = 20
 _GZIP: Final = b"\x1f\x8b"

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
+from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias, get_args
 
 from catalog.errors import InvalidSample
 from catalog.samples.annotations import plan_of
@@ -27,10 +27,6 @@ from catalog.samples.write_parquet import ParquetRows, ParquetWriter
 from catalog.shards import limits
 from catalog.shards.formats.msgpack import SUFFIX
 from catalog.shards.tar import TarWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import BinaryIO
 
 __all__ = ["ShardFormat", "ShardInfo", "check_iterable", "write_shards"]
 

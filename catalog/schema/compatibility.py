@@ -18,6 +18,7 @@ verdict for each of them, the bump it needs, and the text of its message::
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from itertools import zip_longest
@@ -28,8 +29,6 @@ from catalog.schema.types import NPY_FORMATS, Array, Field, FieldType, List, Sam
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from catalog.atproto.datamodel import Json
 
 

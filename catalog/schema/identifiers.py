@@ -11,13 +11,12 @@ import builtins
 import keyword
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from catalog.schema.types import Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from catalog.schema.types import Field
 
 MAX_LENGTH: Final = 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote
 
@@ -25,8 +26,6 @@ from catalog.schema.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.atproto.datamodel import Json
 
 _DTYPE_LIKE: Final = re.compile(r"[A-Za-z0-9_<>|=\[\]]{1,64}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from catalog.errors import InvalidSchema
 from catalog.schema.dtypes import DTYPES, ML_DTYPES, is_dtype, refusal
@@ -17,9 +18,6 @@ from catalog.schema.types import (
     List,
     Scalar,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _TYPE_TEXT: Final = re.compile(r"(?P<head>[A-Za-z]+)\s*(?:\[(?P<inner>.*)\])?", re.DOTALL)
 _SHOWN: Final = 60

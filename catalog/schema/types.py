@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from catalog.sanitize import html_table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ScalarKind = Literal["str", "int", "float", "bool", "bytes", "map", "datetime"]
 ArrayFormat = Literal["ndarrayBytes", "sparseBytes", "structuredBytes", "arrowTensor", "safetensors"]

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from braceexpand import alphabet, braceexpand
 
 from catalog.errors import RefusedUrl
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAX_NAMES: Final = 100_000
 """Names that one pattern expands to."""

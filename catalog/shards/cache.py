@@ -11,8 +11,10 @@ import hashlib
 import os
 import stat
 import sys
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from catalog.errors import ChecksumMismatch, DataError, InvalidShard
 from catalog.shards.source import open_nonblocking
@@ -21,10 +23,7 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
     from io import FileIO
-    from pathlib import Path
-    from typing import BinaryIO
 
     from catalog.shards.checksum import ExpectedDigest
 

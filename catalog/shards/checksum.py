@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from catalog.errors import ChecksumMismatch
 from catalog.shards.magic import A_TAR, HEAD, UNKNOWN, describe
@@ -13,7 +13,6 @@ from catalog.shards.magic import A_TAR, HEAD, UNKNOWN, describe
 if TYPE_CHECKING:
     from hashlib import _Hash
     from io import FileIO
-    from typing import BinaryIO
 
 ALGORITHMS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 """The known algorithms, and the hex digits of their digests."""

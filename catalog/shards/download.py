@@ -22,15 +22,14 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.errors import CatalogError, InvalidShard, RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
-    from contextlib import AbstractContextManager
-
     from catalog.network.http import Stream
 
 __all__ = ["ACCEPTED", "Request", "download", "validator_of"]

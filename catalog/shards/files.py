@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from catalog.errors import NoShards
 from catalog.shards.braces import expand
 from catalog.shards.formats import format_of
 from catalog.shards.magic import HEAD
 from catalog.shards.shard import display_url
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DOCUMENTS: Final = frozenset({".md", ".rst", ".yaml", ".yml", ".html", ".py"})
 """Suffixes of files in a folder that are about the data."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from pathlib import Path
 from threading import Event, Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -21,9 +23,6 @@ from catalog.shards.source import HashingSource, open_nonblocking
 from catalog.shards.thread_pool import run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     from catalog.shards.hash_cache import Check
     from catalog.shards.reader import Counted
     from catalog.shards.source import Source

@@ -9,11 +9,12 @@ read every time. A download that breaks off is resumed; if another version comes
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.errors import CatalogError, DataError
 from catalog.network.http import Client
@@ -26,9 +27,6 @@ from catalog.shards.storage import shard_request
 from catalog.shards.thread_pool import run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-    from typing import TypeAlias
-
     from catalog.config import NetworkSettings
     from catalog.network.http import Stream
     from catalog.shards.download import Request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from catalog.shards.shard import Shard
 from catalog.syntax.cid import SHA_256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.records import BlobShard, Checksum, Storage
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard, RequestFailed, ResponseTooLarge
 from catalog.shards.download import validator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.network.http import Stream
     from catalog.shards.download import Request
 

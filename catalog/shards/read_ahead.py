@@ -16,19 +16,17 @@ meanwhile, of several hosts at once. An error of a shard is raised when its samp
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from contextvars import copy_context
 from functools import partial
 from threading import Condition, Event, Thread
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from catalog.shards.source import RemoteSource
 from catalog.shards.storage import download_shard, fetch_into_cache, open_ranges, open_shard, shared_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
-    from typing import BinaryIO
-
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
     from catalog.shards.shard import Shard

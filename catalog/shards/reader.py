@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from catalog.shards.formats import opened
@@ -10,9 +11,6 @@ from catalog.shards.shard import display_url
 from catalog.shards.storage import open_shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from catalog.config import NetworkSettings
     from catalog.network.http import Client
     from catalog.shards.formats import Format, Raw

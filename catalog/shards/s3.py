@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,8 +24,6 @@ from catalog.errors import RefusedUrl, RequestFailed, require_extra
 from catalog.shards.download import ACCEPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from catalog.network.http import Client, Stream
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")

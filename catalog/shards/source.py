@@ -6,15 +6,12 @@ import hashlib
 import io
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import BinaryIO, Final, Protocol, cast
 
 from catalog.errors import CatalogError
 from catalog.shards.magic import HEAD
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
 _BLOCK: Final = 1 << 20
 

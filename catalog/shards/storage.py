@@ -7,9 +7,11 @@ kills the process (SIGBUS), and one that is overwritten changes arrays after the
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from catalog.errors import ChecksumMismatch, InvalidShard, RequestFailed
 from catalog.shards.cache import cached_copy, open_file, verify
@@ -18,12 +20,8 @@ from catalog.shards.shard import display_url
 from catalog.shards.source import RemoteSource
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-    from contextlib import AbstractContextManager
     from io import FileIO
-    from pathlib import Path
     from threading import Event
-    from typing import BinaryIO
 
     from catalog.config import NetworkSettings
     from catalog.network.http import Client, Stream

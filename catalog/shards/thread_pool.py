@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, TypeVar
 
 from catalog.errors import CatalogError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
     from threading import Event
 
 T = TypeVar("T")

@@ -21,6 +21,8 @@ import platform
 import re
 import stat
 import time
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,9 +32,6 @@ from catalog.config import load_config, resources
 from catalog.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from collections.abc import Set as AbstractSet
-
     from catalog.config import CatalogSettings
 
 MARK: Final = "catalog/fingerprint.txt"

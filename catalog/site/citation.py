@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from catalog.site.markup import is_web, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.store.graph import DatasetNode
 
 _ENTRY: Final = re.compile(r"\s*@[A-Za-z]+\s*[{(]")

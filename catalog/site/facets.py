@@ -14,7 +14,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -29,9 +31,6 @@ from catalog.store.index_format import encode_digits, encode_short
 from catalog.store.tokenizer import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-
     from catalog.atproto.datamodel import Json
     from catalog.store.graph import Graph, Node, SchemaNode
 

@@ -7,6 +7,7 @@ frequent tags have a page; the others link to the browse page.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,6 @@ from catalog.site.markup import shown
 from catalog.site.nodes import licence_of, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from catalog.store.graph import Graph, Node
 
 MOST_PAGES: Final = 5000

@@ -5,6 +5,7 @@ All text in them is escaped, or consists of characters that need no escaping.
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,6 @@ from catalog.site.highlight import highlight
 from catalog.site.markup import link, shown
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from catalog.codegen import Snippet
     from catalog.store.graph import Publisher, SchemaNode
 

@@ -9,6 +9,7 @@ in buckets, blobs and patterns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import MAX_FIELDS, labels, load_snippets
@@ -17,8 +18,6 @@ from catalog.site import addresses
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.codegen import Snippet
     from catalog.schema import SampleType
     from catalog.store.graph import DatasetNode, SchemaNode

@@ -8,15 +8,13 @@ become links, and links may only be ``http``, ``https`` or ``mailto``.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache, lru_cache
 from html import unescape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _INVISIBLE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"

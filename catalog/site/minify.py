@@ -13,10 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
+from typing import Final
 
 ASSETS: Final = "assets/catalog/"
 """The folder of the catalog's assets in the site."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from jinja2 import TemplateError
@@ -17,9 +19,6 @@ from catalog.errors import BuildError, CatalogError, contained
 from catalog.sanitize import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from catalog.store.graph import Node
 
 T = TypeVar("T")

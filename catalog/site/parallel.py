@@ -14,6 +14,7 @@ import pickle
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from catalog.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkContext
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from catalog.config import resources
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _TOKENS: Final = re.compile(
     r"""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.config import resources
@@ -12,9 +14,6 @@ from catalog.site.scripts import without_comments
 from catalog.site.textindex import write_text_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from catalog.site.omitted import LeftOut
     from catalog.store.graph import Graph
 

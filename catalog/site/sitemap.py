@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from catalog.formatting import day
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-    from pathlib import Path
 
 MOST: Final = 50_000
 """Maximum addresses in a file; for more the protocol requires an index of files."""

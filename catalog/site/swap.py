@@ -18,16 +18,14 @@ import secrets
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import filelock
 
 from catalog.errors import BuildError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _MARK: Final = ".catalog-"
 _LOCK: Final = "lock"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -27,8 +28,6 @@ from catalog.site.nodes import description_of, kind_of, name_of, summary_of
 from catalog.store.graph import DatasetNode, changes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode

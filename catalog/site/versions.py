@@ -5,6 +5,7 @@ The verdicts are those of :mod:`catalog.schema.compatibility`, the same as of ``
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,6 @@ from catalog.site import addresses
 from catalog.site.fieldrows import FieldRow, field_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.schema import Change, Comparison, SampleType
     from catalog.store.graph import SchemaNode
 

@@ -12,9 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from catalog.config import catalog_block, load_config, load_settings
 from catalog.errors import BuildError, require_extra
@@ -22,9 +23,6 @@ from catalog.site import build
 from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_search
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _HOMES: Final = ("index.md", "README.md")
 _SECONDS: Final = 600

@@ -15,10 +15,13 @@ import json
 import sys
 import zlib
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import lru_cache
 from itertools import zip_longest
 from math import log
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
 from catalog.atproto.car import no_garbage_collection
@@ -27,10 +30,6 @@ from catalog.records import Dataset, Label, Lens, LensVerification, Record, Sche
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-    from datetime import datetime
-    from pathlib import Path
-
     from catalog.atproto.datamodel import Json
     from catalog.records import Size
     from catalog.store import PastCrawl, Refused, Repo, Store, StoredRecord, Version

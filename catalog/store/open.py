@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from catalog.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BUSY_SECONDS: Final = 10.0
 DAMAGED: Final = "restore a copy of it, or delete it: the next crawl makes a new one, which lacks only the history"

@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from catalog.errors import StoreError
 from catalog.store.migrations import APPLICATION_ID, SCHEMA_VERSION
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _BUSY_SECONDS: Final = 30.0
 

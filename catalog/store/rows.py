@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catalog.syntax import Did, Handle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from catalog.atproto.datamodel import Json
     from catalog.syntax import AtUri, Cid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from pathlib import Path  # noqa: TC003 - for pytest
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgpack

@@ -5,6 +5,7 @@ Specification: https://atproto.com/specs/lexicon#lexicon-files
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -15,8 +16,6 @@ from catalog.atproto.lexicon.report import shown
 from catalog.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
-
     from catalog.atproto.lexicon.report import Definition, Report
 
 _MAX_SHOWN_NAMES: Final = 8

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from catalog.atproto.lexicon.definitions import Array, Object, Record, Ref, Union
@@ -15,9 +17,6 @@ from catalog.config import resources
 from catalog.errors import CatalogError, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
     from catalog.atproto.lexicon.report import Definition
 
 

@@ -6,6 +6,7 @@ Descriptions and defaults of records are left out; procedures and subscriptions 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +32,6 @@ from catalog.errors import CatalogError, InvalidSyntax
 from catalog.syntax import Nsid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from catalog.atproto.lexicon.query import Value
     from catalog.atproto.lexicon.report import Definition
 

@@ -7,6 +7,7 @@ unless its type is a list.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,8 +15,6 @@ from catalog.atproto.lexicon.definitions import Array, Boolean, Integer
 from catalog.atproto.lexicon.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from catalog.atproto.lexicon.report import Definition
     from catalog.errors import Fault
 

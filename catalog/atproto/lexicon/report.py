@@ -5,14 +5,12 @@ Reports and definitions refer to each other, so both interfaces are in this modu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from catalog.atproto.datamodel import MAX_NESTING
 from catalog.errors import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_FAULTS: Final = 100
 """Maximum number of faults reported for one record: a hostile one has a million."""

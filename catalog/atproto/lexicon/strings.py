@@ -5,6 +5,7 @@ Specification: https://atproto.com/specs/lexicon#string
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,6 @@ from catalog.errors import InvalidSyntax
 from catalog.syntax import AtIdentifier, AtUri, Cid, Datetime, Did, Handle, Language, Nsid, RecordKey, Tid, Uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from catalog.atproto.lexicon.report import Report
 
 FORMATS: Final[Mapping[str, Callable[[str], str]]] = {

@@ -24,6 +24,7 @@ Hugging Face, Ray   Parquet, without this library                               
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.snippets import library, plain, typescript
@@ -31,8 +32,6 @@ from catalog.codegen.snippets.snippet import MAX_URLS, Snippet, about, plain_url
 from catalog.codegen.snippets.tables import TABLES, table_snippets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.schema import SampleType
 
 __all__ = ["INSTALL", "MAX_URLS", "Snippet", "labels", "load_snippets", "plain_urls", "shortest_snippet"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -15,8 +16,6 @@ from catalog.schema.identifiers import class_name
 from catalog.shards.braces import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.schema import Field, SampleType
 
 INSTALL: Final = "pip install atdata-catalog"

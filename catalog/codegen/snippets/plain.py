@@ -5,6 +5,7 @@ A sample is a ``TypedDict`` in functional syntax, which allows any wire name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -19,8 +20,6 @@ from catalog.schema.types import NPY_FORMATS
 from catalog.shards.formats.msgpack import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.schema import Field, FieldType
 
 _USED: Final = frozenset({

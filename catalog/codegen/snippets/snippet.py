@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from catalog.codegen.text import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAX_URLS: Final = 20
 """Maximum URLs in a snippet; a dataset may have ten thousand."""

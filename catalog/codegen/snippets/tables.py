@@ -10,6 +10,7 @@ number or a time, and have no program for these.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen.snippets.snippet import Snippet, listed
@@ -17,8 +18,6 @@ from catalog.codegen.text import literal
 from catalog.schema import Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.schema import SampleType
 
 TABLES: Final = ("parquet", "csv", "jsonl")

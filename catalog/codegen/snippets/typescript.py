@@ -6,6 +6,7 @@ reader of arrays. Shards whose names end with ``.gz`` are decompressed, all of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -17,8 +18,6 @@ from catalog.config import resources
 from catalog.shards.formats.msgpack import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.schema import SampleType
 
 _INSTALL: Final = "npm install tsx @types/node @types/tar-stream @msgpack/msgpack tar-stream"

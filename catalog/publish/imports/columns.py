@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -29,9 +30,6 @@ from catalog.shards.split_names import in_split_order, split_of_word
 from catalog.shards.tar import MAX_MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
-
     from catalog.publish.imports.source import Members
     from catalog.samples.inference import LeftOut
     from catalog.samples.write_shards import ShardFormat

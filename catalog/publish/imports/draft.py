@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalog.publish.infer_manifest import FoundShard, Sketch, blob_names, shard_urls
 from catalog.publish.manifest_yaml import as_yaml
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from catalog.publish.imports.plan import ImportPlan
     from catalog.publish.imports.run import Imported
     from catalog.samples.inference import LeftOut

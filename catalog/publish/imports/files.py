@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from pathlib import Path
+from typing import Final, TypeVar
 
 from catalog.errors import DataError
 from catalog.publish.imports.source import Split
 from catalog.shards.shard import display_url
 from catalog.shards.split_names import in_split_order, split_in_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 T = TypeVar("T")
 

@@ -5,8 +5,10 @@ Nothing outside of the file is opened: external links, external raw storage and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,9 +19,6 @@ from catalog.publish.imports.source import fingerprint
 from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from catalog.publish.imports.columns import ReadRows
 
 MAGIC: Final = b"\x89HDF\r\n\x1a\n"

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,8 +34,6 @@ from catalog.shards.shard import display_url
 from catalog.shards.split_names import split_of_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from catalog.publish.imports.source import Members, Split
     from catalog.samples.inference import LeftOut
     from catalog.samples.write_shards import ShardFormat

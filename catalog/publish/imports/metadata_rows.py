@@ -11,18 +11,16 @@ import math
 import posixpath
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from catalog.errors import DataError
 from catalog.shards.formats import FORMATS
 from catalog.shards.formats.json_values import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 __all__ = ["METADATA_FILES", "ImageRow", "read_rows"]
 

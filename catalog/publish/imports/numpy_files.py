@@ -16,6 +16,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,8 +37,6 @@ from catalog.shards.shard import display_url
 from catalog.shards.tar import MAX_MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from catalog.publish.imports.columns import ReadRows
     from catalog.publish.imports.files import FoundFile
     from catalog.publish.imports.source import Members, Source, Split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,6 @@ from catalog.publish.imports.zarr import is_zarr, zarr_source
 from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.publish.imports.numpy_files import SampleMeans
     from catalog.publish.imports.source import Source
 

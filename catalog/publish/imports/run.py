@@ -10,10 +10,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -27,9 +29,6 @@ from catalog.samples.write_shards import write_members
 from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
     from catalog.publish.imports.plan import ImportPlan, PlannedShard
     from catalog.publish.imports.source import Part
     from catalog.samples.write_shards import ShardFormat, ShardInfo

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from catalog.samples.write_shards import ShardInfo
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 STATE_FILE: Final = ".import.jsonl"
 _VERSION: Final = 1

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,9 +22,6 @@ from catalog.publish.imports.source import fingerprint
 from catalog.shards.shard import display_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from catalog.publish.imports.columns import ReadRows
 
 _MARKS: Final = ("zarr.json", ".zgroup", ".zarray")

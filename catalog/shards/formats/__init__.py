@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +26,6 @@ from catalog.shards.magic import decompressed, describe
 from catalog.shards.source import peek
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from catalog.shards.source import Source
 
 __all__ = ["FORMATS", "Format", "Raw", "Stated", "describe", "format_of", "opened"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -17,8 +18,6 @@ from catalog.errors import InvalidShard
 from catalog.schema import Array, List, Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from catalog.schema import FieldType
 
 _DESCRIBED: Final = 1000

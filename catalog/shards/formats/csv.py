@@ -36,6 +36,7 @@ import base64
 import binascii
 import csv
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -47,8 +48,6 @@ from catalog.shards.formats.text import KEY_DIGITS, Lines, head_lines, is_text
 from catalog.shards.limits import MAX_MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from catalog.schema import FieldType, SampleType
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source

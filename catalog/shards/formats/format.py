@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from catalog.shards.limits import MAX_MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.schema import Field, SampleType
     from catalog.shards.source import Source
 

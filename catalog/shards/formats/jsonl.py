@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import InvalidSample, InvalidShard
@@ -22,8 +23,6 @@ from catalog.shards.formats.text import KEY_DIGITS, Lines, head_lines, is_text
 from catalog.shards.limits import MAX_MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from catalog.schema import Field, FieldType, SampleType
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source

@@ -12,6 +12,7 @@ Members of a sample are adjacent. One difference: for ``d/.hidden.x`` the librar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -23,8 +24,6 @@ from catalog.shards.magic import is_tar
 from catalog.shards.tar import member_names, members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from catalog.shards.source import Source
 
 _MSGPACK: Final = "msgpack"

@@ -31,6 +31,7 @@ dictionary, extension             by the type of their values
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import repeat
@@ -48,8 +49,6 @@ from catalog.shards.limits import MAX_MEMBER
 from catalog.shards.source import random_access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from catalog.schema import FieldType, SampleType
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from catalog.errors import InvalidShard
@@ -10,8 +11,6 @@ from catalog.shards.source import peek
 from catalog.shards.tar import Inflated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.shards.source import Source
 
 MAX_LINE: Final = 1 << 26

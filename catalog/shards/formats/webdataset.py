@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +22,6 @@ from catalog.shards.formats.json_values import DuplicateName, unique_names
 from catalog.shards.formats.members import grouped, holds_msgpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from catalog.schema import FieldType, SampleType
     from catalog.shards.formats.format import Decoder
     from catalog.shards.source import Source

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -26,8 +27,6 @@ from catalog.site.exports.jsonld import licence_jsonld
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from catalog.records import Split
     from catalog.schema import Field, FieldType, SampleType
     from catalog.site.exports.downloads import Download

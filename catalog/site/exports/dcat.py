@@ -8,6 +8,7 @@ record's at:// URI. Resources that DCAT-AP requires to be typed (licences, media
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,6 @@ from catalog.site.exports.downloads import downloads, uri
 from catalog.site.markup import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from catalog.site.exports.downloads import Download
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import DatasetNode, Graph

@@ -6,6 +6,7 @@ Texts that are no URL and invalid checksums are omitted.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,6 @@ from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.site.markup import is_web
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.records import Checksum
     from catalog.store.graph import DatasetNode, Publisher
     from catalog.syntax import Cid

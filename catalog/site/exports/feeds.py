@@ -6,6 +6,7 @@ Feeds need absolute URLs: a site without ``site_url`` has none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,6 @@ from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, tags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Node
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,6 @@ from catalog.site.exports.record_json import LARGEST
 from catalog.site.nodes import kind_of, name_of, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from catalog.site.groups import Group, Groups
     from catalog.site.omitted import LeftOut
     from catalog.site.settings import SiteSettings

@@ -6,6 +6,7 @@ Handles change and names repeat, so the target may differ after the next build: 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import escape
@@ -13,8 +14,6 @@ from markupsafe import escape
 from catalog.site import addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import load_snippets, shortest_snippet
@@ -17,9 +19,6 @@ from catalog.site.exports.croissant import croissant
 from catalog.site.exports.meta_tags import CROISSANT, alternate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from catalog.atproto.datamodel import Json
     from catalog.records import Checksum, Split, Storage
     from catalog.site.templates import Page, Templates

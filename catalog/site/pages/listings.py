@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Sized
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,6 @@ from catalog.site.exports.record_json import group_json
 from catalog.site.nodes import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Sized
-
     from catalog.site.groups import Group
     from catalog.site.omitted import LeftOut
     from catalog.site.templates import Page, Templates

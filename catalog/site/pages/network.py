@@ -7,6 +7,7 @@ numbers. Lenses from or to a schema outside this catalog are omitted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +18,6 @@ from catalog.site.nodes import kind_of, name_of
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import Graph, LensNode, Node, SchemaNode
     from catalog.syntax.semver import SemverKey

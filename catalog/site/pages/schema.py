@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,6 @@ from catalog.site.highlight import highlight
 from catalog.site.pages.network import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import LensNode, SchemaNode
 

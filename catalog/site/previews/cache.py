@@ -10,16 +10,14 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from catalog.errors import InvalidData
 from catalog.site.previews.first_samples import Mark
 from catalog.site.previews.model import Preview
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
 
 FORMAT: Final = 2
 """Increased when previews are rendered differently: then all are rendered again."""

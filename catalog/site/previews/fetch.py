@@ -13,8 +13,10 @@ import hashlib
 import json
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -29,9 +31,6 @@ from catalog.site.previews.render import FieldHint
 from catalog.site.previews.worker import Painter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from catalog.config import CatalogSettings, PreviewSettings
     from catalog.schema import Field, SampleType
     from catalog.site.previews.first_samples import FirstShard

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
 from catalog.errors import (
@@ -34,9 +35,6 @@ from catalog.shards.source import ChunkSource, RemoteSource, as_file
 from catalog.shards.storage import open_shard, shard_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import BinaryIO
-
     from catalog.atproto.identity import Resolver
     from catalog.network.http import Client
     from catalog.schema import SampleType

@@ -11,8 +11,9 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
 from catalog.errors import DataError
 from catalog.schema import SampleType
@@ -20,9 +21,6 @@ from catalog.schema.json_schema import read_body, write_body
 from catalog.site.previews.model import Preview
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import IO
-
     from catalog.atproto.datamodel import Json
     from catalog.site.previews.render import FieldHint
 
