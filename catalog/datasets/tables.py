@@ -35,7 +35,7 @@ def to_arrow(dataset: Any, limit: int | None) -> Any:  # noqa: ANN401 - a Datase
     rows = ParquetRows(lists=True, purpose="Arrow tables")
     import pyarrow as pa
 
-    tables = [rows.table(keys, values) for keys, values in _chunks(rows, islice(dataset, limit))]
+    tables = [rows.table(keys, values) for keys, values in _chunks(rows, islice(dataset.__replace__(), limit))]
     if not tables:
         return pa.table({name: pa.array([], type_) for name, type_ in rows.declared(dataset.sample_type).items()})
     return _fixed(pa.concat_tables(tables), _fields(dataset))

@@ -90,6 +90,14 @@ def test_a_table_has_what_the_steps_leave_and_no_more_than_asked_for(dataset: Da
     assert named.to_arrow(1).to_pylist() == [{"name": "n0", "numbers": [0, 1]}]
 
 
+def test_making_a_table_leaves_the_state_of_an_iteration_as_it_is(dataset: Dataset[Picture]) -> None:
+    iterator = iter(dataset)
+    next(iterator)
+    before = dataset.state_dict()
+    dataset.to_arrow()
+    assert dataset.state_dict() == before
+
+
 def test_an_empty_table_has_the_columns_that_the_class_declares(dataset: Dataset[Picture]) -> None:
     table = dataset.filter(lambda _: False).to_arrow()
     assert (table.num_rows, set(table.column_names)) == (0, set(dataset.to_arrow().column_names))
