@@ -35,6 +35,7 @@
 
     TruncatedWarning         a shard may be cut between two samples: a warning
     UnverifiedWarning        a record is used without a proof: a warning
+    SkippedWarning           a damaged sample or shard was skipped: a warning
 
 Each says *what* is wrong, *where*, and *what to do* (``hint``). Several mistakes in one text are all reported, as a
 tuple of :class:`Fault`. ``docs/reference/errors.md`` is generated from the docstrings below: each has a *Cause* and a
@@ -75,6 +76,7 @@ __all__ = [
     "RequestFailed",
     "ResponseTooLarge",
     "SessionError",
+    "SkippedWarning",
     "StoreBusy",
     "StoreError",
     "TruncatedWarning",
@@ -487,6 +489,15 @@ class TruncatedWarning(UserWarning):
     Cause: a program that writes no end mark, or a download or copy that stopped early.
 
     Cure: compare the number of samples or the file size with its source. With a checksum there is no such doubt.
+    """
+
+
+class SkippedWarning(UserWarning):
+    """A damaged sample, or the rest of a shard that can't be read, was skipped: a warning, given for each.
+
+    Cause: the program asked for it with ``Dataset.on_error("skip")``.
+
+    Cure: repair or report the sample that the message names.
     """
 
 

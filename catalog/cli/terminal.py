@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from catalog.errors import TruncatedWarning, UnverifiedWarning
+from catalog.errors import SkippedWarning, TruncatedWarning, UnverifiedWarning
 from catalog.sanitize import escaped, escaped_json
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def printed_warnings() -> Iterator[None]:
     """Print Python warnings as messages; each of the package's own once, regardless of filters."""
 
     def shown(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:  # noqa: ANN401
-        ours = issubclass(category, TruncatedWarning | UnverifiedWarning)
+        ours = issubclass(category, SkippedWarning | TruncatedWarning | UnverifiedWarning)
         say(escaped(str(message) if ours else f"{category.__name__}: {message}"))
 
     with warnings.catch_warnings():

@@ -25,16 +25,18 @@ from collections.abc import Sized
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast, overload
 
 from catalog.datasets.batches import SampleBatch
 from catalog.datasets.export import columns_of, frame_of, without_key
 from catalog.datasets.in_memory import AsSample, as_webdataset, samples_shard
 from catalog.datasets.iteration import Reading, sample_with_key, samples_for_loader, samples_of
+from catalog.datasets.mix import Mix, checked_weights
 from catalog.datasets.order import Partition, Shuffle
 from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
+from catalog.datasets.skips import SkipRule
 from catalog.datasets.sources import URLSource, shards_from
-from catalog.datasets.state import Identity, Progress, Run, dump_state, load_state, shards_fingerprint
+from catalog.datasets.state import Identity, Progress, Run, dump_state, fingerprint, load_state, shards_fingerprint
 from catalog.datasets.steps import Batched, Filtered, Mapped, unit_of
 from catalog.datasets.tensors import register_collate
 from catalog.errors import DataError, InvalidSample, PublishError, UnknownKey, UnknownSplit
@@ -54,8 +56,10 @@ if TYPE_CHECKING:
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
     from catalog.datasets.in_memory import SampleSource
+    from catalog.datasets.mix import Stop
     from catalog.datasets.sources import Source
     from catalog.datasets.steps import Step
+    from catalog.errors import CatalogError
     from catalog.lenses.lens import Lens, LensNetwork
     from catalog.records import Split
     from catalog.samples.clients import CatalogClient
@@ -132,6 +136,8 @@ class Dataset(Generic[T]):
     _nodes: tuple[tuple[int, int], ...]
     _subsets: tuple[Split, ...]
     _steps: tuple[Step, ...]
+    _skip_rule: SkipRule | None
+    _mix: tuple[tuple[Dataset[Any], ...], tuple[float, ...], int, Stop] | None
     _progress: Progress = field(compare=False)
 
     def __init__(
@@ -427,6 +433,44 @@ class Dataset(Generic[T]):
         samples = map(without_key, self.__replace__()) if sample_map is None else map(sample_map, self.__replace__())
         write_shards(samples, path, maxcount=maxcount, format="parquet")
 
+    @staticmethod
+    def mix(
+        datasets: Sequence[Dataset[Any]],
+        weights: Sequence[float] | None = None,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        stop: Stop = "first",
+    ) -> Dataset[Any]:
+        """Return a dataset of the samples of several, each drawn as often as its weight says; equal weights by default.
+
+        ``stop``: it ends with the ``"first"`` dataset that has no sample left when one is drawn of it, or when
+        ``"all"`` have none. The order depends on seed and epoch and on the orders of the datasets, so shuffle them,
+        not the mix. Raises ValueError for weights that can't be used, and for a mix among the datasets.
+        """
+        sources = tuple(datasets)
+        shares = checked_weights(weights, len(sources))
+        if any(one._mix is not None for one in sources):  # noqa: SLF001 - of this class
+            raise ValueError("a mix can't be mixed again: mix all datasets in one call")
+        if any(one._nodes for one in sources):  # noqa: SLF001
+            raise ValueError(
+                "divide the mix among nodes, not its datasets: Dataset.mix([…]).split_by_node(rank, nodes)"
+            )
+        if stop not in ("first", "all"):
+            raise ValueError(f"stop is {stop!r}; it is 'first' or 'all'")
+        kinds = {one._now for one in sources}  # noqa: SLF001
+        kind = kinds.pop() if len(kinds) == 1 else None
+        known = [one.length for one in sources if one.length is not None]
+        mixed: Dataset[Any] = sources[0].__replace__(
+            shards=tuple(shard for one in sources for shard in one.shards),
+            uri=None, _class=kind or object, _cid=None, _schema=None, _schema_uri=None, _shuffle=None, _validate=False,
+            _subsets=(), _steps=(), _skip_rule=None, _mix=(sources, shares, seed, stop),
+            _stored=sum(known) if stop == "all" and len(known) == len(sources) else None,
+        )  # fmt: skip
+        if epoch:
+            mixed.set_epoch(epoch)
+        return mixed
+
     # --- state -----------------------------------------------------------------------------------------------
 
     def set_epoch(self, epoch: int) -> None:
@@ -534,6 +578,8 @@ class Dataset(Generic[T]):
 
     def ordered(self, batch_size: int | None = None) -> Dataset[Any]:
         """Return the dataset in the order in which its samples are stored; ``batch_size`` as :meth:`batched` has it."""
+        if self._mix is not None:
+            return self if batch_size is None else self.batched(batch_size)
         dataset = self.__replace__(_shuffle=None)
         return dataset if batch_size is None else dataset.batched(batch_size)
 
@@ -569,6 +615,8 @@ class Dataset(Generic[T]):
             raise ValueError("buffer_shards and buffer_samples must be at least 1")
         if epoch < 0:
             raise ValueError("epoch must be at least 0")
+        if self._mix is not None:
+            raise ValueError("shuffle the datasets of a mix: Dataset.mix([one.shuffled(seed=1), …])")
         shuffle = Shuffle(seed=seed, epoch=epoch, buffer_shards=buffer_shards, buffer_samples=buffer_samples)
         dataset = self.__replace__(_shuffle=shuffle)
         return dataset if batch_size is None else dataset.batched(batch_size)
@@ -594,6 +642,28 @@ class Dataset(Generic[T]):
     def validated(self) -> Dataset[T]:
         """Return a dataset that checks dtype and shape of each array against the class when it is read."""
         return self.__replace__(_validate=True)
+
+    def on_error(
+        self,
+        action: Literal["raise", "skip"],
+        *,
+        limit: int | None = None,
+        report: Callable[[CatalogError], object] | None = None,
+    ) -> Dataset[T]:
+        """Return a dataset that raises the errors of damaged samples and shards, as by default, or skips these.
+
+        ``"skip"``: each is reported by a :class:`~catalog.errors.SkippedWarning`, or to ``report``, and the error after
+        ``limit`` of them is raised. Of a shard that can't be read on the rest is skipped. Errors of the functions of
+        ``map`` and ``filter`` are raised. Workers and nodes unpack all samples then, since each must know which are
+        skipped.
+        """
+        if action not in ("raise", "skip"):
+            raise ValueError(f"on_error is {action!r}; it is 'raise' or 'skip'")
+        if self._mix is not None:
+            raise ValueError("set on_error of the datasets of a mix, before they are mixed")
+        if limit is not None and limit < 0:
+            raise ValueError("limit must be at least 0")
+        return self.__replace__(_skip_rule=SkipRule(limit=limit, report=report) if action == "skip" else None)
 
     def split(self, name: str) -> Dataset[T]:
         """Return a split, such as ``train``: the dataset with the shards that the record names for it.
@@ -662,7 +732,7 @@ class Dataset(Generic[T]):
         from catalog.datasets.published import shards_to_publish
         from catalog.samples.clients import open_publisher
 
-        if self._steps or self._nodes:
+        if self._steps or self._nodes or self._mix is not None:
             hint = "write its samples with write_samples(dataset, …), and publish that dataset"
             raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
         own = self._class if self._schema_uri is None else self._schema_uri
@@ -725,6 +795,12 @@ class Dataset(Generic[T]):
         shuffle = self._shuffle
         if shuffle is not None:
             shuffle = replace(shuffle, epoch=self._epoch)
+        mix: Mix | None = None
+        readings: tuple[Reading, ...] = ()
+        if self._mix is not None:
+            sources, weights, seed, stop = self._mix
+            readings = tuple(one._reading_in(self._progress.epoch) for one in sources)  # noqa: SLF001
+            mix = Mix(weights=weights, seed=seed, stop=stop, epoch=self._epoch)
         return Reading(
             shards=self.shards,
             sample_class=self._class,
@@ -732,7 +808,17 @@ class Dataset(Generic[T]):
             validate=self._validate,
             settings=self._settings,
             steps=self._steps,
+            skip_rule=self._skip_rule,
+            mix=mix,
+            sources=readings,
         )
+
+    def _reading_in(self, epoch: int | None) -> Reading:
+        """Return what is read in an epoch, without one in that of this dataset."""
+        reading = self._reading
+        if epoch is None or reading.shuffle is None:
+            return reading
+        return replace(reading, shuffle=replace(reading.shuffle, epoch=epoch))
 
     @property
     def _epoch(self) -> int:
@@ -745,6 +831,9 @@ class Dataset(Generic[T]):
         progress, shuffle = self._progress, self._shuffle
         if progress.digest is None:
             progress.digest = shards_fingerprint(self.shards)
+            if self._mix is not None:
+                sources, *shares = self._mix
+                progress.digest = fingerprint([*(str(one._identity) for one in sources), *shares])  # noqa: SLF001
         return Identity(
             record=self._cid,
             shards=progress.digest,

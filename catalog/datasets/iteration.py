@@ -23,15 +23,18 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain, compress, count, islice, repeat
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from catalog.datasets.in_memory import SamplesShard
+from catalog.datasets.order import Partition
 from catalog.datasets.pytorch import caller_frame, loader_batch_size
-from catalog.datasets.steps import unit_of
+from catalog.datasets.skips import Skips
+from catalog.datasets.state import Run, Start
+from catalog.datasets.steps import Mapped, unit_of
 from catalog.errors import CatalogError
 from catalog.samples.packing import reader_of_shard
 from catalog.shards.read_ahead import ReadAhead
@@ -42,8 +45,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from catalog.config import NetworkSettings
+    from catalog.datasets.mix import Mix
     from catalog.datasets.order import Shuffle
-    from catalog.datasets.state import Run, Start
+    from catalog.datasets.skips import SkipRule
     from catalog.datasets.steps import Step
     from catalog.shards.shard import Shard
     from catalog.shards.source import Source
@@ -64,7 +68,7 @@ _LARGEST_REUSED: Final = (1 << 25) - (1 << 16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is read: shards, the class of their samples, their order, and the steps."""
+    """What is read: shards, the class of their samples, their order, and the steps; of a mix its ``sources``."""
 
     shards: tuple[Shard, ...]
     sample_class: type[Any]
@@ -72,6 +76,9 @@ class Reading:
     validate: bool
     settings: NetworkSettings | None
     steps: tuple[Step, ...]
+    skip_rule: SkipRule | None = None
+    mix: Mix | None = None
+    sources: tuple[Reading, ...] = ()
 
     @contextmanager
     def opened(
@@ -103,18 +110,19 @@ def samples_of(reading: Reading, run: Run) -> Iterator[Any]:
     _keep_freed_memory()
     steps = reading.steps
     common, unit = unit_of(steps)
-    run.filtered, run.stepped = common > 0, bool(steps)
+    run.filtered = common > 0 or reading.skip_rule is not None
+    run.stepped = run.filtered or bool(steps) or reading.mix is not None
     run.partition = replace(run.partition, unit=run.outputs * unit)
-    if not run.filtered:
+    if not run.filtered and reading.mix is None:
         run.start = run.start.unfiltered()
-    items = _stored(reading, run)
+    items = _stored(reading, run) if reading.mix is None else _mixed(reading.sources, reading.mix, run)
     for step in steps[:common]:
         items = step(items)
     if run.filtered:
         items = compress(islice(items, run.start.skip, None), run.partition.mask())
     for step in steps[common:]:
         items = step(items)
-    return _handed_out(items, run) if steps else items
+    return _handed_out(items, run) if run.stepped else items
 
 
 def samples_for_loader(reading: Reading, run: Run) -> Iterator[Any]:
@@ -126,19 +134,77 @@ def samples_for_loader(reading: Reading, run: Run) -> Iterator[Any]:
 def _stored(reading: Reading, run: Run) -> Iterator[Any]:
     """Yield the samples of this reader's part, unpacked, in the order of the epoch."""
     whole = run.filtered or run.partition.ranks == 1
-    if reading.shuffle is None and whole:
+    skips = None if reading.skip_rule is None else Skips(reading.skip_rule, silent=run.partition.rank > 0)
+    if reading.shuffle is None and whole and skips is None:
         return _in_order(reading, run)
-    placed = chain.from_iterable(_placed(reading, run))
-    mask = repeat(object=True) if whole else run.partition.mask()
+    placed = _in_epoch(reading, run, skips, repeat(object=True) if whole else run.partition.mask())
+    return _unpacked(placed, run) if skips is None else _readable(placed, run, skips)
+
+
+def _in_epoch(reading: Reading, run: Run, skips: Skips | None, mask: Iterator[bool]) -> Iterator[_Placed]:
+    """Yield the samples of the mask, as they are stored, in the order of the epoch."""
+    placed: Iterator[_Placed] = chain.from_iterable(_placed(reading, run, skips))
+    if skips is not None:
+        placed = skips.readable(placed)
     if reading.shuffle is not None:
-        return _unpacked(_shuffled(placed, reading.shuffle, run.start, mask), run)
-    return _unpacked(compress(islice(placed, run.start.position - run.start.first, None), mask), run)
+        return _shuffled(placed, reading.shuffle, run.start, mask)
+    return compress(islice(placed, run.start.position - run.start.first, None), mask)
+
+
+def _mixed(sources: tuple[Reading, ...], mix: Mix, run: Run) -> Iterator[Any]:
+    """Yield the samples of this reader's part of a mix, unpacked."""
+    starts = run.start.sources or (Start(),) * len(sources)
+    buffers = [None if one.shuffle is None else one.shuffle.buffer_samples for one in sources]
+    run.sources = tuple(
+        Run(start, Partition(), buffer=buffer, workers=run.workers)
+        for start, buffer in zip(starts, buffers, strict=True)
+    )
+    placed = _drawn(sources, mix, run)
+    if not run.filtered:
+        placed = compress(islice(placed, run.start.skip, None), run.partition.mask())
+    return _unpacked(placed, Run(Start(), Partition(), buffer=None))
+
+
+def _drawn(sources: tuple[Reading, ...], mix: Mix, run: Run) -> Iterator[_Placed]:
+    """Yield the samples of a mix in its order, as they are stored."""
+    samples = [_of_source(reading, one) for reading, one in zip(sources, run.sources, strict=True)]
+    for order in mix.draws(run.start.position):
+        for number in order:
+            found = next(samples[number], None)
+            if found is not None or mix.stop == "first":
+                break
+        if found is None:
+            return
+        run.pulled += 1
+        run.drawn = tuple(one.at for one in run.sources)
+        yield found
+
+
+def _of_source(reading: Reading, run: Run) -> Iterator[_Placed]:
+    """Yield the samples of a dataset in a mix; they are unpacked later if it has no steps but ``map``."""
+    changes = tuple(step.change for step in reading.steps if isinstance(step, Mapped))
+    if len(changes) < len(reading.steps) or reading.skip_rule is not None:
+        for item in samples_of(reading, run):
+            yield ("", (item,)), (_only, ""), 0
+        return
+    run.start = run.start.unfiltered()
+    placed = _in_epoch(reading, run, None, repeat(object=True))
+    for pulled, (sample, (read, url), number) in enumerate(placed, 1):
+        run.pulled = pulled
+        yield sample, (partial(_changed, read, changes) if changes else read, url), number
+
+
+def _changed(read: _Read, changes: tuple[Callable[[Any], Any], ...], raw: Any, key: str) -> Any:  # noqa: ANN401
+    sample = read(raw, key)
+    for change in changes:
+        sample = change(sample)
+    return sample
 
 
 def _handed_out(items: Iterator[Any], run: Run) -> Iterator[Any]:
     """Yield the items and count them, and the samples that were read for them."""
     for item in items:
-        run.handed = run.pulled
+        run.handed, run.handed_drawn = run.pulled, run.drawn
         run.done += 1
         yield item
     run.ended = True
@@ -200,15 +266,20 @@ def _in_order(reading: Reading, run: Run) -> Iterator[Any]:
     run.ended = not run.stepped
 
 
-def _placed(reading: Reading, run: Run) -> Iterator[Iterator[_Placed]]:
+def _placed(reading: Reading, run: Run, skips: Skips | None) -> Iterator[Iterator[_Placed]]:
     """Yield the samples of each shard, numbered; opens them one after the other in the order of the epoch."""
     shards, number = reading.ordered_shards, run.start.first
     with ReadAhead(shards, reading.settings, readers=run.workers) as ahead:
         for place in range(run.start.shard, len(shards)):
             run.marks.append((place, number))
             shard, numbers = shards[place], count(number)
-            with reading.opened(shard, ahead.source(place)) as (read, samples):
-                yield zip(samples, repeat((read, shard.url)), numbers)
+            try:
+                with reading.opened(shard, ahead.source(place)) as (read, samples):
+                    yield zip(samples, repeat((read, shard.url)), numbers)
+            except CatalogError as error:
+                if skips is None:
+                    raise
+                skips.skip(error)
             number = next(numbers)
 
 
@@ -221,6 +292,18 @@ def _unpacked(pairs: Iterator[_Placed], run: Run) -> Iterator[Any]:
         run.pulled = pulled
         yield sample
     run.ended = not run.stepped
+
+
+def _readable(placed: Iterator[_Placed], run: Run, skips: Skips) -> Iterator[Any]:
+    """Yield the samples that can be unpacked."""
+    for pulled, ((key, raw), (read, url), _) in enumerate(placed, 1):
+        try:
+            sample = read(raw, key)
+        except CatalogError as error:
+            skips.skip(error.within(url))
+            continue
+        run.pulled = pulled
+        yield sample
 
 
 def _shuffled(placed: Iterator[_Placed], shuffle: Shuffle, start: Start, mask: Iterator[bool]) -> Iterator[_Placed]:

@@ -114,13 +114,9 @@ class Run:
 
     ``pulled`` samples of the order were read, ``handed`` of them belong to the ``done`` items that the caller has.
     An item is one of ``outputs`` of a unit, the batch size of a loader; 0 before the loader has requested one.
+    Of the ``sources`` of a mix, ``drawn`` samples were read for the last sample, ``handed_drawn`` for the last item.
     ``ended``: there are no more, so the other readers have handed out one more, or have none left either.
     """
-
-    __slots__ = (
-        "buffer", "done", "ended", "filtered", "handed", "marks", "outputs", "partition", "pulled", "start", "stepped",
-        "workers",
-    )  # fmt: skip
 
     def __init__(self, start: Start, partition: Partition, *, buffer: int | None, workers: int = 1) -> None:
         self.start, self.partition, self.buffer, self.workers = start, partition, buffer, workers
@@ -128,23 +124,44 @@ class Run:
         self.outputs = 1
         self.pulled = self.handed = self.done = 0
         self.stepped = self.filtered = self.ended = False
+        self.sources: tuple[Run, ...] = ()
+        self.drawn: tuple[int, ...] = ()
+        self.handed_drawn: tuple[int, ...] = ()
+
+    @property
+    def at(self) -> int:
+        """The samples that belong to the items which the caller has."""
+        return self.handed if self.stepped else self.pulled
+
+    def _source_starts(self) -> tuple[Start, ...]:
+        """Return the places of the datasets of a mix, after what was drawn of them for the last item."""
+        found = []
+        for run, drawn in zip(self.sources, self.handed_drawn, strict=True):
+            position = run.start.position + drawn
+            shard, first = run.mark(position)
+            found.append(
+                replace(run.start, position=position, skip=0, shard=shard, first=first) if drawn else run.start
+            )
+        return tuple(found)
 
     def next_start(self) -> Start:
         """Return the place after the last unit that was handed out, of this reader and of all others."""
-        handed, done = (self.handed, self.done) if self.stepped else (self.pulled, self.pulled)
+        handed, done = self.at, self.done if self.stepped else self.pulled
         ranks, unit, start = self.partition.ranks, self.partition.unit, self.start
         rounds = -(-done // (self.outputs or 1)) + self.ended
         if not done:
             return replace(start.moved(ranks * unit * rounds), round=start.round + rounds)
         position, skip = start.position + handed, 0
-        if ranks > 1 and self.filtered:
+        if ranks > 1 and (self.filtered or self.sources):
             skip = (ranks * (1 + self.ended) - 1 - self.partition.rank) * unit
         elif ranks > 1:
             position = start.position + ranks * unit * rounds
-        shard, first = self._mark(position)
-        return Start(position=position, skip=skip, shard=shard, first=first, round=start.round + rounds)
+        shard, first = self.mark(position)
+        sources = self._source_starts() if self.sources else ()
+        rounds += start.round
+        return Start(position=position, skip=skip, shard=shard, first=first, round=rounds, sources=sources)
 
-    def _mark(self, position: int) -> tuple[int, int]:
+    def mark(self, position: int) -> tuple[int, int]:
         """Return the last shard that begins before a position, or before the block that has it."""
         needed = _needed(position, self.buffer)
         return self.marks[max(0, bisect_right(self.marks, needed, key=lambda mark: mark[1]) - 1)]
@@ -272,6 +289,13 @@ def _identity_in(state: Mapping[str, Any]) -> Identity:
         wrong = [] if state["first"] <= needed else ["first"]
     if wrong:
         raise DataError(f"the state of a dataset is damaged: {', '.join(wrong)}", hint=_HINT)
+    sources = state.get("sources", [])
+    names = ("position", "skip", "shard", "first", "round")
+    if not isinstance(sources, list) or not all(
+        isinstance(one, dict) and all(type(one.get(name)) is int and one[name] >= 0 for name in names)
+        for one in sources
+    ):
+        raise DataError("the state of a dataset is damaged: sources", hint=_HINT)
     record = state.get("record")
     return Identity(
         record=None if record is None else str(record),
@@ -297,5 +321,5 @@ def _start_in(state: Mapping[str, Any]) -> Start:
         shard=state["shard"],
         first=state["first"],
         round=state["round"],
-        sources=tuple(_start_in(one) for one in state.get("sources", ())),
+        sources=tuple(_start_in({**one, "sources": ()}) for one in state.get("sources", ())),
     )
