@@ -238,11 +238,16 @@ class _Service:
     def _state(self) -> str | None:
         """The state of store and index, in a few letters; None while there is nothing to ask yet."""
         searcher, state, here = self._index.searcher(), self._index.state(), self._reader.position()
-        if state is None and not searcher.num_docs:
+        if not searcher.num_docs and (state is None or self._crawls_first()):
             return None
         meta = self._index.commit()
         what = (here.store, here.number, self._reader.configuration(), *meta)
         return blake2b(repr(what).encode(), digest_size=6).hexdigest()
+
+    def _crawls_first(self) -> bool:
+        """Return whether the follower has yet to end the first crawl."""
+        health = read_health(self._index.folder)
+        return health is not None and "sources" in health.works and not self._reader.crawled()
 
     async def version(self, _: Request) -> Response:
         """``/xrpc/_health``."""
@@ -268,8 +273,7 @@ class _Service:
         return _packed(dumped(about), packs=False, head={"cache-control": "no-store"})
 
     def _behind(self) -> int | None:
-        self._index.searcher()
-        return self._queries.behind
+        return None if self._state() is None else self._queries.behind
 
     async def metrics(self, _: Request) -> Response:
         """``/metrics``."""

@@ -193,6 +193,11 @@ class Reader:
         with self._reading() as db:
             return int(db.execute("PRAGMA data_version").fetchone()[0])
 
+    def crawled(self) -> bool:
+        """Return whether a crawl has ended."""
+        with self._reading() as db:
+            return bool(db.execute("SELECT EXISTS (SELECT 1 FROM crawls)").fetchone()[0])
+
     def configuration(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The sources that are shown, and the accounts that are not."""
         with self._reading() as db:

@@ -27,6 +27,7 @@ from catalog.atproto import datamodel
 from catalog.config import CatalogSettings, Source
 from catalog.errors import StoreBusy, StoreError
 from catalog.records import DATASET, LENS, SCHEMA, VERIFICATION
+from catalog.store import PastCrawl
 from catalog.store.reader import Past, Reader, Shown
 from tests import sitecatalog
 from tests.appviewservices import PREFIX, asking
@@ -300,6 +301,19 @@ def test_readiness_metrics_and_page_tell_of_the_follower(world: World, tmp_path:
         assert asked.send("/readyz").json()["following"]["state"] == DEAD
         assert "catalog_follower_up 0" in asked.send("/metrics").text
         assert "not followed" in asked.send("/").text
+
+
+def test_an_empty_index_is_not_ready_before_the_first_crawl_ends(world: World, tmp_path: Path) -> None:
+    """Queries don't answer that there is nothing while the follower still reads the sources."""
+    world.catch_up()
+    Health(works={"index": Work(), "sources": Work()}).write(directory(world.path))
+    with asking(world.path, tmp_path / "counts") as asked:
+        for path in ("/readyz", f"{PREFIX}search?q=tide"):
+            answer = asked.send(path)
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        world.store.put_crawl(PastCrawl(ended=sitecatalog.SEEN, report={}))
+        assert asked.send("/readyz").status_code == 200
+        assert asked.query("search", q="tide")["hits"] == []
 
 
 def test_nothing_in_a_heartbeat_becomes_a_label_or_a_line(world: World, tmp_path: Path) -> None:
