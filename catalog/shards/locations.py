@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from catalog.errors import DataError, RefusedUrl
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.shards.braces import expand
+from catalog.shards.braces import MAX_NAMES, expand
 from catalog.shards.shard import Shard
 from catalog.syntax.cid import SHA_256
 
@@ -21,10 +21,14 @@ def shards_of_storage(storage: Storage, did: str, pds: str, sample_format: str |
 
     ``sample_format`` is that of the record.
 
+    A URL with braces and without a checksum is a pattern: atdata lists patterns, and a URL has no braces of its own.
+
     Only remote shards: a record never names a file of the reader's machine. Raises :class:`RefusedUrl` for a storage
-    or a scheme that isn't opened.
+    or a scheme that isn't opened, and for patterns of too many shards.
     """
-    for shard in _shards(storage, did, pds):
+    for number, shard in enumerate(_shards(storage, did, pds)):
+        if number == MAX_NAMES:
+            raise RefusedUrl(f"the patterns of the record expand to more than {MAX_NAMES:,} shards", where=shard.url)
         if shard.path is not None:
             raise RefusedUrl("a record names a local file", where=shard.url[:200], hint="https, http and s3 are opened")
         yield shard if sample_format is None else replace(shard, format=sample_format)
@@ -33,7 +37,11 @@ def shards_of_storage(storage: Storage, did: str, pds: str, sample_format: str |
 def _shards(storage: Storage, did: str, pds: str) -> Iterator[Shard]:
     match storage:
         case HttpStorage():
-            return (Shard(url=one.url, checksum=_text(one.checksum)) for one in storage.shards)
+            return (
+                Shard(url=url, checksum=_text(one.checksum))
+                for one in storage.shards
+                for url in (expand(one.url) if one.checksum is None else (one.url,))
+            )
         case S3Storage(bucket=bucket, endpoint=endpoint, region=region):
             return (
                 Shard(url=f"s3://{bucket}/{one.key}", checksum=_text(one.checksum), endpoint=endpoint, region=region)
