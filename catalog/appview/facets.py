@@ -36,7 +36,7 @@ def facet_request(names: Sequence[str]) -> dict[str, Any]:
 
 
 def facets_of(found: dict[str, Any], names: Sequence[str], reader: Reader) -> list[dict[str, Any]]:
-    """The facets as an answer has them, in the order asked for."""
+    """Return the facets of an answer, in the requested order."""
     return [_facet(name, found[name], reader) for name in names]
 
 

@@ -28,7 +28,7 @@ class TooMany(Exception):
 
 
 class Turns:
-    """The turns. ``threads`` for everybody, and one more that is kept; at most ``each`` requests of a client wait."""
+    """The queue: ``threads`` for all clients, and a reserved one; at most ``each`` requests of a client wait."""
 
     def __init__(self, threads: int, *, each: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._threads = threads

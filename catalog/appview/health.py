@@ -54,7 +54,7 @@ class Health:
     """The number of restarts after the process ended by itself."""
 
     def write(self, folder: Path) -> None:
-        """Write it for others to read, all at once. Raises ``OSError``."""
+        """Write the file atomically. Raises ``OSError``."""
         fresh = folder / f"{HEARTBEAT}.{os.getpid()}"
         fresh.write_text(json.dumps({"pid": os.getpid(), **asdict(self)}), encoding="ascii")
         fresh.replace(folder / HEARTBEAT)
@@ -91,7 +91,7 @@ def read_health(index: Path) -> Health | None:
 
 
 def _class_name(text: object) -> str:
-    """A class's name; nothing else may stand there."""
+    """Return the name of a class; no other text is accepted."""
     name = str(text)
     return name[:50] if name.isascii() and name.isidentifier() else "Exception"
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from catalog.sanitize import escaped_json
 
 MOST_TEXT: Final = 200
-"""Characters of a question that are noted."""
+"""Maximum logged characters of a query."""
 _NAME: Final = "catalog.appview"
 _log: Final = logging.getLogger(_NAME)
 
@@ -44,7 +44,7 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
 
 
 def set_up_logs(*, as_json: bool) -> None:
-    """Have everything of this process logged on standard error, in our form."""
+    """Log everything of this process on standard error, in our format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if as_json else _Lines())
     root = logging.getLogger()

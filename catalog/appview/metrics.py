@@ -40,7 +40,7 @@ class Metrics:
         self._numbers = memoryview(self._map).cast("d")
 
     def close(self) -> None:
-        """Count no more; what was counted stays."""
+        """Stop counting; the counts stay in the file."""
         self._numbers.release()
         self._map.close()
 

@@ -28,7 +28,7 @@ _App: TypeAlias = "Callable[[_Scope, _Receive, _Send], Awaitable[None]]"
 _Head: TypeAlias = "list[tuple[bytes, bytes]]"
 
 CLIENT: Final = "catalog.client"
-"""Under which name a request's scope has the client that asks."""
+"""Key of the client's address in a request's scope."""
 LONGEST_ADDRESS: Final = 16_384
 """Bytes of path and parameters."""
 _UNLIMITED: Final = frozenset({"/metrics", "/healthz", "/readyz", "/xrpc/_health"})
@@ -43,7 +43,7 @@ _PREFLIGHT: Final = (
 
 
 def method_of(path: str) -> str:
-    """The query that a path is about, as metrics call it."""
+    """Return the query of a path, by its name in the metrics."""
     name = path.removeprefix(f"/xrpc/{PREFIX}")
     return name if name != path and name in METHODS else OTHER
 
@@ -72,7 +72,7 @@ class Gate:
         return self._buckets.take(client, time.monotonic())
 
     def limits(self, share: Share) -> _Head:
-        """Heads that tell a client what it has left."""
+        """Return the headers with the rest of a client's rate limit."""
         assert self._buckets is not None  # noqa: S101 - or there were no share
         most, seconds = self._buckets.requests, self._buckets.seconds
         head = [
@@ -82,7 +82,7 @@ class Gate:
         return head if share.allowed else [*head, (b"retry-after", b"%d" % share.wait)]
 
     def cross_origin(self, origin: bytes) -> _Head:
-        """Heads that let web pages of other origins read the answer."""
+        """Return the headers that let web pages of other origins read the answer."""
         if "*" in self._origins:
             return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
         if origin.decode("latin-1") not in self._origins:
@@ -104,13 +104,13 @@ class Gate:
 
 
 class _Passage:
-    """One request on its way."""
+    """One request in progress."""
 
     def __init__(self, gate: Gate, scope: _Scope) -> None:
         self._gate = gate
         self._scope = scope
         self._begun = time.perf_counter()
-        # Several of a name: the first counts, except for X-Forwarded-For, which proxies may write anew or go on with.
+        # Of repeated headers the first counts, except for X-Forwarded-For, which proxies may rewrite or append to.
         self._head: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             both = self._head.get(name)

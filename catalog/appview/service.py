@@ -94,7 +94,7 @@ def index_folder(settings: CatalogSettings) -> Path:
 
 
 def application() -> Gate:
-    """The application that the environment tells of; what uvicorn's processes start with."""
+    """Return the application that the environment variable describes; called by uvicorn's processes."""
     about = json.loads(os.environ[ENVIRONMENT])
     set_up_logs(as_json=about["json"])
     parent = multiprocessing.parent_process()
@@ -107,7 +107,7 @@ def application() -> Gate:
 
 
 def _end_with(sentinel: int) -> None:
-    """A worker whose parent was killed would hold the port for ever."""
+    """End with the parent: a worker whose parent was killed would hold the port."""
     wait([sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -166,7 +166,7 @@ class _Service:
         self._reader = Reader(settings.store, patience=_STORE_SECONDS)
         self._index = Index(index_folder(settings))
         self._queries = Queries(self._index, self._reader)
-        # One more than all may have: whoever has used little is answered beside them.
+        # One more thread than busy clients may have, for those that have used little.
         self._pool = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="query")
         self._care = ThreadPoolExecutor(1, thread_name_prefix="care")
         self._turns = Turns(_THREADS, each=_MOST_WAITING_OF_ONE)
@@ -176,7 +176,7 @@ class _Service:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """From the first request to the last; those under way are finished before it ends."""
+        """Start and stop the service; requests in progress are finished first."""
         try:
             await self._cared(self._queries.warm)
         except StoreError as error:
@@ -190,7 +190,7 @@ class _Service:
         self.counts.close()
 
     async def _cared(self, call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it is
-        """In the thread of monitoring."""
+        """Run a call in the thread of monitoring."""
         return await asyncio.get_running_loop().run_in_executor(self._care, _contained, call, *arguments)
 
     async def query(self, request: Request) -> Response:
@@ -236,7 +236,7 @@ class _Service:
         return _packed(body, packs, {"etag": f'W/"{tag}"', "cache-control": "public, no-cache"})
 
     def _state(self) -> str | None:
-        """The state of store and index, in a few letters; None while there is nothing to ask yet."""
+        """Return a short hash of the state of store and index; None while the index isn't built."""
         searcher, state, here = self._index.searcher(), self._index.state(), self._reader.position()
         if not searcher.num_docs and (state is None or self._crawls_first()):
             return None

@@ -83,7 +83,7 @@ if _DIVIDES:
 
 
 def listen(address: str) -> socket.socket:
-    """A socket on ``host:port``, port 0 for any that is free. Raises :class:`InvalidConfig`."""
+    """Return a socket on ``host:port``; port 0 is any free one. Raises :class:`InvalidConfig`."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
@@ -148,7 +148,7 @@ def _log_once_open(address: tuple[str, int], listening: dict[str, object]) -> No
 
 @contextmanager
 def _politely() -> Iterator[None]:
-    """Let signals end the server and no more: uvicorn, once it has ended, raises them again."""
+    """Ignore the signals that uvicorn raises again after it has ended."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -159,7 +159,7 @@ def _politely() -> Iterator[None]:
 
 @contextmanager
 def _follower(config_file: Path, folder: Path, *, follows: bool, as_json: bool) -> Iterator[None]:
-    """The follower beside us, started again whenever it dies."""
+    """Run the follower, and restart it whenever it dies."""
     if not follows:
         yield
         return
@@ -176,13 +176,13 @@ def _follower(config_file: Path, folder: Path, *, follows: bool, as_json: bool) 
 
 
 class _Running:
-    """The follower's process, as it is now."""
+    """The current process of the follower."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
 
     def end(self) -> None:
-        """Let it end: it does when its standard input is closed."""
+        """End the process by closing its standard input."""
         process = self.process
         if process is not None and process.stdin is not None:
             with suppress(BrokenPipeError):  # it ended by itself

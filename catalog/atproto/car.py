@@ -56,7 +56,7 @@ _Found: TypeAlias = int | bytes | tuple[bytes]
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Looking for circles among a million new objects that have none would triple the time of a big CAR."""
+    """Pause garbage collection: searching a million new objects for cycles would triple the time of a large CAR."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -92,7 +92,7 @@ class Blocks:
         return roots, blocks
 
     def get(self, cid: bytes) -> bytes | None:
-        """The block with this CID; None when there is none. Raises :class:`InvalidProof` when it is another block."""
+        """Return the block with this CID, or None. Raises :class:`InvalidProof` if its bytes have another CID."""
         found = self._found.get(cid)
         if type(found) is int:
             start = found >> _LENGTH_BITS

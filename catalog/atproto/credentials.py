@@ -82,7 +82,7 @@ def known_account() -> str | None:
 
 
 def remember(session: Session, password: str) -> None:
-    """Put an app password and the session into the keyring. Raises :class:`SessionError` where there is none."""
+    """Store an app password and the session in the keyring. Raises :class:`SessionError` without a keyring."""
     ring = _ring()
     if ring is None:
         hint = "set CATALOG_APP_PASSWORD instead, where it is needed"
@@ -151,7 +151,7 @@ def _token_of(did: Did) -> str:
 
 
 def _ring() -> Any | None:  # noqa: ANN401 — an optional library's
-    """The system's keyring; None where there is none, or none that is more than a file."""
+    """Return the system's keyring; None without one, or for a file-based one."""
     try:
         import keyring
     except ImportError:

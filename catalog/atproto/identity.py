@@ -42,7 +42,7 @@ _NEVER: Final = frozenset({"alt", "arpa", "example", "internal", "invalid", "loc
 _MAX_DOCUMENT: Final = 500_000
 _DNS_SECONDS: Final = 5.0
 _HANDLE_SECONDS: Final = 15.0
-"""For all that a handle's own host is asked, retries and pauses included."""
+"""Limit on all requests to a handle's own host, retries and pauses included."""
 _KNOWN_AS: Final = 20
 _METHODS: Final = 50
 """Verification methods and services of a document that are looked at."""
@@ -135,7 +135,7 @@ class Resolver:
             raise UnknownIdentity(f"{server} doesn't resolve it: {error.what}", where=handle) from None
 
     def _by_dns(self, handle: Handle) -> Did | None:
-        """From the TXT record of ``_atproto.<handle>``; None when there is none, or DNS can't be asked."""
+        """Return the DID in the TXT record of ``_atproto.<handle>``; None without one, or without DNS."""
         try:
             answer = dns.resolver.resolve(f"_atproto.{handle}", "TXT", lifetime=_DNS_SECONDS, search=False)
         except (dns.exception.DNSException, OSError, ValueError):
@@ -208,7 +208,7 @@ class _Refusal(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class _Entry(Generic[V]):
-    """An answer; its lock is held while it is asked for."""
+    """A cached answer; its lock is held during the request."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     found: V | _Refusal | None = None

@@ -40,7 +40,7 @@ WHY: Final = {
 
 
 def wants_code(error: RequestFailed) -> bool:
-    """Return whether the server asks for the code of a second factor, by whatever status and name."""
+    """Return whether the server requests the code of a second factor, by any status and name."""
     if not 400 <= error.status < 500:
         return False
     text = f"{error.name} {error.what}".lower().replace(" ", "")
@@ -71,7 +71,7 @@ def no_login(client: Client, failed: RequestFailed, account: str, pds: str, *, c
 
 
 def _is_missing(error: RequestFailed) -> bool:
-    """Return whether a server doesn't have the method that it was asked for."""
+    """Return whether a server doesn't have the requested method."""
     return error.name in _UNKNOWN_METHODS or (error.status in _MISSING and error.name in ("", "NotFound"))
 
 

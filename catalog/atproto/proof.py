@@ -100,7 +100,7 @@ _MAX_URI: Final = 1000
 _SHOWN_URI: Final = 200
 _UNKNOWN_METHOD: Final = frozenset({"MethodNotImplemented", "XRPCNotSupported", "UnknownMethod", "NotImplemented"})
 _KNOWN_METHOD: Final = re.compile(r"record|block|repo|account", re.IGNORECASE)
-"""A word in the name of a 404 that speaks of something else than the method."""
+"""A word in the name of a 404 that isn't about the method."""
 _PASSING: Final = frozenset({500, 502, 503, 504})
 """Statuses of refusals that may be over the next time."""
 _REFUSED_AFTER: Final = 5
@@ -320,7 +320,7 @@ class Reader:
         return reading
 
     def _tree_once(self, account: Account, *, lost: bool = False) -> Reading:
-        """Read it once; ``lost`` tells to go on without the records that can't be had."""
+        """Read the tree once; with ``lost``, without the records that the server doesn't have."""
         known = _binary(account.known)
         # What is written most, posts, lies just before the part: the way to its edge is what most often changed.
         roots, blocks = self._proof_of(account, f"{min(self._part.collections)}/0", of=_EDGE)
@@ -338,7 +338,7 @@ class Reader:
                 speed = self._speed(account.pds)
                 most = worth_of_whole(part, blocks, root=commit.data, anew=not known, speed=speed)
                 if most:
-                    whole = False  # tried once; where it is too large, it goes on as it began
+                    whole = False  # tried once; if it is too large, the tree is read on
                     with suppress(_LackingError, _IncompleteError):
                         return self._by_car(account, most)
             blocks.add(self._blocks(account, part.missing, commit))
@@ -498,7 +498,7 @@ class Reader:
                 reading.kept.append(path)
 
     def _prove(self, account: Account, path: str, reading: Reading, *, by_cid: bool = False) -> None:
-        """Add one record, or nothing when it is proven that there is none."""
+        """Add one record, or nothing if its absence is proven."""
         roots, blocks = self._proof_of(account, path)
         try:
             commit = _commit(account, roots, blocks)
@@ -665,7 +665,7 @@ def _is_unknown_method(error: RequestFailed) -> bool:
 
 
 def _car(raw: bytes) -> tuple[tuple[bytes, ...], Blocks]:
-    """Read the CAR of an answer. Raises _LackingError for an answer that is none: a page, an error with status 200."""
+    """Read the CAR of an answer. Raises _LackingError for another answer: a page, an error with status 200."""
     try:
         return Blocks.of_car(raw)
     except InvalidProof:
@@ -770,7 +770,7 @@ def _take_all(
 
 
 def take(did: Did, path: str, cid: bytes, raw: bytes, *, values: int = MAX_VALUES) -> CheckedRecord:
-    """The record of a proven block, of at most so many ``values``. Raises a :class:`CatalogError` when it is none."""
+    """Return the record of a proven block, of at most ``values`` values. Raises a :class:`CatalogError`."""
     check_record_size(raw, values)
     uri = AtUri.parse(f"at://{did}/{path}")
     value = decode(raw)

@@ -217,7 +217,7 @@ def list_blobs(client: Client, pds: str, did: Did) -> Iterator[str]:
 
 
 def get_record(client: Client, pds: str, did: Did, collection: str, rkey: str) -> ListedRecord:
-    """One record. Raises :class:`RequestFailed`, its ``name`` ``RecordNotFound`` when there is none."""
+    """Return one record. Raises :class:`RequestFailed`, with the ``name`` ``RecordNotFound`` if it doesn't exist."""
     parameters = {"repo": did, "collection": collection, "rkey": rkey}
     return _listed(query(client, pds, "com.atproto.repo.getRecord", parameters))
 
@@ -377,7 +377,7 @@ def _name(line: Json) -> str:
 
 
 def _fault_of(cursor: Json, seen: set[str], empty: int) -> str | None:
-    """Why a list can't be read on from a cursor; None where it can, and where there is none."""
+    """Return why a list can't be continued from a cursor; None if it can, or there is no cursor."""
     if cursor is None or cursor == "":
         return None
     if not isinstance(cursor, str) or len(cursor) > _MAX_CURSOR:

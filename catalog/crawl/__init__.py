@@ -80,7 +80,7 @@ def follow(
 ) -> CrawlReport:
     """Crawl, then follow the streams until ``stop``; crawl the other sources again ``every`` so many seconds.
 
-    A stream that fails ends; the others go on. The report covers everything since the start. Raises as :func:`crawl`.
+    A stream that fails ends; the others continue. The report covers the whole time. Raises as :func:`crawl`.
     """
     say = progress or (lambda _text: None)
     started = time.monotonic()

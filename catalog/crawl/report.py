@@ -213,7 +213,7 @@ class Tally:
 
     @contextmanager
     def containing(self, unit: str) -> Iterator[None]:
-        """Note any error of one unit, and go on; a :class:`StoreError` is raised."""
+        """Note any error of one unit, and continue; a :class:`StoreError` is raised."""
         try:
             yield
         except StoreError:

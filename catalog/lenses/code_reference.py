@@ -45,7 +45,7 @@ def code_reference(
 
 
 def _name_in_module(function: Callable[..., object]) -> str:
-    """The name under which whoever imports the module finds the function. Raises :class:`LensError`."""
+    """Return the name of the function in its module. Raises :class:`LensError`."""
     name = getattr(function, "__name__", type(function).__name__)
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     found = getattr(module, name, None)

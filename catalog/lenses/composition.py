@@ -143,12 +143,12 @@ class Lens(Generic[S, T]):
         source: AtUri | SampleType | type | str | None = None,
         target: AtUri | SampleType | type | str | None = None,
     ) -> AtUri:
-        """Publish a record of this lens, whose code is a reference to a commit; answers its address.
+        """Publish a record of this lens, whose code is a reference to a commit; return its URI.
 
-        Repository and commit are asked of git where they aren't given. ``source`` and ``target`` are the schemas: those
-        the classes were made from or written after, else the classes' own, published with the lens when they aren't
-        there yet. Raises :class:`LensError` for a lens that has no putter or is a path (a record refers to functions),
-        or whose code can't be referred to, and what :meth:`Client.publish_lens` does.
+        Repository and commit are by default those of git. ``source`` and ``target`` are the schemas, by default those
+        of the records that the classes were made for, else the classes' own, published with the lens if necessary.
+        Raises :class:`LensError` for a lens without a putter, a path (a record refers to functions), or code without
+        a reference, and as :meth:`Client.publish_lens`.
         """
         from catalog.lenses.code_reference import code_reference
         from catalog.samples.clients import Place, open_publisher

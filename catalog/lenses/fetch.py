@@ -261,7 +261,7 @@ _FINDER: Final = _Finder()
 
 
 def _check_text(raw: bytes, path: str) -> None:
-    """Check that whoever reads a file reads what Python runs. Raises :class:`LensError`."""
+    """Check that a file reads as Python runs it: no hidden characters. Raises :class:`LensError`."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
         text = raw.decode("utf-8-sig")

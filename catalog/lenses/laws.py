@@ -192,7 +192,7 @@ class _Trial(Generic[S, T]):
         given = copy.deepcopy(sample)
         try:
             made = self.lens.get(given)
-        except Exception as error:  # noqa: BLE001 - a lens is anybody's code, and this is its trial
+        except Exception as error:  # noqa: BLE001 - a lens is foreign code, under test here
             self._failed(place, error, self.lens.target)
             return None
         self._same("Mutates", place, self.lens.source, sample, given)

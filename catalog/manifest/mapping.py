@@ -1,4 +1,4 @@
-"""Typed access to a YAML map: every wrong or missing key is reported, and reading goes on."""
+"""Typed access to a YAML map: every wrong or missing key is reported, and reading continues."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def plain_value(text: str) -> Scalar:
 
 
 def tagged_value(text: str, kind: str) -> Scalar:
-    """Return the value of a scalar with the tag ``!!kind``. Raises :class:`ValueError` if it is none of that kind."""
+    """Return the value of a scalar with the tag ``!!kind``. Raises :class:`ValueError` for another kind."""
     match kind:
         case "null" if text in _NULLS:
             return None

@@ -405,7 +405,7 @@ class Client:
         """Refuse a URL by its text; what its host resolves to is the transport's to check."""
         try:
             parts = urlsplit(url)
-            parts.port  # noqa: B018 — raises for a port that is none
+            parts.port  # noqa: B018 — raises for an invalid port
             httpx.URL(url).host  # noqa: B018 — raises for a name that IDNA doesn't know
         except (ValueError, httpx.InvalidURL):
             raise RefusedUrl("not a URL", where=_place(url)) from None

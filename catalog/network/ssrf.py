@@ -187,7 +187,7 @@ def open_socket(url: str, *, allow_loopback: bool, seconds: float, allowed: Netw
     """
     try:
         parts = urlsplit(url)
-        named = parts.port  # raises for a port that is none
+        named = parts.port  # raises for an invalid port
     except ValueError:
         raise RefusedAddress("not the address of a stream", hint="use wss") from None
     host, plain = parts.hostname or "", parts.scheme == "ws"

@@ -75,7 +75,7 @@ class _ArrayHeader:
 def encode_array(array: NDArray[Any]) -> bytes:
     """Return an array as ``.npy`` bytes.
 
-    Raises :class:`InvalidArray` for an array that wouldn't come back the same everywhere: Python objects (they need
+    Raises :class:`InvalidArray` for an array that isn't read back unchanged everywhere: Python objects (they need
     pickling), masked arrays, long doubles, dtypes of other packages than ``ml_dtypes``.
     """
     check_unmasked(array)

@@ -380,7 +380,7 @@ def _first_bad(column: _Column, values: Sequence[Any]) -> int:
 
 
 def _is_same(read: object, value: object) -> bool:
-    """Return whether a nested value comes back: the same types, names and items."""
+    """Return whether a nested value is read back unchanged: the same types, names and items."""
     if isinstance(value, dict):
         if not isinstance(read, dict) or read.keys() != value.keys():
             return False

@@ -81,7 +81,7 @@ class HashingSource:
         if not isinstance(self._source, io.FileIO):
             return None
         self.finish()
-        self._ended = True  # whoever has the file moves about in it
+        self._ended = True  # the caller seeks in the file
         return cast("BinaryIO", self._source)
 
     def finish(self) -> str:

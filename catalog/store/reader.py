@@ -295,13 +295,13 @@ class Reader:
         return found
 
     def oldest_version(self, uri: str) -> int:
-        """The number of the oldest version of a record, 0 where there is none."""
+        """Return the number of the oldest version of a record, or 0."""
         with self._reading() as db:
             row = db.execute("SELECT coalesce(min(number), 0) FROM versions WHERE uri = ?", (uri,)).fetchone()
         return int(row[0])
 
     def newest_version(self, uri: str) -> int:
-        """The number of the newest version of a visible record, 0 where there is none."""
+        """Return the number of the newest version of a visible record, or 0."""
         query = f"SELECT coalesce(max(number), 0) FROM versions WHERE uri = (SELECT uri {VISIBLE} AND uri = ?)"
         with self._reading() as db:
             row = db.execute(query, (uri,)).fetchone()

@@ -35,7 +35,7 @@ class StoreSummary:
 
 
 def summary(path: Path) -> StoreSummary:
-    """The numbers of the store at ``path``, which may be in use. Raises :class:`StoreError` where there is none."""
+    """Return the numbers of the store at ``path``, which may be in use. Raises :class:`StoreError`."""
     with closing(Reader(path)) as reader:
         position, accounts = reader.position(), reader.publishers()
         sources, denied = reader.configuration()

@@ -66,7 +66,7 @@ def full_name(nsid: str, ref: str) -> str:
 
 
 class Fields:
-    """A JSON object being read: every key is asked for by its type, and no other key may be there."""
+    """A JSON object being read: every key is read by its type, and no other key is allowed."""
 
     def __init__(self, value: object, known: set[str] | frozenset[str]) -> None:
         if not isinstance(value, dict):

@@ -45,7 +45,7 @@ def description(node: Node, *, longest: int = LONGEST) -> str:
     return cut(f"{words} {more}".strip(), longest)
 
 
-@lru_cache(maxsize=64)  # asked for several times for each page
+@lru_cache(maxsize=64)  # needed several times for each page
 def _plain(text: str) -> str:
     return plain(text, longest=LONGEST)
 

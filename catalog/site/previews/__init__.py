@@ -1,6 +1,6 @@
 """Previews: the first samples of datasets, fetched during the build and rendered as pictures, plots and text.
 
-Off by default. An error of one is reported on its page and in the log; the build goes on.
+Off by default. An error of one is reported on its page and in the log; the build continues.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SHOWN_SIDE: Final = 160
 """Approximate displayed side of small pictures, at an integer scale."""
 
 _LEAST: Final = 4
-"""Minimum rows and columns of a picture: a table of three columns is none."""
+"""Minimum rows and columns of a picture: a table of three columns isn't one."""
 _LONGEST: Final = 20
 """Maximum aspect ratio of a picture."""
 _CHANNELS: Final = (1, 3, 4)
@@ -161,7 +161,7 @@ def _levels(array: NDArray[Any], scale: Scale) -> NDArray[np.uint8]:
         return array
     with np.errstate(all="ignore"):
         span = scale.high - scale.low
-        if not math.isfinite(span):  # of numbers so large that their difference is none
+        if not math.isfinite(span):  # of numbers so large that their difference overflows
             share = array.astype(np.float64) / scale.high / 2 + 0.5
         else:
             share = (array.astype(np.float64) - scale.low) / (span or 1.0)
