@@ -7,34 +7,31 @@ The date is the record's own, unless it is later than the moment the record was 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.errors import CatalogError
 from catalog.records import KINDS, SCHEMA, Dataset, Label, Lens, LensVerification, Schema, read_record
 from catalog.schema import Array, List
-from catalog.store.tokenizer import fold, tokenize
+from catalog.store.searchable import levels_of, schema_texts, spelt_terms
+from catalog.store.tokenizer import cut, fold, tokenize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from catalog.schema import FieldType
     from catalog.store.reader import Shown, Trace
+    from catalog.store.searchable import Searched
 
 SEARCHED: Final = ("dataset", "schema", "lens")
 """The kinds that a search finds; the others are listed."""
 RANK_BITS: Final = 31
 _LAST_SECOND: Final = 2**33 - 1
-_MOST_FIELDS: Final = 200
-"""Fields of a schema whose names are found."""
 _MOST_DTYPES: Final = 50
-_LONGEST_NAME: Final = 100
-"""Letters of a field's name or dtype that count: each dataset of a schema has them all in the index."""
+_LONGEST_DTYPE: Final = 100
+"""Letters of a dtype that count: each dataset of a schema has it in the index."""
 _ANY: Final = "any"
-_LINK_TARGET: Final = re.compile(r"\]\([^)\s]*\)")
-_URL_SCHEME: Final = re.compile(r"https?://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +40,7 @@ class SchemaFacts:
 
     name: str
     version: str
-    fields: tuple[str, ...]
+    texts: tuple[str, ...]
     dtypes: tuple[str, ...]
 
 
@@ -60,10 +57,11 @@ def facts_of(shown: Shown | None) -> SchemaFacts | None:
 
 def _facts(schema: Schema) -> SchemaFacts:
     sample_type = schema.sample_type
-    every = dict.fromkeys(dtype[:_LONGEST_NAME] for field in sample_type.fields for dtype in _dtypes(field.type))
-    fields = tuple(field.name[:_LONGEST_NAME] for field in sample_type.fields[:_MOST_FIELDS])
-    dtypes = tuple(sorted(every)[:_MOST_DTYPES])
-    return SchemaFacts(name=sample_type.name, version=sample_type.version, fields=fields, dtypes=dtypes)
+    every = dict.fromkeys(dtype[:_LONGEST_DTYPE] for field in sample_type.fields for dtype in _dtypes(field.type))
+    return SchemaFacts(
+        name=sample_type.name, version=sample_type.version, texts=schema_texts(sample_type),
+        dtypes=tuple(sorted(every)[:_MOST_DTYPES]),
+    )  # fmt: skip
 
 
 def _dtypes(type_: FieldType) -> Iterable[str]:
@@ -119,9 +117,7 @@ def document(shown: Shown, schema: Callable[[str], SchemaFacts | None]) -> dict[
 
 
 def _dataset(record: Dataset, schema: SchemaFacts | None, shown: Shown) -> dict[str, Any]:
-    found = _text(
-        record.name, record.tags, record.description, shown, () if schema is None else (schema.name, *schema.fields)
-    )
+    found = _text(record, record.name, record.tags, shown, () if schema is None else schema.texts)
     found |= _licence(record.license)
     found["schema"] = str(record.schema_ref)
     found["dtype"] = [] if schema is None else list(schema.dtypes)
@@ -132,7 +128,7 @@ def _dataset(record: Dataset, schema: SchemaFacts | None, shown: Shown) -> dict[
 
 def _schema(record: Schema, shown: Shown) -> dict[str, Any]:
     sample_type, facts = record.sample_type, _facts(record)
-    found = _text(sample_type.name, record.tags, sample_type.description, shown, facts.fields)
+    found = _text(record, sample_type.name, record.tags, shown, ())
     found |= _licence(record.license)
     found["dtype"] = list(facts.dtypes)
     stem = shown.rkey.partition(":")[0]
@@ -142,25 +138,23 @@ def _schema(record: Schema, shown: Shown) -> dict[str, Any]:
 
 def _lens(record: Lens, schema: Callable[[str], SchemaFacts | None], shown: Shown) -> dict[str, Any]:
     ends = [facts.name for facts in (schema(str(record.source)), schema(str(record.target))) if facts is not None]
-    found = _text(record.name, (), record.description, shown, ends)
+    found = _text(record, record.name, (), shown, ends)
     found["source"], found["target"] = str(record.source), str(record.target)
     return found
 
 
-def _text(
-    name: str, tags: tuple[str, ...], description: str | None, shown: Shown, others: Iterable[str]
-) -> dict[str, Any]:
-    of_name, of_tags = tokenize(name, parts=True), _tokens(tags)
-    plain = _URL_SCHEME.sub(" ", _LINK_TARGET.sub(" ", description or ""))
-    every = dict.fromkeys((*of_name, *of_tags, *tokenize(plain), *tokenize(shown.handle or ""), *_tokens(others)))
+def _text(record: Searched, name: str, tags: tuple[str, ...], shown: Shown, schemas: Sequence[str]) -> dict[str, Any]:
+    levels = levels_of(record, handle=shown.handle, did=shown.did, schemas=schemas)
+    found = {f"l{level}": " ".join(terms) for level, terms in enumerate(levels) if terms}
     return {
-        "name": " ".join(dict.fromkeys(of_name)), "tag_words": " ".join(of_tags), "words": " ".join(every),
-        "whole": " ".join(tokenize(name)), "tag": list(tags),
+        **found, "words": " ".join(found.values()), "name": " ".join(tokenize(name)), "whole": whole(name),
+        "spelling": " ".join(spelt_terms(record)), "tag": list(tags),
     }  # fmt: skip
 
 
-def _tokens(texts: Iterable[str]) -> dict[str, None]:
-    return dict.fromkeys(token for text in texts for token in tokenize(text, parts=True))
+def whole(text: str) -> str:
+    """Return a text as its parts with a blank between each two."""
+    return " ".join(part for compound in cut(text) for run in compound for part in run)
 
 
 def _licence(text: str | None) -> dict[str, Any]:

@@ -26,19 +26,23 @@ import tantivy
 
 from catalog.errors import StoreBusy, StoreError
 from catalog.store.reader import Position
+from catalog.store.searchable import LEVELS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["FORMAT", "Index", "State", "directory"]
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Counted up whenever documents or fields change: the index is then built anew."""
+_BEGINNINGS_KEPT: Final = 1000
+_MOST_TERMS: Final = 2000
 _POSITION: Final = "position.json"
 _LOCK: Final = "making.lock"
 _WORDS: Final = "words"
 """The name of the analyser, which splits at blanks."""
-_TEXTS: Final = ("name", "tag_words", "words")
+_TEXTS: Final = ("name", "words", "spelling", *(f"l{level}" for level in range(LEVELS)))
+"""The terms of the name, all terms, those a misspelt word may have been meant to be, and the terms of each level."""
 _KEYS: Final = ("uri", "stamp", "whole", "key", "licence_folded", "source", "target", "ref")
 _FACETS: Final = ("kind", "did", "tag", "licence", "schema", "dtype", "state", "year")
 
@@ -59,7 +63,7 @@ def directory(beside: Path) -> Path:
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     for name in _TEXTS:
-        builder.add_text_field(name, tokenizer_name=_WORDS, index_option="basic")
+        builder.add_text_field(name, tokenizer_name=_WORDS, index_option="basic", stored=name == "spelling")
     for name in _KEYS:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic", stored=name == "uri")
     for name in _FACETS:
@@ -67,6 +71,24 @@ def _schema() -> tantivy.Schema:
     builder.add_unsigned_field("rank", indexed=True, fast=True)
     builder.add_unsigned_field("size", fast=True)
     return builder.build()
+
+
+class Beginnings:
+    """A cache of the terms that begin so, as one commit has them: word forms are looked up again and again."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, list[tuple[str, int]]] = {}
+
+    def get(self, start: str) -> list[tuple[str, int]] | None:
+        """Return the terms, if they are known."""
+        return self._held.get(start)
+
+    def put(self, start: str, terms: list[tuple[str, int]]) -> None:
+        """Keep the terms, if they are few."""
+        if len(self._held) >= _BEGINNINGS_KEPT:
+            self._held.clear()
+        if len(terms) <= _MOST_TERMS:
+            self._held[start] = terms
 
 
 class Index:
@@ -90,6 +112,7 @@ class Index:
         self._index.register_tokenizer(_WORDS, analyser)
         self._index.config_reader("manual", 0)
         self._seen: tuple[int, int] | None = None
+        self.beginnings = Beginnings()
 
     def commit(self) -> tuple[int, int]:
         """Return an identifier of the newest commit. Raises :class:`StoreError`."""
@@ -107,6 +130,7 @@ class Index:
             if commit != self._seen:
                 with self._lock:
                     self._index.reload()
+                    self.beginnings = Beginnings()
                     self._seen = commit
             return self._index.searcher()
         except (OSError, ValueError) as error:

@@ -192,9 +192,11 @@ class Queries:
     ) -> Answer:
         """``search``: schemas, datasets and lenses together, best first::
 
-            {hits: [hit], total, loose?, cursor?, facets?: [{name, values: [{value, count, label?}], others}]}
+            {hits: [hit], total, loose?, full?, dropped?, cursor?,
+             facets?: [{name, values: [{value, count, label?}], others}]}
 
         ``loose`` are the words of ``q`` that nothing has, and that were read as others that begin so or are like them.
+        The first ``full`` hits have every word; when these are few, others follow that lack some of ``dropped``.
         ``facets`` names those wanted, of :data:`FACETS`; each has its most frequent values, and in ``others`` how
         many records have other ones. ``label`` is what to show where the value is a DID, a schema's URI or a size in
         bytes. ``filters.kinds`` may name kinds that a search without it leaves out; ``publisher`` is a DID or handle.
@@ -215,6 +217,10 @@ class Queries:
         answer: Answer = {"hits": self._made(hit_of, found), "total": asked.count()}
         if asked.loose:
             answer["loose"] = [*asked.loose]
+        if asked.parts:
+            dropped = asked.dropped
+            if dropped:
+                answer |= {"full": asked.full(), "dropped": [*dropped]}
         if following is not None:
             answer["cursor"] = following
         if facets:

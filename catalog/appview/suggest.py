@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tantivy
 
-from catalog.appview.query import MOST_WORDS, slips_allowed
+from catalog.appview.document import whole
 from catalog.appview.serializers import field_of
 from catalog.records import KINDS
-from catalog.store.tokenizer import tokenize
+from catalog.store.matching import MOST_WORDS, slips_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ _SPARE: Final = 4
 
 def suggestions(index: Index, reader: Reader, text: str, limit: int) -> list[dict[str, Any]]:
     """At most so many, the likeliest first; none for a text without words."""
-    typed = " ".join(tokenize(text))
+    typed = whole(text)
     if not typed:
         return []
     found: dict[tuple[str, str], dict[str, Any]] = {}

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from catalog.client.discovery import Search, SearchPlace, fault_of, pages
 from catalog.client.filters import RecordFilter
 from catalog.client.records import Finding
-from catalog.client.results import COLLECTIONS, Results, loose_note
+from catalog.client.results import COLLECTIONS, Results, search_notes
 from catalog.errors import CatalogError, InvalidConfig, InvalidProof, RequestFailed
 from catalog.records import Dataset, Schema, read_record
 from catalog.store.graph import Publisher
@@ -48,6 +48,8 @@ class AppViewSearch:
         self._query = query
         self._refuse = refuse
         self._loose: tuple[str, ...] = ()
+        self._dropped: tuple[str, ...] = ()
+        self._full = 0
         self._total: int | None = None
 
     def find(self) -> Results:
@@ -67,7 +69,12 @@ class AppViewSearch:
                 raise
             return self._standard()
         total = self._total if several is None else None
-        return Results(findings=findings, total=total, place=self._server, notes=loose_note(self._loose))
+        return Results(
+            findings=findings,
+            total=total,
+            place=self._server,
+            notes=search_notes(self._loose, self._dropped, self._full),
+        )
 
     def _asked(self, schemas: frozenset[AtUri] | None) -> list[tuple[str, str]]:
         query = self._query
@@ -96,7 +103,7 @@ class AppViewSearch:
                 type_ = one.record.sample_type
                 if type_.name == name.name and name.version in (None, type_.version):
                     found.add(one.uri)
-        self._loose, self._total = (), None
+        self._loose, self._dropped, self._full, self._total = (), (), 0, None
         return frozenset(found)
 
     def _hits(self, asked: list[tuple[str, str]]) -> Iterator[Finding[Record]]:
@@ -106,7 +113,8 @@ class AppViewSearch:
             total, loose = page.get("total"), page.get("loose")
             if self._total is None and type(total) is int and total >= 0:
                 self._total = total
-                self._loose = tuple(str(word)[:100] for word in loose[:12]) if isinstance(loose, list) else ()
+                self._loose, self._dropped = _words(loose), _words(page.get("dropped"))
+                self._full = full if isinstance(full := page.get("full"), int) else 0
             for hit in hits:
                 try:
                     found = _of_hit(self._whole(hit))
@@ -170,3 +178,7 @@ def _of_hit(hit: Json) -> Finding[Record]:
         did=str(uri.authority), handle=read_handle(held.get("handle")), draft=held.get("draft") is True
     )
     return Finding(uri=uri, cid=cid, publisher=publisher, record=read_record(uri.collection or "", value))
+
+
+def _words(found: Json) -> tuple[str, ...]:
+    return tuple(str(word)[:100] for word in found[:12]) if isinstance(found, list) else ()

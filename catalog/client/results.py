@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from catalog.client.records import Finding
     from catalog.records import Record
 
-__all__ = ["COLLECTIONS", "KINDS", "Results", "SearchQuery", "has_conditions", "licence_key", "loose_note"]
-
 COLLECTIONS: Final = {"dataset": DATASET, "schema": SCHEMA, "lens": LENS}
 KINDS: Final = tuple(COLLECTIONS)
 """The kinds of records that can be searched."""
@@ -102,13 +100,25 @@ def has_conditions(record: Record, query: SearchQuery) -> bool:
     return query.license is None or licence_key(getattr(record, "license", None)) == licence_key(query.license)
 
 
+def has_any_condition(query: SearchQuery) -> bool:
+    """Return True if a query has a condition beside its words."""
+    conditions = (query.license, query.schema, query.dtype, query.publisher)
+    return query.shown_kinds != KINDS or bool(query.tags) or any(one is not None for one in conditions)
+
+
 def licence_key(text: str | None) -> str:
     """The key for comparing licences, ignoring case."""
     return (text or "").strip().casefold()
 
 
-def loose_note(loose: Sequence[str]) -> tuple[str, ...]:
-    """The note about words that no record has, and that were matched loose_note."""
-    if not loose:
-        return ()
-    return (f"no record has {', '.join(loose)}: searched for words with that prefix or a similar spelling instead",)
+def search_notes(loose: Sequence[str], dropped: Sequence[str] = (), full: int = 0) -> tuple[str, ...]:
+    """Return the notes about words that no record has, and about records that lack some of the words."""
+    notes = []
+    if loose:
+        words = ", ".join(loose)
+        notes.append(f"no record has {words}: searched for words that begin so or have a similar spelling instead")
+    if dropped:
+        words = ", ".join(dropped)
+        few = "few records have" if full else "no record has"
+        notes.append(f"{few} all words: the last results lack some of {words}")
+    return tuple(notes)

@@ -2,10 +2,10 @@
 
 ::
 
-    store    local matching over the records of a crawl               (catalog.store.matching)
+    store    the store's full-text index                              (catalog.store.search_index)
     site     its static text index and facets, read file by file      (site_client)
     appview  science.alt.dataset.search, page by page                 (appview)
-    pds      local matching over the records of one account or PDS
+    pds      the records of one account or PDS, indexed in memory     (catalog.store.matching)
 
 All return :class:`~catalog.client.records.Finding`, best first. Records of a site or an AppView are checked against
 their CID; ``catalog verify`` proves the account's signature. A condition that a place doesn't support is an error: a
@@ -20,12 +20,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from catalog.client.appview import ABSENT, AppViewSearch
-from catalog.client.discovery import Search, fault_of, load_graph
+from catalog.client.discovery import Search, fault_of
 from catalog.client.filters import RecordFilter
 from catalog.client.records import Finding
-from catalog.client.results import COLLECTIONS, KINDS, Results, has_conditions, licence_key, loose_note
-from catalog.errors import CatalogError, InvalidConfig, RequestFailed
-from catalog.records import Dataset, Schema
+from catalog.client.results import (
+    COLLECTIONS,
+    KINDS,
+    Results,
+    has_any_condition,
+    has_conditions,
+    licence_key,
+    search_notes,
+)
+from catalog.errors import CatalogError, InvalidConfig, RequestFailed, StoreError
+from catalog.records import Dataset, Lens, Schema, read_record
 from catalog.store import Store
 from catalog.syntax import AtUri, Cid
 
@@ -40,9 +48,8 @@ if TYPE_CHECKING:
     from catalog.client.site_client import HostedSite
     from catalog.errors import Fault
     from catalog.records import Record
-    from catalog.store.graph import Node, Publisher
-
-__all__ = ["find"]
+    from catalog.store.reader import Shown
+    from catalog.store.search_index import Entry
 
 
 def find(records: Records, query: SearchQuery, where: SearchPlace, refuse: Callable[[Fault], object]) -> Results:
@@ -63,66 +70,66 @@ def find(records: Records, query: SearchQuery, where: SearchPlace, refuse: Calla
 
 
 def _in_store(store: Path | Store, query: SearchQuery) -> Results:
-    from catalog.site import facets, textindex
-    from catalog.store.matching import Texts, match, question
+    from catalog.store.matching import question
+    from catalog.store.search_index import SearchIndex
 
-    graph = load_graph(store)
-    nodes = facets.rows(graph)
-    names = facets.schema_names(graph)
-    asked = question(query.text)
-    loose: tuple[str, ...] = ()
-    found: Iterable[int] = range(len(nodes))
-    if asked:
-        texts = [
-            Texts(name=name, middle=tuple(middle), description=description)
-            for name, middle, description in map(textindex.texts, nodes)
-        ]
-        found, loose = match(asked, texts)
-    elif query.text.strip(" *"):
-        found = ()
-    fits = [nodes[row] for row in found if _fits(nodes[row], query, names)]
+    path = store.path if isinstance(store, Store) else store
+    if not path.is_file():
+        raise StoreError("the store doesn't exist", where=str(path), hint="catalog crawl creates one")
     place = "the store" if isinstance(store, Store) else str(store)
-    findings = tuple(
-        Finding(uri=node.uri, cid=Cid(node.cid), publisher=node.publisher, record=node.record)
-        for node in fits[: query.limit]
-    )
-    return Results(findings=findings, total=len(fits), place=place, notes=loose_note(loose))
+    asked = question(query.text)
+    notes: tuple[str, ...] = ()
+    with SearchIndex.open(path) as index:
+        rows: list[int] = []
+        if asked:
+            found, planned = index.search(asked, None if has_any_condition(query) else query.limit)
+            rows, notes = found.rows, search_notes(planned.loose, found.dropped, found.full)
+        elif not query.text.strip(" *"):
+            rows = index.everything()
+        if has_any_condition(query):
+            wanted = [entry for entry in index.entries(rows) if _fits(entry, query)]
+            uris, total = [entry.uri for entry in wanted], len(wanted)
+        else:
+            uris, total = [entry.uri for entry in index.entries(rows[: query.limit])], len(rows)
+        records = index.shown(uris[: query.limit])
+    findings = tuple(_finding(records[uri]) for uri in uris[: query.limit] if uri in records)
+    return Results(findings=findings, total=total, place=place, notes=notes)
 
 
-def _fits(node: Node, query: SearchQuery, names: dict[int, str]) -> bool:
-    """Return True if a node matches the query. Cheap conditions first: each access parses a dataset's record."""
-    from catalog.site import facets
-    from catalog.site.nodes import kind_of
+def _finding(shown: Shown) -> Finding[Record]:
+    from catalog.store.graph import Publisher
 
-    if kind_of(node) not in query.shown_kinds:
+    publisher = Publisher(did=shown.did, handle=shown.handle, draft=shown.draft)
+    record = read_record(shown.collection, shown.value, checked=True)
+    return Finding(uri=AtUri(shown.uri), cid=Cid(shown.cid), publisher=publisher, record=record)
+
+
+def _fits(entry: Entry, query: SearchQuery) -> bool:
+    """Return True if a record matches the conditions of the query."""
+    if entry.kind not in query.shown_kinds or not entry.tags.issuperset(query.tags):
         return False
     account = None if query.publisher is None else query.publisher.removeprefix("@").lower()
-    if account not in (None, node.publisher.handle, node.publisher.did.lower()):
+    if account not in (None, entry.handle, entry.did.lower()):
         return False
-    if query.dtype is not None and query.dtype not in facets.words_of(node, names)["dtype"]:
+    if query.dtype is not None and query.dtype not in entry.dtypes:
         return False
-    if (query.tags or query.license is not None) and not has_conditions(node.record, query):
+    if query.license is not None and licence_key(entry.licence) != licence_key(query.license):
         return False
-    return query.schema is None or _of_schema(node, query.schema)
+    return query.schema is None or _of_schema(entry, query.schema)
 
 
-def _of_schema(node: Node, name: SchemaName) -> bool:
-    schema = getattr(node, "schema", None)
-    if name.uri is not None:
-        return isinstance(node.record, Dataset) and (
-            node.record.schema_ref == name.uri
-            or (schema is not None and _same_record(name.uri, schema.uri, schema.publisher))
-        )
-    return schema is not None and name.fits(schema.uri, lambda _: schema.record.sample_type)
-
-
-def _same_record(asked: AtUri, uri: AtUri, publisher: Publisher) -> bool:
-    return (str(asked.authority).lower(), asked.collection, asked.rkey) == (publisher.handle, uri.collection, uri.rkey)
+def _of_schema(entry: Entry, name: SchemaName) -> bool:
+    if entry.schema is None:
+        return False
+    if name.uri is None:
+        return entry.schema_name == name.name and name.version in (None, entry.schema_version)
+    uri = AtUri.parse(entry.schema)
+    same = (uri.collection, uri.rkey) == (name.uri.collection, name.uri.rkey)
+    return same and str(name.uri.authority).lower() in (str(uri.authority).lower(), entry.handle)
 
 
 def _at_pds(records: Records, query: SearchQuery, where: SearchPlace, refuse: Callable[[Fault], object]) -> Results:
-    from catalog.site.markup import plain
-    from catalog.store.matching import Texts, match, question
+    from catalog.store.matching import TermLists, question
 
     place = where.pds or f"the PDS of {query.publisher}"
     if query.dtype is not None:
@@ -134,24 +141,23 @@ def _at_pds(records: Records, query: SearchQuery, where: SearchPlace, refuse: Ca
         search = Search(records, where=where, collection=COLLECTIONS[kind], record_filter=record_filter, refuse=refuse)
         found += [one for one in search if has_conditions(one.record, query)]
     found.sort(key=lambda one: (one.record.created_at.moment, str(one.uri)), reverse=True)
-    texts = [
-        Texts(
-            name=one.name,
-            middle=(*one.tags, one.publisher.shown, *_fields(one.record)),
-            description=plain(one.description, longest=900) if one.description else "",
-        )
-        for one in found
-    ]
     asked = question(query.text)
-    order, loose = ([], ()) if not asked and query.text.strip(" *") else match(asked, texts)
-    return Results(
-        findings=tuple(found[row] for row in order[: query.limit]),
-        total=len(order), place=place, notes=loose_note(loose),
-    )  # fmt: skip
+    notes: tuple[str, ...] = ()
+    order = [] if query.text.strip(" *") else [*range(len(found))]
+    if asked:
+        ranking, planned = TermLists(_levels(one) for one in found).search(asked)
+        order, notes = ranking.rows, search_notes(planned.loose, ranking.dropped, ranking.full)
+    findings = tuple(found[row] for row in order[: query.limit])
+    return Results(findings=findings, total=len(order), place=place, notes=notes)
 
 
-def _fields(record: Record) -> tuple[str, ...]:
-    return tuple(field.name for field in record.sample_type.fields[:100]) if isinstance(record, Schema) else ()
+def _levels(found: Finding[Record]) -> tuple[list[set[str]], set[str]]:
+    """Return the searchable terms of a record, and those of its name and tags."""
+    from catalog.store.searchable import levels_of, spelt_terms
+
+    record = found.record
+    assert isinstance(record, Dataset | Schema | Lens)  # noqa: S101 - the kinds that are searched
+    return levels_of(record, handle=found.publisher.handle, did=found.publisher.did), spelt_terms(record)
 
 
 # --- sites ---------------------------------------------------------------------------------------------------------
@@ -180,17 +186,17 @@ def _in_site(site: HostedSite, records: Records, query: SearchQuery, refuse: Cal
     from catalog.store.matching import question
 
     asked = question(query.text)
-    loose: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     rows: list[int] = []
     if asked:
-        scores, loose = site.search(asked)
-        rows = sorted(scores, key=lambda row: (-scores[row], row))
+        found, planned = site.search(asked)
+        rows, notes = found.rows, search_notes(planned.loose, found.dropped, found.full)
     elif not query.text.strip(" *"):
         rows = [*range(site.rows)]
     for keeps in _conditions(site, records, query):
         rows = [row for row in rows if keeps(row)]
     findings = list(islice(_read(site, rows, refuse, lambda found: _record_matches(site, found, query)), query.limit))
-    return Results(findings=tuple(findings), total=len(rows), place=site.address, notes=loose_note(loose))
+    return Results(findings=tuple(findings), total=len(rows), place=site.address, notes=notes)
 
 
 def _conditions(site: HostedSite, records: Records, query: SearchQuery) -> Iterator[Callable[[int], bool]]:

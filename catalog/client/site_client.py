@@ -8,8 +8,8 @@ verify``.
 from __future__ import annotations
 
 import json
-import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from catalog.atproto.datamodel import record_cid
@@ -20,6 +20,7 @@ from catalog.records import SCHEMA, Schema, read_record
 from catalog.site import addresses
 from catalog.store.graph import Publisher
 from catalog.store.index_format import (
+    FORMAT,
     MAX_BUCKETS,
     MAX_ROWS,
     MAX_SHARDS,
@@ -29,7 +30,7 @@ from catalog.store.index_format import (
     decode_rows,
     decode_short,
 )
-from catalog.store.matching import PREFIX, WEIGHTS, Word, distance, slips_allowed
+from catalog.store.matching import distance, plan, rank
 from catalog.syntax import AtUri, Did, Handle
 
 if TYPE_CHECKING:
@@ -39,13 +40,12 @@ if TYPE_CHECKING:
     from catalog.network.http import Client as Http
     from catalog.records import Record
     from catalog.schema import SampleType
+    from catalog.store.matching import Plan, Ranking, Word
 
 __all__ = ["HostedSite"]
 
 _LARGE: Final = 50_000_000
 """Maximum size of a column or of the facets, thirty times that of a hundred thousand records."""
-_EXPANSIONS: Final = 64
-"""Maximum words that a prefix expands to, the most frequent first."""
 _MOST_KEPT: Final = 200
 """Maximum files in the cache, which is cleared when full."""
 _VERSION: Final = re.compile(r"[0-9a-f]{1,64}")
@@ -69,6 +69,10 @@ class HostedSite:
         self._total = self._number(index, "total", MAX_ROWS)
         self._buckets = self._number(index, "buckets", MAX_BUCKETS, least=1)
         self._shown = self._number(index, "shown", MAX_SHOWN, least=1)
+        if index.get("format") != FORMAT:
+            hint = "use the version of this program that built the site, or build the site again"
+            where = f"{self.address}catalog/text/index.json"[:300]
+            raise RequestFailed("the search index has another format", status=200, where=where, hint=hint)
         version = index.get("version")
         if self.rows > self._total or not isinstance(version, str) or not _VERSION.fullmatch(version):
             raise self._broken("catalog/text/index.json")
@@ -76,44 +80,42 @@ class HostedSite:
 
     # --- words -----------------------------------------------------------------------------------------------------
 
-    def search(self, asked: Sequence[Word]) -> tuple[dict[int, float], tuple[str, ...]]:
-        """Return the rows that have all these words, with their scores, and the words that no row has.
+    def search(self, asked: Sequence[Word]) -> tuple[Ranking, Plan]:
+        """Return the rows that match, best first, and the terms that were looked for."""
+        planned = plan(asked, self)
+        found = rank(planned, self._rows_of)
+        return replace(found, rows=[row for row in found.rows if row < self.rows]), planned
 
-        If no row has all of them, similar spellings are tried.
-        """
-        found, loose = self._search(asked)
-        if found or not loose:
-            return found, loose
-        right = [
-            Word(text=self._correction(word.text) or word.text, open=word.open) if word.text in loose else word
-            for word in asked
-        ]
-        return (found, loose) if right == [*asked] else (self._search(right)[0], loose)
+    @property
+    def total(self) -> int:
+        """The number of records."""
+        return self.rows
 
-    def _search(self, asked: Sequence[Word]) -> tuple[dict[int, float], tuple[str, ...]]:
-        scores: dict[int, float] | None = None
-        loose = []
-        for word in asked:
-            own, known = self._rows_of(word)
-            if not known and not word.open:
-                loose.append(word.text)
-            scores = own if scores is None else {row: scores[row] + own[row] for row in scores if row in own}
-        return scores or {}, tuple(loose)
+    def count(self, term: str) -> int:
+        """Return the number of rows that have a term."""
+        known, counts, _ = self._bucket(term)
+        return counts[known.index(term)] if term in known else 0
 
-    def _rows_of(self, word: Word) -> tuple[dict[int, float], bool]:
-        known, counts, places = self._bucket(word.text)
-        exact = known.index(word.text) if word.text in known else None
-        chosen = [] if exact is None else [exact]
-        if exact is None or word.open:
-            more = [place for place, other in enumerate(known) if place != exact and other.startswith(word.text)]
-            chosen += sorted(more, key=lambda place: -counts[place])[:_EXPANSIONS]
-        scores: dict[int, float] = {}
-        for place in chosen:
-            rare = math.log(1 + self._total / max(1, counts[place])) * (1 if place == exact else PREFIX)
-            for level, rows in enumerate(self._lists(*places[place])):
-                for row in rows:
-                    scores[row] = max(scores.get(row, 0.0), rare * WEIGHTS[level])
-        return {row: score for row, score in scores.items() if row < self.rows}, exact is not None
+    def beginning(self, start: str) -> list[tuple[str, int]]:
+        """Return the terms that begin so, with the number of rows of each."""
+        known, counts, _ = self._bucket(start)
+        return [(term, count) for term, count in zip(known, counts, strict=True) if term.startswith(start)]
+
+    def similar(self, word: str, slips: int) -> Iterator[tuple[str, int]]:
+        """Yield the words of names and tags at a small edit distance, with the number of records of each."""
+        keys = [sign if _KEY.fullmatch(sign) else "_" for sign in word[:2]]
+        found: dict[str, int] = {}
+        for path in {f"catalog/words/{place}{key}.json" for key in keys for place in (1, 2)}:
+            held = self._object(path)
+            text, counts = held.get("words"), held.get("counts")
+            if not isinstance(text, str) or not isinstance(counts, str):
+                raise self._broken(path)
+            found.update(zip(text.split(" ") if text else (), decode_short(counts), strict=False))
+        yield from ((known, count) for known, count in found.items() if distance(word, known, slips) <= slips)
+
+    def _rows_of(self, term: str) -> list[tuple[int, int]]:
+        known, _, places = self._bucket(term)
+        return self._lists(*places[known.index(term)]) if term in known else []
 
     def _bucket(self, word: str) -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
         """The words of a bucket, the number of rows of each, and the shard, start and length of its list."""
@@ -123,18 +125,22 @@ class HostedSite:
             held = self._object(path)
             text = held.get("words")
             known = text.split(" ") if isinstance(text, str) and text else []
-            counts, steps, starts, lengths = (
-                self._numbers(held, name, len(known), path) for name in ("counts", "shards", "starts", "lengths")
+            counts, steps, lengths = (
+                self._numbers(held, name, len(known), path) for name in ("counts", "shards", "lengths")
             )
-            shard, shards = 0, []
-            for step in steps:
+            (start,) = self._numbers({"start": [held.get("start")]}, "start", 1, path)
+            shard, places = 0, []
+            for number, (step, length) in enumerate(zip(steps, lengths, strict=True)):
                 shard = min(MAX_SHARDS, shard + step)
-                shards.append(shard)
-            return known, counts, [*zip(shards, starts, lengths, strict=True)]
+                start = 0 if number and step else start  # the first of a shard
+                places.append((shard, start, length))
+                start += length
+            return known, counts, places
 
         return self._kept(path, read)
 
-    def _lists(self, shard: int, start: int, length: int) -> list[list[int]]:
+    def _lists(self, shard: int, start: int, length: int) -> list[tuple[int, int]]:
+        """Return the rows of a term, each with its level."""
         path = f"catalog/text/rows/{shard}.bin"
         raw = self._kept(path, lambda: self._get(path))
         if start + length > len(raw):
@@ -143,25 +149,6 @@ class HostedSite:
             return decode_rows(raw[start : start + length], self._total)
         except ValueError:
             raise self._broken(path) from None
-
-    def _correction(self, word: str) -> str | None:
-        """The correction of a misspelt word: the nearest one, and of those the most frequent."""
-        most = slips_allowed(word)
-        if not most:
-            return None
-        keys = [sign if _KEY.fullmatch(sign) else "_" for sign in word[:2]]
-        best: tuple[int, int, str] | None = None
-        for path in {f"catalog/words/{place}{key}.json" for key in keys for place in (1, 2)}:
-            held = self._object(path)
-            text, counts = held.get("words"), held.get("counts")
-            if not isinstance(text, str) or not isinstance(counts, str):
-                raise self._broken(path)
-            totals = decode_short(counts)
-            for place, known in enumerate(text.split(" ") if text else ()):
-                steps = distance(word, known, most)
-                if steps <= most and place < len(totals):
-                    best = min(best or (steps, 0, known), (steps, -totals[place], known))
-        return None if best is None else best[2]
 
     # --- facets ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Spelling lists: the words of names, publishers, schemas and tags, in small files by their letters.
+"""Spelling lists: the words of names and tags, in small files by their letters.
 
 ``catalog/words/1h.json`` has the words that begin with h, ``2a.json`` those whose second letter is a, with the number
 of records of each. A typo rarely affects both of the first two letters, so four files contain nearly every word at edit
@@ -12,11 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catalog.formatting import compact_json
-from catalog.site.markup import shown
-from catalog.site.nodes import name_of, schema_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried
 from catalog.store.index_format import encode_short
-from catalog.store.tokenizer import tokenize
+from catalog.store.searchable import spelt_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +22,8 @@ if TYPE_CHECKING:
     from catalog.store.graph import Graph, Node
 
 KEYS: Final = "abcdefghijklmnopqrstuvwxyz0123456789_"
-SHORTEST: Final = 4
-"""Minimum length: shorter words are at edit distance one from too many others."""
 MOST: Final = 6000
 """Maximum words in a file, the most frequent ones: some 20 kB, compressed."""
-
-
-def words(text: str) -> set[str]:
-    """The words of a text as the index has them, without accents; ``DigitSample`` is ``digitsample``, ``digit``, …"""
-    return {word for word in tokenize(text, parts=True) if len(word) >= SHORTEST and not word.isdecimal()}
 
 
 def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:
@@ -61,11 +52,7 @@ def files(graph: Graph, left_out: list[LeftOut]) -> Iterator[tuple[str, str]]:
 
 
 def _words_of(node: Node) -> set[str]:
-    schema = schema_of(node)
-    texts = [name_of(node), node.publisher.shown, *tags_of(node)]
-    if schema is not None:
-        texts.append(name_of(schema))
-    return words(" ".join(shown(text) for text in texts))
+    return spelt_terms(node.record)
 
 
 def _key(letter: str) -> str:

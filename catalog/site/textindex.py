@@ -3,13 +3,12 @@
 ::
 
     catalog/text/index.json       how many rows, buckets, shards; the hand-written pages, which come after the rows
-    catalog/text/words/<b>.json   the words whose first two letters fall into bucket b, and where their rows stand
-    catalog/text/rows/<s>.bin     a shard: for each of its words three lists of rows
+    catalog/text/words/<b>.json   the terms whose first two letters fall into bucket b, and where their rows are
+    catalog/text/rows/<s>.bin     a shard: for each of its terms the rows of each level
     catalog/text/shown/<n>.json   result data, 16 rows in a file
 
-A word's three lists are the rows that have it in their name; in tags, schema, fields or publisher; in the description
-only. Rows stand newest first, so a list is the steps from row to row, seven bits a byte (LEB128), or a bit for each row
-where that is shorter: the commonest word of a hundred thousand records takes 12 kB.
+The levels are those of :mod:`catalog.store.searchable`. Rows are newest first, so a list is the steps from row to row,
+seven bits a byte (LEB128), or a bit for each row where that is shorter: at most 12 kB for a hundred thousand records.
 
 Why not Pagefind
 ----------------
@@ -18,8 +17,9 @@ to build, and wrote 110,000 files (measured with Pagefind 1.5; below 3,000 match
 
 Tricky bits
 -----------
-- The browser's ``textindex.js`` has the tokenizer of :mod:`catalog.store.tokenizer` and the decoders of
-  :mod:`catalog.store.index_format`.
+- The browser's ``tokenizer.js``, ``wordforms.js``, ``matching.js`` and ``textindex.js`` do what
+  :mod:`catalog.store.tokenizer`, :mod:`~catalog.store.wordforms`, :mod:`~catalog.store.matching` and
+  :mod:`~catalog.store.index_format` do in Python.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema
 from catalog.site.omitted import Job, LeftOut, tried
 from catalog.site.parallel import in_parallel, tenths
 from catalog.store.graph import LensNode
-from catalog.store.index_format import LEVELS, bucket, encode_rows
+from catalog.store.index_format import FORMAT, bucket, encode_rows
+from catalog.store.searchable import BY_NAME, LEVELS, levels_of, schema_texts
 from catalog.store.tokenizer import tokenize
 
 if TYPE_CHECKING:
@@ -46,14 +47,11 @@ if TYPE_CHECKING:
 
     from catalog.store.graph import Graph, Node
 
-__all__ = ["FOLDER", "texts", "write_text_index"]
+__all__ = ["FOLDER", "levels", "page_levels", "write_text_index"]
 
 FOLDER: Final = "catalog/text"
 SHOWN: Final = 16
 """Rows in a file of result data."""
-_DESCRIPTION: Final = 900
-"""Maximum indexed characters of a description."""
-_MOST_FIELDS: Final = 100
 _SUMMARY: Final = 140
 _BUCKET_WORDS: Final = 200
 _MOST_BUCKETS: Final = 1024
@@ -72,12 +70,10 @@ class _Lists:
         self.levels: list[defaultdict[str, array[int]]] = [defaultdict(lambda: array("I")) for _ in range(LEVELS)]
 
     def add(self, row: int, levels: Iterable[set[str]]) -> None:
-        """A row's words, the most telling level first; a word counts where it tells most."""
-        met: set[str] = set()
+        """Add a row's terms, each at one level."""
         for lists, found in zip(self.levels, levels, strict=True):
-            for word in found - met:
+            for word in found:
                 lists[word].append(row)
-            met |= found
 
     def parts(self) -> list[_Part]:
         """All of it in few objects, to be sent to another process."""
@@ -101,9 +97,7 @@ class _Lists:
     def packed(self, word: str, total: int) -> tuple[bytes, int]:
         """A word's lists, and how many rows have it."""
         rows = [lists.get(word) for lists in self.levels]
-        return b"".join(encode_rows(found, total) for found in rows), sum(
-            len(found) for found in rows if found is not None
-        )
+        return encode_rows(rows, total), sum(len(found) for found in rows if found is not None)
 
 
 def write_text_index(
@@ -137,13 +131,13 @@ def write_text_index(
         left_out += failed
     listed = []
     for place, (address, (title, text)) in enumerate(sorted(pages.items())):
-        lists.add(len(nodes) + place, (set(tokenize(title, parts=True)), set(), set(tokenize(text))))
+        lists.add(len(nodes) + place, page_levels(title, text))
         listed.append([title, address, text[:_SUMMARY]])
     total = len(nodes) + len(listed)
     buckets = _write_words(folder, lists, total, digest)
     index = {
-        "version": digest.hexdigest()[:12], "rows": len(nodes), "total": total, "buckets": buckets, "shown": SHOWN,
-        "pages": listed,
+        "format": FORMAT, "version": digest.hexdigest()[:12], "rows": len(nodes), "total": total, "buckets": buckets,
+        "shown": SHOWN, "pages": listed,
     }  # fmt: skip
     _write(folder / "index.json", formatting.compact_json(index).encode())
     return tuple(left_out)
@@ -170,9 +164,9 @@ def _block(nodes: Sequence[Node], start: int, folder: Path) -> tuple[list[_Part]
     return lists.parts(), digest.digest(), left_out
 
 
-def _entry(node: Node) -> tuple[tuple[set[str], set[str], set[str]], list[str]]:
-    """Return the words and the result data of a record."""
-    return _levels(node), _result(node)
+def _entry(node: Node) -> tuple[list[set[str]], list[str]]:
+    """Return the terms by level and the result data of a record."""
+    return levels(node), _result(node)
 
 
 def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash) -> int:
@@ -184,7 +178,8 @@ def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash)
         sorted_in[bucket(word, buckets)].append(word)
     shard, number = bytearray(), 0
     for place, found in enumerate(sorted_in):
-        counts, shards, starts, lengths = [], [], [], []
+        counts, shards, lengths = [], [], []
+        first = None
         for word in found:
             packed, count = lists.packed(word, total)
             if shard and len(shard) + len(packed) > _SHARD:
@@ -193,12 +188,12 @@ def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash)
                 shard, number = bytearray(), number + 1
             counts.append(count)
             shards.append(number)
-            starts.append(len(shard))
+            first = len(shard) if first is None else first
             lengths.append(len(packed))
             shard += packed
         steps = [after - before for before, after in zip([0, *shards], shards, strict=False)]
         text = formatting.compact_json(
-            {"words": " ".join(found), "counts": counts, "shards": steps, "starts": starts, "lengths": lengths}
+            {"words": " ".join(found), "counts": counts, "shards": steps, "start": first or 0, "lengths": lengths}
         )
         digest.update(text.encode())
         _write(folder / "words" / f"{place}.json", text.encode())
@@ -207,25 +202,23 @@ def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash)
     return buckets
 
 
-def _levels(node: Node) -> tuple[set[str], set[str], set[str]]:
-    name, middle, description = texts(node)
-    middle_words: set[str] = set()
-    for text in middle:
-        middle_words.update(tokenize(text, parts=True))
-    return set(tokenize(name, parts=True)), middle_words, set(tokenize(description))
-
-
-def texts(node: Node) -> tuple[str, list[str], str]:
-    """Return the indexed texts: name; tags, publisher, schemas and fields; description as plain text."""
-    schema = schema_of(node)
-    middle = [*tags_of(node), node.publisher.shown]
+def levels(node: Node) -> list[set[str]]:
+    """Return the searchable terms of a record by level."""
     if isinstance(node, LensNode):
-        middle += [name_of(end) for end in (node.source, node.target) if end is not None]
-    if schema is not None:
-        sample_type = schema.record.sample_type
-        middle += [sample_type.name, *(field.name for field in sample_type.fields[:_MOST_FIELDS])]
-    description = description_of(node)
-    return name_of(node), middle, plain(description, longest=_DESCRIPTION) if description else ""
+        ends = [end.record.sample_type for end in (node.source, node.target) if end is not None]
+        schemas = [text for end in ends for text in schema_texts(end, names_only=True)]
+    else:
+        schema = schema_of(node)
+        schemas = [] if schema is None else [*schema_texts(schema.record.sample_type)]
+    return levels_of(node.record, handle=node.publisher.handle, did=node.publisher.did, schemas=schemas)
+
+
+def page_levels(title: str, text: str) -> list[set[str]]:
+    """Return the searchable terms of a hand-written page: its title counts as the name of a schema does."""
+    found: list[set[str]] = [set() for _ in range(LEVELS)]
+    found[BY_NAME[-1]] = set(tokenize(title))
+    found[-1] = set(tokenize(text)) - found[BY_NAME[-1]]
+    return found
 
 
 def _result(node: Node) -> list[str]:

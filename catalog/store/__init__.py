@@ -152,6 +152,11 @@ class Store:
             raise
         return store
 
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return self._path
+
     def __enter__(self) -> Self:
         return self
 

@@ -5,7 +5,7 @@
     short    "#$x…"          numbers from 0 as text, small ones in one character (facets.json, columns, words)
     digits   ["…", "…"]      numbers in base 91: a text of all lowest digits, one of the next (orders)
     column   words of rows   one word a row: short; several: how many, then the steps from number to number, by how many
-    rows     bytes           LEVELS lists of ascending rows: 7-bit steps, or a bit a row (shards of the text index)
+    rows     bytes           a bit for each level that has rows, then their lists: 7-bit steps, or a bit a row (shards)
 
 The browser's decoders are in ``table.js`` and ``textindex.js``, with the same limits (``limits.js``; a test compares
 them). The decoders raise ``ValueError`` for whatever isn't in the format.
@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from catalog.store.searchable import LEVELS
+
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from catalog.atproto.datamodel import Json
 
-__all__ = ["Column", "bucket", "decode_rows", "decode_short", "encode_digits", "encode_rows", "encode_short"]
-
+FORMAT: Final = 2
+"""The version of the text index's format."""
 MAX_ROWS: Final = 5_000_000
 MAX_BUCKETS: Final = 100_000
 MAX_SHOWN: Final = 1000
@@ -33,8 +35,6 @@ MAX_SHOWN: Final = 1000
 MAX_SHARDS: Final = 10_000_000
 MAX_WORDS_PER_ROW: Final = 10_000
 MAX_NUMBER: Final = 2**40
-LEVELS: Final = 3
-"""Lists of a word: in names; in tags, schema, fields and publisher; in descriptions."""
 BASE: Final = 91
 LAST: Final = 60
 """In ``short`` a digit below this one is a number's last."""
@@ -157,13 +157,19 @@ def _summed(steps: list[int]) -> tuple[int, ...]:
 # --- lists of rows ---------------------------------------------------------------------------------------------------
 
 
-def encode_rows(rows: array[int] | None, total: int) -> bytes:
-    """Return one list of ascending rows of ``total`` as bytes, the shorter way: steps, or a bit for each row.
+def encode_rows(levels: Sequence[array[int] | None], total: int) -> bytes:
+    """Return the ascending rows of each level, of ``total``, as bytes: which levels have rows, then their lists."""
+    mask = sum(1 << level for level, rows in enumerate(levels) if rows)
+    return _varint(mask) + b"".join(_encode_list(rows, total) for rows in levels if rows)
+
+
+def _encode_list(rows: array[int], total: int) -> bytes:
+    """Return one list the shorter way: steps, or a bit for each row.
 
     First comes twice the number of rows, then the steps; or twice that number and one, then the bits.
     """
-    if not rows:
-        return b"\0"
+    if len(rows) == 1:
+        return b"\2" + _varint(rows[0])
     numbers = np.frombuffer(rows, np.uint32)
     steps = np.diff(numbers, prepend=np.uint32(0)).astype(np.uint32)
     steps[0] = numbers[0]
@@ -185,30 +191,38 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def decode_rows(raw: bytes, total: int) -> list[list[int]]:
-    """Return the :data:`LEVELS` lists of rows of a word. Raises ``ValueError``."""
-    at, lists = 0, []
-    for _ in range(LEVELS):
-        head, at = _read_varint(raw, at)
-        if head >> 1 > total:
+def decode_rows(raw: bytes, total: int) -> list[tuple[int, int]]:
+    """Return row and level of each row of a word. Raises ``ValueError``."""
+    mask, at = _read_varint(raw, 0)
+    if mask >> LEVELS:
+        raise ValueError
+    found: list[tuple[int, int]] = []
+    for level in range(LEVELS):
+        if mask >> level & 1:
+            rows, at = _decode_list(raw, at, total)
+            found += [(row, level) for row in rows]
+    return found
+
+
+def _decode_list(raw: bytes, at: int, total: int) -> tuple[list[int], int]:
+    """Return a list of rows, and the place after it."""
+    head, at = _read_varint(raw, at)
+    if head >> 1 > total:
+        raise ValueError
+    if head & 1:
+        end = at + -(-total // 8)
+        bits = raw[at:end]
+        if len(raw) < end:
             raise ValueError
-        if head & 1:
-            end = at + -(-total // 8)
-            bits = raw[at:end]
-            if len(raw) < end:
-                raise ValueError
-            rows = [row for row in range(total) if bits[row >> 3] >> (row & 7) & 1]
-            at = end
-        else:
-            row, rows = 0, []
-            for _ in range(head >> 1):
-                step, at = _read_varint(raw, at)
-                row += step
-                rows.append(row)
-        if rows and not 0 <= rows[-1] < total:
-            raise ValueError
-        lists.append(rows)
-    return lists
+        return [row for row in range(total) if bits[row >> 3] >> (row & 7) & 1], end
+    row, rows = 0, []
+    for _ in range(head >> 1):
+        step, at = _read_varint(raw, at)
+        row += step
+        rows.append(row)
+    if rows and not 0 <= rows[-1] < total:
+        raise ValueError
+    return rows, at
 
 
 def _read_varint(raw: bytes, at: int) -> tuple[int, int]:

@@ -1,139 +1,372 @@
-"""Full-text search without an index: match records with the words of a query, best first.
+"""The meaning of a query and the order of its results, for every search (``matching.js`` in the browser).
 
-Words are cut as a site's text index cuts them (:mod:`catalog.site.textindex`), and a query means the same:
+::
 
-- Every word must match. A word that some record has matches itself only; ``word*`` matches all that begin so.
-- A word that no record has matches those which begin so, and words of names and tags at an edit distance of one (two,
-  from eight letters on).
+    text ─question─▶ words ─plan─▶ for each word the terms that match it ─rank─▶ rows, best first
+
+- A word matches the terms it is cut into (:mod:`catalog.store.tokenizer`), their word forms, and itself joined with its
+  neighbours (``caltech 101``, ``caltech101``). ``word*`` also matches all terms that begin so.
+- A word that no record has matches terms that begin so, its own beginning, its two halves, and words of names and tags
+  at an edit distance of one (two, from eight letters on).
+- Rows with every word come first. If they are few, rows with most of the words follow.
+- The *cost* of a word in a row depends on the level of the matching term (:mod:`catalog.store.searchable`) and on how
+  close it is to what was typed. Rows are sorted by their highest cost, then by their lowest, then newest first. Nothing
+  else counts: a row's place relative to another depends on query, plan and these two rows only.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from catalog.store.tokenizer import fold, tokenize
+from catalog.store.synonyms import MOST_SYNONYM_WORDS, synonyms
+from catalog.store.tokenizer import LONGEST, cut, gram_size, grams, without_article
+from catalog.store.wordforms import form_starts, is_form, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-__all__ = ["MOST_WORDS", "PREFIX", "WEIGHTS", "Texts", "Word", "distance", "match", "question", "slips_allowed"]
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MOST_WORDS: Final = 8
-"""Words of a query that count; as in ``textindex.js``."""
-WEIGHTS: Final = (10.0, 4.0, 1.0)
-"""Of a word in a name; in tags, schema, fields, publisher; in a description."""
-PREFIX: Final = 0.6
-"""Weight of a prefix match or likely word, relative to an exact match."""
+"""Words of a query that count."""
+FEW: Final = 5
+"""Rows with every word below which rows with most of the words are added."""
+_BASE: Final = (0, 1, 2, 3, 5, 8, 9, 12, 15, 18, 21, 24)
+"""The cost of each level."""
+_EXACT, _FORM, _LOOSE, _SYNONYM, _SLIP, _TWO_SLIPS = 0, 1, 2, 3, 4, 10
+"""What is added for a term as typed, a form of it, a beginning or part, a synonym, an edit distance of one, or two."""
+PARTIAL_COST: Final = _BASE[6] + _FORM
+"""The highest cost of a row with half of the words or less: they are in its name, tags, fields or first sentences."""
+LAST_RESORT_COST: Final = _BASE[7] + _FORM
+"""The same where there is nothing else: also in the rest of its description."""
+_LEAST_SHARE: Final = 0.4
+"""The share of the words' weight that a row must have."""
+_MOST_PARTIAL: Final = 12
+_MOST_FORMS: Final = 12
+_MOST_BEGINNINGS: Final = 24
+_MOST_SIMILAR: Final = 8
 _SHORTEST: Final = 4
 _LONG: Final = 8
 _LONGEST_SLIP: Final = 40
+_SHORTEST_HALF: Final = 3
+_LONGEST_END: Final = 3
+_SHORTEST_WITH_END: Final = 7
+_EDGES: Final = re.compile(r"^[^\w]+|[^\w+#]+$")
 _CHUNK: Final = re.compile(r"\S+")
+_LETTERS: Final = re.compile("[a-z]+")
+IGNORED: Final = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "is",
+        "it",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "this",
+        "to",
+        "was",
+        "were",
+        "with",
+        "dataset",
+        "datasets",
+        "data",
+    ]
+)
+"""Words that are left out of a query beside others."""
+Group: TypeAlias = "dict[str, int]"
+"""Terms that stand for each other, with what they add to the cost."""
+Way: TypeAlias = "tuple[Group, ...]"
+"""Groups that must all match."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A word of a query; ``open`` if it matches all words that begin so."""
+    """A word of a query: its parts, or grams of which any will do; ``open`` if it matches all terms that begin so."""
+
+    parts: tuple[str, ...]
+    grams: tuple[str, ...] = ()
+    open: bool = False
+    typed: str = ""
+    """The word as messages show it; empty for its term."""
+
+    @property
+    def text(self) -> str:
+        """The word as a term."""
+        return "".join(self.parts)[:LONGEST]
+
+
+class Vocabulary(Protocol):
+    """The terms of an index."""
+
+    @property
+    def total(self) -> int:
+        """The number of records."""
+
+    def count(self, term: str) -> int:
+        """Return the number of records that have a term."""
+
+    def beginning(self, start: str) -> Iterable[tuple[str, int]]:
+        """Return the terms that begin so, with the number of records of each."""
+
+    def similar(self, word: str, slips: int) -> Iterable[tuple[str, int]]:
+        """Return terms of names and tags at an edit distance of at most ``slips``, with the number of records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A word of a query and the ways to match it. ``loose``: no record has the word or a form of it."""
 
     text: str
+    ways: tuple[Way, ...]
+    loose: bool = False
     open: bool = False
+    corrected: str | None = None
+    """The most likely word, if this one is misspelt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The words that are looked for."""
+
+    words: tuple[Wanted, ...]
+    total: int
+
+    @property
+    def loose(self) -> tuple[str, ...]:
+        """The words that no record has and that others stand for."""
+        return tuple(word.text for word in self.words if word.loose and word.ways and not word.open)
+
+    @property
+    def corrected(self) -> str | None:
+        """The query with its misspelt words corrected; None if there are none."""
+        if all(word.corrected is None for word in self.words):
+            return None
+        return " ".join(word.corrected or word.text for word in self.words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Rows, best first; the first ``full`` of them have every word, the others lack some of ``dropped``."""
+
+    rows: list[int]
+    full: int
+    dropped: tuple[str, ...] = ()
+
+
+# --- the query -------------------------------------------------------------------------------------------------------
 
 
 def question(text: str) -> tuple[Word, ...]:
     """Return the words of a query, each once."""
-    found: dict[str, bool] = {}
+    found: dict[tuple[tuple[str, ...], tuple[str, ...]], Word] = {}
     for chunk in _CHUNK.findall(text):
-        cut = tokenize(chunk)
-        for place, word in enumerate(cut, 1):
-            found.setdefault(word, chunk.endswith("*") and place == len(cut))
-    return tuple(Word(text=word, open=is_open) for word, is_open in [*found.items()][:MOST_WORDS])
+        words = [word for compound in cut(chunk) for word in _words([part for run in compound for part in run])]
+        for place, word in enumerate(words, 1):
+            is_open = chunk.endswith("*") and place == len(words)
+            typed = _EDGES.sub("", chunk).lower() if len(words) == 1 else ""
+            found.setdefault((word.parts, word.grams), replace(word, open=is_open, typed=typed))
+    return tuple(found.values())[:MOST_WORDS]
 
 
-@dataclass(slots=True, kw_only=True)
-class Texts:
-    """The searchable texts of a record: name, short texts (tags, schema, …), and description as plain text."""
-
-    name: str
-    middle: tuple[str, ...] = ()
-    description: str = ""
-    whole: str = field(init=False)
-    """All of it, folded: what is not in there is no word of it, nor the beginning of one."""
-    _levels: tuple[set[str], ...] | None = None
-
-    def __post_init__(self) -> None:
-        self.whole = fold(" ".join((self.name, *self.middle, self.description)))
-
-    @property
-    def levels(self) -> tuple[set[str], ...]:
-        """Its words, by where they stand."""
-        if self._levels is None:
-            middle = {token for text in self.middle for token in tokenize(text, parts=True)}
-            self._levels = (set(tokenize(self.name, parts=True)), middle, set(tokenize(self.description)))
-        return self._levels
-
-
-def match(asked: Sequence[Word], texts: Sequence[Texts]) -> tuple[list[int], tuple[str, ...]]:
-    """The places of what is found, best first, and the words that nothing has; all of them for a question of none."""
-    scores = dict.fromkeys(range(len(texts)), 0.0)
-    loose = []
-    for word in asked:
-        found, known = _of_word(word, texts)
-        if not known and not word.open:
-            loose.append(word.text)
-        rare = math.log(1 + len(texts) / max(1, len(found)))
-        scores = {row: scores[row] + rare * weight for row, weight in found.items() if row in scores}
-    return sorted(scores, key=lambda row: (-scores[row], row)), tuple(loose)
-
-
-def _of_word(word: Word, texts: Sequence[Texts]) -> tuple[dict[int, float], bool]:
-    """Return the weights of the rows that match a word, and whether any matches exactly."""
-    near = [(row, each) for row, each in enumerate(texts) if word.text in each.whole]
-    exact = _weighed(near, lambda words: word.text in words, 1)
-    if exact and not word.open:
-        return exact, True
-    found = {**_weighed(near, lambda words: any(map(_begins(word.text), words)), PREFIX), **exact}
-    if not word.open:
-        for row, weight in _near(word.text, texts).items():
-            found[row] = max(weight, found.get(row, 0))
-    return found, bool(exact)
-
-
-def _weighed(texts: Iterable[tuple[int, Texts]], has: Callable[[set[str]], bool], factor: float) -> dict[int, float]:
-    """Return the weight of each matching row, by its first matching level."""
-    found = {}
-    for row, each in texts:
-        level = next((level for level, words in enumerate(each.levels) if has(words)), None)
-        if level is not None:
-            found[row] = WEIGHTS[level] * factor
+def _words(parts: Sequence[str]) -> list[Word]:
+    """Return the words of a compound: parts in scripts with blanks together, each other part by its grams."""
+    found: list[Word] = []
+    together: list[str] = []
+    for part in parts:
+        size = gram_size(part)
+        if not size:
+            together.append(part)
+            continue
+        if together:
+            found.append(Word(parts=tuple(together)))
+            together = []
+        found += [Word(parts=(wanted[0],), grams=wanted) for wanted in _cover(part, size)]
+    if together:
+        found.append(Word(parts=tuple(together)))
     return found
 
 
-def _begins(word: str) -> Callable[[str], bool]:
-    return lambda other: other.startswith(word)
+def _cover(part: str, size: int) -> list[tuple[str, ...]]:
+    """Return sets of grams; if one of each is found, every character of the part is."""
+    every = grams(part, size)
+    sets = [tuple(every[max(0, at - size + 1) : at + 1]) for at in range(len(part))]
+    sets = [one for one in dict.fromkeys(sets) if one]
+    return [one for one in sets if not any(set(other) < set(one) for other in sets)]
 
 
-def _near(word: str, texts: Sequence[Texts]) -> dict[int, float]:
-    """Those with a word in name or tags that may have been meant."""
-    most = slips_allowed(word)
-    if not most:
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def plan(
+    words: Sequence[Word], vocabulary: Vocabulary, *, exactly: bool = False, loose: Sequence[bool] | None = None
+) -> Plan:
+    """Return the terms for each word of a query; with ``exactly`` no misspelling is corrected.
+
+    ``loose`` repeats an earlier plan: whether others stand for each of its words, whatever the vocabulary has now.
+    """
+    words = [part for word in words for part in _split(word, vocabulary)][:MOST_WORDS]
+    ways: list[list[Way]] = [_ways(word, vocabulary) for word in words]
+    for first in range(len(words)):
+        for last in range(first + 1, min(first + 3, len(words))):
+            joined = _joined(words[first : last + 1], vocabulary)
+            for place in range(first, last + 1) if joined else ():
+                ways[place].append((joined,))
+    for first, last in combinations(range(len(words) + 1), 2):
+        for way in _synonyms(words[first:last], vocabulary):
+            for place in range(first, last):
+                ways[place].append(way)
+    kept = [place for place, word in enumerate(words) if word.text not in IGNORED] or [*range(len(words))]
+    wanted = []
+    for number, place in enumerate(kept):
+        word = words[place]
+        known = bool(ways[place]) if loose is None or number >= len(loose) else not loose[number]
+        if known or word.grams:
+            wanted.append(Wanted(text=word.typed or word.text, ways=tuple(ways[place]), open=word.open))
+        else:
+            wanted.append(_loose(word, vocabulary, exactly=exactly))
+    return Plan(words=tuple(wanted), total=vocabulary.total)
+
+
+def _split(word: Word, vocabulary: Vocabulary) -> list[Word]:
+    """Return the parts of a compound as words of their own, if no record has it and nothing is like it."""
+    words = [Word(parts=(part,)) for part in word.parts]
+    if len(words) == 1 or not all(len(part) >= _SHORTEST_HALF and not part[0].isdecimal() for part in word.parts):
+        return [word]
+    slips = slips_allowed(word.text)
+    similar = vocabulary.similar(word.text, slips) if slips else ()
+    if _ways(word, vocabulary) or any(vocabulary.beginning(word.text)) or any(similar):
+        return [word]
+    return [*words[:-1], replace(words[-1], open=word.open)]
+
+
+def _ways(word: Word, vocabulary: Vocabulary) -> list[Way]:
+    if word.grams:
+        found = {gram: _EXACT for gram in word.grams if vocabulary.count(gram)}
+        if (word.open or not found) and len(word.text) > 1:
+            found |= {term: _LOOSE for term in _beginnings(word.text, vocabulary) if term not in found}
+        return [(found,)] if found else []
+    ways: list[Way] = []
+    whole = _expanded(word.text, vocabulary, is_open=word.open)
+    if whole:
+        ways.append((whole,))
+    if len(word.parts) > 1:
+        each = [
+            _expanded(part, vocabulary, is_open=word.open and place == len(word.parts))
+            for place, part in enumerate(word.parts, 1)
+        ]
+        if all(each):
+            ways.append(tuple(each))
+    return ways
+
+
+def _joined(words: Sequence[Word], vocabulary: Vocabulary) -> Group:
+    """Return the terms for neighbouring words written as one."""
+    text = "".join(word.text for word in words)[:LONGEST]
+    if any(word.grams for word in words) or text.isdecimal():
         return {}
-    known: dict[str, int] = {}
-    found: dict[int, float] = {}
-    for row, each in enumerate(texts):
-        for level in (0, 1):
-            for other in each.levels[level]:
-                if other not in known:
-                    known[other] = distance(word, other, most)
-                if known[other] <= most:
-                    found[row] = max(found.get(row, 0.0), WEIGHTS[level] * PREFIX / (1 + known[other]))
+    if not text.isascii():  # a long word is a form of itself with a short one behind
+        return {text: _EXACT} if vocabulary.count(text) else {}
+    return _expanded(text, vocabulary, is_open=False)
+
+
+def _synonyms(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Way]:
+    """Yield the ways to match synonyms of neighbouring words, or of one word."""
+    parts = [part for word in words for part in word.parts]
+    if len(parts) > MOST_SYNONYM_WORDS or any(word.grams for word in words):
+        return
+    for phrase in synonyms(parts):
+        groups = [_expanded(word, vocabulary, is_open=False) for word in phrase if word not in IGNORED]
+        if all(groups):
+            yield tuple({term: step + _SYNONYM for term, step in group.items()} for group in groups)
+
+
+def _expanded(term: str, vocabulary: Vocabulary, *, is_open: bool) -> Group:
+    """Return a term that the index has, its forms, and for an open one those that begin so."""
+    found: Group = {term: _EXACT} if vocabulary.count(term) else {}
+    for other in (term, *([] if found else spellings(term))):
+        known = {each: count for start in form_starts(other) for each, count in vocabulary.beginning(start)}
+        forms = [each for each in known if each != term and (each == other or is_form(other, each))]
+        found |= dict.fromkeys(_frequent(forms, known)[:_MOST_FORMS], _FORM)
+    bare = without_article(term)
+    if bare is not None and vocabulary.count(bare):
+        found.setdefault(bare, _FORM)
+    if is_open and len(term) > 1:
+        for other in _beginnings(term, vocabulary):
+            found.setdefault(other, _LOOSE)
     return found
+
+
+def _beginnings(term: str, vocabulary: Vocabulary) -> list[str]:
+    """Return the most frequent terms that begin so."""
+    known = {other: count for other, count in vocabulary.beginning(term) if other != term}
+    return _frequent(known, known)[:_MOST_BEGINNINGS]
+
+
+def _frequent(terms: Iterable[str], counts: Mapping[str, int]) -> list[str]:
+    return sorted(terms, key=lambda term: (-counts[term], term))
+
+
+def _loose(word: Word, vocabulary: Vocabulary, *, exactly: bool) -> Wanted:
+    """Return the terms that may stand for a word which no record has."""
+    term = word.text
+    group: Group = dict.fromkeys(_beginnings(term, vocabulary), _LOOSE) if len(term) > 1 else {}
+    corrected = None
+    if _LETTERS.fullmatch(term) and len(term) >= _SHORTEST_WITH_END:
+        for length in range(len(term) - _LONGEST_END, len(term)):
+            if vocabulary.count(term[:length]):
+                group[term[:length]] = _LOOSE
+    if vocabulary.count(term):  # it has become known since the plan that this one repeats
+        group[term] = _SLIP
+    ways: list[Way] = [(group,)] if group else []
+    if not group:
+        ways += _halves(term, vocabulary)
+    slips = 0 if exactly else slips_allowed(term)
+    if slips and not (word.open and ways):
+        similar = [(distance(term, other, slips), -count, other) for other, count in vocabulary.similar(term, slips)]
+        nearest = sorted(one for one in similar if 0 < one[0] <= slips)[:_MOST_SIMILAR]
+        corrected = nearest[0][2] if nearest and not ways else None
+        if nearest:
+            ways.append(({other: _SLIP if steps == 1 else _TWO_SLIPS for steps, _, other in nearest},))
+    if not ways and len(word.parts) > 1:
+        each = [_expanded(part, vocabulary, is_open=False) or _similar(part, vocabulary) for part in word.parts]
+        ways += [tuple(each)] if all(each) and not exactly else []
+    return Wanted(text=word.typed or term, ways=tuple(ways), loose=True, open=word.open, corrected=corrected)
+
+
+def _similar(term: str, vocabulary: Vocabulary) -> Group:
+    slips = slips_allowed(term)
+    found = (
+        sorted((distance(term, other, slips), other) for other, _ in vocabulary.similar(term, slips)) if slips else []
+    )
+    return {other: _SLIP if steps == 1 else _TWO_SLIPS for steps, other in found[:_MOST_SIMILAR]}
+
+
+def _halves(term: str, vocabulary: Vocabulary) -> list[Way]:
+    """Return the most even way to cut a word into two that the index has."""
+    places = range(_SHORTEST_HALF, len(term) - _SHORTEST_HALF + 1)
+    for place in sorted(places, key=lambda place: (abs(2 * place - len(term)), place)):
+        if vocabulary.count(term[:place]) and vocabulary.count(term[place:]):
+            return [({term[:place]: _LOOSE}, {term[place:]: _LOOSE})]
+    return []
 
 
 def slips_allowed(word: str) -> int:
     """Return the edit distance that is allowed for a word."""
-    if not _SHORTEST <= len(word) <= _LONGEST_SLIP:
+    if not _SHORTEST <= len(word) <= _LONGEST_SLIP or word.isdecimal():
         return 0
     return 2 if len(word) >= _LONG else 1
 
@@ -147,11 +380,151 @@ def distance(one: str, other: str, most: int) -> int:
     for i, sign in enumerate(one, 1):
         row = [i]
         for j, against in enumerate(other, 1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (sign != against))
+            cost_ = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (sign != against))
             if i > 1 and j > 1 and sign == other[j - 2] and one[i - 2] == against:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
+                cost_ = min(cost_, before[j - 2] + 1)
+            row.append(cost_)
         if min(*row, *last) > most:
             return most + 1
         before, last = last, row
     return min(last[-1], most + 1)
+
+
+# --- the order -------------------------------------------------------------------------------------------------------
+
+
+def cost(level: int, step: int) -> int:
+    """Return the cost of a term at a level."""
+    return _BASE[level] + step
+
+
+def rank(
+    planned: Plan,
+    rows_of: Callable[[str], Iterable[tuple[int, int]]],
+    newest: Callable[[list[int]], list[int]] = sorted,
+    limit: int | None = None,
+) -> Ranking:
+    """Return the rows of a plan, best first. ``rows_of`` gives row and level of each record that has a term.
+
+    ``newest`` sorts rows of one grade: lower rows are newer ones if nothing else is said. With ``limit`` that is done
+    only as far as the first so many rows need it.
+    """
+    costs = [_costs(word, rows_of) for word in planned.words]
+    if not costs:
+        return Ranking(rows=[], full=0)
+    grades: dict[int, tuple[int, int, int]] = {}
+    if len(costs) == 1:
+        grades = {row: (0, value, value) for row, value in costs[0].items()}
+    else:
+        common = set.intersection(*({*found} for found in costs))
+        for row in common:
+            each = [found[row] for found in costs]
+            grades[row] = (0, max(each), min(each))
+    full = len(grades)
+    dropped: tuple[str, ...] = ()
+    if full < FEW and len(costs) > 1:
+        added = _partial(planned, costs, grades, PARTIAL_COST)
+        if not added and not full:
+            added = _partial(planned, costs, grades, LAST_RESORT_COST)
+        lacking = [set(kept) for kept in {one[0]: one[1] for one in added.values()}.values()]
+        dropped = tuple(
+            word.text for place, word in enumerate(planned.words) if any(place not in kept for kept in lacking)
+        )
+        grades |= {row: (number, worst, best) for row, (number, _, worst, best) in added.items()}
+    return Ranking(rows=_sorted(grades, newest, limit), full=full, dropped=dropped)
+
+
+def _sorted(
+    grades: Mapping[int, tuple[int, int, int]], newest: Callable[[list[int]], list[int]], limit: int | None
+) -> list[int]:
+    classes: dict[tuple[int, int, int], list[int]] = {}
+    for row, grade in grades.items():
+        classes.setdefault(grade, []).append(row)
+    rows: list[int] = []
+    for grade in sorted(classes):
+        rows += newest(classes[grade]) if limit is None or len(rows) < limit else classes[grade]
+    return rows
+
+
+def _costs(word: Wanted, rows_of: Callable[[str], Iterable[tuple[int, int]]]) -> dict[int, int]:
+    """Return the cost of a word in each row that has it."""
+    best: dict[int, int] = {}
+    for way in word.ways:
+        found: dict[int, int] | None = None
+        for group in way:
+            own: dict[int, int] = {}
+            for term, step in group.items():
+                for row, level in rows_of(term):
+                    value = _BASE[level] + step
+                    if own.get(row, value) >= value:
+                        own[row] = value
+            found = own if found is None else {row: max(found[row], own[row]) for row in own if row in found}
+        for row, value in (found or {}).items():
+            if best.get(row, value) >= value:
+                best[row] = value
+    return best
+
+
+def parts_kept(counts: Sequence[int], total: int) -> list[tuple[int, ...]]:
+    """Return the words that may be found without the others, the weightiest first. ``counts`` are the words' rows.
+
+    A word weighs the more, the fewer rows have it.
+    """
+    weights = [math.log(1 + total / max(1, count)) for count in counts]
+    found = []
+    matching = [place for place, count in enumerate(counts) if count]
+    for size in range(1, min(len(counts) - 1, len(matching)) + 1):
+        for kept in combinations(matching, size):
+            share = sum(weights[place] for place in kept) / sum(weights)
+            if share >= _LEAST_SHARE:
+                found.append((-share, kept))
+    return [kept for _, kept in sorted(found)[:_MOST_PARTIAL]]
+
+
+def _partial(
+    planned: Plan, costs: Sequence[dict[int, int]], full: Mapping[int, object], limit: float
+) -> dict[int, tuple[int, tuple[int, ...], int, int]]:
+    """Return the rows that lack some words: number and words of the part they have, highest and lowest cost."""
+    found: dict[int, tuple[int, tuple[int, ...], int, int]] = {}
+    for number, kept in enumerate(parts_kept([len(each) for each in costs], planned.total), 1):
+        most = limit if 2 * len(kept) <= len(costs) else math.inf
+        for row in min((costs[place] for place in kept), key=len):
+            if row in full or row in found or not all(row in costs[place] for place in kept):
+                continue
+            each = [costs[place][row] for place in kept]
+            if max(each) <= most:
+                found[row] = (number, kept, max(each), min(each))
+    return found
+
+
+class TermLists:
+    """The terms of a few records in memory: the simplest vocabulary. Rows are numbered as the records come."""
+
+    def __init__(self, records: Iterable[tuple[Sequence[set[str]], set[str]]]) -> None:
+        """``records`` are the terms of each record by level, and those of its name and tags."""
+        self.total = 0
+        self._rows: dict[str, list[tuple[int, int]]] = {}
+        self._spelt: Counter[str] = Counter()
+        for row, (levels, spelt) in enumerate(records):
+            self.total += 1
+            self._spelt.update(spelt)
+            for level, terms in enumerate(levels):
+                for term in terms:
+                    self._rows.setdefault(term, []).append((row, level))
+
+    def search(self, words: Sequence[Word]) -> tuple[Ranking, Plan]:
+        """Return the rows that match, best first, and the terms that were looked for."""
+        planned = plan(words, self)
+        return rank(planned, lambda term: self._rows.get(term, ())), planned
+
+    def count(self, term: str) -> int:
+        """Return the number of records that have a term."""
+        return len(self._rows.get(term, ()))
+
+    def beginning(self, start: str) -> list[tuple[str, int]]:
+        """Return the terms that begin so, with the number of records of each."""
+        return [(term, len(rows)) for term, rows in self._rows.items() if term.startswith(start)]
+
+    def similar(self, word: str, slips: int) -> list[tuple[str, int]]:
+        """Return the words of names and tags at a small edit distance, with the number of records of each."""
+        return [(other, count) for other, count in self._spelt.items() if distance(word, other, slips) <= slips]

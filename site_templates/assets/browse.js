@@ -3,6 +3,8 @@
 
 import { button, claim, element, find } from "./dom.js";
 import { makeFacets } from "./facets.js";
+import { summaryOf } from "./marks.js";
+import { partHeading } from "./search.js";
 import { loadTable } from "./table.js";
 import { findText, ROOT } from "./text.js";
 
@@ -13,7 +15,6 @@ const TITLES = {
 };
 const ORDERS = ["new", "match", "name", "size", "samples", "updated"];
 const STEP = 40; // rows added by each "more"
-const MAX_RANKED = 200; // matches that are sorted by score; the others follow, newest first
 const RETRY = 3000; // milliseconds
 const MAX_NAMES = 4000; // without the text index, the names of up to this many rows are searched
 const LARGE = 20_000; // rows from which the most expensive facets start closed
@@ -23,7 +24,7 @@ const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"];
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./table.js").Details} Details */
 /** @typedef {{ query: string, sort: string, chosen: Record<string, Set<string>> }} State */
-/** @typedef {{ rows: Set<number>, best?: number[], instead?: string, failed?: boolean }} Matches */
+/** @typedef {{ rows: Set<number>, best?: number[], instead?: string, failed?: boolean, dropped?: string[], complete?: Set<number>, terms?: Set<string>, index?: import("./textindex.js").Index }} Matches */
 
 /**
  * @param {HTMLElement} page
@@ -47,8 +48,18 @@ export async function startBrowse(page) {
  */
 export function readState(search) {
   const parameters = new URLSearchParams(search);
-  const sort = parameters.get("sort") ?? "new";
-  return { query: parameters.get("q") ?? "", sort: ORDERS.includes(sort) ? sort : "new", chosen: choices((facet) => parameters.getAll(facet)) };
+  const query = parameters.get("q") ?? "";
+  const sort = parameters.get("sort") ?? "";
+  return { query, sort: ORDERS.includes(sort) ? sort : usualSort(query), chosen: choices((facet) => parameters.getAll(facet)) };
+}
+
+/**
+ * The order of a query's rows where none is chosen: best match first, and newest first without words.
+ * @param {string} query
+ * @returns {string}
+ */
+function usualSort(query) {
+  return query.trim() ? "match" : "new";
 }
 
 /**
@@ -60,7 +71,7 @@ export function writeState({ query, sort, chosen }) {
   const parameters = new URLSearchParams();
   if (query.trim()) parameters.set("q", query.trim());
   for (const [facet, words] of Object.entries(chosen)) for (const word of words) parameters.append(facet, word);
-  if (sort !== "new") parameters.set("sort", sort);
+  if (sort !== usualSort(query)) parameters.set("sort", sort);
   const text = String(parameters);
   return text && `?${text}`;
 }
@@ -75,6 +86,9 @@ class Browser {
   #note = "";
   #uncorrected = ""; // the query that has other results than those shown, which are of corrected spelling
   #exactly = ""; // the query whose spelling is not to be corrected
+  #usual = true; // the order is the usual one of the query, and changes with it
+  /** @type {Matches | null} */
+  #matches = null; // what the rows shown match
   /** @type {number | undefined} */
   #focusAfter; // the place of the choice that was removed
 
@@ -113,8 +127,12 @@ class Browser {
     this.read();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
-    this.query.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => this.changed({ push: false }), 120); });
-    this.sort.addEventListener("change", () => this.changed());
+    this.query.addEventListener("input", () => {
+      clearTimeout(timer);
+      if (this.#usual) this.sort.value = usualSort(this.query.value);
+      timer = setTimeout(() => this.changed({ push: false }), 120);
+    });
+    this.sort.addEventListener("change", () => { this.#usual = this.sort.value === usualSort(this.query.value); this.changed(); });
     this.form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); this.changed({ push: false }); });
     this.find("[data-more]").addEventListener("click", () => {
       const first = this.#limit;
@@ -124,6 +142,7 @@ class Browser {
     });
     this.find("[data-clear]").addEventListener("click", () => {
       this.query.value = "";
+      if (this.#usual) this.sort.value = usualSort("");
       this.#chosen = choices();
       this.changed();
       this.query.focus();
@@ -143,6 +162,7 @@ class Browser {
     const { query, sort, chosen } = readState(location.search);
     this.query.value = query;
     this.sort.value = sort;
+    this.#usual = sort === usualSort(query);
     this.#chosen = chosen;
     this.#limit = Number.isSafeInteger(history.state?.shown) ? history.state.shown : STEP;
   }
@@ -175,8 +195,10 @@ class Browser {
     const query = this.query.value.trim();
     if (!query) return null;
     try {
-      const { rows, best, instead } = await findText(query, this.sort.value === "match" ? MAX_RANKED : 0, this.#exactly === query);
-      return { rows: new Set(rows.filter((row) => row < this.table.length)), best, instead };
+      const ranked = this.sort.value === "match" ? this.table.length : 0;
+      const { rows, best, instead, full, dropped, terms, index } = await findText(query, ranked, this.#exactly === query);
+      const complete = new Set(best.slice(0, full)); // have all words
+      return { rows: new Set(rows.filter((row) => row < this.table.length)), best, instead, dropped, complete, terms, index };
     } catch {
       if (this.table.length > MAX_NAMES) return { rows: new Set(), failed: true };
       const lower = query.toLowerCase();
@@ -219,6 +241,8 @@ class Browser {
       const first = [...sorted].filter((row) => inside.has(row));
       this.#rows = order ? first : [...new Set([...first, ...found.rows])];
     } else this.#rows = found.rows;
+    if (matches && !matches.rows.size && !matches.failed) messages.push("Try fewer or more general words.");
+    this.#matches = matches;
     this.#note = messages.join(" ");
     this.#uncorrected = matches?.instead ? this.query.value.trim() : "";
     this.showChoices();
@@ -257,8 +281,10 @@ class Browser {
       this.visible.disconnect();
       list.replaceChildren();
     }
-    const items = this.#rows.slice(from, this.#limit).map((row) => this.item(row));
+    const shown = this.#rows.slice(from, this.#limit);
+    const items = shown.map((row) => this.item(row));
     list.append(...items);
+    this.splitParts(from, shown, items);
     if (from) items[0]?.querySelector("a")?.focus();
     this.find("[data-more]").hidden = total <= this.#limit;
   }
@@ -275,6 +301,31 @@ class Browser {
   }
 
   /**
+   * Put a heading before the first row that lacks some words.
+   * @param {number} from
+   * @param {number[]} rows
+   * @param {HTMLElement[]} items
+   */
+  splitParts(from, rows, items) {
+    const { dropped, complete } = this.#matches ?? {};
+    if (!dropped?.length || !complete || this.sort.value !== "match") return;
+    const place = rows.findIndex((row) => !complete.has(row));
+    if (place >= 0 && (place > 0 || !from || complete.has(this.#rows[from - 1]))) items[place].before(partHeading(dropped));
+  }
+
+  /**
+   * Add the beginning of the description to a row that matches a query.
+   * @param {HTMLElement} item
+   */
+  async describe(item) {
+    const { terms, index } = this.#matches ?? {};
+    if (!terms || !index) return;
+    const turn = this.#turn;
+    const { summary } = await index.shownOf(Number(item.dataset.row)).catch(() => ({ summary: "" }));
+    if (turn === this.#turn && summary && !item.querySelector(".cat-rows__words")) item.append(summaryOf(summary, terms, "cat-rows__words"));
+  }
+
+  /**
    * The list item of a row; a placeholder until the row becomes visible.
    * @param {number} row
    * @returns {HTMLLIElement}
@@ -283,8 +334,10 @@ class Browser {
     const item = element("li");
     item.dataset.row = String(row);
     const details = this.table.known(row);
-    if (details) show(item, details);
-    else {
+    if (details) {
+      show(item, details);
+      this.describe(item);
+    } else {
       item.className = "is-coming";
       const link = element("a", "", "…");
       link.href = "#top";
@@ -301,11 +354,13 @@ class Browser {
   async fill(item) {
     try {
       show(item, await this.table.details(Number(item.dataset.row)));
+      this.describe(item);
       for (const other of /** @type {NodeListOf<HTMLElement>} */ (this.find("[data-rows]").querySelectorAll(".is-coming"))) {
         const details = this.table.known(Number(other.dataset.row));
         if (!details) continue;
         this.visible.unobserve(other);
         show(other, details);
+        this.describe(other);
       }
     } catch {
       find(item, "a").textContent = "could not be loaded";

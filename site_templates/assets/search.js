@@ -1,8 +1,8 @@
 // The search box in the header: a combobox with a list of results. "/" opens it, arrow keys choose, Enter opens, Escape closes.
 
 import { button, claim, closest, element, find, withAttributes } from "./dom.js";
+import { marked, summaryOf } from "./marks.js";
 import { findResults, loadText, ROOT } from "./text.js";
-import { words } from "./textindex.js";
 
 const MAX_RESULTS = 8;
 const PAUSE = 90; // milliseconds after the last key
@@ -49,7 +49,7 @@ export function startSearch(form) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
 
-  const options = () => /** @type {HTMLElement[]} */ ([...list.children]);
+  const options = () => /** @type {HTMLElement[]} */ ([...list.querySelectorAll("[role=option]")]);
   const open = () => {
     form.classList.add("is-open");
     loadText().catch(() => { note.textContent = FAILED; });
@@ -91,14 +91,16 @@ export function startSearch(form) {
       return;
     }
     try {
-      const { results, total, instead } = await findResults(query, MAX_RESULTS, exactly);
+      const { results, total, instead, full, dropped, terms } = await findResults(query, MAX_RESULTS, exactly);
       if (own !== turn) return; // a newer search has started
-      list.replaceChildren(...results.map((result, number) => optionOf(result, number, words(instead || query))));
+      list.replaceChildren(...results.map((result, number) => optionOf(result, number, terms)));
+      if (dropped.length && full < results.length) list.insertBefore(partHeading(dropped), list.children[full]);
       const messages = [];
       if (instead) messages.push(`Showing results for ${instead}.`);
-      if (results.length === 0) messages.push("Nothing found.");
-      if (total > MAX_RESULTS) messages.push(`${total.toLocaleString("en")} results, the best ${MAX_RESULTS}`);
+      if (results.length === 0) messages.push("Nothing found. Try fewer or more general words, or ");
+      if (total > MAX_RESULTS) messages.push(`${total.toLocaleString("en")} results, the best ${MAX_RESULTS}. Press Enter for all.`);
       note.textContent = messages.join(" ");
+      if (results.length === 0) note.append(browseLink(), ".");
       if (instead) note.append(" ", uncorrected(query));
     } catch {
       if (own !== turn) return;
@@ -107,6 +109,16 @@ export function startSearch(form) {
     }
     show();
     choose(-1);
+  }
+
+  /**
+   * A link to the list of everything, for a query that finds nothing.
+   * @returns {HTMLAnchorElement}
+   */
+  function browseLink() {
+    const link = element("a", "cat-search__back", "browse all records");
+    link.href = new URL("browse/", ROOT).href;
+    return link;
   }
 
   /**
@@ -123,7 +135,7 @@ export function startSearch(form) {
   input.addEventListener("focus", () => { open(); if (input.value.trim() && list.children.length) show(); });
   input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, PAUSE); });
   input.addEventListener("keydown", (event) => {
-    const count = list.children.length;
+    const count = options().length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (count && !panel.hidden) choose((chosen + (event.key === "ArrowDown" ? 1 : chosen < 0 ? 0 : -1) + count) % count);
@@ -160,40 +172,40 @@ export function startSearch(form) {
 }
 
 /**
- * @param {Result} result
- * @param {number} number
- * @param {string[]} wanted
+ * The heading of the results that lack some words.
+ * @param {string[]} dropped
  * @returns {HTMLLIElement}
  */
-function optionOf(result, number, wanted) {
-  const option = withAttributes(element("li"), { id: `cat-search-option-${number}`, role: "option", "aria-selected": "false" });
-  option.dataset.href = new URL(result.address, ROOT).href;
-  const title = element("div", "cat-search__title");
-  title.append(element("span", "", result.name), element("span", `cat-kind cat-kind--${result.kind}`, result.kind));
-  option.append(title);
-  if (result.summary) {
-    const summary = element("div", "cat-search__words");
-    summary.append(...marked(result.summary, wanted).map(({ text, match }) => (match ? element("mark", "", text) : text)));
-    option.append(summary);
-  }
-  const facts = [result.publisher, result.size, result.tags].filter(Boolean);
-  if (facts.length) {
-    const line = element("div", "cat-search__words");
-    facts.forEach((text, place) => line.append(place ? " · " : "", element("span", "cat-user", text)));
-    option.append(line);
-  }
-  return option;
+export function partHeading(dropped) {
+  const [last, ...others] = dropped.map((word) => `“${word}”`).reverse();
+  const words = others.length ? `${others.reverse().join(", ")} or ${last}` : last;
+  return withAttributes(element("li", "cat-search__part", `Without ${words}`), { role: "presentation" });
 }
 
 /**
- * The pieces of a text; those that begin with a word of the query match.
- * @param {string} text
- * @param {string[]} wanted
- * @returns {{ text: string, match: boolean }[]}
+ * @param {Result} result
+ * @param {number} number
+ * @param {Set<string>} terms
+ * @returns {HTMLLIElement}
  */
-export function marked(text, wanted) {
-  return text.split(/([\p{L}\p{N}]+)/u).filter(Boolean).map((piece) => {
-    const [word] = words(piece);
-    return { text: piece, match: word !== undefined && wanted.some((prefix) => word.startsWith(prefix)) };
-  });
+function optionOf(result, number, terms) {
+  const option = withAttributes(element("li"), { id: `cat-search-option-${number}`, role: "option", "aria-selected": "false" });
+  option.dataset.href = new URL(result.address, ROOT).href;
+  const title = element("div", "cat-search__title");
+  const name = element("span");
+  name.append(...marked(result.name, terms));
+  title.append(name, element("span", `cat-kind cat-kind--${result.kind}`, result.kind));
+  option.append(title);
+  if (result.summary) option.append(summaryOf(result.summary, terms, "cat-search__words"));
+  const facts = [result.publisher, result.size, result.tags].filter(Boolean);
+  if (facts.length) {
+    const line = element("div", "cat-search__words");
+    facts.forEach((text, place) => {
+      const fact = element("span", "cat-user");
+      fact.append(...marked(text, terms));
+      line.append(place ? " · " : "", fact);
+    });
+    option.append(line);
+  }
+  return option;
 }

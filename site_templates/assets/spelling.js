@@ -1,12 +1,8 @@
-// Spelling correction for query words without a match: the closest word of a name, publisher, schema or tag, at most one
-// edit away (two for long words). The words are in small files by their first and second letter (catalog/site/spelling.py).
+// Words of similar spelling for query words without a match: those of names and tags, in small files by their first and second
+// letter (catalog/site/spelling.py).
 
 import { FileCache } from "./files.js";
 import { decodeShort } from "./table.js";
-
-const MIN_LENGTH = 4;
-const LONG = 8;
-const MAX_LENGTH = 40;
 
 /** @typedef {{ known: string, total: number }} KnownWord a word, and the number of records that have it */
 
@@ -29,26 +25,23 @@ function knownWords(position, letter, root) {
 }
 
 /**
- * The closest known word, the most frequent one among equals; null if none is close, or if the word itself is known.
- * @param {string} typed
+ * The known words of similar spelling, the closest first, of these the most frequent.
+ * @param {string} word
+ * @param {number} slips the largest edit distance
  * @param {URL} root
- * @returns {Promise<string | null>}
+ * @returns {Promise<{ word: string, edits: number }[]>}
  */
-export async function corrected(typed, root) {
-  const word = [...typed.toLowerCase()];
-  if (word.length < MIN_LENGTH || word.length > MAX_LENGTH) return null;
-  const limit = word.length >= LONG ? 2 : 1;
-  const lists = await Promise.all([knownWords(1, word[0], root), knownWords(2, word[1], root), knownWords(1, word[1], root), knownWords(2, word[0], root)]);
-  /** @type {KnownWord & { edits: number } | null} */
-  let best = null;
+export async function similar(word, slips, root) {
+  const letters = [...word];
+  const lists = await Promise.all([knownWords(1, letters[0], root), knownWords(2, letters[1], root), knownWords(1, letters[1], root), knownWords(2, letters[0], root)]);
+  /** @type {Map<string, KnownWord & { edits: number }>} */
+  const found = new Map();
   for (const { known, total } of lists.flat()) {
-    const edits = distance(word, [...known], limit);
-    if (edits === 0) return null;
-    if (edits > limit) continue;
-    const better = !best || edits < best.edits || (edits === best.edits && (total > best.total || (total === best.total && known < best.known)));
-    if (better) best = { known, total, edits };
+    const edits = distance(letters, [...known], slips);
+    if (edits > 0 && edits <= slips) found.set(known, { known, total, edits });
   }
-  return best?.known ?? null;
+  const nearest = [...found.values()].sort((a, b) => a.edits - b.edits || b.total - a.total || (a.known < b.known ? -1 : 1));
+  return nearest.map(({ known, edits }) => ({ word: known, edits }));
 }
 
 /**

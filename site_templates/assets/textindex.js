@@ -2,19 +2,16 @@
 // A query requests index.json once, one file of words for each of its words, and a few shards of row lists.
 
 import { FileCache, request } from "./files.js";
-import { LEVELS, MAX_BUCKETS, MAX_ROWS, MAX_SHARDS, MAX_SHOWN } from "./limits.js";
+import { FORMAT, LEVELS, MAX_BUCKETS, MAX_ROWS, MAX_SHARDS, MAX_SHOWN } from "./limits.js";
+import { plan, question, rank, termsOf } from "./matching.js";
 
-const FIELD_WEIGHTS = [10, 4, 1]; // a match in the name; in tags, schema, fields or publisher; in the description
-const PREFIX_WEIGHT = 0.6; // of a word that only begins with the query's
-const MAX_QUERY_WORDS = 8;
-const MAX_EXPANSIONS = 24;
-const MAX_EXTRA_SHARDS = 3; // requested only for words that begin with the query's
-const MAX_WORD_LENGTH = 32;
-const UNSPACED = /[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u1100-\u11ff\uac00-\ud7af]/;
+const MAX_EXTRA_SHARDS = 3; // requested only for other terms than those typed
 
 /** @typedef {{ name: string, address: string, kind: string, publisher: string, tags: string, size: string, summary: string }} Result */
 /** @typedef {{ words: string[], counts: number[], shards: number[], starts: number[], lengths: number[] }} WordFile */
-/** @typedef {{ lists: Uint32Array[], count: number, weight: number }} WordMatch */
+/** @typedef {import("./matching.js").RowList} RowList */
+/** @typedef {{ rows: Uint32Array, best: number[], full: number, dropped: string[], corrected: string | null, terms: Set<string> }} Found */
+/** @typedef {(word: string, slips: number) => Promise<{ word: string, edits: number }[]>} Similar */
 
 /**
  * @param {URL} root
@@ -24,29 +21,6 @@ export async function loadIndex(root) {
   // Not from the cache: an old index does not fit the files of a newer build.
   const response = await request(new URL("catalog/text/index.json", root), { cache: "no-cache" });
   return new Index(await response.json(), root);
-}
-
-/**
- * The tokens of a text, in their order: the tokenizer of catalog/store/tokenizer.py (cases: tests/data/tokens.json).
- * @param {string} text
- * @returns {string[]}
- */
-export function tokenize(text) {
-  const folded = text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll("ς", "σ");
-  return [...folded.matchAll(/[\p{L}\p{N}]+/gu)].flatMap(([word]) => {
-    const letters = [...word].slice(0, MAX_WORD_LENGTH);
-    const pairs = letters.slice(1).map((letter, place) => letters[place] + letter);
-    return pairs.length && UNSPACED.test(word) ? pairs : [letters.join("")];
-  });
-}
-
-/**
- * The words of a query, each once.
- * @param {string} text
- * @returns {string[]}
- */
-export function words(text) {
-  return [...new Set(tokenize(text))].slice(0, MAX_QUERY_WORDS);
 }
 
 /**
@@ -97,88 +71,79 @@ export class Index {
     this.version = String(data.version);
     /** @type {[string, string, string][]} */
     this.pages = data.pages;
-    /** @type {Map<string, Uint32Array[]>} */
+    if (data.format !== FORMAT) throw damaged("index.json");
+    /** @type {Map<string, RowList[]>} */
     this.lists = new Map();
   }
 
   /**
-   * The `rows` with all words of a query, ascending, and the `best` of them, at most `limit`. The last word matches as a
-   * prefix, too, unless a space follows it; so does a word that is not in the index.
+   * The `rows` of a query, ascending, and the `best` of them, at most `limit`. The first `full` in order have all words of
+   * the query, the others lack some of `dropped`. `corrected` is the query with other words in the place of those that no
+   * record has; `terms` are those that were found. The last word matches as a prefix, too, unless a space follows it.
    * @param {string} query
    * @param {number} limit
-   * @returns {Promise<{ rows: Uint32Array, best: number[] }>}
+   * @param {Similar} [similar] finds words of similar spelling; without it none is corrected
+   * @returns {Promise<Found>}
    */
-  async search(query, limit) {
-    const wanted = words(query);
-    if (!wanted.length) return { rows: new Uint32Array(), best: [] };
-    const open = !/\s$/.test(query);
-    const matched = new Uint8Array(this.total); // the number of words that a row has
-    const scores = new Float32Array(this.total);
-    const matches = await Promise.all(wanted.map((word, place) => this.#matches(word, open && place === wanted.length - 1)));
-    matches.forEach((found, place) => {
-      const own = new Float32Array(this.total);
-      for (const { lists, count: rows, weight } of found) {
-        const rarity = weight * Math.log(1 + this.total / Math.max(1, rows));
-        lists.forEach((list, field) => {
-          const score = rarity * FIELD_WEIGHTS[field];
-          for (let i = 0; i < list.length; i++) if (own[list[i]] < score) own[list[i]] = score;
-        });
-      }
-      for (let row = 0; row < own.length; row++) if (own[row] && matched[row] === place) { matched[row]++; scores[row] += own[row]; }
+  async search(query, limit, similar) {
+    const vocabulary = {
+      total: this.rows, similar: similar ?? (async () => []),
+      count: (/** @type {string} */ term) => this.#count(term), beginning: (/** @type {string} */ start) => this.#beginning(start),
+    };
+    const planned = await plan(question(query, true), vocabulary, !similar);
+    const terms = termsOf(planned);
+    await this.#load(planned, terms);
+    const { order, ...found } = rank(planned, (term) => this.lists.get(term) ?? [], this.total, limit);
+    return { ...found, best: order, corrected: planned.corrected, terms };
+  }
+
+  /**
+   * The number of rows that have a term.
+   * @param {string} term
+   * @returns {Promise<number>}
+   */
+  async #count(term) {
+    const { words, counts } = await this.#wordFile(term);
+    return counts[words.indexOf(term)] ?? 0;
+  }
+
+  /**
+   * The terms that begin so, with the number of their rows.
+   * @param {string} start two characters or more
+   * @returns {Promise<[string, number][]>}
+   */
+  async #beginning(start) {
+    const { words, counts } = await this.#wordFile(start);
+    return words.flatMap((term, place) => (term.startsWith(start) ? [/** @type {[string, number]} */ ([term, counts[place]])] : []));
+  }
+
+  /**
+   * Load the rows of the terms: of those that are typed, and of others while they are in few more files.
+   * @param {import("./matching.js").Plan} planned
+   * @param {Set<string>} terms
+   */
+  async #load(planned, terms) {
+    /** @type {Map<string, number>} */
+    const steps = new Map();
+    for (const group of planned.words.flatMap(({ ways }) => ways.flat())) {
+      for (const [term, step] of group) steps.set(term, Math.min(step, steps.get(term) ?? step));
+    }
+    const places = await Promise.all([...terms].map(async (term) => {
+      const file = await this.#wordFile(term);
+      const place = file.words.indexOf(term);
+      return { file, place, step: Number(steps.get(term)), count: file.counts[place] };
+    }));
+    places.sort((a, b) => a.step - b.step || b.count - a.count);
+    const shards = new Set();
+    let most = 0;
+    const chosen = places.filter(({ file, place, step }) => {
+      const shard = file.shards[place];
+      if (step > 0 && !shards.has(shard) && shards.size >= most + MAX_EXTRA_SHARDS) return false;
+      shards.add(shard);
+      if (step === 0) most = shards.size;
+      return true;
     });
-    let length = 0;
-    for (let row = 0; row < this.total; row++) if (matched[row] === wanted.length) length++;
-    const rows = new Uint32Array(length);
-    /** @type {number[]} */
-    const best = [];
-    length = 0;
-    for (let row = 0; row < this.total; row++) {
-      if (matched[row] !== wanted.length) continue;
-      rows[length++] = row;
-      if (best.length < limit || scores[row] > scores[best[best.length - 1]]) {
-        let place = best.length;
-        while (place > 0 && scores[best[place - 1]] < scores[row]) place--;
-        best.splice(place, 0, row);
-        if (best.length > limit) best.pop();
-      }
-    }
-    return { rows, best };
-  }
-
-  /**
-   * Return true if some record has this word, or a word that begins with it.
-   * @param {string} word
-   * @returns {Promise<boolean>}
-   */
-  async has(word) {
-    const { words: known } = await this.#wordFile(word);
-    return known.some((other) => other.startsWith(word));
-  }
-
-  /**
-   * The indexed words that a word of a query matches, with their rows.
-   * @param {string} word
-   * @param {boolean} open
-   * @returns {Promise<WordMatch[]>}
-   */
-  async #matches(word, open) {
-    const file = await this.#wordFile(word);
-    const exact = file.words.indexOf(word);
-    const places = exact < 0 ? [] : [exact];
-    if ((open && [...word].length > 1) || exact < 0) {
-      const longer = file.words.flatMap((other, place) => (place !== exact && other.startsWith(word) ? [place] : []));
-      longer.sort((a, b) => file.counts[b] - file.counts[a]);
-      const shards = new Set(places.map((place) => file.shards[place]));
-      const most = shards.size + MAX_EXTRA_SHARDS;
-      for (const place of longer.slice(0, MAX_EXPANSIONS)) {
-        if (!shards.has(file.shards[place]) && shards.size >= most) continue;
-        shards.add(file.shards[place]);
-        places.push(place);
-      }
-    }
-    return Promise.all(places.map(async (place) => ({
-      lists: await this.#rowLists(file, place), count: file.counts[place], weight: place === exact ? 1 : PREFIX_WEIGHT,
-    })));
+    await Promise.all(chosen.map(({ file, place }) => this.#rowLists(file, place)));
   }
 
   /**
@@ -190,11 +155,17 @@ export class Index {
     return this.#file(path, async (response) => {
       const file = await response.json();
       const known = file.words ? String(file.words).split(" ") : [];
-      const { counts, shards, starts, lengths } = file;
-      if (![counts, shards, starts, lengths].every((numbers) => numbersOf(numbers, known.length))) throw damaged(path);
+      const { counts, shards, start, lengths } = file;
+      if (![counts, shards, lengths].every((numbers) => numbersOf(numbers, known.length)) || !numbersOf([start], 1)) throw damaged(path);
       let shard = 0;
       const summed = shards.map((/** @type {number} */ step) => (shard += step));
       if (shard > MAX_SHARDS) throw damaged(path);
+      let end = start;
+      const starts = lengths.map((/** @type {number} */ length, /** @type {number} */ place) => {
+        if (place && shards[place]) end = 0; // the first of a shard
+        end += length;
+        return end - length;
+      });
       return { words: known, counts, shards: summed, starts, lengths };
     });
   }
@@ -202,7 +173,7 @@ export class Index {
   /**
    * @param {WordFile} file
    * @param {number} place
-   * @returns {Promise<Uint32Array[]>}
+   * @returns {Promise<RowList[]>}
    */
   async #rowLists({ words: known, shards, starts, lengths }, place) {
     let lists = this.lists.get(known[place]);
@@ -255,11 +226,11 @@ function numbersOf(numbers, length) {
 }
 
 /**
- * The rows that have a word in their name, in tags, schema, fields or publisher, and in the description. Each list is
- * stored as steps from row to row (LEB128), or as one bit for each row.
+ * The rows of a term by level: which levels have rows, then their lists. Each list is stored as steps from row to row
+ * (LEB128), or as one bit for each row.
  * @param {Uint8Array} bytes
  * @param {number} total the number of rows
- * @returns {Uint32Array[]}
+ * @returns {RowList[]}
  */
 export function decodeRowLists(bytes, total) {
   let at = 0;
@@ -272,22 +243,25 @@ export function decodeRowLists(bytes, total) {
     }
     throw damaged("rows");
   };
-  return Array.from({ length: LEVELS }, () => {
+  const list = () => {
     const head = number();
     const length = Math.floor(head / 2);
     if (length > total) throw damaged("rows");
-    const list = new Uint32Array(length);
+    const rows = new Uint32Array(length);
     if (head % 2) {
       const end = at + Math.ceil(total / 8);
       if (end > bytes.length) throw damaged("rows");
       let place = 0;
-      for (let row = 0; row < total; row++) if (bytes[at + (row >> 3)] >> (row & 7) & 1) list[place++] = row;
+      for (let row = 0; row < total; row++) if (bytes[at + (row >> 3)] >> (row & 7) & 1) rows[place++] = row;
       at = end;
     } else {
       let row = 0;
-      for (let i = 0; i < length; i++) list[i] = row += number();
+      for (let i = 0; i < length; i++) rows[i] = row += number();
       if (row >= total && length) throw damaged("rows");
     }
-    return list;
-  });
+    return rows;
+  };
+  const mask = number();
+  if (mask >= 2 ** LEVELS) throw damaged("rows");
+  return Array.from({ length: LEVELS }, (_, level) => level).filter((level) => mask >> level & 1).map((level) => ({ rows: list(), level }));
 }

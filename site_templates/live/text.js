@@ -38,16 +38,25 @@ export async function findResults(query, limit, exactly = false) {
   if (!query.trim()) return findHere(query, limit, exactly);
   /** @type {unknown} */
   let failure = null;
+  const nothing = { results: [], total: 0, instead: "", full: 0, dropped: [], terms: /** @type {Set<string>} */ (new Set()) };
   const [here, there] = await Promise.all([
-    findHere(query, MAX_LOCAL, exactly).catch((error) => { failure = error; return { results: [], total: 0, instead: "" }; }),
+    findHere(query, MAX_LOCAL, exactly).catch((error) => { failure = error; return nothing; }),
     ask(query, limit).catch(() => { pausedUntil = Date.now() + PAUSE; return null; }),
   ]);
   if (failure !== null && !there) throw failure;
-  const live = there && !(exactly && there.loose) ? there : { hits: [], total: 0, loose: false };
-  // Exact matches of the AppView are better than what the site finds with corrected spelling.
-  const local = here.instead && live.hits.length && !live.loose ? { results: [], total: 0, instead: "" } : here;
-  const results = await merged(live.hits, local.results, limit);
-  return { results, total: Math.max(results.length, live.total, local.total), instead: local.results.length ? local.instead : "" };
+  const live = there && !(exactly && there.loose) ? there : { hits: [], total: 0, loose: false, full: 0, dropped: [] };
+  // Exact matches of the AppView are better than what the site finds with corrected spelling, or without some words.
+  const local = here.instead && live.hits.length && !live.loose ? { ...nothing, terms: here.terms } : here;
+  const exact = live.hits.slice(0, live.full);
+  const ranked = live.dropped.length || local.dropped.length
+    ? [...await merged(exact, local.results.slice(0, local.full), limit)]
+    : await merged(live.hits, local.results, limit);
+  const full = ranked.length;
+  const results = full < limit ? await merged(live.hits, [...ranked, ...local.results], limit, ranked) : ranked;
+  return {
+    results, total: Math.max(results.length, live.total, local.total), instead: local.results.length ? local.instead : "",
+    full, dropped: [...new Set([...live.dropped, ...local.dropped])], terms: here.terms,
+  };
 }
 
 /**
@@ -55,13 +64,16 @@ export async function findResults(query, limit, exactly = false) {
  * @param {Hit[]} hits
  * @param {Result[]} local
  * @param {number} limit
+ * @param {Result[]} [first] results that stay first
  * @returns {Promise<Result[]>}
  */
-async function merged(hits, local, limit) {
+async function merged(hits, local, limit, first = []) {
   const here = new Map(local.map((result) => [result.address, result]));
   const best = await Promise.all(hits.map(async ({ name, address, result }) => here.get(address) ?? (await pageAt(address, name)) ?? result));
-  const taken = new Set(best.map((result) => result.address));
-  return [...best, ...local.filter((result) => !taken.has(result.address))].slice(0, limit);
+  /** @type {Map<string, Result>} */
+  const found = new Map();
+  for (const result of [...first, ...best, ...local]) if (!found.has(result.address)) found.set(result.address, result);
+  return [...found.values()].slice(0, limit);
 }
 
 /**
@@ -83,7 +95,7 @@ async function pageAt(address, name) {
  * The AppView's response; null during the pause after a failure. Every invalid response is an error.
  * @param {string} query
  * @param {number} limit
- * @returns {Promise<{ hits: Hit[], total: number, loose: boolean } | null>}
+ * @returns {Promise<{ hits: Hit[], total: number, loose: boolean, full: number, dropped: string[] } | null>}
  */
 async function ask(query, limit) {
   if (Date.now() < pausedUntil) return null;
@@ -97,12 +109,14 @@ async function ask(query, limit) {
       signal: abort.signal, credentials: "omit", referrerPolicy: "no-referrer", redirect: "error",
     });
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    const { hits, total, loose } = JSON.parse(await bodyOf(response));
+    const { hits, total, loose, full, dropped } = JSON.parse(await bodyOf(response));
     if (!Array.isArray(hits)) throw new Error("no hits");
     return {
       hits: await Promise.all(hits.slice(0, limit).map(hitOf)),
       total: Number.isSafeInteger(total) && total >= 0 ? total : 0,
       loose: Array.isArray(loose) && loose.length > 0,
+      full: Number.isSafeInteger(full) && full >= 0 ? full : hits.length,
+      dropped: Array.isArray(dropped) ? dropped.slice(0, 12).map((word) => line(String(word), 40)) : [],
     };
   } finally {
     clearTimeout(timer);

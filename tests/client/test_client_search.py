@@ -19,14 +19,14 @@ from catalog.client import Client, Finding
 from catalog.client import appview as appview_search
 from catalog.client.site_client import HostedSite
 from catalog.errors import CatalogError, InvalidConfig, NetworkError, RequestFailed
-from catalog.records import DATASET, LENS, SCHEMA
+from catalog.records import DATASET, LENS, SCHEMA, Dataset, read_record
 from catalog.site import facets, textindex
 from catalog.store import Store
 from catalog.store.graph import Graph
 from catalog.store.index_format import Column, decode_rows, decode_short, encode_short
-from catalog.store.matching import Texts, distance, match, question
+from catalog.store.matching import TermLists, distance, question
 from catalog.store.reader import Reader
-from catalog.store.tokenizer import tokenize
+from catalog.store.searchable import LEVELS, levels_of, spelt_terms
 from tests import sitecatalog
 from tests.appviewservices import serving
 from tests.fakes import Asked, answer, fake_server
@@ -93,15 +93,11 @@ def told(found: Finding[Any]) -> str:
 
 
 def vocabulary(folder: Path) -> list[str]:
-    """The words of names, tags, descriptions and schemas' names; the AppView doesn't look for datasets by fields."""
+    """The terms by which the records are found."""
     with Store.open(folder / "store.sqlite") as store:
         graph = Graph.from_store(store)
-    fields = {field.name for node in graph.schemas for field in node.record.sample_type.fields}
-    found: set[str] = set()
-    for node in graph.nodes:
-        name, middle, description = textindex.texts(node)
-        found.update(tokenize(" ".join((name, *middle, description))))
-    return sorted(word for word in found if word not in fields and len(word) < 20)
+    found = {term for node in graph.nodes for level in textindex.levels(node) for term in level}
+    return sorted(word for word in found if len(word) < 20)
 
 
 def test_every_word_finds_the_same_in_store_site_and_appview(
@@ -128,7 +124,9 @@ def test_every_word_finds_the_same_in_store_site_and_appview(
         ("reef", {"3kchinese"}),
         ("mammal calls", {"3kjoined"}),
         ("point of light", {"Pixel:1.0.0"}),
-        ("elephant fleuve", set()),
+        ("elephant fleuve", {"3kelephant", "3kvolga"}),
+        ("elephant fleuve?", {"3kelephant", "3kvolga"}),
+        ("giraffe", set()),
     ],
 )
 @pytest.mark.parametrize("place", PLACES)
@@ -161,7 +159,8 @@ def test_a_query_finds_the_records_that_have_its_words(
         ({"text": "elephnat"}, 1),
         ({"text": "migr"}, 1),
         ({"text": "ELEVATION Fleuve"}, 1),
-        ({"text": "elephant nowhere"}, 0),
+        ({"text": "elephant nowhere"}, 1),
+        ({"text": "tidal nowhere"}, 0),
         ({"text": "***"}, 48),
         ({"text": "?!"}, 0),
     ],
@@ -466,7 +465,7 @@ def test_any_bytes_are_lists_of_rows_or_an_error(raw: bytes, total: int) -> None
         lists = decode_rows(raw, total)
     except ValueError:
         return
-    assert all(0 <= row < total for rows in lists for row in rows)
+    assert all(0 <= row < total and 0 <= level < LEVELS for row, level in lists)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda of: st.lists(of) | st.dictionaries(st.text(), of)))
@@ -499,21 +498,54 @@ def test_columns_come_back_as_they_were_written(folder: Path, site: str, client:
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
-@given(st.text(max_size=30), st.lists(st.text(max_size=20), max_size=4))
+def _lists(*values: dict[str, Json]) -> TermLists:
+    records = [read_record(DATASET, value) for value in values]
+    return TermLists(
+        (levels_of(record, handle=None, did=str(DID)), spelt_terms(record))
+        for record in records
+        if isinstance(record, Dataset)
+    )
+
+
+@given(st.text(max_size=30), st.lists(st.text(min_size=1, max_size=20), max_size=4))
 def test_any_text_is_a_question(asked: str, names: list[str]) -> None:
-    found, _ = match(question(asked), [Texts(name=name) for name in names])
-    assert set(found) <= set(range(len(names)))
+    found, _ = _lists(*(dataset(1, name=name) for name in names)).search(question(asked))
+    assert set(found.rows) <= set(range(len(names)))
+    assert found.full <= len(found.rows)
 
 
 def test_words_above_others_and_slips() -> None:
-    texts = [
-        Texts(name="Reef", description="elephant"), Texts(name="Elephant reef"), Texts(name="x", middle=("elephant",)),
-    ]  # fmt: skip
-    assert match(question("elephant"), texts) == ([1, 2, 0], ())
-    assert match(question("elephnat"), texts) == ([1, 2], ("elephnat",))
-    assert match(question("eleph"), texts) == ([1, 2, 0], ("eleph",))
-    assert match(question("elephant ree*"), texts)[0] == [1, 0]
-    assert match(question("elephant zebra"), texts) == ([], ("zebra",))
+    lists = _lists(
+        dataset(1, name="Reef", description="elephant", tags=[]),
+        dataset(2, name="Elephant reef", description="", tags=[]),
+        dataset(3, name="x", description="", tags=["elephant"]),
+        dataset(4, name="Elephants", description="", tags=[]),
+    )
+
+    def rows(text: str) -> list[int]:
+        return lists.search(question(text))[0].rows
+
+    assert rows("elephant") == [1, 3, 2, 0]
+    assert rows("elephants") == [3, 1, 2, 0]
+    assert rows("elephnat") == [1, 2, 3, 0]
+    assert rows("eleph") == [3, 1, 2, 0]
+    assert rows("elephant ree*") == [1, 0]
+    assert rows("zebra") == []
+
+
+def test_few_records_with_all_words_are_followed_by_those_with_most() -> None:
+    lists = _lists(
+        dataset(1, name="Reef fish", description="Counted at noon.", tags=[]),
+        dataset(2, name="Reef", description="Corals.", tags=[]),
+        dataset(3, name="Noon", description="Sundials.", tags=[]),
+        *(dataset(number, name="Other", description="Nothing.", tags=[]) for number in range(9)),
+    )
+    found, _ = lists.search(question("reef fish"))
+    assert (found.rows, found.full, found.dropped) == ([0, 1], 1, ("fish",))
+    found, _ = lists.search(question("reef whales"))
+    assert (found.rows, found.full, found.dropped) == ([1, 0], 0, ("whales",))
+    found, planned = lists.search(question("the reef of whales"))
+    assert (found.rows, planned.loose) == ([1, 0], ())
 
 
 @given(st.text("abc", max_size=6), st.text("abc", max_size=6))

@@ -1,0 +1,63 @@
+// Texts of results, with the words that match a query marked.
+
+import { element } from "./dom.js";
+import { gramSize, grams, tokenize } from "./tokenizer.js";
+
+/**
+ * The pieces of a text; a `mark` has what matches one of the terms.
+ * @param {string} text
+ * @param {Set<string>} terms
+ * @returns {(string | HTMLElement)[]}
+ */
+export function marked(text, terms) {
+  return pieces(text, terms).map(({ text: piece, match }) => (match ? element("mark", "", piece) : piece));
+}
+
+/**
+ * A line of text with what matches marked.
+ * @param {string} text
+ * @param {Set<string>} terms
+ * @param {string} className
+ * @returns {HTMLDivElement}
+ */
+export function summaryOf(text, terms, className) {
+  const line = element("div", className);
+  line.append(...marked(text, terms));
+  return line;
+}
+
+/**
+ * The pieces of a text, and which of them match a term: words, or characters in scripts without blanks.
+ * @param {string} text
+ * @param {Set<string>} terms
+ * @returns {{ text: string, match: boolean }[]}
+ */
+export function pieces(text, terms) {
+  return text.split(/([\p{L}\p{N}\p{M}]+)/u).filter(Boolean).flatMap((piece) => {
+    const size = /[\p{L}\p{N}]/u.test(piece) ? gramSize(piece) : 0;
+    if (size && [...piece].length >= size) return covered(piece, size, terms);
+    return [{ text: piece, match: tokenize(piece).some((term) => terms.has(term)) }];
+  });
+}
+
+/**
+ * @param {string} piece
+ * @param {number} size
+ * @param {Set<string>} terms
+ * @returns {{ text: string, match: boolean }[]}
+ */
+function covered(piece, size, terms) {
+  const letters = [...piece];
+  const has = letters.map((letter) => terms.has(letter));
+  grams(piece, size).forEach((gram, place) => {
+    if (tokenize(gram).some((term) => terms.has(term))) for (let at = place; at < place + size; at++) has[at] = true;
+  });
+  /** @type {{ text: string, match: boolean }[]} */
+  const found = [];
+  letters.forEach((letter, place) => {
+    const last = found[found.length - 1];
+    if (last?.match === has[place]) last.text += letter;
+    else found.push({ text: letter, match: has[place] });
+  });
+  return found;
+}
