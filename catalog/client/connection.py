@@ -193,8 +193,9 @@ class Client(CodePublisher):
     ) -> Results:
         """Return the best results of a full-text search of datasets, schemas and lenses, like ``catalog search``.
 
-        Every word is required. A word that no record has also matches words with that prefix or a similar spelling;
-        ``word*`` matches all words with the prefix. ``kinds`` are dataset, schema and lens; ``schema`` and ``dtype``
+        Records with every word come first; if they are few, records with most of the words follow. Other forms of a
+        word match too. A word that no record has matches words with that prefix or a similar spelling; ``word*``
+        matches all words with the prefix. ``kinds`` are dataset, schema and lens; ``schema`` and ``dtype``
         are conditions on datasets. The places are those of :meth:`datasets`; ``site`` may also be the URL of an
         AppView. Records of sites and AppViews are checked against their CID, but their signatures are not verified.
         Invalid ones are skipped, and added to ``refused``.

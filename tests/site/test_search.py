@@ -106,12 +106,16 @@ def test_a_slip_of_the_finger_finds_what_was_meant_and_says_so(base: str, page: 
         assert ask(page, base, typed)[0] == NAMES[found], typed
         expect(page.locator(".cat-search__note")).to_contain_text(f"Showing results for {meant}.")
         page.get_by_role("button", name=f"Search for {typed} instead").click()
-        expect(page.locator(".cat-search__note")).to_have_text("Nothing found.")
+        if " " in typed:  # what has the other word remains
+            expect(page.locator(".cat-search__part")).to_have_text("Without “migratoins”")
+        else:
+            expect(page.locator(".cat-search__note")).to_contain_text("Nothing found.")
 
 
 def test_what_is_near_nothing_finds_nothing(base: str, page: Page) -> None:
     assert ask(page, base, "xqzwvk") == []
-    expect(page.locator(".cat-search__note")).to_have_text("Nothing found.")
+    expect(page.locator(".cat-search__note")).to_contain_text("Nothing found.")
+    expect(page.get_by_role("link", name="browse all records")).to_have_attribute("href", re.compile("/browse/$"))
 
 
 def test_hostile_names_are_found_and_stay_text(base: str, page: Page) -> None:
@@ -132,7 +136,7 @@ def test_results_tell_kind_publisher_size_and_tags(base: str, page: Page) -> Non
     first = page.get_by_role("option").first
     for words in ("Tidal recordings 21", "dataset", "waves.example.org", "31.5 MB", "audio, river"):
         expect(first).to_contain_text(words)
-    expect(first.locator("mark").first).to_have_text("Recordings")
+    expect(first.locator("mark").first).to_have_text("recordings")
 
 
 def test_an_index_that_does_not_come_is_told_and_may_come_later(
@@ -171,7 +175,7 @@ def test_the_browse_page_says_what_it_thought_was_meant_and_leads_back(base: str
     count = page.locator(".cat-browse__count")
     expect(count).to_contain_text("1 record. Showing results for elephant.")
     page.get_by_role("button", name="Search for elephnat instead").click()
-    expect(count).to_have_text("0 records")
+    expect(count).to_contain_text("0 records")
 
 
 def test_files_of_words_are_bounded_and_have_the_most_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
