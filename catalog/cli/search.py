@@ -66,7 +66,8 @@ def search(
 ) -> None:
     """Find datasets, schemas and lenses, best match first. Without QUERY, list the newest.
 
-    Records with all words of QUERY come first; word* matches a prefix. The default PLACE is the crawled store of ./mkdocs.yml.
+    Records with all words of QUERY come first; word* matches a prefix. The default PLACE is the crawled store of
+    ./mkdocs.yml.
     `--publisher alice.example.org --in pds` searches the account's own server.
 
     Example: catalog search ocean audio --tag reef  # the store here
