@@ -178,7 +178,7 @@ export function startSearch(form) {
  */
 export function partHeading(dropped) {
   const [last, ...others] = dropped.map((word) => `“${word}”`).reverse();
-  const words = others.length ? `${others.reverse().join(", ")} or ${last}` : last;
+  const words = others.length ? `some of ${others.reverse().join(", ")} and ${last}` : last;
   return withAttributes(element("li", "cat-search__part", `Without ${words}`), { role: "presentation" });
 }
 
