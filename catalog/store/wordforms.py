@@ -41,7 +41,7 @@ _WORD: Final = re.compile("[a-z]+")
 _UNSTABLE_END: Final = re.compile("(?<=..)[eiy]$|(?<=....)(?:er?|[rsz])$")
 _SHORTEST: Final = 3
 _LONGEST_ENDING: Final = 3
-"""Characters that may differ at the end of a word in another script."""
+"""Characters that a word in another script may have more than another; of different ones it has one less."""
 
 _VOWEL: Final = "[aeiouy]"
 _STARTS: Final = re.compile("(?:gener|commun|arsen|past|univers|later|emerg|organ|inter)")
@@ -76,7 +76,8 @@ def is_form(word: str, other: str) -> bool:
         return False
     same = next((at for at, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
     longest = max(len(word), len(other))
-    return same >= max(_SHORTEST, -(-3 * longest // 5)) and longest - same <= _LONGEST_ENDING
+    ending = _LONGEST_ENDING if same == min(len(word), len(other)) else _LONGEST_ENDING - 1
+    return same >= max(_SHORTEST, -(-3 * longest // 5)) and longest - same <= ending
 
 
 def form_starts(word: str) -> list[str]:

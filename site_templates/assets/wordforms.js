@@ -123,7 +123,8 @@ export function isForm(word, other) {
   const longest = Math.max(one.length, two.length);
   let same = 0;
   while (same < one.length && same < two.length && one[same] === two[same]) same++;
-  return same >= Math.max(SHORTEST, Math.ceil((3 * longest) / 5)) && longest - same <= LONGEST_ENDING;
+  const ending = same === Math.min(one.length, two.length) ? LONGEST_ENDING : LONGEST_ENDING - 1;
+  return same >= Math.max(SHORTEST, Math.ceil((3 * longest) / 5)) && longest - same <= ending;
 }
 
 /**
