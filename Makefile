@@ -20,8 +20,8 @@ OPTIONS ?=
 TORCH := torch==2.13.0 torchdata==0.11.0
 ARROBA_WANTED := arroba[flask,datastore]==3.1
 ATDATA_WANTED := atdata==0.7.0b1
-# It needs Python 3.12 or later.
-ATDATA_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python /usr/bin/python3.12) python3.12)
+# It needs Python 3.12 or later, which uv downloads where there is none.
+ATDATA_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python /usr/bin/python3.12) 3.12)
 LOCKED := pyproject.toml --extra site --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
@@ -105,7 +105,7 @@ $(ARROBA): requirements-arroba.lock $(INSTALLED)
 
 # In a separate environment: it is of another Python.
 $(ATDATA): requirements-atdata.lock $(INSTALLED)
-	$(ATDATA_PYTHON) -m venv --clear --without-pip .venv-atdata
+	$(BIN)/uv venv --quiet --clear --python $(ATDATA_PYTHON) .venv-atdata
 	$(BIN)/uv pip sync --quiet --python .venv-atdata/bin/python --require-hashes requirements-atdata.lock
 	@touch $@
 
