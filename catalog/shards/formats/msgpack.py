@@ -20,9 +20,6 @@ __all__ = ["MSGPACK", "SUFFIX", "samples_in"]
 SUFFIX: Final = ".msgpack"
 """The end of the name of a member that is a sample."""
 
-_NO_STEM: Final = ("", "/")
-"""The character before the suffix of a hidden file."""
-
 
 def samples_in(
     source: Source,
@@ -43,14 +40,13 @@ def samples_in(
     before = None
     others = 0
     for name, data in members(source, where, most=max_bytes, whole=whole):
-        # Nearly every name is key and suffix, with no other dot; for the rest there is the rule for all names.
-        usual = name.find(".") == len(name) - length and name[-length - 1 : -length] not in _NO_STEM and name[0] != "_"
-        if not (usual and name.endswith(SUFFIX)) and not _is_sample(name):
+        # Nearly every key has letters and digits only, so that no rule for hidden files and metadata applies to it.
+        key = name[:-length]
+        if not (key.isalnum() and name[-length:] == SUFFIX) and not _is_sample(name):
             others += 1
             if on_other is not None:
                 on_other(name)
             continue
-        key = name[:-length]
         if key == before:
             raise InvalidShard("two members for one sample", where=f"{where}, sample {ascii(key)[1:-1][:100]}")
         before = key
@@ -61,6 +57,8 @@ def samples_in(
 
 
 def _is_sample(name: str) -> bool:
+    if name[-len(SUFFIX) :] == SUFFIX and "/." not in name and name[0] not in "._":
+        return True
     return name[-len(SUFFIX) :].lower() == SUFFIX and split_name(name) is not None
 
 
