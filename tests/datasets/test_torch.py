@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
@@ -125,6 +126,46 @@ def test_nodes_and_workers_together_see_every_sample_once(
 def test_nodes_need_not_have_the_same_number_of_workers(dataset: Dataset[Item], nodes: int) -> None:
     seen = [numbers(loader(dataset.split_by_node(rank, nodes), rank % 3)) for rank in range(nodes)]
     assert sorted(chain(*seen)) == list(range(COUNT))
+
+
+class Row(PackableSample):
+    """A row of a table."""
+
+    number: int
+    name: str
+
+
+def row_files(folder: Path, form: str, files: int) -> list[str]:
+    """The rows 0, 1, … of ``COUNT`` in so many files, as other programs write them."""
+    frame = pd.DataFrame({"number": range(COUNT), "name": [f"n{number}" for number in range(COUNT)]})
+    paths = []
+    for at in range(files):
+        part = frame.iloc[at * COUNT // files : (at + 1) * COUNT // files]
+        path = folder / f"rows-{at}.{form}"
+        if form == "parquet":
+            part.to_parquet(path, row_group_size=3)
+        elif form == "csv":
+            part.to_csv(path, index=False)
+        else:
+            part.to_json(path, orient="records", lines=True)
+        paths.append(str(path))
+    return paths
+
+
+@pytest.mark.parametrize("files", [4, 1])
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_workers_read_every_row_of_tables_once(tmp_path: Path, form: str, files: int) -> None:
+    """Files are divided, or, of a single one, its rows; an epoch in order is that of one process."""
+    dataset = Dataset(row_files(tmp_path, form, files), Row)
+    found = list(loader(dataset, 2))
+    assert [sample.name for sample in found] == [f"n{sample.number}" for sample in found]
+    assert numbers(found) == numbers(dataset) == list(range(COUNT))
+    assert sorted(numbers(loader(dataset.shuffled(seed=1), 2))) == list(range(COUNT))
+
+
+def test_workers_that_are_spawned_read_parquet(tmp_path: Path) -> None:
+    dataset = Dataset(row_files(tmp_path, "parquet", 2), Row)
+    assert numbers(loader(dataset, 2, "spawn")) == list(range(COUNT))
 
 
 def test_workers_that_are_spawned_get_the_dataset_with_its_class_and_steps(dataset: Dataset[Item]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import pickle
 import sys
@@ -12,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgpack
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from catalog import Dataset, S3Source
+from catalog import Dataset, PackableSample, S3Source
 from catalog.config import NetworkSettings
 from catalog.errors import MissingExtra, RefusedAddress, RefusedUrl, RequestFailed
 from catalog.manifest import load
@@ -24,6 +28,7 @@ from catalog.manifest.drafts import BucketDraft
 from catalog.publish.infer_manifest import sketch
 from catalog.publish.manifest_yaml import as_yaml
 from catalog.samples.packable import pack
+from catalog.schema import type_text
 from catalog.shards import download as remote
 from catalog.shards import s3
 from catalog.shards.reader import read_shard
@@ -208,6 +213,40 @@ def test_a_manifest_is_drafted_from_shards_in_a_bucket(store: Store, tmp_path: P
     (tmp_path / "open.yaml").write_text(as_yaml(https, tmp_path), encoding="utf-8")
     [dataset] = load([tmp_path / "open.yaml"]).datasets
     assert dataset.bucket == BucketDraft(name="open-data", endpoint="https://s3.example.org")
+
+
+TABLES: dict[str, tuple[Any, int]] = {
+    "t.parquet": (None, 500),
+    "t.csv": ("n,name\n" + "".join(f"{number},n{number}\n" for number in range(500)), 500),
+    "t.csv.gz": (gzip.compress(("n,name\n" + "".join(f"{number},n{number}\n" for number in range(500))).encode()), 500),
+    "t.jsonl": ("".join(f'{{"n": {number}, "name": "n{number}"}}\n' for number in range(500)), 500),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_in_a_bucket_are_read_and_drafted(store: Store, tmp_path: Path, name: str) -> None:
+    """Of Parquet only ranges are requested; a draft has the columns, the format and the number of rows."""
+    raw, count = TABLES[name]
+    if raw is None:
+        out = io.BytesIO()
+        table = pa.table({"n": range(count), "name": [f"n{number}" for number in range(count)]})
+        parquet.write_table(table, out, row_group_size=50)
+        raw = out.getvalue()
+    httpx.put(f"{store.url}/open-data/{name}", content=raw, headers={"x-amz-acl": "public-read"}).raise_for_status()
+    shard = Shard(url=f"s3://open-data/{name}", endpoint=store.url, region="eu-west-1")
+
+    class Row(PackableSample):
+        n: int
+        name: str
+
+    found = list(Dataset([shard], Row, settings=LOOPBACK))
+    assert [(row.n, row.name) for row in found] == [(number, f"n{number}") for number in range(count)]
+    drafted = sketch([shard.url], settings=LOOPBACK, endpoint=store.url, region="eu-west-1", name="t")
+    assert (drafted.format, drafted.samples) == (name.split(".")[1], count)
+    assert [(field.name, type_text(field.type)) for field in drafted.seen.fields] == [("n", "int"), ("name", "str")]
+    (tmp_path / "t.yaml").write_text(as_yaml(drafted, tmp_path), encoding="utf-8")
+    [dataset] = load([tmp_path / "t.yaml"]).datasets
+    assert dataset.sample_format == drafted.format
 
 
 def test_loopback_needs_the_setting(store: Store) -> None:
