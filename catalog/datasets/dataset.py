@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from itertools import islice
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast, overload
@@ -104,6 +105,11 @@ class _DatasetOf(GenericAlias):
         """Return the dataset of a source."""
         options.setdefault("sample_type", self.__args__[0])
         return Dataset(*source, **options)
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - as Dataset
+        """Return the attribute of :class:`Dataset`; constructors make datasets of the class of samples."""
+        found = super().__getattribute__(name)
+        return partial(found, sample_type=self.__args__[0]) if name in ("from_atproto", "from_samples") else found
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

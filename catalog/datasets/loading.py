@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overlo
 
 from catalog.datasets.dataset import Dataset
 from catalog.errors import NoShards, RefusedUrl, UnknownSplit
+from catalog.sanitize import html_table
 from catalog.shards.braces import expand
 from catalog.shards.files import shard_files
 from catalog.shards.shard import display_url
@@ -48,6 +49,12 @@ _OF_DATASETS: Final = (
     "list_shards",
     "get",
     "select",
+    "to_arrow",
+    "to_hf",
+    "to_pandas",
+    "to_polars",
+    "to_ray",
+    "to_webdataset",
 )
 """Methods of a dataset that a single split has, too."""
 
@@ -77,6 +84,14 @@ class DatasetDict(dict[str, Dataset[T]], Generic[T]):
             return getattr(next(iter(self.values())), name)
         splits = ", ".join(map(repr, self))
         raise AttributeError(f"{name} is for one split; choose one by its name, datasets[name].{name}(): {splits}")
+
+    def _repr_html_(self) -> str:
+        """Return the splits as a table, for notebooks. Nothing is read."""
+        rows = [
+            (name, f"{len(one.shards):,}", "" if one.length is None else f"{one.length:,}", display_url(one.url))
+            for name, one in self.items()
+        ]
+        return html_table("DatasetDict", ("split", "shards", "samples", "URL"), rows)
 
     def __missing__(self, name: str) -> NoReturn:
         """Raise KeyError with the splits there are."""

@@ -60,6 +60,13 @@ def test_each_iteration_has_all_samples_in_order(source: Any) -> None:  # noqa: 
     assert dataset.length == (COUNT if hasattr(source, "__len__") else None)
 
 
+def test_the_class_of_the_samples_may_be_given_in_brackets() -> None:
+    dataset = Dataset[Point].from_samples(points())
+    assert dataset.sample_type is Point
+    with pytest.raises(InvalidSample, match="Named in a dataset of Point"):
+        list(Dataset[Point].from_samples([Named(name="x")]))
+
+
 def test_they_are_shuffled_mapped_filtered_and_batched_as_those_of_shards() -> None:
     dataset = Dataset.from_samples(points, Point)
     shuffled = numbers(dataset.shuffled(seed=3, buffer_samples=10))

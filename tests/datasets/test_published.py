@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from catalog import Client, Dataset, fetch_lens
+from catalog import Client, Dataset, DictSample, fetch_lens
 from catalog.atproto import mst
 from catalog.atproto.car import Blocks
 from catalog.atproto.commit import read_commit
@@ -370,6 +370,11 @@ def test_a_split_is_the_shards_that_the_record_names(server: Server) -> None:
     assert caught.value.hint == "its splits are train, test, beyond"
     with pytest.raises(DataError, match="'train'"):
         train.split("train")
+
+
+def test_the_class_of_the_samples_may_be_given_in_brackets(server: Server) -> None:
+    loaded = Dataset[DictSample].from_atproto(URI, settings=server.settings)
+    assert loaded.sample_type is DictSample
 
 
 def test_publishing_a_dataset_again_keeps_its_splits(server: Server) -> None:

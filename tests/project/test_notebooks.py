@@ -14,6 +14,7 @@ from PIL import Image
 from catalog import Array, Dataset, DictSample, Media, PackableSample, packable
 from catalog.client.records import Finding
 from catalog.client.results import Results
+from catalog.datasets.loading import DatasetDict
 from catalog.publish.diff import Difference
 from catalog.publish.plan import Action, Change, Plan
 from catalog.records import DATASET, HttpStorage
@@ -91,6 +92,7 @@ def hostile() -> dict[str, Any]:
     made: Any = class_from(evil_type())
     return {
         "dataset": Dataset([f"https://data.example/{EVIL}.tar"], made),
+        "splits": DatasetDict({EVIL: Dataset([f"https://data.example/{EVIL}.tar"], made)}),
         "made sample": made(**dict.fromkeys(made.__dataclass_fields__, 1)),
         "dict": DictSample({EVIL: EVIL, "nested": {EVIL: [EVIL]}, "svg": f"<svg>{EVIL}</svg>".encode()}),
         "large dict": DictSample({f"{EVIL} {number}": EVIL * 999 for number in range(9999)}),
