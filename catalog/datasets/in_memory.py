@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from catalog.errors import DataError, InvalidSample
 from catalog.samples.packable import fields_of
 from catalog.samples.packing import DictSample
+from catalog.samples.write_shards import check_iterable
 from catalog.shards.shard import Shard
 
 S = TypeVar("S")
@@ -72,7 +73,12 @@ class AsSample:
 
 
 def samples_shard(samples: SampleSource[Any]) -> SamplesShard:
-    """Return samples in the place of a shard. Raises TypeError for what isn't iterable."""
+    """Return samples in the place of a shard.
+
+    Raises TypeError for what isn't iterable, InvalidSample for a table, which iterates over its columns.
+    """
+    if not isinstance(samples, Mapping):
+        check_iterable(samples)
     if isinstance(samples, str | bytes | Mapping) or not (isinstance(samples, Iterable) or callable(samples)):
         what = f"samples are an iterable or a function that returns one, not {type(samples).__name__}"
         raise TypeError(what)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.errors import DataError, require_package
+from catalog.errors import DataError, InvalidSample, require_package
 from catalog.samples.write_parquet import ParquetRows
 from catalog.schema import Array, Scalar
 
@@ -114,7 +114,12 @@ def _fixed(table: Any, fields: Mapping[str, Field]) -> Any:  # noqa: ANN401 - py
             type_ = type_.value_type
         for length in reversed(shape):
             type_ = pa.list_(type_, length)
-        table = table.set_column(place, name, table[name].cast(type_))
+        try:
+            column = table[name].cast(type_)
+        except pa.ArrowException:
+            what = f"field {name[:100]!a}: an array of another shape than {'×'.join(map(str, shape))}"
+            raise InvalidSample(what, hint="dataset.validated() names the sample") from None
+        table = table.set_column(place, name, column)
     return table
 
 

@@ -6,6 +6,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import webdataset as wds
 from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at run time
@@ -131,6 +132,8 @@ def test_samples_of_another_class_and_other_objects_are_refused() -> None:
     for wrong in (5, "text", {"number": 1}):
         with pytest.raises(TypeError, match="iterable or a function"):
             Dataset.from_samples(wrong)
+    with pytest.raises(InvalidSample, match="columns"):
+        Dataset.from_samples(pa.table({"number": [1, 2]}))
 
 
 def test_a_dataset_of_a_picklable_source_is_pickled() -> None:

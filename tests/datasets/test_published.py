@@ -373,7 +373,7 @@ def test_a_split_is_the_shards_that_the_record_names(server: Server) -> None:
 
 
 def test_the_class_of_the_samples_may_be_given_in_brackets(server: Server) -> None:
-    loaded = Dataset[DictSample].from_atproto(URI, settings=server.settings)
+    loaded: Dataset[Any] = Dataset[DictSample].from_atproto(URI, settings=server.settings)
     assert loaded.sample_type is DictSample
 
 

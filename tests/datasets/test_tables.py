@@ -14,7 +14,7 @@ from numpy.typing import NDArray  # noqa: TC002 - the class below needs it at ru
 from PIL import Image
 from polars.testing import assert_frame_equal
 
-from catalog import Array, Dataset, DictSample, Media, PackableSample
+from catalog import Array, Dataset, DictSample, Media, PackableSample, write_samples
 from catalog.errors import DataError, InvalidSample, MissingExtra
 from catalog.samples.write_shards import write_shards
 
@@ -111,6 +111,15 @@ def test_arrays_that_have_several_types_are_npy_bytes_and_other_mixtures_are_ref
     texts: list[dict[str, Any]] = [{"x": "a"}, {"x": 1}]
     with pytest.raises(InvalidSample, match="'x'"):
         Dataset(write_shards(texts, tmp_path / "t-%d.tar")).to_arrow()
+
+
+def test_an_array_of_another_shape_than_the_class_states_is_an_error_that_names_the_field(tmp_path: Path) -> None:
+    class Wide(PackableSample):
+        pixels: Annotated[NDArray[np.uint8], Array(shape=(2, 3))]
+
+    stored = write_samples([{"pixels": np.zeros((2, 4), np.uint8)}], tmp_path / "w.tar")
+    with pytest.raises(InvalidSample, match="'pixels'"):
+        Dataset(stored.shards, Wide).to_arrow()
 
 
 def test_batches_and_other_objects_are_no_rows(dataset: Dataset[Picture]) -> None:
