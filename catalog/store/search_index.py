@@ -35,15 +35,17 @@ from catalog.store.searchable import LEVELS, levels_of, schema_texts, spelt_term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from catalog.schema import SampleType
     from catalog.store.matching import Plan, Ranking, Word
     from catalog.store.reader import Shown
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _BUSY_SECONDS: Final = 30.0
 _BATCH: Final = 1000
+_DRAFTS: Final = 2**62
 _DEAD_SHARE: Final = 0.25
 _FEW_DEAD: Final = 1000
 _SCHEMAS_KEPT: Final = 5000
@@ -52,7 +54,7 @@ _TABLES: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE records (id INTEGER PRIMARY KEY, uri TEXT NOT NULL, rank INTEGER NOT NULL, facts TEXT NOT NULL);
 CREATE UNIQUE INDEX records_uri ON records (uri);
-CREATE INDEX records_rank ON records (rank);
+CREATE INDEX records_rank ON records (rank, uri);
 CREATE TABLE refs (schema TEXT NOT NULL, id INTEGER NOT NULL);
 CREATE INDEX refs_schema ON refs (schema);
 CREATE TABLE spelling (word TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
@@ -96,10 +98,9 @@ def index_path(store: Path) -> Path:
     return store.with_name(f"{store.name}.search")
 
 
-def rank_of(uri: str, seconds: int) -> int:
-    """Return a number by which records are sorted: newest first, then by the URI's digest."""
-    digest = int.from_bytes(hashlib.blake2b(uri.encode(), digest_size=4).digest()) >> 2
-    return -(seconds << 30 | digest)
+def rank_of(made: datetime, *, draft: bool) -> int:
+    """Return a number by which records are sorted, then by their URI: newest first, drafts last, as on a site."""
+    return _DRAFTS if draft else -int(made.timestamp() * 1_000_000)
 
 
 class SearchIndex:
@@ -156,14 +157,14 @@ class SearchIndex:
 
     def everything(self) -> list[int]:
         """Return all rows, newest first."""
-        return [number for (number,) in self._db.execute("SELECT id FROM records ORDER BY rank")]
+        return [number for (number,) in self._db.execute("SELECT id FROM records ORDER BY rank, uri")]
 
     def _newest(self, rows: list[int]) -> list[int]:
         if len(rows) > _BATCH:
             wanted = {*rows}
             return [number for number in self.everything() if number in wanted]
         marks = ", ".join("?" * len(rows))
-        found = self._db.execute(f"SELECT id FROM records WHERE id IN ({marks}) ORDER BY rank", rows)
+        found = self._db.execute(f"SELECT id FROM records WHERE id IN ({marks}) ORDER BY rank, uri", rows)
         return [number for (number,) in found]
 
     def entries(self, rows: Sequence[int]) -> Iterator[Entry]:
@@ -321,10 +322,10 @@ class SearchIndex:
             text for schema in schemas for text in (schema.texts if isinstance(record, Dataset) else (schema.name,))
         ]
         levels = levels_of(record, handle=shown.handle, did=shown.did, schemas=texts)
-        seconds = max(0, min(2**33 - 1, int(min(record.created_at.moment, shown.first_seen).timestamp())))
         own = _schema_of(record.sample_type) if isinstance(record, Schema) else next(iter(schemas), None)
         facts = _facts(record, shown, own if not isinstance(record, Lens) else None)
-        return rank_of(shown.uri, seconds), [*map(" ".join, levels), facts], spelt_terms(record), refs
+        rank = rank_of(min(record.created_at.moment, shown.first_seen), draft=shown.draft)
+        return rank, [*map(" ".join, levels), facts], spelt_terms(record), refs
 
     def _schema(self, uri: str) -> _Schema | None:
         if uri not in self._schemas:

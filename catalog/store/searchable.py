@@ -39,7 +39,10 @@ _MOST_NAME_PARTS: Final = 4
 _START_CHARACTERS: Final = 240
 _MOST_FIELDS: Final = 200
 _MOST_CREATORS: Final = 50
-_MOST_CITATION: Final = 2000
+_MOST_CITATION: Final = 4000
+_MOST_CITED: Final = 300
+_CITED: Final = re.compile(r"\b(?:author|title|doi|eprint|year)\s*=\s*[{\"]?([^\n]*)", re.IGNORECASE)
+"""What is found of a citation in BibTeX: abstracts and addresses would make up most of the index."""
 _MOST_FIELD_TEXT: Final = 300
 _SHORT: Final = 80
 _SHORTEST_SPELT: Final = 4
@@ -134,10 +137,14 @@ def _halves(text: str) -> tuple[str, str]:
 def _metadata(metadata: Mapping[str, object]) -> Iterator[str]:
     """Yield the texts of a dataset's metadata: creators, DOI, homepage, citation."""
     yield from creators(metadata)
-    for name in ("doi", "homepage", "citation"):
+    for name in ("doi", "homepage"):
         text = metadata.get(name)
         if isinstance(text, str):
             yield _URL_SCHEME.sub(" ", text[:_MOST_CITATION])
+    citation = metadata.get("citation")
+    if isinstance(citation, str):
+        found = [match[1][:_MOST_CITED] for match in _CITED.finditer(citation[:_MOST_CITATION])]
+        yield from found or [citation[:_MOST_CITED]]
 
 
 def creators(metadata: Mapping[str, object]) -> tuple[str, ...]:

@@ -175,13 +175,26 @@ def _parts(run: str) -> list[str]:
     last: int | None = None
     for letter in run:
         script = _script(letter)
-        capital = script > 0 and letter.lower() != letter and bool(found) and found[-1][-1].upper() != found[-1][-1]
+        capital = script > 0 and _is_capital(letter) and bool(found) and _is_small(found[-1][-1])
         if not found or (script != _MARK and (script != last or capital)):
             found.append(letter)
         else:
             found[-1] += letter
         last = last if script == _MARK and last is not None else script
     return found
+
+
+def _is_capital(letter: str) -> bool:
+    return _has_cases(letter) and letter.lower() != letter
+
+
+def _is_small(letter: str) -> bool:
+    return _has_cases(letter) and letter.upper() != letter
+
+
+def _has_cases(letter: str) -> bool:
+    """Return True for the alphabets with capitals; what rarer letters have changes with the version of Unicode."""
+    return letter < "\u0250" or "\u0370" <= letter < "\u0530"
 
 
 @lru_cache(maxsize=8192)

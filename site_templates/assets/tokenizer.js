@@ -167,12 +167,22 @@ function partsOf(run) {
   let last = null;
   for (const letter of run) {
     const script = scriptOf(letter);
-    const capital = script > 0 && letter.toLowerCase() !== letter && found.length > 0 && isLower(found[found.length - 1]);
+    const capital = script > 0 && hasCases(letter) && letter.toLowerCase() !== letter && found.length > 0 && isLower(found[found.length - 1]);
     if (!found.length || (script !== MARK && (script !== last || capital))) found.push(letter);
     else found[found.length - 1] += letter;
     last = script === MARK && last !== null ? last : script;
   }
   return found;
+}
+
+/**
+ * Return true for a letter of the alphabets with capitals; what rarer letters have changes with the version of Unicode.
+ * @param {string} letter
+ * @returns {boolean}
+ */
+function hasCases(letter) {
+  const code = letter.codePointAt(0) ?? 0;
+  return code < 0x250 || (code >= 0x370 && code < 0x530);
 }
 
 /**
@@ -182,7 +192,7 @@ function partsOf(run) {
  */
 function isLower(text) {
   const letter = [...text].pop() ?? "";
-  return letter.toUpperCase() !== letter;
+  return hasCases(letter) && letter.toUpperCase() !== letter;
 }
 
 /**

@@ -183,8 +183,7 @@ function synonymTable() {
   const found = new Map();
   for (const line of SYNONYMS.trim().split("\n")) {
     const group = line.split("|").map((phrase) => phrase.split(" "));
-    for (const phrase of group) {
-      const key = stemsOf(phrase);
+    for (const key of new Set(group.map(stemsOf))) {
       found.set(key, [...(found.get(key) ?? []), ...group.filter((other) => stemsOf(other) !== key)]);
     }
   }

@@ -239,7 +239,7 @@ def test_a_new_record_is_in_the_box_of_a_site_that_was_built_before(
             script.write_text(script.read_text().replace(APPVIEW, served.url))
             page.goto(serve(copy) + "guide/")
             found = ask(page, "elephants mor")
-            assert found == ["Elephants of this morning"]
+            assert found[0] == "Elephants of this morning"  # those without "mor" follow
             assert (watch.strangers, watch.errors) == ([], [])
             (lead,) = leads(page)
             page.locator("[role=option]").first.click()
