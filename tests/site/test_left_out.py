@@ -161,7 +161,7 @@ def test_datasets_that_cannot_be_shown_are_left_out_and_the_others_are_as_withou
         assert any(odd in record.getMessage() for record in caplog.records), "a warning: a strict build fails"
 
 
-@pytest.mark.parametrize(("module", "name"), [("textindex", "texts"), ("spelling", "_words_of")])
+@pytest.mark.parametrize(("module", "name"), [("textindex", "levels"), ("spelling", "_words_of")])
 def test_datasets_that_cannot_be_indexed_have_their_pages_and_the_others_are_found(
     module: str, name: str, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
