@@ -66,8 +66,9 @@ class World:
     def repo(self, did: Did, *, active: bool = True) -> Repo:
         handle = HANDLES.get(did)
         repo = Repo(
-            did=did, source=SOURCE, handle=None if handle is None else Handle.parse(handle), rev="3kaaaaaaaaa2z"
-        )
+            did=did, source=SOURCE, handle=None if handle is None else Handle.parse(handle), rev="3kaaaaaaaaa2z",
+            pds="https://pds.example",
+        )  # fmt: skip
         return replace(repo, active=active)
 
     def catch_up(self) -> int:

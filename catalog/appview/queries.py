@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -43,8 +44,9 @@ from catalog.appview.serializers import (
 )
 from catalog.appview.suggest import suggestions
 from catalog.errors import InvalidSyntax, StoreError, contained
-from catalog.records import DATASET, LENS, SCHEMA
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.sanitize import one_line
+from catalog.syntax import Cid
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
@@ -71,7 +73,8 @@ class Queries:
     :class:`~catalog.errors.InvalidSyntax`, too.
     """
 
-    def __init__(self, index: Index, reader: Reader) -> None:
+    def __init__(self, index: Index, reader: Reader, did: str = "did:web:localhost") -> None:
+        self._did_of_service = did
         self._index = index
         self._reader = reader
         self._lenses = LensNetwork(index, reader)
@@ -111,6 +114,36 @@ class Queries:
             if dataset is not None:
                 return {"uri": dataset.uri, "cid": dataset.cid, "label": self._item(label)}
         return None
+
+    def resolve_blobs(self, uris: Sequence[str]) -> Answer:
+        """``resolveBlobs``: ``{blobs: [{uri, cid, url} | {uri, error}]}``, at the servers of the accounts."""
+        blobs: list[Answer] = []
+        for uri in dict.fromkeys(uris):
+            found = self._one(uri, DATASET)
+            if found is None:
+                blobs.append({"uri": uri, "error": "there is no such dataset, or it isn't shown"})
+                continue
+            did = found.uri.removeprefix("at://").partition("/")[0]
+            server = self._reader.server_of(did)
+            cids = [] if server is None else _blobs_of(self._record(found))
+            what = "its account's server isn't known" if server is None else "its shards are not in blobs"
+            address = f"{server}/xrpc/com.atproto.sync.getBlob?did={did}&cid="
+            blobs += [{"uri": uri, "cid": cid, "url": f"{address}{cid}"} for cid in cids] or [
+                {"uri": uri, "error": what}
+            ]
+        return {"blobs": blobs}
+
+    def describe_service(self) -> Answer:
+        """``describeService``: ``{did, availableCollections, recordCount}``."""
+        counts = self.statistics()
+        names = {"schemas": "schemas", "entries": "datasets", "labels": "labels", "lenses": "lenses"}
+        return {
+            "did": self._did_of_service,
+            "availableCollections": [SCHEMA, DATASET, LENS, LABEL, VERIFICATION],
+            "recordCount": {
+                **{theirs: counts[ours] for theirs, ours in names.items()}, "lensVerifications": counts["verifications"]
+            },
+        }  # fmt: skip
 
     def get_entry(self, uri: str) -> Answer | None:
         """``getEntry``: ``{entry: item}``."""
@@ -454,6 +487,19 @@ class Queries:
 
 def _left_out(uri: str, error: Exception) -> None:
     note("left out", {"uri": one_line(uri), "reason": one_line(str(contained(error)))}, level=logging.WARNING)
+
+
+def _blobs_of(record: object) -> list[str]:
+    """Return the CIDs of the blobs in a record's storage; none for shards elsewhere."""
+    found = []
+    storage = record.get("storage") if isinstance(record, dict) else None
+    shards = storage.get("blobs") if isinstance(storage, dict) else None
+    for shard in shards if isinstance(shards, list) else ():
+        blob = shard.get("blob") if isinstance(shard, dict) else None
+        ref = blob.get("ref") if isinstance(blob, dict) else None
+        with suppress(InvalidSyntax):
+            found.append(str(Cid.parse(str(ref.get("$link") if isinstance(ref, dict) else ""))))
+    return found
 
 
 def _history_place(cursor: str, newest: int) -> int:

@@ -157,6 +157,11 @@ class _InParts(Response):  # type: ignore[misc] # Starlette is untyped where it 
             self._outgoing.bytes -= len(self.body)
 
 
+def _did_web(url: str) -> str:
+    """Return the did:web of a service; a port is percent-encoded: https://w3c-ccg.github.io/did-method-web/."""
+    return f"did:web:{urlsplit(url).netloc.replace(':', '%3A')}"
+
+
 class _Service:
     """The state of one process that the routes answer from."""
 
@@ -165,7 +170,7 @@ class _Service:
         self._settings = settings
         self._reader = Reader(settings.store, patience=_STORE_SECONDS)
         self._index = Index(index_folder(settings))
-        self._queries = Queries(self._index, self._reader)
+        self._queries = Queries(self._index, self._reader, _did_web(settings.appview.url or "http://localhost"))
         # One more thread than busy clients may have, for those that have used little.
         self._pool = ThreadPoolExecutor(_THREADS + 1, thread_name_prefix="query")
         self._care = ThreadPoolExecutor(1, thread_name_prefix="care")
@@ -311,10 +316,9 @@ class _Service:
         url = self._settings.appview.url
         if url is None:
             return _told(Problem(status=404, name="NotFound", message="this service has no public address"))
-        # A port is percent-encoded in a did:web: https://w3c-ccg.github.io/did-method-web/
         document = {
             "@context": ["https://www.w3.org/ns/did/v1"],
-            "id": f"did:web:{urlsplit(url).netloc.replace(':', '%3A')}",
+            "id": _did_web(url),
             "service": [{"id": "#dataset_appview", "type": "DatasetAppView", "serviceEndpoint": url}],
         }
         return _packed(dumped(document), packs=False, head={"cache-control": "public, max-age=3600"})

@@ -67,7 +67,8 @@ def ask_queries(queries: Queries, nsid: str, text: str) -> Answer | Problem:
         name = "InvalidCursor" if error.where == "cursor" else "InvalidRequest"
         return Problem(status=400, name=name, message=str(error))
     if found is None:
-        return Problem(status=404, name="NotFound", message="there is no such thing, or it isn't shown")
+        name = query.errors[0] if query.errors else "NotFound"
+        return Problem(status=404, name=name, message="there is no such record, or it isn't shown")
     return found
 
 
@@ -134,6 +135,7 @@ _ENDS: Final = {"source_schema": "sourceSchema", "target_schema": "targetSchema"
 METHODS: Final[Mapping[str, _Method]] = {
     "resolveSchema": _taking("resolve_schema", handle="handle", schema_id="schemaId", version="version"),
     "resolveLabel": _taking("resolve_label", handle="handle", name="name", version="version"),
+    "resolveBlobs": _taking("resolve_blobs", uris="uris"),
     "getEntry": _taking("get_entry", uri="uri"),
     "getSchema": _taking("get_schema", uri="uri"),
     "getEntries": _taking("get_entries", uris="uris"),
@@ -150,5 +152,6 @@ METHODS: Final[Mapping[str, _Method]] = {
     "getLensPaths": _taking("lens_paths", source="source", target="target", steps="steps", limit="limit"),
     "getHistory": _taking("history", uri="uri", **_PAGE),
     "getStatistics": _statistics,
+    "describeService": _taking("describe_service"),
 }
 """By the last part of the NSID what answers."""

@@ -263,6 +263,12 @@ class Reader:
             row = db.execute(query, (handle.lower(),)).fetchone()
         return None if row is None else row[0]
 
+    def server_of(self, did: str) -> str | None:
+        """Return the URL of an account's server, if it is known."""
+        with self._reading() as db:
+            row = db.execute("SELECT pds FROM repos WHERE did = ?", (did,)).fetchone()
+        return None if row is None or row[0] is None else str(row[0]).rstrip("/")
+
     def handles(self, dids: Collection[str]) -> dict[str, str]:
         """The handles of these accounts, where they have one."""
         wanted = [*dict.fromkeys(dids)][:_AT_ONCE]

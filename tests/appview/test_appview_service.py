@@ -120,6 +120,8 @@ def _questions() -> dict[str, list[dict[str, Any]]]:
         "getLensPaths": [{"source": schema, "target": flat}, {"source": flat, "target": schema}],
         "getHistory": [{"uri": entry}],
         "getStatistics": [{}],
+        "resolveBlobs": [{"uris": [entry, by_handle, schema]}],
+        "describeService": [{}],
     }  # fmt: skip
 
 
@@ -145,6 +147,29 @@ def test_existing_clients_find_what_they_look_for(asked: Asked) -> None:
     assert asked.query("resolveSchema", handle=ALICE, schemaId="Digit")["record"]["name"] == "Digit"
     assert [one["uri"] for one in asked.query("searchDatasets", q="tides", tags=["ocean"])["entries"]] == [entry]
     assert [one["name"] for one in asked.query("listSchemas", limit=1)["schemas"]] == ["Flat"]
+
+
+def test_blobs_are_resolved_to_the_server_of_their_account(asked: Asked, world: World) -> None:
+    """A dataset without blobs has a reason instead, and so has one that isn't there."""
+    cid = "bafkreiabencwpcnlzxxqci2fm6e2xtppaerukz4jvpg66ajdivtytk6n54"
+    blob: Json = {"$type": "blob", "ref": {"$link": cid}, "mimeType": "application/x-tar", "size": 7}
+    storage: Json = {"$type": "science.alt.dataset.storageBlobs", "blobs": [{"blob": blob}]}
+    world.put({f"{DATASET}/blobs": dataset("in blobs", 9, storage=storage)})
+    world.catch_up()
+    there, elsewhere, gone = str(uri(f"{DATASET}/blobs")), str(uri(ENTRY)), str(uri(f"{DATASET}/gone"))
+    found = asked.query("resolveBlobs", uris=[there, elsewhere, gone])["blobs"]
+    assert [one["uri"] for one in found] == [there, elsewhere, gone]
+    assert found[0]["cid"] == cid
+    assert found[0]["url"].endswith(f"/xrpc/com.atproto.sync.getBlob?did={ALICE}&cid={cid}")
+    assert "not in blobs" in found[1]["error"]
+    assert "no such dataset" in found[2]["error"]
+
+
+def test_the_service_describes_itself(asked: Asked) -> None:
+    found = asked.query("describeService")
+    assert found["did"].startswith("did:web:")
+    assert DATASET in found["availableCollections"]
+    assert found["recordCount"] == {"entries": 1, "schemas": 2, "labels": 1, "lenses": 1, "lensVerifications": 1}
 
 
 @pytest.mark.parametrize("apart", [1, 86_400, 10 * 86_400])
@@ -178,8 +203,8 @@ MISSING = str(uri(f"{DATASET}/3knone"))
         (f"{PREFIX}getLens?uri={uri(ENTRY)}", 404, "NotFound"),
         (f"{PREFIX}getHistory?uri={MISSING}", 404, "NotFound"),
         (f"{PREFIX}listVerifications?lens={MISSING}", 404, "NotFound"),
-        (f"{PREFIX}resolveSchema?handle=alice.example.org&schemaId=None", 404, "NotFound"),
-        (f"{PREFIX}resolveLabel?handle=nobody.example.org&name=tides", 404, "NotFound"),
+        (f"{PREFIX}resolveSchema?handle=alice.example.org&schemaId=None", 404, "SchemaNotFound"),
+        (f"{PREFIX}resolveLabel?handle=nobody.example.org&name=tides", 404, "LabelNotFound"),
         (f"{PREFIX}listEntries?limit=0", 400, "InvalidRequest"),
         (f"{PREFIX}listEntries?limit=101", 400, "InvalidRequest"),
         (f"{PREFIX}listEntries?limit=5&limit=6", 400, "InvalidRequest"),
