@@ -39,6 +39,11 @@ _HINTS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit(Fault):
+    """Samples that don't fit their schema or their number, or a file that is no shard: not another file than stated."""
+
+
 @dataclass(slots=True)
 class ShardChecks:
     """The shards of datasets, each with the check that compares its samples with the schema of its dataset.
@@ -80,12 +85,12 @@ class ShardChecks:
         )
 
     def sound(self, faults: list[Fault]) -> tuple[DatasetDraft, ...]:
-        """Return the drafts without faults, filled in; the faults of the others are added to ``faults``."""
+        """Return the drafts without faults but misfits, filled in; all faults are added to ``faults``."""
         found = []
         for draft in self.datasets:
             before = len(faults)
             filled = self.filled_in(draft, faults)
-            if len(faults) == before:
+            if all(isinstance(fault, Misfit) for fault in faults[before:]):
                 found.append(filled)
         return tuple(found)
 
@@ -113,7 +118,7 @@ class ShardChecks:
         if samples is not None and draft.samples not in (None, samples):
             where = place(draft.file, draft.lines.get("samples", draft.line))
             message = f"'samples' is {draft.samples:,}, but the shards hold {samples:,}"
-            faults.append(Fault(where=where, message=message, hint="leave it out, and it is counted"))
+            faults.append(Misfit(where=where, message=message, hint="leave it out, and it is counted"))
         return replace(
             draft,
             shards=tuple(shards),
@@ -218,7 +223,7 @@ def mismatches(draft: DatasetDraft, shard: ShardDraft, found: ShardStats, name: 
         message = f"'sha256' is {shard.sha256}, but {name!r} has {found.sha256}"
         faults.append(Fault(where=where, message=message, hint=found.misfit))
     elif found.misfit is not None:
-        faults.append(Fault(where=where, message=f"{name!r}: {found.misfit}"))
+        faults.append(Misfit(where=where, message=f"{name!r}: {found.misfit}"))
     if shard.bytes not in (None, found.bytes):
         faults.append(Fault(where=where, message=f"'bytes' is {shard.bytes}, but {name!r} has {found.bytes}"))
     return faults
