@@ -47,9 +47,12 @@ def archetype(*, hide: tuple[str, ...] = ("navigation", "toc")) -> str:
 
 
 def section_source(title: str, description: str) -> str:
-    """Return the Markdown source of a section's page: a page with a text of its own, for search engines and plugins."""
+    """Return the Markdown source of a section's page: a page with a text of its own, for search engines and plugins.
+
+    Its heading is HTML, because the theme's link to a heading of Markdown would have no target in the body.
+    """
     front = f"title: {title}\ndescription: {description}\nhide:\n  - navigation\n  - toc\nsearch:\n  exclude: true\n"
-    return f"---\n{front}---\n\n# {title}\n\n{description}\n\n{SECTION_MARK}\n"
+    return f"---\n{front}---\n\n<h1>{title}</h1>\n\n{description}\n\n{SECTION_MARK}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
