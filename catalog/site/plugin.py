@@ -157,8 +157,8 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
     def _keep_files(self, files: Files, *, config: MkDocsConfig) -> Files:
         """Decide by address which page of the catalog an owner's page replaces; add again what a plugin has removed."""
         del config
-        ours = {file.src_uri for file in self._added}
-        taken = {address: file for address, file in by_address(files).items() if file.src_uri not in ours}
+        ours = {file.abs_src_path for file in self._added}  # an owner's file may have the same path in another folder
+        taken = {address: file for address, file in by_address(files).items() if file.abs_src_path not in ours}
         own = set()
         for file in self._added:
             there = files.get_file_from_path(file.src_uri)
