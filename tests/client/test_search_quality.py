@@ -1,0 +1,60 @@
+"""Judged queries: store, site and AppView find the relevant datasets, and all three find the same ones in one order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.judged import PLACES, SETS, catalog, judged_queries, quality, rows_of, search
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMS = {
+    "leaves": "Leaf pictures", "photographs": "Leaf pictures", "labeled": "Leaf pictures", "cifar 10": "CIFAR10",
+    "cifar-10": "CIFAR10", "cafe": "Trams", "lodz": "Trams", "odegard": "Trams", "isik": "Trams", "gebaeude": "Alpen",
+    "strassenkarten": "Alpen", "图像识别": "图像数据集", "CNN": "图像数据集", "قطط": "صور القطط", "محمد": "صور القطط",
+    "leaf-pictures": "Leaf pictures", "leafpictures": "Leaf pictures", "tiny unicorns": "CIFAR10", "botnist": "",
+}  # fmt: skip
+"""What is typed, and the name of the first result."""
+TEXTS = {
+    "Leaf pictures": "A photograph of one leaf each, labelled by an expert.", "CIFAR10": "Tiny pictures of ten things.",
+    "Alpen": "Straßenkarten und Gebäude.", "Trams": "In Łódź, by Søren Ødegård and Gülşah Işık at a café.",
+    "图像数据集": "一个图像分类数据集。适合基于CNN的图像识别研究。", "صور القطط": "مجموعة صور. مُحَمَّد كتبها.",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=SETS)
+def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    name: str = request.param
+    return name, catalog(tmp_path_factory.mktemp(name), rows_of(name))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_relevant_datasets_are_among_the_first_results(judged: tuple[str, Path], place: str) -> None:
+    name, path = judged
+    queries = judged_queries(name)
+    found = quality(queries, search(path, place, [one.query for one in queries]))
+    assert found.success >= 0.92
+    assert found.ndcg >= 0.85
+    assert found.empty == 0
+    assert not any(found.surplus.values()), "nothing is found where nothing is relevant"
+
+
+def test_all_places_have_the_same_results_in_the_same_order(judged: tuple[str, Path]) -> None:
+    name, path = judged
+    queries = [f"{one.query} " for one in judged_queries(name)]  # a blank behind the last word closes it in the browser
+    found = {place: search(path, place, queries, 30) for place in PLACES}
+    for number, query in enumerate(queries):
+        assert found["store"][number] == found["appview"][number], query
+        assert found["store"][number] == found["site"][number], query
+
+
+def test_words_are_found_in_other_forms_and_scripts(tmp_path: Path) -> None:
+    empty = {"tags": [], "citation": "", "fields": []}
+    path = catalog(tmp_path, [{"name": name, "description": text, **empty} for name, text in TEXTS.items()])
+    for place in PLACES:
+        results = search(path, place, [*FORMS])
+        firsts = {query: next((name for _, name in found), "") for query, found in zip(FORMS, results, strict=True)}
+        assert firsts == FORMS, place
