@@ -37,7 +37,16 @@ from catalog.datasets.order import Partition, Shuffle
 from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
 from catalog.datasets.skips import SkipRule
 from catalog.datasets.sources import URLSource, shards_from
-from catalog.datasets.state import Identity, Progress, Run, dump_state, fingerprint, load_state, shards_fingerprint
+from catalog.datasets.state import (
+    Identity,
+    Progress,
+    Run,
+    dump_run,
+    dump_state,
+    fingerprint,
+    load_state,
+    shards_fingerprint,
+)
 from catalog.datasets.steps import Batched, Filtered, Mapped, unit_of
 from catalog.datasets.tensors import register_collate
 from catalog.errors import DataError, InvalidSample, PublishError, UnknownKey, UnknownSplit
@@ -496,21 +505,28 @@ class Dataset(Generic[T]):
         :meth:`batched`) this node has used since the beginning or the last loaded state. Raises
         :class:`~catalog.errors.DataError` without it if workers read this dataset.
         """
-        progress, partition = self._progress, self._partition
+        progress = self._progress
+        run = progress.run
         if after is not None:
             if after < 0:
                 raise ValueError("after must be at least 0")
+            partition = self._partition
             start = progress.last_start.moved(after * partition.unit * partition.ranks)
             return dump_state(self._identity, self._epoch, start, partition, unit=partition.unit)
         if progress.read_by_workers.marked and torch_worker()[0] is None:
             what = "the workers of a DataLoader read this dataset, and their position isn't known here"
             hint = "use torchdata's StatefulDataLoader and its state_dict(), or state_dict(after=number of items)"
             raise DataError(what, where=self._identity.uri, hint=hint)
-        run = progress.run
         if run is None:
+            partition = self._partition
             return dump_state(self._identity, self._epoch, progress.start, partition, unit=partition.unit)
+        if run.saved is not None:
+            return dump_run(run.saved, run)
         unit = run.partition.unit if run.outputs else 0
-        return dump_state(self._identity, self._epoch, run.next_start(), run.partition, unit=unit)
+        state = dump_state(self._identity, self._epoch, run.next_start(), run.partition, unit=unit)
+        if run.pulled:
+            run.saved = state
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration begin after the last item of a state, which may be of any number of nodes and workers.

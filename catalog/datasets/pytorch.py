@@ -71,7 +71,8 @@ class WorkerMarks:
         """Mark a worker; return whether it was marked before."""
         if self._marks is None:
             return False
-        before, self._marks[worker % _WORKERS] = bool(self._marks[worker % _WORKERS]), 1
+        place = 1 + worker % (_WORKERS - 1)
+        before, self._marks[place], self._marks[0] = bool(self._marks[place]), 1, 1
         return before
 
     def clear(self) -> None:
@@ -82,7 +83,7 @@ class WorkerMarks:
     @property
     def marked(self) -> bool:
         """True if any worker is marked."""
-        return self._marks is not None and any(self._marks)
+        return self._marks is not None and bool(self._marks[0])
 
     def __getstate__(self) -> object:
         from multiprocessing.context import get_spawning_popen
