@@ -122,7 +122,7 @@ def shards_fingerprint(shards: Sequence[Shard]) -> str:
 class Run:
     """One iteration: where it began and how far it is. The readers count in it, see :mod:`catalog.datasets.iteration`.
 
-    ``saved`` is a state of it, for :func:`dump_run`. ``pulled`` samples of the order were read, ``handed`` of them belong
+    ``saved`` is a state of it, for :func:`dump_run`. ``pulled`` samples were read, ``handed`` of them belong
     to the ``done`` items that the caller has. An item is one of ``outputs`` of a unit, the batch size of a loader; 0
     before the loader has requested one.
     Of the ``sources`` of a mix, ``drawn`` samples were read for the last sample, ``handed_drawn`` for the last item.
