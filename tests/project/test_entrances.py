@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.bench_entrances import Entrance
     from tests.conftest import Network, Watch
 
-SAMPLES = 10
+SAMPLES = 20
 
 
 def by_webdataset(folder: Path) -> list[dict[str, Any]]:
