@@ -362,7 +362,9 @@ class Dataset(Generic[T]):
 
     def head(self, count: int = 5) -> list[T]:
         """Return the first ``count`` samples; no more shards are opened than necessary."""
-        return list(islice(self.__replace__(), count))  # of a copy: a state is of another iteration
+        copy = self.__replace__()  # a state is of another iteration
+        copy.set_epoch(self._epoch)
+        return list(islice(copy, count))
 
     def get(self, key: str) -> T:
         """Return the sample with a key, after the steps; shards are read until it is found.

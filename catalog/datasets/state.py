@@ -232,7 +232,8 @@ class Progress:
         start, self._start = self.start, None
         if worker is None:
             self.read_by_workers.clear()
-            return start
+            used = self._loaded is not self.read_by_workers and self._loaded.marked
+            return Start() if used else start
         self.read_by_workers.mark(worker)
         return Start() if self._loaded is not self.read_by_workers and self._loaded.mark(worker) else start
 

@@ -132,6 +132,7 @@ def test_an_epoch_set_in_place_is_that_of_a_new_dataset(shards: tuple[Shard, ...
     dataset = Dataset(shards, Item).shuffled(seed=1, buffer_samples=6)
     dataset.set_epoch(3)
     assert values(dataset) == values(dataset.shuffled(seed=1, buffer_samples=6, epoch=3))
+    assert values(dataset.head(5)) == values(dataset)[:5]
     dataset.load_state_dict(dataset.state_dict(after=3))
     next(iter(dataset))
     dataset.set_epoch(0)

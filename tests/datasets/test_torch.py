@@ -315,6 +315,15 @@ def test_the_batches_of_a_loader_are_those_of_the_dataset(dataset: Dataset[Item]
         assert in_turn(seen) == [batch.number.tolist() for batch in given.batched(3)]
 
 
+def test_a_loaded_state_counts_once_also_for_workers(dataset: Dataset[Item]) -> None:
+    batches = dataset.shuffled(buffer_samples=8, seed=3).batched(3)
+    expected = values(batches)
+    batches.load_state_dict(batches.state_dict(after=0) | {"position": 6})
+    assert values(loader(batches, 2)) == expected[2:]
+    assert values(batches) == expected, "in this process, too"
+    assert values(loader(batches, 2)) == expected
+
+
 def test_batches_of_batches_are_refused_with_what_to_write(dataset: Dataset[Item]) -> None:
     with pytest.raises(TypeError, match="batch_size=None"):
         next(iter(DataLoader(dataset.batched(2), batch_size=3)))
