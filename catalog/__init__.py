@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from catalog.lenses.lens import Lens, LensNetwork, check_lens, lens
     from catalog.samples.media import Media
     from catalog.samples.packable import DictSample, PackableSample, packable, wire
+    from catalog.samples.write_shards import write_shards
     from catalog.schema import Array
     from catalog.shards.shard import Shard
 
@@ -54,6 +55,7 @@ __all__ = [
     "packable",
     "wire",
     "write_samples",
+    "write_shards",
 ]
 
 _HOMES: Final = {
@@ -77,6 +79,7 @@ _HOMES: Final = {
     "packable": "catalog.samples.packable",
     "wire": "catalog.samples.packable",
     "write_samples": "catalog.datasets.writing",
+    "write_shards": "catalog.samples.write_shards",
 }
 
 _PUBLISH: Final = "Dataset.publish_to_atproto(client, name=…)"

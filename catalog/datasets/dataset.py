@@ -187,6 +187,25 @@ class Dataset(Generic[T]):
 
     # --- constructors -----------------------------------------------------------------------------------------
 
+    @classmethod
+    def from_urls(
+        cls,
+        urls: Source,
+        sample_class: type[S] | None = None,
+        *,
+        checksums: Sequence[str | None] | None = None,
+        settings: NetworkSettings | None = None,
+    ) -> Dataset[S]:
+        """Make a dataset from the URLs or paths of its shards: the former name of ``Dataset[Digit](source)``."""
+        return Dataset(urls, sample_class, checksums=checksums, settings=settings)
+
+    @classmethod
+    def from_shards(
+        cls, shards: Source, sample_class: type[S] | None = None, *, settings: NetworkSettings | None = None
+    ) -> Dataset[S]:
+        """Make a dataset from shards: the former name of ``Dataset[Digit](source)``."""
+        return Dataset(shards, sample_class, settings=settings)
+
     @overload
     @classmethod
     def from_atproto(

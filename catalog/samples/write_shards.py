@@ -61,11 +61,14 @@ def write_shards(
     maxsize: int | None = None,
     format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
     sample_type: type[Any] | None = None,
+    per_shard: int | None = None,
+    max_bytes: int | None = None,
 ) -> tuple[ShardInfo, ...]:
     """Write samples (of packable classes, or dicts) into files; ``pattern`` numbers them: ``digits-%06d.tar``.
 
     See :func:`catalog.write_samples`, which returns the dataset of them. A pattern without a number is the name of the
-    only file if there is no limit, else ``-%06d`` is added to it.
+    only file if there is no limit, else ``-%06d`` is added to it. ``per_shard`` and ``max_bytes`` are the former names
+    of ``maxcount`` and ``maxsize``.
 
     A ``ray.data.Dataset`` is written by its workers; its rows become samples of ``sample_type``.
 
@@ -73,6 +76,8 @@ def write_shards(
     may be, ValueError for a ``%`` in the pattern that is no number, an unknown format, or a limit below 1.
     """
     check_iterable(samples)
+    maxcount = per_shard if maxcount is None else maxcount
+    maxsize = max_bytes if maxsize is None else maxsize
     if min((limit for limit in (maxcount, maxsize) if limit is not None), default=1) < 1:
         raise ValueError("maxcount and maxsize are at least 1")
     if format not in get_args(ShardFormat):

@@ -669,3 +669,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, catalog; print([name for name in ({heavy}) if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_former_names_work(tmp_path: Path) -> None:
+    """Code and snippets written before atdata's names were adopted."""
+    infos = write_shards([{"v": n} for n in range(5)], tmp_path / "n-%06d.tar", per_shard=2)
+    assert [info.samples for info in infos] == [2, 2, 1]
+    checksums = [f"sha256:{info.sha256}" for info in infos]
+    by_urls = Dataset.from_urls([str(info.path) for info in infos], checksums=checksums)
+    assert [sample.v for sample in by_urls] == [sample.v for sample in Dataset.from_shards(infos)] == list(range(5))
+    pattern = str(tmp_path / "n-00000{0..2}.tar")
+    assert len(list(Dataset.from_urls(pattern))) == 5
