@@ -530,12 +530,13 @@ def test_a_record_never_opens_a_file_or_a_command_of_the_reader(url: str, kind: 
         stored(HttpStorage(shards=(HttpShard(url=url),)) if kind == "listed" else ExternalStorage(urls=(url,)))
 
 
-def test_braces_are_a_pattern_only_in_external_storage() -> None:
+def test_braces_are_a_pattern_where_no_checksum_says_that_it_is_one_file() -> None:
     url = "https://data.example/{0..1}.tar"
-    listed = stored(HttpStorage(shards=(HttpShard(url=url),)))
-    external = stored(ExternalStorage(urls=(url,)))
-    assert [shard.url for shard in listed] == [url]
-    assert [shard.url for shard in external] == ["https://data.example/0.tar", "https://data.example/1.tar"]
+    both = ["https://data.example/0.tar", "https://data.example/1.tar"]
+    checksum = Checksum(algorithm="sha256", digest="0" * 64)
+    assert [shard.url for shard in stored(ExternalStorage(urls=(url,)))] == both
+    assert [shard.url for shard in stored(HttpStorage(shards=(HttpShard(url=url),)))] == both
+    assert [shard.url for shard in stored(HttpStorage(shards=(HttpShard(url=url, checksum=checksum),)))] == [url]
 
 
 def test_shards_in_a_bucket_keep_its_endpoint_and_region() -> None:
@@ -676,7 +677,8 @@ def test_former_names_work(tmp_path: Path) -> None:
     infos = write_shards([{"v": n} for n in range(5)], tmp_path / "n-%06d.tar", per_shard=2)
     assert [info.samples for info in infos] == [2, 2, 1]
     checksums = [f"sha256:{info.sha256}" for info in infos]
-    by_urls = Dataset.from_urls([str(info.path) for info in infos], checksums=checksums)
-    assert [sample.v for sample in by_urls] == [sample.v for sample in Dataset.from_shards(infos)] == list(range(5))
+    by_urls: Dataset[DictSample] = Dataset.from_urls([str(info.path) for info in infos], checksums=checksums)
+    by_infos: Dataset[DictSample] = Dataset.from_shards(infos)
+    assert [sample["v"] for sample in by_urls] == [sample["v"] for sample in by_infos] == list(range(5))
     pattern = str(tmp_path / "n-00000{0..2}.tar")
-    assert len(list(Dataset.from_urls(pattern))) == 5
+    assert len(list(Dataset.from_urls(pattern, DictSample))) == 5
