@@ -6,6 +6,7 @@ compact form; and samples whose schema the catalog doesn't have.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -245,7 +246,9 @@ def _published(network: Network, work: Path, base: str) -> list[Account]:
     )
     assert done.returncode == 0, done.stderr
     address = f"{base}/it's%20$(x)%20{{0..1}},;.tar"
-    _put(network, unkind, unkind, name=NASTY, fields=UNKIND_FIELDS, urls=[address])
+    # With a checksum: it says that the address is one file, in spite of its braces.
+    digest = hashlib.sha256((work / "shards" / UNKIND).read_bytes()).hexdigest()
+    _put(network, unkind, unkind, name=NASTY, fields=UNKIND_FIELDS, urls=[address], digest=digest)
     digits = {"image": UNKIND_FIELDS["image"], "label": {"type": "integer"}, "ink": {"type": "number"}}
     urls = [f"{base}/{file}" for file in EXAMPLES["Handwritten digits"]]
     _put(network, unkind, stranger, name="Unknown to the catalog", fields=digits, urls=urls)
@@ -254,7 +257,7 @@ def _published(network: Network, work: Path, base: str) -> list[Account]:
 
 def _put(
     network: Network, account: Account, schemas: Account, *, name: str, fields: dict[str, dict[str, Any]],
-    urls: list[str],
+    urls: list[str], digest: str | None = None,
 ) -> None:  # fmt: skip
     now = "2026-11-01T12:00:00.000Z"
     content = {
@@ -267,8 +270,8 @@ def _put(
         "schema": {"$type": f"{SCHEMA}#jsonSchemaFormat", "draft": "draft-07", "content": content},
     }  # fmt: skip
     made = network.create_record(schemas, SCHEMA, schema)
-    none = {"algorithm": "none", "digest": ""}
-    shards = [{"url": url, "checksum": none} for url in urls]
+    checksum = {"algorithm": "none" if digest is None else "sha256", "digest": digest or ""}
+    shards = [{"url": url, "checksum": checksum} for url in urls]
     storage = {"$type": "science.alt.dataset.storageHttp", "shards": shards}
     dataset = {"$type": DATASET, "name": name, "schemaRef": made["uri"], "storage": storage, "createdAt": now}
     network.create_record(account, DATASET, dataset)

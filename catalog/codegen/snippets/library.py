@@ -44,7 +44,7 @@ def columns(batch: SampleBatch[{name}]) -> dict[str, Any]:
 '''
 _OF_DICTS: Final = _ANY_COLUMNS.format(name="DictSample", names="batch.samples[0]", value="batch[name]")
 _OF_OBJECTS: Final = _ANY_COLUMNS.format(
-    name="PackableSample", names="type(batch.samples[0]).__annotations__", value="getattr(batch, name)"
+    name="Any", names="type(batch.samples[0]).__annotations__", value="getattr(batch, name)"
 )
 """For a published dataset: opening it creates the class from its schema record."""
 
@@ -91,8 +91,8 @@ def pytorch(source: Source, sample_type: SampleType | None) -> Snippet:
     suffix = ".batched(32).map(columns)"
     main = 'if __name__ == "__main__":  # the workers import this file\n'
     if sample_type is None:
-        name, columns = ("DictSample", _OF_DICTS) if source.uri is None else ("PackableSample", _OF_OBJECTS)
-        imports = _with_torch(f"from catalog import SampleBatch, Dataset, {name}\n") + "\n\n"
+        names, columns = (", DictSample", _OF_DICTS) if source.uri is None else ("", _OF_OBJECTS)
+        imports = _with_torch(f"from catalog import SampleBatch, Dataset{names}\n") + "\n\n"
         opened = source.opened(None, suffix=suffix, indent="    ")
         return _snippet("PyTorch", install, imports, columns, main, opened, _LOADER)
     imports, body = _class(sample_type, also=("SampleBatch", "Dataset"))
