@@ -68,7 +68,7 @@ _LARGEST_REUSED: Final = (1 << 25) - (1 << 16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is read: shards, the class of their samples, their order, and the steps; of a mix its ``sources``."""
+    """The input of an iteration: shards, class of samples, order and steps; of a mix its ``sources``."""
 
     shards: tuple[Shard, ...]
     sample_class: type[Any]

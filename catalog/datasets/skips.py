@@ -17,7 +17,7 @@ __all__ = ["SkipRule", "Skips"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkipRule:
-    """How many damaged samples and shards of an iteration are skipped (``None``: any number), and who is told."""
+    """The limit of damaged samples and shards that are skipped (``None``: any), and the function that reports them."""
 
     limit: int | None
     report: Callable[[CatalogError], object] | None

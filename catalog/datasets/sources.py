@@ -74,7 +74,7 @@ class S3Source:
 
 
 Source: TypeAlias = str | Path | Shard | ShardInfo | URLSource | S3Source | Sequence[str | Path | Shard | ShardInfo]
-"""What a dataset is made of."""
+"""The types from which a dataset is made."""
 
 
 def shards_from(source: Source, checksums: Sequence[str | None] | None) -> tuple[tuple[Shard, ...], int | None]:

@@ -215,7 +215,7 @@ class Progress:
 
     @property
     def last_start(self) -> Start:
-        """Where the last iteration began; where the next one will, if there was none since a state was loaded."""
+        """The start of the last iteration, or of the next one if a state was loaded since."""
         return self.start if self.run is None else self.run.start
 
     @property

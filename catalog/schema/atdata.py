@@ -1,4 +1,4 @@
-"""Whether atdata can make a class for a sample type.
+"""Check if atdata can make a class for a sample type.
 
 Its classes are dataclasses with the names of the record, in the order in which the network has them: maps of a record
 are sorted by the length of the names, then by their bytes (DAG-CBOR).

@@ -37,7 +37,7 @@ FEW: Final = 5
 _BASE: Final = (0, 1, 2, 3, 5, 8, 9, 12, 15, 18, 21, 24)
 """The cost of each level."""
 _EXACT, _FORM, _LOOSE, _SYNONYM, _SLIP, _TWO_SLIPS = 0, 1, 2, 3, 4, 10
-"""What is added for a term as typed, a form of it, a beginning or part, a synonym, an edit distance of one, or two."""
+"""Costs of a term as typed, a form of it, a beginning or part, a synonym, an edit distance of one, or two."""
 PARTIAL_COST: Final = _BASE[6] + _FORM
 """The highest cost of a row with half of the words or less: they are in its name, tags, fields or first sentences."""
 LAST_RESORT_COST: Final = _BASE[7] + _FORM

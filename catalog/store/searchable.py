@@ -42,7 +42,7 @@ _MOST_CREATORS: Final = 50
 _MOST_CITATION: Final = 4000
 _MOST_CITED: Final = 300
 _CITED: Final = re.compile(r"\b(?:author|title|doi|eprint|year)\s*=\s*[{\"]?([^\n]*)", re.IGNORECASE)
-"""What is found of a citation in BibTeX: abstracts and addresses would make up most of the index."""
+"""The indexed fields of a citation in BibTeX: abstracts and URLs would make up most of the index."""
 _MOST_FIELD_TEXT: Final = 300
 _SHORT: Final = 80
 _SHORTEST_SPELT: Final = 4

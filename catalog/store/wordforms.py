@@ -36,7 +36,7 @@ _AMERICAN: Final = (
 """British endings and their American ones."""
 _RULES: Final = [(re.compile(pattern), by) for pattern, by in _AMERICAN]
 _BRITISH: Final = re.compile("is|ys|our|re|ogue|ae|oe")
-"""What a word must have for any of the rules."""
+"""The letters that a word needs for any of the rules."""
 _WORD: Final = re.compile("[a-z]+")
 _UNSTABLE_END: Final = re.compile("(?<=..)[eiy]$|(?<=....)(?:er?|[rsz])$")
 _SHORTEST: Final = 3
