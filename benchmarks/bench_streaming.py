@@ -5,7 +5,7 @@
 A server on this machine, in a process of its own, waits 50 ms before it answers a request. Every peer reads files that
 its own writer wrote from the same samples: ``webdataset`` tars, ``datasets`` the same tars and Parquet. Each run is a
 fresh process, the best of several counts; imports are not timed. Memory is the peak of the process. MosaicML Streaming
-and LitData read from object stores only, not from a web server, and are not measured.
+and LitData are not measured yet.
 
 The last row is the cost of saving the state after each batch of 32, in local files. Exit code 1 if this project isn't
 1.5 times as fast as the best peer, or the state costs 2 % or more.

@@ -21,6 +21,7 @@ from catalog.publish import Applied, apply_plan, make_plan
 from catalog.syntax import Cid
 from tests.fakes import answer, fake_server
 from tests.keyrings import MemoryKeyring
+from tests.shardfiles import packed_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,9 +244,9 @@ datasets:
 
 def test_blobs_are_uploaded_once_by_their_cid(account: Account, network: Network, tmp_path: Path) -> None:
     """Each file once, though two datasets have it; and not again while the repository holds it."""
-    (tmp_path / "a.tar").write_bytes(b"first" * 1000)
-    (tmp_path / "b.tar").write_bytes(b"second" * 100_000)
-    (tmp_path / "c.tar").write_bytes(b"first" * 1000)
+    (tmp_path / "a.tar").write_bytes(packed_shard({"a": 1}))
+    (tmp_path / "b.tar").write_bytes(packed_shard({"a": 2}, length=600_000))
+    (tmp_path / "c.tar").write_bytes(packed_shard({"a": 1}))
     (tmp_path / "m.yaml").write_text(BLOBS, encoding="utf-8")
     with _network() as (client, resolver):
         session = Session.login(client, resolver, account.handle, account.password)
@@ -268,8 +269,9 @@ def test_a_blob_that_the_server_finds_too_large_is_told_before_anything_is_writt
 ) -> None:
     """With its size, and what to do; the repository stays as it is."""
     rev = network.latest_rev(account.did)
-    (tmp_path / "a.tar").write_bytes(bytes(6_000_000))  # the reference PDS takes 5 MiB unless told otherwise
-    (tmp_path / "b.tar").write_bytes(b"b")
+    large = packed_shard({"a": 1}, length=6_000_000)  # the reference PDS takes 5 MiB by default
+    (tmp_path / "a.tar").write_bytes(large)
+    (tmp_path / "b.tar").write_bytes(packed_shard({"a": 2}))
     (tmp_path / "m.yaml").write_text(BLOBS, encoding="utf-8")
     with _network() as (client, resolver):
         session = Session.login(client, resolver, account.handle, account.password)
@@ -284,13 +286,13 @@ def test_a_file_that_changes_while_it_is_uploaded_is_noticed(
 ) -> None:
     """The record would name what isn't there."""
     rev = network.latest_rev(account.did)
-    (tmp_path / "a.tar").write_bytes(b"a")
-    (tmp_path / "b.tar").write_bytes(b"b")
+    (tmp_path / "a.tar").write_bytes(packed_shard({"a": 1}))
+    (tmp_path / "b.tar").write_bytes(packed_shard({"a": 2}))
     (tmp_path / "m.yaml").write_text(BLOBS, encoding="utf-8")
     with _network() as (client, resolver):
         session = Session.login(client, resolver, account.handle, account.password)
         plan = make_plan(load([tmp_path]), session, set_name="default")
-        (tmp_path / "b.tar").write_bytes(b"c")
+        (tmp_path / "b.tar").write_bytes(packed_shard({"a": 3}))
         with pytest.raises(RequestFailed, match=r"was b\.tar changed meanwhile"):
             apply_plan(plan, session)
     assert network.latest_rev(account.did) == rev

@@ -104,7 +104,8 @@ def test_a_pydantic_model_reads_and_writes_our_bytes(sample: Packed) -> None:
     assert list(aliases) == list(sample.values)
     for wire, value in sample.values.items():
         assert same(value, getattr(read, aliases[wire])), wire
-    assert msgpack.unpackb(read.to_bytes()) == msgpack.unpackb(sample.raw)
+    written = {name: value for name, value in msgpack.unpackb(sample.raw).items() if value is not None}
+    assert msgpack.unpackb(read.to_bytes()) == written, "a missing value is left out, which reads the same"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: ascii(sample.wanted.name))

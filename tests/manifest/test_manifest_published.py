@@ -174,7 +174,7 @@ def test_who_has_no_copy_can_publish_what_the_repository_has_already(
         text = f"""\
 set: others
 schemas: [{{name: Kept, version: 1.0.0, fields: {{picture: "array[uint8, *, *]", label: int}}}}]
-datasets: [{{name: "in blobs, too", description: New., schema: Kept@1.0.0, blobs: [{stated}]}}]
+datasets: [{{name: "in blobs, too", description: New., samples: 2, schema: Kept@1.0.0, blobs: [{stated}]}}]
 """
         (folder / "m.yaml").write_text(text, encoding="utf-8")
         plan = plan_of(folder, session)

@@ -206,6 +206,6 @@ def test_the_public_face_of_the_library_is_this_list() -> None:
     assert catalog.__all__ == [
         "Array", "Client", "Dataset", "DatasetDict", "DictSample", "Lens", "LensNetwork", "Media", "PackableSample",
         "S3Source", "SampleBatch", "Shard", "URLSource", "__version__", "check_lens", "fetch_lens", "lens",
-        "load_dataset", "packable", "wire", "write_samples",
+        "load_dataset", "packable", "wire", "write_samples", "write_shards",
     ]  # fmt: skip
     assert all(getattr(catalog, name) is not None for name in catalog.__all__)

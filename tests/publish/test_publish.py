@@ -18,6 +18,7 @@ from catalog.publish import Action, PublishReport, publish
 from catalog.publish.from_code import publish_drafts
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION, read_record
 from catalog.syntax import AtUri, Datetime, RecordKey
+from tests.shardfiles import packed_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def _publish(account: Account, path: Path) -> PublishReport:
 def manifest(tmp_path: Path) -> Path:
     path = tmp_path / "points.yaml"
     path.write_text(MANIFEST, encoding="utf-8")
-    (tmp_path / "points.tar").write_bytes(b"a shard")
+    (tmp_path / "points.tar").write_bytes(packed_shard(*({"x": 0.5, "y": n} for n in range(3))))
     return path
 
 
@@ -199,7 +200,7 @@ def test_a_changed_schema_is_refused_and_nothing_is_written(
 def test_a_changed_local_shard_is_another_dataset(network: Network, account: Account, manifest: Path) -> None:
     """Its checksum is part of the record; and a missing one is told by its line."""
     (uri,) = (uri for uri in _publish(account, manifest).created if DATASET in uri)
-    (manifest.parent / "points.tar").write_bytes(b"another shard")
+    (manifest.parent / "points.tar").write_bytes(packed_shard(*({"x": 1.5, "y": n} for n in range(3))))
     assert _publish(account, manifest).updated == (uri,)
     rev = network.latest_rev(account.did)
     (manifest.parent / "points.tar").unlink()

@@ -25,6 +25,7 @@ from catalog.records import DATASET
 from tests.fakes import answer
 from tests.personalities import DID, PASSWORD, XRPC, There, pds, session_at
 from tests.secrecy import PASSWORDS, found_in
+from tests.shardfiles import packed_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,8 +220,8 @@ def test_an_error_that_comes_with_200_is_one(tmp_path: Path) -> None:
 
 
 def _blobs(tmp_path: Path, session: Session) -> Plan:
-    (tmp_path / "a.tar").write_bytes(b"a" * 2000)
-    (tmp_path / "b.tar").write_bytes(b"b" * 10)
+    (tmp_path / "a.tar").write_bytes(packed_shard({"a": 1}, length=40_000))
+    (tmp_path / "b.tar").write_bytes(packed_shard({"a": 2}))
     path = tmp_path / "blobs.yaml"
     path.write_text(
         "schemas: [{name: A, version: 1.0.0, fields: {a: int}}]\n"
@@ -231,11 +232,11 @@ def _blobs(tmp_path: Path, session: Session) -> Plan:
 
 
 def test_the_limit_of_blobs_is_known_before_the_first_upload(tmp_path: Path) -> None:
-    with pds(blob_limit=1000) as server, session_at(server, LOCAL) as session:
-        with pytest.raises(RequestFailed, match=r"a\.tar has 2,000 bytes.*1,000") as caught:
+    with pds(blob_limit=20_000) as server, session_at(server, LOCAL) as session:
+        with pytest.raises(RequestFailed, match=r"a\.tar has 40,000 bytes.*20,000") as caught:
             apply_plan(_blobs(tmp_path, session), session)
         assert (caught.value.status, server.blobs, server.records) == (413, [], {})
-    with pds(blob_limit=2000) as server, session_at(server, LOCAL) as session:
+    with pds(blob_limit=40_000) as server, session_at(server, LOCAL) as session:
         assert apply_plan(_blobs(tmp_path, session), session).blobs == 2
 
 

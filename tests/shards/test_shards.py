@@ -166,7 +166,7 @@ def test_when_a_sample_cannot_be_written_no_shard_changes(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("pattern", "per_shard", "words"),
-    [("n.tar", 1, "number"), ("n-%d-%d.tar", 1, "number"), ("n-%s.tar", 1, "number"), ("n-%d.tar", 0, "at least 1")],
+    [("n-%d-%d.tar", 1, "number"), ("n-%s.tar", 1, "number"), ("n-%d.tar", 0, "at least 1")],
 )
 def test_a_pattern_needs_one_number(tmp_path: Path, pattern: str, per_shard: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
