@@ -204,7 +204,10 @@ def require_same(found: object, wanted: object) -> None:
     if isinstance(wanted, np.ndarray):
         assert isinstance(found, np.ndarray)
         assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
-        np.testing.assert_array_equal(found, wanted)
+        if wanted.dtype.names is None:
+            np.testing.assert_array_equal(found, wanted)
+        for name in wanted.dtype.names or ():  # NumPy doesn't take NaN and NaT inside of structures for equal
+            require_same(found[name], wanted[name])
     elif isinstance(wanted, list | tuple):
         assert isinstance(found, list)
         assert len(found) == len(wanted)
