@@ -14,9 +14,11 @@ have their own.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
 
+TYPE_CHECKING = False  # importing typing takes longer than all of this module
 if TYPE_CHECKING:
+    from typing import Final
+
     from catalog.client import Client
     from catalog.datasets.batches import SampleBatch
     from catalog.datasets.dataset import Dataset
