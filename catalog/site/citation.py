@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from catalog.site.markup import is_web, shown
+from catalog.store.searchable import creators
 
 if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode
@@ -17,25 +18,12 @@ _ESCAPED: Final = {
     **{sign: f"\\{sign}" for sign in "&%$#_"},
 }  # fmt: skip
 _SPECIAL: Final = re.compile(r"[\\{}~^&%$#_]")
-_MOST: Final = 50
-"""Maximum number of creators in an entry."""
 
 
 def own_citation(metadata: Mapping[str, object]) -> str | None:
     """Return the publisher's BibTeX if the metadata has it under ``citation``."""
     text = metadata.get("citation")
     return text.strip() if isinstance(text, str) and _ENTRY.match(text) else None
-
-
-def creators(metadata: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the names under ``creators``: strings, or maps with a ``name``."""
-    found = metadata.get("creators", metadata.get("authors"))
-    if isinstance(found, str):
-        return (found,)
-    if not isinstance(found, list):
-        return ()
-    names = [item.get("name") if isinstance(item, dict) else item for item in found[:_MOST]]
-    return tuple(name for name in names if isinstance(name, str) and name.strip())
 
 
 def citation(node: DatasetNode, url: str | None) -> str:

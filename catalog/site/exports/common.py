@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog.records import licences
-from catalog.site.citation import creators
 from catalog.site.exports.downloads import uri
 from catalog.site.markup import cut, is_web, plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, schema_of
+from catalog.store.searchable import creators
 
 if TYPE_CHECKING:
     from catalog.store.graph import DatasetNode, Node
