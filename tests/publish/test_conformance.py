@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,8 @@ from catalog.publish.checksums import with_checksums
 from catalog.samples import conformance
 from catalog.shards.hash_local import LocalHasher
 from tests.fakes import fake_server
+from tests.shardfiles import labelled_image as sample
+from tests.shardfiles import npy
 from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
 LOOPBACK = NetworkSettings(allow_loopback=True)
 FIELDS = '{image: "array[uint8, 2, 3]", label: int, writer: str, weight: float?, tags: "list[str]?"}'
 LINE = 4
-
-
-def npy(array: Any) -> bytes:  # noqa: ANN401 - an array
-    out = io.BytesIO()
-    np.save(out, array)
-    return out.getvalue()
-
-
-def sample(**other: Any) -> bytes:  # noqa: ANN401 - values of a sample
-    values = {"image": npy(np.zeros((2, 3), "uint8")), "label": 7, "writer": "a", **other}
-    packed: bytes = msgpack.packb({name: value for name, value in values.items() if value is not None})
-    return packed
 
 
 def shard_of(*samples: bytes) -> bytes:

@@ -13,7 +13,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import msgpack
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -26,6 +25,8 @@ from catalog.errors import InvalidManifest
 from catalog.records import SCHEMA, Dataset, Size
 from catalog.samples.clients import PublishedShard
 from catalog.schema import Field, SampleType, Scalar
+from tests.shardfiles import labelled_image as sample
+from tests.shardfiles import npy
 from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
@@ -50,18 +51,6 @@ class Kind:
     words: tuple[str, ...]
     fields: str = IMAGES
     good: bytes
-
-
-def npy(array: Any) -> bytes:  # noqa: ANN401 - an array
-    out = io.BytesIO()
-    np.save(out, array)
-    return out.getvalue()
-
-
-def sample(**other: Any) -> bytes:  # noqa: ANN401 - values of a sample
-    values = {"image": npy(np.zeros((2, 3), "uint8")), "label": 7, "writer": "a", **other}
-    packed: bytes = msgpack.packb({name: value for name, value in values.items() if value is not None})
-    return packed
 
 
 def shard(*samples: bytes) -> bytes:
