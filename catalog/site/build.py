@@ -110,12 +110,15 @@ ASIDE: Final = ("network", "tags", "licences", "status", "words")
 """Sections that an automatic navigation leaves out: other pages link to them."""
 
 
-def sources() -> Iterator[tuple[str, str, bool]]:
-    """Yield the Markdown sources for the theme: path, text, and True for a page of the navigation."""
-    for shape in ARCHETYPES:
-        yield shape.source, archetype(), False
+def section_sources() -> Iterator[tuple[str, str]]:
+    """Yield path and Markdown source of the page of each section."""
     for section, (title, description) in IN_PLACE.items():
-        yield f"{section}/index.md", section_source(title, description), True
+        yield f"{section}/index.md", section_source(title, description)
+
+
+def archetype_sources() -> Iterator[tuple[str, str]]:
+    """Yield path and Markdown source of each archetype."""
+    return ((shape.source, archetype()) for shape in ARCHETYPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +233,7 @@ def build_pages(
         addresses=tuple(sorted(found for found in written if isinstance(found, str))),
         graph=graph,
         left_out=tuple(left_out),
-        replaced=tuple(name for name in _stamped_names(jobs) if frame.has(name)),
+        replaced=tuple(name for name in dict.fromkeys(_stamped_names(jobs)) if frame.has(name)),
         _templates=templates,
         _frame=frame,
     )

@@ -17,7 +17,7 @@ from mkdocs.utils.meta import get_data
 
 from catalog.errors import contained
 from catalog.site import build
-from catalog.site.shell import ARCHETYPE_BODY, archetype
+from catalog.site.shell import ARCHETYPE_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +92,10 @@ def render_archetypes(config: MkDocsConfig, env: Environment, files: Files, nav:
 
     They aren't files of MkDocs, so that their tokens never reach a feed, a card, a printed page or a search index.
     """
-    for shape in build.ARCHETYPES:
-        file = File.generated(config, shape.source, content="", inclusion=InclusionLevel.NOT_IN_NAV)
+    for path, source in build.archetype_sources():
+        file = File.generated(config, path, content="", inclusion=InclusionLevel.NOT_IN_NAV)
         page = Page(None, file, config)
-        page.markdown, page.meta = get_data(archetype())
+        page.markdown, page.meta = get_data(source)
         page.content, page.toc = ARCHETYPE_BODY, TableOfContents([])
         page.active = True
         config._current_page = page  # noqa: SLF001 - as in mkdocs.commands.build, for the filters of templates

@@ -135,11 +135,10 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         folder = Path(self._folder.name)
         taken = by_address(files)
         self._added = []
-        for path, text, listed in build.sources():
-            in_nav = listed and config.nav is None and path.removesuffix("/index.md") not in build.ASIDE
+        for path, text in build.section_sources():
+            in_nav = config.nav is None and path.removesuffix("/index.md") not in build.ASIDE
             level = InclusionLevel.INCLUDED if in_nav else InclusionLevel.NOT_IN_NAV
-            if listed:
-                self._added.append(generated(config, folder, path, text.encode(), level))
+            self._added.append(generated(config, folder, path, text.encode(), level))
         if "index.html" not in taken:
             home = HOME_PAGE.format(config.site_name).encode()
             self._added.append(generated(config, folder, "index.md", home, InclusionLevel.UNDEFINED))

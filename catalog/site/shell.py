@@ -39,20 +39,22 @@ _UNQUOTED: Final = re.compile(r"<[a-zA-Z][^<>]*\s[\w:-]+=\Z")
 Filler = Callable[[dict[str, str]], str]
 
 
-def archetype(*, hide: tuple[str, ...] = ("navigation", "toc")) -> str:
-    """Return the Markdown source of an archetype. ``hide`` names the sidebars that its pages lack."""
-    hidden = "".join(f"  - {part}\n" for part in hide)
-    front = f"title: {TITLE}\ndescription: {DESCRIPTION}\nhide:\n{hidden}search:\n  exclude: true\n"
-    return f"---\n{front}---\n\n{ARCHETYPE_BODY}\n"
+def archetype() -> str:
+    """Return the Markdown source of an archetype."""
+    return _source(TITLE, DESCRIPTION, ARCHETYPE_BODY)
 
 
 def section_source(title: str, description: str) -> str:
-    """Return the Markdown source of a section's page: a page with a text of its own, for search engines and plugins.
+    """Return the Markdown source of a section's page, with text for search engines and other plugins.
 
     Its heading is HTML, because the theme's link to a heading of Markdown would have no target in the body.
     """
+    return _source(title, description, f"<h1>{title}</h1>\n\n{description}\n\n{SECTION_MARK}")
+
+
+def _source(title: str, description: str, body: str) -> str:
     front = f"title: {title}\ndescription: {description}\nhide:\n  - navigation\n  - toc\nsearch:\n  exclude: true\n"
-    return f"---\n{front}---\n\n<h1>{title}</h1>\n\n{description}\n\n{SECTION_MARK}\n"
+    return f"---\n{front}---\n\n{body}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -75,7 +76,7 @@ def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, A
         path.relative_to(project / "docs").as_posix() for path in (project / "docs").rglob("*") if path.is_file()
     }
     own = set()
-    for path, text, _ in build.sources():
+    for path, text in chain(build.archetype_sources(), build.section_sources()):
         if path in written:
             own.add(path.removesuffix("/index.md"))
         else:

@@ -151,7 +151,7 @@ def _packer(form: Format, wanted: SampleType | None) -> Callable[[Any, str], byt
 
 
 def _field_by_field(form: Format, wanted: SampleType, raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the values of a sample that doesn't fit its type: a field that can't be decoded is as it is stored."""
+    """Return the values of a sample that doesn't fit its type: a field that can't be decoded keeps its stored value."""
     values: dict[str, Any] = {}
     for one in wanted.fields:
         if one.name not in raw:
