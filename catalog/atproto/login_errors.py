@@ -1,7 +1,7 @@
 """The reason of a refused login: app passwords, a second factor, or OAuth only.
 
-Servers differ in status and name for the same refusal, so the server is asked, without a login, if it has
-``listAppPasswords`` and OAuth.
+Servers differ in status and error name for the same refusal. Requests without a login therefore find out if the
+server supports app passwords (``listAppPasswords``) and OAuth.
 """
 
 from __future__ import annotations

@@ -604,7 +604,7 @@ class Dataset(Generic[T]):
         """Return the samples, or the first ``limit``, as a ``datasets.Dataset`` of Hugging Face; see :meth:`to_arrow`.
 
         Images are of the feature ``Image``, arrays of two to five fixed lengths ``Array2D`` … ``Array5D``. With
-        ``streaming`` it is an ``IterableDataset`` that reads the shards as it is iterated, and divides them among the
+        ``streaming`` it is an ``IterableDataset`` that reads the shards during iteration, and divides them among the
         workers of a ``DataLoader``.
         """
         from catalog.datasets.tables import to_hf

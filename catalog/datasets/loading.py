@@ -144,7 +144,7 @@ def load_dataset(
 
     ``path`` is a file, a URL (https, s3), a pattern in braces or with ``*``, a folder with shards, or the at:// URI of
     a record, which ``client`` may read. Files in ``data_files`` are relative to the folder ``path``: patterns, or
-    patterns by split. ``streaming`` is only kept: every dataset is read as it is iterated.
+    patterns by split. ``streaming`` has no effect: shards are always read during iteration.
 
     Without ``sample_type`` samples are :class:`DictSample`; those of a record are of the class of its schema.
 

@@ -59,7 +59,7 @@ def _refuse_batches(batches: Sequence[SampleBatch[Any]], *, collate_fn_map: obje
 
 
 def _tensor(values: Any) -> Any:  # noqa: ANN401
-    """Return an array as a tensor without a copy; as it is if PyTorch has no such dtype, and other values, too."""
+    """Return an array as a tensor without a copy; return other values, and arrays of other dtypes, unchanged."""
     import torch
 
     if not isinstance(values, np.ndarray):

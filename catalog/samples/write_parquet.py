@@ -471,7 +471,7 @@ class ParquetWriter:
         return self._sink.digest.hexdigest()
 
     def abandon(self) -> None:
-        """End the file as it is, of which an error may have left a part; the library would do so later."""
+        """Close a file that an error left incomplete; pyarrow would close it later."""
         if self._writer is not None:
             self._writer.close()
 
