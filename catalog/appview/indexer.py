@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,20 +148,17 @@ class Indexer:
             changes = self._reader.changes(number, most=_BATCH)
             if changes is None:
                 return self.rebuild(progress=progress)
-            if not changes:
-                number = here.number
-                break
-            number = changes[-1][0]
+            number = changes[-1][0] if changes else here.number
             done += self._redo(what for _, what in changes)
             self._commit(State(position=Position(store=here.store, number=number), configuration=state.configuration))
-        if self._configuration() != state.configuration:
+        if self._reader.configuration_digest() != state.configuration:
             self.check()
         return done
 
     def rebuild(self, *, progress: Callable[[str], object] | None = None) -> int:
         """Build it anew from the store; how many records it has. Readers see the old one until it is done."""
         say = progress or (lambda _text: None)
-        configuration, here = self._configuration(), self._reader.position()
+        configuration, here = self._reader.configuration_digest(), self._reader.position()
         self.close()
         self._index.forget_state()
         self._writer = self._index.writer(heap=_BUILD_HEAP, threads=1)
@@ -189,7 +185,7 @@ class Indexer:
 
     def check(self) -> Drift:
         """Compare index and store in full, and correct the index. Best when nothing is behind."""
-        here, configuration = self._reader.position(), self._configuration()
+        here, configuration = self._reader.position(), self._reader.configuration_digest()
         wanted = {stamp(trace): trace.uri for trace in self._reader.traces()}
         searcher = self._index.searcher()
         held = dict(searcher.terms_with_prefix("stamp", "", tantivy.Query.all_query()))
@@ -333,6 +329,3 @@ class Indexer:
             raise StoreError(f"the index can't be written: {error}", where=str(self._index.folder), hint=hint) from None
         self._ranks.clear()
         self._index.put_state(state)
-
-    def _configuration(self) -> str:
-        return hashlib.sha256(json.dumps(self._reader.configuration()).encode()).hexdigest()[:16]

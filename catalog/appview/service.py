@@ -57,8 +57,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from catalog.appview.index import State
     from catalog.appview.serializers import Answer
     from catalog.config import CatalogSettings
+    from catalog.store.reader import Position
 
 ENVIRONMENT: Final = "CATALOG_APPVIEW"
 """The variable that tells processes what to serve: JSON with ``config``, ``json`` and ``counts``."""
@@ -242,12 +244,23 @@ class _Service:
 
     def _state(self) -> str | None:
         """Return a short hash of the state of store and index; None while the index isn't built."""
+        # Before the position: a crawl that ends in between must not make an empty index look complete.
+        crawls_first = self._crawls_first()
         searcher, state, here = self._index.searcher(), self._index.state(), self._reader.position()
-        if not searcher.num_docs and (state is None or self._crawls_first()):
+        if not searcher.num_docs and (crawls_first or not self._is_current(state, here)):
             return None
         meta = self._index.commit()
         what = (here.store, here.number, self._reader.configuration(), *meta)
         return blake2b(repr(what).encode(), digest_size=6).hexdigest()
+
+    def _is_current(self, state: State | None, here: Position) -> bool:
+        """Return whether the index has all of the store's changes up to ``here`` and shows the store's sources."""
+        return (
+            state is not None
+            and state.position.store == here.store
+            and state.position.number >= here.number
+            and state.configuration == self._reader.configuration_digest()
+        )
 
     def _crawls_first(self) -> bool:
         """Return whether the follower has yet to end the first crawl."""

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -204,6 +205,10 @@ class Reader:
             sources = db.execute("SELECT source FROM sources ORDER BY source").fetchall()
             denied = db.execute("SELECT did FROM denied ORDER BY did").fetchall()
         return tuple(source for (source,) in sources), tuple(did for (did,) in denied)
+
+    def configuration_digest(self) -> str:
+        """Return a digest of the configuration: 16 hexadecimal digits. An index is up to date with one of them."""
+        return hashlib.sha256(json.dumps(self.configuration()).encode()).hexdigest()[:16]
 
     def changes(self, after: int, *, most: int) -> list[tuple[int, str]] | None:
         """The first ``most`` changes after that number; None where some of them are no longer known."""

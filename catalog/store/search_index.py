@@ -18,7 +18,6 @@ Tricky bits
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from contextlib import suppress
@@ -247,14 +246,12 @@ class SearchIndex:
         return dict(self._db.execute("SELECT key, value FROM meta"))
 
     def _put_state(self, store: str, number: int) -> None:
-        state = {"format": _FORMAT, "store": store, "number": number, "configuration": self._configuration()}
+        digest = self._reader.configuration_digest()
+        state = {"format": _FORMAT, "store": store, "number": number, "configuration": digest}
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [(key, str(state[key])) for key in state])
 
-    def _configuration(self) -> str:
-        return hashlib.sha256(json.dumps(self._reader.configuration()).encode()).hexdigest()[:16]
-
     def _is_of_store(self, state: dict[str, str]) -> bool:
-        here = (str(_FORMAT), self._reader.position().store, self._configuration())
+        here = (str(_FORMAT), self._reader.position().store, self._reader.configuration_digest())
         return (state.get("format"), state.get("store"), state.get("configuration")) == here
 
     def _fits(self, state: dict[str, str]) -> bool:

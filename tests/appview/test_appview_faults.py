@@ -316,6 +316,22 @@ def test_an_empty_index_is_not_ready_before_the_first_crawl_ends(world: World, t
         assert asked.query("search", q="tide")["hits"] == []
 
 
+def test_an_empty_index_is_not_ready_until_it_has_what_the_store_has(world: World, tmp_path: Path) -> None:
+    """Neither between the end of the first crawl and the indexing of its records, nor after a change of the sources."""
+    world.catch_up()
+    with asking(world.path, tmp_path / "counts") as asked:
+        world.put({f"{DATASET}/k": dataset("tide")})
+        world.store.put_crawl(PastCrawl(ended=sitecatalog.SEEN, report={}))
+        assert asked.send("/readyz").status_code == 503
+        world.store.configure(["http://other.example"], [])
+        world.catch_up()
+        assert asked.query("search", q="tide")["hits"] == []
+        world.store.configure([SOURCE], [])
+        assert asked.send("/readyz").status_code == 503
+        world.catch_up()
+        assert len(asked.query("search", q="tide")["hits"]) == 1
+
+
 def test_nothing_in_a_heartbeat_becomes_a_label_or_a_line(world: World, tmp_path: Path) -> None:
     """Whoever can write the file can't forge metrics."""
     world.catch_up()
