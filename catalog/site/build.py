@@ -45,10 +45,11 @@ from catalog.site.pages.listings import (
 from catalog.site.pages.network import LENSES_PER_PAGE, network_json, network_page, network_places
 from catalog.site.pages.schema import schema_page
 from catalog.site.parallel import in_parallel, tenths
-from catalog.site.search import with_box
-from catalog.site.shell import Shell, archetype, section_source
+from catalog.site.search import BOX_MARK, with_box
+from catalog.site.shell import Shell, archetype, has_place, section_source, wrapped
 from catalog.site.templates import Page, Templates
 from catalog.site.theme_fixes import explain_404, fix_theme
+from catalog.site.themes import is_material, style_sheet, with_assets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -168,6 +169,8 @@ class Built:
     left_out: tuple[LeftOut, ...]
     replaced: tuple[str, ...]
     """Addresses and names of the catalog's pages and exports that the site's owner has written instead."""
+    has_box: bool
+    """Whether the catalog's pages have the search box."""
     _templates: Templates
     _frame: _Frame
 
@@ -209,7 +212,7 @@ def build_pages(
     that fail are omitted; the caller writes the status page. Raises :class:`BuildError` if the theme lost a token, if
     all pages of a kind fail, or if the disk is full.
     """
-    _make_ready(site_dir, searches=settings.search)
+    has_box = _make_ready(site_dir, searches=settings.search)
     frame = _Frame.read(site_dir, own)
     left_out: list[LeftOut] = []
     for last in (*[False] * _ROUNDS, True):
@@ -233,6 +236,7 @@ def build_pages(
         addresses=tuple(sorted(found for found in written if isinstance(found, str))),
         graph=graph,
         left_out=tuple(left_out),
+        has_box=has_box,
         replaced=tuple(name for name in dict.fromkeys(_stamped_names(jobs)) if frame.has(name)),
         _templates=templates,
         _frame=frame,
@@ -308,12 +312,29 @@ def _put_words(site_dir: Path, frame: _Frame, job: Job[str | None] | Job[None]) 
         _write(site_dir / job.place / "index.html", html)
 
 
-def _make_ready(site_dir: Path, *, searches: bool) -> None:
+def _make_ready(site_dir: Path, *, searches: bool) -> bool:
+    """Prepare the rendered pages for stamping; return whether those of the catalog have the search box."""
     scripts: dict[str, str] = {}
+    boxes: list[bool] = []
+    plain = False
     for file in sorted(site_dir.rglob("*.html")):
-        file.write_text(ready(file.read_text(encoding="utf-8"), scripts, searches=searches), encoding="utf-8")
+        html = file.read_text(encoding="utf-8")
+        of_catalog = has_place(html)
+        if of_catalog or HOME.search(html) is not None:
+            html = with_assets(html, "../" * (len(file.relative_to(site_dir).parts) - 1))
+            if not is_material(html):
+                plain = True
+                html = HOME.sub(lambda mark: f'<div class="md-typeset cat-plain">{mark[0]}</div>', wrapped(html))
+        html = ready(html, scripts, searches=searches)
+        if of_catalog:
+            boxes.append(BOX_MARK in html)
+        file.write_text(html, encoding="utf-8")
     for name, source in scripts.items():
         _write(site_dir / ASSETS / name, source)
+    if plain:
+        sheet = site_dir / ASSETS / "catalog.css"
+        sheet.write_text(style_sheet(sheet.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    return all(boxes)
 
 
 def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:

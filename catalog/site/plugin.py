@@ -107,7 +107,8 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             script = ExtraScriptValue(f"{ASSETS}/catalog.js")
             script.load_dict({"path": f"{ASSETS}/catalog.js", "type": "module"})
             config.extra_javascript.append(script)
-        if self.config.search and any(name.split("/")[-1] == "search" for name in config.plugins):
+        searches = any(name.split("/")[-1] == "search" for name in config.plugins)
+        if self.config.search and searches and config.theme.name == "material":
             log.warning("the catalog has its own search: remove the plugin 'search', or set catalog's `search: false`")
         return config
 

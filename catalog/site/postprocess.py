@@ -20,6 +20,7 @@ from catalog.sanitize import escaped_record
 from catalog.site import addresses, build, search
 from catalog.site.facets import address_of, rows
 from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
+from catalog.site.themes import SEARCH_MARK, page_text
 from catalog.store import DAMAGED, Store, refuse_empty
 from catalog.store.graph import Graph
 
@@ -140,6 +141,11 @@ def finish_site(
     left_out = finished.index()
     if site.search and site.appview is not None:
         search.ask_appview(site_dir / ASSETS, site.appview)
+    if site.search and not built.has_box:
+        log.warning(
+            "Catalog: the theme has no place for the search box: add %s to its header, in a template override, or set "
+            "search: false in the catalog's settings", SEARCH_MARK,
+        )  # fmt: skip
     for name in built.replaced:
         log.warning(
             "Catalog: %s comes from docs_dir or a plugin, so the catalog's own is left out; rename it there", name
@@ -173,11 +179,14 @@ def _texts(site_dir: Path, files: Iterable[Path]) -> Iterator[tuple[str, tuple[s
         address = file.parent.relative_to(site_dir).as_posix() + "/"
         if addresses.HIDDEN_FOLDER in address.split("/"):
             continue
-        content = _CONTENT.search(file.read_text(encoding="utf-8"))
+        html = file.read_text(encoding="utf-8")
+        content = _CONTENT.search(html)
         if content is not None and not build.HOME.search(content[1]):
             title = _TITLE.search(content[1])
             words = _text(title[1]) if title is not None else address
             yield address.removeprefix("./"), (words, _text(_TITLE.sub("", content[1])))
+        elif content is None and not build.HOME.search(html) and (found := page_text(html)) is not None:
+            yield address.removeprefix("./"), (found[0] or address, found[1])
 
 
 def _text(html: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
@@ -12,14 +11,11 @@ from catalog.config import resources
 from catalog.site import spelling
 from catalog.site.scripts import without_comments
 from catalog.site.textindex import write_text_index
+from catalog.site.themes import place_box
 
 if TYPE_CHECKING:
     from catalog.site.omitted import LeftOut
     from catalog.store.graph import Graph
-
-_HEADER_END: Final = re.compile(
-    r"(<nav\b[^>]*\bmd-header__inner\b.*?)(<div class=\"md-header__source\"|</nav>)", re.DOTALL
-)
 
 _IMPORT: Final = 'from "./still.js"'
 """The import by which the live script is recognised."""
@@ -29,15 +25,17 @@ _BOX: Final = (
     '<input type="text" name="q" placeholder="Search" aria-label="Search the catalog" autocomplete="off"></form>'
 )
 """The part of the search box in every page; ``search.js`` builds the rest."""
+BOX_MARK: Final = "data-catalog-search"
+"""The attribute of the search box."""
 
 
 def with_box(html: str, root: str) -> str:
-    """Insert the search box at the end of a page's header, if the theme has one.
+    """Insert the search box into a page, if the theme has a place for it; see :func:`~catalog.site.themes.place_box`.
 
     ``root`` is the path to the site's root: without JavaScript the form opens the browse page, which links to lists.
     """
     box = _BOX.format(browse=escape(root + "browse/"))
-    return _HEADER_END.sub(lambda match: match[1] + box + match[2], html, count=1)
+    return place_box(html, box) or html
 
 
 def ask_appview(assets: Path, appview: str) -> None:

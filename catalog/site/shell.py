@@ -36,6 +36,8 @@ _SCRIPT: Final = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNOR
 _UNQUOTED: Final = re.compile(r"<[a-zA-Z][^<>]*\s[\w:-]+=\Z")
 """The start of an attribute without quotes. (``endpos`` of a search is where ``\\Z`` matches.)"""
 
+_OTHER_THEME: Final = '<div class="md-typeset cat-plain">{}</div>'
+
 Filler = Callable[[dict[str, str]], str]
 
 
@@ -55,6 +57,17 @@ def section_source(title: str, description: str) -> str:
 def _source(title: str, description: str, body: str) -> str:
     front = f"title: {title}\ndescription: {description}\nhide:\n  - navigation\n  - toc\nsearch:\n  exclude: true\n"
     return f"---\n{front}---\n\n{body}\n"
+
+
+def has_place(html: str) -> bool:
+    """Return whether a rendered page is an archetype or a section's page."""
+    return SECTION_MARK[:26] in html or BODY in html
+
+
+def wrapped(html: str) -> str:
+    """Return an archetype or a section's page whose body will be styled in a theme other than Material."""
+    place = _BODY_PLACE if BODY in html else _SECTION_PLACE
+    return place.sub(lambda found: _OTHER_THEME.format(found[0]), html)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
