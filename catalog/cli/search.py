@@ -100,7 +100,7 @@ def search(
         for line in _lines(found.findings):
             echo(line)
         if not found.findings:
-            say("no results")
+            say("no results: try fewer or more general words" if query else "no results")
         elif found.total is not None and found.total > len(found):
             say(f"{found.total:,} results, the first {len(found)}")
     for note in found.notes:

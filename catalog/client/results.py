@@ -111,14 +111,19 @@ def licence_key(text: str | None) -> str:
     return (text or "").strip().casefold()
 
 
-def search_notes(loose: Sequence[str], dropped: Sequence[str] = (), full: int = 0) -> tuple[str, ...]:
+def search_notes(
+    loose: Sequence[str], dropped: Sequence[str] = (), full: int = 0, corrected: str | None = None
+) -> tuple[str, ...]:
     """Return the notes about words that no record has, and about records that lack some of the words."""
     notes = []
-    if loose:
+    loose = [word for word in loose if word not in dropped]
+    if loose and corrected:
+        notes.append(f"no record has {', '.join(loose)}: these are the results for {corrected}")
+    elif loose:
         words = ", ".join(loose)
         notes.append(f"no record has {words}: searched for words that begin so or have a similar spelling instead")
     if dropped:
-        words = ", ".join(dropped)
-        few = "few records have" if full else "no record has"
-        notes.append(f"{few} all words: the last results lack some of {words}")
+        words = dropped[0] if len(dropped) == 1 else f"some of {', '.join(dropped)}"
+        few, which = ("few records have", "the last results") if full else ("no record has", "the results")
+        notes.append(f"{few} all words: {which} lack {words}")
     return tuple(notes)

@@ -83,7 +83,7 @@ def _in_store(store: Path | Store, query: SearchQuery) -> Results:
         rows: list[int] = []
         if asked:
             found, planned = index.search(asked, None if has_any_condition(query) else query.limit)
-            rows, notes = found.rows, search_notes(planned.loose, found.dropped, found.full)
+            rows, notes = found.rows, search_notes(planned.loose, found.dropped, found.full, planned.corrected)
         elif not query.text.strip(" *"):
             rows = index.everything()
         if has_any_condition(query):
@@ -146,7 +146,8 @@ def _at_pds(records: Records, query: SearchQuery, where: SearchPlace, refuse: Ca
     order = [] if query.text.strip(" *") else [*range(len(found))]
     if asked:
         ranking, planned = TermLists(_levels(one) for one in found).search(asked)
-        order, notes = ranking.rows, search_notes(planned.loose, ranking.dropped, ranking.full)
+        order = ranking.rows
+        notes = search_notes(planned.loose, ranking.dropped, ranking.full, planned.corrected)
     findings = tuple(found[row] for row in order[: query.limit])
     return Results(findings=findings, total=len(order), place=place, notes=notes)
 
@@ -190,7 +191,8 @@ def _in_site(site: HostedSite, records: Records, query: SearchQuery, refuse: Cal
     rows: list[int] = []
     if asked:
         found, planned = site.search(asked)
-        rows, notes = found.rows, search_notes(planned.loose, found.dropped, found.full)
+        rows = found.rows
+        notes = search_notes(planned.loose, found.dropped, found.full, planned.corrected)
     elif not query.text.strip(" *"):
         rows = [*range(site.rows)]
     for keeps in _conditions(site, records, query):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from catalog.atproto.datamodel import record_cid
@@ -29,6 +28,7 @@ from catalog.store.index_format import (
     bucket,
     decode_rows,
     decode_short,
+    decode_words,
 )
 from catalog.store.matching import distance, plan, rank
 from catalog.syntax import AtUri, Did, Handle
@@ -83,8 +83,7 @@ class HostedSite:
     def search(self, asked: Sequence[Word]) -> tuple[Ranking, Plan]:
         """Return the rows that match, best first, and the terms that were looked for."""
         planned = plan(asked, self)
-        found = rank(planned, self._rows_of)
-        return replace(found, rows=[row for row in found.rows if row < self.rows]), planned
+        return rank(planned, self._rows_of), planned
 
     @property
     def total(self) -> int:
@@ -99,7 +98,7 @@ class HostedSite:
     def beginning(self, start: str) -> list[tuple[str, int]]:
         """Return the terms that begin so, with the number of rows of each."""
         known, counts, _ = self._bucket(start)
-        return [(term, count) for term, count in zip(known, counts, strict=True) if term.startswith(start)]
+        return [(term, count) for term, count in zip(known, counts, strict=True) if count and term.startswith(start)]
 
     def similar(self, word: str, slips: int) -> Iterator[tuple[str, int]]:
         """Yield the words of names and tags at a small edit distance, with the number of records of each."""
@@ -115,7 +114,8 @@ class HostedSite:
 
     def _rows_of(self, term: str) -> list[tuple[int, int]]:
         known, _, places = self._bucket(term)
-        return self._lists(*places[known.index(term)]) if term in known else []
+        found = self._lists(*places[known.index(term)]) if term in known else []
+        return [(row, level) for row, level in found if row < self.rows]
 
     def _bucket(self, word: str) -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
         """The words of a bucket, the number of rows of each, and the shard, start and length of its list."""
@@ -123,19 +123,24 @@ class HostedSite:
 
         def read() -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
             held = self._object(path)
-            text = held.get("words")
-            known = text.split(" ") if isinstance(text, str) and text else []
-            counts, steps, lengths = (
-                self._numbers(held, name, len(known), path) for name in ("counts", "shards", "lengths")
+            same, rest, counts, shards, lengths = (
+                str(held.get(name)) for name in ("same", "words", "counts", "shards", "lengths")
             )
-            (start,) = self._numbers({"start": [held.get("start")]}, "start", 1, path)
+            start = held.get("start")
+            try:
+                known = decode_words(same, rest)
+                numbers = [decode_short(text) for text in (counts, shards, lengths)]
+            except ValueError:
+                raise self._broken(path) from None
+            if any(len(each) != len(known) for each in numbers) or type(start) is not int or start < 0:
+                raise self._broken(path)
             shard, places = 0, []
-            for number, (step, length) in enumerate(zip(steps, lengths, strict=True)):
+            for number, (step, length) in enumerate(zip(*numbers[1:], strict=True)):
                 shard = min(MAX_SHARDS, shard + step)
                 start = 0 if number and step else start  # the first of a shard
                 places.append((shard, start, length))
                 start += length
-            return known, counts, places
+            return known, numbers[0], places
 
         return self._kept(path, read)
 
@@ -318,13 +323,6 @@ class HostedSite:
         if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
             raise self._broken("catalog/text/index.json")
         return found
-
-    def _numbers(self, held: dict[str, Json], name: str, length: int, path: str) -> list[int]:
-        found = held.get(name)
-        numbers = [number for number in found if type(number) is int and number >= 0] if isinstance(found, list) else []
-        if not isinstance(found, list) or not len(numbers) == len(found) == length:
-            raise self._broken(path)
-        return numbers
 
     def _broken(self, path: str) -> RequestFailed:
         return RequestFailed("not a valid file of a catalog's site", status=200, where=f"{self.address}{path}"[:300])

@@ -3,12 +3,14 @@
 ::
 
     catalog/text/index.json       how many rows, buckets, shards; the hand-written pages, which come after the rows
-    catalog/text/words/<b>.json   the terms whose first two letters fall into bucket b, and where their rows are
+    catalog/text/words/<b>.json   the terms whose first two letters fall into bucket b: the number of records with each,
+                                  where their rows are, and which are in hand-written pages
     catalog/text/rows/<s>.bin     a shard: for each of its terms the rows of each level
     catalog/text/shown/<n>.json   result data, 16 rows in a file
 
-The levels are those of :mod:`catalog.store.searchable`. Rows are newest first, so a list is the steps from row to row,
-seven bits a byte (LEB128), or a bit for each row where that is shorter: at most 12 kB for a hundred thousand records.
+The levels are those of :mod:`catalog.store.searchable`. Rows are newest first, and a list of rows is
+the gaps between them in a Rice code, or a bit for each row where that is shorter: at most 12 kB for a hundred thousand
+records.
 
 Why not Pagefind
 ----------------
@@ -26,8 +28,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog import formatting
@@ -37,7 +40,7 @@ from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema
 from catalog.site.omitted import Job, LeftOut, tried
 from catalog.site.parallel import in_parallel, tenths
 from catalog.store.graph import LensNode
-from catalog.store.index_format import FORMAT, bucket, encode_rows
+from catalog.store.index_format import FORMAT, bucket, encode_rows, encode_short, encode_words
 from catalog.store.searchable import BY_NAME, LEVELS, levels_of, schema_texts
 from catalog.store.tokenizer import tokenize
 
@@ -130,11 +133,14 @@ def write_text_index(
         digest.update(shown_digest)
         left_out += failed
     listed = []
+    in_pages: Counter[str] = Counter()
     for place, (address, (title, text)) in enumerate(sorted(pages.items())):
-        lists.add(len(nodes) + place, page_levels(title, text))
+        terms = page_levels(title, text)
+        lists.add(len(nodes) + place, terms)
+        in_pages.update(chain.from_iterable(terms))
         listed.append([title, address, text[:_SUMMARY]])
     total = len(nodes) + len(listed)
-    buckets = _write_words(folder, lists, total, digest)
+    buckets = _write_words(folder, lists, total, in_pages, digest)
     index = {
         "format": FORMAT, "version": digest.hexdigest()[:12], "rows": len(nodes), "total": total, "buckets": buckets,
         "shown": SHOWN, "pages": listed,
@@ -169,8 +175,8 @@ def _entry(node: Node) -> tuple[list[set[str]], list[str]]:
     return levels(node), _result(node)
 
 
-def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash) -> int:
-    """Write the words and their lists; return the number of buckets."""
+def _write_words(folder: Path, lists: _Lists, total: int, in_pages: Counter[str], digest: hashlib._Hash) -> int:
+    """Write the words and their lists; return the number of buckets. ``in_pages`` counts the pages of each word."""
     vocabulary = lists.words()
     buckets = max(1, min(_MOST_BUCKETS, len(vocabulary) // _BUCKET_WORDS))
     sorted_in: list[list[str]] = [[] for _ in range(buckets)]
@@ -186,20 +192,31 @@ def _write_words(folder: Path, lists: _Lists, total: int, digest: hashlib._Hash)
                 _write(folder / "rows" / f"{number}.bin", bytes(shard))
                 digest.update(shard)
                 shard, number = bytearray(), number + 1
-            counts.append(count)
+            counts.append(count - in_pages[word])
             shards.append(number)
             first = len(shard) if first is None else first
             lengths.append(len(packed))
             shard += packed
-        steps = [after - before for before, after in zip([0, *shards], shards, strict=False)]
+        of_pages = [number for number, word in enumerate(found) if word in in_pages]
         text = formatting.compact_json(
-            {"words": " ".join(found), "counts": counts, "shards": steps, "start": first or 0, "lengths": lengths}
+            {
+                **encode_words(found),
+                "counts": encode_short(counts),
+                "shards": encode_short(_steps(shards)),
+                "start": first or 0,
+                "lengths": encode_short(lengths),
+                "pages": encode_short(_steps(of_pages)),
+            }
         )
         digest.update(text.encode())
         _write(folder / "words" / f"{place}.json", text.encode())
     _write(folder / "rows" / f"{number}.bin", bytes(shard))
     digest.update(shard)
     return buckets
+
+
+def _steps(numbers: Sequence[int]) -> list[int]:
+    return [after - before for before, after in zip([0, *numbers], numbers, strict=False)]
 
 
 def levels(node: Node) -> list[set[str]]:

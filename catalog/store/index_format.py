@@ -5,15 +5,16 @@
     short    "#$x…"          numbers from 0 as text, small ones in one character (facets.json, columns, words)
     digits   ["…", "…"]      numbers in base 91: a text of all lowest digits, one of the next (orders)
     column   words of rows   one word a row: short; several: how many, then the steps from number to number, by how many
-    rows     bytes           a bit for each level that has rows, then their lists: 7-bit steps, or a bit a row (shards)
+    rows     bytes           the rows of each level (shards): Rice-coded gaps, or a bit a row
 
-The browser's decoders are in ``table.js`` and ``textindex.js``, with the same limits (``limits.js``; a test compares
-them). The decoders raise ``ValueError`` for whatever isn't in the format.
+The browser's decoders are in ``numbers.js``, ``table.js`` and ``textindex.js``, with the same limits (``limits.js``; a
+test compares them). The decoders raise ``ValueError`` for whatever isn't in the format.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the text index's format."""
 MAX_ROWS: Final = 5_000_000
 MAX_BUCKETS: Final = 100_000
@@ -42,6 +43,8 @@ DIGITS: Final = "".join(chr(code) for code in range(35, 127) if chr(code) != "\\
 """Those of ASCII that JSON needn't escape."""
 _VALUES: Final = {digit: value for value, digit in enumerate(DIGITS)}
 _MAX_DIGITS: Final = 9
+_FEW_ROWS: Final = 32
+"""Rows up to which a loop is faster than arrays."""
 
 
 def bucket(word: str, buckets: int) -> int:
@@ -154,32 +157,88 @@ def _summed(steps: list[int]) -> tuple[int, ...]:
     return tuple(found)
 
 
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def encode_words(words: Sequence[str]) -> dict[str, str]:
+    """Return sorted words: what each has in common with the one before (``short``), and the rest of each."""
+    same = [_common(before, word) for before, word in pairwise(["", *words])]
+    return {"same": encode_short(same), "words": " ".join(word[cut:] for cut, word in zip(same, words, strict=True))}
+
+
+def decode_words(same: str, rest: str) -> list[str]:
+    """Return the words of :func:`encode_words`. Raises ``ValueError``."""
+    found: list[str] = []
+    last = ""
+    for cut, end in zip(decode_short(same), rest.split(" ") if rest else (), strict=True):
+        last = last[:cut] + end
+        found.append(last)
+    return found
+
+
+def _common(one: str, other: str) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 # --- lists of rows ---------------------------------------------------------------------------------------------------
 
 
 def encode_rows(levels: Sequence[array[int] | None], total: int) -> bytes:
-    """Return the ascending rows of each level, of ``total``, as bytes: which levels have rows, then their lists."""
-    mask = sum(1 << level for level, rows in enumerate(levels) if rows)
-    return _varint(mask) + b"".join(_encode_list(rows, total) for rows in levels if rows)
+    """Return the ascending rows of each level, of ``total``, as bytes.
+
+    First comes a number. Below :data:`LEVELS` it is the level of a single row, which follows. Else it says which levels
+    have rows, a bit each, and their lists follow.
+    """
+    held = [level for level, rows in enumerate(levels) if rows]
+    first = levels[held[0]] if held else None
+    if first is not None and len(held) == 1 and len(first) == 1:
+        return _varint(held[0]) + _varint(first[0])
+    mask = sum(1 << level for level in held)
+    return _varint(mask + LEVELS) + b"".join(_encode_list(rows, total) for rows in levels if rows)
 
 
 def _encode_list(rows: array[int], total: int) -> bytes:
-    """Return one list the shorter way: steps, or a bit for each row.
+    """Return one list the shorter way: gaps, or a bit for each row.
 
-    First comes twice the number of rows, then the steps; or twice that number and one, then the bits.
+    First comes twice the number of rows, then the gaps; or twice that number and one, then the bits. A gap is the
+    number of rows between two: its upper bits in unary, its lower ones as they are (a Rice code).
     """
-    if len(rows) == 1:
-        return b"\2" + _varint(rows[0])
-    numbers = np.frombuffer(rows, np.uint32)
-    steps = np.diff(numbers, prepend=np.uint32(0)).astype(np.uint32)
-    steps[0] = numbers[0]
-    small = steps.max() < 128
-    body = steps.astype(np.uint8).tobytes() if small else b"".join(_varint(int(step)) for step in steps)
+    kept = rice_bits(len(rows), total)
+    body = _few_gaps(rows, kept) if len(rows) <= _FEW_ROWS else _many_gaps(rows, kept)
     if len(body) <= total // 8:
-        return _varint(2 * len(numbers)) + body
+        return _varint(2 * len(rows)) + body
     bits = np.zeros(total, np.uint8)
-    bits[numbers] = 1
-    return _varint(2 * len(numbers) + 1) + np.packbits(bits, bitorder="little").tobytes()
+    bits[np.frombuffer(rows, np.uint32)] = 1
+    return _varint(2 * len(rows) + 1) + np.packbits(bits, bitorder="little").tobytes()
+
+
+def rice_bits(count: int, total: int) -> int:
+    """Return the number of lower bits of a gap, from the mean of all gaps."""
+    return max(0, (7 * total // (10 * count)).bit_length() - 1)
+
+
+def _few_gaps(rows: array[int], kept: int) -> bytes:
+    value = at = 0
+    before = -1
+    for row in rows:
+        gap = row - before - 1
+        at += gap >> kept
+        value |= (1 | (gap & ((1 << kept) - 1)) << 1) << at
+        at += 1 + kept
+        before = row
+    return value.to_bytes(-(-at // 8), "little")
+
+
+def _many_gaps(rows: array[int], kept: int) -> bytes:
+    """Return what :func:`_few_gaps` does, an array operation for each bit instead of a step for each row."""
+    numbers = np.frombuffer(rows, np.uint32).astype(np.int64)
+    gaps = np.diff(numbers, prepend=-1) - 1
+    ones = np.cumsum((gaps >> kept) + 1 + kept) - kept - 1
+    bits = np.zeros(int(ones[-1]) + kept + 1, np.uint8)
+    bits[ones] = 1
+    for bit in range(kept):
+        bits[ones + bit + 1] = gaps >> bit & 1
+    return np.packbits(bits, bitorder="little").tobytes()
 
 
 def _varint(number: int) -> bytes:
@@ -193,7 +252,13 @@ def _varint(number: int) -> bytes:
 
 def decode_rows(raw: bytes, total: int) -> list[tuple[int, int]]:
     """Return row and level of each row of a word. Raises ``ValueError``."""
-    mask, at = _read_varint(raw, 0)
+    head, at = _read_varint(raw, 0)
+    if head < LEVELS:
+        row, _ = _read_varint(raw, at)
+        if row >= total:
+            raise ValueError
+        return [(row, head)]
+    mask = head - LEVELS
     if mask >> LEVELS:
         raise ValueError
     found: list[tuple[int, int]] = []
@@ -207,22 +272,39 @@ def decode_rows(raw: bytes, total: int) -> list[tuple[int, int]]:
 def _decode_list(raw: bytes, at: int, total: int) -> tuple[list[int], int]:
     """Return a list of rows, and the place after it."""
     head, at = _read_varint(raw, at)
-    if head >> 1 > total:
+    count = head >> 1
+    if not count or count > total:
         raise ValueError
-    if head & 1:
-        end = at + -(-total // 8)
-        bits = raw[at:end]
-        if len(raw) < end:
+    if not head & 1:
+        return _decode_gaps(raw, at, count, total)
+    end = at + -(-total // 8)
+    bits = raw[at:end]
+    if len(raw) < end:
+        raise ValueError
+    return [row for row in range(total) if bits[row >> 3] >> (row & 7) & 1], end
+
+
+def _decode_gaps(raw: bytes, at: int, count: int, total: int) -> tuple[list[int], int]:
+    kept = rice_bits(count, total)
+    bit, end = 8 * at, 8 * len(raw)
+    row = -1
+    rows: list[int] = []
+    for _ in range(count):
+        upper = lower = 0
+        while bit < end and not raw[bit >> 3] >> (bit & 7) & 1:
+            upper += 1
+            bit += 1
+        bit += 1
+        if bit + kept > end:
             raise ValueError
-        return [row for row in range(total) if bits[row >> 3] >> (row & 7) & 1], end
-    row, rows = 0, []
-    for _ in range(head >> 1):
-        step, at = _read_varint(raw, at)
-        row += step
+        for place in range(kept):
+            lower |= (raw[bit >> 3] >> (bit & 7) & 1) << place
+            bit += 1
+        row += (upper << kept) + lower + 1
+        if row >= total:
+            raise ValueError
         rows.append(row)
-    if rows and not 0 <= rows[-1] < total:
-        raise ValueError
-    return rows, at
+    return rows, -(-bit // 8)
 
 
 def _read_varint(raw: bytes, at: int) -> tuple[int, int]:

@@ -8,7 +8,8 @@
   neighbours (``caltech 101``, ``caltech101``). ``word*`` also matches all terms that begin so.
 - A word that no record has matches terms that begin so, its own beginning, its two halves, and words of names and tags
   at an edit distance of one (two, from eight letters on).
-- Rows with every word come first. If they are few, rows with most of the words follow.
+- Rows with every word come first. If they are few, rows with most of the words follow. A word that no row has is left
+  out, and counts as dropped.
 - The *cost* of a word in a row depends on the level of the matching term (:mod:`catalog.store.searchable`) and on how
   close it is to what was typed. Rows are sorted by their highest cost, then by their lowest, then newest first. Nothing
   else counts: a row's place relative to another depends on query, plan and these two rows only.
@@ -36,8 +37,9 @@ FEW: Final = 5
 """Rows with every word below which rows with most of the words are added."""
 _BASE: Final = (0, 1, 2, 3, 5, 8, 9, 12, 15, 18, 21, 24)
 """The cost of each level."""
-_EXACT, _FORM, _LOOSE, _SYNONYM, _SLIP, _TWO_SLIPS = 0, 1, 2, 3, 4, 10
-"""Costs of a term as typed, a form of it, a beginning or part, a synonym, an edit distance of one, or two."""
+_EXACT, _FORM, _LOOSE, _SYNONYM, _SLIP, _CUT, _TWO_SLIPS = 0, 1, 2, 3, 4, 5, 10
+"""Costs of a term as typed, a form of it, one that begins so or a part, a synonym, an edit distance of one, the typed
+word's own beginning, and an edit distance of two."""
 PARTIAL_COST: Final = _BASE[6] + _FORM
 """The highest cost of a row with half of the words or less: they are in its name, tags, fields or first sentences."""
 LAST_RESORT_COST: Final = _BASE[7] + _FORM
@@ -324,21 +326,22 @@ def _loose(word: Word, vocabulary: Vocabulary, *, exactly: bool) -> Wanted:
     """Return the terms that may stand for a word which no record has."""
     term = word.text
     group: Group = dict.fromkeys(_beginnings(term, vocabulary), _LOOSE) if len(term) > 1 else {}
+    half_typed = word.open and bool(group)
     corrected = None
     if _LETTERS.fullmatch(term) and len(term) >= _SHORTEST_WITH_END:
         for length in range(len(term) - _LONGEST_END, len(term)):
             if vocabulary.count(term[:length]):
-                group[term[:length]] = _LOOSE
+                group[term[:length]] = _CUT
     if vocabulary.count(term):  # it has become known since the plan that this one repeats
         group[term] = _SLIP
     ways: list[Way] = [(group,)] if group else []
     if not group:
         ways += _halves(term, vocabulary)
     slips = 0 if exactly else slips_allowed(term)
-    if slips and not (word.open and ways):
+    if slips and not half_typed:
         similar = [(distance(term, other, slips), -count, other) for other, count in vocabulary.similar(term, slips)]
         nearest = sorted(one for one in similar if 0 < one[0] <= slips)[:_MOST_SIMILAR]
-        corrected = nearest[0][2] if nearest and not ways else None
+        corrected = nearest[0][2] if nearest and all(step == _CUT for way in ways for step in way[0].values()) else None
         if nearest:
             ways.append(({other: _SLIP if steps == 1 else _TWO_SLIPS for steps, _, other in nearest},))
     if not ways and len(word.parts) > 1:
@@ -468,9 +471,9 @@ def _costs(word: Wanted, rows_of: Callable[[str], Iterable[tuple[int, int]]]) ->
 def parts_kept(counts: Sequence[int], total: int) -> list[tuple[int, ...]]:
     """Return the words that may be found without the others, the weightiest first. ``counts`` are the words' rows.
 
-    A word weighs the more, the fewer rows have it.
+    A word weighs the more, the fewer rows have it; one that no row has weighs nothing.
     """
-    weights = [math.log(1 + total / max(1, count)) for count in counts]
+    weights = [math.log(1 + total / count) if count else 0.0 for count in counts]
     found = []
     matching = [place for place, count in enumerate(counts) if count]
     for size in range(1, min(len(counts) - 1, len(matching)) + 1):

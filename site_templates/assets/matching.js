@@ -6,7 +6,7 @@ import { formStarts, isForm, spellings, synonyms } from "./wordforms.js";
 const MAX_QUERY_WORDS = 8;
 const FEW = 5; // rows with every word below which rows with most of the words are added
 const BASE_COSTS = [0, 1, 2, 3, 5, 8, 9, 12, 15, 18, 21, 24]; // of each level
-const [EXACT, FORM, LOOSE, SYNONYM, SLIP, TWO_SLIPS] = [0, 1, 2, 3, 4, 10];
+const [EXACT, FORM, LOOSE, SYNONYM, SLIP, CUT, TWO_SLIPS] = [0, 1, 2, 3, 4, 5, 10];
 const PARTIAL_COST = BASE_COSTS[6] + FORM;
 const LAST_RESORT_COST = BASE_COSTS[7] + FORM;
 const LEAST_SHARE = 0.4;
@@ -271,17 +271,18 @@ async function looseWord(word, vocabulary, exactly) {
   /** @type {Group} */
   const group = new Map();
   if ([...text].length > 1) addAll(group, await beginnings(text, vocabulary), LOOSE);
+  const halfTyped = word.open && group.size > 0;
   if (/^[a-z]{7,}$/.test(text)) {
     for (let length = text.length - 3; length < text.length; length++) {
-      if (await vocabulary.count(text.slice(0, length))) group.set(text.slice(0, length), LOOSE);
+      if (await vocabulary.count(text.slice(0, length))) group.set(text.slice(0, length), CUT);
     }
   }
   const ways = group.size ? [[group]] : await halves(text, vocabulary);
   let corrected = null;
   const slips = exactly ? 0 : slipsAllowed(text);
-  if (slips && !(word.open && ways.length)) {
+  if (slips && !halfTyped) {
     const nearest = (await vocabulary.similar(text, slips).catch(() => [])).slice(0, MAX_SIMILAR);
-    if (nearest.length && !ways.length) corrected = nearest[0].word;
+    if (nearest.length && ways.every((way) => [...way[0].values()].every((step) => step === CUT))) corrected = nearest[0].word;
     if (nearest.length) ways.push([new Map(nearest.map((one) => [one.word, one.edits === 1 ? SLIP : TWO_SLIPS]))]);
   }
   if (!ways.length && word.parts.length > 1 && !exactly) {
@@ -475,13 +476,14 @@ function costsOf(word, lists, total) {
 }
 
 /**
- * The words that may be found without the others, the weightiest first. A word weighs the more, the fewer rows have it.
+ * The words that may be found without the others, the weightiest first. A word weighs the more, the fewer rows have it;
+ * one that no row has weighs nothing.
  * @param {number[]} counts the number of rows of each word
  * @param {number} total
  * @returns {number[][]}
  */
 export function partsKept(counts, total) {
-  const weights = counts.map((count) => Math.log(1 + total / Math.max(1, count)));
+  const weights = counts.map((count) => (count ? Math.log(1 + total / count) : 0));
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
   /** @type {{ share: number, kept: number[] }[]} */
   const found = [];

@@ -2,7 +2,7 @@
 // letter (catalog/site/spelling.py).
 
 import { FileCache } from "./files.js";
-import { decodeShort } from "./table.js";
+import { decodeShort } from "./numbers.js";
 
 /** @typedef {{ known: string, total: number }} KnownWord a word, and the number of records that have it */
 

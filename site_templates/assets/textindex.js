@@ -4,11 +4,12 @@
 import { FileCache, request } from "./files.js";
 import { FORMAT, LEVELS, MAX_BUCKETS, MAX_ROWS, MAX_SHARDS, MAX_SHOWN } from "./limits.js";
 import { plan, question, rank, termsOf } from "./matching.js";
+import { decodeShort } from "./numbers.js";
 
 const MAX_EXTRA_SHARDS = 3; // requested only for other terms than those typed
 
 /** @typedef {{ name: string, address: string, kind: string, publisher: string, tags: string, size: string, summary: string }} Result */
-/** @typedef {{ words: string[], counts: number[], shards: number[], starts: number[], lengths: number[] }} WordFile */
+/** @typedef {{ words: string[], counts: Uint32Array, shards: number[], starts: number[], lengths: Uint32Array, pages: Set<number> }} WordFile `pages`: the places of words of hand-written pages */
 /** @typedef {import("./matching.js").RowList} RowList */
 /** @typedef {{ rows: Uint32Array, best: number[], full: number, dropped: string[], corrected: string | null, terms: Set<string> }} Found */
 /** @typedef {(word: string, slips: number) => Promise<{ word: string, edits: number }[]>} Similar */
@@ -80,41 +81,60 @@ export class Index {
    * The `rows` of a query, ascending, and the `best` of them, at most `limit`. The first `full` in order have all words of
    * the query, the others lack some of `dropped`. `corrected` is the query with other words in the place of those that no
    * record has; `terms` are those that were found. The last word matches as a prefix, too, unless a space follows it.
+   * Hand-written pages have no part in that: those with all words follow the records with all words.
    * @param {string} query
    * @param {number} limit
    * @param {Similar} [similar] finds words of similar spelling; without it none is corrected
    * @returns {Promise<Found>}
    */
   async search(query, limit, similar) {
-    const vocabulary = {
-      total: this.rows, similar: similar ?? (async () => []),
-      count: (/** @type {string} */ term) => this.#count(term), beginning: (/** @type {string} */ start) => this.#beginning(start),
-    };
-    const planned = await plan(question(query, true), vocabulary, !similar);
+    const asked = question(query, true);
+    const none = async () => [];
+    const planned = await plan(asked, this.#vocabulary(this.rows, similar ?? none, ({ counts }, place) => counts[place]), !similar);
+    const pages = this.total - this.rows;
+    const guides = pages ? await plan(asked, this.#vocabulary(pages, none, (file, place) => Number(file.pages.has(place))), true) : null;
     const terms = termsOf(planned);
     await this.#load(planned, terms);
-    const { order, ...found } = rank(planned, (term) => this.lists.get(term) ?? [], this.total, limit);
-    return { ...found, best: order, corrected: planned.corrected, terms };
+    const lists = (/** @type {string} */ term) => this.lists.get(term) ?? [];
+    const { rows, order, full, dropped } = rank(planned, lists, this.rows, limit); // ignores the rows of pages
+    /** @type {number[]} */
+    let also = [];
+    if (guides) {
+      await this.#load(guides, termsOf(guides));
+      const shifted = (/** @type {string} */ term) => lists(term).map(({ rows: own, level }) => ({ level, rows: own.filter((row) => row >= this.rows).map((row) => row - this.rows) }));
+      const ranked = rank(guides, shifted, pages, pages);
+      also = ranked.order.slice(0, ranked.full).map((page) => page + this.rows);
+      for (const term of termsOf(guides)) terms.add(term);
+    }
+    return {
+      rows: Uint32Array.from([...rows, ...[...also].sort((a, b) => a - b)]), best: [...order.slice(0, full), ...also, ...order.slice(full)].slice(0, limit),
+      full: full + also.length, dropped, corrected: planned.corrected, terms,
+    };
   }
 
   /**
-   * The number of rows that have a term.
-   * @param {string} term
-   * @returns {Promise<number>}
+   * The words of records, or of pages. `countOf` is the number of them that have the word at a place of a file.
+   * @param {number} total
+   * @param {Similar} similar
+   * @param {(file: WordFile, place: number) => number} countOf
+   * @returns {import("./matching.js").Vocabulary}
    */
-  async #count(term) {
-    const { words, counts } = await this.#wordFile(term);
-    return counts[words.indexOf(term)] ?? 0;
-  }
-
-  /**
-   * The terms that begin so, with the number of their rows.
-   * @param {string} start two characters or more
-   * @returns {Promise<[string, number][]>}
-   */
-  async #beginning(start) {
-    const { words, counts } = await this.#wordFile(start);
-    return words.flatMap((term, place) => (term.startsWith(start) ? [/** @type {[string, number]} */ ([term, counts[place]])] : []));
+  #vocabulary(total, similar, countOf) {
+    return {
+      total, similar,
+      count: async (term) => {
+        const file = await this.#wordFile(term);
+        const place = file.words.indexOf(term);
+        return place < 0 ? 0 : countOf(file, place);
+      },
+      beginning: async (start) => {
+        const file = await this.#wordFile(start);
+        return file.words.flatMap((term, place) => {
+          const own = term.startsWith(start) ? countOf(file, place) : 0;
+          return own ? [/** @type {[string, number]} */ ([term, own])] : [];
+        });
+      },
+    };
   }
 
   /**
@@ -154,19 +174,22 @@ export class Index {
     const path = `words/${bucket(word, this.buckets)}.json`;
     return this.#file(path, async (response) => {
       const file = await response.json();
-      const known = file.words ? String(file.words).split(" ") : [];
-      const { counts, shards, start, lengths } = file;
-      if (![counts, shards, lengths].every((numbers) => numbersOf(numbers, known.length)) || !numbersOf([start], 1)) throw damaged(path);
+      const rest = file.words ? String(file.words).split(" ") : [];
+      const [same, counts, steps, lengths, pages] = [file.same, file.counts, file.shards, file.lengths, file.pages].map((text) => decodeShort(String(text)));
+      if ([same, counts, steps, lengths].some((numbers) => numbers.length !== rest.length) || !Number.isSafeInteger(file.start) || file.start < 0) throw damaged(path);
+      let last = "";
+      const words = rest.map((end, place) => (last = [...last].slice(0, same[place]).join("") + end));
       let shard = 0;
-      const summed = shards.map((/** @type {number} */ step) => (shard += step));
+      const shards = Array.from(steps, (step) => (shard += step));
       if (shard > MAX_SHARDS) throw damaged(path);
-      let end = start;
-      const starts = lengths.map((/** @type {number} */ length, /** @type {number} */ place) => {
-        if (place && shards[place]) end = 0; // the first of a shard
+      let end = file.start;
+      const starts = Array.from(lengths, (length, place) => {
+        if (place && steps[place]) end = 0; // the first of a shard
         end += length;
         return end - length;
       });
-      return { words: known, counts, shards: summed, starts, lengths };
+      let at = 0;
+      return { words, counts, shards, starts, lengths, pages: new Set(Array.from(pages, (step) => (at += step))) };
     });
   }
 
@@ -216,18 +239,8 @@ export class Index {
 }
 
 /**
- * Return true for an array of `length` numbers, none below 0.
- * @param {unknown} numbers
- * @param {number} length
- * @returns {boolean}
- */
-function numbersOf(numbers, length) {
-  return Array.isArray(numbers) && numbers.length === length && numbers.every((number) => Number.isSafeInteger(number) && number >= 0);
-}
-
-/**
- * The rows of a term by level: which levels have rows, then their lists. Each list is stored as steps from row to row
- * (LEB128), or as one bit for each row.
+ * The rows of a term by level, encoded by `encode_rows` of catalog/store/index_format.py: one row, or which levels have rows and
+ * their lists. Each list is stored as gaps from row to row (a Rice code), or as one bit for each row.
  * @param {Uint8Array} bytes
  * @param {number} total the number of rows
  * @returns {RowList[]}
@@ -246,7 +259,7 @@ export function decodeRowLists(bytes, total) {
   const list = () => {
     const head = number();
     const length = Math.floor(head / 2);
-    if (length > total) throw damaged("rows");
+    if (length > total || !length) throw damaged("rows");
     const rows = new Uint32Array(length);
     if (head % 2) {
       const end = at + Math.ceil(total / 8);
@@ -254,14 +267,43 @@ export function decodeRowLists(bytes, total) {
       let place = 0;
       for (let row = 0; row < total; row++) if (bytes[at + (row >> 3)] >> (row & 7) & 1) rows[place++] = row;
       at = end;
-    } else {
-      let row = 0;
-      for (let i = 0; i < length; i++) rows[i] = row += number();
-      if (row >= total && length) throw damaged("rows");
-    }
+    } else at = decodeGaps(bytes, at, rows, total);
     return rows;
   };
-  const mask = number();
+  const head = number();
+  if (head < LEVELS) {
+    const row = number();
+    if (row >= total) throw damaged("rows");
+    return [{ rows: Uint32Array.of(row), level: head }];
+  }
+  const mask = head - LEVELS;
   if (mask >= 2 ** LEVELS) throw damaged("rows");
   return Array.from({ length: LEVELS }, (_, level) => level).filter((level) => mask >> level & 1).map((level) => ({ rows: list(), level }));
+}
+
+/**
+ * Decode gaps between rows: the upper bits of each in unary, the lower ones as they are. Fill `rows`, and return the place after.
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ * @param {Uint32Array} rows
+ * @param {number} total
+ * @returns {number}
+ */
+function decodeGaps(bytes, start, rows, total) {
+  const kept = Math.max(0, 31 - Math.clz32(Math.floor(7 * total / (10 * rows.length))));
+  const end = 8 * bytes.length;
+  let bit = 8 * start;
+  let row = -1;
+  for (let i = 0; i < rows.length; i++) {
+    let upper = 0;
+    while (bit < end && !(bytes[bit >> 3] >> (bit & 7) & 1)) { upper++; bit++; }
+    bit++;
+    if (bit + kept > end) throw damaged("rows");
+    let lower = 0;
+    for (let place = 0; place < kept; place++, bit++) lower |= (bytes[bit >> 3] >> (bit & 7) & 1) << place;
+    row += upper * 2 ** kept + lower + 1;
+    if (row >= total) throw damaged("rows");
+    rows[i] = row;
+  }
+  return Math.ceil(bit / 8);
 }

@@ -104,7 +104,7 @@ def test_what_is_left_out_and_what_was_meant_is_said(here: Path) -> None:
     assert "no record has elephnat" in run("elephnat").stderr
     nothing = run("xqzwvk")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
-    assert nothing.stderr.startswith("no results\n")
+    assert nothing.stderr.startswith("no results: try fewer")
 
 
 def test_the_place_may_be_in_the_environment_and_an_option_goes_before_it(

@@ -160,7 +160,7 @@ def test_a_query_finds_the_records_that_have_its_words(
         ({"text": "migr"}, 1),
         ({"text": "ELEVATION Fleuve"}, 1),
         ({"text": "elephant nowhere"}, 1),
-        ({"text": "tidal nowhere"}, 0),
+        ({"text": "tidal nowhere"}, 30),
         ({"text": "***"}, 48),
         ({"text": "?!"}, 0),
     ],

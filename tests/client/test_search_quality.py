@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from catalog.client import Client
 from tests.judged import PLACES, SETS, catalog, judged_queries, quality, rows_of, search
 
 if TYPE_CHECKING:
@@ -23,6 +26,19 @@ TEXTS = {
     "Alpen": "Straßenkarten und Gebäude.", "Trams": "In Łódź, by Søren Ødegård and Gülşah Işık at a café.",
     "图像数据集": "一个图像分类数据集。适合基于CNN的图像识别研究。", "صور القطط": "مجموعة صور. مُحَمَّد كتبها.",
 }  # fmt: skip
+
+
+TYPED = {
+    "real": {
+        "exact": ["flowers", "digits"], "inflected": ["imagenets", "translations"], "misspelt": ["flowres", "caltach"],
+        "unknown": ["zebra", "qqq"], "half typed": ["flo*", "seg*"], "ignored": ["of", "data"],
+    },
+    "multilingual": {
+        "exact": ["istanbul", "语料"], "inflected": ["forets", "strassenschild"], "misspelt": ["istanbull", "elevaeg"],
+        "unknown": ["zebra", "шкаф"], "half typed": ["istan*", "εποχ*"], "ignored": ["of", "data"],
+    },
+}  # fmt: skip
+"""Words of a query by kind."""
 
 
 @pytest.fixture(scope="module", params=SETS)
@@ -58,3 +74,37 @@ def test_words_are_found_in_other_forms_and_scripts(tmp_path: Path) -> None:
         results = search(path, place, [*FORMS])
         firsts = {query: next((name for _, name in found), "") for query, found in zip(FORMS, results, strict=True)}
         assert firsts == FORMS, place
+
+
+def _combined(name: str) -> list[str]:
+    """Return queries of one, two and three words of all kinds."""
+    words = [word for kind in TYPED[name].values() for word in kind]
+    chance = Random(name)  # noqa: S311
+    pairs = [list(pair) for pair in permutations(words, 2)]
+    return [" ".join(one) for one in (*zip(words), *pairs, *(chance.sample(words, 3) for _ in range(40)))]
+
+
+def test_words_of_all_kinds_combined_give_the_same_results_everywhere(judged: tuple[str, Path]) -> None:
+    name, path = judged
+    queries = _combined(name)
+    found = {place: search(path, place, [f"{query} " for query in queries], 30) for place in PLACES}
+    for number, query in enumerate(queries):
+        assert found["store"][number] == found["appview"][number], query
+        assert found["store"][number] == found["site"][number], query
+
+
+def test_a_word_that_no_record_has_is_left_out(judged: tuple[str, Path]) -> None:
+    name, path = judged
+    typed = TYPED[name]
+    words = [word for kind in ("exact", "inflected", "misspelt") for word in typed[kind]]
+    queries = [query for word in words for query in (word, *(f"{word} {no}" for no in typed["unknown"]))]
+    queries += [f"{no} {word}" for word in words for no in typed["unknown"]]
+    for place in PLACES:
+        found = dict(zip(queries, search(path, place, queries), strict=True))
+        for word in words:
+            assert found[word], (place, word)
+            for no in typed["unknown"]:
+                assert found[f"{word} {no}"][0] == found[f"{no} {word}"][0] == found[word][0], (place, word)
+    with Client() as client:
+        notes = client.search(f"{words[0]} {typed['unknown'][0]}", store=path).notes
+    assert any(typed["unknown"][0] in note for note in notes)

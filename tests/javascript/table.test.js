@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { decodeColumn, decodeDigits, decodeShort, loadTable } from "../../site_templates/assets/table.js";
+import { decodeDigits, decodeShort } from "../../site_templates/assets/numbers.js";
+import { decodeColumn, loadTable } from "../../site_templates/assets/table.js";
 import { ROOT, serve } from "./served.js";
 
 const DIGITS = Array.from({ length: 92 }, (_, place) => String.fromCharCode(35 + place)).filter((digit) => digit !== "\\").join("");

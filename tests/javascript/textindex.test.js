@@ -8,7 +8,23 @@ import { bucket, decodeRowLists, loadIndex } from "../../site_templates/assets/t
 import { tokenize } from "../../site_templates/assets/tokenizer.js";
 import { ROOT, serve } from "./served.js";
 
-const INDEX = { format: 2, version: "0123abc", rows: 4, total: 5, buckets: 1, shown: 16, pages: [["Guide", "guide/", "How to"]] };
+const INDEX = { format: 3, version: "0123abc", rows: 4, total: 5, buckets: 1, shown: 16, pages: [["Guide", "guide/", "How to"]] };
+
+/**
+ * Small numbers as text.
+ * @param {number[]} numbers
+ */
+function short(numbers) {
+  return String.fromCharCode(...numbers.map((number) => 35 + number));
+}
+
+/**
+ * A list of some of five rows, as one bit each.
+ * @param {number[]} rows
+ */
+function bitsOf(rows) {
+  return [2 * rows.length + 1, rows.reduce((sum, row) => sum + 2 ** row, 0)];
+}
 
 /**
  * The files of an index with one bucket and one shard, written by hand: five rows, of which the last is a page.
@@ -18,16 +34,20 @@ const INDEX = { format: 2, version: "0123abc", rows: 4, total: 5, buckets: 1, sh
 function files(lists, changes = {}) {
   /** @type {number[]} */
   const shard = [];
-  const file = { words: Object.keys(lists).join(" "), counts: /** @type {number[]} */ ([]), shards: /** @type {number[]} */ ([]), start: 0, lengths: /** @type {number[]} */ ([]) };
-  for (const fields of Object.values(lists)) {
-    const mask = fields.reduce((sum, rows, place) => sum + (rows.length ? 2 ** [0, 4, 6][place] : 0), 0);
-    const bytes = fields.filter((rows) => rows.length).flatMap((rows) => [2 * rows.length, ...rows.map((row, place) => row - (rows[place - 1] ?? 0))]);
-    bytes.unshift(mask);
-    file.counts.push(new Set(fields.flat()).size);
-    file.shards.push(0);
-    file.lengths.push(bytes.length);
+  const [counts, lengths, pages] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([]), /** @type {number[]} */ ([])];
+  Object.values(lists).forEach((fields, place) => {
+    const mask = fields.reduce((sum, rows, field) => sum + (rows.length ? 2 ** [0, 4, 6][field] : 0), 0);
+    const bytes = [12 + mask, ...fields.filter((rows) => rows.length).flatMap(bitsOf)];
+    const all = new Set(fields.flat());
+    if (all.delete(4)) pages.push(place);
+    counts.push(all.size);
+    lengths.push(bytes.length);
     shard.push(...bytes);
-  }
+  });
+  const file = {
+    same: short(counts.map(() => 0)), words: Object.keys(lists).join(" "), counts: short(counts), shards: short(counts.map(() => 0)), start: 0,
+    lengths: short(lengths), pages: short(pages.map((place, number) => place - (pages[number - 1] ?? 0))),
+  };
   return {
     "catalog/text/index.json": { ...INDEX, ...changes }, "catalog/text/words/0.json": file, "catalog/text/rows/0.bin": Uint8Array.from(shard),
     "catalog/text/shown/0.json": ["a", "b", "c", "d"].map((name) => [name, `datasets/x/${name}/`, "dataset", "alice", "tag", "1 MB", "summary"]),
@@ -72,25 +92,29 @@ test("a bucket depends on the first two characters", () => {
   assert.equal(bucket("", 7), 0);
 });
 
-test("row lists are steps, or bits, of the levels that have rows", () => {
+test("row lists are one row, or gaps or bits of the levels that have rows", () => {
   const lists = (/** @type {number[]} */ bytes, /** @type {number} */ total) => decodeRowLists(Uint8Array.from(bytes), total).map(({ rows, level }) => [level, [...rows]]);
-  assert.deepEqual(lists([1, 4, 1, 3], 5), [[0, [1, 4]]]);
-  assert.deepEqual(lists([2, 7, 0b10011], 5), [[1, [0, 1, 4]]]);
-  assert.deepEqual(lists([1, 2, 0xac, 0x02], 301), [[0, [300]]]);
-  assert.deepEqual(lists([0x81, 0x10, 2, 3, 2, 4], 5), [[0, [3]], [11, [4]]]);
-  assert.deepEqual(lists([0], 5), []);
+  assert.deepEqual(lists([0, 3], 5), [[0, [3]]]);
+  assert.deepEqual(lists([11, 0xac, 0x02], 301), [[11, [300]]]);
+  assert.deepEqual(lists([12 + 2, 7, 0b10011], 5), [[1, [0, 1, 4]]]);
+  assert.deepEqual(lists([12 + 1, 4, 0b10010], 5), [[0, [1, 4]]]); // gaps 1 and 2 in unary
+  assert.deepEqual(lists([12 + 1, 4, 0b10100101, 0], 50), [[0, [2, 5]]]); // four lower bits each: 2 and 2
+  assert.deepEqual(lists([0x8d, 0x10, 2, 0b0110, 2, 0b0100], 5), [[0, [3]], [11, [4]]]);
+  assert.deepEqual(lists([12], 5), []);
 });
 
 for (const [name, bytes] of Object.entries({
   "no bytes": [],
-  "a list that ends early": [1, 4, 1],
-  "a number that ends early": [1, 2, 0x80],
-  "a number without end": [1, 2, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
-  "a list longer than all rows": [1, 12, 0, 0, 0, 0, 0, 0],
-  "four billion rows": [1, 0xff, 0xff, 0xff, 0xff, 0x0f],
-  "a row beyond the last": [1, 2, 5],
-  "bits that end early": [1, 3],
-  "a level that there isn't": [0x80, 0x20, 2, 0],
+  "a list that ends early": [13, 4, 0b10],
+  "a list without rows": [13, 0],
+  "a number that ends early": [1, 0x80],
+  "a number without end": [13, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
+  "a list longer than all rows": [13, 12, 0b111111],
+  "four billion rows": [13, 0xff, 0xff, 0xff, 0xff, 0x0f],
+  "a row beyond the last": [1, 5],
+  "a gap beyond the last row": [13, 2, 0b100000],
+  "bits that end early": [13, 3],
+  "a level that there isn't": [0x8c, 0x20, 2, 0],
 })) {
   test(`damaged row lists are an error: ${name}`, () => {
     assert.throws(() => decodeRowLists(Uint8Array.from(bytes), 5), /damaged/);
@@ -102,7 +126,8 @@ test("rows with every word come first, and few are followed by rows with most of
   const index = await loadIndex(ROOT);
   const { rows, best, full, dropped } = await index.search("tide wave ", 5);
   assert.deepEqual([[...rows], best, full, dropped], [[0, 1, 2], [0, 2, 1], 2, ["tide"]]);
-  assert.deepEqual((await index.search("wave nothing ", 5)).best, []);
+  assert.deepEqual((await index.search("wave nothing ", 5)).best, [0, 1, 2], "a word that no record has is left out");
+  assert.deepEqual((await index.search("wave nothing ", 5)).dropped, ["nothing"]);
   assert.deepEqual([...(await index.search("  ", 5)).rows], []);
 });
 
@@ -132,6 +157,28 @@ test("words that are written apart or together match", async (t) => {
   const index = await loadIndex(ROOT);
   assert.deepEqual([...(await index.search("caltech 101 ", 5)).rows], [0, 2]);
   assert.deepEqual([...(await index.search("caltech101 ", 5)).rows], [0, 2]);
+});
+
+test("hand-written pages follow the records that have all words, and don't change which ones do", async (t) => {
+  serve(t, files({ flow: [[], [], [4]], flowers: [[1], [], []], tide: [[0], [], [4]] }));
+  const index = await loadIndex(ROOT);
+  const similar = async () => [{ word: "flowers", edits: 1 }];
+  assert.deepEqual((await index.search("tide ", 5)).best, [0, 4]);
+  assert.deepEqual((await index.search("flowres ", 5, similar)).best, [1, 4]);
+  assert.deepEqual((await index.search("flow ", 5)).best, [1, 4]);
+  const { best, full, dropped } = await index.search("tide flow ", 5);
+  assert.deepEqual([best, full, dropped], [[4, 0, 1], 1, ["tide", "flow"]]);
+});
+
+test("a half-typed word is completed, and one that nothing begins with is corrected", async (t) => {
+  serve(t, files({ flow: [[0], [], []], flowers: [[1], [], []] }));
+  const index = await loadIndex(ROOT);
+  const similar = async () => [{ word: "flowers", edits: 1 }];
+  assert.deepEqual((await index.search("flo", 5, similar)).best, [0, 1]);
+  for (const typed of ["flowres", "flowres "]) {
+    const { best, corrected } = await index.search(typed, 5, similar);
+    assert.deepEqual([best, corrected], [[1, 0], "flowers"]);
+  }
 });
 
 test("a misspelt word is replaced by similar ones, unless it is wanted as it is", async (t) => {
@@ -183,7 +230,7 @@ for (const changes of /** @type {any[]} */ ([
   });
 }
 
-for (const changes of [{ counts: [1] }, { shards: null }, { start: -1 }, { start: [0] }, { lengths: [4, 4.5] }, { lengths: [4, "4"] }, { lengths: [4, 1e15] }, { shards: [0, 10_000_001] }]) {
+for (const changes of [{ counts: "$" }, { shards: null }, { start: -1 }, { start: [0] }, { lengths: "''~" }, { lengths: "' " }, { lengths: "'~~~#" }, { shards: "#~~~~~~#" }, { same: "#" }, { words: "tide" }]) {
   test(`a file of words with ${JSON.stringify(changes)} is an error`, async (t) => {
     serve(t, withWords(files({ tide: [[0], [], []], wave: [[1], [], []] }), changes));
     const index = await loadIndex(ROOT);

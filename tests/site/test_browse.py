@@ -534,7 +534,7 @@ def test_the_browser_reads_numbers_as_they_were_written(base: str, page: Page) -
     ):
         read = page.evaluate(
             "async ([at, name, text]) => Array.from((await import(at))[name](text))",
-            [base + "assets/catalog/table.js", name, text],
+            [base + "assets/catalog/numbers.js", name, text],
         )
         assert read == numbers
 
