@@ -56,17 +56,20 @@ def crawl(
     settings: CatalogSettings,
     store: Store,
     *,
+    sources: Sequence[Source] | None = None,
     progress: Callable[[str], object] | None = None,
     watch: Callable[[Sequence[Tally]], object] | None = None,
 ) -> CrawlReport:
     """Bring the store up to date with the sources; streams are followed until they are caught up.
 
+    ``sources`` are those to crawl, by default all of the settings.
     Failures of sources, manifests and records are in the report. ``watch`` receives the counters at the beginning,
     which keep counting. Raises :class:`~catalog.errors.StoreBusy` if another crawl uses the store, and
     :class:`StoreError`.
     """
     with store.crawling(), Client(settings.network, parks=True) as client:
-        return _crawl_once(settings, store, client, Locks(), settings.sources, progress, watch)
+        crawled = settings.sources if sources is None else sources
+        return _crawl_once(settings, store, client, Locks(), crawled, progress, watch)
 
 
 def follow(

@@ -171,8 +171,20 @@ class Built:
     """Addresses and names of the catalog's pages and exports that the site's owner has written instead."""
     has_box: bool
     """Whether the catalog's pages have the search box."""
+    requested: dict[str, Job[str | None]]
+    """Address → job of each page that is written on request."""
     _templates: Templates
     _frame: _Frame
+
+    def write_requested(self, path: str) -> None:
+        """Write the page to which a path in the site belongs, if it is not yet written."""
+        for address in (f"{path.rpartition('/')[0]}/", f"{path}/"):
+            job = self.requested.pop(address, None)
+            if job is None:
+                continue
+            found = tried(job)
+            if isinstance(found, LeftOut):
+                _put_words(self._frame.site_dir, self._frame, job)
 
     def write_status(self, site_dir: Path, more: Iterable[LeftOut] = ()) -> tuple[LeftOut, ...]:
         """Write the status page with everything that was omitted; return the list."""
@@ -204,19 +216,23 @@ def build_pages(
     settings: SiteSettings,
     own: frozenset[str] = frozenset(),
     previews: Previews | None = None,
+    on_request: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Built:
     """Write every page of the catalog into ``site_dir``, which contains the rendered archetypes; remove those.
 
     ``own`` are sections whose page the site's owner wrote; they are kept. A long build reports to ``progress``. Pages
-    that fail are omitted; the caller writes the status page. Raises :class:`BuildError` if the theme lost a token, if
+    that fail are omitted; the caller writes the status page. With ``on_request`` the pages of records and groups are
+    written only by :meth:`Built.write_requested`. Raises :class:`BuildError` if the theme lost a token, if
     all pages of a kind fail, or if the disk is full.
     """
     has_box = _make_ready(site_dir, searches=settings.search)
     frame = _Frame.read(site_dir, own)
     left_out: list[LeftOut] = []
     for last in (*[False] * _ROUNDS, True):
-        templates, jobs = _prepared(graph, settings, previews, frame, site_dir)
+        templates = Templates(graph, settings, previews)
+        pages = list(_page_jobs(templates, frame))
+        jobs = [*_jobs(templates, frame, site_dir), *(() if on_request else pages)]
         done = tenths(len(jobs), "files stamped", progress)
         written = in_parallel(tried, jobs, done=done, lost=killed)
         failed = [(job, found) for job, found in zip(jobs, written, strict=True) if isinstance(found, LeftOut)]
@@ -233,7 +249,10 @@ def build_pages(
     for shape in ARCHETYPES:
         shutil.rmtree(site_dir / shape.address, ignore_errors=True)
     return Built(
-        addresses=tuple(sorted(found for found in written if isinstance(found, str))),
+        addresses=tuple(sorted(page.place for page in pages))
+        if on_request
+        else tuple(sorted(found for found in written if isinstance(found, str))),
+        requested={page.place: page for page in pages} if on_request else {},
         graph=graph,
         left_out=tuple(left_out),
         has_box=has_box,
@@ -243,15 +262,8 @@ def build_pages(
     )
 
 
-def _prepared(
-    graph: Graph, settings: SiteSettings, previews: Previews | None, frame: _Frame, site_dir: Path
-) -> tuple[Templates, list[Job[str | None]]]:
-    templates = Templates(graph, settings, previews)
-    return templates, list(_jobs(templates, frame, site_dir))
-
-
 def _jobs(templates: Templates, frame: _Frame, site_dir: Path) -> Iterator[Job[str | None]]:
-    """Yield the jobs for all pages and files except the status page, the longest first."""
+    """Yield the jobs for all files and for the sections' pages except the status page, the longest first."""
     graph = templates.graph
     every = graph.nodes
     yield Job(kind="index of the browse page", place="catalog/facets.json", make=partial(_facets, site_dir, graph),
@@ -268,6 +280,10 @@ def _jobs(templates: Templates, frame: _Frame, site_dir: Path) -> Iterator[Job[s
         yield Job(kind="schema", place=of_node(schema), make=partial(_programs, site_dir, schema), node=schema)
     for name, text in _exports(templates):
         yield Job(kind="export", place=name, make=partial(_export, site_dir, name, text), members=every)
+
+
+def _page_jobs(templates: Templates, frame: _Frame) -> Iterator[Job[str | None]]:
+    """Yield the jobs for the pages of records and groups, and for the further pages of lists."""
     for page in (*_of_records(templates), *_of_groups(templates), *_lists(templates)):
         stamp = partial(_stamp, frame, page.make)
         yield Job(kind=page.kind, place=page.place, make=stamp, node=page.node, members=page.members)

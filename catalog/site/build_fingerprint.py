@@ -85,7 +85,7 @@ def take_fingerprint(config_file: Path, settings: CatalogSettings, *, options: I
     ``options`` are the command-line options that affect the pages or the checks. Raises :class:`StoreError` and
     :class:`InvalidConfig`.
     """
-    chain = _chain(config_file)
+    chain = config_chain(config_file)
     base = config_file.resolve().parent
     docs = [base / str(_setting(chain, "docs_dir") or "docs"), *_listed(chain, "watch", base)]
     theme = [base / str(name) for name in (_of_theme(config, "custom_dir") for _, config in chain) if name]
@@ -107,7 +107,7 @@ def take_fingerprint(config_file: Path, settings: CatalogSettings, *, options: I
 
 def site_folder(config_file: Path) -> Path:
     """Return the output folder of a configuration."""
-    return _site_folder(_chain(config_file), config_file.resolve().parent)
+    return _site_folder(config_chain(config_file), config_file.resolve().parent)
 
 
 def _site_folder(chain: Chain, base: Path) -> Path:
@@ -129,7 +129,7 @@ def _records(settings: CatalogSettings) -> str:
 Chain = list[tuple[Path, dict[str, Any]]]
 
 
-def _chain(config_file: Path) -> Chain:
+def config_chain(config_file: Path) -> Chain:
     """Return a configuration and those that it inherits, nearest first. Raises :class:`InvalidConfig`."""
     chain: Chain = []
     file = config_file.resolve()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, Literal
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from mkdocs.config import config_options as options
 from mkdocs.config.base import Config
@@ -23,17 +23,22 @@ from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
 from catalog.sanitize import escaped_record
 from catalog.site import build
+from catalog.site.live_reload import Inputs
 from catalog.site.mkdocs_pages import NotExcluded, by_address, generated, linked_pages, render_archetypes
 from catalog.site.nodes import of_node
 from catalog.site.omitted import no_room
-from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site, read_graph
+from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_search
 from catalog.site.swap import Aside, is_aside
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from jinja2 import Environment
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.livereload import LiveReloadServer
     from mkdocs.structure import StructureItem
     from mkdocs.structure.files import File, Files
     from mkdocs.structure.nav import Navigation
@@ -71,7 +76,9 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
+        self._inputs = Inputs()
         self._own: frozenset[str] = frozenset()
+        self._serves = False
         self._swaps = False
         self._depth = 0
         self._aside: tuple[Aside, MkDocsConfig, str] | None = None
@@ -86,22 +93,22 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
         """Defining this event keeps the plugin object alive between the rebuilds of ``mkdocs serve``."""
-        self._swaps = command != "serve" and not dirty
+        self._serves = command == "serve"
+        self._swaps = not self._serves and not dirty
         for name in ("mkdocs.structure.nav", "mkdocs.structure.pages"):
             logging.getLogger(name).addFilter(self._filter)
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
-        """Crawl once, read the store, and add the catalog's style sheet and scripts."""
+        """Crawl, read the store, and add the catalog's style sheet and scripts."""
         if not config.use_directory_urls:
             raise PluginError("catalog: directory URLs are required; remove use_directory_urls: false")
-        if self._graph is None:
+        if self._graph is None or self._depth == 0:
             try:
                 settings = read_settings(dict(self.config), _folder(config))
                 read_search(self.config.search)
-                self._graph = read_graph(settings, crawls=bool(self.config.crawl))
+                self._graph = self._inputs.graph(settings, crawls=bool(self.config.crawl))
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
-            gc.freeze()  # the graph lives as long as the process: not to be searched for garbage again and again
         if f"{ASSETS}/catalog.css" not in config.extra_css:  # else a plugin builds again, for another language
             config.extra_css.insert(0, f"{ASSETS}/catalog.css")  # the owner's own come after it
             script = ExtraScriptValue(f"{ASSETS}/catalog.js")
@@ -112,10 +119,31 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             log.warning("the catalog has its own search: remove the plugin 'search', or set catalog's `search: false`")
         return config
 
+    def on_serve(
+        self, server: LiveReloadServer, /, *, config: MkDocsConfig, builder: Callable[..., None]
+    ) -> LiveReloadServer:
+        """Build again when manifests, templates, the store or inherited settings change; write pages on request."""
+        del builder
+        self._inputs.follow(server, config)
+        app = server.get_app()
+        lock = Lock()
+
+        def with_pages(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+            with lock:
+                if self._finished is not None:
+                    self._finished.built.write_requested(path.removeprefix(server.mount_path).lstrip("/"))
+            return cast("WSGIApplication", app)(environ, start_response)
+
+        server.set_app(with_pages)
+        return server
+
     @event_priority(_LAST)
     def on_pre_build(self, *, config: MkDocsConfig) -> None:
         """Redirect the build to a new folder beside the old site; nested builds of plugins use the same folder."""
         self._depth += 1
+        if self._serves:
+            self._finished = None  # its pages are about to be removed
         if not self._swaps or self._depth > 1 or is_aside(Path(config.site_dir)):
             return
         try:
@@ -230,7 +258,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             settings = read_settings(dict(self.config), _folder(config))
             site = self._site(config)
             self._finished = finish_site(
-                self._graph, Path(config.site_dir), settings=settings, site=site, own=self._own
+                self._graph, Path(config.site_dir), settings=settings, site=site, own=self._own, on_request=self._serves
             )
         except OSError as error:
             raise PluginError(f"catalog: {no_room(error, config.site_dir)}") from error
@@ -258,6 +286,13 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         del error
         self._depth = 0
         self._leave()
+
+    def on_shutdown(self) -> None:
+        """Remove the temporary folders."""
+        self._inputs.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def _leave(self) -> None:
         if self._aside is not None:

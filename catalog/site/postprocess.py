@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from catalog.config import CatalogSettings
+    from catalog.config import CatalogSettings, Source
     from catalog.site.omitted import LeftOut
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
@@ -53,8 +53,10 @@ _TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.DOTALL | re.IG
 _TITLE: Final = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.DOTALL)
 
 
-def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
-    """Return the catalog, after a crawl if requested. Accounts that are denied now are not shown.
+def read_graph(settings: CatalogSettings, *, crawls: bool, sources: Sequence[Source] | None = None) -> Graph:
+    """Return the catalog, after a crawl of ``sources`` (by default all) if requested.
+
+    Accounts that are denied now are not shown.
 
     Raises :class:`BuildError` if sources failed and the store is empty, and :class:`~catalog.errors.MissingExtra` for
     previews without Pillow.
@@ -69,7 +71,7 @@ def read_graph(settings: CatalogSettings, *, crawls: bool) -> Graph:
     with Store.open(settings.store) as store:
         failed = False
         if crawls:
-            failed = _crawl(settings, store)
+            failed = _crawl(settings, store, sources)
         else:
             store.configure([str(source) for source in settings.sources], settings.deny)
         with _timed("reading the store"):
@@ -120,8 +122,12 @@ def finish_site(
     settings: CatalogSettings,
     site: SiteSettings,
     own: frozenset[str] = frozenset(),
+    on_request: bool = False,
 ) -> Finished:
-    """Add the catalog to a rendered site. ``own`` are sections whose page the site's owner wrote."""
+    """Add the catalog to a rendered site. ``own`` are sections whose page the site's owner wrote.
+
+    With ``on_request`` pages of records are written by :meth:`~catalog.site.build.Built.write_requested`.
+    """
     if site.url is None:
         log.info("Catalog: without site_url there are no feeds, no sitemap and no canonical addresses")
         drop_empty_sitemap(site_dir)
@@ -135,6 +141,7 @@ def finish_site(
             settings=site,
             own=own,
             previews=previews,
+            on_request=on_request,
             progress=lambda line: log.info("Catalog: %s", line),
         )
     finished = Finished(site_dir=site_dir, site=site, built=built, written=written)
@@ -212,12 +219,12 @@ def _previews(graph: Graph, settings: CatalogSettings) -> Previews | None:
     return gather(graph, settings, progress=log.info)
 
 
-def _crawl(settings: CatalogSettings, store: Store) -> bool:
+def _crawl(settings: CatalogSettings, store: Store, sources: Sequence[Source] | None) -> bool:
     """Update the store; return whether a source failed."""
     from catalog.crawl import crawl
 
     try:
-        report = crawl(settings, store, progress=log.info)
+        report = crawl(settings, store, sources=sources, progress=log.info)
     except StoreBusy as error:  # what it has is whole all the same
         log.warning("catalog: %s; the site is built from what it has so far", error.what)
         store.configure([str(source) for source in settings.sources], settings.deny)
