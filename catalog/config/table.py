@@ -144,6 +144,10 @@ SETTINGS: Final = (
         purpose="An AppView that the search box queries, too; without an answer only the site's own index is used.",
     ),
     Setting(
+        name="formats", kind="list of ro-crate and datacite", default=[], example="formats: [ro-crate, datacite]",
+        purpose="Further files beside the page of a published dataset: `ro-crate-metadata.json` and `datacite.json`.",
+    ),
+    Setting(
         name="previews", kind="true, false, or a map", default=False, example="previews: true",
         purpose="Show the first samples on the pages of datasets; needs the extra `previews`.",
     ),

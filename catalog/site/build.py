@@ -22,7 +22,7 @@ from catalog.site import load_code as load
 from catalog.site.bisect import probe
 from catalog.site.exports import jsonld
 from catalog.site.exports.dcat import dcat_files
-from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, newest
+from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, has_feed, newest
 from catalog.site.exports.index import index_files, robots, status_json
 from catalog.site.exports.meta_tags import ATOM, JSON, alternate
 from catalog.site.exports.redirects import redirect_page, redirects
@@ -381,7 +381,7 @@ def _home(site_dir: Path, frame: _Frame, templates: Templates, address: str) -> 
         html = html[: asks.start()] + section_body(templates, "home", address) + html[asks.end() :]
     if not address:
         held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
-        held += "" if settings.url is None else alternate(ATOM, FEED, settings.name)
+        held += alternate(ATOM, FEED, settings.name) if has_feed(graph, settings) else ""
         html = html.replace("</head>", f"{held}</head>", 1)
     (site_dir / address / "index.html").write_text(html, encoding="utf-8")
 
@@ -399,7 +399,7 @@ def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
     yield from index_files(graph, templates.groups, settings)
     yield "robots.txt", partial(robots, settings)
     yield from dcat_files(graph, settings)
-    if settings.url is not None:
+    if has_feed(graph, settings):
         yield FEED, lambda: feed(settings.name, "", newest(graph.nodes, MOST_OF_ALL), settings)
     for address, target in redirects(graph):
         yield f"{address}index.html", partial(redirect_page, target, settings)

@@ -29,7 +29,7 @@ from catalog.site.nodes import of_node
 from catalog.site.omitted import no_room
 from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site
 from catalog.site.scripts import assets
-from catalog.site.settings import SiteSettings, overrides, read_search
+from catalog.site.settings import SiteSettings, overrides, read_formats, read_search
 from catalog.site.swap import Aside, is_aside
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     allow_addresses = options.Optional(options.Type((str, list)))
     crawl = options.Type(bool, default=True)
     search = options.Type((bool, dict), default=True)
+    formats = options.Type(list, default=[])
 
 
 class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
@@ -106,6 +107,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             try:
                 settings = read_settings(dict(self.config), _folder(config))
                 read_search(self.config.search)
+                read_formats(self.config.formats)
                 self._graph = self._inputs.graph(settings, crawls=bool(self.config.crawl))
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
@@ -311,6 +313,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             search=searches,
             appview=appview,
             templates=overrides(config.theme.custom_dir),
+            formats=read_formats(self.config.formats),
         )
 
 

@@ -201,7 +201,7 @@ def _text(html: str) -> str:
 
 
 def _addresses(graph: Graph, site_dir: Path, made: set[str]) -> list[tuple[str, datetime | None]]:
-    changed = {address_of(node): node.updated for node in rows(graph)}
+    changed = {address_of(node): node.updated for node in rows(graph) if not node.draft}
     every = {
         *made,
         *(f"{section}/" for section in build.IN_PLACE),

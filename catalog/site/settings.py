@@ -6,9 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from catalog.config import base_url
 from catalog.errors import InvalidConfig
+
+FORMATS: Final = ("ro-crate", "datacite")
+"""Formats that a dataset has only on request, because each is a further file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,8 @@ class SiteSettings:
 
     ``url`` is the address of the site with a trailing slash, None if unknown. ``base`` is the folder for relative
     paths of drafts. ``search`` adds a search box, which also queries the server at ``appview``, if any. Files in
-    ``templates`` override ours of the same name.
+    ``templates`` override ours of the same name. ``formats`` are the further formats of :data:`FORMATS` that each
+    dataset has.
     """
 
     name: str
@@ -27,10 +32,20 @@ class SiteSettings:
     search: bool = True
     appview: str | None = None
     templates: Path | None = None
+    formats: frozenset[str] = frozenset()
 
     def absolute(self, address: str) -> str | None:
         """Return the absolute URL of a page; None if the site's address is unknown."""
         return None if self.url is None else self.url + address
+
+
+def read_formats(value: object) -> frozenset[str]:
+    """Read the option ``formats``. Raises :class:`InvalidConfig` for an unknown one."""
+    listed = [] if value is None else value
+    if not isinstance(listed, list) or not all(isinstance(name, str) and name in FORMATS for name in listed):
+        hint = f"a list of: {', '.join(FORMATS)}"
+        raise InvalidConfig("must be a list of known formats", where="formats", hint=hint)
+    return frozenset(listed)
 
 
 def overrides(custom_dir: str | Path | None) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -13,11 +14,15 @@ import pytest
 import rdflib
 
 from catalog.atproto import datamodel
+from catalog.errors import InvalidConfig
 from catalog.records import DATASET, LABEL
 from catalog.site import sitemap
-from catalog.site.exports import common, dcat, feeds, index, jsonld, redirects
+from catalog.site.exports import common, dcat, deposit, feeds, index, jsonld, redirects
 from catalog.site.exports import record_json as beside
 from catalog.site.groups import Groups
+from catalog.site.pages.dataset import dataset_page
+from catalog.site.settings import read_formats
+from catalog.site.templates import Templates
 from catalog.store import Found, Repo, Store
 from catalog.store.graph import Graph
 from catalog.syntax import Did, Handle
@@ -29,6 +34,8 @@ from tests.sitevariety import variety
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rdflib.term import Node
 
     from catalog.atproto.datamodel import Json
     from catalog.site.settings import SiteSettings
@@ -97,24 +104,125 @@ def test_a_draft_is_not_called_published(tmp_path: Path) -> None:
     assert "identifier" not in accepted(node)
     assert feeds.newest(graph.nodes) == []
     assert list(redirects.redirects(graph)) == []
-    assert "dcat:Dataset" not in "".join(make() for _, make in dcat.dcat_files(graph, SITE))
+    described = _dcat(graph, SITE)
+    (listed,) = described.subjects(rdflib.RDF.type, DCAT.Dataset)
+    status = rdflib.URIRef("http://purl.org/adms/status/UnderDevelopment")
+    assert described.value(listed, rdflib.URIRef("http://www.w3.org/ns/adms#status")) == status
+    assert not {DCT.identifier, DCT.issued, DCT.modified} & set(described.predicates(listed))
+    assert "datePublished" not in accepted(node)
+    assert {"feed"} == {key for key, value in json.loads(_files(graph)["catalog.json"]).items() if value is None}
     assert json.loads(_files(graph)["catalog/records-1.json"])[0]["draft"] is True
+
+
+@pytest.mark.parametrize("length", [300, 3000])
+def test_a_description_is_whole(tmp_path: Path, length: int) -> None:
+    text = ("word " * length)[:length].strip()
+    node = one(tmp_path, description=text)
+    assert jsonld.dataset_jsonld(node, SITE)["description"] == text
+    assert accepted(node)["description"] == text
+
+
+def test_the_fields_of_a_sample_are_its_variables(tmp_path: Path) -> None:
+    paper = "@article{waves, title = {Waves}}"
+    about = {"citation": paper, "funder": "A fund", "temporalCoverage": "2020/2021", "measurementTechnique": 7}
+    held = jsonld.dataset_jsonld(one(tmp_path, metadata=datamodel.bytes_json(msgpack.packb(about))), SITE)
+    assert held["variableMeasured"] == [
+        {"@type": "PropertyValue", "name": "signal", "description": "Pressure, in pascal."},
+        {"@type": "PropertyValue", "name": "heard"},
+        {"@type": "PropertyValue", "name": "gain"},
+    ]
+    assert (held["citation"], held["temporalCoverage"]) == (paper, "2020/2021")
+    assert held["funder"] == {"@type": "Organization", "name": "A fund"}
+    assert "measurementTechnique" not in held
+
+
+# --- research repositories -------------------------------------------------------------------------------------
+
+DATACITE = {
+    "doi", "url", "types", "creators", "titles", "publisher", "publicationYear", "subjects", "dates", "language",
+    "alternateIdentifiers", "sizes", "formats", "version", "rightsList", "descriptions", "schemaVersion",
+}  # fmt: skip
+"""The properties of the DataCite 4.5 JSON schema that a dataset may have; it refuses all others."""
+
+
+def test_datacite_has_what_a_doi_is_registered_with(tmp_path: Path) -> None:
+    for node in graph_of(tmp_path, [*records(3), *variety()]).datasets:
+        held = json.loads(deposit.datacite(node, SITE))
+        assert set(held) <= DATACITE
+        for wanted in ("creators", "titles", "publisher", "publicationYear", "types", "schemaVersion"):
+            assert held[wanted]
+        assert re.fullmatch("[0-9]{4}", held["publicationYear"])
+        assert all(
+            person["name"] and person["nameType"] in {"Personal", "Organizational"} for person in held["creators"]
+        )
+        assert held["types"]["resourceTypeGeneral"] == "Dataset"
+        assert held["schemaVersion"] == "http://datacite.org/schema/kernel-4"
+
+
+def test_an_ro_crate_has_what_its_specification_requires(tmp_path: Path) -> None:
+    """RO-Crate 1.1: a descriptor about the root, whose license, author and parts are entities of the crate."""
+    for node in graph_of(tmp_path, [*records(3), *variety()]).datasets:
+        held = json.loads(deposit.ro_crate(node, SITE))
+        assert held["@context"] == "https://w3id.org/ro/crate/1.1/context"
+        entities = {entity["@id"]: entity for entity in held["@graph"]}
+        assert len(entities) == len(held["@graph"]), "no identifier twice"
+        descriptor = entities["ro-crate-metadata.json"]
+        assert descriptor["conformsTo"]["@id"] == "https://w3id.org/ro/crate/1.1"
+        root = entities[descriptor["about"]["@id"]]
+        assert root["@type"] == "Dataset"
+        assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", root["datePublished"])
+        assert root["name"]
+        assert root["description"]
+        for name in ("license", "author", "publisher", "hasPart"):
+            value = root.get(name, [])
+            for part in value if isinstance(value, list) else [value]:
+                assert entities[part["@id"]]["name"]
+        parts = {entity["@id"] for entity in held["@graph"] if entity["@type"] == "File"}
+        assert parts == {part["@id"] for part in root.get("hasPart", [])}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, set()), ([], set()), (["ro-crate", "datacite"], {"ro-crate", "datacite"})]
+)
+def test_further_formats_are_a_setting(value: object, expected: set[str]) -> None:
+    assert read_formats(value) == expected
+
+
+@pytest.mark.parametrize("value", ["ro-crate", ["oai-pmh"], [1], {"ro-crate": True}])
+def test_an_unknown_format_is_an_error(value: object) -> None:
+    with pytest.raises(InvalidConfig, match="ro-crate, datacite"):
+        read_formats(value)
+
+
+def test_a_dataset_has_the_further_formats_beside_its_page(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, records(1))
+    templates = Templates(graph, replace(SITE, formats=frozenset({"ro-crate", "datacite"})))
+    page = dataset_page(templates, graph.datasets[0])
+    for name in ("ro-crate-metadata.json", "datacite.json"):
+        assert name in dict(page.files)
+        assert f'href="{name}"' in page.head
+        assert f'href="{name}"' in page.body
 
 
 # --- DCAT ------------------------------------------------------------------------------------------------------
 
 DCAT, DCT = rdflib.Namespace("http://www.w3.org/ns/dcat#"), rdflib.DCTERMS
 FOAF = rdflib.FOAF
+VCARD = rdflib.Namespace("http://www.w3.org/2006/vcard/ns#")
+HYDRA = rdflib.Namespace("http://www.w3.org/ns/hydra/core#")
 WANTED = {
-    DCAT.Catalog: (DCT.title, DCT.description, DCT.publisher),
-    DCAT.Dataset: (DCT.title, DCT.description),
-    DCAT.Distribution: (DCAT.accessURL,),
+    DCAT.Catalog: (DCT.title, DCT.description, DCT.publisher, DCT.modified, DCAT.themeTaxonomy, DCAT.dataset),
+    DCAT.Dataset: (DCT.title, DCT.description, DCAT.contactPoint, DCAT.theme, DCT.publisher),
+    DCAT.Distribution: (DCAT.accessURL, DCT.description, DCAT.mediaType),
     FOAF.Agent: (FOAF.name,),
+    VCARD.Kind: (VCARD.fn, VCARD.hasURL),
 }
-"""The mandatory properties of DCAT-AP 3.0.1."""
+"""The mandatory and the recommended properties of DCAT-AP 3.0.1 that records have."""
 RANGES = {
     DCT.publisher: FOAF.Agent, DCT.license: DCT.LicenseDocument, DCAT.mediaType: DCT.MediaType,
     DCAT.distribution: DCAT.Distribution, DCAT.landingPage: FOAF.Document, FOAF.homepage: FOAF.Document,
+    DCT["format"]: DCT.MediaTypeOrExtent, DCAT.contactPoint: VCARD.Kind, DCAT.theme: rdflib.SKOS.Concept,
+    DCAT.themeTaxonomy: rdflib.SKOS.ConceptScheme, DCT.creator: FOAF.Agent,
 }  # fmt: skip
 
 
@@ -123,6 +231,25 @@ def _dcat(graph: Graph, settings: SiteSettings) -> rdflib.Graph:
     for name, make in dcat.dcat_files(graph, settings):
         whole.parse(data=make(), format="turtle", publicID=URL + name)
     return whole
+
+
+def harvested(graph: Graph) -> set[Node]:
+    """Return the datasets that ckanext-dcat reads: each page by itself, parsed without its address.
+
+    As in its ``RDFParser`` and ``DCATRDFHarvester.gather_stage``: the subjects of the type ``dcat:Dataset``, and the
+    next page by ``hydra:next`` of a ``hydra:PagedCollection``.
+    """
+    files = {URL + name: make for name, make in dcat.dcat_files(graph, SITE)}
+    found: set[Node] = set()
+    page: str | None = URL + "catalog.ttl"
+    while page is not None:
+        read = rdflib.Graph().parse(data=files.pop(page)(), format="turtle")
+        found.update(read.subjects(rdflib.RDF.type, DCAT.Dataset))
+        paged = read.value(predicate=rdflib.RDF.type, object=HYDRA.PagedCollection)
+        following = None if paged is None else read.value(paged, HYDRA.next)
+        page = None if following is None else str(following)
+    assert not files, "every page is reached"
+    return found
 
 
 @pytest.mark.parametrize("settings", [SITE, NOWHERE])
@@ -134,6 +261,7 @@ def test_dcat_has_what_the_application_profile_wants(tmp_path: Path, settings: S
         assert found
         assert all(whole.value(node, path) is not None for node in found for path in wanted)
     for path, kind in RANGES.items():
+        assert settings.url is None or (None, path, None) in whole
         for value in whole.objects(None, path):
             assert (value, rdflib.RDF.type, kind) in whole, (path, value)
     listed = set(whole.objects(None, DCAT.dataset))
@@ -146,8 +274,8 @@ def test_a_catalog_of_many_datasets_is_split(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(index, "_EACH", 4)
     graph = graph_of(tmp_path, records(9))
     whole = _dcat(graph, SITE)
-    assert len(set(whole.objects(rdflib.URIRef(URL + "catalog.ttl"), DCAT.catalog))) == 3
-    assert len(set(whole.subjects(rdflib.RDF.type, DCAT.Dataset))) == 9
+    assert len(set(whole.objects(rdflib.URIRef(URL + "catalog.ttl"), DCAT.dataset))) == 9
+    assert harvested(graph) == set(whole.subjects(rdflib.RDF.type, DCAT.Dataset))
     files = _files(graph)
     assert len(json.loads(files["catalog.json"])["records"]) == 3, "9 datasets, 2 schemas, 1 lens"
     for section in ("datasets", "schemas", "lenses"):

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalog.records import licences
+from catalog.shards.formats import FORMATS
 from catalog.site.exports.downloads import uri
 from catalog.site.markup import cut, is_web, plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, schema_of
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 50
 """Minimum characters of a description for dataset search engines."""
-LONGEST: Final = 1000
-"""Maximum characters; search engines accept 5,000, and the page has the rest."""
+LONGEST: Final = 5000
+"""Maximum characters of a description for dataset search engines."""
+_UNKNOWN: Final = "application/octet-stream"
 
 
 _DOI: Final = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)?(10\.[0-9]{4,9}/[!-~]{1,300})", re.IGNORECASE)
@@ -84,6 +86,12 @@ def doi_url(node: DatasetNode) -> str | None:
     found = node.record.metadata.get("doi")
     match = _DOI.fullmatch(found) if isinstance(found, str) else None
     return None if match is None else uri(f"https://doi.org/{match[1]}")
+
+
+def media_type(node: DatasetNode) -> str:
+    """Return the media type of the dataset's shards."""
+    form = FORMATS.get(node.record.sample_format)
+    return _UNKNOWN if form is None else form.media_type
 
 
 def version(node: DatasetNode) -> str | None:

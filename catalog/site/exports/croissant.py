@@ -18,7 +18,6 @@ from urllib.parse import quote, unquote
 from catalog import formatting
 from catalog.records import BlobStorage, HttpStorage, S3Storage
 from catalog.schema import Array, List, Scalar
-from catalog.shards.formats import FORMATS
 from catalog.shards.formats.msgpack import MSGPACK, SUFFIX
 from catalog.site import addresses
 from catalog.site.exports import common
@@ -79,8 +78,6 @@ _MOST_TABLES: Final = 100
 _TABLES: Final = frozenset({"parquet", "csv", "jsonl"})
 _MOST_SPLITS: Final = 20
 _SPLITS: Final = {"train": "cr:TrainingSplit", "validation": "cr:ValidationSplit", "test": "cr:TestSplit"}
-_UNDATED: Final = "1970-01-01"
-"""A draft was published on no day; the standard wants one."""
 
 
 def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> str:
@@ -88,13 +85,11 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
     record = node.record
     page = settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     shards = downloads(node, _MOST_SHARDS)
-    form = FORMATS.get(record.sample_format)
-    kind = "application/octet-stream" if form is None else form.media_type
-    objects = [_file(number, shard, kind) for number, shard in enumerate(shards)]
+    objects = [_file(number, shard, common.media_type(node)) for number, shard in enumerate(shards)]
     sample_type = None if node.schema is None or not objects else node.schema.record.sample_type
     splits = _splits(node, len(objects))
     parts = [("", range(len(objects))), *((f"-{quote(split.name, safe='')}", split.shards) for split in splits)]
-    members = [_members(*part) for part in parts] if form is MSGPACK else []
+    members = [_members(*part) for part in parts] if record.sample_format == MSGPACK.name else []
     sets = [_split_names(splits)] if splits else []
     if sample_type is not None and record.sample_format == "msgpack":
         sets += [_record_set(sample_type, label) for label, _ in parts]
@@ -110,7 +105,8 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
         "url": page or common.homepage(node) or str(node.uri),
         "identifier": None if node.draft else str(node.uri),
         "creator": common.agents(node),
-        "datePublished": _UNDATED if node.draft else formatting.day(node.created),
+        # The standard requires it, but a draft isn't published.
+        "datePublished": None if node.draft else formatting.day(node.created),
         "version": common.version(node),
         "keywords": common.keywords(node) or None,
         "citeAs": None if cite is None else shown(cite, lines=True),

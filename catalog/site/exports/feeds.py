@@ -20,7 +20,7 @@ from catalog.site.nodes import kind_of, tags_of
 
 if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
-    from catalog.store.graph import Node
+    from catalog.store.graph import Graph, Node
 
 FEED: Final = "feed.xml"
 MOST: Final = 30
@@ -34,6 +34,11 @@ def newest(nodes: Iterable[Node], most: int = MOST) -> list[Node]:
     """Return the entries of a feed: the published records that changed last."""
     published = (node for node in nodes if not node.draft)
     return nsmallest(most, published, key=lambda node: (-node.updated.timestamp(), str(node.uri)))
+
+
+def has_feed(graph: Graph, settings: SiteSettings) -> bool:
+    """Return whether the catalog has a feed: it needs the site's address and a published record."""
+    return settings.url is not None and any(not node.draft for node in graph.nodes)
 
 
 def feed(title: str, address: str, nodes: Sequence[Node], settings: SiteSettings) -> str:

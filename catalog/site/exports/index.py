@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from catalog import formatting
 from catalog.site import addresses
 from catalog.site.exports import common
+from catalog.site.exports.feeds import has_feed
 from catalog.site.exports.record_json import LARGEST
 from catalog.site.nodes import kind_of, name_of, summary_of
 
@@ -68,7 +69,7 @@ def _catalog(graph: Graph, settings: SiteSettings, parts: int) -> str:
         "facets": "catalog/facets.json",
         "network": "catalog/network.json",
         "dcat": "catalog.ttl",
-        "feed": None if settings.url is None else "feed.xml",
+        "feed": "feed.xml" if has_feed(graph, settings) else None,
         "sitemap": None if settings.url is None else "sitemap.xml",
         "page": {"record": "index.json", "croissant": "croissant.json"},
     }

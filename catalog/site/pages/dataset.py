@@ -14,9 +14,9 @@ from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.site import addresses, markup
 from catalog.site import load_code as load
 from catalog.site.citation import citation, own_citation
-from catalog.site.exports import jsonld
+from catalog.site.exports import deposit, jsonld
 from catalog.site.exports.croissant import croissant
-from catalog.site.exports.meta_tags import CROISSANT, alternate
+from catalog.site.exports.meta_tags import JSON, JSON_LD, alternate, signposts
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
@@ -71,8 +71,16 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     cited = own_citation(record.metadata) is not None
     page_url = templates.settings.absolute(addresses.of_record("dataset", node.publisher.did, node.rkey))
     cite = citation(node, page_url) if cited or not node.draft else None
-    head = alternate(CROISSANT, "croissant.json") + jsonld.script(jsonld.dataset_jsonld(node, templates.settings))
+    head = alternate(JSON_LD, "croissant.json")
     files.append(("croissant.json", croissant(node, templates.settings, cite)))
+    if "ro-crate" in templates.settings.formats and not node.draft:
+        head += alternate(JSON_LD, deposit.RO_CRATE)
+        files.append((deposit.RO_CRATE, deposit.ro_crate(node, templates.settings)))
+    if "datacite" in templates.settings.formats and not node.draft:
+        head += alternate(JSON, deposit.DATACITE)
+        files.append((deposit.DATACITE, deposit.datacite(node, templates.settings)))
+    head += signposts(node, templates.settings, "../../../")
+    head += jsonld.script(jsonld.dataset_jsonld(node, templates.settings))
     if preview is not None and not isinstance(preview, str):
         files.extend(preview.files)
     return templates.record_page(
@@ -93,6 +101,9 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         programs=load.folder_of(node) + load.FILE,
         own_programs=own_programs,
         ways=ways,
+        formats=tuple(
+            name for name in ("ro-crate", "datacite") if name in templates.settings.formats and not node.draft
+        ),
         cite=cite,
         metadata=_readable({key: value for key, value in record.metadata.items() if not (cited and key == "citation")}),
         content=_readable(record.content_metadata) if isinstance(record.content_metadata, dict) else (),
