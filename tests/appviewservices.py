@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import uvicorn
 
 from catalog.appview.service import make_application
 from catalog.atproto.lexicon import Lexicons
@@ -86,6 +88,21 @@ def asking(store: Path, folder: Path, **settings: Any) -> Iterator[Asked]:  # no
         yield Asked(app, run)
         run(life.__aexit__(None, None, None))
         thread.submit(runner.close).result()
+
+
+@contextmanager
+def listening(store: Path, folder: Path) -> Iterator[str]:
+    """A service over a store in a thread of this process, for clients in others; yields its URL."""
+    folder.mkdir(exist_ok=True)
+    app = make_application(CatalogSettings(store=store, appview=AppViewSettings()), folder)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    server.config.load()
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
 
 
 class Served:

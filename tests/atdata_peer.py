@@ -1,6 +1,6 @@
-"""Programs of an atdata user, run with atdata's own Python (`make .venv-atdata/.installed`): publish, or read.
+"""Programs of an atdata user, run with atdata's own Python (`make .venv-atdata/.installed`): publish, read, or search.
 
-Reads a line of JSON from standard input, and prints one: what was published, or the samples that were read.
+Reads a line of JSON from standard input, and prints one: what was published, read or found.
 """
 # mypy: ignore-errors
 # atdata is in another environment, and ships no types.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import atdata
+import httpx
 import numpy as np
 from atdata import atmosphere
 from atdata.atmosphere._lexicon_types import ShardChecksum
@@ -106,6 +107,64 @@ def read(pds: str, did: str, datasets: list[str], label: str, lens: str) -> dict
     return found
 
 
+def appview(url: str, did: str, handle: str, uris: dict[str, str]) -> dict[str, Any]:
+    """Call each method of atdata's client that asks an AppView; a warning (it falls back to the server) is an error."""
+    client = atmosphere.Atmosphere(appview=url)
+    atdata.configure_logging(_Strict())
+    loader, labels = atmosphere.DatasetLoader(client), atmosphere.LabelLoader(client)
+    schemas, lenses = atmosphere.SchemaLoader(client), atmosphere.LensLoader(client)
+    backend = atdata.AppViewSearchBackend(client)
+    found: dict[str, Any] = {
+        "get": loader.get(uris["entry"])["name"],
+        "get_typed": loader.get_typed(uris["entry"]).name,
+        "storage": loader.get_storage_type(uris["entry"]),
+        "urls": loader.get_urls(uris["entry"]),
+        "blob_urls": loader.get_blob_urls(uris["blobs"]),
+        "metadata": loader.get_metadata(uris["entry"]),
+        "list_all": [one["name"] for one in loader.list_all(repo=did)],
+        "list_two": [one["name"] for one in loader.list_all(limit=2)],
+        "label": labels.resolve(handle, "tides"),
+        "old_label": labels.resolve(did, "tides", "1.0.0"),
+        "schemas": [one["name"] for one in schemas.list_all(repo=handle)],
+        "schema": schemas.resolve(handle, "Digit")["version"],
+        "schema_version": schemas.resolve(did, "Digit", "1.0.0")["version"],
+        "lenses": [one["name"] for one in lenses.list_all(repo=did)],
+        "from_schema": [one["name"] for one in lenses.find_by_schemas(uris["schema"])],
+        "from_to": [one["name"] for one in lenses.find_by_schemas(uris["schema"], uris["other"])],
+        "search_datasets": [one["name"] for one in client.search_datasets("tides", tags=["ocean"], repo=did)],
+        "search_schema": [one["name"] for one in client.search_datasets("", schema_ref=uris["schema"])],
+        "search_lenses": [one["name"] for one in client.search_lenses(source_schema=uris["schema"])],
+        "search_lenses_all": [one["name"] for one in client.search_lenses(limit=1000)],
+        "service": client.describe_service(),
+        "entries": [one["name"] for one in client.get_entries([uris["blobs"], uris["gone"], uris["entry"]])],
+        "stats": client.get_entry_stats(uris["entry"], "month"),
+        "backend": [one.name for one in backend.search("tides").items],
+        "health": backend.health_check(),
+    }
+    for name, call in {
+        "gone": lambda: client.xrpc_query("science.alt.dataset.getEntry", {"uri": uris["gone"]}),
+        "publish": lambda: httpx.post(f"{url}/xrpc/science.alt.dataset.publishSchema", json={}).raise_for_status(),
+    }.items():
+        try:
+            call()
+        except httpx.HTTPStatusError as error:
+            found[name] = error.response.json()
+    return found
+
+
+class _Strict:
+    """A logger for which a warning is an error."""
+
+    def debug(self, *_: object, **__: object) -> None: ...
+
+    info = debug
+
+    def warning(self, message: str, *_: object, **__: object) -> None:
+        raise AssertionError(message) from sys.exc_info()[1]
+
+    error = warning
+
+
 def shown(sample: Any) -> dict[str, Any]:  # noqa: ANN401 - of a class made from a schema record
     values = {name: getattr(sample, name) for name in sample.__dataclass_fields__}
     return {name: plain(value) for name, value in values.items()}
@@ -121,4 +180,6 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - samples hold anything
 
 if __name__ == "__main__":
     wanted = json.loads(sys.stdin.readline())
-    sys.stdout.write(json.dumps({"publish": publish, "read": read}[wanted.pop("do")](**wanted)) + "\n")
+    sys.stdout.write(
+        json.dumps({"publish": publish, "read": read, "appview": appview}[wanted.pop("do")](**wanted)) + "\n"
+    )

@@ -20,9 +20,11 @@ Cursors are opaque; one of another query raises :class:`~catalog.errors.InvalidS
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from catalog.appview.document import SEARCHED
@@ -43,8 +45,9 @@ from catalog.appview.serializers import (
     step_of,
 )
 from catalog.appview.suggest import suggestions
+from catalog.appview.usage import PERIODS, Usage
 from catalog.errors import InvalidSyntax, StoreError, contained
-from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
+from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION, label_order
 from catalog.sanitize import one_line
 from catalog.syntax import Cid
 from catalog.syntax.semver import semver_key
@@ -79,6 +82,7 @@ class Queries:
         self._reader = reader
         self._lenses = LensNetwork(index, reader)
         self._statistics: tuple[float, Answer] | None = None
+        self.usage = Usage(index.folder.with_name("usage.sqlite"))
 
     # --- what existing clients call --------------------------------------------------------------------------------
 
@@ -98,16 +102,15 @@ class Queries:
     def resolve_label(self, *, handle: str, name: str, version: str | None = None) -> Answer | None:
         """``resolveLabel``: ``{uri, cid, label}``: URI and CID of the dataset, and the label as an item.
 
-        Without ``version`` the newest by semver; of equal ones the newest by date. A label whose dataset is gone
-        resolves to nothing.
+        Without ``version`` the label created last, see :func:`catalog.records.label_order`. A label whose dataset is
+        gone resolves to nothing.
         """
         labels = [
             label
             for label in self._of(handle, Filters(kinds=("label",), key=name))
             if field_of(label, "name") == name and version in (None, field_of(label, "version"))
         ]
-        # Newest first already, and sorting keeps that among equals.
-        labels.sort(key=lambda label: semver_key(field_of(label, "version") or ""), reverse=True)
+        labels.sort(key=_label_order, reverse=True)
         datasets = self._brief([field_of(label, "datasetUri") or "" for label in labels]).shown
         for label in labels:
             dataset = datasets.get(field_of(label, "datasetUri") or "")
@@ -134,21 +137,40 @@ class Queries:
         return {"blobs": blobs}
 
     def describe_service(self) -> Answer:
-        """``describeService``: ``{did, availableCollections, recordCount}``."""
+        """``describeService``: ``{did, availableCollections, recordCount, analytics}``; the latter of the last month.
+
+        ``activePublishers`` is the number of accounts with a record that was added or changed in that time.
+        """
         counts = self.statistics()
-        names = {"schemas": "schemas", "entries": "datasets", "labels": "labels", "lenses": "lenses"}
+        names = {SCHEMA: "schemas", DATASET: "datasets", LENS: "lenses", LABEL: "labels", VERIFICATION: "verifications"}
+        views, searches = self._used(lambda: self.usage.total("month"))
+        month = datetime.now(UTC) - timedelta(days=PERIODS["month"])
         return {
             "did": self._did_of_service,
-            "availableCollections": [SCHEMA, DATASET, LENS, LABEL, VERIFICATION],
-            "recordCount": {
-                **{theirs: counts[ours] for theirs, ours in names.items()}, "lensVerifications": counts["verifications"]
+            "availableCollections": [*names],
+            "recordCount": {collection: counts[name] for collection, name in names.items()},
+            "analytics": {
+                "totalViews": views,
+                "totalSearches": searches,
+                "activePublishers": self._reader.publishers(since=month),
             },
-        }  # fmt: skip
+        }
+
+    def entry_stats(self, uri: str, *, period: str = "week") -> Answer | None:
+        """``getEntryStats``: ``{views, searchAppearances, period}`` of a dataset, as this service has counted them."""
+        found = self._one(uri, DATASET)
+        if found is None:
+            return None
+        views, searches = self._used(lambda: self.usage.of(found.uri, period))
+        return {"views": views, "searchAppearances": searches, "period": period}
 
     def get_entry(self, uri: str) -> Answer | None:
         """``getEntry``: ``{entry: item}``."""
         found = self._one(uri, DATASET)
-        return None if found is None else {"entry": self._item(found)}
+        if found is None:
+            return None
+        self.usage.viewed((found.uri,))
+        return {"entry": self._item(found)}
 
     def get_schema(self, uri: str) -> Answer | None:
         """``getSchema``: the item itself."""
@@ -163,6 +185,7 @@ class Queries:
         if brief.read < len(wanted):  # there is no cursor: what goes beyond the budget is shown in part
             shown = {**shown, **self._checked(self._reader.brief(wanted[brief.read :], cards=True)).shown}
         found = [shown[uri] for uri in wanted if uri in shown and shown[uri].collection == DATASET]
+        self.usage.viewed(one.uri for one in found)
         return {"entries": self._made(item_of, found)}
 
     def list_entries(self, *, repo: str | None = None, limit: int = 50, cursor: str | None = None) -> Answer:
@@ -198,7 +221,10 @@ class Queries:
     ) -> Answer:
         """``searchDatasets``: ``{entries: [item], cursor?}``, best first. An empty ``q`` finds all, newest first."""
         filters = Filters(kinds=("dataset",), tags=tuple(sorted(set(tags))), schema=self._maybe(schema_ref))
-        return self._listed("entries", filters, repo, limit, cursor, text=q)
+        answer = self._listed("entries", filters, repo, limit, cursor, text=q)
+        if cursor is None:  # a further page is of the same search
+            self.usage.searched(item["uri"] for item in answer["entries"])
+        return answer
 
     def search_lenses(
         self,
@@ -247,6 +273,8 @@ class Queries:
                 return {"hits": [], "total": 0}
             wanted = replace(wanted, did=did)
         found, following, asked = self._found(q, wanted, limit, cursor)
+        if cursor is None:  # a further page is of the same search
+            self.usage.searched(one.uri for one in found if one.collection == DATASET)
         answer: Answer = {"hits": self._made(hit_of, found), "total": asked.count()}
         if asked.loose:
             answer["loose"] = [*asked.loose]
@@ -447,6 +475,12 @@ class Queries:
             return []
         return self._found("", replace(filters, did=did), _MOST_NAMESAKES, None, _MOST_COST_OF_NAMESAKES)[0]
 
+    def _used(self, read: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+        try:
+            return read()
+        except sqlite3.Error as error:
+            raise StoreError(f"the usage counts can't be read: {error}", where=str(self._index.folder)) from None
+
     def _one(self, uri: str, collection: str) -> Shown | None:
         address = self._by_did(uri)
         brief = self._reader.brief([address])
@@ -489,13 +523,17 @@ def _left_out(uri: str, error: Exception) -> None:
     note("left out", {"uri": one_line(uri), "reason": one_line(str(contained(error)))}, level=logging.WARNING)
 
 
+def _label_order(label: Shown) -> tuple[object, ...]:
+    return label_order(field_of(label, "createdAt") or "", field_of(label, "version"), label.uri)
+
+
 def _blobs_of(record: object) -> list[str]:
     """Return the CIDs of the blobs in a record's storage; none for shards elsewhere."""
     found = []
     storage = record.get("storage") if isinstance(record, dict) else None
     shards = storage.get("blobs") if isinstance(storage, dict) else None
     for shard in shards if isinstance(shards, list) else ():
-        blob = shard.get("blob") if isinstance(shard, dict) else None
+        blob = shard.get("blob", shard) if isinstance(shard, dict) else None  # older records have the bare blob
         ref = blob.get("ref") if isinstance(blob, dict) else None
         with suppress(InvalidSyntax):
             found.append(str(Cid.parse(str(ref.get("$link") if isinstance(ref, dict) else ""))))

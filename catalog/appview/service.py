@@ -82,7 +82,7 @@ _HEAVY: Final = Lock()
 _WORTH_PACKING: Final = 1000
 _SWITCH_SECONDS: Final = 0.0005
 """The interpreter's switch interval: with Python's 5 ms short answers would wait for long ones."""
-_CHANGING: Final = frozenset({f"{PREFIX}getStatistics"})
+_CHANGING: Final = frozenset(PREFIX + name for name in ("getStatistics", "getEntryStats", "describeService"))
 """Answers that change while store and index stay as they are."""
 _NOT_READY: Final = Problem(status=503, name="NotReady", message="the index is being built; ask again soon")
 _BUSY: Final = Problem(status=503, name="NotReady", message="too many requests at once; ask again soon")
@@ -193,6 +193,7 @@ class _Service:
         yield
         self._pool.shutdown()
         self._care.shutdown()
+        self._queries.usage.flush()
         self._reader.close()
         self.counts.close()
 
@@ -363,9 +364,12 @@ def _contained(call: Any, *arguments: Any) -> Any:  # noqa: ANN401 - whatever it
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     """Respond to requests that no route matches."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+    if error.status_code == 405 and request.url.path.startswith(f"/xrpc/{PREFIX}publish"):
+        what = "this service publishes no records: write to the account's server (with atdata: no appview=…)"
+        return _told(Problem(status=501, name="MethodNotImplemented", message=what))
     allows = (error.headers or {}).get("Allow")
     if error.status_code == 405:
         found = _told(Problem(status=405, name="InvalidRequest", message="only GET and HEAD are answered here"))

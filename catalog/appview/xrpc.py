@@ -153,5 +153,6 @@ METHODS: Final[Mapping[str, _Method]] = {
     "getHistory": _taking("history", uri="uri", **_PAGE),
     "getStatistics": _statistics,
     "describeService": _taking("describe_service"),
+    "getEntryStats": _taking("entry_stats", uri="uri", period="period"),
 }
 """By the last part of the NSID what answers."""

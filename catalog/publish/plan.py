@@ -35,11 +35,10 @@ from catalog.publish.diff import differences
 from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
 from catalog.publish.merge_checksums import with_published_checksums
 from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
-from catalog.records import DATASET, LABEL, SCHEMA, Schema, read_record
+from catalog.records import DATASET, LABEL, SCHEMA, Schema, label_order, read_record
 from catalog.sanitize import html_table
 from catalog.schema.atdata import unread_by_atdata
 from catalog.syntax import AtUri, Datetime, Tid
-from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
@@ -247,7 +246,7 @@ def _uris(did: Did, rkeys: Mapping[DraftKey, RecordKey]) -> Iterator[tuple[Draft
 def _moved_labels(
     manifests: ManifestSet, by_key: Mapping[DraftKey, PresentRecord], present: Present
 ) -> Iterator[tuple[DraftKey, PresentRecord]]:
-    """Yield, for each dataset with a new version, our newest label of an older one."""
+    """Yield, for each dataset with a new version, our newest label of another one."""
     kept = {(LABEL, one.name, one.version) for one in manifests.datasets if one.version is not None}
     kept |= {(LABEL, one.name, one.version or "") for one in manifests.labels}
     labels: dict[str, list[PresentRecord]] = {}
@@ -261,7 +260,7 @@ def _moved_labels(
             continue
         ours = [one for one in labels.get(str(there.uri), ()) if one.key[1] == dataset.name]
         if ours:
-            yield key, max(ours, key=lambda one: semver_key(one.key[2]))
+            yield key, max(ours, key=lambda one: label_order(_text(one.value, "createdAt"), one.key[2], str(one.uri)))
 
 
 def _clock() -> Callable[[], Tid]:

@@ -40,6 +40,7 @@ from catalog.records.kinds import (
     Split,
     Storage,
     UnknownStorage,
+    label_order,
     schema_rkey,
 )
 from catalog.records.read import read_record
@@ -72,6 +73,7 @@ __all__ = [
     "Split",
     "Storage",
     "UnknownStorage",
+    "label_order",
     "read_record",
     "schema_rkey",
     "write_record",

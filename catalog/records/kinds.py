@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from catalog.errors import InvalidSyntax
 from catalog.syntax import AtUri, Cid, Datetime, RecordKey
+from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.schema import SampleType
+    from catalog.syntax.semver import SemverKey
 
 _NS: Final = "science.alt.dataset."
 SCHEMA: Final = _NS + "schema"
@@ -204,6 +208,19 @@ class LensVerification:
 
 
 Record: TypeAlias = Schema | Dataset | Lens | Label | LensVerification
+
+
+def label_order(created_at: str, version: str | None, uri: str) -> tuple[datetime, SemverKey, str]:
+    """Return the sort key of labels of one name; the greatest is the newest, to which the name alone resolves.
+
+    That is the label that was created last, as the lexicon of ``resolveLabel`` has it; of equal times the highest
+    version by semver, then the greatest URI. An invalid time is before all others.
+    """
+    try:
+        created = Datetime.parse(created_at).moment
+    except InvalidSyntax:
+        created = datetime.min.replace(tzinfo=UTC)
+    return created, semver_key(version or ""), uri
 
 
 def schema_rkey(name: str, version: str) -> RecordKey:

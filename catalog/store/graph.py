@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 
 from catalog.atproto.car import no_garbage_collection
 from catalog.errors import CatalogError
-from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, read_record
+from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, label_order, read_record
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class DatasetNode(_Node):
     schema_ref: str = ""
     schema: SchemaNode | None = None
     labels: list[LabelNode] = field(default_factory=list)
+    """Newest first."""
     local: tuple[Path, ...] = ()
     related: tuple[DatasetNode, ...] = ()
 
@@ -370,6 +371,8 @@ class _Builder:
             # A label is the publisher's own word: accounts can't label the datasets of others.
             if named is not None and named.publisher is label.publisher:
                 named.labels.append(label)
+        for dataset in self.datasets.values():
+            dataset.labels.sort(key=_label_order, reverse=True)
         for verification in self.verifications:
             checked = self.lenses.get(str(verification.record.lens))
             if checked is not None:
@@ -432,6 +435,10 @@ def _kin(
                 yield 2000, by_schema[neighbour]
     for tag in dataset.tags:
         yield rarity[tag], by_tag[tag]
+
+
+def _label_order(node: LabelNode) -> tuple[object, ...]:
+    return label_order(str(node.record.created_at), node.record.version, str(node.uri))
 
 
 def _best(lenses: list[LensNode], far: Callable[[LensNode], SchemaNode | None]) -> tuple[LensNode, ...]:

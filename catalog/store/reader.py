@@ -281,11 +281,12 @@ class Reader:
         with self._reading() as db:
             return dict(db.execute(query, wanted).fetchall())
 
-    def publishers(self) -> int:
-        """Return the number of accounts with visible records."""
-        query = f"SELECT count(*) FROM repos AS one WHERE EXISTS (SELECT 1 {VISIBLE} AND records.did = one.did)"
+    def publishers(self, since: datetime | None = None) -> int:
+        """Return the number of accounts with visible records; with ``since`` with ones seen changed after it."""
+        newer, values = ("", ()) if since is None else (" AND updated > ?", (since.isoformat(),))
+        query = f"SELECT count(*) FROM repos AS one WHERE EXISTS (SELECT 1 {VISIBLE} AND records.did = one.did{newer})"
         with self._reading() as db:
-            return int(db.execute(query).fetchone()[0])
+            return int(db.execute(query, values).fetchone()[0])
 
     def versions(self, uri: str, *, limit: int, most: int, upto: int | None = None) -> list[Past]:
         """Return at most so many versions of a visible record, newest first; with ``upto`` none of a higher number.

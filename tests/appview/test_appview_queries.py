@@ -13,6 +13,7 @@ import pytest
 from catalog.appview import lens_network as lensnet
 from catalog.appview.queries import FACETS
 from catalog.appview.query import Filters
+from catalog.appview.usage import Usage
 from catalog.atproto import datamodel
 from catalog.errors import InvalidSyntax, StoreError
 from catalog.lenses.paths import MAX_TRIED
@@ -29,6 +30,20 @@ if TYPE_CHECKING:
 
     from catalog.atproto.datamodel import Json
 
+LABELS: dict[str, tuple[list[tuple[str | None, str]], str | None]] = {
+    "a lower version that was created later": ([("1.10.0", at(1)), ("1.9.0", at(2))], "1.9.0"),
+    "a prerelease that was created later": ([("1.0.0", at(1)), ("1.0.0-rc.1", at(2))], "1.0.0-rc.1"),
+    "none that was created later": ([("1.0.0", at(1)), (None, at(2))], None),
+    "the same moment in another time zone": (
+        [("1.10.0", "2026-01-01T00:00:00Z"), ("1.9.0", "2026-01-01T02:00:00+02:00")], "1.10.0",
+    ),
+    "a later moment whose text is smaller": (
+        [("1.0.0", "2026-01-01T01:00:00+02:00"), ("0.9.0", "2026-01-01T00:30:00Z")], "0.9.0",
+    ),
+    "equal times: the higher version": ([("1.9.0", at(1)), ("1.10.0", at(1)), ("1.10.0-rc.1", at(1))], "1.10.0"),
+    "equal times: one with a version": ([("0.1.0", at(1)), (None, at(1))], "0.1.0"),
+}  # fmt: skip
+"""Labels of one name, and the version of the one to which the name resolves."""
 CODE: Json = {"repository": "https://code.example/waves", "commit": "b" * 40, "path": "waves.py:same"}
 
 
@@ -145,13 +160,13 @@ def test_schemas_are_resolved_by_name_or_key(world: World, name: str, key: str) 
 
 
 def test_labels_are_resolved_to_datasets_that_are_there(world: World) -> None:
-    """The newest version by semver, or the one asked for; a label whose dataset is gone doesn't count."""
+    """The label created last, or the version asked for; a label whose dataset is gone doesn't count."""
     first, second, gone = (str(uri(f"{DATASET}/{key}")) for key in "abc")
     world.put({f"{DATASET}/a": dataset("a"), f"{DATASET}/b": dataset("b")})
     world.put(
         {
-            f"{LABEL}/1": _label("tides", "1.9.0", first, 30),
-            f"{LABEL}/2": _label("tides", "1.10.0", second, 10),
+            f"{LABEL}/1": _label("tides", "1.9.0", first, 10),
+            f"{LABEL}/2": _label("tides", "1.10.0", second, 30),
             f"{LABEL}/3": _label("tides", "2.0.0", gone, 40),
             f"{LABEL}/4": _label("plain", None, first, 1),
             f"{LABEL}/5": _label("plain", None, second, 2),
@@ -174,6 +189,50 @@ def test_labels_are_resolved_to_datasets_that_are_there(world: World) -> None:
     assert found is not None
     assert found["cid"] == str(datamodel.record_cid(dataset("b"))), "the dataset's"
     assert (found["label"]["version"], found["label"]["datasetUri"]) == ("1.10.0", second)
+
+
+@pytest.mark.parametrize(("labels", "newest"), LABELS.values(), ids=LABELS)
+def test_a_name_alone_resolves_to_the_label_created_last(
+    world: World, labels: list[tuple[str | None, str]], newest: str | None
+) -> None:
+    named = str(uri(f"{DATASET}/a"))
+    world.put({f"{DATASET}/a": dataset("a")})
+    world.put(
+        {
+            f"{LABEL}/{key}": {**_label("tides", version, named), "createdAt": created}
+            for key, (version, created) in enumerate(labels)
+        }
+    )
+    world.catch_up()
+    found = world.queries.resolve_label(handle=ALICE, name="tides")
+    assert found is not None
+    assert found["label"].get("version") == newest
+
+
+def test_views_and_searches_of_a_dataset_are_counted_by_day(world: World) -> None:
+    """Added up over processes, and forgotten after the longest period; further pages are of the same search."""
+    world.put({f"{DATASET}/{key}": dataset("tide", at) for at, key in enumerate("ab")})
+    world.catch_up()
+    older, newer = (str(uri(f"{DATASET}/{key}")) for key in "ab")
+    days, queries = [20_000], world.queries
+    for _ in range(2):
+        queries.usage = Usage(world.index.folder.with_name("usage.sqlite"), lambda: days[0] * 86_400)
+        queries.get_entry(older.replace(ALICE, "alice.example.org"))
+        queries.get_entries([older, newer])
+        queries.search(q="tide")
+        first = queries.search_datasets(q="tide", limit=1)
+        assert queries.search_datasets(q="tide", limit=1, cursor=first["cursor"])["entries"][0]["uri"] == older
+        queries.usage.flush()
+    assert queries.entry_stats(older) == {"views": 4, "searchAppearances": 2, "period": "week"}
+    assert queries.entry_stats(newer, period="day") == {"views": 2, "searchAppearances": 4, "period": "day"}
+    analytics = queries.describe_service()["analytics"]
+    assert (analytics["totalViews"], analytics["totalSearches"]) == (6, 4)
+    days[0] += 1
+    assert queries.entry_stats(older, period="day") == {"views": 0, "searchAppearances": 0, "period": "day"}
+    assert queries.entry_stats(older) == {"views": 4, "searchAppearances": 2, "period": "week"}
+    days[0] += 29
+    assert queries.entry_stats(older, period="month") == {"views": 0, "searchAppearances": 0, "period": "month"}
+    assert queries.entry_stats(str(uri(f"{DATASET}/gone"))) is None
 
 
 def test_lists_are_newest_first_and_of_whom_was_asked_for(world: World) -> None:

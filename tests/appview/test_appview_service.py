@@ -122,6 +122,7 @@ def _questions() -> dict[str, list[dict[str, Any]]]:
         "getStatistics": [{}],
         "resolveBlobs": [{"uris": [entry, by_handle, schema]}],
         "describeService": [{}],
+        "getEntryStats": [{"uri": entry}, {"uri": by_handle, "period": "month"}],
     }  # fmt: skip
 
 
@@ -169,7 +170,12 @@ def test_the_service_describes_itself(asked: Asked) -> None:
     found = asked.query("describeService")
     assert found["did"].startswith("did:web:")
     assert DATASET in found["availableCollections"]
-    assert found["recordCount"] == {"entries": 1, "schemas": 2, "labels": 1, "lenses": 1, "lensVerifications": 1}
+    counts = {"entry": 1, "schema": 2, "label": 1, "lens": 1, "lensVerification": 1}
+    assert found["recordCount"] == {f"science.alt.dataset.{name}": number for name, number in counts.items()}
+    assert found["analytics"]["totalViews"] == 0
+    asked.query("getEntry", uri=str(uri(ENTRY)))
+    assert asked.query("getEntryStats", uri=str(uri(ENTRY)))["views"] == 1
+    assert asked.query("describeService")["analytics"]["totalViews"] == 1, "the answer isn't a cached one"
 
 
 @pytest.mark.parametrize("apart", [1, 86_400, 10 * 86_400])
@@ -244,6 +250,13 @@ def test_there_is_nothing_to_write(asked: Asked, path: str, method: str) -> None
     found = asked.send(path, method=method)
     assert found.status_code == 405
     assert set(found.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize("name", ["Schema", "Dataset", "Label", "Lens", "LensVerification"])
+def test_a_procedure_that_publishes_is_refused_with_where_to_write(asked: Asked, name: str) -> None:
+    found = asked.send(f"{PREFIX}publish{name}", method="POST")
+    assert (found.status_code, found.json()["error"]) == (501, "MethodNotImplemented")
+    assert "the account's server" in found.json()["message"]
 
 
 def test_what_fails_inside_is_logged_and_not_told(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -14,15 +11,13 @@ from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at r
 from catalog import Array, Client, Dataset, DictSample, PackableSample, load_dataset, write_samples
 from catalog.records import LABEL, Label, Lens
 from catalog.records.fetch import Reader
-from tests.paths import ROOT
+from tests.atdata_process import peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Account, Network
-
-PYTHON = ROOT / ".venv-atdata" / "bin" / "python"
 
 
 class Plate(PackableSample):
@@ -64,18 +59,6 @@ def plates() -> list[Plate]:
         )
         for number in range(10)
     ]  # fmt: skip
-
-
-def peer(what: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - as the program takes them
-    """Run a program of ``tests/atdata_peer.py`` with atdata."""
-    if not PYTHON.exists():
-        pytest.fail("atdata is not installed: run `make test`, or `make .venv-atdata/.installed`", pytrace=False)
-    command = [str(PYTHON), "-P", str(ROOT / "tests" / "atdata_peer.py")]
-    wanted, path = json.dumps({"do": what, **arguments}), {"PATH": os.environ["PATH"]}
-    done = subprocess.run(command, input=wanted, capture_output=True, text=True, check=False, env=path)
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 @pytest.fixture

@@ -95,7 +95,6 @@ def media_type(node: DatasetNode) -> str:
 
 
 def version(node: DatasetNode) -> str | None:
-    """Return the version of the newest label."""
-    named = [label for label in node.labels if label.record.version is not None]
-    newest = max(named, key=lambda label: (label.created, str(label.uri)), default=None)
-    return None if newest is None or newest.record.version is None else shown(newest.record.version)
+    """Return the version of the newest label that has one; labels are sorted, newest first."""
+    newest = next((label.record.version for label in node.labels if label.record.version is not None), None)
+    return None if newest is None else shown(newest)
