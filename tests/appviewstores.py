@@ -104,3 +104,19 @@ def put(world: World, *named: dict[str, Json], did: Did = ALICE) -> None:
     """Add these datasets, under keys of their own."""
     start = len(world.held.get(did, {}))
     world.put({f"{DATASET}/k{start + number:05}": value for number, value in enumerate(named)}, did)
+
+
+LABELS: dict[str, tuple[list[tuple[str | None, str]], str | None]] = {
+    "a lower version that was created later": ([("1.10.0", at(1)), ("1.9.0", at(2))], "1.9.0"),
+    "a prerelease that was created later": ([("1.0.0", at(1)), ("1.0.0-rc.1", at(2))], "1.0.0-rc.1"),
+    "none that was created later": ([("1.0.0", at(1)), (None, at(2))], None),
+    "the same moment in another time zone": (
+        [("1.10.0", "2026-01-01T00:00:00Z"), ("1.9.0", "2026-01-01T02:00:00+02:00")], "1.10.0",
+    ),
+    "a later moment whose text is smaller": (
+        [("1.0.0", "2026-01-01T01:00:00+02:00"), ("0.9.0", "2026-01-01T00:30:00Z")], "0.9.0",
+    ),
+    "equal times: the higher version": ([("1.9.0", at(1)), ("1.10.0", at(1)), ("1.10.0-rc.1", at(1))], "1.10.0"),
+    "equal times: one with a version": ([("0.1.0", at(1)), (None, at(1))], "0.1.0"),
+}  # fmt: skip
+"""Labels of one name, and the version of the one to which the name resolves."""

@@ -17,6 +17,7 @@ from catalog.atproto import datamodel
 from catalog.errors import InvalidConfig
 from catalog.records import DATASET, LABEL
 from catalog.site import sitemap
+from catalog.site.citation import citation
 from catalog.site.exports import common, dcat, deposit, feeds, index, jsonld, redirects
 from catalog.site.exports import record_json as beside
 from catalog.site.groups import Groups
@@ -26,6 +27,7 @@ from catalog.site.templates import Templates
 from catalog.store import Found, Repo, Store
 from catalog.store.graph import Graph
 from catalog.syntax import Did, Handle
+from tests.appviewstores import LABELS
 from tests.atomfeeds import check_feed
 from tests.exportgraphs import NOWHERE, SITE, URL, accepted, graph_of, one
 from tests.hostilerecords import PAYLOADS, hostile_records
@@ -349,16 +351,21 @@ def test_the_newest_dataset_of_a_name_has_the_address_under_the_handle(tmp_path:
     assert found == {"@waves.example.org/tides-2nd/": "datasets/did-plc-ewvi7nxzyoun6zhxrhs64oiz/3ksame3/"}
 
 
-def test_the_version_is_the_newest_labels(tmp_path: Path) -> None:
-    labels: list[tuple[str, str, dict[str, Json]]] = [
-        (LABEL, f"3klabel{day}", {
-            "$type": LABEL, "name": "t", "version": version, "datasetUri": str(uri(DATASET, "3kone")),
-            "createdAt": f"2026-11-0{day}T12:00:00Z",
-        })
-        for day, version in ((1, "1.9.0"), (2, "1.10.0"))
-    ]  # fmt: skip
-    graph = graph_of(tmp_path, [(DATASET, "3kone", dataset(1)), *labels])
-    assert common.version(graph.datasets[0]) == "1.10.0"
+@pytest.mark.parametrize(("named", "newest"), LABELS.values(), ids=LABELS)
+def test_the_version_is_that_of_the_label_to_which_the_name_resolves(
+    tmp_path: Path, named: list[tuple[str | None, str]], newest: str | None
+) -> None:
+    """On the page, in exports and in the citation; if that label has none, of the next one that has."""
+    labels: list[tuple[str, str, dict[str, Json]]] = []
+    for number, (version, created) in enumerate(named):
+        label: dict[str, Json] = {"name": "t", "datasetUri": str(uri(DATASET, "3kone")), "createdAt": created}
+        versioned: dict[str, Json] = {} if version is None else {"version": version}
+        labels.append((LABEL, f"3klabel{number}", {"$type": LABEL, **label, **versioned}))
+    node = graph_of(tmp_path, [(DATASET, "3kone", dataset(1)), *labels]).datasets[0]
+    assert node.labels[0].record.version == newest
+    expected = newest or "1.0.0"
+    assert common.version(node) == expected
+    assert f"version = {{{expected}}}" in citation(node, None)
 
 
 # --- Atom ------------------------------------------------------------------------------------------------------
