@@ -129,7 +129,7 @@ def fake_server(
             except OSError:
                 self.close_connection = True  # the client hung up, as it should
 
-        do_GET = do_POST = _serve  # noqa: N815 — the base class's names
+        do_GET = do_HEAD = do_POST = _serve  # noqa: N815 — the base class's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

@@ -148,6 +148,14 @@ SETTINGS: Final = (
         purpose="Further files beside the page of a published dataset: `ro-crate-metadata.json` and `datacite.json`.",
     ),
     Setting(
+        name="row_viewer", kind="true, false, or a map", default=True, example="row_viewer: false",
+        purpose="On the pages of datasets, a button that shows any sample: the browser reads parts of the shards.",
+    ),
+    Setting(
+        name="row_viewer.hosts", kind="list of hosts", default=[], example="row_viewer: {hosts: [data.example.org]}",
+        purpose="Hosts that a page requests without the button, `*` for all.",
+    ),
+    Setting(
         name="previews", kind="true, false, or a map", default=False, example="previews: true",
         purpose="Show the first samples on the pages of datasets; needs the extra `previews`.",
     ),

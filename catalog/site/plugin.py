@@ -29,7 +29,7 @@ from catalog.site.nodes import of_node
 from catalog.site.omitted import no_room
 from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site
 from catalog.site.scripts import assets
-from catalog.site.settings import SiteSettings, overrides, read_formats, read_search
+from catalog.site.settings import SiteSettings, overrides, read_formats, read_row_viewer, read_search
 from catalog.site.swap import Aside, is_aside
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     crawl = options.Type(bool, default=True)
     search = options.Type((bool, dict), default=True)
     formats = options.Type(list, default=[])
+    row_viewer = options.Type((bool, dict), default=True)
 
 
 class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
@@ -108,6 +109,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
                 settings = read_settings(dict(self.config), _folder(config))
                 read_search(self.config.search)
                 read_formats(self.config.formats)
+                read_row_viewer(self.config.row_viewer)
                 self._graph = self._inputs.graph(settings, crawls=bool(self.config.crawl))
             except CatalogError as error:
                 raise PluginError(f"catalog: {error}") from error
@@ -312,6 +314,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             base=_folder(config),
             search=searches,
             appview=appview,
+            row_hosts=read_row_viewer(self.config.row_viewer),
             templates=overrides(config.theme.custom_dir),
             formats=read_formats(self.config.formats),
         )

@@ -13,6 +13,7 @@ from catalog.errors import InvalidConfig
 
 FORMATS: Final = ("ro-crate", "datacite")
 """Formats that a dataset has only on request, because each is a further file."""
+_HOST: Final = re.compile(r"\*|[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +21,9 @@ class SiteSettings:
     """The site's own settings.
 
     ``url`` is the address of the site with a trailing slash, None if unknown. ``base`` is the folder for relative
-    paths of drafts. ``search`` adds a search box, which also queries the server at ``appview``, if any. Files in
-    ``templates`` override ours of the same name. ``formats`` are the further formats of :data:`FORMATS` that each
-    dataset has.
+    paths of drafts. ``search`` adds a search box, which also queries the server at ``appview``, if any. A row viewer
+    requests ``row_hosts`` unasked, ``*`` for all; None for no viewer. Files in ``templates`` override ours of the same
+    name. ``formats`` are the further formats of :data:`FORMATS` that each dataset has.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SiteSettings:
     base: Path | None = None
     search: bool = True
     appview: str | None = None
+    row_hosts: frozenset[str] | None = frozenset()
     templates: Path | None = None
     formats: frozenset[str] = frozenset()
 
@@ -65,6 +67,20 @@ def read_search(value: object) -> tuple[bool, str | None]:
         hint = "true, false, or {appview: https://appview.example.org}"
         raise InvalidConfig("must be true, false or an AppView", where="search", hint=hint)
     return True, _server(value["appview"])
+
+
+def read_row_viewer(value: object) -> frozenset[str] | None:
+    """Read the option ``row_viewer``: the hosts that pages request unasked, None for no viewer.
+
+    ``true``, ``false``, or ``{hosts: [data.example.org]}``; ``"*"`` is every host. Raises :class:`InvalidConfig`.
+    """
+    if value is None or isinstance(value, bool):
+        return None if value is False else frozenset()
+    hosts = value.get("hosts") if isinstance(value, Mapping) and set(value) == {"hosts"} else None
+    if not isinstance(hosts, list) or not all(isinstance(host, str) and _HOST.fullmatch(host) for host in hosts):
+        hint = "true, false, or {hosts: [data.example.org]}"
+        raise InvalidConfig("must be true, false or a list of hosts", where="row_viewer", hint=hint)
+    return frozenset(host.lower() for host in hosts)
 
 
 def _server(text: object) -> str:

@@ -23,7 +23,7 @@ from catalog.errors import BuildError, require_extra
 from catalog.site import build
 from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.scripts import assets
-from catalog.site.settings import SiteSettings, overrides, read_formats, read_search
+from catalog.site.settings import SiteSettings, overrides, read_formats, read_row_viewer, read_search
 
 _HOMES: Final = ("index.md", "README.md")
 _SECONDS: Final = 600
@@ -53,6 +53,7 @@ def build_with_zensical(config_file: Path, target: Path) -> None:
             base=base,
             search=search,
             appview=appview,
+            row_hosts=read_row_viewer(block.get("row_viewer", True)),
             templates=overrides(_custom_dir(owner, base)),
             formats=read_formats(block.get("formats")),
         )

@@ -17,6 +17,7 @@ from catalog.site.citation import citation, own_citation
 from catalog.site.exports import deposit, jsonld
 from catalog.site.exports.croissant import croissant
 from catalog.site.exports.meta_tags import JSON, JSON_LD, alternate, signposts
+from catalog.site.pages.row_viewer import row_viewer
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
@@ -88,6 +89,7 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         head=head,
         files=tuple(files),
         preview=preview,
+        rows=row_viewer(node, templates.settings.row_hosts),
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),
