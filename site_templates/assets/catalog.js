@@ -188,7 +188,7 @@ function start() {
   each("[data-record]", startRecord);
   each("[data-catalog-search]", startSearch);
   if (document.querySelector("[data-code]")) import("./code.js").then((module) => module.startCode(startCopying));
-  const rows = /** @type {HTMLElement | null} */ (document.querySelector("[data-rows]"));
+  const rows = /** @type {HTMLElement | null} */ (document.querySelector("[data-viewer]"));
   if (rows) import("./rows.js").then((module) => module.startRows(rows));
   const network = /** @type {HTMLElement | null} */ (document.querySelector("[data-network]"));
   if (network) import("./network.js").then((module) => module.startNetwork(network));

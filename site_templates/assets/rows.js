@@ -18,12 +18,12 @@ export function rowOfAddress() {
 export function startRows(section) {
   if (!claim(section)) return;
   /** @type {RowSettings} */
-  const settings = JSON.parse(String(section.dataset.rows));
+  const settings = JSON.parse(String(section.dataset.viewer));
   const { hosts } = settings;
   const names = hosts.length > 3 ? `${hosts.slice(0, 2).join(", ")} and ${hosts.length - 2} more hosts` : hosts.join(", ");
   const open = button("cat-button", rowOfAddress() === null ? `Show samples from ${names}` : `Show sample ${Number(rowOfAddress()).toLocaleString("en")} from ${names}`);
   const note = element("p", "cat-quiet", `Your browser reads parts of the files from ${hosts.length === 1 ? "this host" : "these hosts"}, about 100 kB at first, and sends no cookies.`);
-  const box = element("div", "cat-rows__start");
+  const box = element("div", "cat-viewer__start");
   box.append(open, note);
   section.append(box);
   section.hidden = false;
@@ -34,7 +34,7 @@ export function startRows(section) {
       const { openViewer } = await import("./viewer.js");
       await openViewer(section, settings);
       box.remove();
-      find(section, ".cat-rows").focus();
+      find(section, ".cat-viewer").focus();
     } catch (error) {
       open.disabled = false;
       note.textContent = error instanceof Error ? error.message : String(error);

@@ -83,13 +83,13 @@ class Viewer {
    */
   constructor(section, source) {
     this.source = source;
-    this.box = withAttributes(element("div", "cat-rows"), { tabindex: -1, role: "region", "aria-label": "All samples" });
+    this.box = withAttributes(element("div", "cat-viewer"), { tabindex: -1, role: "region", "aria-label": "All samples" });
     this.previous = button("cat-button", "Previous");
     this.following = button("cat-button", "Next");
-    this.status = withAttributes(element("p", "cat-quiet cat-rows__status"), { role: "status" });
+    this.status = withAttributes(element("p", "cat-quiet cat-viewer__status"), { role: "status" });
     /** @type {HTMLElement} */
     this.list = element("div");
-    const bar = element("div", "cat-rows__bar");
+    const bar = element("div", "cat-viewer__bar");
     bar.append(this.previous, this.following, this.#goForm(), ...(source.index?.header.columns.length ? [this.#filterForm()] : []));
     this.box.append(bar, this.status, this.list);
     section.append(this.box);
@@ -113,7 +113,7 @@ class Viewer {
   }
 
   #goForm() {
-    const form = element("form", "cat-rows__form");
+    const form = element("form", "cat-viewer__form");
     const keyed = Boolean(this.source.index?.header.keys);
     const input = withAttributes(element("input", "cat-field"), { type: "text", inputmode: keyed ? "text" : "numeric", "aria-label": keyed ? "Number or key of a sample" : "Number of a sample", placeholder: keyed ? "Number or key" : "Number", size: 12 });
     const go = element("button", "cat-button", "Go");
@@ -135,7 +135,7 @@ class Viewer {
   }
 
   #filterForm() {
-    const form = element("form", "cat-rows__form");
+    const form = element("form", "cat-viewer__form");
     const columns = this.source.index?.header.columns ?? [];
     const column = withAttributes(element("select", "cat-field"), { "aria-label": "Column" });
     column.append(...columns.map(({ name }) => new Option(name, name)));
@@ -290,21 +290,21 @@ function heading({ number, about, sample }) {
  * @param {Item[]} items
  */
 function tiles(items) {
-  const list = element("ol", "cat-samples cat-samples--wide cat-rows__list");
+  const list = element("ol", "cat-samples cat-samples--wide cat-viewer__list");
   for (const { row, fields, note } of items) {
     const item = element("li", "cat-sample");
     if (row.number !== null && !row.about) item.dataset.row = String(row.number);
-    const head = element("p", "cat-rows__head");
+    const head = element("p", "cat-viewer__head");
     head.append(...heading(row));
     const facts = element("dl");
     for (const { name, node, form } of fields) {
-      const [pair, term, definition] = [element("div", form === "short" ? "" : "cat-rows__wide"), element("dt"), element("dd")];
+      const [pair, term, definition] = [element("div", form === "short" ? "" : "cat-viewer__wide"), element("dt"), element("dd")];
       term.append(element("bdi", "", name));
       definition.append(node);
       pair.append(term, definition);
       facts.append(pair);
     }
-    item.append(head, facts, ...(note ? [element("p", "cat-quiet cat-rows__note", note)] : []));
+    item.append(head, facts, ...(note ? [element("p", "cat-quiet cat-viewer__note", note)] : []));
     list.append(item);
   }
   return list;
@@ -317,7 +317,7 @@ function tiles(items) {
 function table(items) {
   const names = [...new Set(items.flatMap(({ fields }) => fields.map(({ name }) => name)))].slice(0, MAX_FIELDS);
   const box = withAttributes(element("div", "cat-scroll"), { tabindex: 0, role: "region", "aria-label": "Samples" });
-  const made = element("table", "cat-table cat-first cat-rows__list");
+  const made = element("table", "cat-table cat-first cat-viewer__list");
   const head = made.createTHead().insertRow();
   for (const name of ["Sample", ...names]) {
     const cell = withAttributes(element("th"), { scope: "col" });

@@ -194,7 +194,7 @@ def opened(shown: Shown, serve: Callable[[Path], str], page: Page) -> Callable[.
 def first_numbers(page: Page) -> list[str]:
     return [
         str(item)
-        for item in page.locator(".cat-rows [data-row]").evaluate_all("items => items.map(item => item.dataset.row)")
+        for item in page.locator(".cat-viewer [data-row]").evaluate_all("items => items.map(item => item.dataset.row)")
     ]
 
 
@@ -204,10 +204,10 @@ def status(page: Page) -> str:
 
 def test_the_first_samples_come_with_one_request(opened: Callable[..., Page], shown: Shown, watch: Watch) -> None:
     page = opened("plain")
-    expect(page.locator(".cat-rows [data-row]")).to_have_count(20)
+    expect(page.locator(".cat-viewer [data-row]")).to_have_count(20)
     assert len(shown.server.requests) == 1
     assert sum(size for _, size in shown.server.requests) <= 150_000
-    first = page.locator(".cat-rows [data-row]").first
+    first = page.locator(".cat-viewer [data-row]").first
     expect(first).to_contain_text("sample 0 <b>bold</b>")
     expect(first.locator("canvas")).to_have_count(1)
     expect(first.locator("svg.cat-plot--line")).to_have_count(1)
@@ -225,19 +225,19 @@ def test_any_sample_by_its_number_or_key_with_an_index(opened: Callable[..., Pag
     shown.server.requests.clear()
     page.get_by_label("Number or key").fill("510")
     page.get_by_role("button", name="Go", exact=True).click()
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 510 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 510 ")
     assert first_numbers(page) == [str(number) for number in range(510, 530)]
     ((_, sent),) = shown.server.requests
     assert sent < 30 * 3000
     page.get_by_role("button", name="Next").click()
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 530 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 530 ")
     for _ in range(2):
         page.get_by_role("button", name="Previous").click()
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 490 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 490 ")
     assert first_numbers(page)[-1] == "509", "across the border of shards"
     page.get_by_label("Number or key").fill("000777")
     page.get_by_label("Number or key").press("Enter")
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 777 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 777 ")
     page.get_by_label("Number or key").fill("no such key")
     page.get_by_label("Number or key").press("Enter")
     expect(page.get_by_role("status").last).to_contain_text("No sample has the key “no such key”")
@@ -259,9 +259,9 @@ def test_samples_by_the_value_of_a_column(opened: Callable[..., Page], shown: Sh
 def test_a_link_leads_to_the_very_sample(opened: Callable[..., Page]) -> None:
     page = opened("indexed", fragment="#row-612", press=False)
     page.get_by_role("button", name="Show sample 612 from").click()
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 612 ")
-    page.locator(".cat-rows [data-row] a").nth(3).click()
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 615 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 612 ")
+    page.locator(".cat-viewer [data-row] a").nth(3).click()
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 615 ")
     assert page.url.endswith("#row-615")
 
 
@@ -270,7 +270,7 @@ def test_without_an_index_a_number_leads_near_it(opened: Callable[..., Page]) ->
     page.get_by_label("Number of a sample").fill("600")
     page.get_by_role("button", name="Go", exact=True).click()
     expect(page.get_by_role("status").last).to_contain_text("Samples near 600")
-    key = int(page.locator(".cat-rows__head").first.inner_text())
+    key = int(page.locator(".cat-viewer__head").first.inner_text())
     assert abs(key - 600) < 30
 
 
@@ -278,10 +278,10 @@ def test_samples_go_on_over_all_shards(opened: Callable[..., Page]) -> None:
     page = opened("pattern")
     for _ in range(13):
         page.get_by_role("button", name="Next").click()
-        expect(page.locator(".cat-rows[aria-busy]")).to_have_count(0)
+        expect(page.locator(".cat-viewer[aria-busy]")).to_have_count(0)
     numbers = [int(number) for number in first_numbers(page)]
     assert numbers == list(range(260, 280))
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 260 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 260 ")
 
 
 @pytest.mark.parametrize(("key", "texts"), [
@@ -289,24 +289,24 @@ def test_samples_go_on_over_all_shards(opened: Callable[..., Page]) -> None:
 ])  # fmt: skip
 def test_other_formats(opened: Callable[..., Page], watch: Watch, key: str, texts: list[str]) -> None:
     page = opened(key)
-    first = page.locator(".cat-rows [data-row]").first
+    first = page.locator(".cat-viewer [data-row]").first
     for text in texts:
         expect(first).to_contain_text(text)
     if key == "web":
         expect(first.locator("canvas")).to_have_count(1)
         expect(first.locator("audio")).to_have_count(1)
-        assert page.locator(".cat-rows svg:not(.cat-plot)").count() == 0
+        assert page.locator(".cat-viewer svg:not(.cat-plot)").count() == 0
     page.get_by_role("button", name="Next").click()
-    expect(page.locator(".cat-rows[aria-busy]")).to_have_count(0)
+    expect(page.locator(".cat-viewer[aria-busy]")).to_have_count(0)
     (number, *_) = first_numbers(page)
     assert int(number) > 0
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text(f"a{number}" if key == "web" else f" {number}")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text(f"a{number}" if key == "web" else f" {number}")
     assert watch.errors == []
 
 
 def test_hostile_samples_are_said_to_be_unreadable_and_nothing_runs(opened: Callable[..., Page]) -> None:
     page = opened("hostile")
-    items = page.locator(".cat-rows [data-row]")
+    items = page.locator(".cat-viewer [data-row]")
     expect(items).to_have_count(4)
     expect(items.nth(0)).to_contain_text("can’t be read")
     expect(items.nth(1)).to_contain_text("<script>document.title=1</script>")
@@ -314,7 +314,7 @@ def test_hostile_samples_are_said_to_be_unreadable_and_nothing_runs(opened: Call
     expect(items.nth(2)).to_contain_text("truncated")
     expect(items.nth(3)).to_contain_text("nested too deeply")
     assert page.title() != "1"
-    assert page.locator(".cat-rows img, .cat-rows script, .cat-rows iframe").count() == 0
+    assert page.locator(".cat-viewer img, .cat-viewer script, .cat-viewer iframe").count() == 0
 
 
 @pytest.mark.parametrize(("key", "reason"), [
@@ -323,13 +323,13 @@ def test_hostile_samples_are_said_to_be_unreadable_and_nothing_runs(opened: Call
 def test_a_host_or_file_that_cant_be_read_is_explained(opened: Callable[..., Page], key: str, reason: str) -> None:
     page = opened(key, press=False)
     page.get_by_role("button", name="from 127.0.0.1").click()
-    expect(page.locator(".cat-rows__start")).to_contain_text(reason)
+    expect(page.locator(".cat-viewer__start")).to_contain_text(reason)
     expect(page.get_by_role("button", name="from 127.0.0.1")).to_be_enabled()
 
 
 def test_a_small_file_is_read_whole_where_ranges_are_ignored(opened: Callable[..., Page], shown: Shown) -> None:
     page = opened("whole")
-    expect(page.locator(".cat-rows [data-row]")).to_have_count(20)
+    expect(page.locator(".cat-viewer [data-row]")).to_have_count(20)
     page.get_by_role("button", name="Next").click()
-    expect(page.locator(".cat-rows [data-row]").first).to_contain_text("sample 20 ")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 20 ")
     assert len(shown.server.requests) == 1
