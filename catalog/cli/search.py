@@ -16,7 +16,8 @@ from catalog.formatting import byte_size, counted
 from catalog.sanitize import escaped, one_line
 
 if TYPE_CHECKING:
-    from catalog.client import Finding
+    from catalog.client import Finding, Results
+    from catalog.client.results import SearchQuery
     from catalog.errors import Fault
     from catalog.records import Record
 
@@ -78,22 +79,15 @@ def search(
 
     catalog search ocean --in pds --publisher alice.example.org  # an account
     """
-    from catalog.client import Client
+    from catalog.client.filters import schema_name
+    from catalog.client.results import SearchQuery
 
     faults: list[Fault] = []
-    with Client() as client:
-        found = client.search(
-            " ".join(query),
-            kinds=kinds,
-            publisher=publisher,
-            schema=schema,
-            tag=tags,
-            license=licence,
-            dtype=dtype,
-            limit=limit,
-            refused=faults,
-            **_place(place or os.environ.get(_VARIABLE) or None, publisher),
-        )
+    asked = SearchQuery(
+        text=" ".join(query), kinds=kinds, tags=tags, license=licence, schema=schema_name(schema, "schema"),
+        dtype=dtype, publisher=publisher, limit=limit,
+    )  # fmt: skip
+    found = _search(asked, _place(place or os.environ.get(_VARIABLE) or None, publisher), faults)
     if as_json:
         echo_json(found.as_json())
     else:
@@ -109,9 +103,21 @@ def search(
         say(f"{len(faults)} invalid records were skipped; the first: {_line(str(faults[0]), 300)}")
 
 
-def _place(text: str | None, publisher: str | None) -> _Place:
-    from catalog.config import load_settings
+def _search(query: SearchQuery, place: _Place, faults: list[Fault]) -> Results:
+    if "store" in place:  # needs no network client, which takes longer to import than the search
+        from catalog.client.search import search_store
 
+        return search_store(place["store"], query, say)
+    from catalog.client import Client
+    from catalog.client.discovery import SearchPlace
+    from catalog.client.search import find
+
+    with Client() as client:
+        where = SearchPlace(publisher=query.publisher, pds=None, store=None, appview=None, site=place.get("site"))
+        return find(client.records, query, where, faults.append)
+
+
+def _place(text: str | None, publisher: str | None) -> _Place:
     if text is not None and text.startswith(("https://", "http://")):
         return {"site": text}
     if text == "pds" or (text is None and publisher is not None and not _CONFIG.is_file()):
@@ -123,6 +129,8 @@ def _place(text: str | None, publisher: str | None) -> _Place:
     if not _CONFIG.is_file():
         hint = "name a place with --in or CATALOG_SEARCH: a site, an AppView, a store; or --publisher HANDLE --in pds"
         raise click.UsageError(f"no mkdocs.yml in this folder, so the store is unknown; {hint}")
+    from catalog.config import load_settings
+
     return {"store": load_settings(_CONFIG).store}
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import click
 
 from catalog.cli.common import JSON
 from catalog.cli.terminal import echo_json, say
-from catalog.errors import require_extra
+from catalog.errors import StoreError, require_extra
 from catalog.sanitize import escaped_record
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> No
     from catalog.crawl import crawl as run
     from catalog.crawl import follow as run_on
     from catalog.store import Store
+    from catalog.store.search_index import SearchIndex
 
     settings = _settings(config_file)
     with Store.open(settings.store) as store, Progress() as progress:
@@ -69,6 +70,8 @@ def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> No
                 report = run_on(settings, store, stop=stop, every=every * 60, progress=progress.say, watch=seen)
         else:
             report = run(settings, store, progress=progress.say, watch=progress.watch)
+            with suppress(StoreError):  # the next search makes the index, or says why it can't
+                SearchIndex.open(settings.store, progress.say).close()
     if as_json:
         echo_json(report.json())
     else:

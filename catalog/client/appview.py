@@ -15,7 +15,7 @@ from catalog.client.records import Finding
 from catalog.client.results import COLLECTIONS, Results, search_notes
 from catalog.errors import CatalogError, InvalidConfig, InvalidProof, RequestFailed
 from catalog.records import Dataset, Schema, read_record
-from catalog.store.graph import Publisher
+from catalog.store.rows import Publisher
 from catalog.syntax import AtUri, Did
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from catalog.client.records import Finding, Records, publisher_of
 from catalog.errors import CatalogError, Fault, InvalidConfig, NetworkError, RequestFailed, StoreError, UnknownIdentity
 from catalog.records import DATASET, LENS, SCHEMA, read_record
 from catalog.store import Store
-from catalog.store.graph import Graph, Publisher
+from catalog.store.graph import Graph
+from catalog.store.rows import Publisher
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from catalog.errors import CatalogError, InvalidSyntax
 from catalog.records import KINDS, SCHEMA, Dataset, Record, Schema
 from catalog.sanitize import html_table
-from catalog.store.graph import Publisher
+from catalog.store.rows import Publisher
 from catalog.syntax import AtUri, Cid, Did
 
 if TYPE_CHECKING:

@@ -16,12 +16,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from catalog.client.appview import ABSENT, AppViewSearch
-from catalog.client.discovery import Search, fault_of
-from catalog.client.filters import RecordFilter
 from catalog.client.records import Finding
 from catalog.client.results import (
     COLLECTIONS,
@@ -34,12 +32,11 @@ from catalog.client.results import (
 )
 from catalog.errors import CatalogError, InvalidConfig, RequestFailed, StoreError
 from catalog.records import Dataset, Lens, Schema, read_record
-from catalog.store import Store
+from catalog.store.rows import Publisher
 from catalog.syntax import AtUri, Cid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from catalog.client.discovery import SearchPlace
     from catalog.client.filters import SchemaName
@@ -58,10 +55,12 @@ def find(records: Records, query: SearchQuery, where: SearchPlace, refuse: Calla
     Raises the errors of :meth:`catalog.client.Client.search`.
     """
     if where.store is not None:
-        return _in_store(where.store, query)
+        return search_store(where.store if isinstance(where.store, Path) else where.store.path, query)
     if where.site is not None:
         return _at_site(records, where.site, query, refuse)
     if where.appview is not None:
+        from catalog.client.appview import AppViewSearch
+
         return AppViewSearch(records, where.appview.rstrip("/"), query, refuse).find()
     return _at_pds(records, query, where, refuse)
 
@@ -69,17 +68,19 @@ def find(records: Records, query: SearchQuery, where: SearchPlace, refuse: Calla
 # --- stores and PDSes ----------------------------------------------------------------------------------------------
 
 
-def _in_store(store: Path | Store, query: SearchQuery) -> Results:
+def search_store(path: Path, query: SearchQuery, progress: Callable[[str], object] = lambda _: None) -> Results:
+    """Return the results of a crawled store. ``progress`` is called with lines of text if it has to be indexed first.
+
+    Raises :class:`~catalog.errors.StoreError`.
+    """
     from catalog.store.matching import question
     from catalog.store.search_index import SearchIndex
 
-    path = store.path if isinstance(store, Store) else store
     if not path.is_file():
         raise StoreError("the store doesn't exist", where=str(path), hint="catalog crawl creates one")
-    place = "the store" if isinstance(store, Store) else str(store)
     asked = question(query.text)
     notes: tuple[str, ...] = ()
-    with SearchIndex.open(path) as index:
+    with SearchIndex.open(path, progress) as index:
         rows: list[int] = []
         if asked:
             found, planned = index.search(asked, None if has_any_condition(query) else query.limit)
@@ -93,12 +94,10 @@ def _in_store(store: Path | Store, query: SearchQuery) -> Results:
             uris, total = [entry.uri for entry in index.entries(rows[: query.limit])], len(rows)
         records = index.shown(uris[: query.limit])
     findings = tuple(_finding(records[uri]) for uri in uris[: query.limit] if uri in records)
-    return Results(findings=findings, total=total, place=place, notes=notes)
+    return Results(findings=findings, total=total, place=str(path), notes=notes)
 
 
 def _finding(shown: Shown) -> Finding[Record]:
-    from catalog.store.graph import Publisher
-
     publisher = Publisher(did=shown.did, handle=shown.handle, draft=shown.draft)
     record = read_record(shown.collection, shown.value, checked=True)
     return Finding(uri=AtUri(shown.uri), cid=Cid(shown.cid), publisher=publisher, record=record)
@@ -129,6 +128,8 @@ def _of_schema(entry: Entry, name: SchemaName) -> bool:
 
 
 def _at_pds(records: Records, query: SearchQuery, where: SearchPlace, refuse: Callable[[Fault], object]) -> Results:
+    from catalog.client.discovery import Search
+    from catalog.client.filters import RecordFilter
     from catalog.store.matching import TermLists, question
 
     place = where.pds or f"the PDS of {query.publisher}"
@@ -166,6 +167,7 @@ def _levels(found: Finding[Record]) -> tuple[list[set[str]], set[str]]:
 
 def _at_site(records: Records, address: str, query: SearchQuery, refuse: Callable[[Fault], object]) -> Results:
     """Search a site, or an AppView with the URL of a site."""
+    from catalog.client.appview import ABSENT, AppViewSearch
     from catalog.client.site_client import HostedSite
 
     try:
@@ -256,6 +258,8 @@ def _read(
         except CatalogError as error:
             if isinstance(error, RequestFailed) and error.status == 0:  # the site is gone
                 raise
+            from catalog.client.discovery import fault_of
+
             refuse(fault_of(f"{site.address}, row {row}", error))
             continue
         if kept:

@@ -17,7 +17,6 @@ from catalog.client.results import COLLECTIONS
 from catalog.errors import CatalogError, InvalidProof, RequestFailed
 from catalog.records import SCHEMA, Schema, read_record
 from catalog.site import addresses
-from catalog.store.graph import Publisher
 from catalog.store.index_format import (
     FORMAT,
     MAX_BUCKETS,
@@ -31,6 +30,7 @@ from catalog.store.index_format import (
     decode_words,
 )
 from catalog.store.matching import distance, plan, rank
+from catalog.store.rows import Publisher
 from catalog.syntax import AtUri, Did, Handle
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ class HostedSite:
             found.update(zip(text.split(" ") if text else (), decode_short(counts), strict=False))
         yield from ((known, count) for known, count in found.items() if distance(word, known, slips) <= slips)
 
-    def _rows_of(self, term: str) -> list[tuple[int, int]]:
+    def _rows_of(self, term: str) -> list[tuple[int, list[int]]]:
         known, _, places = self._bucket(term)
         found = self._lists(*places[known.index(term)]) if term in known else []
-        return [(row, level) for row, level in found if row < self.rows]
+        return [(level, [row for row in rows if row < self.rows]) for level, rows in found]
 
     def _bucket(self, word: str) -> tuple[list[str], list[int], list[tuple[int, int, int]]]:
         """The words of a bucket, the number of rows of each, and the shard, start and length of its list."""
@@ -144,8 +144,8 @@ class HostedSite:
 
         return self._kept(path, read)
 
-    def _lists(self, shard: int, start: int, length: int) -> list[tuple[int, int]]:
-        """Return the rows of a term, each with its level."""
+    def _lists(self, shard: int, start: int, length: int) -> list[tuple[int, list[int]]]:
+        """Return the rows of a term by level."""
         path = f"catalog/text/rows/{shard}.bin"
         raw = self._kept(path, lambda: self._get(path))
         if start + length > len(raw):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgpack
 
 from catalog.atproto import datamodel
-from catalog.atproto.lexicon import Lexicons
 from catalog.errors import Fault, InvalidData, InvalidRecord, InvalidSchema
 from catalog.records import kinds
 from catalog.schema import SampleType, read_body
@@ -16,6 +16,7 @@ from catalog.syntax import AtUri, Cid, Datetime
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
+    from catalog.atproto.lexicon import Lexicons
     from catalog.records.kinds import Record
 
 _METADATA_NESTING = 16
@@ -32,7 +33,7 @@ def read_record(collection: str, value: Json, *, checked: bool = False) -> Recor
     if collection not in kinds.COLLECTIONS:
         raise InvalidRecord((Fault(where="$type", message=f"{collection!r} is not a dataset collection"),))
     forgiven = _forgive(value)
-    faults = () if checked else Lexicons.load().validate(collection, forgiven)
+    faults = () if checked else _lexicons().validate(collection, forgiven)
     if faults:
         raise InvalidRecord(faults)
     read = _Reader(forgiven)
@@ -295,3 +296,10 @@ def _read_code(read: _Reader, language: str | None) -> kinds.CodeReference:
         branch=read.maybe("branch"),
         language=read.maybe("language") or language,
     )
+
+
+@cache
+def _lexicons() -> Lexicons:
+    from catalog.atproto.lexicon import Lexicons  # half of the time that importing this package takes
+
+    return Lexicons.load()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from catalog.atproto import datamodel
-from catalog.atproto.lexicon import Lexicons
 from catalog.errors import Fault, InvalidRecord
 from catalog.records import kinds
 from catalog.schema import write_body
@@ -45,6 +44,8 @@ def write_record(record: Record) -> dict[str, Json]:
                 "description": record.description,
             }
     written = _present({"$type": collection, **value, "createdAt": str(record.created_at)})
+    from catalog.atproto.lexicon import Lexicons
+
     faults = (*Lexicons.load().validate(collection, written), *islice(_refused_keys(written, ""), 1))
     if faults:
         raise InvalidRecord(faults)

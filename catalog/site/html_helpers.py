@@ -18,7 +18,8 @@ from catalog.site.markup import link, shown
 
 if TYPE_CHECKING:
     from catalog.codegen import Snippet
-    from catalog.store.graph import Publisher, SchemaNode
+    from catalog.store.graph import SchemaNode
+    from catalog.store.rows import Publisher
 
 __all__ = ["coloured", "publisher", "schema_link", "shard_row", "user", "when"]
 """The globals of the templates."""

@@ -42,7 +42,7 @@ from catalog.site.parallel import in_parallel, tenths
 from catalog.store.graph import LensNode
 from catalog.store.index_format import FORMAT, bucket, encode_rows, encode_short, encode_words
 from catalog.store.searchable import BY_NAME, LEVELS, levels_of, schema_texts
-from catalog.store.tokenizer import tokenize
+from catalog.store.tokenizer import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -233,8 +233,8 @@ def levels(node: Node) -> list[set[str]]:
 def page_levels(title: str, text: str) -> list[set[str]]:
     """Return the searchable terms of a hand-written page: its title counts as the name of a schema does."""
     found: list[set[str]] = [set() for _ in range(LEVELS)]
-    found[BY_NAME[-1]] = set(tokenize(title))
-    found[-1] = set(tokenize(text)) - found[BY_NAME[-1]]
+    found[BY_NAME[-1]] = terms_of(title)
+    found[-1] = terms_of(text) - found[BY_NAME[-1]]
     return found
 
 

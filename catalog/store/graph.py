@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 from catalog.atproto.car import no_garbage_collection
 from catalog.errors import CatalogError
 from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, label_order, read_record
+from catalog.store.rows import Publisher
 from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
@@ -34,23 +35,6 @@ if TYPE_CHECKING:
     from catalog.records import Size
     from catalog.store import PastCrawl, Refused, Repo, Store, StoredRecord, Version
     from catalog.syntax import AtUri
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publisher:
-    """An account. ``handle`` is set only if it resolves back; drafts share a placeholder. ``pds`` is its server, if
-    known.
-    """
-
-    did: str
-    handle: str | None = None
-    pds: str | None = field(default=None, compare=False)
-    draft: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The name on pages."""
-        return "drafts" if self.draft else self.handle or self.did
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)

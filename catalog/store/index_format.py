@@ -250,22 +250,22 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def decode_rows(raw: bytes, total: int) -> list[tuple[int, int]]:
-    """Return row and level of each row of a word. Raises ``ValueError``."""
+def decode_rows(raw: bytes, total: int) -> list[tuple[int, list[int]]]:
+    """Return the rows of a word by level. Raises ``ValueError``."""
     head, at = _read_varint(raw, 0)
     if head < LEVELS:
         row, _ = _read_varint(raw, at)
         if row >= total:
             raise ValueError
-        return [(row, head)]
+        return [(head, [row])]
     mask = head - LEVELS
     if mask >> LEVELS:
         raise ValueError
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, list[int]]] = []
     for level in range(LEVELS):
         if mask >> level & 1:
             rows, at = _decode_list(raw, at, total)
-            found += [(row, level) for row in rows]
+            found.append((level, rows))
     return found
 
 

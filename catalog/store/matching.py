@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import combinations
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from catalog.store.synonyms import MOST_SYNONYM_WORDS, synonyms
@@ -29,7 +30,7 @@ from catalog.store.tokenizer import LONGEST, cut, gram_size, grams, without_arti
 from catalog.store.wordforms import form_starts, is_form, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 MOST_WORDS: Final = 8
 """Words of a query that count."""
@@ -93,6 +94,10 @@ Group: TypeAlias = "dict[str, int]"
 """Terms that stand for each other, with what they add to the cost."""
 Way: TypeAlias = "tuple[Group, ...]"
 """Groups that must all match."""
+
+
+RowsOf: TypeAlias = "Callable[[str], Iterable[tuple[int, Iterable[int]]]]"
+"""Gives the rows that have a term, by level; a row is at one level of a term."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,24 +408,25 @@ def cost(level: int, step: int) -> int:
 
 def rank(
     planned: Plan,
-    rows_of: Callable[[str], Iterable[tuple[int, int]]],
-    newest: Callable[[list[int]], list[int]] = sorted,
+    rows_of: RowsOf,
+    newest: Callable[[Collection[int], int | None], list[int]] | None = None,
     limit: int | None = None,
 ) -> Ranking:
-    """Return the rows of a plan, best first. ``rows_of`` gives row and level of each record that has a term.
+    """Return the rows of a plan, best first. ``rows_of`` gives the rows of the records that have a term, by level.
 
-    ``newest`` sorts rows of one grade: lower rows are newer ones if nothing else is said. With ``limit`` that is done
-    only as far as the first so many rows need it.
+    ``newest`` sorts rows of one grade, or the first so many of them: lower rows are newer ones if nothing else is said.
+    With ``limit`` only the first so many rows are sorted.
     """
     costs = [_costs(word, rows_of) for word in planned.words]
     if not costs:
         return Ranking(rows=[], full=0)
     grades: dict[int, tuple[int, int, int]] = {}
     if len(costs) == 1:
-        grades = {row: (0, value, value) for row, value in costs[0].items()}
+        known = {value: (0, value, value) for value in {*costs[0].values()}}
+        grades = {row: known[value] for row, value in costs[0].items()}
     else:
-        common = set.intersection(*({*found} for found in costs))
-        for row in common:
+        first, *others = sorted(costs, key=len)
+        for row in set(first).intersection(*others):
             each = [found[row] for found in costs]
             grades[row] = (0, max(each), min(each))
     full = len(grades)
@@ -438,33 +444,51 @@ def rank(
 
 
 def _sorted(
-    grades: Mapping[int, tuple[int, int, int]], newest: Callable[[list[int]], list[int]], limit: int | None
+    grades: Mapping[int, tuple[int, int, int]],
+    newest: Callable[[Collection[int], int | None], list[int]] | None,
+    limit: int | None,
 ) -> list[int]:
     classes: dict[tuple[int, int, int], list[int]] = {}
     for row, grade in grades.items():
         classes.setdefault(grade, []).append(row)
     rows: list[int] = []
     for grade in sorted(classes):
-        rows += newest(classes[grade]) if limit is None or len(rows) < limit else classes[grade]
+        if limit is not None and len(rows) >= limit:
+            rows += classes[grade]
+        elif newest is None:
+            rows += sorted(classes[grade])
+        else:
+            rows += newest(classes[grade], None if limit is None else limit - len(rows))
     return rows
 
 
-def _costs(word: Wanted, rows_of: Callable[[str], Iterable[tuple[int, int]]]) -> dict[int, int]:
+def _costs(word: Wanted, rows_of: RowsOf) -> dict[int, int]:
     """Return the cost of a word in each row that has it."""
-    best: dict[int, int] = {}
+    lists: list[tuple[int, Iterable[int]]] = []
     for way in word.ways:
-        found: dict[int, int] | None = None
-        for group in way:
-            own: dict[int, int] = {}
-            for term, step in group.items():
-                for row, level in rows_of(term):
-                    value = _BASE[level] + step
-                    if own.get(row, value) >= value:
-                        own[row] = value
-            found = own if found is None else {row: max(found[row], own[row]) for row in own if row in found}
-        for row, value in (found or {}).items():
-            if best.get(row, value) >= value:
-                best[row] = value
+        if len(way) == 1:
+            lists += _lists(way[0], rows_of)
+            continue
+        every = [_lowest(_lists(group, rows_of)) for group in way]
+        found = min(every, key=len)
+        both = {row: max(own[row] for own in every) for row in found if all(row in own for own in every)}
+        by_cost: dict[int, list[int]] = {}
+        for row, value in both.items():
+            by_cost.setdefault(value, []).append(row)
+        lists += by_cost.items()
+    return _lowest(lists)
+
+
+def _lists(group: Group, rows_of: RowsOf) -> list[tuple[int, Iterable[int]]]:
+    """Return the rows of the terms of a group, with their cost."""
+    return [(_BASE[level] + step, rows) for term, step in group.items() for level, rows in rows_of(term)]
+
+
+def _lowest(lists: list[tuple[int, Iterable[int]]]) -> dict[int, int]:
+    """Return the lowest cost of each row."""
+    best: dict[int, int] = {}
+    for value, rows in sorted(lists, key=itemgetter(0), reverse=True):  # a lower cost replaces a higher one
+        best.update(dict.fromkeys(rows, value))
     return best
 
 
@@ -506,27 +530,27 @@ class TermLists:
     def __init__(self, records: Iterable[tuple[Sequence[set[str]], set[str]]]) -> None:
         """``records`` are the terms of each record by level, and those of its name and tags."""
         self.total = 0
-        self._rows: dict[str, list[tuple[int, int]]] = {}
+        self._rows: dict[str, dict[int, list[int]]] = {}
         self._spelt: Counter[str] = Counter()
         for row, (levels, spelt) in enumerate(records):
             self.total += 1
             self._spelt.update(spelt)
             for level, terms in enumerate(levels):
                 for term in terms:
-                    self._rows.setdefault(term, []).append((row, level))
+                    self._rows.setdefault(term, {}).setdefault(level, []).append(row)
 
     def search(self, words: Sequence[Word]) -> tuple[Ranking, Plan]:
         """Return the rows that match, best first, and the terms that were looked for."""
         planned = plan(words, self)
-        return rank(planned, lambda term: self._rows.get(term, ())), planned
+        return rank(planned, lambda term: self._rows.get(term, {}).items()), planned
 
     def count(self, term: str) -> int:
         """Return the number of records that have a term."""
-        return len(self._rows.get(term, ()))
+        return sum(map(len, self._rows.get(term, {}).values()))
 
     def beginning(self, start: str) -> list[tuple[str, int]]:
         """Return the terms that begin so, with the number of records of each."""
-        return [(term, len(rows)) for term, rows in self._rows.items() if term.startswith(start)]
+        return [(term, self.count(term)) for term in self._rows if term.startswith(start)]
 
     def similar(self, word: str, slips: int) -> list[tuple[str, int]]:
         """Return the words of names and tags at a small edit distance, with the number of records of each."""

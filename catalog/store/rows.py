@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -12,6 +12,23 @@ from catalog.syntax import Did, Handle
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.syntax import AtUri, Cid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """An account. ``handle`` is set only if it resolves back; drafts share a placeholder. ``pds`` is its server, if
+    known.
+    """
+
+    did: str
+    handle: str | None = None
+    pds: str | None = field(default=None, compare=False)
+    draft: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name on pages."""
+        return "drafts" if self.draft else self.handle or self.did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

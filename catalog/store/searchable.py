@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog.records import Dataset, Lens, Schema
-from catalog.store.tokenizer import LONGEST, cut, tokenize
+from catalog.store.tokenizer import LONGEST, cut, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,14 +60,17 @@ def levels_of(record: Searched, *, handle: str | None, did: str, schemas: Sequen
     found: list[set[str]] = [set() for _ in range(LEVELS)]
     met: set[str] = set()
     for level, texts in _texts(record, handle, schemas):
-        terms = {term for text in texts for term in _terms(text)} - met
+        terms = set().union(*map(_terms, texts)) - met
         found[level] |= terms
         met |= terms
-    identifier = {
-        "".join(part for run in each for part in run)[:LONGEST] for text in (did, did[8:]) for each in cut(text)
-    }
-    found[_ABOUT if isinstance(record, Dataset) else _OTHER_TEXT] |= identifier - met
+    found[_ABOUT if isinstance(record, Dataset) else _OTHER_TEXT] |= _did_terms(did) - met
     return found
+
+
+@lru_cache(maxsize=1000)
+def _did_terms(did: str) -> frozenset[str]:
+    texts = (did, did[8:])
+    return frozenset("".join(part for run in each for part in run)[:LONGEST] for text in texts for each in cut(text))
 
 
 def _texts(record: Searched, handle: str | None, schemas: Sequence[str]) -> Iterator[tuple[int, Iterable[str]]]:
@@ -98,18 +101,18 @@ def spelt_terms(record: Searched) -> set[str]:
     """Return the terms of name and tags that a misspelt word may have been meant to be."""
     name = record.sample_type.name if isinstance(record, Schema) else record.name
     texts = (name,) if isinstance(record, Lens) else (name, *record.tags)
-    terms = {term for text in texts for term in _terms(text)}
+    terms = set().union(*map(_terms, texts))
     return {term for term in terms if len(term) >= _SHORTEST_SPELT and not term.isdecimal()}
 
 
-def _terms(text: str) -> Iterable[str]:
-    return _kept_terms(text) if len(text) <= _SHORT else tokenize(text)
+def _terms(text: str) -> frozenset[str] | set[str]:
+    return _kept_terms(text) if len(text) <= _SHORT else terms_of(text)
 
 
 @lru_cache(maxsize=20_000)
-def _kept_terms(text: str) -> tuple[str, ...]:
+def _kept_terms(text: str) -> frozenset[str]:
     """Return the terms of a short text: tags, fields and publishers are those of many records."""
-    return tuple(tokenize(text))
+    return frozenset(terms_of(text))
 
 
 def schema_texts(sample_type: SampleType, *, names_only: bool = False) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
 LONGEST: Final = 32
@@ -53,7 +53,8 @@ _CODE: Final = r"(?<![^\W_])[A-Za-z](?:\+\+|#)(?![^\W_])"
 """Names of languages: C++, C#."""
 _RUN: Final = re.compile(f"(?:[^\\W_]|[{_MARKS}])+")
 _COMPOUND: Final = re.compile(f"{_CODE}|{_RUN.pattern}(?:{_SIGNS}{_RUN.pattern})*")
-_ASCII_COMPOUND: Final = re.compile(rf"{_CODE}|[A-Za-z0-9]+(?:{_SIGNS}[A-Za-z0-9]+)*")
+_ASCII_COMPOUND: Final = re.compile("[A-Za-z0-9]+(?:[-_./':&+@][A-Za-z0-9]+)*")
+_ASCII_CODES: Final = re.compile(f"{_CODE}|{_ASCII_COMPOUND.pattern}")
 _ASCII_PART: Final = re.compile("[0-9]+|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _ARTICLE: Final = re.compile("(?:وال|بال|كال|فال|لل|ال)(?=...)")
 """The Arabic article, with the prepositions that merge with it."""
@@ -81,19 +82,17 @@ Compound = tuple[tuple[str, ...], ...]
 
 def tokenize(text: str) -> list[str]:
     """Return the terms by which a text is found, each once."""
-    plain = _plain(text)
-    pattern = _ASCII_COMPOUND if plain.isascii() else _COMPOUND
-    found: dict[str, None] = {}
-    for match in pattern.finditer(plain):
-        found.update(dict.fromkeys(_terms(match[0])))
-    return list(found)
+    return list(dict.fromkeys(chain.from_iterable(map(_terms, _compounds(_plain(text))))))
+
+
+def terms_of(text: str) -> set[str]:
+    """Return the terms of :func:`tokenize` without their order, in half the time."""
+    return set().union(*map(_terms, set(_compounds(_plain(text)))))
 
 
 def cut(text: str) -> list[Compound]:
     """Return the compounds of a text, in their order."""
-    plain = _plain(text)
-    pattern = _ASCII_COMPOUND if plain.isascii() else _COMPOUND
-    return [_compound(match[0]) for match in pattern.finditer(plain)]
+    return [_compound(found) for found in _compounds(_plain(text))]
 
 
 def fold(text: str) -> str:
@@ -116,6 +115,12 @@ def without_article(word: str) -> str | None:
     """Return an Arabic word without its article; None if it has none."""
     match = _ARTICLE.match(word)
     return None if match is None else word[match.end() :]
+
+
+def _compounds(plain: str) -> list[str]:
+    if not plain.isascii():
+        return _COMPOUND.findall(plain)
+    return (_ASCII_CODES if "+" in plain or "#" in plain else _ASCII_COMPOUND).findall(plain)
 
 
 def _plain(text: str) -> str:

@@ -135,6 +135,7 @@ def test_crawl_says_what_it_did_in_one_line_a_source(tmp_path: Path) -> None:
     assert "records: " in ran.stderr
     report = json.loads(_run("crawl", "--json", cwd=tmp_path).stdout)
     assert report["sources"]
+    assert (tmp_path / "s.sqlite.search").is_file()  # the first search needn't make it
 
 
 def test_a_wrong_password_is_told_without_it(tmp_path: Path, network: Network) -> None:

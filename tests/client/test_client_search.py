@@ -465,7 +465,7 @@ def test_any_bytes_are_lists_of_rows_or_an_error(raw: bytes, total: int) -> None
         lists = decode_rows(raw, total)
     except ValueError:
         return
-    assert all(0 <= row < total and 0 <= level < LEVELS for row, level in lists)
+    assert all(0 <= row < total and 0 <= level < LEVELS for level, rows in lists for row in rows)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda of: st.lists(of) | st.dictionaries(st.text(), of)))

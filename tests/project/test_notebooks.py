@@ -22,7 +22,7 @@ from catalog.records import Dataset as DatasetRecord
 from catalog.samples.packable import class_from
 from catalog.samples.write_shards import write_shards
 from catalog.schema import Field, SampleType, Scalar
-from catalog.store.graph import Publisher
+from catalog.store.rows import Publisher
 from catalog.syntax import AtUri, Cid, Datetime, Did
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from catalog.site.markup import is_web
 
 if TYPE_CHECKING:
     from catalog.records import Checksum
-    from catalog.store.graph import DatasetNode, Publisher
+    from catalog.store.graph import DatasetNode
+    from catalog.store.rows import Publisher
     from catalog.syntax import Cid
 
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"

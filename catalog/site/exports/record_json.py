@@ -16,7 +16,8 @@ from catalog.store.graph import DatasetNode, LensNode, SchemaNode
 
 if TYPE_CHECKING:
     from catalog.site.groups import Group
-    from catalog.store.graph import Node, Publisher
+    from catalog.store.graph import Node
+    from catalog.store.rows import Publisher
 
 _MOST: Final = 1000
 _MOST_VERSIONS: Final = 100

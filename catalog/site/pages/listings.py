@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from catalog.site.groups import Group
     from catalog.site.omitted import LeftOut
     from catalog.site.templates import Page, Templates
-    from catalog.store.graph import DatasetNode, Node, Publisher
+    from catalog.store.graph import DatasetNode, Node
+    from catalog.store.rows import Publisher
 
 PER_PAGE: Final = 60
 """Records on one page of a listing."""
