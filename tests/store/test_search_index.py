@@ -14,7 +14,6 @@ from catalog.store.search_index import SearchIndex, index_path
 from tests.sitecatalog import dataset, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import pytest
@@ -25,7 +24,7 @@ WORDS = ("tide", "harbour", "wave", "images", "leaf", "leaves", "深海データ
 QUERIES = (*WORDS, "image", "tide wave", "harbor", "wave zebra", "recordings", "深海", "tid*", "levaes", "audio ocean")
 
 
-def _found(store: Path) -> dict[str, tuple[Sequence[str], int]]:
+def _found(store: Path) -> dict[str, tuple[list[str], int]]:
     """Return the URIs of each query's results, and the number of records."""
     found = {}
     with SearchIndex.open(store) as index:

@@ -24,7 +24,8 @@ from catalog.site.markup import shown
 
 if TYPE_CHECKING:
     from catalog.site.settings import SiteSettings
-    from catalog.store.graph import DatasetNode, Graph, Publisher
+    from catalog.store.graph import DatasetNode, Graph
+    from catalog.store.rows import Publisher
 
 _EACH: Final = 1000
 _MOST_SHARDS: Final = 10
