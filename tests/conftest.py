@@ -24,6 +24,7 @@ import trustme
 from hypothesis import settings
 from playwright.sync_api import expect, sync_playwright
 
+from tests import forked
 from tests.fakes import QuietServer
 from tests.secrecy import PASSWORDS, found_in, found_under, watched_run
 from tests.sharedfiles import made_once
@@ -166,6 +167,7 @@ def no_secrets_left(
         monkeypatch.setenv(name, str(home / name))
     monkeypatch.setenv("CATALOG_CACHE", str(home / "catalog"))
     monkeypatch.setattr(subprocess, "run", watched_run(subprocess.run))
+    monkeypatch.setattr(forked, "run", watched_run(forked.run))
     yield
     left = [*found_under(tmp_path), *found_under(home)]
     assert not left, left

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,10 @@ from catalog.crawl import CrawlReport, HostReport, SourceReport
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.store import Found, PastCrawl, Refused, Repo, Store
 from catalog.syntax import AtUri, Did, Handle
+from tests import forked
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from catalog.atproto.datamodel import Json
@@ -150,9 +151,7 @@ plugins:
 def mkdocs(folder: Path, *arguments: str, quiet: bool = True) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mkdocs", "build", *(["-q"] if quiet else []), *arguments]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return forked.run(command, cwd=folder, env=environment, timeout=300)
 
 
 def build(

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import ssl
-import subprocess
 import sys
 import tarfile
 import threading
@@ -30,6 +29,7 @@ import yaml
 from catalog.records import DATASET, SCHEMA
 from catalog.shards.reader import read_shard
 from catalog.shards.shard import Shard
+from tests import forked
 from tests.fakes import QuietServer
 from tests.pagesnippets import page_programs
 
@@ -241,9 +241,7 @@ def _published(network: Network, work: Path, base: str) -> list[Account]:
         (work / "manifests" / file.name).write_text(text, "utf-8")
     secrets = {"CATALOG_HANDLE": examples.handle, "CATALOG_APP_PASSWORD": examples.password}
     command = [sys.executable, "-m", "catalog", "publish", "--yes", "manifests"]
-    done = subprocess.run(
-        command, cwd=work, env={**os.environ, **secrets}, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = forked.run(command, cwd=work, env={**os.environ, **secrets}, timeout=120)
     assert done.returncode == 0, done.stderr
     address = f"{base}/it's%20$(x)%20{{0..1}},;.tar"
     # With a checksum: it says that the address is one file, in spite of its braces.
@@ -288,7 +286,7 @@ def _built(work: Path, accounts: list[Account]) -> list[Path]:
     (work / "docs").mkdir()
     (work / "docs" / "index.md").write_text("# Home\n", encoding="utf-8")
     command = [sys.executable, "-m", "mkdocs", "build"]
-    built = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=120, check=False)
+    built = forked.run(command, cwd=work, timeout=120)
     assert built.returncode == 0, built.stderr
     return sorted(work.glob("site/datasets/did-*/*/index.html"))
 

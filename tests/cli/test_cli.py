@@ -12,6 +12,7 @@ import click
 import pytest
 
 from catalog.cli import cli
+from tests import forked
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -24,15 +25,12 @@ EXAMPLES = ROOT / "examples" / "manifests"
 
 def _run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     hidden = ("CATALOG_HANDLE", "CATALOG_APP_PASSWORD")
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", *arguments],
         cwd=cwd,
         env={**{key: value for key, value in os.environ.items() if key not in hidden}, **extra},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
 
 

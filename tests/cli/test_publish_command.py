@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import forked
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -43,15 +44,12 @@ def _environment(account: Account | None, *, password: bool) -> dict[str, str]:
 def _run(
     *arguments: str, cwd: Path, account: Account | None = None, password: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", *arguments],
         cwd=cwd,
         env=_environment(account, password=password),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
 
 

@@ -34,7 +34,7 @@ from catalog.cli.scaffold import (
     write_files,
 )
 from catalog.errors import CatalogError, InvalidConfig
-from tests import sitekinds
+from tests import forked, sitekinds
 from tests.sharedfiles import made_once
 from tests.site.test_links import HOST, Links, places_of, pointers
 from tests.sitevariety import BuiltSite
@@ -58,9 +58,9 @@ BIN = Path(sys.executable).parent
 
 
 def _catalog(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", *arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+        cwd=cwd, timeout=120,
     )  # fmt: skip
 
 
@@ -378,9 +378,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltSite:
     """The scaffold's site, built by MkDocs with warnings as errors, where GitHub serves a project's pages."""
     folder = tmp_path_factory.mktemp("scaffold")
     cli.main(["init", str(folder), "--site-url", SITE_URL, "--name", "Datasets & more"], standalone_mode=False)
-    ran = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=folder, capture_output=True, text=True, timeout=120,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False,
+    ran = forked.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict"], cwd=folder, timeout=120,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert "WARNING" not in ran.stderr

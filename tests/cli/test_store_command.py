@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import sys
 import threading
 from contextlib import closing
@@ -20,6 +19,7 @@ from catalog.store import Store
 from catalog.store import replicate as copying
 from catalog.store.replicate import copy_store
 from catalog.store.summary import summary
+from tests import forked
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def crawled(tmp_path: Path) -> Path:
     """The store of the example manifests, below ``tmp_path`` as ``catalog crawl`` makes it."""
     config = f"plugins:\n  - catalog:\n      sources: [{{manifests: {json.dumps(str(EXAMPLES))}}}]\n"
     (tmp_path / "mkdocs.yml").write_text(config, encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "catalog", "crawl"], cwd=tmp_path, check=True, capture_output=True)
+    forked.run([sys.executable, "-m", "catalog", "crawl"], cwd=tmp_path, check=True)
     return tmp_path / ".catalog" / "catalog.sqlite"
 
 

@@ -6,7 +6,6 @@ import ast
 import hashlib
 import html
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from importlib import import_module
@@ -38,6 +37,7 @@ from catalog.manifest.glob import named_files
 from catalog.records import BlobShard, BlobStorage, Checksum, Dataset, Label, S3Shard, S3Storage, Size, read_record
 from catalog.samples.write_shards import write_shards
 from catalog.syntax import RAW, AtUri, Cid, Datetime, Did, Tid
+from tests import forked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -498,8 +498,9 @@ def test_drafts_in_buckets_and_blobs_have_pages_that_load_their_copies(
     for name, text in {"mkdocs.yml": SITE, "docs/index.md": "# Drafts\n", "manifests/m.yaml": DRAFTS}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "catalog", "build"], cwd=tmp_path, capture_output=True, text=True, check=False
+    done = forked.run(
+        [sys.executable, "-m", "catalog", "build"],
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     pages = {}

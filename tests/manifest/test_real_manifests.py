@@ -19,6 +19,7 @@ import httpx
 import msgpack
 import pytest
 
+from tests import forked
 from tests.real_manifests import SET, real_datasets, real_manifests, write_manifests
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Publisher:
     manifests: list[dict[str, Any]] = field(default_factory=lambda: real_manifests(ROWS))
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        ran = subprocess.run(
+        ran = forked.run(
             [sys.executable, "-m", "catalog", *arguments],
             cwd=self.folder.parent,
             env={
@@ -50,13 +51,10 @@ class Publisher:
                 "NO_MKDOCS_2_WARNING": "1",
             },
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=300,
-            check=False,
         )
         assert ran.returncode == code, ran.stdout[-3000:] + ran.stderr[-3000:]
-        return ran.stdout
+        return str(ran.stdout)
 
     def write(self) -> None:
         write_manifests(self.folder, self.manifests)

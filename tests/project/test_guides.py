@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import forked
 from tests.conftest import https_servers
 from tests.paths import ROOT
 
@@ -90,6 +91,8 @@ class Run:
     environment: dict[str, str]
     replaced: dict[str, str]
     stack: ExitStack
+    commands: Path
+    """A folder with a ``catalog`` that starts fast."""
     python: subprocess.Popen[str] | None = None
     updating: bool = False
     """Collect outputs that differ instead of failing."""
@@ -137,7 +140,7 @@ class Run:
         ran = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
-            env=self.environment,
+            env={**self.environment, "PATH": f"{self.commands}{os.pathsep}{self.environment['PATH']}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # in the order that a terminal shows
             text=True,
@@ -252,6 +255,7 @@ class Author:
     folder: Path
     environment: dict[str, str]
     replaced: dict[str, str]
+    commands: Path
 
     def run(self, name: str, stack: ExitStack) -> Run:
         """Make a guide's folder; ``stack`` ends what the guide starts."""
@@ -260,7 +264,7 @@ class Author:
         if name in IMPORTS:
             (folder / "shards").symlink_to(self.folder / "publish" / "shards")
         return Run(
-            root=folder, folder=folder, environment=dict(self.environment), stack=stack,
+            root=folder, folder=folder, environment=dict(self.environment), stack=stack, commands=self.commands,
             replaced={**self.replaced, "127.0.0.1:8080": f"127.0.0.1:{_free_port()}"},
             updating=bool(os.environ.get("UPDATE_GUIDES")),
         )  # fmt: skip
@@ -280,6 +284,9 @@ def _author(network: Network, folder: Path) -> Iterator[Author]:
     served.mkdir(parents=True)
     home = folder / "home"
     home.mkdir()
+    commands = folder / "commands"
+    commands.mkdir()
+    forked.write_command(commands)
     with https_servers(folder) as start:
         server = start(served)
         environment = {
@@ -301,7 +308,10 @@ def _author(network: Network, folder: Path) -> Iterator[Author]:
             "plc.example.org": network.plc_url.removeprefix("http://"),
             "pds.example.org": network.pds_url.removeprefix("http://"),
         }
-        yield Author(network=network, did=account.did, folder=folder, environment=environment, replaced=replaced)
+        yield Author(
+            network=network, did=account.did, folder=folder, environment=environment, replaced=replaced,
+            commands=commands,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

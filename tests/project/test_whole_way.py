@@ -14,6 +14,7 @@ import catalog
 from catalog.samples.packable import class_from
 from catalog.samples.write_shards import write_shards
 from catalog.schema import Array, Field, SampleType, Scalar
+from tests import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,14 +69,11 @@ plugins:
 
 
 def _command(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", *arguments],
         cwd=cwd,
         env={**os.environ, **extra},
-        capture_output=True,
-        text=True,
         timeout=300,
-        check=False,
     )
 
 
@@ -128,8 +126,10 @@ def test_a_manifest_becomes_samples_in_a_fresh_process(
     (work / "mkdocs.yml").write_text(MKDOCS.format(pds=network.pds_url), encoding="utf-8")
     (work / "docs").mkdir()
     (work / "docs" / "index.md").write_text("# Home\n", encoding="utf-8")
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build"], cwd=work, capture_output=True, text=True, timeout=300, check=False
+    built = forked.run(
+        [sys.executable, "-m", "mkdocs", "build"],
+        cwd=work,
+        timeout=300,
     )
     assert built.returncode == 0, built.stderr
 

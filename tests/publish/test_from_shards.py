@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -42,6 +41,7 @@ from catalog.samples.inference import Inference
 from catalog.samples.packable import class_from, pack, unpack
 from catalog.samples.write_shards import write_shards
 from catalog.schema import MAX_FIELDS, Array, Field, FieldType, List, SampleType, Scalar, type_text
+from tests import forked
 from tests.shards.test_tar import tar_of
 from tests.strategies import texts, typed_samples
 
@@ -613,9 +613,9 @@ def run(folder: Path, *arguments: str) -> Result:
 def test_the_draft_is_written_beside_the_shards_and_is_valid(tmp_path: Path) -> None:
     """Paths of local copies lead from the manifest to the shards; only the manifest is on standard output."""
     numbers(tmp_path / "data")
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-m", "catalog", "manifest", "from-shards", "data/n-{000000..000002}.tar"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+        cwd=tmp_path, timeout=60, check=True,
     )  # fmt: skip
     assert yaml.safe_load(done.stdout)["datasets"][0]["shards"][2]["local"] == "data/n-000002.tar"
     assert done.stderr.splitlines()[-1] == "3 of 3: data/n-000002.tar, 1 sample"
@@ -679,7 +679,7 @@ def test_an_editor_finds_the_schema_that_lies_beside_it(tmp_path: Path) -> None:
 def test_a_mistake_gets_its_exit_code_and_words(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     numbers(tmp_path)
     command = [sys.executable, "-m", "catalog", "manifest", "from-shards", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = forked.run(command, cwd=tmp_path, timeout=60)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -22,6 +22,7 @@ from catalog.network.http import Client
 from catalog.network.redaction import Secrets
 from catalog.publish import apply_plan, make_plan
 from catalog.records import DATASET
+from tests import forked
 from tests.fakes import answer
 from tests.personalities import DID, PASSWORD, XRPC, There, pds, session_at
 from tests.secrecy import PASSWORDS, found_in
@@ -288,14 +289,11 @@ def test_a_script_gives_the_code_by_a_variable(tmp_path: Path, code: str | None)
     (tmp_path / "m.yaml").write_text("schemas: [{name: A, version: 1.0.0, fields: {a: int}}]\n", encoding="utf-8")
     with pds(code="123456", app_passwords=False) as server:
         environment = {**os.environ, **server.environment(), "CATALOG_APP_PASSWORD": PASSWORD}
-        ran = subprocess.run(
+        ran = forked.run(
             [sys.executable, "-m", "catalog", "publish", "--yes", "m.yaml"],
             cwd=tmp_path,
             env=environment if code is None else {**environment, "CATALOG_LOGIN_CODE": code},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         assert ran.returncode == (1 if code is None else 0), ran.stderr
         assert len(server.records) == (0 if code is None else 1)

@@ -27,6 +27,7 @@ from catalog.publish.verify import Verifier, _lexicon_checks, closing, record_ur
 from catalog.publish.verify_shards import Choice
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.syntax import AtUri, Cid
+from tests import forked
 from tests.fakes import Asked, Fake, answer, fake_server, forward
 from tests.repos import SigningKey, build_repo
 from tests.shards.test_tar import tar_of
@@ -504,14 +505,11 @@ def test_odd_storages_are_told(published: Published, storage: dict[str, object],
 
 
 def _run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", "verify", *arguments],
         env={**os.environ, **extra},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
 
 

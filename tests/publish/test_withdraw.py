@@ -23,6 +23,7 @@ from catalog.publish.delete import Withdrawal, make_withdrawal, others_in
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, VERIFICATION
 from catalog.store import Store
 from catalog.syntax import AtUri
+from tests import forked
 from tests.fakes import answer, fake_server
 
 if TYPE_CHECKING:
@@ -254,15 +255,12 @@ def test_a_manifest_that_still_declares_it_is_told(repo: Repo, manifest: Path) -
 
 def _run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     hidden = ("CATALOG_HANDLE", "CATALOG_APP_PASSWORD", "CATALOG_SESSION")
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", "withdraw", *arguments],
         cwd=cwd,
         env={**{key: value for key, value in os.environ.items() if key not in hidden}, **extra},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
 
 

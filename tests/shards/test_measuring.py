@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import subprocess
 import sys
 import threading
 import time
@@ -29,11 +28,13 @@ from catalog.shards.hash_local import LocalHasher
 from catalog.shards.reader import count_samples
 from catalog.shards.shard import Shard
 from catalog.syntax import Datetime, Did, Tid
+from tests import forked
 from tests.fakes import Asked, Fake, answer, fake_server
 from tests.shards.test_s3 import environment, store  # noqa: F401 - fixtures
 from tests.shards.test_tar import tar_of
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
@@ -558,7 +559,7 @@ def test_validate_reads_addresses_when_asked_to(
     def run(sha256: str, *options: str) -> subprocess.CompletedProcess[str]:
         one.load({"url": f"{server.url}/0.tar", "sha256": sha256})
         command = [sys.executable, "-m", "catalog", "validate", "m.yaml", *options]
-        return subprocess.run(command, cwd=one.folder, capture_output=True, text=True, timeout=60, check=False)
+        return forked.run(command, cwd=one.folder, timeout=60)
 
     good = run(of(RAW)[0], "--read-urls")
     assert (good.returncode, good.stdout) == (0, "valid: 1 schema, 1 dataset\n"), good.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,16 @@ from catalog.errors import BuildError
 from catalog.site import swap as aside_module
 from catalog.site.build_fingerprint import MARK
 from catalog.site.swap import built_aside
+from tests import forked
 from tests.sitecatalog import MKDOCS, fill
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 HOOK = """\
 import os, signal
+from tests import forked
 def {event}({arguments}**kwargs):
     {what}
 """
@@ -167,8 +169,8 @@ def project(once: Path, tmp_path: Path) -> Path:
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    return forked.run(
+        [sys.executable, "-m", *command], cwd=folder, timeout=300,
     )  # fmt: skip
 
 

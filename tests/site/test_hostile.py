@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import html
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import forked
 from tests.hostilerecords import PAYLOADS, hostile_records
 from tests.pagesnippets import page_programs
 
@@ -40,8 +40,10 @@ def hostile_site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     (work / "docs").mkdir()
     (work / "docs" / "index.md").write_text("# Home\n", encoding="utf-8")
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build"], cwd=work, capture_output=True, text=True, timeout=300, check=False
+    built = forked.run(
+        [sys.executable, "-m", "mkdocs", "build"],
+        cwd=work,
+        timeout=300,
     )
     assert built.returncode == 0, built.stderr
     return work / "site", accounts

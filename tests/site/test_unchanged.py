@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -20,10 +19,12 @@ from catalog.crawl import CrawlReport, crawl
 from catalog.site.build_fingerprint import MARK, Fingerprint, site_folder, take_fingerprint
 from catalog.store import Found, PastCrawl, Refused, Repo, Store
 from catalog.syntax import AtUri, Cid, Did, Handle
+from tests import forked
 from tests.counting import calls
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -69,9 +70,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def _catalog(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", *arguments],
-        cwd=cwd, env={**os.environ, **extra}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=cwd, env={**os.environ, **extra}, timeout=120,
     )  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def test_a_second_build_does_nothing_and_says_so(project: Path) -> None:
     assert "no changes since the last build" in second.stderr
     assert "Building documentation" not in second.stderr
     assert _tree(project / "site") == before
-    forced = _catalog("build", "--no-crawl", "--force", cwd=project)
+    forced = _catalog("build", "--no-crawl", "--force", cwd=project, PYTHONHASHSEED="1")
     assert "Building documentation" in forced.stderr
     after = _tree(project / "site")
     different = {name for name in before if before[name][1] != after[name][1]}
@@ -131,9 +132,7 @@ def test_a_build_that_failed_is_never_taken_for_done(project: Path) -> None:
     mended = _catalog("build", cwd=project)
     assert mended.returncode == 0, mended.stderr
     assert "Building documentation" in mended.stderr
-    alone = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build"], cwd=project, capture_output=True, text=True, check=True, timeout=120
-    )
+    alone = forked.run([sys.executable, "-m", "mkdocs", "build"], cwd=project, check=True, timeout=120)
     assert "Building documentation" in alone.stderr
     assert not (project / "site" / MARK).exists()
 
@@ -171,10 +170,10 @@ def test_an_empty_site_never_takes_the_place_of_a_full_one(project: Path) -> Non
     shutil.rmtree(project / ".catalog")
     (project / "manifests").rename(project / "elsewhere")
     for command in (["catalog"], ["mkdocs"]):
-        failed = subprocess.run(
+        failed = forked.run(
             [sys.executable, "-m", *command, "build"],
-            cwd=project, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            cwd=project, timeout=120,
+    )  # fmt: skip
         assert failed.returncode == 1
         assert "manifests: no such file or directory" in failed.stdout + failed.stderr
         assert "its store is empty" in failed.stdout + failed.stderr

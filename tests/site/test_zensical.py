@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 from catalog.errors import MissingExtra
 from catalog.site.zensical import build_with_zensical
+from tests import forked
 
 HOME = "did-plc-ewvi7nxzyoun6zhxrhs64oiz"
 BODY = re.compile(r'<article class="cat-page.*?</article>', re.DOTALL)
@@ -37,7 +37,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (folder / "docs").mkdir()
     (folder / "docs" / "guide.md").write_text("# Guide\n\nHow to read it: supercalifragilistic.\n", encoding="utf-8")
     command = [sys.executable, "-m", "catalog", "build", "--zensical", "--no-crawl"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = forked.run(command, cwd=folder, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "INFO    -  Catalog: " in done.stderr
     return folder / "site", theirs

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,9 +15,11 @@ from catalog.errors import StoreError
 from catalog.store import Store
 from catalog.store.graph import Graph
 from catalog.store.reader import Reader
+from tests import forked
 from tests.sitecatalog import CHANGED, MKDOCS, SOURCE, fill
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -113,9 +114,9 @@ def test_what_is_only_in_the_log_of_a_killed_crawl_is_read_too(store: Path, monk
 
 
 def _run(folder: Path, *command: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forked.run(
         [sys.executable, "-m", "catalog", *command],
-        cwd=folder, env={**os.environ, **extra}, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, env={**os.environ, **extra}, timeout=300,
     )  # fmt: skip
 
 
