@@ -19,7 +19,7 @@ _FIRST = re.compile(
     r'<section class="cat-tab" data-tab="([^"]+)">.*?<code data-copy-source data-language="(\w+)">(.*?)</code>',
     re.DOTALL,
 )
-_WAYS = re.compile(r'data-ways="([^"]*)">.*?<a href="([^"]+)"( data-own)?>', re.DOTALL)
+_WAYS = re.compile(r'data-ways="([^"]*)">.*?cat-still">(?:<a href="([^"]+)"|.*?data-programs>(.*?)</pre>)', re.DOTALL)
 _NAME = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
@@ -34,7 +34,7 @@ def page_programs(page: Path) -> list[tuple[str, str, str]]:
     label, language, block = first.groups()
     beside = json.loads((page.parent / "index.json").read_text(encoding="utf-8"))
     found = [(label, language, html.unescape(re.sub(r"<[^>]+>", "", block)))]
-    programs = _programs((page.parent / more[2]).read_text(encoding="utf-8"))
+    programs = _programs(html.unescape(more[3]) if more[3] else (page.parent / more[2]).read_text(encoding="utf-8"))
     for way in more[1].split(","):
         code = programs[way] if more[3] else _filled(programs[way], html.unescape(name[1]), beside)
         found.append((way, "typescript" if way == "TypeScript" else "python", code))

@@ -25,7 +25,7 @@ from catalog.site.exports.dcat import dcat_files
 from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, has_feed, newest
 from catalog.site.exports.index import index_files, robots, status_json
 from catalog.site.exports.meta_tags import ATOM, JSON, alternate
-from catalog.site.exports.redirects import redirect_page, redirects
+from catalog.site.exports.redirects import HOST_FILE, redirect_files, with_script
 from catalog.site.minify import ASSETS, root_of, tidy
 from catalog.site.nodes import kind_of, of_node
 from catalog.site.omitted import Job, LeftOut, killed, tried
@@ -342,6 +342,8 @@ def _make_ready(site_dir: Path, *, searches: bool) -> bool:
                 plain = True
                 html = HOME.sub(lambda mark: f'<div class="md-typeset cat-plain">{mark[0]}</div>', wrapped(html))
         html = ready(html, scripts, searches=searches)
+        if file == site_dir / "404.html":
+            html = with_script(html, root_of(html) or "/")
         if of_catalog:
             boxes.append(BOX_MARK in html)
         file.write_text(html, encoding="utf-8")
@@ -401,8 +403,7 @@ def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
     yield from dcat_files(graph, settings)
     if has_feed(graph, settings):
         yield FEED, lambda: feed(settings.name, "", newest(graph.nodes, MOST_OF_ALL), settings)
-    for address, target in redirects(graph):
-        yield f"{address}index.html", partial(redirect_page, target, settings)
+    yield from redirect_files(graph, settings)
 
 
 def _export(site_dir: Path, name: str, make: Callable[[], str]) -> None:
@@ -420,11 +421,15 @@ def _network(site_dir: Path, graph: Graph) -> None:
     _write(site_dir / "catalog" / "network.json", network_json(graph))
 
 
+_UNNAMED: Final = {"robots.txt", HOST_FILE}
+"""Files of ours that the owner may replace without a warning."""
+
+
 def _stamped_names(jobs: Iterable[Job[str | None]]) -> Iterator[str]:
-    """Yield the file names of the pages and exports that the owner's files replace. A robots.txt needs no warning."""
+    """Yield the file names of the pages and exports that the owner's files replace, but those without a warning."""
     sections = {f"{section}/" for section in IN_PLACE}
     for job in jobs:
-        if job.kind == "export" and job.place != "robots.txt":
+        if job.kind == "export" and job.place not in _UNNAMED:
             yield job.place
         elif job.place.endswith("/") and job.place not in sections and job.kind not in {"page", "programs"}:
             yield f"{job.place}index.html"

@@ -2,9 +2,9 @@
 
 The programs for two datasets of a schema differ only in the dataset's name, address and list of shards. So a page
 contains the shortest program, and the others are in one ``load.txt`` beside the schema's page, with placeholders that a
-script replaces when the reader selects a tab. In each page, highlighted, they would be five sixths of its size. A
-dataset has a file of its own if a script can't fill in the placeholders: drafts, formats other than msgpack, and shards
-in buckets, blobs and patterns.
+script replaces when the reader selects a tab. In each page, highlighted, they would be five sixths of its size. A page
+contains them, not highlighted, if a script can't fill in the placeholders: those of drafts, of formats other than
+msgpack, and of shards in buckets, blobs and patterns.
 """
 
 from __future__ import annotations
@@ -34,14 +34,12 @@ SHARD: Final = "https://shards.example/dataset-000000.tar"
 
 
 def folder_of(node: DatasetNode) -> str:
-    """Return the folder of a dataset's programs, relative to the site's root."""
-    if own_file(node):
-        return addresses.of_record("dataset", node.publisher.did, node.rkey)
+    """Return the folder of the programs for a dataset without its own, relative to the site's root."""
     return _shared(node.schema)
 
 
-def own_file(node: DatasetNode) -> bool:
-    """Return whether a dataset has its own file of programs."""
+def own_programs(node: DatasetNode) -> bool:
+    """Return whether the page of a dataset contains its programs."""
     record = node.record
     return node.draft or not isinstance(record.storage, HttpStorage) or record.sample_format != "msgpack"
 

@@ -1,4 +1,4 @@
-"""Minify rendered pages: collapse white space, move inline scripts into files.
+"""Minify rendered pages: collapse white space, move inline scripts and the hidden navigation into files.
 
 Every page stamped from a shell contains the shell: with a hundred thousand pages each kilobyte of it is a hundred
 megabytes. Scripts in files allow ``script-src 'self'``, and a browser fetches each of them once.
@@ -6,6 +6,8 @@ megabytes. Scripts in files allow ``script-src 'self'``, and a browser fetches e
 - White space in the body is collapsed, never removed: between inline elements it is visible.
 - The content of ``pre``, ``textarea``, tags and our own pages is unchanged.
 - A script in a file runs at the position of the inline one: it has neither ``async`` nor ``defer``.
+- The navigation of a page that hides it (record pages do) is the drawer of narrow screens, the same on every page. A
+  script inserts it; without scripts the drawer has the link to the home page.
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ _EMPTY_TOC: Final = re.compile(
     r'<div class="md-sidebar md-sidebar--secondary"[^>]*\shidden>\s*<div class="md-sidebar__scrollwrap">\s*'
     r'<div class="md-sidebar__inner">\s*<nav class="md-nav md-nav--secondary"[^>]*>\s*</nav>\s*</div>\s*</div>\s*</div>'
 )
+_HIDDEN_NAV: Final = re.compile(
+    r'(<div class="md-sidebar md-sidebar--primary"[^>]*\shidden>\s*<div class="md-sidebar__scrollwrap">\s*'
+    r'<div class="md-sidebar__inner">)\s*(<nav\b(?:(?!--active|md-sidebar__inner).)*?</nav>)'
+    r"\s*(</div>\s*</div>\s*</div>)"
+    r'(?=\s*<div class="md-(?:content|sidebar md-sidebar--secondary)")',
+    re.DOTALL,
+)
+_NAV_LINK: Final = re.compile(r'<a href="[^"]*" class="md-nav__link">.*?</a>', re.DOTALL)
 _HEAD: Final = re.compile(r"<head\b.*?</head>", re.DOTALL | re.IGNORECASE)
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
 _PLAIN_SCRIPT: Final = re.compile(r"""\s*(?:type=["']?(?:text|application)/javascript["']?)?\s*""", re.IGNORECASE)
@@ -56,8 +66,26 @@ def tidy(html: str, root: str, scripts: MutableMapping[str, str]) -> str:
         return html
     html = _CONFIG.sub(_needed_config, _EMPTY_TOC.sub("", html))
     move = _mover(root, scripts)
+    html = _HIDDEN_NAV.sub(lambda match: _moved_nav(match, root, scripts), html)
     tidied = _each(html[head.start() : head.end()], "", move)
     return _each(html[: head.start()].lstrip(), "", move) + tidied + _each(html[head.end() :], " ", move)
+
+
+def _moved_nav(match: re.Match[str], root: str, scripts: MutableMapping[str, str]) -> str:
+    nav = _each(match[2], " ", lambda kept: kept[0])
+    home = _NAV_LINK.search(nav)
+    if home is None:
+        return match[0]
+    # The text of a script in a file: "</script>" in it is harmless, and the page's parser sees the result as HTML.
+    script = _in_file(f"document.currentScript.outerHTML = {json.dumps(nav, ensure_ascii=False)};", root, scripts)
+    return f"{match[1]}{script}<noscript>{home[0]}</noscript>{match[3]}"
+
+
+def _in_file(source: str, root: str, scripts: MutableMapping[str, str]) -> str:
+    """Add a script to ``scripts`` and return the element that loads it."""
+    name = f"inline-{hashlib.sha256(source.encode()).hexdigest()[:12]}.js"
+    scripts[name] = source + "\n"
+    return f'<script src="{root}{ASSETS}{name}"></script>'
 
 
 def _needed_config(match: re.Match[str]) -> str:
@@ -78,11 +106,7 @@ def _mover(root: str, scripts: MutableMapping[str, str]) -> Callable[[re.Match[s
         if (match["raw"] or "").lower() != "script" or not _PLAIN_SCRIPT.fullmatch(match["attributes"]):
             return match[0]
         source = match["inside"].strip()
-        if not source:
-            return ""
-        name = f"inline-{hashlib.sha256(source.encode()).hexdigest()[:12]}.js"
-        scripts[name] = source + "\n"
-        return f'<script src="{root}{ASSETS}{name}"></script>'
+        return _in_file(source, root, scripts) if source else ""
 
     return moved
 

@@ -24,6 +24,8 @@ _EXPLANATION: Final = (
     "<h1>404 - Not found</h1><p>This page does not exist. Records that were deleted, and those of closed accounts, are "
     "removed from the catalog. Check the end of an address that was typed or copied.</p>"
     '<p><a href="{root}browse/">Browse and search</a>, or go to the <a href="{root}.">home page</a>.</p>'
+    "<noscript><p>The datasets of an address like <code>/@handle/name/</code> are listed at <code>/@handle/</code>."
+    "</p></noscript>"
 )
 
 

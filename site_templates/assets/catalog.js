@@ -64,15 +64,17 @@ function startTabs(box) {
 }
 
 /**
- * Show the buttons that copy the text beside them.
+ * Add a button to each text that can be copied: in the frame of a block of code, after a short text.
  * @param {ParentNode} root
  */
 function startCopying(root) {
-  for (const copy of /** @type {NodeListOf<HTMLButtonElement>} */ (root.querySelectorAll("[data-copy]"))) {
-    if (!copy.hidden || !copy.parentElement) continue;
-    copy.hidden = false;
-    const label = copy.textContent;
-    const source = find(copy.parentElement, "[data-copy-source]");
+  for (const source of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-copy-source]"))) {
+    if (!claim(source)) continue;
+    const label = "Copy";
+    const copy = button("cat-copy", label);
+    const frame = source.closest(".cat-code");
+    if (frame) frame.prepend(copy);
+    else source.after(" ", copy);
     copy.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(source.textContent ?? "");

@@ -43,7 +43,7 @@ export function pieces(source, language) {
 }
 
 /**
- * A block of code with a button that copies it.
+ * A block of code, whose text can be copied.
  * @param {string} source
  * @param {string} language
  * @returns {HTMLDivElement}
@@ -52,14 +52,12 @@ export function codeBlock(source, language) {
   const code = element("code");
   Object.assign(code.dataset, { copySource: "", language });
   code.append(...pieces(source, language).map(({ text, className }) => (className ? element("span", className, text) : text)));
-  const copy = Object.assign(element("button", "cat-copy", "Copy"), { type: "button", hidden: true });
-  copy.dataset.copy = "";
   const pre = element("pre");
   pre.tabIndex = 0;
   pre.append(code);
   const box = element("div", "highlight");
   box.append(pre);
   const frame = element("div", "cat-code");
-  frame.append(copy, box);
+  frame.append(box);
   return frame;
 }

@@ -1,5 +1,5 @@
-// The programs that load a dataset. The page contains the first; the others are a file beside the schema's page, written for
-// an example dataset. Its name, URI and shard are replaced by this dataset's when a tab is chosen.
+// The programs that load a dataset. The page shows the first; the others are text in the page, or a file beside the schema's
+// page, written for an example dataset. Its name, URI and shard are replaced by this dataset's when a tab is chosen.
 
 import { element, find } from "./dom.js";
 import { FileCache } from "./files.js";
@@ -22,7 +22,9 @@ const files = new FileCache();
  */
 export function startPrograms(box, startCopying) {
   if (box.classList.contains("is-live") || !box.parentElement) return;
-  const link = /** @type {HTMLAnchorElement} */ (find(box.parentElement, ".cat-still a"));
+  const still = find(box.parentElement, ".cat-still");
+  const link = /** @type {HTMLAnchorElement | null} */ (still.querySelector("a"));
+  const own = still.querySelector("[data-programs]")?.textContent; // else written for an example
   for (const label of String(box.dataset.ways).split(",").filter(Boolean)) {
     const panel = element("section", "cat-tab");
     panel.dataset.tab = label;
@@ -30,7 +32,7 @@ export function startPrograms(box, startCopying) {
     panel.addEventListener("catalog:shown", () => { fill(panel, label); }, { once: true });
     box.append(panel);
   }
-  if (link.parentElement) link.parentElement.hidden = true;
+  still.hidden = true;
 
   /**
    * @param {HTMLElement} panel
@@ -40,8 +42,8 @@ export function startPrograms(box, startCopying) {
     try {
       const text = (/** @type {Response} */ response) => response.text();
       const [file, record, { codeBlock }] = await Promise.all([
-        files.get(link.href, text),
-        link.dataset.own === undefined ? files.get(new URL("index.json", location.href), text) : null, // else written for this dataset
+        own ?? files.get(String(link?.href), text),
+        own ? null : files.get(new URL("index.json", location.href), text),
         import("./highlight.js"),
       ]);
       const program = programs(file).find((other) => other.label === label);
@@ -52,8 +54,8 @@ export function startPrograms(box, startCopying) {
       panel.replaceChildren(element("h3", "", label), install, codeBlock(code, program.language));
     } catch {
       const plainLink = element("a", "", "As text");
-      plainLink.href = link.href;
-      find(panel, "p").replaceChildren("It could not be loaded. ", plainLink);
+      plainLink.href = link?.href ?? "";
+      find(panel, "p").replaceChildren("It could not be loaded. ", ...(link ? [plainLink] : []));
     }
     startCopying(panel);
   }

@@ -80,6 +80,8 @@ def test_beside_every_page_lies_its_json(site: Path) -> None:
     assert (site / view["schema"]["page"] / "index.json").exists()
     assert view["publisher"] == {"did": str(DID), "handle": "waves.example.org"}
     assert view["labels"] == [{"name": "tides", "version": "2.0.0"}]
+    for folder in site.glob("datasets/did-*/*/"):
+        assert {file.name for file in folder.iterdir()} == {"index.html", "index.json", "croissant.json"}
     unproven = json.loads((site / "datasets" / HOME / UNPROVEN / "index.json").read_text(encoding="utf-8"))
     assert unproven["verified"] is False
     for kind in ("publishers", "tags", "licences"):
@@ -235,11 +237,18 @@ def test_the_root_says_what_is_here(site: Path) -> None:
 
 
 def test_a_name_under_a_handle_leads_to_the_permanent_page(site: Path) -> None:
-    html = (site / "@waves.example.org" / "tidal-recordings-0" / "index.html").read_text(encoding="utf-8")
-    target = re.search(r'content="0; url=([^"]+)"', html)
+    """It is on the account's list, in ``_redirects``, and the page for missing addresses has the script."""
+    html = (site / "@waves.example.org" / "index.html").read_text(encoding="utf-8")
+    target = re.search(r'<a id="tidal-recordings-0" href="([^"]+)"', html)
     assert target is not None
-    assert urljoin("/@waves.example.org/tidal-recordings-0/", target[1]) == f"/datasets/{HOME}/{CHANGED}/"
-    assert f'<link rel="canonical" href="{URL}datasets/{HOME}/{CHANGED}/">' in html
+    assert urljoin("/@waves.example.org/", target[1]) == f"/datasets/{HOME}/{CHANGED}/"
+    lines = (site / "_redirects").read_text(encoding="utf-8").splitlines()
+    place = f"/catalog/datasets/{HOME}/{CHANGED}/"
+    assert f"/catalog/@waves.example.org/tidal-recordings-0/ {place} 302" in lines
+    assert len(lines) == html.count("<a id=")
+    assert "/catalog/assets/catalog/redirect.js" in (site / "404.html").read_text(encoding="utf-8")
+    assert (site / "assets" / "catalog" / "redirect.js").is_file()
+    assert not list((site / "@waves.example.org").glob("*/")), "no file for each address"
 
 
 def test_without_an_address_of_its_own_the_site_has_what_can_be_true(tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def test_a_word_of_the_description_finds_the_record_by_keyboard_alone(base: str,
     expect(page.locator("h1")).to_have_text("Tidal recordings 42")
 
 
+def test_the_page_for_missing_addresses_redirects_names_under_a_handle(base: str, site: Path, page: Page) -> None:
+    """It is served as hosts do: with the status 404, at the address that is missing."""
+    missing = (site / "404.html").read_text(encoding="utf-8").replace("/catalog/assets/", "/assets/")
+    page.route(re.compile("/@[^/]+/[^/]+/$"), lambda route: route.fulfill(body=missing, content_type="text/html"))
+    page.goto(f"{base}@waves.example.org/tidal-recordings-42/")
+    page.wait_for_url("**/datasets/**")
+    expect(page.locator("h1")).to_have_text("Tidal recordings 42")
+    page.goto(f"{base}@waves.example.org/nothing/", wait_until="networkidle")
+    expect(page.locator("h1")).to_have_text("404 - Not found")
+
+
 def test_hand_written_pages_are_found_too_and_nonsense_is_not(base: str, page: Page) -> None:
     page.goto(base)
     box = page.get_by_role("combobox", name="Search the catalog")

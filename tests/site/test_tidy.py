@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from hypothesis import given
@@ -51,6 +52,28 @@ def test_inline_scripts_move_into_files_and_data_stays() -> None:
     assert '<script type="application/json">{"b":  2}</script>' in html
     assert '<script src="x.js"></script>' in html
     assert len(re.findall("<script", html)) == len(re.findall("<script", PAGE))
+
+
+NAV = """<div class="md-sidebar md-sidebar--primary" data-md-type="navigation" hidden>
+<div class="md-sidebar__scrollwrap"><div class="md-sidebar__inner"><nav class="md-nav" aria-label="Navigation"><ul>
+<li><a href="../.." class="md-nav__link">Home</a></li>
+<li><a href="../b/" class="md-nav__link">B "b"</a></li></ul></nav>
+</div></div></div>
+<div class="md-content">"""
+
+
+def test_a_hidden_navigation_lies_once_in_a_script() -> None:
+    scripts: dict[str, str] = {}
+    html = tidy(PAGE.replace("<p>one", f"{NAV}<p>one"), "../../", scripts)
+    ((name, source),) = [(name, text) for name, text in scripts.items() if "outerHTML" in text]
+    assert "<nav" not in html
+    assert f'<div class="md-sidebar__inner"><script src="../../assets/catalog/{name}"></script>' in html
+    assert '<noscript><a href="../.." class="md-nav__link">Home</a></noscript>' in html
+    nav = json.loads(source.partition(" = ")[2].rstrip(";\n"))
+    assert nav.split() == NAV[NAV.index("<nav") : NAV.index("</nav>") + 6].split()
+    for other in ('class="md-nav__link md-nav__link--active"', 'class="other"'):
+        kept = tidy(PAGE.replace("<p>one", NAV.replace('class="md-nav__link"', other) + "<p>one"), "../../", {})
+        assert "<nav" in kept, "a navigation that marks its page, or of another theme, stays"
 
 
 def test_the_way_to_the_root_is_the_pages_own() -> None:

@@ -61,11 +61,11 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     uri = None if node.draft else str(node.uri)
     opens = bool(local or urls or uri)
     snippet = shortest_snippet(record.name, uri, sample_type, urls, local=local) if opens else None
-    own_programs = load.own_file(node)
-    if own_programs and opens:
+    programs = None
+    if load.own_programs(node) and opens:
         snippets = load_snippets(record.name, uri, sample_type, urls, local=local, sample_format=record.sample_format)
         ways = tuple(snippet.label for snippet in snippets[1:])
-        files.append((load.FILE, load.programs_text(snippets)))
+        programs = load.programs_text(snippets)
     else:
         ways = load.ways(node)
     preview = None if templates.previews is None else templates.previews.of(node)
@@ -100,8 +100,8 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         else _FORMATS.get(record.sample_format, record.sample_format),
         snippet=snippet,
         here=bool(local),
-        programs=load.folder_of(node) + load.FILE,
-        own_programs=own_programs,
+        programs_file=load.folder_of(node) + load.FILE,
+        programs=programs,
         ways=ways,
         formats=tuple(
             name for name in ("ro-crate", "datacite") if name in templates.settings.formats and not node.draft

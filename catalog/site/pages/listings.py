@@ -90,6 +90,7 @@ def publisher_page(templates: Templates, publisher: Publisher, group: Group) -> 
     body = templates.render(
         "publisher", group.address, publisher=publisher, groups=_by_kind(group.nodes), most=PER_GROUP,
         samples=sum(size.samples or 0 for size in sizes), weight=sum(size.bytes or 0 for size in sizes),
+        short=publisher.handle is not None and any(not node.draft for node in datasets),
     )  # fmt: skip
     words = f"{formatting.counted(len(group.nodes), 'record')} published by {group.name}"
     beside = group_json("publisher", group, publisher)
