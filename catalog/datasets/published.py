@@ -45,7 +45,7 @@ def require_fit(own: type, published: SampleType) -> None:
 def shards_of(found: Published[DatasetRecord]) -> tuple[Shard, ...]:
     """Return the shards of a published dataset; see :func:`catalog.shards.locations.shards_of_storage`."""
     record, account = found.record, found.account
-    return tuple(shards_of_storage(record.storage, account.did, account.pds, record.sample_format))
+    return tuple(shards_of_storage(record.storage, account.did, account.pds, record.sample_format, record.manifests))
 
 
 def shards_to_publish(shards: Sequence[Shard], urls: str | Sequence[str] | None) -> list[PublishedShard]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from catalog.datasets.dataset import Dataset
@@ -28,6 +29,7 @@ def write_samples(
     maxsize: int | None = None,
     format: ShardFormat = "msgpack",  # noqa: A002 - the name of the record's field
     sample_type: type[T] | None = None,
+    manifest: bool = False,
 ) -> Dataset[T]:
     """Write samples (of packable classes, or dicts) into files, and return the dataset of them.
 
@@ -41,6 +43,9 @@ def write_samples(
     Samples are written as the iterator yields them, so they needn't fit into memory; the same samples give the same
     bytes. A sample keeps its key, the attribute or item ``__key__``; one without is named by its number. All files get
     their names after the last one was written; on an error none does, and existing files stay.
+
+    ``manifest`` also writes a shard manifest beside each shard: ``digits.manifest.json`` with the statistics of its
+    fields, and with the extra ``arrow`` ``digits.manifest.parquet`` with the place and the small values of each sample.
 
     ``samples`` may be a ``ray.data.Dataset``: its workers write and hash the shards, into a folder that all machines
     share. A row becomes a sample of ``sample_type`` (:class:`DictSample` without it); a shard has the rows of a block,
@@ -58,9 +63,9 @@ def write_samples(
             yield sample
 
     check_iterable(samples)
+    write = partial(write_shards, maxcount=maxcount, maxsize=maxsize, format=format, manifest=manifest)
     if sample_type is not None or is_ray_dataset(samples):
-        infos = write_shards(samples, path, maxcount=maxcount, maxsize=maxsize, format=format, sample_type=sample_type)
-        return Dataset(infos, sample_type)
-    infos = write_shards(noting(), path, maxcount=maxcount, maxsize=maxsize, format=format)
+        return Dataset(write(samples, path, sample_type=sample_type), sample_type)
+    infos = write(noting(), path)
     kind = first[0] if first and hasattr(first[0], "__packable__") else DictSample
     return Dataset(infos, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,9 +43,18 @@ class LocalBlob:
     @classmethod
     def of(cls, shard: ShardDraft) -> LocalBlob:
         """Return the blob of a file: its CID contains the SHA-256. Without a hash, a placeholder."""
-        digest = bytes.fromhex(shard.sha256 or "0" * 64)
-        cid = Cid.of_binary(bytes((1, RAW, _SHA_256, len(digest))) + digest)
-        return cls(path=shard.local, cid=cid, size=shard.bytes or 0)
+        return cls(path=shard.local, cid=_cid(bytes.fromhex(shard.sha256 or "0" * 64)), size=shard.bytes or 0)
+
+    @classmethod
+    def of_file(cls, path: Path, mime_type: str) -> LocalBlob:
+        """Return the blob of a file of this program, which is read. Raises OSError."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            return cls(path=path, cid=_cid(digest), size=file.tell(), mime_type=mime_type)
+
+
+def _cid(digest: bytes) -> Cid:
+    return Cid.of_binary(bytes((1, RAW, _SHA_256, len(digest))) + digest)
 
 
 def size_of(file: Path | None) -> int | None:

@@ -58,15 +58,20 @@ class ShardChecks:
     most: int | None = None
     stats: dict[tuple[Path | Shard, bytes], ShardStats | CatalogError] = field(init=False, default_factory=dict)
     """The results, by file or shard and the key of its check."""
-    _checks: dict[tuple[SchemaRef, str | None], SampleCheck] = field(init=False)
+    _checks: dict[tuple[SchemaRef, str | None, bool], SampleCheck] = field(init=False)
 
     def __post_init__(self) -> None:
         known: dict[SchemaRef, SampleType] = dict(self.published.items())
         for draft in self.schemas:
             one = draft.sample_type
             known[SchemaKey(name=one.name, version=one.version)] = one
-        wanted = {(draft.schema, draft.sample_format) for draft in self.datasets}
-        self._checks = {(ref, form): SampleCheck(known.get(ref), stated=form, most=self.most) for ref, form in wanted}
+        wanted = {(draft.schema, draft.sample_format, draft.manifests) for draft in self.datasets}
+        self._checks = {
+            (ref, form, manifests): SampleCheck(
+                known.get(ref), stated=form, most=self.most, manifests=_manifest_folder() if manifests else None
+            )
+            for ref, form, manifests in wanted
+        }
 
     def hash_local(self, hasher: LocalHasher) -> None:
         """Read every local copy: hash it, and compare its samples."""
@@ -111,7 +116,8 @@ class ShardChecks:
                 continue
             if stats.format is not None:
                 formats.setdefault(stats.format, shard)
-            shards.append(replace(shard, sha256=stats.sha256, bytes=stats.bytes))
+            manifest = self._check(draft).manifest_of(stats)
+            shards.append(replace(shard, sha256=stats.sha256, bytes=stats.bytes, manifest=manifest))
         sample_format = _sample_format(draft, formats, faults)
         known = [count for count in counts if count is not None]
         samples = sum(known) if known and len(known) == len(counts) else None
@@ -130,7 +136,7 @@ class ShardChecks:
         return ((draft, shard) for draft in self.datasets for shard in draft.shards)
 
     def _check(self, draft: DatasetDraft) -> SampleCheck:
-        return self._checks[draft.schema, draft.sample_format]
+        return self._checks[draft.schema, draft.sample_format, draft.manifests]
 
     def _stats(self, draft: DatasetDraft, shard: ShardDraft, faults: list[Fault]) -> ShardStats | None:
         """Return what was found of a shard, and add its faults."""
@@ -148,6 +154,16 @@ class ShardChecks:
             found = maybe
             faults += _remote_faults(draft, shard, found)
         return None if isinstance(found, CatalogError) else found
+
+
+def _manifest_folder() -> Path | None:
+    """Return the folder in the user's cache in which shard manifests are kept; ``None`` without a home folder."""
+    from catalog.config import cache_folder
+
+    try:
+        return cache_folder() / "manifests"
+    except RuntimeError:
+        return None
 
 
 def _rounds(wanted: Iterable[tuple[T, SampleCheck]]) -> Iterator[dict[T, SampleCheck]]:

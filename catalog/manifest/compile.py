@@ -17,6 +17,7 @@ from catalog.manifest.diagnostics import GUESSES, place, shown
 from catalog.manifest.drafts import LabelDraft
 from catalog.manifest.source_map import line_of
 from catalog.records import (
+    Blob,
     BlobShard,
     BlobStorage,
     Checksum,
@@ -26,6 +27,7 @@ from catalog.records import (
     Label,
     Lens,
     LensVerification,
+    ManifestRef,
     S3Shard,
     S3Storage,
     Schema,
@@ -232,6 +234,7 @@ class _Build:
         sizes = [shard.bytes for shard in measured]
         known = [size for size in sizes if size is not None]
         blobs = tuple(LocalBlob.of(shard) for shard in measured) if draft.as_blobs else ()
+        manifests, files = _manifests(draft)
         record = Dataset(
             name=draft.name,
             schema_ref=self._schema_uri(draft.schema),
@@ -245,9 +248,10 @@ class _Build:
             content_metadata=draft.content_metadata,
             sample_format=draft.sample_format or "msgpack",
             splits=draft.splits,
+            manifests=manifests,
         )
         local = tuple(shard.local for shard in measured if shard.local is not None)
-        added = self._add(draft, key, record, local=local, blobs=blobs)
+        added = self._add(draft, key, record, local=local, blobs=(*blobs, *files))
         if added is not None:
             self.datasets[draft.name] = added.uri
 
@@ -384,6 +388,23 @@ class _Build:
         )
         self.done.append(added)
         return added
+
+
+def _manifests(draft: DatasetDraft) -> tuple[tuple[ManifestRef, ...], tuple[LocalBlob, ...]]:
+    """Return the shard manifests of a dataset, and the files of those that aren't published yet."""
+    if draft.published_manifests or not draft.manifests:
+        return draft.published_manifests, ()
+    refs, files = [], []
+    for shard in draft.shards:
+        if shard.manifest is None:
+            return (), ()
+        header, table = shard.manifest
+        blobs = [LocalBlob.of_file(header, "application/json")]
+        blobs += [] if table is None else [LocalBlob.of_file(table, "application/octet-stream")]
+        made = [Blob(cid=blob.cid, size=blob.size) for blob in blobs]
+        refs.append(ManifestRef(header=made[0], samples=made[1] if table is not None else None))
+        files += blobs
+    return tuple(refs), tuple(files)
 
 
 def _storage(bucket: BucketDraft | None, shards: list[ShardDraft], blobs: tuple[LocalBlob, ...]) -> Storage:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
-    from catalog.records import CodeReference, Split
+    from catalog.records import CodeReference, ManifestRef, Split
     from catalog.schema import SampleType
     from catalog.syntax import AtUri, Cid
 
@@ -59,7 +59,8 @@ class SchemaDraft(_Placed):
 class ShardDraft:
     """One shard, patterns expanded. ``sha256`` (lower-case hex) and ``bytes`` as stated; ``local`` is a copy.
 
-    ``url`` is the key for a dataset in a bucket, the file's path in the manifest for one in blobs.
+    ``url`` is the key for a dataset in a bucket, the file's path in the manifest for one in blobs. ``manifest`` are the
+    files of its shard manifest, header and table, if the shard was read and its dataset has ``manifests``.
     """
 
     url: str
@@ -67,6 +68,7 @@ class ShardDraft:
     local: Path | None = None
     sha256: str | None = None
     bytes: int | None = None
+    manifest: tuple[Path, Path | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,8 @@ class DatasetDraft(_Placed):
     """A dataset; with a ``version`` also a label ``name@version``. ``metadata`` has plain values, dates as ISO text.
 
     Its shards are at https URLs, or under keys of the ``bucket``, or (``as_blobs``) files to upload. ``sample_format``
-    is ``None`` if it isn't stated: that of the shards where they are read, else ``msgpack``.
+    is ``None`` if it isn't stated: that of the shards where they are read, else ``msgpack``. ``manifests``: a shard
+    manifest is published for each shard; ``published_manifests`` are those of the same shards in the published record.
     """
 
     name: str
@@ -100,6 +103,8 @@ class DatasetDraft(_Placed):
     splits: tuple[Split, ...] = ()
     metadata: Mapping[str, object]
     content_metadata: Json = None
+    manifests: bool = False
+    published_manifests: tuple[ManifestRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ METHODS: Final = ("codeReview", "formalProof", "signedHash", "automatedTest")
 _SCHEMA_KEYS: Final = ("name", "version", "description", "license", "tags", "fields")
 _DATASET_KEYS: Final = (
     "name", "schema", "version", "description", "license", "tags", "shards", "s3", "blobs", "format", "samples",
-    "splits", "metadata", "content_metadata",
+    "splits", "metadata", "content_metadata", "manifests",
 )  # fmt: skip
 _LABEL_KEYS: Final = ("name", "version", "description", "dataset")
 _LENS_KEYS: Final = ("name", "source", "target", "description", "getter", "putter")
@@ -146,6 +146,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
     splits = read_splits(table.get("splits"), stored.shards, report)
     metadata = metadata_of(table.get("metadata"), report)
     content = content_of(table.get("content_metadata"), report)
+    manifests = table.flag("manifests") is True
     if name is None or schema is None or len(report) > before:
         return None
     return DatasetDraft(
@@ -164,6 +165,7 @@ def _read_dataset(node: Node, report: Report, names: Names) -> DatasetDraft | No
         splits=splits,
         metadata=metadata,
         content_metadata=content,
+        manifests=manifests,
     )
 
 

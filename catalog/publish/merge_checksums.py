@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from catalog.errors import CatalogError
-from catalog.records import DATASET, Dataset, HttpStorage, S3Storage, read_record
+from catalog.records import DATASET, BlobStorage, Dataset, HttpStorage, S3Storage, read_record
 
 if TYPE_CHECKING:
     from catalog.manifest import DatasetDraft, DraftKey, ManifestSet
@@ -26,7 +26,10 @@ def with_published_checksums(manifests: ManifestSet, by_key: Mapping[DraftKey, P
 
 def _merged(draft: DatasetDraft, record: PresentRecord | None) -> DatasetDraft:
     published = None if record is None else _dataset(record)
-    if published is None or draft.as_blobs or any(shard.local is not None for shard in draft.shards):
+    if published is None:
+        return draft
+    draft = _with_manifests(draft, published)
+    if draft.as_blobs or any(shard.local is not None for shard in draft.shards):
         return draft
     known = _checksums(published)
     shards = tuple(
@@ -41,6 +44,15 @@ def _merged(draft: DatasetDraft, record: PresentRecord | None) -> DatasetDraft:
         first, *others = shards
         shards = (replace(first, bytes=size.bytes), *(replace(shard, bytes=0) for shard in others))
     return replace(draft, shards=shards, samples=size.samples if draft.samples is None else draft.samples)
+
+
+def _with_manifests(draft: DatasetDraft, published: Dataset) -> DatasetDraft:
+    """Return the draft with the published shard manifests, if its shards have the same checksums."""
+    if not draft.manifests or len(published.manifests) != len(draft.shards):
+        return draft
+    known = list(_checksums(published).values())
+    same = all(shard.sha256 is not None for shard in draft.shards) and known == [one.sha256 for one in draft.shards]
+    return replace(draft, published_manifests=published.manifests) if same else draft
 
 
 def _dataset(record: PresentRecord) -> Dataset | None:
@@ -58,6 +70,8 @@ def _checksums(record: Dataset) -> dict[str, str | None]:
             return {shard.url: _sha256(shard.checksum) for shard in shards}
         case S3Storage(shards=keys):
             return {shard.key: _sha256(shard.checksum) for shard in keys}
+        case BlobStorage(blobs=blobs):
+            return {str(blob.cid): blob.cid.digest.hex() for blob in blobs}
     return {}
 
 

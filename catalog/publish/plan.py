@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Final
 from catalog.atproto.session import MAX_BATCH_BYTES
 from catalog.config import NetworkSettings
 from catalog.errors import CatalogError, Fault
-from catalog.manifest import require_publishable
+from catalog.manifest import DatasetDraft, require_publishable
 from catalog.manifest.diagnostics import place
 from catalog.publish.checksums import with_checksums
 from catalog.publish.diff import differences
 from catalog.publish.immutable_schemas import is_same_schema, refuse_changed_schemas, schema_key, serving_schemas
 from catalog.publish.merge_checksums import with_published_checksums
 from catalog.publish.repo_state import DELETION_ORDER, called, read_present, references_of
-from catalog.records import DATASET, LABEL, SCHEMA, Schema, label_order, read_record
+from catalog.records import DATASET, LABEL, SCHEMA, Dataset, Schema, label_order, read_record
 from catalog.sanitize import html_table
 from catalog.schema.atdata import unread_by_atdata
 from catalog.syntax import AtUri, Datetime, Tid
@@ -182,7 +182,13 @@ def make_plan(
         set_name=set_name,
         present=present,
         changes=(*changes, *deletions),
-        warnings=(*_warnings(changes, moved), *_large(changes), *_unread_by_atdata(wanted, changes), *notes),
+        warnings=(
+            *_warnings(changes, moved),
+            *_large(changes),
+            *_without_manifests(changes),
+            *_unread_by_atdata(wanted, changes),
+            *notes,
+        ),
     )
 
 
@@ -371,6 +377,19 @@ def _large(changes: Sequence[Change]) -> Iterator[Fault]:
             text = f"{change.name} has {size:,} bytes; many servers accept at most {MAX_BATCH_BYTES:,} in one request"
             where = place(change.draft.file, change.draft.line)
             yield Fault(where=where, message=text, hint="list fewer, larger shards")
+
+
+def _without_manifests(changes: Sequence[Change]) -> Iterator[Fault]:
+    """Warn about datasets with ``manifests: true`` of which a shard wasn't read."""
+    for change in changes:
+        found = change.draft
+        if found is None or not isinstance(found.draft, DatasetDraft) or not isinstance(found.record, Dataset):
+            continue
+        if found.draft.manifests and not found.record.manifests:
+            first = next((one for one in found.draft.shards if one.manifest is None), None)
+            where = place(found.file, found.line if first is None else first.line)
+            text = f"{change.name} gets no shard manifests: not all of its shards were read"
+            yield Fault(where=where, message=text, hint="name their local copies, or pass --read-urls")
 
 
 def _text(value: Json, key: str) -> str:

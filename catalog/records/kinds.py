@@ -149,10 +149,27 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A file on the publisher's PDS. ``size`` is in bytes."""
+
+    cid: Cid
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestRef:
+    """The manifest of a shard: a JSON header, and perhaps a Parquet table with a row a sample."""
+
+    header: Blob
+    samples: Blob | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """A published dataset (lexicon ``entry``). ``metadata`` is the decoded msgpack map, empty when absent.
 
-    ``sample_format`` is the format of the shards, ``msgpack`` when absent. Unknown names are kept.
+    ``sample_format`` is the format of the shards, ``msgpack`` when absent. Unknown names are kept. ``manifests`` are in
+    the order of the shards.
     """
 
     name: str
@@ -168,6 +185,7 @@ class Dataset:
     content_metadata: Json = None
     sample_format: str = "msgpack"
     splits: tuple[Split, ...] = ()
+    manifests: tuple[ManifestRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

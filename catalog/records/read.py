@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from catalog.atproto import datamodel
-from catalog.errors import Fault, InvalidData, InvalidRecord, InvalidSchema
+from catalog.errors import Fault, InvalidData, InvalidRecord, InvalidSchema, InvalidSyntax
 from catalog.records import kinds
 from catalog.schema import SampleType, read_body
 from catalog.syntax import AtUri, Cid, Datetime
+from catalog.syntax.cid import SHA_256
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
@@ -66,8 +67,8 @@ def _forgive(value: Json) -> Json:
     """Return the record without the known deviations of existing clients from the lexicon.
 
     A flattened or nested schema body gets the envelope's keys; metadata as an object becomes msgpack bytes; a blob
-    of any MIME type becomes a tar; a shard without a checksum gets the checksum "none"; ``splits`` of another form
-    are left out, as other clients may use the name. Anything else is left for the validator to report.
+    of any MIME type becomes a tar; a shard without a checksum gets the checksum "none"; ``splits`` and ``manifests`` of
+    another form are left out, as other clients may use the names. Anything else is left for the validator to report.
     """
     if not isinstance(value, dict):
         return value
@@ -86,6 +87,8 @@ def _forgive(value: Json) -> Json:
         fixed["schema"] = {"draft": "draft-07", **body, "content": content}
     if not _are_splits(fixed.get("splits")):
         fixed.pop("splits", None)
+    if not _are_manifests(fixed.get("manifests")):
+        fixed.pop("manifests", None)
     storage = fixed.get("storage")
     if isinstance(storage, dict):
         fixed["storage"] = {
@@ -102,6 +105,23 @@ def _are_splits(value: Json) -> bool:
         isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("shards"), list)
         for item in value
     )
+
+
+def _are_manifests(value: Json) -> bool:
+    """Return whether a value is a list of shard manifests, whatever the media types of their blobs."""
+    return isinstance(value, list) and all(isinstance(item, dict) and _is_manifest(item) for item in value)
+
+
+def _is_manifest(item: Mapping[str, Json]) -> bool:
+    return _is_blob(item.get("header")) and (item.get("samples") is None or _is_blob(item["samples"]))
+
+
+def _is_blob(value: Json) -> bool:
+    ref = value.get("ref") if isinstance(value, dict) else None
+    try:
+        return isinstance(ref, dict) and Cid.parse(str(ref.get("$link"))).hash_function == SHA_256
+    except InvalidSyntax:
+        return False
 
 
 def _forgive_shard(shard: Json) -> Json:
@@ -201,6 +221,13 @@ def _read_dataset(read: _Reader) -> kinds.Dataset:
             kinds.Split(name=split.text("name"), shards=split.numbers("shards"), samples=split.number("samples"))
             for split in read.parts("splits")
         ),
+        manifests=tuple(
+            kinds.ManifestRef(
+                header=_read_file(one.part("header")),
+                samples=_read_file(one.part("samples")) if one.has("samples") else None,
+            )
+            for one in read.parts("manifests")
+        ),
     )
 
 
@@ -266,6 +293,10 @@ def _read_blob(entry: _Reader) -> kinds.BlobShard:
         size=blob.number("size"),
         checksum=_checksum(entry),
     )
+
+
+def _read_file(blob: _Reader) -> kinds.Blob:
+    return kinds.Blob(cid=Cid.parse(blob.part("ref").text("$link")), size=blob.number("size"))
 
 
 def _checksum(shard: _Reader) -> kinds.Checksum | None:

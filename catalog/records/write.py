@@ -101,6 +101,7 @@ def _write_dataset(record: kinds.Dataset) -> dict[str, Json]:
             for split in record.splits
         ]
         or None,
+        "manifests": [_write_manifest(one) for one in record.manifests] or None,
         "sampleFormat": None if record.sample_format == "msgpack" else record.sample_format,
     }
 
@@ -138,6 +139,15 @@ def _write_blob(shard: kinds.BlobShard) -> Json:
     }
     checksum = {} if shard.checksum is None else {"checksum": _write_checksum(shard.checksum)}
     return {"blob": blob, **checksum}
+
+
+def _write_manifest(one: kinds.ManifestRef) -> Json:
+    value: dict[str, Json] = {"header": _write_file(one.header, "application/json")}
+    return value if one.samples is None else {**value, "samples": _write_file(one.samples, "application/octet-stream")}
+
+
+def _write_file(blob: kinds.Blob, mime_type: str) -> Json:
+    return {"$type": "blob", "ref": {"$link": str(blob.cid)}, "mimeType": mime_type, "size": blob.size or 0}
 
 
 def _write_checksum(checksum: kinds.Checksum | None) -> dict[str, Json]:

@@ -245,6 +245,13 @@ def _unpack_map(raw: Buffer, key: str) -> dict[Any, Any]:
     return values
 
 
+def unpack_values(raw: Buffer, key: str) -> dict[str, Any]:
+    """Return wire name → stored value of a sample in msgpack bytes; arrays are bytes. Raises :class:`InvalidSample`."""
+    values = _unpack_map(raw, key)
+    _check_names(values, key)
+    return values
+
+
 def _read_carefully(cls: type[T], plan: Plan, values: dict[Any, Any], key: str, *, validate: bool) -> T:
     _check_names(values, key)
     arguments: dict[str, Any] = {}

@@ -450,6 +450,10 @@ class ParquetWriter:
         self._keys.append(key)
         self._held += size
 
+    def stored(self, row: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """Return a row as a reader gets it; it has no place of its own in the file."""
+        return row, []
+
     def _flush(self) -> None:
         from pyarrow import parquet, types
 

@@ -19,14 +19,19 @@ from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias, get_args
 
 from catalog.errors import InvalidSample
 from catalog.samples.annotations import plan_of
+from catalog.samples.manifest_builder import ManifestBuilder
 from catalog.samples.packable import pack
+from catalog.samples.packable import sample_type as type_of
 from catalog.samples.ray_data import is_ray_dataset, write_ray_shards
+from catalog.samples.shard_manifest import manifest_paths
 from catalog.samples.storable import RESERVED
 from catalog.samples.write_members import members_of
 from catalog.samples.write_parquet import ParquetRows, ParquetWriter
 from catalog.shards import limits
+from catalog.shards.formats import FORMATS
+from catalog.shards.formats.members import split_name
 from catalog.shards.formats.msgpack import SUFFIX
-from catalog.shards.tar import TarWriter
+from catalog.shards.tar import TarWriter, member_names
 
 __all__ = ["ShardFormat", "ShardInfo", "check_iterable", "write_shards"]
 
@@ -63,12 +68,13 @@ def write_shards(
     sample_type: type[Any] | None = None,
     per_shard: int | None = None,
     max_bytes: int | None = None,
+    manifest: bool = False,
 ) -> tuple[ShardInfo, ...]:
     """Write samples (of packable classes, or dicts) into files; ``pattern`` numbers them: ``digits-%06d.tar``.
 
     See :func:`catalog.write_samples`, which returns the dataset of them. A pattern without a number is the name of the
     only file if there is no limit, else ``-%06d`` is added to it. ``per_shard`` and ``max_bytes`` are the former names
-    of ``maxcount`` and ``maxsize``.
+    of ``maxcount`` and ``maxsize``. ``manifest`` writes a shard manifest beside each shard.
 
     A ``ray.data.Dataset`` is written by its workers; its rows become samples of ``sample_type``.
 
@@ -85,6 +91,8 @@ def write_shards(
     if format == "parquet" and maxsize is not None:
         raise ValueError("the length of a Parquet file is not known before it is compressed: use maxcount")
     if is_ray_dataset(samples):
+        if manifest:
+            raise ValueError("the workers of Ray write no shard manifests; `manifests: true` publishes them")
         paths = _paths(Path(pattern), limited=True)
 
         def write(some: Iterable[Any], temporary: Path) -> tuple[ShardInfo, ...]:
@@ -96,11 +104,17 @@ def write_shards(
     if sample_type is not None:
         raise ValueError("sample_type is for rows of Ray Data: samples have their class")
     paths = _paths(Path(pattern), limited=maxcount is not None or maxsize is not None)
-    return _write(samples, paths, maxcount=maxcount, maxsize=maxsize, form=format)
+    return _write(samples, paths, maxcount=maxcount, maxsize=maxsize, form=format, manifest=manifest)
 
 
 def _write(
-    samples: Iterable[Any], paths: Iterator[Path], *, maxcount: int | None, maxsize: int | None, form: ShardFormat
+    samples: Iterable[Any],
+    paths: Iterator[Path],
+    *,
+    maxcount: int | None,
+    maxsize: int | None,
+    form: ShardFormat,
+    manifest: bool = False,
 ) -> tuple[ShardInfo, ...]:
     layout = _Table() if form == "parquet" else _Tar(_packed if form == "msgpack" else members_of)
     written: list[_ShardFile] = []
@@ -112,15 +126,22 @@ def _write(
             if not written or written[-1].is_full(encoded, maxcount, maxsize):
                 if written:
                     written[-1].finish()
-                written.append(_ShardFile(next(paths), form, layout))
+                written.append(_ShardFile(next(paths), form, layout, _builder(form, sample) if manifest else None))
             written[-1].add(key, encoded, maxsize)
         infos = tuple(shard.finish() for shard in written)
         for shard in written:
             shard.part.replace(shard.path)
+            shard.write_manifest()
     finally:
         for shard in written:
             shard.discard()
     return infos
+
+
+def _builder(form: ShardFormat, sample: object) -> ManifestBuilder:
+    """Return the builder of the manifest of a shard with samples like this one."""
+    kind = type_of(type(sample)) if hasattr(type(sample), "__packable__") else None
+    return ManifestBuilder(FORMATS[form], kind)
 
 
 def _paths(pattern: Path, *, limited: bool) -> Iterator[Path]:
@@ -183,6 +204,10 @@ class _Content(Protocol):
 
     def add(self, key: str, encoded: Any) -> None: ...  # noqa: ANN401
 
+    def stored(self, encoded: Any) -> tuple[Any, list[int]]:  # noqa: ANN401
+        """Return a sample that was added as a reader gets it, and begin and end of its bytes."""
+        ...
+
     def close(self) -> str: ...
 
     def abandon(self) -> None: ...
@@ -206,15 +231,16 @@ class _Tar:
         return [(TarWriter.header(name, len(data)), data) for name, data in self._encode(sample, key)]
 
     def content(self, file: BinaryIO) -> _TarContent:
-        return _TarContent(file)
+        return _TarContent(file, packed=self._encode is _packed)
 
 
 class _TarContent:
     """A tar that is being written; refuses a key twice."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._tar = TarWriter(file)
+    def __init__(self, file: BinaryIO, *, packed: bool) -> None:
+        self._tar, self._packed = TarWriter(file), packed
         self._keys: set[str] = set()
+        self._begin = self._end = 0
 
     @property
     def bytes(self) -> int:
@@ -231,8 +257,19 @@ class _TarContent:
         if key in self._keys:
             raise InvalidSample("a key twice in one shard", where=key[:100])
         self._keys.add(key)
-        for header, data in members:
+        for number, (header, data) in enumerate(members):
+            if not number:
+                self._begin = self._tar.bytes + len(header)
+            self._end = self._tar.bytes + len(header) + len(data)
             self._tar.add(header, data)
+
+    def stored(self, members: _Members) -> tuple[Any, list[int]]:
+        places = [self._begin, self._end]
+        if self._packed:
+            return members[0][1], places
+        names = (split_name(next(member_names(header), "")) for header, _ in members)
+        named = zip(names, members, strict=True)
+        return {name[1]: memoryview(data) for name, (_, data) in named if name is not None}, places
 
     def close(self) -> str:
         self._keys.clear()
@@ -321,8 +358,8 @@ def _is_reserved(name: object) -> bool:
 class _ShardFile:
     """A shard that is being written, in a temporary file in its folder."""
 
-    def __init__(self, path: Path, form: ShardFormat, layout: _Layout) -> None:
-        self.path, self.form = path, form
+    def __init__(self, path: Path, form: ShardFormat, layout: _Layout, builder: ManifestBuilder | None = None) -> None:
+        self.path, self.form, self._builder = path, form, builder
         self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self.part.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = self.part.open("wb", buffering=1 << 20)
@@ -341,6 +378,8 @@ class _ShardFile:
             raise InvalidSample(what, where=key[:100])
         self._content.add(key, encoded)
         self._samples += 1
+        if self._builder is not None:
+            self._builder.add(key, *self._content.stored(encoded))
 
     def finish(self) -> ShardInfo:
         """Finish the file and return its facts; later calls return the same."""
@@ -351,6 +390,12 @@ class _ShardFile:
                 path=self.path, samples=self._samples, bytes=self._content.bytes, sha256=digest, format=self.form
             )
         return self._info
+
+    def write_manifest(self) -> None:
+        """Write the manifest beside the finished shard."""
+        if self._builder is not None and self._info is not None:
+            found = self._builder.finish().of_shard(self._info.sha256, self._info.bytes)
+            found.write(*manifest_paths(self.path), self.path.stem)
 
     def discard(self) -> None:
         """Delete the temporary file."""

@@ -63,11 +63,15 @@ class ShardStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """The result of a :class:`Check`: samples, format and difference of a shard; see :class:`ShardStats`."""
+    """The result of a :class:`Check`: samples, format and difference of a shard; see :class:`ShardStats`.
+
+    ``keep`` is called with SHA-256 and bytes of the shard when they are known.
+    """
 
     samples: int | None
     format: str | None = None
     misfit: str | None = None
+    keep: Callable[[str, int], object] | None = None
 
 
 class Check(Protocol):
@@ -76,6 +80,10 @@ class Check(Protocol):
     @property
     def key(self) -> bytes:
         """The identity of the check in the cache: equal checks give equal results for equal bytes."""
+        ...
+
+    def is_complete(self, stats: ShardStats) -> bool:
+        """Return whether nothing else of a shard with these statistics is wanted."""
         ...
 
     def __call__(self, source: Source, where: str, /) -> Examined:

@@ -108,6 +108,8 @@ class LocalHasher:
         except (OSError, ValueError):
             return None
         known = cache.get(_key(path, check), _mark(status))
+        if known is not None and check is not None and not check.is_complete(known):
+            return None
         if known is None or known.bytes != status.st_size or (self._count is not None and not known.counted):
             return None
         return known
@@ -136,6 +138,8 @@ class LocalHasher:
             counted=examined is not None,
             misfit=None if examined is None else examined.misfit,
         )
+        if examined is not None and examined.keep is not None:
+            examined.keep(sha256, hashing.bytes)
         racy = max(before.st_mtime_ns, before.st_ctime_ns) > since - _RACY_NANOSECONDS
         return stats, None if racy else _mark(before)
 

@@ -58,9 +58,7 @@ def hash_remote(
     if not wanted:
         return found
     with cache.opened(), Client(settings, parks=True) as client:
-        known = {
-            shard: entry for shard in wanted if (entry := _cached(cache, _key(shard, checks.get(shard)))) is not None
-        }
+        known = {shard: entry for shard in wanted if (entry := _cached(cache, shard, checks.get(shard))) is not None}
         hasher = _RemoteHasher(client, known, checks, len(wanted), progress)
         with closing(run_all(hasher.hash, wanted, workers=READERS, stop=hasher.stopped)) as results:
             for shard, result in results:
@@ -145,6 +143,8 @@ class _RemoteHasher:
                     counted=True,
                     misfit=examined.misfit,
                 )
+                if examined.keep is not None:
+                    examined.keep(sha256, hashing.bytes)
                 validator = request.validator
                 return found, None if validator is None else _Version(validator=validator, bytes=hashing.bytes)
 
@@ -223,11 +223,14 @@ class Versions:
             yield chunk
 
 
-def _cached(cache: HashCache, key: bytes) -> tuple[_Version, ShardStats] | None:
+def _cached(cache: HashCache, shard: Shard, check: Check | None) -> tuple[_Version, ShardStats] | None:
+    key = _key(shard, check)
     mark = cache.mark(key)
     version = _Version.of_mark(mark)
     stats = None if mark is None else cache.get(key, mark)
     if version is None or stats is None or not stats.counted or stats.bytes != version.bytes:
+        return None
+    if check is not None and not check.is_complete(stats):
         return None
     return version, stats
 

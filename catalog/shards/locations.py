@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from catalog.errors import DataError, RefusedUrl
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.shards.braces import MAX_NAMES, expand
-from catalog.shards.shard import Shard
+from catalog.shards.shard import ManifestFiles, Shard
 from catalog.syntax.cid import SHA_256
 
 if TYPE_CHECKING:
-    from catalog.records import BlobShard, Checksum, Storage
+    from catalog.records import Checksum, ManifestRef, Storage
+    from catalog.syntax import Cid
 
 
-def shards_of_storage(storage: Storage, did: str, pds: str, sample_format: str | None = None) -> Iterator[Shard]:
+def shards_of_storage(
+    storage: Storage, did: str, pds: str, sample_format: str | None = None, manifests: Sequence[ManifestRef] = ()
+) -> Iterator[Shard]:
     """Yield the shards of a storage; blobs are those of account ``did`` on its server ``pds``.
 
-    ``sample_format`` is that of the record.
+    ``sample_format`` and ``manifests`` are those of the record; the latter are only used if each shard has one.
 
     A URL with braces and without a checksum is a pattern: atdata lists patterns, and a URL has no braces of its own.
 
     Only remote shards: a record never names a file of the reader's machine. Raises :class:`RefusedUrl` for a storage
     or a scheme that isn't opened, and for patterns of too many shards.
     """
-    for number, shard in enumerate(_shards(storage, did, pds)):
+    found = _shards(storage, did, pds)
+    if manifests:
+        listed = list(islice(found, MAX_NAMES + 1))
+        found = iter(listed)
+        if len(listed) == len(manifests):
+            files = (_manifest(one, did, pds) for one in manifests)
+            found = (replace(shard, manifest=one) for shard, one in zip(listed, files, strict=True))
+    for number, shard in enumerate(found):
         if number == MAX_NAMES:
             raise RefusedUrl(f"the patterns of the record expand to more than {MAX_NAMES:,} shards", where=shard.url)
         if shard.path is not None:
@@ -50,8 +61,7 @@ def _shards(storage: Storage, did: str, pds: str) -> Iterator[Shard]:
         case ExternalStorage():
             return (Shard(url=url) for pattern in storage.urls for url in expand(pattern))
         case BlobStorage():
-            address = f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did}&cid="
-            return (Shard(url=f"{address}{one.cid}", checksum=_blob_checksum(one)) for one in storage.blobs)
+            return (_blob(one.cid, did, pds) for one in storage.blobs)
     raise RefusedUrl(f"shards in {storage.type} are not opened", hint="https, S3 and blobs are")
 
 
@@ -59,8 +69,14 @@ def _text(checksum: Checksum | None) -> str | None:
     return None if checksum is None else f"{checksum.algorithm}:{checksum.digest}"
 
 
-def _blob_checksum(blob: BlobShard) -> str:
-    """Return the checksum that a blob's CID contains; it has precedence over the one in the record."""
-    if blob.cid.hash_function != SHA_256:
-        raise DataError("a blob whose CID is not by SHA-256", where=str(blob.cid))
-    return f"sha256:{blob.cid.digest.hex()}"
+def _manifest(one: ManifestRef, did: str, pds: str) -> ManifestFiles:
+    table = None if one.samples is None else _blob(one.samples.cid, did, pds)
+    return ManifestFiles(_blob(one.header.cid, did, pds), table)
+
+
+def _blob(cid: Cid, did: str, pds: str) -> Shard:
+    """Return a blob as a shard. Its checksum is that in the CID, which has precedence over the one in the record."""
+    if cid.hash_function != SHA_256:
+        raise DataError("a blob whose CID is not by SHA-256", where=str(cid))
+    url = f"{pds.rstrip('/')}/xrpc/com.atproto.sync.getBlob?did={did}&cid={cid}"
+    return Shard(url=url, checksum=f"sha256:{cid.digest.hex()}")

@@ -13,7 +13,7 @@ A_TAR: Final = "a tar"
 UNKNOWN: Final = "a file of an unknown format"
 
 _BLOCK: Final = 512
-_GZIP: Final = b"\x1f\x8b"
+GZIP: Final = b"\x1f\x8b"
 _TEXT_LINES: Final = 5
 _SEPARATORS: Final = {",": "a CSV table", ";": "a CSV table with semicolons", "\t": "a table with tabs (TSV)"}
 
@@ -50,7 +50,7 @@ _MARKUP: Final = (
 
 def decompressed(head: bytes) -> bytes:
     """Return the first bytes of a file, decompressed if it is gzip; at most ``HEAD`` of them."""
-    if not head.startswith(_GZIP):
+    if not head.startswith(GZIP):
         return head[:HEAD]
     try:
         return zlib.decompressobj(31).decompress(head, HEAD)
@@ -76,7 +76,7 @@ def describe(head: bytes) -> str:
     if not head:
         return "an empty file"
     plain = decompressed(head)
-    gzipped = "gzip of " if plain is not head and head.startswith(_GZIP) and not plain.startswith(_GZIP) else ""
+    gzipped = "gzip of " if plain is not head and head.startswith(GZIP) and not plain.startswith(GZIP) else ""
     return gzipped + _described(plain)
 
 

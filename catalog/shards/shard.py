@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from catalog.errors import RefusedUrl
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from catalog.shards.s3 import Credentials
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+
+class ManifestFiles(NamedTuple):
+    """The files of a shard manifest: its JSON header, and its Parquet table if there is one."""
+
+    header: Shard
+    table: Shard | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +33,7 @@ class Shard:
     default those of the environment are, to AWS and the user's own endpoint. ``format`` is a name of
     :data:`catalog.shards.formats.FORMATS`; without one it is recognised by the first bytes. Plain ``http`` is opened
     with a ``checksum`` only (SHA-256 or longer), or where the network settings allow it; every other scheme is refused:
-    in other readers ``pipe:`` runs shell commands.
+    in other readers ``pipe:`` runs shell commands. ``manifest`` is its shard manifest, if one is published.
     """
 
     url: str
@@ -35,6 +42,7 @@ class Shard:
     region: str | None = None
     format: str | None = None
     credentials: Credentials | None = field(default=None, repr=False)
+    manifest: ManifestFiles | None = field(default=None, repr=False, compare=False)
 
     @property
     def path(self) -> Path | None:

@@ -65,21 +65,23 @@ _REGULAR: Final = b"0\x007"
 """A regular file, also in its old spelling, and a contiguous file."""
 
 
-def members(
-    source: Source, where: str, *, most: int = MAX_MEMBER, whole: bool = False
+def members(  # noqa: C901 - a call for each member would cost time
+    source: Source, where: str, *, most: int = MAX_MEMBER, whole: bool = False, places: list[int] | None = None
 ) -> Iterator[tuple[str, memoryview]]:
     """Yield (name, data) of the regular files of a tar. Folders, links, devices and the like are skipped.
 
-    The data is read-only. ``whole``: a checksum shows that the tar is complete, even without an end mark. Raises
+    The data is read-only. ``whole``: a checksum shows that the tar is complete, even without an end mark. The offset of
+    each member's data is appended to ``places`` before it is yielded (of a compressed tar, after decompression). Raises
     :class:`InvalidShard` for a file that is truncated, damaged, sparse, or no tar, and for a member of more than
     ``most`` bytes that isn't in memory yet.
     """
     source, block = _first_block(source, where)
-    at, end = 0, len(block)
+    at, end, base = 0, len(block), 0
     extra: _Extra | None = None
     unpack_from, adler32 = _HEADER.unpack_from, zlib.adler32
     while True:
         if end - at < _BLOCK:
+            base += at
             block = _more(source, block[at:], _BLOCK, where, may_end=at == end)
             at, end = 0, len(block)
             if not end:
@@ -107,10 +109,13 @@ def members(
         if end - data < padded:
             if size > most:
                 raise InvalidShard(f"a member of {size} bytes; the most is {most}", where=where)
+            base += data
             block = _more(source, block[data:], padded, where)
             data, end = 0, len(block)
         at = data + padded
         if kind == b"0":
+            if places is not None:
+                places.append(base + data)
             yield text if extra is None or extra.name is None else extra.name, block[data : data + size]
             extra = None
         else:

@@ -155,19 +155,22 @@ def _is_value(cell: str) -> bool:
     return bool(_FLOAT.fullmatch(cell) or _BOOL.fullmatch(cell) or re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cell))
 
 
-def _table(source: Source, where: str, most: int = MAX_MEMBER) -> tuple[tuple[str, ...], Iterator[list[str]]]:
+def _table(
+    source: Source, where: str, most: int = MAX_MEMBER, places: list[int] | None = None
+) -> tuple[tuple[str, ...], Iterator[list[str]]]:
     """Return the columns and the rows. Raises :class:`InvalidShard` with the line."""
     lines = Lines(source, where, most)
     dialect = _dialect(lines.head, where)
     if dialect is None:
         return (), iter(())
-    return dialect.columns, _checked(lines, dialect)
+    return dialect.columns, _checked(lines, dialect, places)
 
 
-def _checked(lines: Lines, dialect: _Dialect) -> Iterator[list[str]]:
+def _checked(lines: Lines, dialect: _Dialect, places: list[int] | None) -> Iterator[list[str]]:
     rows = _rows(lines, dialect.separator)
     width = len(dialect.columns)
     skip = dialect.header
+    end = 0
     while True:
         try:
             row = next(rows, None)
@@ -176,6 +179,7 @@ def _checked(lines: Lines, dialect: _Dialect) -> Iterator[list[str]]:
         if row is None:
             return
         lines.release()
+        begin, end = end, lines.end
         if not row:  # a blank line
             continue
         if skip:
@@ -185,6 +189,8 @@ def _checked(lines: Lines, dialect: _Dialect) -> Iterator[list[str]]:
             found = "1 cell" if len(row) == 1 else f"{len(row):,} cells"
             hint = "is a separator in a cell that isn't quoted?" if len(row) > width else "is a cell missing?"
             raise InvalidShard(f"a row of {found} in a table of {width:,} columns", where=lines.place(), hint=hint)
+        if places is not None:
+            places += (begin, end)
         yield row
 
 
@@ -342,12 +348,13 @@ class _Csv:
         max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
+        places: list[int] | None = None,
     ) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield (key, column → cell); the key is the column ``__key__``, or else the row number.
 
         Raises :class:`InvalidShard` with the line.
         """
-        columns, rows = _table(source, where, max_bytes)
+        columns, rows = _table(source, where, max_bytes, places)
         reserved = [name for name in RESERVED if name in columns]
         for number, row in enumerate(rows):
             cells = dict(zip(columns, row, strict=True))

@@ -71,12 +71,15 @@ class Format(Protocol):
         max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,
         whole: bool = False,
+        places: list[int] | None = None,
     ) -> Iterator[tuple[str, Raw]]:
         """Yield (key, sample) in the order in which they are stored.
 
         ``on_other`` is called with the name of each member that is not a sample. ``whole``: a checksum shows that the
-        file is complete. Raises :class:`~catalog.errors.InvalidShard` for a damaged file, one of another format, or a
-        sample of more than ``max_bytes``.
+        file is complete. When a sample is yielded, the last two of ``places`` are the offsets at which its bytes begin
+        and end (those of a tar: of its first member's data, and of its last one's); Parquet adds none. Raises
+        :class:`~catalog.errors.InvalidShard` for a damaged file, one of another format, or a sample of more than
+        ``max_bytes``.
         """
         ...
 

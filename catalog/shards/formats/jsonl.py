@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 _RESERVED: Final = frozenset(RESERVED)
 
 
-def _rows(source: Source, where: str, most: int = MAX_MEMBER) -> Iterator[dict[str, Any]]:
+def _rows(
+    source: Source, where: str, most: int = MAX_MEMBER, places: list[int] | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield the objects. Raises :class:`InvalidShard` with the line."""
     lines = Lines(source, where, most)
+    end = 0
     for line in lines:
+        begin, end = end, lines.end
         lines.release()
         if not line.strip():
             continue
@@ -45,6 +49,8 @@ def _rows(source: Source, where: str, most: int = MAX_MEMBER) -> Iterator[dict[s
         if not isinstance(row, dict):
             hint = "jq -c '.[]' OLD > NEW" if isinstance(row, list) else 'such as {"text": "…"}'
             raise InvalidShard("a line that is no JSON object", where=lines.place(), hint=hint)
+        if places is not None:
+            places += (begin, end)
         yield row
 
 
@@ -106,12 +112,13 @@ class _Jsonl:
         max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
+        places: list[int] | None = None,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (key, object); the key is its ``__key__``, or else the row number.
 
         Raises :class:`InvalidShard` with the line.
         """
-        for number, row in enumerate(_rows(source, where, max_bytes)):
+        for number, row in enumerate(_rows(source, where, max_bytes, places)):
             key = f"{number:0{KEY_DIGITS}d}"
             if not _RESERVED.isdisjoint(row):
                 own = row.get(KEY)

@@ -42,13 +42,14 @@ def split_name(name: str) -> tuple[str, str] | None:
     return f"{folder}{slash}{stem}", field.lower()
 
 
-def grouped(
+def grouped(  # noqa: C901 - a call for each member would cost time
     source: Source,
     where: str,
     *,
     max_bytes: int = MAX_MEMBER,
     on_other: Callable[[str], object] | None = None,
     whole: bool = False,
+    places: list[int] | None = None,
 ) -> Iterator[tuple[str, dict[str, memoryview]]]:
     """Yield (key, field → data) of the samples of a tar in their order.
 
@@ -59,7 +60,9 @@ def grouped(
     key: str | None = None
     sample: dict[str, memoryview] = {}
     size = others = 0
-    for name, data in members(source, where, most=max_bytes, whole=whole):
+    starts: list[int] | None = None if places is None else []
+    span = (0, 0)
+    for name, data in members(source, where, most=max_bytes, whole=whole, places=starts):
         named = split_name(name)
         if named is None:
             others += 1
@@ -69,13 +72,22 @@ def grouped(
         found, field = named
         if found != key:
             if key is not None:
+                if places is not None:
+                    places += span
                 yield key, sample
             key, sample, size = found, {}, 0
+            if starts:
+                span = (starts[-1], 0)
         size += len(data)
         if field in sample or field in RESERVED or size > max_bytes or len(sample) >= MAX_MEMBERS:
             raise _refused(field, sample, where, found, max_bytes)
         sample[field] = data
+        if starts:
+            span = (span[0], starts[-1] + len(data))
+            starts.clear()
     if key is not None:
+        if places is not None:
+            places += span
         yield key, sample
     elif others:
         raise InvalidShard("no member belongs to a sample", where=where, hint="members are named KEY.FIELD: 0001.jpg")

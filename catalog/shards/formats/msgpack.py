@@ -28,6 +28,7 @@ def samples_in(
     max_bytes: int = MAX_MEMBER,
     on_other: Callable[[str], object] | None = None,
     whole: bool = False,
+    places: list[int] | None = None,
 ) -> Iterator[tuple[str, memoryview]]:
     """Yield (key, msgpack bytes) of the samples of a shard in their order.
 
@@ -39,7 +40,7 @@ def samples_in(
     length = len(SUFFIX)
     before = None
     others = 0
-    for name, data in members(source, where, most=max_bytes, whole=whole):
+    for name, data in members(source, where, most=max_bytes, whole=whole, places=places):
         # Nearly every key has letters and digits only, so that no rule for hidden files and metadata applies to it.
         key = name[:-length]
         if not (key.isalnum() and name[-length:] == SUFFIX) and not _is_sample(name):
@@ -50,6 +51,8 @@ def samples_in(
         if key == before:
             raise InvalidShard("two members for one sample", where=f"{where}, sample {ascii(key)[1:-1][:100]}")
         before = key
+        if places is not None:
+            places.append(places[-1] + len(data))
         yield key, data
     if others and before is None:
         hint = "an ordinary WebDataset has the format webdataset"

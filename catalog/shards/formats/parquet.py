@@ -258,6 +258,7 @@ class _Parquet:
         max_bytes: int = MAX_MEMBER,
         on_other: Callable[[str], object] | None = None,  # noqa: ARG002
         whole: bool = False,  # noqa: ARG002
+        places: list[int] | None = None,  # noqa: ARG002
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (key, column → value); the key is the column ``__key__``, or else the row number.
 

@@ -29,12 +29,13 @@ _CONVERT: Final = "convert it: iconv -f {} -t UTF-8 OLD > NEW"
 class Lines:
     """The lines of a text file, each with its line break; iterated once.
 
-    ``number`` is that of the last line, from 1; ``held`` are the bytes since :meth:`release`: those of one row, which a
-    quoted line break spreads over several lines. Raises :class:`InvalidShard` for more than ``most`` of them.
+    ``number`` is that of the last line, from 1, and ``end`` the offset after it; ``held`` are the bytes since
+    :meth:`release`: those of one row, which a quoted line break spreads over several lines. Raises
+    :class:`InvalidShard` for more than ``most`` of them.
     """
 
     def __init__(self, source: Source, where: str, most: int) -> None:
-        self.number = self.held = 0
+        self.number = self.held = self.end = 0
         self.head, source = peek(source)
         self._where, self._most = where, min(most, MAX_LINE)
         self._source = Inflated(source, memoryview(b""), where) if self.head.startswith(_GZIP) else source
@@ -50,6 +51,8 @@ class Lines:
             if first and len(block) < len(_BOM):
                 rest = block
                 continue
+            if first and block.startswith(_BOM):
+                self.end = len(_BOM)
             pieces = (block.removeprefix(_BOM) if first else block).split(b"\n")
             first = False
             rest = pieces.pop()
@@ -71,6 +74,7 @@ class Lines:
     def _line(self, raw: bytes) -> str:
         self.number += 1
         self.held += len(raw)
+        self.end += len(raw) + 1
         if self.held > self._most:
             hint = "is a quote missing?" if self.held > len(raw) else None
             raise InvalidShard(f"a row of more than {self._most:,} bytes", where=self.place(), hint=hint)
