@@ -21,8 +21,8 @@ RESULTS: Final = HERE / "results"
 TEXTS: Final = HERE / "texts"
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
 ORDER: Final = (
-    "import", "installed", "iterating", "streaming", "formats", "entrances", "browser", "appview", "appview_engine",
-    "site", "search_quality", "stamping", "crawl", "car", "firehose",
+    "import", "installed", "iterating", "streaming", "formats", "entrances", "browser", "viewer", "appview",
+    "appview_engine", "site", "search_quality", "stamping", "crawl", "car", "firehose",
 )  # fmt: skip
 """Order on the page: for users of the library, for visitors of a site, for hosts. Others come last."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class RangeFiles:
     """Files by path. Those in ``whole`` are served without ranges, those in ``closed`` without CORS.
 
-    ``requests`` are the paths with the bytes that were sent.
+    ``requests`` are the paths with the bytes that were sent, ``moments`` their times in seconds since 1970.
     """
 
     fake: Fake
@@ -26,6 +27,7 @@ class RangeFiles:
     whole: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     requests: list[tuple[str, int]] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
 
     def add(self, name: str, content: bytes) -> str:
         """Serve a file; return its URL."""
@@ -49,6 +51,7 @@ class RangeFiles:
         handler.end_headers()
         if asked.method != "HEAD":
             self.requests.append((asked.path, len(body)))
+            self.moments.append(time.time())
             handler.wfile.write(body)
 
 

@@ -83,7 +83,7 @@ class Viewer {
    */
   constructor(section, source) {
     this.source = source;
-    this.box = withAttributes(element("div", "cat-viewer"), { tabindex: -1, role: "region", "aria-label": "All samples" });
+    this.box = withAttributes(element("div", "cat-viewer"), { tabindex: -1, role: "group", "aria-label": "Row viewer" });
     this.previous = button("cat-button", "Previous");
     this.following = button("cat-button", "Next");
     this.status = withAttributes(element("p", "cat-quiet cat-viewer__status"), { role: "status" });
@@ -217,21 +217,36 @@ class Viewer {
     const turn = this.#turn;
     const [bytes, requests] = [this.source.bytes, this.source.requests];
     const filter = this.#filter;
-    const { rows, next } = filter
-      ? { rows: await this.source.rows(filter.rows.slice(filter.at, filter.at + PAGE)), next: null }
-      : await this.source.page(this.#here, PAGE, enough);
-    const items = await Promise.all(rows.map((row) => this.#item(row)));
+    const chosen = filter?.rows.slice(filter.at, filter.at + PAGE) ?? [];
+    // Matches lie apart, each is a request: the first is shown before the others are there.
+    const first = chosen.length > 1 ? await this.#items(await this.source.rows(chosen.slice(0, 1))) : [];
     if (turn !== this.#turn) return; // another page was asked for meanwhile
+    if (first.length) this.#display(first);
+    const { rows, next } = filter
+      ? { rows: await this.source.rows(chosen.slice(first.length)), next: null }
+      : await this.source.page(this.#here, PAGE, enough);
+    const items = [...first, ...await this.#items(rows)];
+    if (turn !== this.#turn) return;
     this.#next = next;
-    release(this.list);
-    const list = items.some(({ fields }) => fields.some(({ form }) => form === "media")) || items.length < 2 ? tiles(items) : table(items);
-    this.list.replaceWith(list);
-    this.list = list;
+    this.#display(items);
     this.previous.disabled = filter ? filter.at === 0 : this.#here.shard === 0 && !this.#here.byte && !this.#here.number;
     this.following.disabled = filter ? filter.at + PAGE >= filter.rows.length : !next;
     const asked = this.source.requests - requests;
     const read = `${Math.ceil((this.source.bytes - bytes) / 1000).toLocaleString("en")} kB in ${asked} ${asked === 1 ? "request" : "requests"}`;
-    this.status.textContent = `${this.#range(rows)} · ${read}`;
+    this.status.textContent = `${this.#range(items.map(({ row }) => row))} · ${read}`;
+  }
+
+  /** @param {Row[]} rows */
+  #items(rows) {
+    return Promise.all(rows.map((row) => this.#item(row)));
+  }
+
+  /** @param {Item[]} items */
+  #display(items) {
+    release(this.list);
+    const list = items.some(({ fields }) => fields.some(({ form }) => form === "media")) || items.length < 2 ? tiles(items) : table(items);
+    this.list.replaceWith(list);
+    this.list = list;
   }
 
   /** @param {Row[]} rows */

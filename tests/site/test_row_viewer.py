@@ -18,6 +18,7 @@ from catalog.records import DATASET
 from catalog.site.row_index import ShardRows, row_index
 from tests.rangefiles import RangeFiles, range_files
 from tests.shardfiles import npy
+from tests.site.test_accessibility import AXE, COLOURS, PHONE, faults, turn
 from tests.sitecatalog import build, dataset
 
 if TYPE_CHECKING:
@@ -107,6 +108,16 @@ class Shown:
         return found
 
 
+def put_index(page: Path, files: dict[str, bytes]) -> None:
+    """Add the index of its rows to the page of a dataset."""
+    (page / "rows").mkdir()
+    for name, raw in files.items():
+        (page / "rows" / name).write_bytes(raw)
+    html = (page / "index.html").read_text(encoding="utf-8")
+    html = html.replace("&#34;index&#34;:null", "&#34;index&#34;:&#34;rows/&#34;")
+    (page / "index.html").write_text(html, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     with range_files() as server:
@@ -162,14 +173,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         found = Shown(site=site, server=server)
         files = row_index(rows)
         assert files is not None
-        folder = found.page("indexed")
-        (folder / "rows").mkdir()
-        for name, raw in files.items():
-            (folder / "rows" / name).write_bytes(raw)
-        html = (folder / "index.html").read_text(encoding="utf-8")
-        (folder / "index.html").write_text(
-            html.replace("&#34;index&#34;:null", "&#34;index&#34;:&#34;rows/&#34;"), encoding="utf-8"
-        )
+        put_index(found.page("indexed"), files)
         yield found
 
 
@@ -333,3 +337,42 @@ def test_a_small_file_is_read_whole_where_ranges_are_ignored(opened: Callable[..
     page.get_by_role("button", name="Next").click()
     expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 20 ")
     assert len(shown.server.requests) == 1
+
+
+def test_the_open_viewer_is_accessible_in_both_schemes_on_a_telephone(opened: Callable[..., Page]) -> None:
+    page = opened("web", press=False)
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    page.get_by_role("button", name="from 127.0.0.1").click()
+    expect(page.locator(".cat-viewer [data-row]").first).to_be_visible()
+    axe = AXE.read_text(encoding="utf-8")
+    assert faults(page, axe) == []
+    page.emulate_media(reduced_motion="reduce")  # else colours fade
+    turn(page, "slate")
+    assert faults(page, axe, *COLOURS) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the screen"
+
+
+def test_the_viewer_works_by_keyboard_alone(opened: Callable[..., Page]) -> None:
+    page = opened("indexed", press=False)
+    page.get_by_role("button", name="from 127.0.0.1").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("group", name="Row viewer")).to_be_focused()
+    page.keyboard.press("Tab")  # "Previous" is disabled on the first page
+    expect(page.get_by_role("button", name="Next")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.locator(".cat-viewer [data-row]").first).not_to_contain_text("sample 0 ")
+    page.keyboard.press("Tab")
+    page.keyboard.type("123")
+    page.keyboard.press("Enter")
+    expect(page.locator(".cat-viewer [data-row]").first).to_contain_text("sample 123 ")
+
+
+def test_turning_pages_moves_nothing_above_the_samples(opened: Callable[..., Page]) -> None:
+    page = opened("indexed")
+    top = "Math.round(document.querySelector(one).getBoundingClientRect().top + scrollY)"
+    places = f"() => ['.cat-viewer__bar', '.cat-viewer__status', '#rows'].map(one => {top})"
+    before = page.evaluate(places)
+    page.get_by_role("button", name="Next").click()
+    assert page.evaluate(places) == before
+    expect(page.get_by_role("status").last).to_contain_text("Samples 20 to 39")
+    assert page.evaluate(places) == before
