@@ -26,6 +26,7 @@ from catalog.site.exports.feeds import FEED, MOST_OF_ALL, feed, has_feed, newest
 from catalog.site.exports.index import index_files, robots, status_json
 from catalog.site.exports.meta_tags import ATOM, JSON, alternate
 from catalog.site.exports.redirects import HOST_FILE, redirect_files, with_script
+from catalog.site.languages import ENGLISH
 from catalog.site.minify import ASSETS, root_of, tidy
 from catalog.site.nodes import kind_of, of_node
 from catalog.site.omitted import Job, LeftOut, killed, tried
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from catalog.site.groups import Group
+    from catalog.site.languages import Language
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode
@@ -111,10 +113,10 @@ ASIDE: Final = ("network", "tags", "licences", "status", "words")
 """Sections that an automatic navigation leaves out: other pages link to them."""
 
 
-def section_sources() -> Iterator[tuple[str, str]]:
+def section_sources(language: Language = ENGLISH) -> Iterator[tuple[str, str]]:
     """Yield path and Markdown source of the page of each section."""
     for section, (title, description) in IN_PLACE.items():
-        yield f"{section}/index.md", section_source(title, description)
+        yield f"{section}/index.md", section_source(language.text(title), language.text(description))
 
 
 def archetype_sources() -> Iterator[tuple[str, str]]:
@@ -226,7 +228,7 @@ def build_pages(
     written only by :meth:`Built.write_requested`. Raises :class:`BuildError` if the theme lost a token, if
     all pages of a kind fail, or if the disk is full.
     """
-    has_box = _make_ready(site_dir, searches=settings.search)
+    has_box = _make_ready(site_dir, settings)
     frame = _Frame.read(site_dir, own)
     left_out: list[LeftOut] = []
     for last in (*[False] * _ROUNDS, True):
@@ -328,7 +330,7 @@ def _put_words(site_dir: Path, frame: _Frame, job: Job[str | None] | Job[None]) 
         _write(site_dir / job.place / "index.html", html)
 
 
-def _make_ready(site_dir: Path, *, searches: bool) -> bool:
+def _make_ready(site_dir: Path, settings: SiteSettings) -> bool:
     """Prepare the rendered pages for stamping; return whether those of the catalog have the search box."""
     scripts: dict[str, str] = {}
     boxes: list[bool] = []
@@ -341,7 +343,7 @@ def _make_ready(site_dir: Path, *, searches: bool) -> bool:
             if not is_material(html):
                 plain = True
                 html = HOME.sub(lambda mark: f'<div class="md-typeset cat-plain">{mark[0]}</div>', wrapped(html))
-        html = ready(html, scripts, searches=searches)
+        html = ready(html, scripts, settings.language if settings.search else None)
         if file == site_dir / "404.html":
             html = with_script(html, root_of(html) or "/")
         if of_catalog:
@@ -355,15 +357,17 @@ def _make_ready(site_dir: Path, *, searches: bool) -> bool:
     return all(boxes)
 
 
-def ready(html: str, scripts: dict[str, str], *, searches: bool) -> str:
-    """Return a rendered page with the search box and the fixes of the theme, minified.
+def ready(html: str, scripts: dict[str, str], searches: Language | None) -> str:
+    """Return a rendered page with the search box, in the language ``searches``, and the fixes of the theme, minified.
 
     Inline scripts are added to ``scripts``: file name → source. A page without the catalog's style sheet is unchanged.
     """
     root = root_of(html)
     if root is None:
         return html
-    return tidy(explain_404(fix_theme(with_box(html, root) if searches else html), root), root, scripts)
+    return tidy(
+        explain_404(fix_theme(html if searches is None else with_box(html, root, searches)), root), root, scripts
+    )
 
 
 def _homes(site_dir: Path) -> Iterator[tuple[str, str]]:

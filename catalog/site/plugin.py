@@ -23,6 +23,7 @@ from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
 from catalog.sanitize import escaped_record
 from catalog.site import build
+from catalog.site.languages import Language, language
 from catalog.site.live_reload import Inputs
 from catalog.site.mkdocs_pages import NotExcluded, by_address, generated, linked_pages, render_archetypes
 from catalog.site.nodes import of_node
@@ -168,7 +169,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         folder = Path(self._folder.name)
         taken = by_address(files)
         self._added = []
-        for path, text in build.section_sources():
+        for path, text in build.section_sources(_language(config)):
             in_nav = config.nav is None and path.removesuffix("/index.md") not in build.ASIDE
             level = InclusionLevel.INCLUDED if in_nav else InclusionLevel.NOT_IN_NAV
             self._added.append(generated(config, folder, path, text.encode(), level))
@@ -316,6 +317,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             appview=appview,
             row_hosts=read_row_viewer(self.config.row_viewer),
             templates=overrides(config.theme.custom_dir),
+            language=_language(config),
             formats=read_formats(self.config.formats),
         )
 
@@ -354,6 +356,11 @@ def _place(item: StructureItem) -> int:
     if not isinstance(item, Page):
         return len(_SECTION_FILES) + 1
     return 0 if item.is_homepage else _SECTION_FILES.get(item.file.src_uri, len(_SECTION_FILES)) + 1
+
+
+def _language(config: MkDocsConfig) -> Language:
+    """Return the language of the theme: ``language`` of Material, ``locale`` of others."""
+    return language(str(config.theme.get("language") or config.theme.get("locale") or "en"))
 
 
 def _folder(config: MkDocsConfig) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from catalog.config import resources
+from catalog.site.languages import LANGUAGES, RECORD_WORDS, keys_of, script
 
 _TOKENS: Final = re.compile(
     r"""
@@ -23,11 +24,16 @@ _LICENCE: Final = re.compile(r"@licen[cs]e|copyright|SPDX-", re.IGNORECASE)
 
 def assets() -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of all assets of a site."""
-    for file in sorted((resources.templates() / "assets").iterdir()):
+    files = sorted((resources.templates() / "assets").iterdir())
+    scripts = [file for file in files if file.suffix == ".js"]
+    for file in files:
         if file.suffix == ".js":
             yield file.name, without_comments(file.read_text(encoding="utf-8")).encode()
         else:
             yield file.name, file.read_bytes()
+    shared = RECORD_WORDS | keys_of("".join(file.read_text(encoding="utf-8") for file in scripts))
+    for code in LANGUAGES[1:]:
+        yield f"language-{code}.js", script(code, shared).encode()
 
 
 def without_comments(script: str) -> str:

@@ -14,6 +14,7 @@ from catalog.site.textindex import write_text_index
 from catalog.site.themes import place_box
 
 if TYPE_CHECKING:
+    from catalog.site.languages import Language
     from catalog.site.omitted import LeftOut
     from catalog.store.graph import Graph
 
@@ -22,19 +23,20 @@ _IMPORT: Final = 'from "./still.js"'
 
 _BOX: Final = (
     '<form class="cat-search" action="{browse}" role="search" data-catalog-search>'
-    '<input type="text" name="q" placeholder="Search" aria-label="Search the catalog" autocomplete="off"></form>'
+    '<input type="text" name="q" placeholder="{search}" aria-label="{label}" autocomplete="off"></form>'
 )
 """The part of the search box in every page; ``search.js`` builds the rest."""
 BOX_MARK: Final = "data-catalog-search"
 """The attribute of the search box."""
 
 
-def with_box(html: str, root: str) -> str:
+def with_box(html: str, root: str, language: Language) -> str:
     """Insert the search box into a page, if the theme has a place for it; see :func:`~catalog.site.themes.place_box`.
 
     ``root`` is the path to the site's root: without JavaScript the form opens the browse page, which links to lists.
     """
-    box = _BOX.format(browse=escape(root + "browse/"))
+    words = {"search": language.text("Search"), "label": language.text("Search the catalog")}
+    box = _BOX.format(browse=escape(root + "browse/"), **words)
     return place_box(html, box) or html
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from catalog.config import base_url
 from catalog.errors import InvalidConfig
+from catalog.site.languages import ENGLISH, Language
 
 FORMATS: Final = ("ro-crate", "datacite")
 """Formats that a dataset has only on request, because each is a further file."""
@@ -23,7 +24,8 @@ class SiteSettings:
     ``url`` is the address of the site with a trailing slash, None if unknown. ``base`` is the folder for relative
     paths of drafts. ``search`` adds a search box, which also queries the server at ``appview``, if any. A row viewer
     requests ``row_hosts`` unasked, ``*`` for all; None for no viewer. Files in ``templates`` override ours of the same
-    name. ``formats`` are the further formats of :data:`FORMATS` that each dataset has.
+    name. ``formats`` are the further formats of :data:`FORMATS` that each dataset has. ``language`` is that of the
+    interface.
     """
 
     name: str
@@ -34,6 +36,7 @@ class SiteSettings:
     appview: str | None = None
     row_hosts: frozenset[str] | None = frozenset()
     templates: Path | None = None
+    language: Language = ENGLISH
     formats: frozenset[str] = frozenset()
 
     def absolute(self, address: str) -> str | None:

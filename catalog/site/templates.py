@@ -6,6 +6,7 @@ pages (its listing, its publisher's page, related records). It is rendered once,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,11 +29,14 @@ from catalog.site.nodes import description_of, kind_of, name_of, summary_of
 from catalog.store.graph import DatasetNode, changes
 
 if TYPE_CHECKING:
+    from catalog.site.languages import Language
     from catalog.site.previews import Previews
     from catalog.site.settings import SiteSettings
     from catalog.store.graph import Graph, Node, SchemaNode
 
 _SHORT: Final = 60
+_BLOCK: Final = re.compile(r"<(p|ul|ol|blockquote|h[1-6]|table)>")
+"""A block of a description: each has the direction of its own text."""
 _ROOT: Final = "\0"
 """The placeholder for the path to the root. No text can contain it: ``shown`` makes it visible."""
 
@@ -57,7 +61,7 @@ class Templates:
         self.graph = graph
         self.settings = settings
         self.previews = previews
-        self._env = _environment(settings.templates)
+        self._env = _environment(settings.templates, settings.language)
         self._env.filters |= {"card": partial(self._once, "card"), "row": self._row}
         self.groups = Groups.of(graph)
         self._env.globals |= {"tags": self._tags, "licence": self._licence}
@@ -165,7 +169,7 @@ class Templates:
         facts = [] if node.publisher.draft else [html_helpers.user(node.publisher.shown)]
         size = node.size
         if size is not None and size.samples is not None:
-            facts.append(escape(formatting.counted(size.samples, "sample")))
+            facts.append(escape(self.settings.language.counted(size.samples, "sample")))
         address = addresses.of_record("dataset", node.publisher.did, node.rkey)
         link = f'<a href="{_ROOT}{escape(address)}">{html_helpers.user(node.name)}</a>'
         return f"{link} <span>{', '.join(facts)}</span>"
@@ -191,7 +195,11 @@ def _short(text: str) -> Markup:
     return Markup(escape(markup.shown(text)))  # noqa: S704 - escaped
 
 
-def _environment(overrides: Path | None) -> Environment:
+def _markdown(text: str) -> Markup:
+    return Markup(_BLOCK.sub(r'<\1 dir="auto">', str(markup.markdown(text))))  # noqa: S704 - sanitised
+
+
+def _environment(overrides: Path | None, language: Language) -> Environment:
     env = Environment(
         loader=FileSystemLoader([*([] if overrides is None else [overrides]), resources.templates()]),
         autoescape=True,
@@ -209,17 +217,18 @@ def _environment(overrides: Path | None) -> Environment:
         "kind": kind_of,
         "name": name_of,
         "summary": summary_of,
-        "markdown": markup.markdown,
+        "markdown": _markdown,
         "link": markup.link,
         "web": markup.is_web,
-        "size": formatting.byte_size,
-        "count": formatting.count,
-        "counted": formatting.counted,
+        "size": language.size,
+        "count": language.count,
+        "counted": language.counted,
+        "noun": language.noun,
         "day": formatting.day,
         "moment": formatting.moment,
         "highlight": highlight,
         "visible_lines": lambda text: Markup(escape(markup.shown(text, lines=True))),  # noqa: S704 - escaped
     }
-    env.globals |= {"sections": addresses.SECTIONS}
+    env.globals |= {"sections": addresses.SECTIONS, "_": language.text}
     env.globals |= {name: getattr(html_helpers, name) for name in html_helpers.__all__}
     return env

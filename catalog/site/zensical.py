@@ -21,6 +21,7 @@ from typing import Any, Final
 from catalog.config import catalog_block, load_config, load_settings
 from catalog.errors import BuildError, require_extra
 from catalog.site import build
+from catalog.site.languages import Language, language
 from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_formats, read_row_viewer, read_search
@@ -55,6 +56,7 @@ def build_with_zensical(config_file: Path, target: Path) -> None:
             appview=appview,
             row_hosts=read_row_viewer(block.get("row_viewer", True)),
             templates=overrides(_custom_dir(owner, base)),
+            language=_language(owner),
             formats=read_formats(block.get("formats")),
         )
         finish_site(graph, project / "site", settings=settings, site=site, own=own)
@@ -78,7 +80,7 @@ def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, A
         path.relative_to(project / "docs").as_posix() for path in (project / "docs").rglob("*") if path.is_file()
     }
     own = set()
-    for path, text in chain(build.archetype_sources(), build.section_sources()):
+    for path, text in chain(build.archetype_sources(), build.section_sources(_language(owner))):
         if path in written:
             own.add(path.removesuffix("/index.md"))
         else:
@@ -126,6 +128,11 @@ def _run(project: Path) -> None:
     if done.returncode != 0:
         words = (done.stdout + done.stderr).strip().splitlines()
         raise BuildError(f"Zensical failed: {words[-1] if words else f'exit code {done.returncode}'}")
+
+
+def _language(owner: Mapping[str, Any]) -> Language:
+    theme = owner.get("theme")
+    return language(str((theme.get("language") if isinstance(theme, dict) else None) or "en"))
 
 
 def _custom_dir(owner: Mapping[str, Any], base: Path) -> Path | None:

@@ -3,6 +3,7 @@
 
 import { button, claim, element, find } from "./dom.js";
 import { makeFacets } from "./facets.js";
+import { counted as counting, isolated, LOCALE, t } from "./language.js";
 import { summaryOf } from "./marks.js";
 import { partHeading } from "./search.js";
 import { loadTable } from "./table.js";
@@ -10,8 +11,8 @@ import { findText, ROOT } from "./text.js";
 
 /** @type {Record<string, string>} */
 const TITLES = {
-  kind: "Kind", tag: "Tags", licence: "Licence", publisher: "Publisher", schema: "Schema", dtype: "Array type", size: "Size",
-  state: "Verification", updated: "Updated",
+  kind: t("Kind"), tag: t("Tags"), licence: t("Licence"), publisher: t("Publisher"), schema: t("Schema"), dtype: t("Array type"), size: t("Size"),
+  state: t("Verification"), updated: t("Updated"),
 };
 const ORDERS = ["new", "match", "name", "size", "samples", "updated"];
 const STEP = 40; // rows added by each "more"
@@ -36,7 +37,7 @@ export async function startBrowse(page) {
   try {
     new Browser(page, form, await loadTable(ROOT)).start();
   } catch {
-    find(page, ".cat-browse__count").textContent = "The list could not be loaded.";
+    find(page, ".cat-browse__count").textContent = t("The list could not be loaded.");
     form.hidden = false;
   }
 }
@@ -223,12 +224,12 @@ class Browser {
     const failed = (/** @type {string} */ message) => () => { messages.push(message); return null; };
     const [matches, order] = await Promise.all([
       this.matches(),
-      sort === "new" || sort === "match" ? null : this.table.order(sort).catch(failed("The order could not be loaded: newest first.")),
-      this.table.need([...chosen, ...counted]).catch(failed("Some of the filters could not be loaded.")),
+      sort === "new" || sort === "match" ? null : this.table.order(sort).catch(failed(t("The order could not be loaded: newest first."))),
+      this.table.need([...chosen, ...counted]).catch(failed(t("Some of the filters could not be loaded."))),
     ]);
     if (turn !== this.#turn) return;
-    if (matches?.failed) messages.push("The text index could not be loaded.");
-    if (matches?.instead) messages.push(`Showing results for ${matches.instead}.`);
+    if (matches?.failed) messages.push(t("The text index could not be loaded."));
+    if (matches?.instead) messages.push(t("Showing results for {query}.", { query: matches.instead }));
     const loaded = (/** @type {string} */ facet) => this.table.loaded(facet);
     const found = this.table.filter(Object.fromEntries(chosen.filter(loaded).map((facet) => [facet, this.#chosen[facet]])), matches?.rows ?? null, counted.filter(loaded));
     const totals = filtered ? {} : Object.fromEntries(Object.entries(this.table.facets).map(([facet, { totals: all }]) => [facet, all]));
@@ -241,7 +242,7 @@ class Browser {
       const first = [...sorted].filter((row) => inside.has(row));
       this.#rows = order ? first : [...new Set([...first, ...found.rows])];
     } else this.#rows = found.rows;
-    if (matches && !matches.rows.size && !matches.failed) messages.push("Try fewer or more general words.");
+    if (matches && !matches.rows.size && !matches.failed) messages.push(t("Try fewer or more general words."));
     this.#matches = matches;
     this.#note = messages.join(" ");
     this.#uncorrected = matches?.instead ? this.query.value.trim() : "";
@@ -252,7 +253,7 @@ class Browser {
   /** A button for each choice, which removes it. */
   showChoices() {
     const buttons = Object.entries(this.#chosen).flatMap(([facet, words]) => [...words].map((word) => {
-      const made = button("", `${word} ×`, `Remove ${TITLES[facet]}: ${word}`);
+      const made = button("", `${word} ×`, t("Remove {facet}: {word}", { facet: TITLES[facet], word }));
       made.addEventListener("click", () => {
         const place = buttons.indexOf(made);
         this.toggle(facet, word);
@@ -272,9 +273,9 @@ class Browser {
    */
   showRows(from = 0) {
     const total = this.#rows.length;
-    const count = total === 1 ? "1 record" : `${total.toLocaleString("en")} records`;
+    const found = counting(total, "record");
     const status = this.find(".cat-browse__count");
-    status.textContent = this.#note ? `${count}. ${this.#note}` : count;
+    status.textContent = this.#note ? `${found}. ${this.#note}` : found;
     if (this.#uncorrected) status.append(" ", this.uncorrected(this.#uncorrected));
     const list = this.find("[data-rows]");
     if (!from) {
@@ -295,7 +296,7 @@ class Browser {
    * @returns {HTMLButtonElement}
    */
   uncorrected(query) {
-    const made = button("cat-search__back", `Search for ${query}`, `Search for ${query} instead`);
+    const made = button("cat-search__back", t("Search for {query}", { query }), t("Search for {query} instead", { query }));
     made.addEventListener("click", () => { this.#exactly = query; this.query.focus(); this.update(); });
     return made;
   }
@@ -363,7 +364,7 @@ class Browser {
         this.describe(other);
       }
     } catch {
-      find(item, "a").textContent = "could not be loaded";
+      find(item, "a").textContent = t("could not be loaded");
       if (item.isConnected) setTimeout(() => this.visible.observe(item), RETRY);
     }
   }
@@ -380,14 +381,14 @@ function show(item, { name, address, kind, publisher, licence, schema, ends, sta
   const add = (/** @type {string} */ text, className = "") => { if (text) facts.append(element("span", className, text)); };
   const focused = item.contains(document.activeElement);
   if (state !== "draft") add(publisher, "cat-user"); // drafts have no publisher
-  if (samples >= 0) add(`${samples.toLocaleString("en")} ${samples === 1 ? "sample" : "samples"}`);
+  if (samples >= 0) add(counting(samples, "sample"));
   if (bytes >= 0) add(byteSize(bytes));
   add(licence);
   add(kind === "schema" ? schema.slice(name.length + 1).split(" · ")[0] : schema, "cat-type");
   add(ends, "cat-type");
   add(tags.join(", "));
-  if (state !== "verified") add(state, "cat-draft");
-  item.replaceChildren(element("span", `cat-kind cat-kind--${kind}`, kind), link);
+  if (state !== "verified") add(t(state), "cat-draft");
+  item.replaceChildren(element("span", `cat-kind cat-kind--${kind}`, t(kind)), link);
   if (day >= 0) item.append(element("time", "cat-rows__date", new Date(day * 864e5).toISOString().slice(0, 10)));
   item.append(facts);
   item.classList.remove("is-coming");
@@ -411,5 +412,5 @@ export function byteSize(bytes) {
   let unit = 0;
   let value = bytes;
   while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit++; }
-  return unit === 0 ? `${value} B` : `${Number(value.toPrecision(3)).toLocaleString("en")} ${UNITS[unit]}`;
+  return unit === 0 ? `${value} B` : isolated(`${Number(value.toPrecision(3)).toLocaleString(LOCALE)} ${UNITS[unit]}`);
 }

@@ -2,6 +2,7 @@
 
 import { button, claim, element, find, withAttributes } from "./dom.js";
 import { request } from "./files.js";
+import { count, t } from "./language.js";
 import { startPrograms } from "./load.js";
 import { startSearch } from "./search.js";
 
@@ -17,7 +18,7 @@ function startTabs(box) {
   if (box.classList.contains("is-live") || panels.length < 2) return;
   const group = box.dataset.catalogTabs;
   const key = REMEMBERED + group;
-  const list = withAttributes(element("div", "cat-tabs__list"), { role: "tablist", "aria-label": box.dataset.label ?? "Load this dataset with" });
+  const list = withAttributes(element("div", "cat-tabs__list"), { role: "tablist", "aria-label": box.dataset.label ?? t("Load this dataset with") });
   const tabs = panels.map((panel, number) => {
     const tab = withAttributes(button("", panel.dataset.tab ?? ""), { id: `${group}-tab-${number}`, role: "tab", "aria-controls": `${group}-panel-${number}` });
     withAttributes(panel, { id: `${group}-panel-${number}`, role: "tabpanel", "aria-labelledby": tab.id });
@@ -70,7 +71,7 @@ function startTabs(box) {
 function startCopying(root) {
   for (const source of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-copy-source]"))) {
     if (!claim(source)) continue;
-    const label = "Copy";
+    const label = t("Copy");
     const copy = button("cat-copy", label);
     const frame = source.closest(".cat-code");
     if (frame) frame.prepend(copy);
@@ -78,10 +79,10 @@ function startCopying(root) {
     copy.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(source.textContent ?? "");
-        copy.textContent = "Copied";
+        copy.textContent = t("Copied");
       } catch {
         getSelection()?.selectAllChildren(source);
-        copy.textContent = "Selected";
+        copy.textContent = t("Selected");
       }
       setTimeout(() => { copy.textContent = label; }, 1600);
     });
@@ -117,9 +118,9 @@ function startRecord(details) {
     try {
       const { record, left_out: omitted } = await (await request(String(details.dataset.record))).json();
       code.textContent = omitted
-        ? `It has ${omitted.characters.toLocaleString("en")} characters, too many for this page. ${omitted.at ?? ""}`
+        ? `${t("It has {n} characters, too many for this page.", { n: count(omitted.characters) })} ${omitted.at ?? ""}`
         : visible(JSON.stringify(record, null, 2));
-    } catch { code.textContent = "It could not be loaded."; }
+    } catch { code.textContent = t("It could not be loaded."); }
   });
 }
 
@@ -150,7 +151,7 @@ function fixTheme() {
  */
 function startShards(note) {
   const link = /** @type {HTMLAnchorElement} */ (find(note, "a"));
-  const show = button("cat-button", `Show all ${Number(note.dataset.shards).toLocaleString("en")}`);
+  const show = button("cat-button", t("Show all {n}", { n: count(Number(note.dataset.shards)) }));
   link.after(" ", show);
   show.addEventListener("click", async () => {
     show.disabled = true;
@@ -164,7 +165,7 @@ function startShards(note) {
         const { url, key, blob, checksum } = typeof shard === "string" ? /** @type {Shard} */ ({ url: shard }) : shard;
         const row = body.insertRow();
         row.insertCell().textContent = visible(url ?? (key ? `s3://${storage.bucket}/${key}` : blob?.ref?.$link ?? ""));
-        row.insertCell().append(element("code", "", checksum ? visible(`${checksum.algorithm}:${checksum.digest}`) : "none"));
+        row.insertCell().append(element("code", "", checksum ? visible(`${checksum.algorithm}:${checksum.digest}`) : t("none")));
       }
       note.remove();
       body.rows[first]?.scrollIntoView({ block: "nearest" });

@@ -3,6 +3,7 @@
 import { claim, element, find } from "./dom.js";
 import { request } from "./files.js";
 import { codeBlock } from "./highlight.js";
+import { t } from "./language.js";
 
 /** @type {Record<string, string>} */
 const LANGUAGES = { py: "python", ts: "typescript", rs: "rust", json: "json" };
@@ -31,7 +32,7 @@ async function fill(panel, startCopying) {
     note.before(codeBlock(source, LANGUAGES[String(address.split(".").pop())]));
     startCopying(panel);
   } catch {
-    const message = element("span", "", "It could not be loaded. "); // the link to the file stays
+    const message = element("span", "", `${t("It could not be loaded.")} `); // the link to the file stays
     note.prepend(message);
     panel.addEventListener("catalog:shown", () => { message.remove(); fill(panel, startCopying); }, { once: true });
   }

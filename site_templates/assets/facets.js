@@ -1,11 +1,13 @@
 // The facets of the browse page: groups of words with checkboxes and counts. Long groups are cut, and have a field to find a word.
 
 import { button, element, find } from "./dom.js";
+import { count, LOCALE, t } from "./language.js";
 
 const FEW = 8; // words shown at first
 const MANY = 12; // words from which a group has a field
 const MOST = 100; // words shown at most
 const ORDERED = ["size", "state", "updated"]; // facets whose words have an order of their own
+const TRANSLATED = ["kind", "state"]; // facets whose words are of the interface, not of records
 
 /** @typedef {{ toggle: (facet: string, word: string) => void, opened: () => void }} Handlers */
 
@@ -58,7 +60,7 @@ class Group {
     const long = words.length > MANY;
     const summary = element("summary");
     summary.append(element("span", "", title));
-    if (long) summary.append(element("span", "cat-quiet", words.length.toLocaleString("en")));
+    if (long) summary.append(element("span", "cat-quiet", count(words.length)));
     const set = element("fieldset");
     set.append(element("legend", "cat-hidden", title));
     if (long) set.append(this.field(title));
@@ -81,7 +83,7 @@ class Group {
    * @returns {HTMLInputElement}
    */
   field(title) {
-    const label = `Find in ${title.toLowerCase()}`;
+    const label = t("Find in {facet}", { facet: title.toLocaleLowerCase(LOCALE) });
     const field = Object.assign(element("input", "cat-field"), { type: "search", placeholder: label, autocomplete: "off", maxLength: 200 });
     field.setAttribute("aria-label", label);
     field.addEventListener("input", (event) => {
@@ -113,10 +115,10 @@ class Group {
     const focused = document.activeElement;
     const inside = this.element.contains(focused);
     this.list.replaceChildren(...[...missing, ...shown].map((word) => this.label(word, chosen.has(word))));
-    if (!this.list.childElementCount) this.list.append(element("span", "cat-quiet", "none"));
+    if (!this.list.childElementCount) this.list.append(element("span", "cat-quiet", t("none")));
     const left = numbers.length - shown.length;
     this.more.hidden = left === 0 || most === MOST;
-    this.more.textContent = `${left.toLocaleString("en")} more`;
+    this.more.textContent = t("{n} more", { n: count(left) });
     // The focused element keeps the focus; if it is gone, its group gets it.
     if (inside && focused instanceof HTMLElement && (focused !== document.activeElement || (focused === this.more && this.more.hidden))) {
       (this.list.contains(focused) ? focused : find(this.element, "summary")).focus();
@@ -136,13 +138,13 @@ class Group {
       label = element("label");
       const made = Object.assign(element("input"), { type: "checkbox", autocomplete: "off" });
       made.addEventListener("change", () => this.toggle(this.name, word));
-      label.append(made, element("span", "cat-user", word), element("span"));
+      label.append(made, element("span", "cat-user", TRANSLATED.includes(this.name) ? t(word) : word), element("span"));
       this.#labels.set(word, label);
     }
-    const [box, , count] = label.children;
+    const [box, , total] = label.children;
     /** @type {HTMLInputElement} */ (box).checked = chosen;
     const number = this.numbers.get(word);
-    count.textContent = this.#counts ? (number === undefined ? 0 : this.#counts[number]).toLocaleString("en") : "";
+    total.textContent = this.#counts ? count(number === undefined ? 0 : this.#counts[number]) : "";
     return label;
   }
 }

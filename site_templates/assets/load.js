@@ -3,6 +3,7 @@
 
 import { element, find } from "./dom.js";
 import { FileCache } from "./files.js";
+import { t } from "./language.js";
 
 // The example of catalog/site/load_code.py.
 const NAME = "The dataset";
@@ -53,9 +54,9 @@ export function startPrograms(box, startCopying) {
       install.append(element("code", "", program.install));
       panel.replaceChildren(element("h3", "", label), install, codeBlock(code, program.language));
     } catch {
-      const plainLink = element("a", "", "As text");
+      const plainLink = element("a", "", t("As text"));
       plainLink.href = link?.href ?? "";
-      find(panel, "p").replaceChildren("It could not be loaded. ", ...(link ? [plainLink] : []));
+      find(panel, "p").replaceChildren(t("It could not be loaded."), " ", ...(link ? [plainLink] : []));
     }
     startCopying(panel);
   }

@@ -22,6 +22,7 @@ export function marked(text, terms) {
  */
 export function summaryOf(text, terms, className) {
   const line = element("div", className);
+  line.dir = "auto";
   line.append(...marked(text, terms));
   return line;
 }

@@ -1,6 +1,7 @@
 // The search box in the header: a combobox with a list of results. "/" opens it, arrow keys choose, Enter opens, Escape closes.
 
 import { button, claim, closest, element, find, withAttributes } from "./dom.js";
+import { count, isolated, t } from "./language.js";
 import { marked, summaryOf } from "./marks.js";
 import { findResults, loadText, ROOT } from "./text.js";
 
@@ -8,7 +9,7 @@ const MAX_RESULTS = 8;
 const PAUSE = 90; // milliseconds after the last key
 const MAGNIFIER = "M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9";
 const SVG = "http://www.w3.org/2000/svg";
-const FAILED = "The search index could not be loaded.";
+const FAILED = t("The search index could not be loaded.");
 
 /** @typedef {import("./textindex.js").Result} Result */
 
@@ -21,16 +22,16 @@ function build(form) {
     role: "combobox", "aria-expanded": "false", "aria-controls": "cat-search-results", "aria-autocomplete": "list",
     enterkeyhint: "search", autocapitalize: "off", spellcheck: "false", maxlength: "200",
   });
-  const open = button("cat-search__open md-header__button md-icon", "", "Search");
+  const open = button("cat-search__open md-header__button md-icon", "", t("Search"));
   const icon = withAttributes(document.createElementNS(SVG, "svg"), { viewBox: "0 0 24 24", "aria-hidden": "true" });
   icon.append(withAttributes(document.createElementNS(SVG, "path"), { d: MAGNIFIER }));
   open.append(icon);
-  const close = button("cat-search__close", "×", "Close search");
+  const close = button("cat-search__close", "×", t("Close search"));
   const key = withAttributes(element("kbd", "cat-search__key", "/"), { "aria-hidden": "true" });
   const panel = element("div", "cat-search__panel");
   panel.hidden = true;
   const note = withAttributes(element("p", "cat-search__note"), { role: "status" });
-  const list = withAttributes(element("ul"), { id: "cat-search-results", role: "listbox", "aria-label": "Search results" });
+  const list = withAttributes(element("ul"), { id: "cat-search-results", role: "listbox", "aria-label": t("Search results") });
   panel.append(note, list);
   input.before(open);
   input.after(key, close, panel);
@@ -96,11 +97,12 @@ export function startSearch(form) {
       list.replaceChildren(...results.map((result, number) => optionOf(result, number, terms)));
       if (dropped.length && full < results.length) list.insertBefore(partHeading(dropped), list.children[full]);
       const messages = [];
-      if (instead) messages.push(`Showing results for ${instead}.`);
-      if (results.length === 0) messages.push("Nothing found. Try fewer or more general words, or ");
-      if (total > MAX_RESULTS) messages.push(`${total.toLocaleString("en")} results, the best ${MAX_RESULTS}. Press Enter for all.`);
+      const [before, after] = t("Nothing found. Try fewer or more general words, or {browse}.").split("{browse}");
+      if (instead) messages.push(t("Showing results for {query}.", { query: instead }));
+      if (results.length === 0) messages.push(before);
+      if (total > MAX_RESULTS) messages.push(t("{total} results, the best {n}. Press Enter for all.", { total: count(total), n: MAX_RESULTS }));
       note.textContent = messages.join(" ");
-      if (results.length === 0) note.append(browseLink(), ".");
+      if (results.length === 0) note.append(browseLink(), after);
       if (instead) note.append(" ", uncorrected(query));
     } catch {
       if (own !== turn) return;
@@ -116,7 +118,7 @@ export function startSearch(form) {
    * @returns {HTMLAnchorElement}
    */
   function browseLink() {
-    const link = element("a", "cat-search__back", "browse all records");
+    const link = element("a", "cat-search__back", t("browse all records"));
     link.href = new URL("browse/", ROOT).href;
     return link;
   }
@@ -127,7 +129,7 @@ export function startSearch(form) {
    * @returns {HTMLButtonElement}
    */
   function uncorrected(query) {
-    const made = button("cat-search__back", `Search for ${query}`, `Search for ${query} instead`);
+    const made = button("cat-search__back", t("Search for {query}", { query }), t("Search for {query} instead", { query }));
     made.addEventListener("click", () => { input.focus(); search(true); });
     return made;
   }
@@ -135,10 +137,10 @@ export function startSearch(form) {
   input.addEventListener("focus", () => { open(); if (input.value.trim() && list.children.length) show(); });
   input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, PAUSE); });
   input.addEventListener("keydown", (event) => {
-    const count = options().length;
+    const number = options().length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (count && !panel.hidden) choose((chosen + (event.key === "ArrowDown" ? 1 : chosen < 0 ? 0 : -1) + count) % count);
+      if (number && !panel.hidden) choose((chosen + (event.key === "ArrowDown" ? 1 : chosen < 0 ? 0 : -1) + number) % number);
     } else if (event.key === "Enter" && chosen >= 0) {
       event.preventDefault();
       go(options()[chosen]);
@@ -178,8 +180,8 @@ export function startSearch(form) {
  */
 export function partHeading(dropped) {
   const [last, ...others] = dropped.map((word) => `“${word}”`).reverse();
-  const words = others.length ? `some of ${others.reverse().join(", ")} and ${last}` : last;
-  return withAttributes(element("li", "cat-search__part", `Without ${words}`), { role: "presentation" });
+  const words = others.length ? t("some of {words} and {last}", { words: others.reverse().join(", "), last }) : last;
+  return withAttributes(element("li", "cat-search__part", t("Without {words}", { words })), { role: "presentation" });
 }
 
 /**
@@ -192,12 +194,12 @@ function optionOf(result, number, terms) {
   const option = withAttributes(element("li"), { id: `cat-search-option-${number}`, role: "option", "aria-selected": "false" });
   option.dataset.href = new URL(result.address, ROOT).href;
   const title = element("div", "cat-search__title");
-  const name = element("span");
+  const name = withAttributes(element("span"), { dir: "auto" });
   name.append(...marked(result.name, terms));
-  title.append(name, element("span", `cat-kind cat-kind--${result.kind}`, result.kind));
+  title.append(name, element("span", `cat-kind cat-kind--${result.kind}`, t(result.kind)));
   option.append(title);
   if (result.summary) option.append(summaryOf(result.summary, terms, "cat-search__words"));
-  const facts = [result.publisher, result.size, result.tags].filter(Boolean);
+  const facts = [result.publisher, isolated(result.size), result.tags].filter(Boolean);
   if (facts.length) {
     const line = element("div", "cat-search__words");
     facts.forEach((text, place) => {
