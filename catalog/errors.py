@@ -284,9 +284,11 @@ class InvalidProof(NetworkError):
 class SessionError(NetworkError):
     """Login was refused, or there are no credentials.
 
-    Cause: a wrong or revoked app password, an account that is deactivated or taken down, or no password.
+    Cause: a login that was denied or took too long, a session that has ended, a wrong or revoked app password, an
+    account that is deactivated or taken down, or no login.
 
-    Cure: create a new app password in the account's settings; pass it by ``catalog login`` or ``CATALOG_APP_PASSWORD``.
+    Cure: run ``catalog login`` again; for automation create an app password in the account's settings, and set
+    ``CATALOG_APP_PASSWORD``.
     """
 
 

@@ -225,22 +225,28 @@ def family(request: pytest.FixtureRequest) -> Iterator[Network]:
     if request.param == "pinned":
         yield request.getfixturevalue("network")
     elif request.param == "newest":
-        with newest_network() as running:
-            yield running
+        yield request.getfixturevalue("newest")
     else:
         with arroba_network() as running:
             yield running
 
 
-@contextmanager
+@pytest.fixture(scope="session")
 def newest_network() -> Iterator[Network]:
-    """Start the newest reference PDS, on the Node that is installed with it, and make our code use it."""
+    """Start the newest reference PDS, on the Node that is installed with it."""
     packaged = sorted(NEXT.glob("node_modules/node-*-*/bin/node"))
     node = str(packaged[0]) if packaged else shutil.which("node")
     if node is None or not (NEXT / "node_modules").is_dir():
         pytest.fail("the newest PDS is not installed: run `make test`, or tests/network-next.sh", pytrace=False)
-    with _servers([node, "server.mjs"], NEXT) as urls, _settings_of(urls):
+    with _servers([node, "server.mjs"], NEXT) as urls:
         yield Network(pds_url=urls["pds"], plc_url=urls["plc"])
+
+
+@pytest.fixture(scope="module")
+def newest(newest_network: Network) -> Iterator[Network]:
+    """Make our code use the newest reference PDS."""
+    with _settings_of({"pds": newest_network.pds_url, "plc": newest_network.plc_url}):
+        yield newest_network
 
 
 @contextmanager

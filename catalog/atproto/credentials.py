@@ -1,9 +1,9 @@
 """Credentials for a login: the first that is found of CATALOG_SESSION (a session string), CATALOG_APP_PASSWORD, the
-keyring (refresh token, then password), and a prompt.
+the session of ``catalog login`` (by OAuth; else refresh token, then password), and a prompt.
 
-The keyring is the operating system's, through the extra ``keyring``; a machine without one is no error. Only
-:func:`remember` writes to it, and sessions that come from it, as their refresh token changes with each use. Secrets are
-never written to files, so file-based backends are not used.
+Sessions and passwords are in the operating system's keyring, through the extra ``keyring``. Without one a session by
+OAuth is in a file that only its owner can read; passwords are never written to files. Only :func:`remember`,
+:func:`remember_oauth` and sessions from there write to it, as a refresh token changes with each use.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from catalog.atproto.login_errors import CODE
+from catalog.atproto.oauth import revoke
+from catalog.atproto.oauth_session import OAuthSession, SessionStore
+from catalog.atproto.secret_store import accounts, delete, get, put, ring, set_accounts
 from catalog.atproto.session import Session
+from catalog.config import config_folder
 from catalog.errors import SessionError
 
 if TYPE_CHECKING:
-    from catalog.atproto.identity import Resolver
+    from pathlib import Path
+
+    from catalog.atproto.identity import Identity, Resolver
+    from catalog.atproto.oauth import Tokens
     from catalog.network.http import Client
     from catalog.syntax import Did
 
-_SERVICE: Final = "atdata-catalog"
-_ACCOUNT: Final = "account"
-"""The entry that names the account of the last ``catalog login``."""
-_IN_FILES: Final = ("keyrings.alt", "keyring.backends.null", "keyring.backends.fail")
-_HINT: Final = (
-    "set CATALOG_APP_PASSWORD to an app password of the account, or run `catalog login` where there is a keyring"
-)
+_HINT: Final = "set CATALOG_APP_PASSWORD to an app password of the account, or run `catalog login`"
 
 
 def open_session(
@@ -59,7 +60,7 @@ def open_session(
     password = os.environ.get("CATALOG_APP_PASSWORD")
     if password:
         return login(_named(account), password)
-    session = None if account is None else _of_keyring(client, resolver, account, login)
+    session = None if account is None else _of_store(client, resolver, account, login)
     if session is not None:
         return session
     if ask is None:
@@ -78,32 +79,52 @@ def known_account() -> str | None:
     if named:
         return named
     parts = os.environ.get("CATALOG_SESSION", "").split(":::")
-    return parts[1] if len(parts) > 1 and parts[1].startswith("did:") else _get(_ACCOUNT)
+    if len(parts) > 1 and parts[1].startswith("did:"):
+        return parts[1]
+    return next(iter(accounts()), None)
 
 
 def remember(session: Session, password: str) -> None:
     """Store an app password and the session in the keyring. Raises :class:`SessionError` without a keyring."""
-    ring = _ring()
-    if ring is None:
+    if ring() is None:
         hint = "set CATALOG_APP_PASSWORD instead, where it is needed"
         raise SessionError("there is no keyring on this machine that keeps secrets safe", hint=hint)
-    try:
-        ring.set_password(_SERVICE, str(session.did), password)
-        ring.set_password(_SERVICE, _ACCOUNT, str(session.did))
-    except Exception as error:  # noqa: BLE001 — backends raise what they like
-        raise SessionError(f"the keyring takes nothing: {type(error).__name__}") from None
-    _put(_token_of(session.did), session.refresh_token)
+    refused = put(str(session.did), password)
+    if refused is not None:
+        raise SessionError(f"the keyring takes nothing: {type(refused).__name__}")
+    put(_token_of(session.did), session.refresh_token)
+    SessionStore(session.did).delete()
+    set_accounts([str(session.did), *accounts()])
+
+
+def remember_oauth(client: Client, identity: Identity, tokens: Tokens) -> Path | None:
+    """Store a new session by OAuth; it replaces what was stored for the account. Return the file, if it is in one."""
+    store = SessionStore(identity.did)
+    with store.locked():
+        before = store.load()
+        file = store.save(tokens)
+    if before is not None:
+        revoke(client, before)
+    for name in (str(identity.did), _token_of(identity.did)):
+        delete(name)
+    set_accounts([str(identity.did), *accounts()])
+    return file
 
 
 def forget(client: Client, resolver: Resolver, did: Did) -> bool:
-    """Remove an account from the keyring and end its session there. Return whether it had an entry."""
-    token = _get(_token_of(did))
+    """Delete the credentials of an account, and end its sessions. Return whether there were any."""
+    store = SessionStore(did)
+    with store.locked():
+        tokens = store.load()
+        stored = store.delete()
+    if tokens is not None:
+        revoke(client, tokens)
+    token = get(_token_of(did))
     if token is not None:
         with suppress(SessionError):  # it has ended already
             Session.resume(client, resolver, did, token).close()
-    found = [_delete(name) for name in (str(did), _token_of(did))]
-    if _get(_ACCOUNT) == str(did):
-        _delete(_ACCOUNT)
+    found = [stored, *(delete(name) for name in (str(did), _token_of(did)))]
+    set_accounts([other for other in accounts() if other != str(did)])
     return any(found)
 
 
@@ -124,73 +145,30 @@ def _of_string(client: Client, resolver: Resolver, account: str | None, text: st
     return session
 
 
-def _of_keyring(
-    client: Client, resolver: Resolver, account: str, login: Callable[[str, str], Session]
-) -> Session | None:
-    """Resume by the refresh token, else log in by the password; None if the keyring has neither."""
-    if _ring() is None:
+def _of_store(client: Client, resolver: Resolver, account: str, login: Callable[[str, str], Session]) -> Session | None:
+    """Return the stored session, else resume by the refresh token, else log in by the password; None without any."""
+    if ring() is None and not config_folder().is_dir():
         return None
-    did = resolver.resolve(account).did
-    token, password = _get(_token_of(did)), _get(str(did))
+    identity = resolver.resolve(account)
+    did = identity.did
+    store = SessionStore(did)
+    tokens = store.load()
+    if tokens is not None:
+        return OAuthSession(client, identity, tokens, store)
+    token, password = get(_token_of(did)), get(str(did))
     session = None
     if token is not None:
         try:
             session = Session.resume(client, resolver, did, token)
         except SessionError:
-            _delete(_token_of(did))  # ended, or taken back
+            delete(_token_of(did))  # ended, or taken back
     if session is None and password is not None:
         session = login(did, password)
     if session is not None:
-        _put(_token_of(did), session.refresh_token)
-        session.renewed = lambda fresh: _put(_token_of(did), fresh)
+        put(_token_of(did), session.refresh_token)
+        session.renewed = lambda fresh: put(_token_of(did), fresh)
     return session
 
 
 def _token_of(did: Did) -> str:
     return f"{did} session"
-
-
-def _ring() -> Any | None:  # noqa: ANN401 — an optional library's
-    """Return the system's keyring; None without one, or for a file-based one."""
-    try:
-        import keyring
-    except ImportError:
-        return None
-    try:
-        ring = keyring.get_keyring()
-    except Exception:  # noqa: BLE001 — a broken backend is none
-        return None
-    backends = getattr(ring, "backends", [ring])  # several, chained
-    names = [type(backend).__module__ for backend in backends]
-    return ring if names and not any(name.startswith(_IN_FILES) for name in names) else None
-
-
-def _get(name: str) -> str | None:
-    ring = _ring()
-    try:
-        found = None if ring is None else ring.get_password(_SERVICE, name)
-    except Exception:  # noqa: BLE001 — locked, and no terminal to unlock it
-        return None
-    return found if isinstance(found, str) and found else None
-
-
-def _put(name: str, secret: str) -> None:
-    """Keep a secret, if that can be done: a session that isn't kept costs one login."""
-    ring = _ring()
-    if ring is None:
-        return
-    try:
-        ring.set_password(_SERVICE, name, secret)
-    except Exception:  # noqa: BLE001
-        return
-
-
-def _delete(name: str) -> bool:
-    ring = _ring()
-    try:
-        if ring is None or ring.get_password(_SERVICE, name) is None:
-            return False
-        ring.delete_password(_SERVICE, name)
-    except Exception:  # noqa: BLE001
-        return False
-    return True

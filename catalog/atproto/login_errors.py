@@ -102,7 +102,7 @@ def _code_wanted(client: Client, failed: RequestFailed, account: str, pds: str, 
 def _no_passwords(client: Client, failed: RequestFailed, pds: str) -> SessionError:
     if _has_oauth(client, pds):
         message = f"the server takes no passwords, it has OAuth alone ({failed.what})"
-        return SessionError(message, where=pds, hint="this version can't log in by OAuth; set CATALOG_SESSION, or move")
+        return SessionError(message, where=pds, hint="log in by browser: catalog login")
     message = f"the server has no login by password ({failed.what})"
     return SessionError(message, where=pds, hint="is the account's server a PDS, and does it run?")
 

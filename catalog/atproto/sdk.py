@@ -26,7 +26,7 @@ from catalog.syntax import Did
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.atproto.identity import Resolver
-    from catalog.network.http import Client
+    from catalog.network.http import Client, Headers
 
 _PACKAGE: Final = "atproto_client"
 _LOGIN: Final = "call client.login('alice.example.org', password) first"
@@ -73,9 +73,9 @@ class SdkSession(Session):
                 super().renew()
                 self._hand_over()
 
-    def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
+    def _renewing(self, url: str, ask: Callable[[Headers], Json]) -> Json:
         self._take_over()
-        return super()._renewing(ask)
+        return super()._renewing(url, ask)
 
     def _take_over(self) -> None:
         did, access, refresh = self._tokens()

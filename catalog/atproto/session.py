@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from catalog.atproto.commit import SignedCommit
     from catalog.atproto.datamodel import Json
     from catalog.atproto.identity import Identity, Resolver
-    from catalog.network.http import Client
+    from catalog.network.http import Client, Headers
     from catalog.syntax import Tid
 
 MAX_BATCH_WRITES: Final = 200
@@ -98,6 +98,9 @@ class Session:
 
     ``renewed`` is called with the refresh token whenever there is a new one.
     """
+
+    _expired: tuple[str, ...] = ("ExpiredToken",)
+    """Errors that mean that the access token has expired."""
 
     def __init__(self, client: Client, *, did: Did, handle: str, pds: str, access: str, refresh: str) -> None:
         self.did = did
@@ -261,7 +264,7 @@ class Session:
         url = f"{self.pds}/xrpc/com.atproto.repo.uploadBlob"
         try:
             answer = self._renewing(
-                lambda bearer: self._client.post_file(url, path, size=size, mime_type=mime_type, headers=bearer)
+                url, lambda headers: self._client.post_file(url, path, size=size, mime_type=mime_type, headers=headers)
             )
         except RequestFailed as error:
             if error.status != 413 and error.name not in ("PayloadTooLarge", "BlobTooLarge"):
@@ -286,7 +289,7 @@ class Session:
 
     def _authorised(self, method: str, body: Json) -> Json:
         url = f"{self.pds}/xrpc/{method}"
-        return self._renewing(lambda bearer: self._client.post_json(url, body, headers=bearer))
+        return self._renewing(url, lambda headers: self._client.post_json(url, body, headers=headers))
 
     def _understood(self, answer: Json) -> Json:
         """The answer, unless it is an error that came with status 200. Raises :class:`RequestFailed`."""
@@ -300,19 +303,23 @@ class Session:
     def _shown(self, answer: Json) -> str:
         return message_line(self._client.secrets.cleaned("", json.dumps(answer))[1])
 
-    def _renewing(self, ask: Callable[[dict[str, str]], Json]) -> Json:
+    def _renewing(self, url: str, ask: Callable[[Headers], Json]) -> Json:
         """Return the answer to a request with the access token, renewed once if it expires soon or has expired."""
         renewals = (True,) if time.monotonic() >= self._due - _MARGIN else (False, True)
         for renewal in renewals:
             if renewal:
                 self.renew()
             try:
-                return self._understood(ask({"Authorization": f"Bearer {self._access}"}))
+                return self._understood(self._sent(url, ask))
             except RequestFailed as error:
-                if error.name != "ExpiredToken":
+                if error.name not in self._expired:
                     raise
         message = "the server finds a token expired that it has just given"
         raise SessionError(message, where=self.pds, hint="is its clock right? log in again")
+
+    def _sent(self, url: str, ask: Callable[[Headers], Json]) -> Json:  # noqa: ARG002 — a proof names the URL
+        """Return the answer to a request with the headers that authorise it."""
+        return ask({"Authorization": f"Bearer {self._access}"})
 
     def renew(self) -> None:
         """New tokens for the old ones. Raises :class:`SessionError` when the session has ended."""

@@ -22,8 +22,8 @@ from catalog.syntax import AtIdentifier, Did
 
 __all__ = [
     "SOURCE_KINDS", "AppViewSettings", "CatalogSettings", "LimitSettings", "NetworkSettings", "PreviewSettings",
-    "Source", "base_url", "cache_folder", "catalog_block", "load_config", "load_settings", "read_settings",
-    "samples_to_compare",
+    "Source", "base_url", "cache_folder", "catalog_block", "config_folder", "load_config", "load_settings",
+    "read_settings", "samples_to_compare",
 ]  # fmt: skip
 
 SOURCE_KINDS: Final = tuple(source.name for source in SOURCES)
@@ -379,6 +379,12 @@ def samples_to_compare() -> int | None:
 def cache_folder() -> Path:
     """Return the cache folder: ``$CATALOG_CACHE``, else ``~/.cache/atdata-catalog``."""
     return Path(_variable("CATALOG_CACHE") or Path.home() / ".cache" / "atdata-catalog")
+
+
+def config_folder() -> Path:
+    """Return the folder of stored sessions: ``%APPDATA%`` or ``$XDG_CONFIG_HOME``, else ``~/.config``."""
+    base = _variable("APPDATA") if os.name == "nt" else _variable("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "atdata-catalog"
 
 
 def catalog_block(config: Mapping[str, Any]) -> Mapping[str, object] | None:

@@ -273,6 +273,12 @@ VARIABLES: Final = (
         purpose="The code of a second factor, for use without a terminal.",
     ),
     Variable(
+        name="CATALOG_OAUTH_CLIENT", value="the https address of a client metadata document",
+        purpose="The client that `catalog login` names to servers. `catalog login --client-metadata` prints its "
+        "document.",
+        default="the loopback client of this machine",
+    ),
+    Variable(
         name="CATALOG_SEARCH", value="store, a path, pds, or an address", default="the store of ./mkdocs.yml",
         purpose="The default of `catalog search --in`.",
     ),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_BLOB: Final = 52_428_800
 """Maximum bytes of a blob, by the lexicon."""
-_TAR: Final = "application/x-tar"
+TAR: Final = "application/x-tar"
 _SHA_256: Final = 0x12
 """In a multihash: https://github.com/multiformats/multicodec/blob/master/table.csv."""
 
@@ -38,7 +38,7 @@ class LocalBlob:
     path: Path | None
     cid: Cid
     size: int
-    mime_type: str = _TAR
+    mime_type: str = TAR
 
     @classmethod
     def of(cls, shard: ShardDraft) -> LocalBlob:

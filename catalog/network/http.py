@@ -20,7 +20,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from catalog.syntax.json import Json
 
     Body: TypeAlias = "bytes | Callable[[], Iterable[bytes]] | None"
+    Headers: TypeAlias = "Mapping[str, str] | Callable[[], Mapping[str, str]] | None"
+    """Headers, or a function that makes those of each try: a DPoP proof may be sent only once."""
 
 MAX_BYTES: Final = 5_000_000
 """Bytes of an answer that isn't streamed, unless the caller says otherwise."""
@@ -63,7 +65,11 @@ T = TypeVar("T")
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
+_OWN_HEADERS: Final = ("authorization", "dpop")
+"""Headers that no redirect to another origin gets."""
 _MAX_ERROR: Final = 65_536
+_NONCE_WANTED: Final = "use_dpop_nonce"
+_MAX_NONCE: Final = 1000
 _PIECE: Final = 65_536
 """Bytes of a file that are in memory while it is sent."""
 _UPLOAD_RATE: Final = 20_000
@@ -158,6 +164,8 @@ class Client:
         self.requests = 0
         self.bytes = 0
         self.secrets = Secrets()
+        self.nonces: dict[str, str] = {}
+        """Origin → its newest DPoP nonce; only of requests with a proof."""
 
     def __enter__(self) -> Self:
         return self
@@ -213,7 +221,7 @@ class Client:
         max_values: int | None = None,
     ) -> Response:
         """The answer of a GET with a status below 400; ``max_values`` are those of one in JSON."""
-        self._check(url)
+        self.check(url)
         full = str(httpx.URL(url, params=dict(params))) if params else url
         return self._retried(
             lambda patience: self._whole(
@@ -240,7 +248,7 @@ class Client:
         url: str,
         body: Json,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers = None,
         max_bytes: int = MAX_BYTES,
         patient: bool = True,
     ) -> Json:
@@ -250,32 +258,36 @@ class Client:
         """
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() if body is not None else b""
         kind = {"Content-Type": "application/json"} if raw else {}
-        sent = {"Accept": "application/json", **kind, **(headers or {})}
-        answer = self._retried(
-            lambda patience: self._whole(
-                "POST", url, sent, raw, max_bytes=max_bytes, seconds=WHOLE_SECONDS, patience=patience
-            ),
-            again=False,
-            patience=self._patience if patient else 0.0,
-        )
+        return self._post(url, raw, kind, headers, max_bytes=max_bytes, patient=patient)
+
+    def post_form(self, url: str, fields: Mapping[str, str], *, headers: Headers = None) -> Json:
+        """Return the JSON answer of a POST of a form, retried as :meth:`post_json`; None for an empty one."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._post(url, urlencode(fields).encode(), kind, headers, max_bytes=_MAX_ERROR, patient=False)
+
+    def _post(
+        self, url: str, raw: bytes, kind: Mapping[str, str], headers: Headers, *, max_bytes: int, patient: bool
+    ) -> Json:
+        def ask(patience: float) -> Response:
+            sent = {"Accept": "application/json", **kind, **_made(headers)}
+            return self._whole("POST", url, sent, raw, max_bytes=max_bytes, seconds=WHOLE_SECONDS, patience=patience)
+
+        answer = self._retried(ask, again=False, patience=self._patience if patient else 0.0)
         return _json(answer.body, url) if answer.body else None
 
-    def post_file(
-        self, url: str, path: Path, *, size: int, mime_type: str, headers: Mapping[str, str] | None = None
-    ) -> Json:
+    def post_file(self, url: str, path: Path, *, size: int, mime_type: str, headers: Headers = None) -> Json:
         """Return the JSON answer of a POST of a file's first ``size`` bytes, read piece by piece.
 
         It is retried even if the server may have acted on it: the same bytes make the same blob. Raises ``OSError``.
         """
-        sent = {"Accept": "application/json", "Content-Type": mime_type, "Content-Length": str(size), **(headers or {})}
+        kind = {"Accept": "application/json", "Content-Type": mime_type, "Content-Length": str(size)}
         seconds = WHOLE_SECONDS + size / _UPLOAD_RATE
-        answer = self._retried(
-            lambda patience: self._whole(
-                "POST", url, sent, partial(_pieces, path, size), max_bytes=MAX_BYTES, seconds=seconds, patience=patience
-            ),
-            again=True,
-        )
-        return _json(answer.body, url)
+
+        def ask(patience: float) -> Response:
+            sent, pieces = {**kind, **_made(headers)}, partial(_pieces, path, size)
+            return self._whole("POST", url, sent, pieces, max_bytes=MAX_BYTES, seconds=seconds, patience=patience)
+
+        return _json(self._retried(ask, again=True).body, url)
 
     @contextmanager
     def stream(
@@ -379,7 +391,7 @@ class Client:
         """
         sent = dict(headers or {})
         for _ in range(MAX_REDIRECTS + 1):
-            self._check(url, verified=verified)
+            self.check(url, verified=verified)
             opened, deadline = self._send(method, url, sent, body, seconds, patience)
             if opened.status_code in answers:
                 return opened, deadline
@@ -396,13 +408,13 @@ class Client:
                 raise RequestFailed("redirects a request that writes", status=opened.status_code, where=_place(url))
             if self.secrets.repeated_in(target):
                 raise RefusedUrl("redirects to an address that repeats a password or token", where=_place(url))
-            if _origin(target) != _origin(url):
-                sent = {name: value for name, value in sent.items() if name.lower() != "authorization"}
+            if origin(target) != origin(url):
+                sent = {name: value for name, value in sent.items() if name.lower() not in _OWN_HEADERS}
             url = target
         raise RequestFailed(f"more than {MAX_REDIRECTS} redirects", where=_place(url))
 
-    def _check(self, url: str, *, verified: bool = False) -> None:
-        """Refuse a URL by its text; what its host resolves to is the transport's to check."""
+    def check(self, url: str, *, verified: bool = False) -> None:
+        """Refuse a URL by its text; the transport checks the addresses of its host."""
         try:
             parts = urlsplit(url)
             parts.port  # noqa: B018 — raises for an invalid port
@@ -455,6 +467,8 @@ class Client:
                 raise RefusedUrl("its host is none that can be asked", where=_place(url)) from None
             finally:
                 self._count(host, seconds=time.monotonic() - begun)
+            if "dpop" in request.headers and (nonce := opened.headers.get("dpop-nonce", "")[:_MAX_NONCE]):
+                self.nonces[origin(url)] = nonce
             if opened.status_code == 429:
                 host.busy(_retry_after(opened.headers), opened.headers)
             elif opened.status_code in _RETRIED and not _is_xrpc(opened):
@@ -514,8 +528,11 @@ class Client:
             opened.close()
         if isinstance(found, dict):
             self.secrets.add(opened.request.headers.get("authorization", "").rpartition(" ")[2])
-            said = (text if isinstance(text, str) else "" for text in (found.get("error"), found.get("message")))
+            texts = (found.get("error"), found.get("message") or found.get("error_description"))
+            said = (text if isinstance(text, str) else "" for text in texts)
             name, message = map(message_line, self.secrets.cleaned(*said))
+        if not name and _NONCE_WANTED in opened.headers.get("www-authenticate", ""):  # some proxies drop the body
+            name = _NONCE_WANTED
         status = opened.status_code
         what = f"HTTP {status}" + (f" {name}" if name else "") + (f": {message}" if message else "")
         error = RequestFailed(what, status=status, name=name, message=message, where=_place(url))
@@ -603,9 +620,14 @@ def _not_json(name: str) -> float:
     raise ValueError(name)
 
 
-def _origin(url: str) -> tuple[str, str]:
+def _made(headers: Headers) -> Mapping[str, str]:
+    return headers() if callable(headers) else headers or {}
+
+
+def origin(url: str) -> str:
+    """Return scheme and host of a URL, in lower case: ``https://pds.example.org``."""
     parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def _place(url: str) -> str:
