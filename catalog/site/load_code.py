@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import MAX_FIELDS, labels, load_snippets
 from catalog.records import HttpStorage
+from catalog.shards.locations import expanded
 from catalog.site import addresses
 from catalog.site.markup import shown
 
@@ -40,8 +41,9 @@ def folder_of(node: DatasetNode) -> str:
 
 def own_programs(node: DatasetNode) -> bool:
     """Return whether the page of a dataset contains its programs."""
-    record = node.record
-    return node.draft or not isinstance(record.storage, HttpStorage) or record.sample_format != "msgpack"
+    storage = node.record.storage
+    listed = isinstance(storage, HttpStorage) and expanded(storage, strict=False) is storage
+    return node.draft or not listed or node.record.sample_format != "msgpack"
 
 
 def program_file(schema: SchemaNode | None) -> tuple[str, str] | None:

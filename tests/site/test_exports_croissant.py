@@ -28,7 +28,9 @@ from catalog.samples.write_shards import write_shards
 from catalog.site.exports import dcat, jsonld
 from catalog.site.exports.downloads import Download, downloads
 from catalog.site.exports.downloads import uri as uri_of
+from catalog.site.load_code import own_programs
 from catalog.site.markup import shown
+from catalog.site.pages.dataset import shard_rows
 from catalog.syntax import Cid, Datetime, Tid
 from tests.exportgraphs import NOWHERE, PDS, URL, accepted, graph_of, one, shards
 from tests.paths import ROOT
@@ -48,20 +50,46 @@ pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:D
 # --- where shards can be had -----------------------------------------------------------------------------------
 
 
-def test_a_listed_address_is_a_valid_one_and_braces_in_it_are_just_characters(tmp_path: Path) -> None:
+def test_a_listed_address_is_a_valid_one_and_braces_are_just_characters_in_one_with_a_checksum(tmp_path: Path) -> None:
     places = [
         "https://d.example/{0..3}|^`.tar",
         "https://d.example/50%.tar?a=ü",
         "javascript:alert(1)",
         "ftp://d.example/",
     ]
-    listed: list[Json] = [{"url": place} for place in places]
+    checksum: Json = {"algorithm": "sha256", "digest": "0" * 64}
+    listed: list[Json] = [{"url": place, "checksum": checksum} for place in places]
     node = one(tmp_path, storage=shards(*listed))
     assert [found.url for found in downloads(node, 9)] == [
         "https://d.example/%7B0..3%7D%7C%5E%60.tar",
         "https://d.example/50%25.tar?a=%C3%BC",
     ]
     assert [found.url for found in downloads(node, 1)] == ["https://d.example/%7B0..3%7D%7C%5E%60.tar"]
+
+
+@pytest.mark.parametrize(
+    ("storage", "places"),
+    [
+        (shards({"url": "https://d.example/t-{08..10}.tar"}), "https://d.example/t-{}.tar"),
+        (
+            {"$type": "science.alt.dataset.storageS3", "bucket": "tides", "shards": [{"key": "t-{08..10}.tar"}]},
+            "s3://tides/t-{}.tar",
+        ),
+        (
+            {"$type": "science.alt.dataset.storageExternal", "urls": ["https://d.example/t-{08..10}.tar"]},
+            "https://d.example/t-{}.tar",
+        ),
+    ],
+)
+def test_a_pattern_of_another_client_is_expanded_on_the_page_and_in_its_programs(
+    tmp_path: Path, storage: Json, places: str
+) -> None:
+    """The table of shards, the downloads, the snippet and the other programs, in a file of the dataset's own."""
+    node = one(tmp_path, storage=storage)
+    urls = [places.format(number) for number in ("08", "09", "10")]
+    assert [row.place for row in shard_rows(node)] == urls
+    assert [found.url for found in downloads(node, 9)] == urls
+    assert own_programs(node)
 
 
 def test_a_pattern_is_written_out_where_the_storage_has_patterns(tmp_path: Path) -> None:

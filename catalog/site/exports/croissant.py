@@ -19,6 +19,7 @@ from catalog import formatting
 from catalog.records import BlobStorage, HttpStorage, S3Storage
 from catalog.schema import Array, List, Scalar
 from catalog.shards.formats.msgpack import MSGPACK, SUFFIX
+from catalog.shards.locations import expanded
 from catalog.site import addresses
 from catalog.site.exports import common
 from catalog.site.exports.downloads import downloads
@@ -136,7 +137,7 @@ def _file(number: int, shard: Download, kind: str) -> dict[str, str]:
 
 def _splits(node: DatasetNode, count: int) -> list[Split]:
     """Return the splits whose shards are all among the first ``count``, the files of the document."""
-    storage = node.record.storage
+    storage = expanded(node.record.storage, strict=False)
     total = len(storage.blobs) if isinstance(storage, BlobStorage) else 0
     if isinstance(storage, HttpStorage | S3Storage):
         total = len(storage.shards)

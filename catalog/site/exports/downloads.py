@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from catalog.errors import CatalogError
-from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
+from catalog.records import BlobStorage, HttpStorage, S3Storage
+from catalog.shards.locations import expanded
 from catalog.site.markup import is_web
 
 if TYPE_CHECKING:
@@ -54,13 +54,10 @@ def uri(text: str) -> str:
 
 
 def _all(node: DatasetNode) -> Iterator[Download]:
-    storage = node.record.storage
+    storage = expanded(node.record.storage, strict=False)
     match storage:
         case HttpStorage():
             return (_download(uri(shard.url), shard.checksum) for shard in storage.shards if is_web(shard.url))
-        case ExternalStorage():
-            urls = (url for pattern in storage.urls for url in _expanded(pattern))
-            return (Download(url=uri(url)) for url in urls if is_web(url))
         case S3Storage():
             return _objects(storage)
         case BlobStorage():
@@ -101,13 +98,3 @@ def _download(url: str, checksum: Checksum | None) -> Download:
 def _hash(cid: Cid) -> str | None:
     """Return the SHA-256 digest of a blob, which is nearly always part of its CID."""
     return cid.digest.hex() if cid.hash_function == _SHA_256 else None
-
-
-def _expanded(pattern: str) -> tuple[str, ...]:
-    """Expand a pattern; one with too many shards has no URLs."""
-    from catalog.shards.braces import expand
-
-    try:
-        return expand(pattern)
-    except CatalogError:
-        return ()

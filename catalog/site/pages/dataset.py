@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalog.codegen import load_snippets, shortest_snippet
-from catalog.errors import CatalogError
-from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
+from catalog.records import BlobStorage, HttpStorage, S3Storage
+from catalog.shards.locations import expanded
 from catalog.site import addresses, markup
 from catalog.site import load_code as load
 from catalog.site.citation import citation, own_citation
@@ -21,7 +21,7 @@ from catalog.site.pages.row_viewer import row_viewer
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
-    from catalog.records import Checksum, Split, Storage
+    from catalog.records import Checksum, Split
     from catalog.site.templates import Page, Templates
     from catalog.store.graph import DatasetNode
 
@@ -56,7 +56,8 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     files: list[tuple[str, str | bytes]] = []
     shards = shard_rows(node)
     sample_type = node.schema.record.sample_type if node.schema is not None else None
-    local, urls = _local(node, templates.settings.base), _addresses(record.storage, shards)
+    local = _local(node, templates.settings.base)
+    urls = tuple(row.place for row in shards if row.place.startswith("s3://") or markup.is_web(row.place))
     # A draft has no address on the network: its snippet opens the shards themselves.
     uri = None if node.draft else str(node.uri)
     opens = bool(local or urls or uri)
@@ -93,6 +94,7 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),
+        patterns=expanded(record.storage, strict=False) is not record.storage,
         splits=_split_rows(record.splits, len(shards)),
         storage=type(record.storage).__name__,
         sample_format=None
@@ -138,8 +140,8 @@ def _local(node: DatasetNode, base: Path | None) -> tuple[str, ...]:
 
 
 def shard_rows(node: DatasetNode) -> list[ShardRow]:
-    """Return the shards of a dataset, for every storage type."""
-    storage = node.record.storage
+    """Return the shards of a dataset, for every storage type. Patterns are expanded; those of too many are left out."""
+    storage = expanded(node.record.storage, strict=False)
     match storage:
         case HttpStorage():
             return [ShardRow(place=s.url, checksum=_checksum(s.checksum)) for s in storage.shards]
@@ -151,26 +153,8 @@ def shard_rows(node: DatasetNode) -> list[ShardRow]:
                 ShardRow(place=str(blob.cid), checksum=_checksum(blob.checksum), size=blob.size)
                 for blob in storage.blobs
             ]
-        case ExternalStorage():
-            return [ShardRow(place=url) for url in storage.urls]
         case _:
             return []
-
-
-def _addresses(storage: Storage, shards: list[ShardRow]) -> tuple[str, ...]:
-    """Return the locations of the shards for other programs: URLs, and keys of buckets."""
-    places = _expanded(storage.urls) if isinstance(storage, ExternalStorage) else tuple(row.place for row in shards)
-    return tuple(place for place in places if place.startswith("s3://") or markup.is_web(place))
-
-
-def _expanded(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Expand a pattern of the deprecated storage; one with too many shards has no URLs."""
-    from catalog.shards.braces import expand
-
-    try:
-        return tuple(url for pattern in patterns for url in expand(pattern))
-    except CatalogError:
-        return ()
 
 
 def _checksum(checksum: Checksum | None) -> str | None:
