@@ -105,6 +105,8 @@ def compat(old: str, new: str, *, as_json: bool) -> None:
             raise click.UsageError(_too_many(text, found))
         types.append(found[0].sample_type)
     before, after = types
+    for one in types:
+        one.require_fields()
     comparison = compare(before, after)
     complaint = comparison.needs(before.version, after.version)
     if as_json:

@@ -24,7 +24,7 @@ from catalog.atproto.datamodel import record_cid
 from catalog.client.connection import Client
 from catalog.client.discovery import Search, SearchPlace
 from catalog.client.filters import RecordFilter, schema_name
-from catalog.errors import CatalogError, InvalidSchema, InvalidSyntax
+from catalog.errors import CatalogError, Fault, InvalidSchema, InvalidSyntax
 from catalog.manifest import load_schemas
 from catalog.manifest.diagnostics import place, shown
 from catalog.records import COLLECTIONS, DATASET, LABEL, LENS, SCHEMA, Dataset, Label, Lens, Schema, read_record
@@ -34,7 +34,6 @@ from catalog.syntax.semver import semver_key
 
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
-    from catalog.errors import Fault
     from catalog.records import Record
     from catalog.syntax import Cid
 
@@ -170,11 +169,15 @@ def _of_account(account: str, client: Client, refused: list[Fault] | None) -> tu
         record_filter=RecordFilter(),
         refuse=broken.append,
     )
-    found = [
-        FoundSchema(sample_type=one.record.sample_type, uri=one.uri, cid=one.cid, where=str(one.uri))
-        for one in search
-        if isinstance(one.record, Schema)
-    ]
+    found: list[FoundSchema] = []
+    for one in search:
+        assert isinstance(one.record, Schema)  # noqa: S101 - by its collection
+        try:
+            one.record.sample_type.require_fields()
+        except InvalidSchema as error:
+            broken.append(Fault(where=str(one.uri), message=error.what, hint=error.hint))
+        else:
+            found.append(FoundSchema(sample_type=one.record.sample_type, uri=one.uri, cid=one.cid, where=str(one.uri)))
     if not found:
         hint = f"{len(broken)} can't be read; the first: {broken[0]}" if broken else None
         raise InvalidSchema("this account has no schema", where=account, hint=hint)

@@ -113,8 +113,10 @@ def generate(
 
     Raises:
         InvalidConfig: the language is unknown, or the templates can't be used.
+        InvalidSchema: the schema is in another language than JSON Schema.
 
     """
+    sample_type.require_fields()
     return _language(language).module(sample_type, uri=uri, cid=cid, templates=templates)
 
 
@@ -123,8 +125,11 @@ def package(schemas: Sequence[Source], language: str, *, templates: Path | None 
 
     Raises:
         InvalidConfig: the language is unknown, there are no schemas, or the templates can't be used.
+        InvalidSchema: a schema is in another language than JSON Schema.
 
     """
+    for schema in schemas:
+        schema.sample_type.require_fields()
     known = _language(language)
     if not schemas:
         raise InvalidConfig("there are no schemas to generate a package from")

@@ -240,8 +240,9 @@ class Dataset(Generic[T]):
     ) -> Dataset[Any]:
         """Make the dataset of a record (or of the label of one), read from the PDS of its account.
 
-        Without a ``sample_type`` one is made from the schema record, read from the PDS of *its* account. With one, it
-        is compared with the schema. ``split`` is the only split that is wanted, see :meth:`split`. ``client`` may be a
+        Without a ``sample_type`` one is made from the schema record, read from the PDS of *its* account; for a schema
+        in another language than JSON Schema it is :class:`DictSample`. With one, it is compared with the schema.
+        ``split`` is the only split that is wanted, see :meth:`split`. ``client`` may be a
         :class:`catalog.Client`, whose connections and settings are used, or an ``atproto.Client``, also before the URI.
         By default the settings are those of the environment.
         Raises :class:`~catalog.errors.InvalidSyntax`, a :class:`~catalog.errors.NetworkError`,
@@ -259,7 +260,7 @@ class Dataset(Generic[T]):
             schema = reader.schema(found.record.schema_ref)
         wanted = schema.record.sample_type
         if sample_type is None:
-            sample_type = class_from(wanted, uri=schema.uri)
+            sample_type = DictSample if wanted.foreign is not None else class_from(wanted, uri=schema.uri)
         else:
             require_fit(sample_type, wanted)
         dataset: Dataset[Any] = Dataset(shards_of(found), sample_type, settings=settings).__replace__(

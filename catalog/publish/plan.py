@@ -240,7 +240,7 @@ def _own_schemas(manifests: ManifestSet, present: Present) -> Iterator[tuple[AtU
             record = read_record(SCHEMA, there.value)
         except CatalogError:  # an invalid schema, written by another client
             continue
-        if isinstance(record, Schema):
+        if isinstance(record, Schema) and record.sample_type.foreign is None:
             yield there.uri, record.sample_type
 
 

@@ -24,12 +24,14 @@ _ABSENT = "RecordNotFound"
 def fetch_schema(client: Client, resolver: Resolver, uri: AtUri) -> SampleType:
     """Return a published schema, on the word of its account's PDS.
 
-    Raises a :class:`NetworkError`, :class:`~catalog.errors.InvalidRecord` or :class:`~catalog.errors.InvalidData`.
+    Raises a :class:`NetworkError`, :class:`~catalog.errors.InvalidRecord`, :class:`~catalog.errors.InvalidData`, or
+    :class:`~catalog.errors.InvalidSchema` for a schema in another language than JSON Schema.
     """
     identity = resolver.resolve(str(uri.authority))
     listed = get_record(client, identity.pds, identity.did, SCHEMA, str(uri.rkey))
     record = read_record(SCHEMA, checked(listed, identity.did, SCHEMA).value)
     assert isinstance(record, Schema)  # noqa: S101 - of this collection
+    record.sample_type.require_fields()
     return record.sample_type
 
 

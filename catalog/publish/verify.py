@@ -246,9 +246,9 @@ class Verifier:
         return passed(what, f"{target}: {_called(found.record)}{found.cid}{how}")
 
     def _sample_type(self, record: Dataset) -> SampleType | None:
-        """Return the schema of a dataset; ``None`` if it can't be read, which is a check of its own."""
+        """Return the schema of a dataset; ``None`` if it can't be read, which is a check of its own, or is foreign."""
         schema = self._schemas.get(record.schema_ref)
-        return None if schema is None else schema.sample_type
+        return None if schema is None or schema.sample_type.foreign is not None else schema.sample_type
 
     def _referred(self, target: AtUri, kind: str | None) -> _Referred:
         if target.rkey is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import msgpack
 from catalog.atproto import datamodel
 from catalog.errors import Fault, InvalidData, InvalidRecord, InvalidSchema, InvalidSyntax
 from catalog.records import kinds
-from catalog.schema import SampleType, read_body
+from catalog.schema import Field, ForeignSchema, SampleType, read_body
 from catalog.syntax import AtUri, Cid, Datetime
 from catalog.syntax.cid import SHA_256
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from catalog.atproto.lexicon import Lexicons
     from catalog.records.kinds import Record
 
+_JSON_SCHEMA = "jsonSchema"
 _METADATA_NESTING = 16
 """Maximum nesting of metadata, so that no record overflows the stack of its readers."""
 
@@ -40,7 +42,7 @@ def read_record(collection: str, value: Json, *, checked: bool = False) -> Recor
     read = _Reader(forgiven)
     match collection:
         case kinds.SCHEMA:
-            return _read_schema(read)
+            return _read_schema(read, value)
         case kinds.DATASET:
             return _read_dataset(read)
         case kinds.LENS:
@@ -81,7 +83,7 @@ def _forgive(value: Json) -> Json:
             return fixed
         fixed["metadata"] = datamodel.bytes_json(packed)
     body = fixed.get("schema")
-    if isinstance(body, dict) and not isinstance(body.get("content"), dict):
+    if isinstance(body, dict) and not isinstance(body.get("content"), dict) and any(_says_json_schema(value)):
         nested = body.get("schemaBody")
         content = nested if isinstance(nested, dict) else {key: part for key, part in body.items() if key != "$type"}
         fixed["schema"] = {"draft": "draft-07", **body, "content": content}
@@ -98,6 +100,13 @@ def _forgive(value: Json) -> Json:
             for key, part in storage.items()
         }
     return fixed
+
+
+def _says_json_schema(schema: Mapping[str, Json]) -> tuple[bool, bool]:
+    """Return whether ``schemaType`` and the ``$type`` of the body are those of JSON Schema, of any namespace."""
+    body = schema.get("schema")
+    kind = body.get("$type", _JSON_SCHEMA) if isinstance(body, dict) else _JSON_SCHEMA
+    return str(schema.get("schemaType")).endswith(_JSON_SCHEMA), _JSON_SCHEMA in str(kind)
 
 
 def _are_splits(value: Json) -> bool:
@@ -181,11 +190,8 @@ class _Reader:
         return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
 
 
-def _read_schema(read: _Reader) -> kinds.Schema:
-    try:
-        fields = read_body(read.value.get("schema"))
-    except InvalidSchema as error:
-        raise InvalidRecord((Fault(where="schema", message=error.what, hint=error.hint),)) from None
+def _read_schema(read: _Reader, value: Json) -> kinds.Schema:
+    fields, foreign = _read_fields(read, value if isinstance(value, dict) else {})
     metadata = read.part("metadata")
     return kinds.Schema(
         sample_type=SampleType(
@@ -193,11 +199,28 @@ def _read_schema(read: _Reader) -> kinds.Schema:
             version=read.text("version"),
             fields=fields,
             description=read.maybe("description"),
+            foreign=foreign,
         ),
         created_at=read.moment(),
         license=metadata.maybe("license"),
         tags=metadata.texts("tags"),
     )
+
+
+def _read_fields(read: _Reader, value: Mapping[str, Json]) -> tuple[tuple[Field, ...], ForeignSchema | None]:
+    """Return the fields, or the schema itself if it is in another language, by both or one of the names of that."""
+    named = _says_json_schema(value)
+    if any(named):
+        try:
+            return read_body(read.value.get("schema")), None
+        except InvalidSchema as error:
+            if all(named):
+                raise InvalidRecord((Fault(where="schema", message=error.what, hint=error.hint),)) from None
+    body = value.get("schema")
+    language = read.text("schemaType")
+    if named[0] and isinstance(body, dict):
+        language = str(body.get("$type")).rpartition("#")[2]
+    return (), ForeignSchema(language=language, text=json.dumps(body, ensure_ascii=False))
 
 
 def _read_dataset(read: _Reader) -> kinds.Dataset:

@@ -70,7 +70,11 @@ _OPEN_OBJECT: Final = frozenset({"type", "title", "description", "additionalProp
 
 
 def write_body(sample_type: SampleType) -> dict[str, Json]:
-    """The body of a schema record without its ``$type``: envelope keys and flattened keys in one object."""
+    """The body of a schema record without its ``$type``: envelope keys and flattened keys in one object.
+
+    Raises :class:`InvalidSchema` for a schema in another language.
+    """
+    sample_type.require_fields()
     content = _object_schema(sample_type)
     has_array = any(isinstance(type_, Array) for type_ in sample_type.types())
     versions: dict[str, Json] = {"arrayFormatVersions": {"ndarrayBytes": "1.0.0"}} if has_array else {}

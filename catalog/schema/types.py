@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from catalog.sanitize import html_table
+from catalog.errors import InvalidSchema
+from catalog.sanitize import html_table, one_line
 
 ScalarKind = Literal["str", "int", "float", "bool", "bytes", "map", "datetime"]
 ArrayFormat = Literal["ndarrayBytes", "sparseBytes", "structuredBytes", "arrowTensor", "safetensors"]
@@ -83,13 +84,32 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignSchema:
+    """The schema of a record in another language than JSON Schema, such as ``avro``. ``text`` is its body as JSON."""
+
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampleType:
-    """A name, a version (semver text) and the fields in their order."""
+    """A name, a version (semver text) and the fields in their order.
+
+    The fields of a ``foreign`` schema are not known, and ``fields`` is empty.
+    """
 
     name: str
     version: str
     fields: tuple[Field, ...]
     description: str | None = None
+    foreign: ForeignSchema | None = None
+
+    def require_fields(self) -> None:
+        """Raise :class:`InvalidSchema` if the fields are not known."""
+        if self.foreign is not None:
+            language = one_line(self.foreign.language)
+            what = f"the schema {one_line(self.name)!r} is in the language {language!r}; only JSON Schema is understood"
+            raise InvalidSchema(what, hint="its samples can be read as dicts: Dataset.from_atproto(uri, DictSample)")
 
     def field(self, name: str) -> Field | None:
         """The field with that wire name."""

@@ -47,7 +47,7 @@ def own_programs(node: DatasetNode) -> bool:
 
 
 def program_file(schema: SchemaNode | None) -> tuple[str, str] | None:
-    """Return folder and text of a schema's programs; None if it has too many fields."""
+    """Return folder and text of a schema's programs; None if it has too many fields, or they are not known."""
     if schema is not None and _shared(schema) == NOWHERE:
         return None
     return _shared(schema), _text(None if schema is None else schema.record.sample_type)
@@ -72,6 +72,6 @@ def _text(sample_type: SampleType | None) -> str:
 
 
 def _shared(schema: SchemaNode | None) -> str:
-    if schema is None or len(schema.record.sample_type.fields) > MAX_FIELDS:
+    if schema is None or schema.record.sample_type.foreign or len(schema.record.sample_type.fields) > MAX_FIELDS:
         return NOWHERE
     return addresses.of_record("schema", schema.publisher.did, schema.rkey)

@@ -124,7 +124,8 @@ class Templates:
         """Return the table of a schema's fields, the same on every page."""
         known = self._tables.get(id(schema))
         if known is None:
-            table = self._env.get_template("fields.html").render(fields=field_rows(schema.record.sample_type))
+            type_ = schema.record.sample_type
+            table = self._env.get_template("fields.html").render(fields=field_rows(type_), foreign=type_.foreign)
             known = self._tables[id(schema)] = Markup(table)  # noqa: S704 - rendered by an escaping template
         return known
 

@@ -110,14 +110,21 @@ def others(node: SchemaNode) -> tuple[Compared | None, tuple[Compared, ...]]:
     """
     previous = node.previous
     taken: set[str] = set()
-    first = None if previous is None else compared(node, previous, taken, rows=NEIGHBOUR_ROWS)
+    if node.record.sample_type.foreign is not None:
+        return None, ()
+    known = previous is not None and previous.record.sample_type.foreign is None
+    first = compared(node, previous, taken, rows=NEIGHBOUR_ROWS) if known and previous is not None else None
     fields = len(node.record.sample_type.fields)
     found: list[Compared] = []
     newer = True
     for version in node.versions[:OTHERS]:
         if version is node:
             newer = False
-        elif version is not previous and fields + len(version.record.sample_type.fields) <= _COMPARABLE:
+        elif (
+            version.record.sample_type.foreign is None
+            and version is not previous
+            and fields + len(version.record.sample_type.fields) <= _COMPARABLE
+        ):
             found.append(compared(node, version, taken, newer=newer))
     return first, tuple(found)
 

@@ -118,6 +118,18 @@ def test_one_record_is_got_by_did_or_handle_and_only_as_what_it_is(world: World)
     assert _names(queries.get_entries([*asked, asked[0]]), "entries") == ["b", "a"]
 
 
+def test_a_schema_in_another_language_is_found_and_answered_as_it_is(world: World) -> None:
+    body: Json = {"$type": f"{SCHEMA}#avro", "type": "record", "name": "Wave", "fields": []}
+    value = sitecatalog.schema(schemaType="avro", schema=body)
+    world.put({f"{SCHEMA}/Wave:1.0.0": value, f"{DATASET}/a": dataset("tide", schemaRef=_schema_uri("Wave:1.0.0"))})
+    world.catch_up()
+    found = world.queries.get_schema(_schema_uri("Wave:1.0.0"))
+    assert found is not None
+    assert (found["schemaType"], found["schema"]) == ("avro", body)
+    assert world.names("", filters=Filters(schema=_schema_uri("Wave:1.0.0"))) == ["tide"]
+    assert world.names("wave", filters=Filters(kinds=("schema",))) == ["Wave"]
+
+
 @pytest.mark.parametrize("name", ["Wave", "ocean.wave"])
 @pytest.mark.parametrize("key", ["{name}:{version}", "3k{number}"])
 def test_schemas_are_resolved_by_name_or_key(world: World, name: str, key: str) -> None:

@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from catalog import Client, Dataset, DictSample, fetch_lens
+from catalog import Client, Dataset, DictSample, PackableSample, fetch_lens
 from catalog.atproto import mst
 from catalog.atproto.car import Blocks
 from catalog.atproto.commit import read_commit
 from catalog.atproto.datamodel import record_cid
+from catalog.atproto.identity import Resolver
 from catalog.cli import cli
 from catalog.config import NetworkSettings
-from catalog.errors import CatalogError, DataError, InvalidData, InvalidProof, RequestFailed, UnverifiedWarning
+from catalog.errors import (
+    CatalogError,
+    DataError,
+    InvalidData,
+    InvalidProof,
+    InvalidSchema,
+    RequestFailed,
+    UnverifiedWarning,
+)
+from catalog.network.http import Client as HttpClient
+from catalog.publish.schemas import fetch_schema
 from catalog.records import DATASET, LABEL, LENS, SCHEMA, Split
+from catalog.syntax import AtUri
 from tests.fakes import answer, fake_server
 from tests.repos import SigningKey, car, make_repo
 
@@ -34,6 +46,10 @@ WHEN = {"createdAt": "2026-01-02T03:04:05.000Z"}
 PROOF, ANSWER = "/xrpc/com.atproto.sync.getRecord", "/xrpc/com.atproto.repo.getRecord"
 ENTRY, NAME = f"{DATASET}/3kaaaaaaaaaa2", f"{SCHEMA}/A"
 URI = f"at://{DID}/{ENTRY}"
+
+
+class Own(PackableSample):
+    x: int
 
 
 def schema(name: str) -> Json:
@@ -129,6 +145,20 @@ def test_records_are_proven_and_taken_from_the_proof(server: Server, loaded: Cal
     loaded(server)
     assert server.count(PROOF) in (2, 3)
     assert server.count(ANSWER) == 0
+
+
+def test_a_dataset_with_a_schema_in_another_language_is_loaded_as_dicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or as a class of the user's own, with which there is nothing to compare; publishing with it is refused."""
+    body: Json = {"$type": f"{SCHEMA}#avro", "type": "record", "name": "A", "fields": [{"name": "x", "type": "int"}]}
+    named: Any = schema("A")
+    monkeypatch.setitem(SIGNED, NAME, {**named, "schemaType": "avro", "schema": body})
+    with fake_server({}) as fake:
+        server = Server(fake)
+        loaded: Dataset[Any] = Dataset.from_atproto(URI, settings=server.settings)
+        assert loaded.sample_type is DictSample
+        assert Dataset.from_atproto(URI, Own, settings=server.settings).sample_type is Own
+        with HttpClient(server.settings) as client, pytest.raises(InvalidSchema, match="'avro'; only JSON Schema"):
+            fetch_schema(client, Resolver(client, server.settings), AtUri.parse(f"at://{DID}/{NAME}"))
 
 
 @pytest.mark.parametrize("path", list(SIGNED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, cast
 
 import msgpack
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.atproto import datamodel
-from catalog.errors import InvalidRecord, InvalidSyntax
+from catalog.codegen import Source, generate, load_snippets, package
+from catalog.errors import InvalidRecord, InvalidSchema, InvalidSyntax
 from catalog.records import (
     COLLECTIONS,
     DATASET,
@@ -132,6 +134,59 @@ def test_each_required_field_is_missed_by_name(collection: str, record: Record) 
 
 def _dataset(**changes: Json) -> dict[str, Json]:
     return {**write_record(DATASETS[0]), **changes}
+
+
+AVRO: Json = {"$type": f"{SCHEMA}#avro", "type": "record", "name": "Wave", "fields": [{"name": "x", "type": "int"}]}
+ARROW: Json = {"$type": "org.example.arrow#schema", "ipc": {"$bytes": "AAAA"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "language"),
+    [
+        ("avro", AVRO, "avro"),
+        ("arrow", ARROW, "arrow"),
+        ("jsonSchema", AVRO, "avro"),
+        ("avro", {**AVRO, "$type": f"{SCHEMA}#jsonSchemaFormat"}, "avro"),  # type: ignore[dict-item]
+        ("protobuf", {"$type": f"{SCHEMA}#protobuf", "properties": {"x": {"type": "integer"}}}, "protobuf"),
+    ],
+)
+def test_a_schema_in_another_language_is_kept_as_it_is(kind: str, body: Json, language: str) -> None:
+    """Its fields are not known; code that needs them says so, and it is never written."""
+    value: Json = {**write_record(RECORDS[0][1]), "schemaType": kind, "schema": body}
+    record = read_record(SCHEMA, value)
+    assert isinstance(record, Schema)
+    foreign = record.sample_type.foreign
+    assert foreign is not None
+    assert (foreign.language, json.loads(foreign.text), record.sample_type.fields) == (language, body, ())
+    for use in (
+        lambda: generate(record.sample_type, "python"),
+        lambda: package([Source(sample_type=record.sample_type)], "rust"),
+        lambda: write_record(record),
+    ):
+        with pytest.raises(InvalidSchema, match=rf"'{language}'; only JSON Schema"):
+            use()
+    assert all("import" in one.code for one in load_snippets("d", str(SCHEMA_URI), record.sample_type, ["https://a/b"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_"),
+    [("jsonSchema", f"{SCHEMA}#jsonSchemaFormat"), (f"{SCHEMA}Type#jsonSchema", "x.y#jsonSchemaFormat")],
+)
+def test_a_json_schema_that_can_not_be_read_is_an_error(kind: str, type_: str) -> None:
+    value: Json = {**write_record(RECORDS[0][1]), "schemaType": kind, "schema": {"$type": type_, "type": "record"}}
+    with pytest.raises(InvalidRecord, match="properties"):
+        read_record(SCHEMA, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_"), [("anything", f"{SCHEMA}#jsonSchemaFormat"), ("jsonSchema", "org.example#other")]
+)
+def test_a_json_schema_is_read_if_one_of_the_names_says_so(kind: str, type_: str) -> None:
+    written = write_record(RECORDS[0][1])
+    body = written["schema"]
+    assert isinstance(body, dict)
+    value: Json = {**written, "schemaType": kind, "schema": {**body, "$type": type_}}
+    assert read_record(SCHEMA, value) == RECORDS[0][1]
 
 
 def test_metadata_as_an_object_is_read() -> None:

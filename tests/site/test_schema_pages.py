@@ -25,6 +25,7 @@ from catalog.samples.packable import class_from
 from catalog.samples.write_shards import write_shards
 from catalog.schema import Field, SampleType, Scalar, compare, parse_type
 from catalog.site.fieldrows import paired
+from catalog.site.pages.dataset import dataset_page
 from catalog.site.pages.lens import lens_page
 from catalog.site.pages.schema import CODE, Code, lens_paths, schema_page
 from catalog.site.versions import OTHERS, others
@@ -34,7 +35,7 @@ from tests.hostilerecords import PAYLOADS, hostile_records
 from tests.lenses.test_lenscode import LENSES, Repository, repository
 from tests.schema.test_compatibility import ROWS
 from tests.schemagraphs import graph_of, lens, lens_named, network_of, schema_named, schema_of, templates_of
-from tests.sitecatalog import DID, schema, uri
+from tests.sitecatalog import DID, dataset, schema, uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,31 @@ def test_each_field_says_type_dtype_shape_with_its_dimensions_and_meaning(tmp_pa
         "heard str",
         "gain optional float",
     ]
+
+
+def test_a_schema_in_another_language_is_shown_as_it_is(tmp_path: Path) -> None:
+    """Its page has the body instead of fields and code; a dataset with it has a page and programs for dicts."""
+    body: Json = {"$type": f"{SCHEMA}#avro", "type": "record", "name": "<Wave>", "fields": [{"name": "\u202ex"}]}
+    records = [
+        (SCHEMA, "Wave:1.0.0", schema(schemaType="avro", schema=body)),
+        (SCHEMA, "Wave:1.1.0", schema(version="1.1.0")),
+        (DATASET, "3kone", dataset(1, schemaRef=str(uri(SCHEMA, "Wave:1.0.0")))),
+    ]
+    graph = graph_of(tmp_path / "store.sqlite", records)
+    assert graph.refused == ()
+    templates = templates_of(graph)
+    node = next(one for one in graph.schemas if one.record.sample_type.foreign is not None)
+    page = schema_page(templates, node)
+    shown = re.search(r'data-language="json">(.*?)</code>', page.body, re.DOTALL)
+    assert shown is not None
+    assert json.loads(html.unescape(shown[1]).replace("⟨U+202E⟩", "\u202e")) == body
+    assert [name for name, _ in page.files] == ["index.json"]
+    assert not re.findall(r'id="(?:code|versions)"', page.body)
+    assert "avro" in words(page.body)
+    assert others(graph.schemas[0] if node is graph.schemas[1] else graph.schemas[1]) == (None, ())
+    beside = dataset_page(templates, graph.datasets[0])
+    assert "avro" in words(beside.body)
+    assert "from catalog import Dataset" in words(beside.body)
 
 
 @pytest.mark.parametrize("code", CODE, ids=lambda code: code.language)

@@ -55,11 +55,11 @@ def load_snippets(
     """Return the snippets that load the dataset ``name``, most convenient first.
 
     ``uri`` is the URI of its record, None for a draft: then this library opens ``local``, paths of copies relative to
-    the program, or else ``urls``. Without a ``sample_type``, or with more than ``MAX_FIELDS`` fields, the programs
-    define no type: samples are dicts, or instances of the class from the record's schema. The snippets without this
-    library use only the web URLs among ``urls``, and are chosen by the ``sample_format``. The code always parses.
+    the program, or else ``urls``. Without a ``sample_type``, or with unknown or more than ``MAX_FIELDS`` fields, the
+    programs define no type: samples are dicts, or instances of the class from the record's schema. The snippets without
+    this library use only the web URLs among ``urls``, and are chosen by the ``sample_format``. The code always parses.
     """
-    if sample_type is not None and len(sample_type.fields) > MAX_FIELDS:
+    if sample_type is not None and (sample_type.foreign is not None or len(sample_type.fields) > MAX_FIELDS):
         sample_type = None
     first = shortest_snippet(name, uri, sample_type, urls, local=local, cid=cid)
     mine = library.Source(name=name, uri=uri, urls=tuple(local) or tuple(urls), cid=cid)

@@ -88,6 +88,8 @@ def croissant(node: DatasetNode, settings: SiteSettings, cite: str | None) -> st
     shards = downloads(node, _MOST_SHARDS)
     objects = [_file(number, shard, common.media_type(node)) for number, shard in enumerate(shards)]
     sample_type = None if node.schema is None or not objects else node.schema.record.sample_type
+    if sample_type is not None and sample_type.foreign is not None:
+        sample_type = None
     splits = _splits(node, len(objects))
     parts = [("", range(len(objects))), *((f"-{quote(split.name, safe='')}", split.shards) for split in splits)]
     members = [_members(*part) for part in parts] if record.sample_format == MSGPACK.name else []

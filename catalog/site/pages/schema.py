@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from markupsafe import Markup, escape
 
 from catalog.codegen import MAX_FIELDS, generate
 from catalog.lenses.paths import best_paths
@@ -12,6 +15,7 @@ from catalog.schema.identifiers import class_name, snake_case
 from catalog.site import versions
 from catalog.site.fieldrows import field_rows
 from catalog.site.highlight import highlight
+from catalog.site.markup import shown
 from catalog.site.pages.network import address_of
 
 if TYPE_CHECKING:
@@ -24,6 +28,8 @@ _MOST_PATHS: Final = 50
 _LONGEST_PATH: Final = 3
 """Lenses one after the other: each may lose something."""
 _MOST_VERSIONS: Final = 20
+_MOST_TEXT: Final = 50_000
+"""Characters of a schema in another language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,8 @@ def schema_page(templates: Templates, node: SchemaNode) -> Page:
         node,
         files=files,
         fields=field_rows(sample_type),
+        foreign=sample_type.foreign,
+        foreign_text=None if sample_type.foreign is None else _indented(sample_type.foreign.text),
         codes=CODE if files else (),
         code=highlight(str(files[0][1]), "python") if files else None,
         stem=snake_case(class_name(sample_type.name)) or "sample",
@@ -94,12 +102,17 @@ def schema_page(templates: Templates, node: SchemaNode) -> Page:
 
 
 def _code(node: SchemaNode) -> tuple[tuple[str, str], ...]:
-    """Each language's file; none for a type of too many fields: it would be megabytes."""
-    if len(node.record.sample_type.fields) > MAX_FIELDS:
+    """Each language's file; none for a type of too many fields (it would be megabytes), or of unknown ones."""
+    if node.record.sample_type.foreign is not None or len(node.record.sample_type.fields) > MAX_FIELDS:
         return ()
     uri = None if node.draft else str(node.uri)
     cid = None if node.draft else node.cid
     return tuple((code.file, generate(node.record.sample_type, code.language, uri=uri, cid=cid)) for code in CODE)
+
+
+def _indented(text: str) -> Markup:
+    found = shown(json.dumps(json.loads(text), ensure_ascii=False, indent=2), lines=True)
+    return escape(found if len(found) <= _MOST_TEXT else f"{found[:_MOST_TEXT]}…")
 
 
 def _listed(node: SchemaNode) -> tuple[SchemaNode, ...]:

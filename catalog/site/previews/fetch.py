@@ -170,6 +170,9 @@ class _Gatherer:
             self.failed[uri] = "its schema isn’t in this catalog"
             return None
         schema = node.schema.record.sample_type
+        if schema.foreign is not None:
+            self.failed[uri] = "its schema isn’t a JSON Schema"
+            return None
         try:
             if node.draft and node.local:
                 self._local(node, schema, str(node.local[0]))
