@@ -22,8 +22,8 @@ def shards_of_storage(
 ) -> Iterator[Shard]:
     """Yield the shards of a storage; blobs are those of account ``did`` on its server ``pds``.
 
-    ``sample_format`` and ``manifests`` are those of the record; the latter are only used if each shard has one. Patterns
-    are expanded (:func:`expanded`).
+    ``sample_format`` and ``manifests`` are those of the record; the latter are only used if each shard has one.
+    Patterns are expanded (:func:`expanded`).
 
     Only remote shards: a record never names a file of the reader's machine. Raises :class:`RefusedUrl` for a storage
     or a scheme that isn't opened, and for patterns of too many shards.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
-from catalog.shards.locations import shards_of_storage
+from catalog.shards.locations import expanded, shards_of_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -61,7 +61,8 @@ def _urls(node: DatasetNode) -> list[str]:
     storage, pds = node.record.storage, node.publisher.pds
     if isinstance(storage, S3Storage):
         endpoint = storage.endpoint or f"https://s3.{storage.region or 'us-east-1'}.amazonaws.com"
-        return [endpoint.rstrip("/")] if storage.shards else []
+        listed = expanded(storage, strict=False) is storage  # else the script doesn't know the keys
+        return [endpoint.rstrip("/")] if storage.shards and listed else []
     if isinstance(storage, BlobStorage) and pds is None:
         return []
     shards = islice(shards_of_storage(storage, node.publisher.did, pds or ""), _MAX_SHARDS + 1)
