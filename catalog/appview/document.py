@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalog.errors import CatalogError
 from catalog.records import KINDS, SCHEMA, Dataset, Label, Lens, LensVerification, Schema, read_record
 from catalog.schema import Array, List
+from catalog.store.facet_values import derived_facets
 from catalog.store.searchable import levels_of, schema_texts, spelt_terms
 from catalog.store.tokenizer import cut, fold, tokenize
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from catalog.schema import FieldType
+    from catalog.schema import FieldType, SampleType
     from catalog.store.reader import Shown, Trace
     from catalog.store.searchable import Searched
 
@@ -42,6 +43,7 @@ class SchemaFacts:
     version: str
     texts: tuple[str, ...]
     dtypes: tuple[str, ...]
+    sample_type: SampleType
 
 
 def facts_of(shown: Shown | None) -> SchemaFacts | None:
@@ -60,7 +62,7 @@ def _facts(schema: Schema) -> SchemaFacts:
     every = dict.fromkeys(dtype[:_LONGEST_DTYPE] for field in sample_type.fields for dtype in _dtypes(field.type))
     return SchemaFacts(
         name=sample_type.name, version=sample_type.version, texts=schema_texts(sample_type),
-        dtypes=tuple(sorted(every)[:_MOST_DTYPES]),
+        dtypes=tuple(sorted(every)[:_MOST_DTYPES]), sample_type=sample_type,
     )  # fmt: skip
 
 
@@ -121,6 +123,8 @@ def _dataset(record: Dataset, schema: SchemaFacts | None, shown: Shown) -> dict[
     found |= _licence(record.license)
     found["schema"] = str(record.schema_ref)
     found["dtype"] = [] if schema is None else list(schema.dtypes)
+    derived = derived_facets(record, None if schema is None else schema.sample_type)
+    found |= {facet: list(values) for facet, values in derived.items()}
     if record.size is not None and record.size.bytes is not None:
         found["size"] = record.size.bytes
     return found

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalog.appview.serializers import field_of
 from catalog.records import SCHEMA
+from catalog.store.facet_values import DERIVED
 
 if TYPE_CHECKING:
     from catalog.store.reader import Reader
 
-FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")
+FACETS: Final = ("kind", *DERIVED, "tag", "licence", "publisher", "schema", "dtype", "state", "year", "size")
 SIZES: Final = (0, 10**6, 10**7, 10**8, 10**9, 10**10, 10**11, 10**12)
 """The start of each size bucket, in bytes; the last one is open."""
 MOST_VALUES: Final = 20

@@ -25,6 +25,7 @@ import filelock
 import tantivy
 
 from catalog.errors import StoreBusy, StoreError
+from catalog.store.facet_values import DERIVED
 from catalog.store.reader import Position
 from catalog.store.searchable import LEVELS
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Index", "State", "directory"]
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Counted up whenever documents or fields change: the index is then built anew."""
 _BEGINNINGS_KEPT: Final = 1000
 _MOST_TERMS: Final = 2000
@@ -44,7 +45,7 @@ _WORDS: Final = "words"
 _TEXTS: Final = ("name", "words", "spelling", *(f"l{level}" for level in range(LEVELS)))
 """The terms of the name, all terms, those a misspelt word may have been meant to be, and the terms of each level."""
 _KEYS: Final = ("uri", "stamp", "whole", "key", "licence_folded", "source", "target", "ref")
-_FACETS: Final = ("kind", "did", "tag", "licence", "schema", "dtype", "state", "year")
+_FACETS: Final = ("kind", "did", "tag", "licence", "schema", "dtype", "state", "year", *DERIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

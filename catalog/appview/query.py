@@ -34,6 +34,7 @@ import tantivy
 from catalog.appview.document import RANK_BITS, SEARCHED
 from catalog.errors import InvalidSyntax
 from catalog.records import KINDS
+from catalog.store.facet_values import DERIVED
 from catalog.store.matching import (
     FEW,
     LAST_RESORT_COST,
@@ -93,6 +94,10 @@ class Filters:
     did: str | None = None
     schema: str | None = None
     dtype: str | None = None
+    task: str | None = None
+    modality: str | None = None
+    language: str | None = None
+    format: str | None = None
     state: str | None = None
     source: str | None = None
     target: str | None = None
@@ -386,7 +391,7 @@ class Asked:
             yield self._term("tag", tag)
         if filters.licence is not None:
             yield self._term("licence_folded", fold(filters.licence.strip()))
-        for field in ("did", "schema", "dtype", "state", "source", "target", "key", "ref"):
+        for field in ("did", "schema", "dtype", "state", "source", "target", "key", "ref", *DERIVED):
             value = getattr(filters, field)
             if value is not None:
                 yield self._term(field, value)

@@ -16,6 +16,7 @@ from catalog.appview.query import Filters
 from catalog.atproto.datamodel import MAX_INTEGER
 from catalog.atproto.lexicon import Lexicons
 from catalog.errors import InvalidSyntax
+from catalog.store.facet_values import DERIVED
 from catalog.syntax import Datetime
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _search(queries: Queries, given: dict[str, Any]) -> Answer:
         licence=given.get("license"),
         schema=given.get("schema"),
         dtype=given.get("dtype"),
+        **{facet: given.get(facet) for facet in DERIVED},
         state=given.get("state"),
         size=(given.get("minBytes"), given.get("maxBytes")),
         made=(_seconds(given.get("since")), _seconds(given.get("until"))),

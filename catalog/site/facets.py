@@ -26,7 +26,8 @@ from catalog.site import addresses
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
-from catalog.store.graph import LensNode
+from catalog.store.facet_values import DERIVED, derived_facets
+from catalog.store.graph import DatasetNode, LensNode
 from catalog.store.index_format import encode_digits, encode_short
 from catalog.store.tokenizer import fold
 
@@ -45,7 +46,7 @@ SIZES: Final = (
 )  # fmt: skip
 """Upper bound of each bucket, in bytes, and its name."""
 UNKNOWN: Final = "unknown"
-FACETS: Final = ("kind", "tag", "licence", "publisher", "schema", "dtype", "size", "state", "updated")
+FACETS: Final = ("kind", *DERIVED, "tag", "licence", "publisher", "schema", "dtype", "size", "state", "updated")
 TAGS: Final = 4
 """Maximum number of tags in a row."""
 STATES: Final = ("verified", "unverified", "draft")
@@ -55,10 +56,10 @@ _FIXED: Final = {
     "state": STATES,
 }
 """Facets with a fixed order of values."""
-_MANY: Final = ("tag", "dtype")
+_MANY: Final = ("tag", "dtype", "task", "modality", "language")
 """Facets with several values per record."""
-APART: Final = ("tag", "publisher", "schema")
-"""Facets with an unlimited number of values: their columns are separate files."""
+APART: Final = ("tag", "publisher", "schema", "task", "modality", "language")
+"""Facets with many values in all or in a record: their columns are separate files."""
 _DAY: Final = 86_400
 _NUMBER: Final = re.compile(r"([0-9]+)")
 
@@ -85,6 +86,7 @@ def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
     schema = schema_of(node)
     return {
         "kind": (kind,),
+        **_derived(node, schema),
         "tag": tuple(dict.fromkeys(shown(tag) for tag in tags_of(node))),
         "licence": (licence_name(licence),) if licence else (),
         "publisher": (shown(node.publisher.shown),),
@@ -94,6 +96,13 @@ def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
         "state": ("draft" if node.draft else "verified" if node.verified else "unverified",),
         "updated": () if node.draft else (f"{node.updated:%Y-%m}",),
     }
+
+
+def _derived(node: Node, schema: SchemaNode | None) -> dict[str, tuple[str, ...]]:
+    if not isinstance(node, DatasetNode):
+        return dict.fromkeys(DERIVED, ())
+    found = derived_facets(node.record, None if schema is None else schema.record.sample_type)
+    return {facet: tuple(dict.fromkeys(map(shown, values))) for facet, values in found.items()}
 
 
 def schema_names(graph: Graph) -> dict[int, str]:

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catalog import formatting
 from catalog.site import addresses, facets
-from catalog.site.markup import plain, shown
+from catalog.site.markup import cut, plain, shown
 from catalog.site.nodes import description_of, kind_of, name_of, of_node, schema_of, size_of, tags_of
 from catalog.site.omitted import Job, LeftOut, tried
 from catalog.site.parallel import in_parallel, tenths
@@ -138,7 +138,7 @@ def write_text_index(
         terms = page_levels(title, text)
         lists.add(len(nodes) + place, terms)
         in_pages.update(chain.from_iterable(terms))
-        listed.append([title, address, text[:_SUMMARY]])
+        listed.append([title, address, cut(" ".join(text.split()), _SUMMARY)])
     total = len(nodes) + len(listed)
     buckets = _write_words(folder, lists, total, in_pages, digest)
     index = {

@@ -4,22 +4,22 @@
 import { button, claim, element, find } from "./dom.js";
 import { makeFacets } from "./facets.js";
 import { counted as counting, isolated, LOCALE, t } from "./language.js";
-import { summaryOf } from "./marks.js";
+import { marked, summaryOf } from "./marks.js";
 import { partHeading } from "./search.js";
 import { loadTable } from "./table.js";
-import { findText, ROOT } from "./text.js";
+import { findText, lineOf, ROOT } from "./text.js";
 
 /** @type {Record<string, string>} */
 const TITLES = {
-  kind: t("Kind"), tag: t("Tags"), licence: t("Licence"), publisher: t("Publisher"), schema: t("Schema"), dtype: t("Array type"), size: t("Size"),
-  state: t("Verification"), updated: t("Updated"),
+  kind: t("Kind"), task: t("Task"), modality: t("Modality"), language: t("Languages"), format: t("Format"), tag: t("Tags"), licence: t("Licence"),
+  publisher: t("Publisher"), schema: t("Schema"), dtype: t("Array type"), size: t("Size"), state: t("Verification"), updated: t("Updated"),
 };
 const ORDERS = ["new", "match", "name", "size", "samples", "updated"];
 const STEP = 40; // rows added by each "more"
 const RETRY = 3000; // milliseconds
 const MAX_NAMES = 4000; // without the text index, the names of up to this many rows are searched
 const LARGE = 20_000; // rows from which the most expensive facets start closed
-const EXPENSIVE = ["tag", "publisher", "schema", "dtype"];
+const EXPENSIVE = ["task", "modality", "language", "tag", "publisher", "schema", "dtype"];
 const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"];
 
 /** @typedef {import("./table.js").Table} Table */
@@ -315,15 +315,19 @@ class Browser {
   }
 
   /**
-   * Add the beginning of the description to a row that matches a query.
+   * Add to a row that matches a query the line of the description that does, or its beginning.
    * @param {HTMLElement} item
    */
   async describe(item) {
     const { terms, index } = this.#matches ?? {};
     if (!terms || !index) return;
     const turn = this.#turn;
-    const { summary } = await index.shownOf(Number(item.dataset.row)).catch(() => ({ summary: "" }));
-    if (turn === this.#turn && summary && !item.querySelector(".cat-rows__words")) item.append(summaryOf(summary, terms, "cat-rows__words"));
+    const result = await index.shownOf(Number(item.dataset.row)).catch(() => null);
+    if (turn !== this.#turn || !result?.summary || item.querySelector(".cat-rows__words")) return;
+    const summary = summaryOf(result.summary, terms, "cat-rows__words");
+    item.append(summary);
+    const line = await lineOf(result, terms).catch(() => "");
+    if (line) summary.replaceChildren(...marked(line, terms));
   }
 
   /**

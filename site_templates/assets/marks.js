@@ -1,7 +1,11 @@
-// Texts of results, with the words that match a query marked.
+// Texts of results, with the words that match a query marked, and the part of a description that matches.
 
 import { element } from "./dom.js";
 import { gramSize, grams, tokenize } from "./tokenizer.js";
+
+const EXCERPT = 140; // characters
+const BEFORE = 40; // characters before the first match
+const MAX_DESCRIPTION = 20_000;
 
 /**
  * The pieces of a text; a `mark` has what matches one of the terms.
@@ -39,6 +43,30 @@ export function pieces(text, terms) {
     if (size && [...piece].length >= size) return covered(piece, size, terms);
     return [{ text: piece, match: tokenize(piece).some((term) => terms.has(term)) }];
   });
+}
+
+/**
+ * The part of a description in which most of the terms are, as one line of plain text; "" if none is in it.
+ * @param {string} description Markdown
+ * @param {Set<string>} terms
+ * @returns {string}
+ */
+export function excerpt(description, terms) {
+  const text = description.slice(0, MAX_DESCRIPTION).replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*`~|]+|^[ ]{0,3}(?:#+|>+|[-+])(?=\s)/gm, "").replace(/\s+/g, " ").trim();
+  /** @type {{ start: number, word: string }[]} */
+  const matches = [];
+  let at = 0;
+  for (const { text: piece, match } of pieces(text, terms)) {
+    if (match) matches.push({ start: at, word: piece.toLowerCase() });
+    at += piece.length;
+  }
+  if (!matches.length) return "";
+  const counts = matches.map(({ start }) => new Set(matches.filter((one) => one.start >= start && one.start < start + EXCERPT - BEFORE).map(({ word }) => word)).size);
+  const { start } = matches[counts.indexOf(Math.max(...counts))];
+  const first = start <= BEFORE ? 0 : Math.max(text.lastIndexOf(" ", start - BEFORE) + 1, start - 2 * BEFORE);
+  const rest = text.slice(first);
+  const end = rest.length > EXCERPT ? rest.slice(0, EXCERPT).replace(/[\ud800-\udbff]$|[ ,.;:]*\s\S*$/, "") : rest;
+  return `${first ? "…" : ""}${end}${end.length < rest.length ? "…" : ""}`;
 }
 
 /**

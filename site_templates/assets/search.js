@@ -3,12 +3,13 @@
 import { button, claim, closest, element, find, withAttributes } from "./dom.js";
 import { count, isolated, t } from "./language.js";
 import { marked, summaryOf } from "./marks.js";
-import { findResults, loadText, ROOT } from "./text.js";
+import { findResults, lineOf, loadText, ROOT } from "./text.js";
 
 const MAX_RESULTS = 8;
 const PAUSE = 90; // milliseconds after the last key
 const MAGNIFIER = "M9.5 3A6.5 6.5 0 0 1 16 9.5c0 1.61-.59 3.09-1.56 4.23l.27.27h.79l5 5-1.5 1.5-5-5v-.79l-.27-.27A6.5 6.5 0 1 1 9.5 3m0 2a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9";
 const SVG = "http://www.w3.org/2000/svg";
+const KINDS = { dataset: t("datasets"), schema: t("schemas"), lens: t("lenses") };
 const FAILED = t("The search index could not be loaded.");
 
 /** @typedef {import("./textindex.js").Result} Result */
@@ -32,11 +33,13 @@ function build(form) {
   panel.hidden = true;
   const note = withAttributes(element("p", "cat-search__note"), { role: "status" });
   const list = withAttributes(element("ul"), { id: "cat-search-results", role: "listbox", "aria-label": t("Search results") });
-  panel.append(note, list);
+  const kinds = withAttributes(element("nav", "cat-search__kinds"), { "aria-label": t("Results by kind") });
+  kinds.hidden = true;
+  panel.append(note, list, kinds);
   input.before(open);
   input.after(key, close, panel);
   form.classList.add("is-live");
-  return { input: /** @type {HTMLInputElement} */ (input), open, close, panel, note, list };
+  return { input: /** @type {HTMLInputElement} */ (input), open, close, panel, note, list, kinds };
 }
 
 /**
@@ -44,7 +47,7 @@ function build(form) {
  */
 export function startSearch(form) {
   if (!claim(form)) return;
-  const { input, open: opener, close: closer, panel, note, list } = build(form);
+  const { input, open: opener, close: closer, panel, note, list, kinds } = build(form);
   let chosen = -1;
   let turn = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -102,6 +105,8 @@ export function startSearch(form) {
       if (results.length === 0) messages.push(before);
       if (total > MAX_RESULTS) messages.push(t("{total} results, the best {n}. Press Enter for all.", { total: count(total), n: MAX_RESULTS }));
       note.textContent = messages.join(" ");
+      kinds.hidden = results.length === 0;
+      kinds.replaceChildren(...kindLinks(query));
       if (results.length === 0) note.append(browseLink(), after);
       if (instead) note.append(" ", uncorrected(query));
     } catch {
@@ -111,6 +116,19 @@ export function startSearch(form) {
     }
     show();
     choose(-1);
+  }
+
+  /**
+   * Links to the results of each kind, which Tab reaches from the field.
+   * @param {string} query
+   * @returns {(string | HTMLElement)[]}
+   */
+  function kindLinks(query) {
+    return [t("Only:"), " ", ...Object.entries(KINDS).flatMap(([kind, name], place) => {
+      const link = element("a", "cat-search__back", name);
+      link.href = new URL(`browse/?${new URLSearchParams({ q: query.trim(), kind })}`, ROOT).href;
+      return place ? [" · ", link] : [link];
+    })];
   }
 
   /**
@@ -198,7 +216,11 @@ function optionOf(result, number, terms) {
   name.append(...marked(result.name, terms));
   title.append(name, element("span", `cat-kind cat-kind--${result.kind}`, t(result.kind)));
   option.append(title);
-  if (result.summary) option.append(summaryOf(result.summary, terms, "cat-search__words"));
+  if (result.summary) {
+    const summary = summaryOf(result.summary, terms, "cat-search__words");
+    option.append(summary);
+    lineOf(result, terms).then((line) => { if (line) summary.replaceChildren(...marked(line, terms)); }, () => {}); // else the summary stays
+  }
   const facts = [result.publisher, isolated(result.size), result.tags].filter(Boolean);
   if (facts.length) {
     const line = element("div", "cat-search__words");

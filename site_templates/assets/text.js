@@ -1,5 +1,7 @@
 // Text search for the search box and the browse page, with spelling correction. The index loads on first use.
 
+import { FileCache } from "./files.js";
+import { excerpt, pieces } from "./marks.js";
 import { loadIndex } from "./textindex.js";
 
 export const ROOT = new URL("../../", import.meta.url);
@@ -10,6 +12,7 @@ export const ROOT = new URL("../../", import.meta.url);
 
 /** @type {ReturnType<typeof loadIndex> | undefined} */
 let loading;
+const records = new FileCache();
 
 /**
  * The index, loaded once; a failed request is tried again with the next call.
@@ -51,4 +54,18 @@ export async function findText(query, limit, exactly = false) {
 export async function findResults(query, limit, exactly = false) {
   const { rows, best, instead, index, full, dropped, terms } = await findText(query, limit, exactly);
   return { results: await Promise.all(best.map((row) => index.shownOf(row))), total: rows.length, instead, full, dropped, terms };
+}
+
+/**
+ * The line of a result's description that has what matches; "" if its summary has it, or nothing else does. It is read from the
+ * record of the result.
+ * @param {Result} result
+ * @param {Set<string>} terms
+ * @returns {Promise<string>}
+ */
+export async function lineOf({ address, kind, summary }, terms) {
+  const begun = summary.endsWith("…") && !pieces(summary, terms).some(({ match }) => match);
+  if (!begun || kind === "page" || /^https?:/.test(address)) return "";
+  const description = await records.get(new URL(`${address}index.json`, ROOT), async (response) => (await response.json()).record.description);
+  return excerpt(typeof description === "string" ? description : "", terms);
 }

@@ -2,7 +2,7 @@
 // replaces text.js, which is still.js beside it. An AppView that is slow, down or invalid is not asked again for a minute.
 
 import { findResults as findHere } from "./still.js";
-export { findText, loadText, ROOT } from "./still.js";
+export { findText, lineOf, loadText, ROOT } from "./still.js";
 
 /** @typedef {import("../assets/textindex.js").Result} Result */
 /** @typedef {{ name: string, address: string, result: Result }} Hit the page of a record on this site, if it has one; its result, if not */

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from catalog.appview.index import Index, directory
+from catalog.appview.queries import Queries
+from catalog.appview.query import Filters
 from catalog.client import Client
+from catalog.site import facets
+from catalog.store import Store
+from catalog.store.facet_values import DERIVED
+from catalog.store.graph import Graph
+from catalog.store.reader import Reader
 from tests.judged import PLACES, SETS, catalog, judged_queries, quality, rows_of, search
 
 if TYPE_CHECKING:
@@ -108,3 +117,34 @@ def test_a_word_that_no_record_has_is_left_out(judged: tuple[str, Path]) -> None
     with Client() as client:
         notes = client.search(f"{words[0]} {typed['unknown'][0]}", store=path).notes
     assert any(typed["unknown"][0] in note for note in notes)
+
+
+def test_the_appview_counts_the_facets_of_the_site(judged: tuple[str, Path]) -> None:
+    _, path = judged
+    with Store.open(path) as store:
+        graph = Graph.from_store(store)
+    names = facets.schema_names(graph)
+    words = [facets.words_of(node, names) for node in graph.datasets]
+    reader = Reader(path)
+    answer = Queries(Index(directory(path)), reader).search(filters=Filters(kinds=("dataset",)), facets=DERIVED)
+    reader.close()
+    for facet in answer["facets"]:
+        counted = Counter(value for row in words for value in row[facet["name"]])
+        assert sum(counted.values()) == sum(one["count"] for one in facet["values"]) + facet["others"]
+        for one in facet["values"]:
+            assert counted[one["value"]] == one["count"], one
+    assert {facet["name"] for facet in answer["facets"] if facet["values"]} >= {"modality", "format"}
+
+
+def test_counts_that_are_kept_are_those_of_the_newest_records(tmp_path: Path) -> None:
+    rows = [row for row in rows_of("real") if "content.data-type.image" in row["tags"]][:6]
+    path = catalog(tmp_path, rows[:4])
+    reader = Reader(path)
+    queries = Queries(Index(directory(path)), reader)
+    kinds = Filters(kinds=("dataset",))
+    for count in (4, 4, 6):
+        if count == 6:
+            catalog(tmp_path, rows)
+        (facet,) = queries.search(filters=kinds, facets=["modality"])["facets"]
+        assert {one["value"]: one["count"] for one in facet["values"]}["image"] == count
+    reader.close()

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { question } from "../../site_templates/assets/matching.js";
-import { pieces } from "../../site_templates/assets/marks.js";
+import { excerpt, pieces } from "../../site_templates/assets/marks.js";
 import { bucket, decodeRowLists, loadIndex } from "../../site_templates/assets/textindex.js";
 import { tokenize } from "../../site_templates/assets/tokenizer.js";
 import { ROOT, serve } from "./served.js";
@@ -82,6 +82,19 @@ test("the pieces that match are marked: words, and characters in scripts without
   assert.deepEqual(matching("Tides, and the tide of a CAFÉ; tidal"), ["Tides", "tide", "CAFÉ"]);
   assert.deepEqual(matching("画像識別の研究"), ["識別"]);
   for (const text of ["", "a  b", "画像識別 x", "🙂 tide"]) assert.equal(pieces(text, terms).map(({ text: piece }) => piece).join(""), text);
+});
+
+test("the line of a description that has most of the words is shown, cut at words", () => {
+  const filler = "Nothing of interest happens here for a while. ".repeat(8);
+  const text = `Tides are measured. ${filler}A [coast](https://x.example/y) has **tides** and waves in winter. ${filler}`;
+  const line = excerpt(text, new Set(["tides", "waves"]));
+  assert.match(line, /^….*A coast has tides and waves in winter\. Nothing.*…$/);
+  assert.ok(line.length <= 142);
+  assert.ok(text.replace(/\*|\(.*?\)|\[|\]/g, "").includes(`${line.slice(1, -1)} `), "whole words");
+  assert.match(excerpt(text, new Set(["tides"])), /^Tides are measured\. /);
+  assert.equal(excerpt(text, new Set(["nowhere"])), "");
+  assert.equal(excerpt("短い。海の画像", new Set(["画像"])), "短い。海の画像");
+  assert.match(excerpt(`${"深".repeat(500)}画像${"海".repeat(500)}`, new Set(["画像"])), /^…深+画像海+…$/);
 });
 
 test("a bucket depends on the first two characters", () => {

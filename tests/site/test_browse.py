@@ -66,8 +66,9 @@ SHOWN = """() => [...document.querySelectorAll('.cat-facet')].map((group) => [
 FOCUSED = """() => document.activeElement.getAttribute('aria-label')
   ?? document.activeElement.closest('label, button, summary')?.textContent ?? ''"""
 TITLES = {
-    "Kind": "kind", "Tags": "tag", "Licence": "licence", "Publisher": "publisher", "Schema": "schema",
-    "Array type": "dtype", "Size": "size", "Verification": "state", "Updated": "updated",
+    "Kind": "kind", "Task": "task", "Modality": "modality", "Languages": "language", "Format": "format", "Tags": "tag",
+    "Licence": "licence", "Publisher": "publisher", "Schema": "schema", "Array type": "dtype", "Size": "size",
+    "Verification": "state", "Updated": "updated",
 }  # fmt: skip
 
 
