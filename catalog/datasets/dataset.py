@@ -21,6 +21,7 @@ arrays of a batch are writable; those of a single sample are read-only views, ab
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sized
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -31,10 +32,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVa
 from catalog.datasets.batches import SampleBatch
 from catalog.datasets.export import columns_of, frame_of, without_key
 from catalog.datasets.in_memory import AsSample, as_webdataset, samples_shard
-from catalog.datasets.iteration import Reading, sample_with_key, samples_for_loader, samples_of
+from catalog.datasets.iteration import Reading, sample_with_key, samples_at, samples_for_loader, samples_of
 from catalog.datasets.mix import Mix, checked_weights
 from catalog.datasets.order import Partition, Shuffle
 from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
+from catalog.datasets.row_access import is_selected, select_shard, total_samples
 from catalog.datasets.skips import SkipRule
 from catalog.datasets.sources import URLSource, shards_from
 from catalog.datasets.state import (
@@ -49,6 +51,7 @@ from catalog.datasets.state import (
 )
 from catalog.datasets.steps import Batched, Filtered, Mapped, unit_of
 from catalog.datasets.tensors import register_collate
+from catalog.datasets.where import parse_condition
 from catalog.errors import DataError, InvalidSample, PublishError, UnknownKey, UnknownSplit
 from catalog.samples.annotations import plan_of
 from catalog.samples.packable import DictSample, class_from, readable, sample_type, schema_to_publish
@@ -97,7 +100,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "fields": "filter(function)",
     "metadata": "Client().datasets(…), whose records have it",
     "process_shards": "for shard in dataset.shards: Dataset(shard)",
-    "query": "filter(function)",
+    "query": 'where("label == 3") or filter(function)',
     "shard_list": "list_shards()",
     "wrap": "sample_type.from_bytes(raw)",
     "wrap_batch": "SampleBatch(samples)",
@@ -340,9 +343,25 @@ class Dataset(Generic[T]):
         """Return true: a dataset of unknown length isn't empty."""
         return True
 
-    def __getitem__(self, index: object) -> NoReturn:
-        """Raise TypeError: samples have no index. PyTorch calls it if it doesn't know that a dataset is iterable."""
-        raise TypeError(f"a dataset is iterated, not indexed (asked for {index!r}){torch_hint(Dataset)}")
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        """Return the sample at a position of the order, or those of a slice; see :meth:`select`.
+
+        Raises IndexError, and TypeError for a position from the end if the number of samples isn't known.
+        """
+        if hint := torch_hint(Dataset):  # PyTorch would take this dataset for one that is indexed
+            raise TypeError(f"a dataset is iterated, not indexed{hint}")
+        if isinstance(index, slice):
+            ends = [one for one in (index.start, index.stop) if one is not None]
+            known = index.stop is not None and min(ends, default=0) >= 0
+            return self.select(range(*index.indices(max(ends) if known and self.length is None else len(self))))
+        number = operator.index(index)
+        return self.select([number + len(self) if number < 0 else number])[0]
 
     @property
     def length(self) -> int | None:
@@ -387,7 +406,9 @@ class Dataset(Generic[T]):
         return list(islice(copy, count))
 
     def get(self, key: str) -> T:
-        """Return the sample with a key, after the steps; shards are read until it is found.
+        """Return the sample with a key, after the steps.
+
+        With shard manifests only its bytes are read, otherwise shards until it is found.
 
         Raises :class:`~catalog.errors.UnknownKey`.
         """
@@ -396,11 +417,16 @@ class Dataset(Generic[T]):
         raise UnknownKey(f"no sample has the key {key[:200]!a}", where=display_url(self.url))
 
     def select(self, indices: Sequence[int]) -> list[T]:
-        """Return the samples at these positions, in this order; all before the last one are read.
+        """Return the samples at these positions of the (shuffled) order, in this order.
 
-        Raises IndexError for a position that there isn't.
+        With shard manifests only the bytes of these samples are read, if no step but ``map`` was applied; otherwise all
+        samples before the last one. Raises IndexError for a position that there isn't.
         """
         wanted = set(indices)
+        if not self._nodes and min(wanted, default=0) >= 0:
+            at = samples_at(self._reading, indices, self._total)
+            if at is not None and at.keys() >= wanted:
+                return [at[number] for number in indices]
         read = islice(self.__replace__(), max(wanted, default=-1) + 1)
         found = {number: sample for number, sample in enumerate(read) if number in wanted}
         missing = sorted(wanted - found.keys())
@@ -683,6 +709,23 @@ class Dataset(Generic[T]):
         """Return a dataset of the samples for which ``keep`` returns true."""
         return self._with(Filtered(keep))
 
+    def where(self, condition: str) -> Dataset[T]:
+        """Return the dataset of the samples whose stored fields meet a condition: ``label == 3 and width > 100``.
+
+        Fields have their wire names; values are numbers, texts and truth values. ``in``, ``is None``, ``and``, ``or``,
+        ``not`` and brackets are read, and ``col("any name")``; nothing is run. A comparison with a missing value is
+        false. With shard manifests only the matching samples are read, by ranges; otherwise all are read and compared.
+        Raises ValueError for a text that is no condition, and after ``map``, ``filter`` or ``batched``.
+        """
+        if self._steps or self._mix is not None:
+            raise ValueError(
+                "where compares stored samples: call it before map, filter, batched and mix, or use filter"
+            )
+        parsed = parse_condition(condition)
+        kind = self.schema
+        selected = tuple(select_shard(shard, parsed, kind) for shard in self.shards)
+        return self.__replace__(shards=selected, _stored=None, _subsets=())
+
     def validated(self) -> Dataset[T]:
         """Return a dataset that checks dtype and shape of each array against the class when it is read."""
         return self.__replace__(_validate=True)
@@ -776,7 +819,7 @@ class Dataset(Generic[T]):
         from catalog.datasets.published import shards_to_publish
         from catalog.samples.clients import open_publisher
 
-        if self._steps or self._nodes or self._mix is not None:
+        if self._steps or self._nodes or self._mix is not None or any(map(is_selected, self.shards)):
             hint = "write its samples with write_samples(dataset, …), and publish that dataset"
             raise PublishError("a dataset with steps, batches or a split has no shards of its own", hint=hint)
         own = self._class if self._schema_uri is None else self._schema_uri
@@ -825,6 +868,11 @@ class Dataset(Generic[T]):
 
     def _with(self, step: Step) -> Dataset[T]:
         return self.__replace__(_steps=(*self._steps, step))
+
+    @property
+    def _total(self) -> int | None:
+        """The number of stored samples, also by the shard manifests."""
+        return self._stored if self._stored is not None else total_samples(self.shards, self._settings)
 
     @property
     def _partition(self) -> Partition:

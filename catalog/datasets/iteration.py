@@ -32,6 +32,7 @@ import numpy as np
 from catalog.datasets.in_memory import SamplesShard
 from catalog.datasets.order import Partition
 from catalog.datasets.pytorch import caller_frame, loader_batch_size
+from catalog.datasets.row_access import SelectedShard, find_key, positions
 from catalog.datasets.skips import Skips
 from catalog.datasets.state import Run, Start
 from catalog.datasets.steps import Mapped, unit_of
@@ -41,7 +42,7 @@ from catalog.shards.read_ahead import ReadAhead
 from catalog.shards.reader import open_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from catalog.config import NetworkSettings
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from catalog.datasets.order import Shuffle
     from catalog.datasets.skips import SkipRule
     from catalog.datasets.steps import Step
+    from catalog.shards.formats import Format
     from catalog.shards.shard import Shard
     from catalog.shards.source import Source
 
@@ -87,6 +89,9 @@ class Reading:
         """Open a shard; return the function that reads its samples, and key and sample as they are stored."""
         if isinstance(shard, SamplesShard):
             yield _only, shard.pairs()
+        elif isinstance(shard, SelectedShard):
+            with shard.opened(self.settings) as (form, samples):
+                yield reader_of_shard(form, self.sample_class, shard.url, validate=self.validate), samples
         else:
             with open_samples(shard, source=source) as (form, samples):
                 yield reader_of_shard(form, self.sample_class, shard.url, validate=self.validate), samples
@@ -216,6 +221,10 @@ def _only(stored: tuple[Any], _key: str) -> Any:  # noqa: ANN401 - of a program
 
 def sample_with_key(reading: Reading, key: str) -> Iterator[Any]:
     """Yield what the steps make of the sample with a key: nothing if no sample has it."""
+    at = find_key(reading.shards, key, reading.settings)
+    if at is not None:
+        yield from _made(reading, *at)
+        return
     with ReadAhead(reading.shards, reading.settings) as ahead:
         for place, shard in enumerate(reading.shards):
             with reading.opened(shard, ahead.source(place)) as (read, samples):
@@ -223,6 +232,33 @@ def sample_with_key(reading: Reading, key: str) -> Iterator[Any]:
                     if found == key:
                         yield from _stepped(reading, shard, read, raw, key)
                         return
+
+
+def samples_at(reading: Reading, wanted: Sequence[int], total: int | None) -> dict[int, Any] | None:
+    """Return the samples at positions of the epoch by shard manifests; ``None`` if the shards must be read in order."""
+    mapped = all(isinstance(step, Mapped) for step in reading.steps)
+    if reading.mix is not None or reading.skip_rule is not None or not mapped:
+        return None
+    stored = {number: number for number in wanted}
+    if reading.shuffle is not None:
+        if total is None:
+            return None
+        size, orders = reading.shuffle.buffer_samples, dict[int, list[int]]()
+        for number in (one for one in wanted if one < total):
+            block, place = divmod(number, size)
+            if block not in orders:
+                orders[block] = reading.shuffle.block(block, min(size, total - block * size))
+            stored[number] = block * size + orders[block][place]
+    found = positions(reading.ordered_shards, [*stored.values()], reading.settings)
+    if found is None:
+        return None
+    made = {place: next(_made(reading, *one)) for place, one in found.items()}
+    return {number: made[place] for number, place in stored.items() if place in made}
+
+
+def _made(reading: Reading, shard: Shard, form: Format, key: str, raw: Any) -> Iterator[Any]:  # noqa: ANN401
+    read = reader_of_shard(form, reading.sample_class, shard.url, validate=reading.validate)
+    return _stepped(reading, shard, read, raw, key)
 
 
 def _stepped(reading: Reading, shard: Shard, read: _Read, raw: Any, key: str) -> Iterator[Any]:  # noqa: ANN401

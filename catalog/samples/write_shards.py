@@ -29,8 +29,10 @@ from catalog.samples.write_members import members_of
 from catalog.samples.write_parquet import ParquetRows, ParquetWriter
 from catalog.shards import limits
 from catalog.shards.formats import FORMATS
+from catalog.shards.formats.format import KEY
 from catalog.shards.formats.members import split_name
 from catalog.shards.formats.msgpack import SUFFIX
+from catalog.shards.formats.text import KEY_DIGITS
 from catalog.shards.tar import TarWriter, member_names
 
 __all__ = ["ShardFormat", "ShardInfo", "check_iterable", "write_shards"]
@@ -379,7 +381,11 @@ class _ShardFile:
         self._content.add(key, encoded)
         self._samples += 1
         if self._builder is not None:
-            self._builder.add(key, *self._content.stored(encoded))
+            raw, places = self._content.stored(encoded)
+            if self.form == "parquet":  # without a key of its own, the key of a row is its number
+                key = raw.get(KEY, f"{self._samples - 1:0{KEY_DIGITS}d}")
+                raw = {name: value for name, value in raw.items() if name != KEY}
+            self._builder.add(key, raw, places)
 
     def finish(self) -> ShardInfo:
         """Finish the file and return its facts; later calls return the same."""

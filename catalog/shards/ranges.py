@@ -117,6 +117,27 @@ class RangeFile:
             raise InvalidShard(what, where=self._where, hint="its publisher should fix the server")
 
 
+def read_range(request: Request, where: str, begin: int, end: int) -> bytes | None:
+    """Return the bytes between two offsets, fewer at the end of the file; ``None`` if its server has no ranges.
+
+    Raises a :class:`~catalog.errors.NetworkError`.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with request({"Range": f"bytes={begin}-{end - 1}"}) as answer:
+                found = _RANGE.fullmatch(answer.headers.get("content-range", "").strip())
+                if answer.status != 206 or found is None or int(found[1]) != begin:
+                    return None
+                if int(found[2]) != min(end, int(found[3])) - 1:
+                    return None
+                return _body(answer, int(found[2]) + 1 - begin, where)
+        except RequestFailed as error:
+            if error.status not in _TRANSIENT or attempt == _TRIES:
+                raise
+        time.sleep(random.uniform(0.1, 0.5 * 2**attempt))  # noqa: S311 - spreads load, hides nothing
+    raise AssertionError  # the last attempt returns or raises
+
+
 def _body(answer: Stream, count: int, where: str) -> bytes:
     found = bytearray()
     for chunk in answer.chunks:
