@@ -68,6 +68,15 @@ class Identity:
     key: PublicKey | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labeler:
+    """A labeler: its DID, the address of its service, and the key that signs its labels."""
+
+    did: Did
+    endpoint: str
+    key: PublicKey
+
+
 class _Document(NamedTuple):
     """The content of a DID document: the account, without a confirmed handle, and the handle that it claims."""
 
@@ -113,6 +122,10 @@ class Resolver:
     def claim(self, did: Did) -> Handle | None:
         """The handle that an account's document claims; it is not confirmed. Raises :class:`UnknownIdentity`."""
         return self._documents.get(did, fresh=False).claimed
+
+    def labeler(self, did: Did) -> Labeler:
+        """Return the labeler of a DID; nothing is cached. Raises :class:`UnknownIdentity` if the DID is none."""
+        return labeler_of(self._read(did), did)
 
     def did_of(self, handle: Handle, *, fresh: bool = False) -> Did:
         """The DID that a handle points to. Raises :class:`UnknownIdentity`."""
@@ -161,13 +174,16 @@ class Resolver:
             raise UnknownIdentity(f"the handle points to no DID ({reason})", where=handle, hint=hint) from None
 
     def _document(self, did: Did) -> _Document:
+        document = self._read(did)
+        return _Document(identity_of(document, did), _claimed(document))
+
+    def _read(self, did: Did) -> Json:
         url = self._document_url(did)
         try:
-            document = self._client.get_json(url, max_bytes=_MAX_DOCUMENT)
+            return self._client.get_json(url, max_bytes=_MAX_DOCUMENT)
         except CatalogError as error:
             what = f"its DID document can't be read: {error}"
             raise UnknownIdentity(what, status=_refused(error), where=did) from None
-        return _Document(identity_of(document, did), _claimed(document))
 
     def _document_url(self, did: Did) -> str:
         if _PLC.fullmatch(did):
@@ -274,22 +290,38 @@ def identity_of(document: Json, did: Did) -> Identity:
     return Identity(did=did, handle=None, pds=_pds(document, did), key=_key(document, did))
 
 
+def labeler_of(document: Json, did: Did) -> Labeler:
+    """Return the labeler of a DID document. Raises :class:`UnknownIdentity` if it has no labeler's service or key."""
+    if not isinstance(document, dict) or document.get("id") != str(did):
+        raise UnknownIdentity("its DID document is for another DID", where=did)
+    key = _key(document, did, "#atproto_label")
+    if key is None:
+        raise UnknownIdentity("its DID document has no key #atproto_label", where=did, hint="it is not a labeler")
+    return Labeler(did=did, endpoint=_service(document, did, "#atproto_labeler", "AtprotoLabeler"), key=key)
+
+
 def _pds(document: Json, did: Did) -> str:
+    return _service(document, did, "#atproto_pds", "AtprotoPersonalDataServer")
+
+
+def _service(document: Json, did: Did, name: str, kind: str) -> str:
+    """Return the URL of the service with this name and type."""
+    what = "PDS" if name == "#atproto_pds" else "labeler"
     for service in _entries(document, "service", _METHODS):
-        if _text(service, "id") in ("#atproto_pds", f"{did}#atproto_pds"):
-            if _text(service, "type") != "AtprotoPersonalDataServer":
+        if _text(service, "id") in (name, f"{did}{name}"):
+            if _text(service, "type") != kind:
                 continue
             endpoint = _text(service, "serviceEndpoint").rstrip("/")
             if not _is_server(endpoint):
-                raise UnknownIdentity(f"its PDS is not the URL of a server: {endpoint[:100]!r}", where=did)
+                raise UnknownIdentity(f"its {what} is not the URL of a server: {endpoint[:100]!r}", where=did)
             return endpoint
-    raise UnknownIdentity("its DID document names no PDS", where=did)
+    raise UnknownIdentity(f"its DID document names no {what}", where=did)
 
 
-def _key(document: Json, did: Did) -> PublicKey | None:
-    """The first key that can be used, is named ``#atproto``, and is the account's own."""
+def _key(document: Json, did: Did, name: str = "#atproto") -> PublicKey | None:
+    """The first key that can be used, has the name, and is the account's own."""
     for method in _entries(document, "verificationMethod", _METHODS):
-        named = _text(method, "id") in ("#atproto", f"{did}#atproto")
+        named = _text(method, "id") in (name, f"{did}{name}")
         if not named or _text(method, "controller") != did:
             continue
         kind, text = _text(method, "type"), _text(method, "publicKeyMultibase")

@@ -158,12 +158,21 @@ class AppViewSettings:
     origins: tuple[str, ...] = ("*",)
 
 
+ACTIONS: Final = ("hide", "warn", "badge", "ignore")
+"""Actions on a labelled record: left out, shown with a warning, shown with the label, or none."""
+LABEL_ACTIONS: Final = {
+    "!hide": "hide", "!takedown": "hide", "!suspend": "hide", "!warn": "warn", "graphic-media": "warn", "porn": "warn",
+    "sexual": "warn", "nudity": "warn", "spam": "warn",
+}  # fmt: skip
+"""The actions of labels where the settings say nothing else; other labels have none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogSettings:
     """The catalog's settings. ``base`` is the directory that relative paths in sources are resolved against.
 
     ``previews`` is ``None`` if disabled. ``compare`` is the number of samples of each shard to compare with the schema
-    of its dataset, ``None`` for all.
+    of its dataset, ``None`` for all. ``label_actions`` are ``hide``, ``warn`` or ``badge`` by the value of a label.
     """
 
     store: Path
@@ -174,6 +183,8 @@ class CatalogSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     previews: PreviewSettings | None = None
     appview: AppViewSettings = field(default_factory=AppViewSettings)
+    labelers: tuple[Did, ...] = ()
+    label_actions: Mapping[str, str] = field(default_factory=lambda: dict(LABEL_ACTIONS))
     base: Path = Path()
 
 
@@ -211,7 +222,7 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
     return CatalogSettings(
         store=base / (_DEFAULT_STORE if store is None else _text(store, "store")),
         sources=_sources(mapping.get("sources")),
-        deny=_deny(mapping.get("deny")),
+        deny=_dids(mapping.get("deny"), "deny"),
         network=NetworkSettings.from_environment(
             contact=None if contact is None else _text(contact, "contact"),
             allow_addresses=None if allowed is None else read_networks(allowed, "allow_addresses"),
@@ -220,6 +231,8 @@ def read_settings(mapping: Mapping[str, object], base: Path) -> CatalogSettings:
         limits=LimitSettings(**_numbers(mapping.get("limits"), "limits")),
         previews=_previews(mapping.get("previews")),
         appview=_appview(mapping.get("appview"), base),
+        labelers=_dids(mapping.get("labelers"), "labelers"),
+        label_actions=_label_actions(mapping.get("labels")),
         base=base,
     )
 
@@ -258,14 +271,26 @@ def _source(item: object, where: str) -> Source:
     return Source(kind=kind, value=text, relay=relay)
 
 
-def _deny(value: object) -> tuple[Did, ...]:
+def _dids(value: object, where: str) -> tuple[Did, ...]:
     items = [] if value is None else value
     if not isinstance(items, list | tuple):
-        raise InvalidConfig("must be a list of DIDs", where="deny")
+        raise InvalidConfig("must be a list of DIDs", where=where)
     try:
         return tuple(Did.parse(item) for item in items)
     except InvalidSyntax as error:
-        raise InvalidConfig(error.what, where="deny", hint="handles change hands; deny takes DIDs") from None
+        raise InvalidConfig(error.what, where=where, hint=f"handles change hands; {where} takes DIDs") from None
+
+
+def _label_actions(value: object) -> dict[str, str]:
+    chosen = {} if value is None else value
+    hint = "for example {porn: hide, experimental: badge}"
+    if not isinstance(chosen, Mapping):
+        raise InvalidConfig("must be a map of labels to actions", where="labels", hint=hint)
+    for label, action in chosen.items():
+        if not isinstance(label, str) or action not in ACTIONS:
+            raise InvalidConfig(f"must be one of {', '.join(ACTIONS)}", where=f"labels.{label}", hint=hint)
+    actions = {**LABEL_ACTIONS, **chosen}
+    return {label: action for label, action in actions.items() if action != "ignore"}
 
 
 def _previews(value: object) -> PreviewSettings | None:

@@ -148,6 +148,15 @@ SETTINGS: Final = (
         purpose="Further files beside the page of a published dataset: `ro-crate-metadata.json` and `datacite.json`.",
     ),
     Setting(
+        name="labelers", kind="list of DIDs", default=[], example="labelers: ['did:plc:ar7c4by46qjdydhdevvrndac']",
+        purpose="Labelers whose moderation labels are read in each crawl; a record's own labels count, too.",
+    ),
+    Setting(
+        name="labels", kind="map of labels to hide, warn, badge or ignore", default={}, example="labels: {porn: hide}",
+        purpose="Actions on labelled records. By default `!hide`, `!takedown` and `!suspend` hide them, `!warn`, "
+        "`graphic-media`, `porn`, `sexual`, `nudity` and `spam` show a warning.",
+    ),
+    Setting(
         name="row_viewer", kind="true, false, or a map", default=True, example="row_viewer: false",
         purpose="On the pages of datasets, a button that shows any sample: the browser reads parts of the shards.",
     ),

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalog.crawl import sources as kinds
 from catalog.crawl.accounts import Crawler
+from catalog.crawl.labels import read_labels
 from catalog.crawl.locks import Locks
 from catalog.crawl.manifests import DRAFT_DID
 from catalog.crawl.report import CrawlReport, HostReport, SourceReport, Tally
@@ -177,7 +178,7 @@ def _crawl_once(  # noqa: PLR0917 — as its callers got them
     started = time.monotonic()
     tallies = [Tally(source=str(source)) for source in sources]
     with Schedule(on_error=partial(_report_error, tallies)) as schedule:
-        store.configure([str(source) for source in settings.sources], settings.deny)
+        store.apply(settings)
         store.versions_kept = settings.limits.record_versions
         store.reconsider("limits.record_values", f"more than {settings.limits.record_values:,} values")
         crawler = _crawler(settings, store, client, schedule, locks, ends=started + settings.limits.crawl_seconds)
@@ -200,6 +201,11 @@ def _crawl_once(  # noqa: PLR0917 — as its callers got them
         for follower, tally in followers:
             with tally.containing(tally.source):
                 follower.keep_cursor()
+        for did in settings.labelers:
+            tally = Tally(source=f"labeler:{did}")
+            tallies.append(tally)
+            kinds.guarded(crawler, tally, str(did), partial(read_labels, did, settings, store, client, tally))
+        schedule.wait()
     report = CrawlReport(
         sources=tuple(tally.report() for tally in tallies), seconds=round(time.monotonic() - started, 3)
     )

@@ -116,7 +116,7 @@ def _site_folder(chain: Chain, base: Path) -> Path:
 
 def _records(settings: CatalogSettings) -> str:
     with Store.open(settings.store) as store:
-        store.configure([str(source) for source in settings.sources], settings.deny)
+        store.apply(settings)
         shown = store.fingerprint()
         crawls = store.crawls()
     errors = [

@@ -63,6 +63,8 @@ class CatalogConfig(Config):  # type: ignore[no-untyped-call]
     store = options.Type(str, default=".catalog/catalog.sqlite")
     sources = options.Type(list, default=[])
     deny = options.Type(list, default=[])
+    labelers = options.Type(list, default=[])
+    labels = options.Type(dict, default={})
     contact = options.Optional(options.Type(str))
     previews = options.Type((bool, dict), default=False)
     appview = options.Optional(options.Type(dict))

@@ -73,7 +73,7 @@ def read_graph(settings: CatalogSettings, *, crawls: bool, sources: Sequence[Sou
         if crawls:
             failed = _crawl(settings, store, sources)
         else:
-            store.configure([str(source) for source in settings.sources], settings.deny)
+            store.apply(settings)
         with _timed("reading the store"):
             graph = Graph.from_store(store)
         if store.damaged:
@@ -227,7 +227,7 @@ def _crawl(settings: CatalogSettings, store: Store, sources: Sequence[Source] | 
         report = crawl(settings, store, sources=sources, progress=log.info)
     except StoreBusy as error:  # what it has is whole all the same
         log.warning("catalog: %s; the site is built from what it has so far", error.what)
-        store.configure([str(source) for source in settings.sources], settings.deny)
+        store.apply(settings)
         return False
     for line in report.lines():
         log.info("Catalog: %s", line)

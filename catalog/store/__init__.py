@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import filelock
 
+from catalog.atproto.labels import self_labels
 from catalog.errors import CatalogError, StoreBusy, StoreError
 from catalog.store.fingerprint import fingerprint
 from catalog.store.migrations import CHANGES_KEPT, REFUSED, VALUE_OF_VERSION, VISIBLE, check_or_create, check_version
@@ -40,6 +41,7 @@ from catalog.store.rows import (
     PastCrawl,
     Refused,
     Repo,
+    StoredLabel,
     StoredRecord,
     Version,
     moment_text,
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from catalog.atproto.datamodel import Json
+    from catalog.atproto.labels import ModerationLabel
+    from catalog.config import CatalogSettings
 
 __all__ = [
     "DAMAGED",
@@ -61,6 +65,7 @@ __all__ = [
     "Refused",
     "Repo",
     "Store",
+    "StoredLabel",
     "StoredRecord",
     "Version",
     "refuse_empty",
@@ -71,6 +76,7 @@ _OF_READERS: Final = (
     "PRAGMA temp_store = MEMORY",
     "CREATE TEMP TABLE sources AS SELECT * FROM main.sources",
     "CREATE TEMP TABLE denied AS SELECT * FROM main.denied",
+    "CREATE TEMP TABLE label_actions AS SELECT * FROM main.label_actions",
 )
 """The configuration of a reader that can't write the file: temporary tables take precedence over those of the file."""
 VERSIONS_KEPT: Final = 1000
@@ -349,6 +355,46 @@ class Store:
         if found:
             raise StoreError(f"the store is damaged ({'; '.join(found[:3])})", where=str(self._path), hint=DAMAGED)
 
+    def apply(self, settings: CatalogSettings) -> None:
+        """Set what determines which records are visible: sources, denied accounts, labelers and actions of labels.
+
+        Labels of labelers that the settings don't name are forgotten.
+        """
+        self.configure([str(source) for source in settings.sources], settings.deny)
+        with self._transaction():
+            actions = sorted(settings.label_actions.items())
+            if self._db.execute("SELECT value, action FROM label_actions ORDER BY value").fetchall() != actions:
+                self._db.execute("DELETE FROM label_actions")
+                self._db.executemany("INSERT INTO label_actions VALUES (?, ?)", actions)
+            if self._writable:
+                kept = json.dumps([str(did) for did in settings.labelers])
+                self._db.execute(
+                    "DELETE FROM labels WHERE source NOT IN (SELECT value FROM json_each(?))"
+                    " AND substr(subject, 1, length(source) + 6) <> 'at://' || source || '/'",
+                    (kept,),
+                )
+
+    def put_labels(self, labeler: str, labels: Iterable[ModerationLabel]) -> None:
+        """Make these labels all those of a labeler."""
+        new = {(label.subject, label.value, label.cid) for label in labels}
+        own = "source = ? AND substr(subject, 1, length(source) + 6) <> 'at://' || source || '/'"
+        with self._transaction():
+            old = set(self._db.execute(f"SELECT subject, value, cid FROM labels WHERE {own}", (labeler,)).fetchall())
+            delete = "DELETE FROM labels WHERE source = ? AND subject = ? AND value = ? AND cid = ?"
+            self._db.executemany(delete, [(labeler, *row) for row in sorted(old - new)])
+            insert = "INSERT INTO labels (source, subject, value, cid) VALUES (?, ?, ?, ?)"
+            self._db.executemany(insert, [(labeler, *row) for row in sorted(new - old)])
+
+    def labels(self) -> dict[str, list[StoredLabel]]:
+        """Return the labels that have an action, by subject: the URI of a record or the DID of an account."""
+        found: dict[str, list[StoredLabel]] = {}
+        columns = "source, subject, value, cid, action"
+        query = f"SELECT {columns} FROM labels JOIN label_actions USING (value) ORDER BY value, source"
+        with self._guard():
+            for source, subject, value, cid, action in self._db.execute(query):
+                found.setdefault(subject, []).append(StoredLabel(source=source, value=value, cid=cid, action=action))
+        return found
+
     def configure(self, sources: Sequence[str], deny: Sequence[str]) -> None:
         """Set the sources and denied accounts that determine which records are visible."""
         with self._transaction():
@@ -478,6 +524,7 @@ class Store:
                 self._db.execute(older, (uri,))
             changes = "cid = ?, source = ?, draft = ?, verified = ?, local = ?, value = ?"
             self._db.execute(f"UPDATE records SET {changes} WHERE uri = ?", (*common, uri))
+        self._put_self_labels(str(repo.did), uri, self_labels(record.value), changed=known is not None)
         if known != record.cid:
             self._db.execute("UPDATE records SET updated = ? WHERE uri = ?", (seen, uri))
             self._db.execute(
@@ -489,6 +536,13 @@ class Store:
                 most = {"uri": uri, "versions": self.versions_kept, "characters": HISTORY_KEPT}
                 return self._db.execute(_PRUNE, most).rowcount
         return 0
+
+    def _put_self_labels(self, did: str, uri: str, values: Sequence[str], *, changed: bool) -> None:
+        if changed:
+            self._db.execute("DELETE FROM labels WHERE source = ? AND subject = ?", (did, uri))
+        if values:
+            rows = [(did, uri, value) for value in dict.fromkeys(values)]
+            self._db.executemany("INSERT INTO labels (source, subject, value, cid) VALUES (?, ?, ?, '')", rows)
 
     # --- the file --------------------------------------------------------------------------------------------
 

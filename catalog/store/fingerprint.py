@@ -19,6 +19,7 @@ _SHOWN: Final = (
     f"""SELECT uri, number, cid, rev, seen FROM versions
     WHERE uri IN (SELECT uri FROM versions WHERE number > 1) AND uri IN (SELECT uri {VISIBLE}) ORDER BY uri, number""",
     f"SELECT uri, reason, cid {REFUSED} ORDER BY uri, reason",
+    "SELECT source, subject, value, cid, action FROM labels JOIN label_actions USING (value) ORDER BY 1, 2, 3, 4",
 )
 """A CID represents the whole value. Handle and PDS are the publisher's."""
 

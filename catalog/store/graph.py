@@ -15,7 +15,7 @@ import json
 import sys
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
@@ -33,7 +33,7 @@ from catalog.syntax.semver import semver_key
 if TYPE_CHECKING:
     from catalog.atproto.datamodel import Json
     from catalog.records import Size
-    from catalog.store import PastCrawl, Refused, Repo, Store, StoredRecord, Version
+    from catalog.store import PastCrawl, Refused, Repo, Store, StoredLabel, StoredRecord, Version
     from catalog.syntax import AtUri
 
 
@@ -51,6 +51,8 @@ class _Node:
     """The record's JSON, compressed: a hundred thousand of them as objects would take half a gigabyte."""
     draft: bool
     verified: bool
+    moderation: tuple[StoredLabel, ...] = ()
+    """Labels that say something of the record or its account: a warning, or just a badge."""
     history: tuple[Version, ...] = ()
     """All versions, newest first, the current one included; empty when it never changed."""
     bulk: int = 0
@@ -171,7 +173,7 @@ class Graph:
     def from_store(cls, store: Store) -> Graph:
         """Read the whole store. Records that can't be read any more are left out (the crawl reports them)."""
         repos = {str(repo.did): repo for repo in store.repos()}
-        builder = _Builder(repos, store.histories())
+        builder = _Builder(repos, store.histories(), store.labels())
         with no_garbage_collection():
             for stored in store.records():
                 builder.add(stored)
@@ -253,13 +255,20 @@ class _Facts(TypedDict):
     draft: bool
     verified: bool
     history: tuple[Version, ...]
+    moderation: tuple[StoredLabel, ...]
     bulk: int
 
 
 class _Builder:
-    def __init__(self, repos: Mapping[str, Repo], histories: Mapping[str, tuple[Version, ...]]) -> None:
+    def __init__(
+        self,
+        repos: Mapping[str, Repo],
+        histories: Mapping[str, tuple[Version, ...]],
+        moderation: Mapping[str, Sequence[StoredLabel]] | None = None,
+    ) -> None:
         self.repos = repos
         self.histories = histories
+        self.moderation = moderation or {}
         self.publishers: dict[str, Publisher] = {}
         self.datasets: dict[str, DatasetNode] = {}
         self.schemas: dict[str, SchemaNode] = {}
@@ -316,7 +325,14 @@ class _Builder:
             "draft": stored.draft,
             "verified": stored.verified,
             "history": self.histories.get(stored.uri, ()),
+            "moderation": self._moderation(stored),
         }
+
+    def _moderation(self, stored: StoredRecord) -> tuple[StoredLabel, ...]:
+        if not self.moderation:
+            return ()
+        found = (*self.moderation.get(str(stored.uri), ()), *self.moderation.get(str(stored.did), ()))
+        return tuple(label for label in found if label.cid in {"", str(stored.cid)})
 
     def finish(self, refused: tuple[Refused, ...], crawls: tuple[PastCrawl, ...]) -> Graph:
         self._link()

@@ -12,7 +12,7 @@ from catalog.errors import StoreError
 
 APPLICATION_ID: Final = 0x61746463
 """``atdc`` in ASCII."""
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 CHANGES_KEPT: Final = 1_000_000
 """Changes that are kept; a reader that is further behind reads everything again."""
@@ -60,6 +60,19 @@ CREATE TRIGGER repo_listed AFTER INSERT ON listings BEGIN {_NOTE.format("NEW.did
 CREATE TRIGGER repo_unlisted AFTER DELETE ON listings BEGIN {_NOTE.format("OLD.did")} END;
 """
 """Changes, each once by its latest number: URIs of records, and DIDs of accounts that are shown differently."""
+_LABELS: Final = f"""
+CREATE TABLE labels (
+    source TEXT NOT NULL, subject TEXT NOT NULL, value TEXT NOT NULL, cid TEXT NOT NULL,
+    PRIMARY KEY (source, subject, value, cid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX labels_subject ON labels (subject);
+CREATE TABLE label_actions (value TEXT PRIMARY KEY, action TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TRIGGER label_came AFTER INSERT ON labels BEGIN {_NOTE.format("NEW.subject")} END;
+CREATE TRIGGER label_went AFTER DELETE ON labels BEGIN {_NOTE.format("OLD.subject")} END;
+CREATE TRIGGER labelled_record_went AFTER DELETE ON records
+BEGIN DELETE FROM labels WHERE source = OLD.did AND subject = OLD.uri; END;
+"""
+"""Moderation labels, those that records give themselves among them, and the action of each value."""
 _CURSOR_MOMENT: Final = "ALTER TABLE cursors ADD COLUMN moment TEXT;"
 
 _TABLES: Final = f"""
@@ -74,7 +87,7 @@ CREATE TABLE refused (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE sources (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE denied (did TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-{_LISTINGS}{_CURSOR_MOMENT}{_CHANGES}{_RECORD_TRIGGERS}
+{_LISTINGS}{_CURSOR_MOMENT}{_CHANGES}{_RECORD_TRIGGERS}{_LABELS}
 """
 
 _MIGRATIONS: Final = {
@@ -108,15 +121,21 @@ _MIGRATIONS: Final = {
     DROP TABLE old_versions;
     {_RECORD_TRIGGERS}
     """,
+    5: _LABELS,
 }
 """By version the statements that make a file one of the next version."""
 
 # CROSS JOIN: for each of the few sources a look whether it lists the account. Left alone, SQLite reads all listings.
 _LISTED: Final = "EXISTS (SELECT 1 FROM sources CROSS JOIN listings USING (source) WHERE listings.did = {0}.did)"
+_HIDDEN: Final = """EXISTS (
+    SELECT 1 FROM labels JOIN label_actions USING (value) WHERE action = 'hide'
+    AND labels.subject IN (records.uri, records.did) AND labels.cid IN ('', records.cid)
+)"""
 VISIBLE: Final = f"""
 FROM records JOIN repos USING (did)
 WHERE repos.active AND did NOT IN (SELECT did FROM denied)
 AND CASE WHEN records.draft THEN records.source IN (SELECT source FROM sources) ELSE {_LISTED.format("records")} END
+AND NOT {_HIDDEN}
 """
 """Selects the visible records. Drafts of several sources share an account, so theirs depends on each record."""
 VALUE_OF_VERSION: Final = "coalesce(value, (SELECT value FROM records WHERE records.uri = versions.uri), 'null')"

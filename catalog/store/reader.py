@@ -151,7 +151,7 @@ class _Card:
 
     shown: Shown
     position: Position
-    configuration: tuple[tuple[str, ...], tuple[str, ...]]
+    configuration: tuple[tuple[str, ...], ...]
 
 
 class Reader:
@@ -199,12 +199,17 @@ class Reader:
         with self._reading() as db:
             return bool(db.execute("SELECT EXISTS (SELECT 1 FROM crawls)").fetchone()[0])
 
-    def configuration(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The sources that are shown, and the accounts that are not."""
+    def configuration(self) -> tuple[tuple[str, ...], ...]:
+        """The sources that are shown, the accounts that are not, and the labels whose records are not."""
         with self._reading() as db:
+            hidden = db.execute("SELECT value FROM label_actions WHERE action = 'hide' ORDER BY value").fetchall()
             sources = db.execute("SELECT source FROM sources ORDER BY source").fetchall()
             denied = db.execute("SELECT did FROM denied ORDER BY did").fetchall()
-        return tuple(source for (source,) in sources), tuple(did for (did,) in denied)
+        return (
+            tuple(source for (source,) in sources),
+            tuple(did for (did,) in denied),
+            tuple(value for (value,) in hidden),
+        )
 
     def configuration_digest(self) -> str:
         """Return a digest of the configuration: 16 hexadecimal digits. An index is up to date with one of them."""

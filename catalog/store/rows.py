@@ -66,6 +66,19 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLabel:
+    """A moderation label of a record or an account: the DID that says it, and the action that the settings give it.
+
+    ``action`` is ``hide``, ``warn`` or ``badge``. With ``cid`` it is about that version of the record only.
+    """
+
+    source: str
+    value: str
+    cid: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecord:
     """A visible record. ``verified`` means proven against its repository's signed commit."""
 

@@ -38,7 +38,7 @@ def summary(path: Path) -> StoreSummary:
     """Return the numbers of the store at ``path``, which may be in use. Raises :class:`StoreError`."""
     with closing(Reader(path)) as reader:
         position, accounts = reader.position(), reader.publishers()
-        sources, denied = reader.configuration()
+        sources, denied, _ = reader.configuration()
     try:
         with closing(sqlite3.connect(path)) as db:
             # "at://", the DID and "/" stand before the collection.
