@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 MAX_BLOB: Final = 52_428_800
 """Maximum bytes of a blob, by the lexicon."""
 TAR: Final = "application/x-tar"
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+MEDIA_TYPES: Final = (TAR, JSON, BINARY)
+"""The media types of uploaded blobs: shards, and header and rows of shard manifests."""
 _SHA_256: Final = 0x12
 """In a multihash: https://github.com/multiformats/multicodec/blob/master/table.csv."""
 

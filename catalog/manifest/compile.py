@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from catalog import records
 from catalog.atproto.datamodel import Json, record_cid
 from catalog.errors import CatalogError, Fault, InvalidManifest, InvalidRecord
-from catalog.manifest.blobs import MAX_BLOB, LocalBlob, size_of
+from catalog.manifest.blobs import BINARY, JSON, MAX_BLOB, LocalBlob, size_of
 from catalog.manifest.checksums import local_faults, unknown_blob
 from catalog.manifest.diagnostics import GUESSES, place, shown
 from catalog.manifest.drafts import LabelDraft
@@ -399,8 +399,8 @@ def _manifests(draft: DatasetDraft) -> tuple[tuple[ManifestRef, ...], tuple[Loca
         if shard.manifest is None:
             return (), ()
         header, table = shard.manifest
-        blobs = [LocalBlob.of_file(header, "application/json")]
-        blobs += [] if table is None else [LocalBlob.of_file(table, "application/octet-stream")]
+        blobs = [LocalBlob.of_file(header, JSON)]
+        blobs += [] if table is None else [LocalBlob.of_file(table, BINARY)]
         made = [Blob(cid=blob.cid, size=blob.size) for blob in blobs]
         refs.append(ManifestRef(header=made[0], samples=made[1] if table is not None else None))
         files += blobs

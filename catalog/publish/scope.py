@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from catalog.manifest.blobs import TAR
+from catalog.manifest.blobs import MEDIA_TYPES
 from catalog.records import COLLECTIONS
 
-PUBLISH_SCOPE: Final = " ".join(("atproto", *(f"repo:{name}" for name in COLLECTIONS), f"blob:{TAR}"))
+PUBLISH_SCOPE: Final = " ".join(
+    ("atproto", *(f"repo:{name}" for name in COLLECTIONS), *(f"blob:{name}" for name in MEDIA_TYPES))
+)
 """As OAuth has it: https://atproto.com/specs/permission"""

@@ -189,7 +189,8 @@ def test_without_a_keyring_a_session_is_in_a_private_file_and_two_processes_shar
 def test_the_login_asks_for_the_rights_of_publishing_and_no_more(newest: Network, page: Page) -> None:
     """Each is granted as asked; other collections, other blobs and other services are refused by the server."""
     account = newest.account("carol")
-    asked = {"atproto", "blob:application/x-tar", *(f"repo:{name}" for name in COLLECTIONS)}
+    blobs = {f"blob:application/{name}" for name in ("x-tar", "json", "octet-stream")}
+    asked = {"atproto", *blobs, *(f"repo:{name}" for name in COLLECTIONS)}
     assert set(PUBLISH_SCOPE.split()) == asked
     with _network() as (client, resolver):
         tokens = _login(page, account, client, resolver)
