@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from catalog.config import CatalogSettings
     from catalog.site.build_fingerprint import Fingerprint
 
+_CONFIGS = (Path("mkdocs.yml"), Path("mkdocs.yaml"), Path("properdocs.yml"), Path("properdocs.yaml"))
+
 CONFIG = click.option(
     "-f",
     "--config",
     "config_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("mkdocs.yml"),
-    show_default=True,
+    default=lambda: next(filter(Path.is_file, _CONFIGS), _CONFIGS[0]),
+    show_default="mkdocs.yml, or properdocs.yml",
     help="MkDocs configuration file with the settings of the catalog.",
 )
 

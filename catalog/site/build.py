@@ -69,6 +69,11 @@ HOME_ELEMENT: Final = "<div data-catalog-home></div>"
 HOME: Final = re.compile(rf"{re.escape(HOME_MARK)}|{HOME_ELEMENT}|<div data-catalog-home=(?:\"\")?></div>")
 
 
+_TO_FOLDER: Final = re.compile(
+    r"""\b(?:href|action)=["']?(?:\.\./)*(?:browse|datasets|schemas|lenses|network|publishers|tags|licences|status|words|@)"""
+    r"""(?:[^"'?#\s>:]*/)(?=["'?#\s>])"""
+)
+"""The start of a link to a page of the catalog by its folder."""
 _ROUNDS: Final = 4
 """Maximum number of times that the pages are rendered again without failing records."""
 _LEFT_OUT: Final = (
@@ -85,8 +90,8 @@ class Archetype:
 
     @property
     def source(self) -> str:
-        """The path of its Markdown file."""
-        return self.address.rstrip("/") + ".md"
+        """The path of its Markdown file; the address is the same with and without directory URLs."""
+        return f"{self.address}index.md"
 
 
 ARCHETYPES: Final = tuple(
@@ -134,9 +139,10 @@ class _Frame:
     homes: Mapping[str, str]
     """Address → HTML of the pages that show the newest records, and of the home page."""
     files: frozenset[str]
+    directory_urls: bool
 
     @classmethod
-    def read(cls, site_dir: Path, own: frozenset[str]) -> _Frame:
+    def read(cls, site_dir: Path, own: frozenset[str], *, directory_urls: bool) -> _Frame:
         """Read a rendered site. Raises :class:`BuildError` if the theme lost a page or a token."""
         return cls(
             site_dir=site_dir,
@@ -146,6 +152,7 @@ class _Frame:
             },
             homes=dict(_homes(site_dir)),
             files=frozenset(_all_files(site_dir)),
+            directory_urls=directory_urls,
         )
 
     def has(self, name: str) -> bool:
@@ -208,7 +215,8 @@ class Built:
 
     def _status_page(self, site_dir: Path, left_out: tuple[LeftOut, ...]) -> None:
         body = section_body(self._templates, "status", "status/", left_out=left_out)
-        _write(site_dir / "status" / "index.html", self._frame.sections["status"].stamp(body=body))
+        html = self._frame.sections["status"].stamp(body=body)
+        _write(site_dir / "status" / "index.html", html if self._frame.directory_urls else named_files(html))
 
 
 def build_pages(
@@ -229,7 +237,7 @@ def build_pages(
     all pages of a kind fail, or if the disk is full.
     """
     has_box = _make_ready(site_dir, settings)
-    frame = _Frame.read(site_dir, own)
+    frame = _Frame.read(site_dir, own, directory_urls=settings.directory_urls)
     left_out: list[LeftOut] = []
     for last in (*[False] * _ROUNDS, True):
         templates = Templates(graph, settings, previews)
@@ -344,6 +352,8 @@ def _make_ready(site_dir: Path, settings: SiteSettings) -> bool:
                 plain = True
                 html = HOME.sub(lambda mark: f'<div class="md-typeset cat-plain">{mark[0]}</div>', wrapped(html))
         html = ready(html, scripts, settings.language if settings.search else None)
+        if not settings.directory_urls:
+            html = named_files(html)
         if file == site_dir / "404.html":
             html = with_script(html, root_of(html) or "/")
         if of_catalog:
@@ -389,6 +399,7 @@ def _home(site_dir: Path, frame: _Frame, templates: Templates, address: str) -> 
         held = jsonld.script(jsonld.catalog_jsonld(graph, settings)) + alternate(JSON, "catalog.json")
         held += alternate(ATOM, FEED, settings.name) if has_feed(graph, settings) else ""
         html = html.replace("</head>", f"{held}</head>", 1)
+    html = html if settings.directory_urls else named_files(html)
     (site_dir / address / "index.html").write_text(html, encoding="utf-8")
 
 
@@ -407,7 +418,9 @@ def _exports(templates: Templates) -> Iterator[tuple[str, Callable[[], str]]]:
     yield from dcat_files(graph, settings)
     if has_feed(graph, settings):
         yield FEED, lambda: feed(settings.name, "", newest(graph.nodes, MOST_OF_ALL), settings)
-    yield from redirect_files(graph, settings)
+    for name, make in redirect_files(graph, settings):
+        named = name.endswith(".html") and not settings.directory_urls
+        yield name, partial(lambda make: named_files(make()), make) if named else make
 
 
 def _export(site_dir: Path, name: str, make: Callable[[], str]) -> None:
@@ -444,6 +457,8 @@ def _stamp(frame: _Frame, make: Callable[[], Page]) -> str:
     html = frame.shells[_place(page.address)].stamp(
         body=page.body, title=page.title, description=page.description, address=page.address, head=page.head
     )
+    if not frame.directory_urls:
+        html = named_files(html)
     folder = f"{frame.site_dir}/{page.address}"
     try:
         os.mkdir(folder)  # noqa: PTH102 - pathlib costs as much as writing the page
@@ -455,6 +470,11 @@ def _stamp(frame: _Frame, make: Callable[[], Page]) -> str:
         if not frame.has(page.address + name):
             _put(folder + name, text)
     return page.address
+
+
+def named_files(html: str) -> str:
+    """Return a page whose links to pages of the catalog end in ``index.html``, for sites without directory URLs."""
+    return _TO_FOLDER.sub(r"\g<0>index.html", html)
 
 
 def _place(address: str) -> tuple[str, int]:
@@ -535,7 +555,8 @@ def _shell(site_dir: Path, shape: Archetype) -> Shell:
 
 def _fill(site_dir: Path, frame: _Frame, templates: Templates, section: str) -> None:
     body = _section_body(templates, section)
-    _write(site_dir / section / "index.html", frame.sections[section].stamp(body=body))
+    html = frame.sections[section].stamp(body=body)
+    _write(site_dir / section / "index.html", html if frame.directory_urls else named_files(html))
 
 
 def _all_files(folder: Path) -> Iterator[str]:
@@ -552,7 +573,7 @@ def _rendered(site_dir: Path, address: str) -> str:
         raise BuildError(
             "the theme did not render the page of the catalog",
             where=str(file),
-            hint="set use_directory_urls: true, and check that no other plugin removes the page",
+            hint="check that no other plugin removes the page",
         ) from error
 
 

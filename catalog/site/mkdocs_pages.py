@@ -58,10 +58,18 @@ def linked_pages(files: Files, config: MkDocsConfig, addresses: set[str]) -> lis
     sources += [(file.src_uri, Path(file.abs_src_path)) for file in files.documentation_pages() if file.abs_src_path]
     found = sorted({path for base, file in sources for path in _named(base, file)})
     return [
-        File.generated(config, path, content="", inclusion=InclusionLevel.NOT_IN_NAV)
+        _linked_page(config, path)
         for path in found
         if path.removesuffix(".md").removesuffix("/index") + "/" in addresses and files.get_file_from_path(path) is None
     ]
+
+
+def _linked_page(config: MkDocsConfig, path: str) -> File:
+    """Return the file of a record's page, which has a folder also where the site has no directory URLs."""
+    file = File.generated(config, path, content="", inclusion=InclusionLevel.NOT_IN_NAV)
+    if not config.use_directory_urls:
+        file.dest_uri = f"{path.removesuffix('.md').removesuffix('/index')}/index.html"
+    return file
 
 
 class NotExcluded(logging.Filter):

@@ -105,8 +105,6 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Crawl, read the store, and add the catalog's style sheet and scripts."""
-        if not config.use_directory_urls:
-            raise PluginError("catalog: directory URLs are required; remove use_directory_urls: false")
         if self._graph is None or self._depth == 0:
             try:
                 settings = read_settings(dict(self.config), _folder(config))
@@ -320,6 +318,7 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             row_hosts=read_row_viewer(self.config.row_viewer),
             templates=overrides(config.theme.custom_dir),
             language=_language(config),
+            directory_urls=config.use_directory_urls,
             formats=read_formats(self.config.formats),
         )
 

@@ -25,7 +25,7 @@ class SiteSettings:
     paths of drafts. ``search`` adds a search box, which also queries the server at ``appview``, if any. A row viewer
     requests ``row_hosts`` unasked, ``*`` for all; None for no viewer. Files in ``templates`` override ours of the same
     name. ``formats`` are the further formats of :data:`FORMATS` that each dataset has. ``language`` is that of the
-    interface.
+    interface. Without ``directory_urls`` links to pages name their file ``index.html``.
     """
 
     name: str
@@ -37,6 +37,7 @@ class SiteSettings:
     row_hosts: frozenset[str] | None = frozenset()
     templates: Path | None = None
     language: Language = ENGLISH
+    directory_urls: bool = True
     formats: frozenset[str] = frozenset()
 
     def absolute(self, address: str) -> str | None:

@@ -3,6 +3,7 @@
 
 import { button, claim, element, find } from "./dom.js";
 import { makeFacets } from "./facets.js";
+import { pageUrl } from "./files.js";
 import { counted as counting, isolated, LOCALE, t } from "./language.js";
 import { marked, summaryOf } from "./marks.js";
 import { partHeading } from "./search.js";
@@ -380,7 +381,7 @@ class Browser {
  */
 function show(item, { name, address, kind, publisher, licence, schema, ends, state, tags, samples, bytes, day }) {
   const link = element("a", "cat-user", name);
-  link.href = new URL(address, ROOT).href;
+  link.href = pageUrl(address);
   const facts = element("span", "cat-rows__facts");
   const add = (/** @type {string} */ text, className = "") => { if (text) facts.append(element("span", className, text)); };
   const focused = item.contains(document.activeElement);

@@ -34,3 +34,14 @@ export class FileCache {
     return file;
   }
 }
+
+const INDEX = globalThis.document?.querySelector('form[data-catalog-search][action$="index.html"]') ? "index.html" : "";
+
+/**
+ * The URL of a page of the site by its address, which ends in "/": of its file where the site has no directory URLs.
+ * @param {string} address
+ * @returns {string}
+ */
+export function pageUrl(address) {
+  return new URL(address.endsWith("/") ? address + INDEX : address, new URL("../../", import.meta.url)).href;
+}

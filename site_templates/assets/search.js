@@ -1,9 +1,10 @@
 // The search box in the header: a combobox with a list of results. "/" opens it, arrow keys choose, Enter opens, Escape closes.
 
 import { button, claim, closest, element, find, withAttributes } from "./dom.js";
+import { pageUrl } from "./files.js";
 import { count, isolated, t } from "./language.js";
 import { marked, summaryOf } from "./marks.js";
-import { findResults, lineOf, loadText, ROOT } from "./text.js";
+import { findResults, lineOf, loadText } from "./text.js";
 
 const MAX_RESULTS = 8;
 const PAUSE = 90; // milliseconds after the last key
@@ -47,6 +48,7 @@ function build(form) {
  */
 export function startSearch(form) {
   if (!claim(form)) return;
+  form.action = pageUrl("browse/"); // instant loading keeps the header while the page's address changes
   const { input, open: opener, close: closer, panel, note, list, kinds } = build(form);
   let chosen = -1;
   let turn = 0;
@@ -126,7 +128,7 @@ export function startSearch(form) {
   function kindLinks(query) {
     return [t("Only:"), " ", ...Object.entries(KINDS).flatMap(([kind, name], place) => {
       const link = element("a", "cat-search__back", name);
-      link.href = new URL(`browse/?${new URLSearchParams({ q: query.trim(), kind })}`, ROOT).href;
+      link.href = `${pageUrl("browse/")}?${new URLSearchParams({ q: query.trim(), kind })}`;
       return place ? [" · ", link] : [link];
     })];
   }
@@ -137,7 +139,7 @@ export function startSearch(form) {
    */
   function browseLink() {
     const link = element("a", "cat-search__back", t("browse all records"));
-    link.href = new URL("browse/", ROOT).href;
+    link.href = pageUrl("browse/");
     return link;
   }
 
@@ -210,7 +212,7 @@ export function partHeading(dropped) {
  */
 function optionOf(result, number, terms) {
   const option = withAttributes(element("li"), { id: `cat-search-option-${number}`, role: "option", "aria-selected": "false" });
-  option.dataset.href = new URL(result.address, ROOT).href;
+  option.dataset.href = pageUrl(result.address);
   const title = element("div", "cat-search__title");
   const name = withAttributes(element("span"), { dir: "auto" });
   name.append(...marked(result.name, terms));

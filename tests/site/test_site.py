@@ -259,6 +259,20 @@ def test_links_and_navigation_lead_to_pages_of_records(tmp_path: Path) -> None:
     assert "Tidal recordings 0" in _text(site, FIRST)
 
 
+def test_without_directory_urls_each_link_names_a_file(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    _write(tmp_path, {"index.md": f"# Home\n\n[first]({FIRST}.md)\n\n<!-- catalog:home -->\n"})
+    site = build(tmp_path, config="use_directory_urls: false\n", datasets=45)
+    missing = set()
+    for page in site.rglob("index.html"):
+        for target in re.findall(r'(?:href|src|action)="([^"#?:]+)[#?]?[^":]*"', page.read_text(encoding="utf-8")):
+            if not (page.parent / target).is_file() and target not in {".", "./"}:
+                missing.add((str(page.relative_to(site)), target))
+    assert {found for found in missing if not found[1].endswith(("/.", "../"))} == set()
+    assert f'href="{FIRST}/index.html"' in _text(site, "")
+    assert f'<link rel="canonical" href="https://tides.example/catalog/{FIRST}/index.html">' in _text(site, FIRST)
+
+
 def test_without_search_there_is_no_box_and_no_index(tmp_path: Path) -> None:
     made = build(tmp_path, search=False)
     assert "data-catalog-search" not in _text(made, FIRST)

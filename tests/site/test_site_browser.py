@@ -71,6 +71,20 @@ def test_the_page_for_missing_addresses_redirects_names_under_a_handle(base: str
     expect(page.locator("h1")).to_have_text("404 - Not found")
 
 
+def test_the_search_form_leads_to_the_browse_page_from_every_address(base: str, page: Page) -> None:
+    """With instant loading, the theme keeps the header while the address of the page changes."""
+    page.goto(base)
+    form = page.locator("[data-catalog-search].is-live")
+    form.wait_for(state="attached")
+    moved = """(form) => {
+      history.replaceState(null, "", "a/b/");
+      const { action } = form;
+      history.replaceState(null, "", "../../");
+      return action;
+    }"""
+    assert form.evaluate(moved) == f"{base}browse/"
+
+
 def test_hand_written_pages_are_found_too_and_nonsense_is_not(base: str, page: Page) -> None:
     page.goto(base)
     box = page.get_by_role("combobox", name="Search the catalog")
