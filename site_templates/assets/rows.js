@@ -1,6 +1,7 @@
 // The row viewer of a dataset’s page, before it is opened: a button that names the hosts. Nothing is requested from them before.
 
 import { button, claim, element, find } from "./dom.js";
+import { count, t } from "./language.js";
 
 /**
  * hosts: those of the shards; allowed: whether the site’s owner lets pages request them unasked; total: the number of samples.
@@ -20,9 +21,10 @@ export function startRows(section) {
   /** @type {RowSettings} */
   const settings = JSON.parse(String(section.dataset.viewer));
   const { hosts } = settings;
-  const names = hosts.length > 3 ? `${hosts.slice(0, 2).join(", ")} and ${hosts.length - 2} more hosts` : hosts.join(", ");
-  const open = button("cat-button", rowOfAddress() === null ? `Show samples from ${names}` : `Show sample ${Number(rowOfAddress()).toLocaleString("en")} from ${names}`);
-  const note = element("p", "cat-quiet", `Your browser reads parts of the files from ${hosts.length === 1 ? "this host" : "these hosts"}, about 100 kB at first, and sends no cookies.`);
+  const names = hosts.length > 3 ? t("{hosts} and {n} more hosts", { hosts: hosts.slice(0, 2).join(", "), n: hosts.length - 2 }) : hosts.join(", ");
+  const first = rowOfAddress();
+  const open = button("cat-button", first === null ? t("Show samples from {hosts}", { hosts: names }) : t("Show sample {n} from {hosts}", { n: count(first), hosts: names }));
+  const note = element("p", "cat-quiet", t("Your browser then reads parts of the files from there, about 100 kB at first, without cookies."));
   const box = element("div", "cat-viewer__start");
   box.append(open, note);
   section.append(box);
@@ -49,5 +51,5 @@ export function startRows(section) {
     });
     watcher.observe(section);
   }
-  if (rowOfAddress() !== null) section.scrollIntoView();
+  if (first !== null) section.scrollIntoView();
 }

@@ -2,6 +2,7 @@
 
 import { button, element, withAttributes } from "./dom.js";
 import { request } from "./files.js";
+import { count, counted, t } from "./language.js";
 import { rowOfAddress } from "./rows.js";
 import { RowIndex, RowSource } from "./rowsource.js";
 import { fieldsOf, release, show } from "./rowvalues.js";
@@ -83,9 +84,9 @@ class Viewer {
    */
   constructor(section, source) {
     this.source = source;
-    this.box = withAttributes(element("div", "cat-viewer"), { tabindex: -1, role: "group", "aria-label": "Row viewer" });
-    this.previous = button("cat-button", "Previous");
-    this.following = button("cat-button", "Next");
+    this.box = withAttributes(element("div", "cat-viewer"), { tabindex: -1, role: "group", "aria-label": t("Row viewer") });
+    this.previous = button("cat-button", t("Previous"));
+    this.following = button("cat-button", t("Next"));
     this.status = withAttributes(element("p", "cat-quiet cat-viewer__status"), { role: "status" });
     /** @type {HTMLElement} */
     this.list = element("div");
@@ -115,8 +116,8 @@ class Viewer {
   #goForm() {
     const form = element("form", "cat-viewer__form");
     const keyed = Boolean(this.source.index?.header.keys);
-    const input = withAttributes(element("input", "cat-field"), { type: "text", inputmode: keyed ? "text" : "numeric", "aria-label": keyed ? "Number or key of a sample" : "Number of a sample", placeholder: keyed ? "Number or key" : "Number", size: 12 });
-    const go = element("button", "cat-button", "Go");
+    const input = withAttributes(element("input", "cat-field"), { type: "text", inputmode: keyed ? "text" : "numeric", "aria-label": keyed ? t("Number or key of a sample") : t("Number of a sample"), placeholder: keyed ? t("Number or key") : t("Number"), size: 12 });
+    const go = element("button", "cat-button", t("Go"));
     form.append(input, go);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -137,24 +138,24 @@ class Viewer {
   #filterForm() {
     const form = element("form", "cat-viewer__form");
     const columns = this.source.index?.header.columns ?? [];
-    const column = withAttributes(element("select", "cat-field"), { "aria-label": "Column" });
+    const column = withAttributes(element("select", "cat-field"), { "aria-label": t("Column") });
     column.append(...columns.map(({ name }) => new Option(name, name)));
-    const operator = withAttributes(element("select", "cat-field"), { "aria-label": "Condition" });
+    const operator = withAttributes(element("select", "cat-field"), { "aria-label": t("Condition") });
     const value = element("span");
-    const clear = button("cat-button", "All");
+    const clear = button("cat-button", t("All"));
     clear.hidden = true;
     const choose = () => {
       const chosen = columns.find(({ name }) => name === column.value) ?? columns[0];
       operator.replaceChildren(...(chosen.type === "number" ? ["=", "≠", "<", ">"] : ["=", "≠"]).map((one) => new Option(one, one)));
       const words = chosen.type === "bool" ? ["true", "false"] : chosen.words;
-      const field = withAttributes(element(words ? "select" : "input", "cat-field"), { "aria-label": "Value" });
-      if (words) field.append(...words.map((one) => new Option(one === "" ? "(empty)" : one, one)));
-      else withAttributes(field, { type: "text", inputmode: "decimal", size: 8, placeholder: chosen.low === undefined ? "" : `${chosen.low} to ${chosen.high}` });
+      const field = withAttributes(element(words ? "select" : "input", "cat-field"), { "aria-label": t("Value") });
+      if (words) field.append(...words.map((one) => new Option(one === "" ? t("(empty)") : one, one)));
+      else withAttributes(field, { type: "text", inputmode: "decimal", size: 8, placeholder: chosen.low === undefined ? "" : t("{low} to {high}", { low: chosen.low, high: chosen.high ?? "" }) });
       value.replaceChildren(field);
     };
     column.addEventListener("change", choose);
     choose();
-    form.append(column, operator, value, element("button", "cat-button", "Filter"), clear);
+    form.append(column, operator, value, element("button", "cat-button", t("Filter")), clear);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#attempt(async () => {
@@ -202,7 +203,7 @@ class Viewer {
    */
   async #attempt(action) {
     this.box.setAttribute("aria-busy", "true");
-    this.status.textContent = "Reading …";
+    this.status.textContent = t("Reading …");
     try {
       await action();
     } catch (error) {
@@ -231,8 +232,7 @@ class Viewer {
     this.#display(items);
     this.previous.disabled = filter ? filter.at === 0 : this.#here.shard === 0 && !this.#here.byte && !this.#here.number;
     this.following.disabled = filter ? filter.at + PAGE >= filter.rows.length : !next;
-    const asked = this.source.requests - requests;
-    const read = `${Math.ceil((this.source.bytes - bytes) / 1000).toLocaleString("en")} kB in ${asked} ${asked === 1 ? "request" : "requests"}`;
+    const read = t("{n} kB in {requests}", { n: count(Math.ceil((this.source.bytes - bytes) / 1000)), requests: counted(this.source.requests - requests, "request") });
     this.status.textContent = `${this.#range(items.map(({ row }) => row))} · ${read}`;
   }
 
@@ -251,16 +251,16 @@ class Viewer {
 
   /** @param {Row[]} rows */
   #range(rows) {
-    const count = (/** @type {number} */ number) => number.toLocaleString("en");
     if (this.#filter) {
       const { at, rows: { length } } = this.#filter;
-      return length ? `Matches ${count(at + 1)} to ${count(at + rows.length)} of ${count(length)}` : "No sample matches";
+      return length ? t("Matches {first} to {last} of {total}", { first: count(at + 1), last: count(at + rows.length), total: count(length) }) : t("No sample matches");
     }
-    if (!rows.length) return "No samples here";
-    const [first, last] = [rows[0].number, rows[rows.length - 1].number];
-    const of = this.source.total === null ? "" : ` of ${count(this.source.total)}, counted from 0`;
-    if (first === null || last === null) return `${rows.length} samples`;
-    return rows[0].about ? `Samples near ${count(first)}${of}; the exact numbers aren’t known` : `Samples ${count(first)} to ${count(last)}${of}`;
+    if (!rows.length) return t("No samples here");
+    const [first, last, { total }] = [rows[0].number, rows[rows.length - 1].number, this.source];
+    if (first === null || last === null) return counted(rows.length, "sample");
+    if (rows[0].about) return t("Samples near {first} of {total}, counted from 0; the exact numbers aren’t known", { first: count(first), total: count(total ?? 0) });
+    if (total === null) return t("Samples {first} to {last}, counted from 0", { first: count(first), last: count(last) });
+    return t("Samples {first} to {last} of {total}, counted from 0", { first: count(first), last: count(last), total: count(total) });
   }
 
   /**
@@ -274,12 +274,12 @@ class Viewer {
     try {
       const fields = fieldsOf(row.sample, this.source.format);
       for (const [name, value] of fields.slice(0, MAX_FIELDS)) {
-        const shown = await show(value, name).catch((error) => ({ node: element("span", "cat-quiet", `can’t be read: ${error.message}`), form: /** @type {const} */ ("short") }));
+        const shown = await show(value, name).catch((error) => ({ node: element("span", "cat-quiet", t("can’t be read: {reason}", { reason: error.message })), form: /** @type {const} */ ("short") }));
         item.fields.push({ name: name.slice(0, 100), ...shown });
       }
-      if (fields.length > MAX_FIELDS) item.note = `${fields.length - MAX_FIELDS} more fields`;
+      if (fields.length > MAX_FIELDS) item.note = t("{n} more fields.", { n: fields.length - MAX_FIELDS });
     } catch (error) {
-      item.note = `This sample can’t be read: ${error instanceof Error ? error.message : error}`;
+      item.note = t("This sample can’t be read: {reason}", { reason: error instanceof Error ? error.message : String(error) });
     }
     return item;
   }
@@ -295,7 +295,7 @@ class Viewer {
 function heading({ number, about, sample }) {
   const key = element("bdi", "cat-quiet", sample.key.slice(0, 200));
   if (number === null || about) return [key];
-  const link = element("a", "", number.toLocaleString("en"));
+  const link = element("a", "", count(number));
   link.href = `#row-${number}`;
   return [link, " ", key];
 }
@@ -331,10 +331,10 @@ function tiles(items) {
  */
 function table(items) {
   const names = [...new Set(items.flatMap(({ fields }) => fields.map(({ name }) => name)))].slice(0, MAX_FIELDS);
-  const box = withAttributes(element("div", "cat-scroll"), { tabindex: 0, role: "region", "aria-label": "Samples" });
+  const box = withAttributes(element("div", "cat-scroll"), { tabindex: 0, role: "region", "aria-label": t("Samples") });
   const made = element("table", "cat-table cat-first cat-viewer__list");
   const head = made.createTHead().insertRow();
-  for (const name of ["Sample", ...names]) {
+  for (const name of [t("Sample"), ...names]) {
     const cell = withAttributes(element("th"), { scope: "col" });
     cell.append(element("bdi", "", name));
     head.append(cell);

@@ -255,6 +255,6 @@ def test_a_label_is_shown_on_the_page(world: World) -> None:
         graph = Graph.from_store(store)
     (node,) = [node for node in graph.datasets if node.rkey == RKEY]
     html = dataset_page(Templates(graph, SiteSettings(name="x")), node).body
-    assert f"<code>{LABELER}</code> labels it <strong>" in html
+    assert f"Label of {LABELER}: <strong>" in html
     assert "graphic-media" in html
     assert "&lt;b&gt;fun&lt;/b&gt;" in html

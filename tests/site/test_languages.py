@@ -18,7 +18,7 @@ from catalog.site.scripts import assets
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOUNS = {"dataset", "schema", "lens", "publisher", "sample", "field", "record"}
+NOUNS = {"dataset", "schema", "lens", "publisher", "sample", "field", "record", "request"}
 """Nouns that templates and scripts count. Those of the status page and of comparisons are English."""
 BY_VALUE = {
     *RECORD_WORDS, "publisher", "tag", "licence", "Getter", "Putter", "Source", "Target", "Search",
@@ -29,9 +29,9 @@ ENGLISH = {"status", "words", "versions"}
 """Templates in English only: tables for operators, the glossary, and the comparison of versions."""
 ENGLISH_SCRIPTS = {
     "network.js", "finder.js", "layout.js",
-    "viewer.js", "rangefile.js", "rows.js", "rowsource.js", "rowvalues.js", "shardrows.js",
+    "rangefile.js", "rowsource.js", "rowvalues.js", "shardrows.js",
 }  # fmt: skip
-"""The graph of the lens network and the row viewer, in English only."""
+"""The graph of the lens network, and the readers of shards, in English only."""
 NOT_WORDS = {"mkdocs.yml", "catalog codegen", "DID", "JSON"}
 
 
