@@ -26,7 +26,7 @@ from catalog.site import addresses
 from catalog.site.groups import licence_name
 from catalog.site.markup import shown
 from catalog.site.nodes import kind_of, licence_of, name_of, schema_of, size_of, tags_of
-from catalog.store.facet_values import DERIVED, derived_facets
+from catalog.store.facet_values import DERIVED, with_fields
 from catalog.store.graph import DatasetNode, LensNode
 from catalog.store.index_format import encode_digits, encode_short
 from catalog.store.tokenizer import fold
@@ -101,7 +101,7 @@ def words_of(node: Node, schemas: dict[int, str]) -> dict[str, tuple[str, ...]]:
 def _derived(node: Node, schema: SchemaNode | None) -> dict[str, tuple[str, ...]]:
     if not isinstance(node, DatasetNode):
         return dict.fromkeys(DERIVED, ())
-    found = derived_facets(node.record, None if schema is None else schema.record.sample_type)
+    found = with_fields(node.facets, None if schema is None else schema.record.sample_type)
     return {facet: tuple(dict.fromkeys(map(shown, values))) for facet, values in found.items()}
 
 

@@ -58,7 +58,7 @@ SHOWN: Final = 16
 _SUMMARY: Final = 140
 _BUCKET_WORDS: Final = 200
 _MOST_BUCKETS: Final = 1024
-_SHARD: Final = 24_000
+_SHARD: Final = 8_000
 """Maximum bytes of a shard, unless a single word needs more."""
 _BLOCK: Final = 4096
 """Rows that a process takes at a time; a multiple of ``SHOWN``."""

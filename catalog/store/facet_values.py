@@ -120,11 +120,22 @@ _KNOWN: Final[Mapping[str, Mapping[str, str]]] = {
 
 def derived_facets(record: Dataset, sample_type: SampleType | None) -> dict[str, tuple[str, ...]]:
     """Return the values of a dataset for each facet of :data:`DERIVED`, each once. ``sample_type`` is its schema's."""
+    return with_fields(facets_of_record(record), sample_type)
+
+
+def facets_of_record(record: Dataset) -> dict[str, tuple[str, ...]]:
+    """Return the values that a dataset's record has without its schema."""
     found: dict[str, dict[str, None]] = {facet: {} for facet in DERIVED}
-    for facet, value in (*_of_tags(record), *_of_metadata(record.metadata), *_of_fields(sample_type)):
+    for facet, value in (*_of_tags(record), *_of_metadata(record.metadata)):
         found[facet][value] = None
     found["format"] = {record.sample_format[:_LONGEST]: None}
     return {facet: tuple(values)[:_MOST_VALUES] for facet, values in found.items()}
+
+
+def with_fields(values: Mapping[str, tuple[str, ...]], sample_type: SampleType | None) -> dict[str, tuple[str, ...]]:
+    """Return the values of a dataset with those of its schema's fields."""
+    modalities = dict.fromkeys((*values["modality"], *_of_fields(sample_type)))
+    return {**values, "modality": tuple(modalities)[:_MOST_VALUES]}
 
 
 def _of_tags(record: Dataset) -> Iterator[tuple[str, str]]:
@@ -161,14 +172,15 @@ def _of_metadata(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
                 yield facet, value
 
 
-def _of_fields(sample_type: SampleType | None) -> Iterator[tuple[str, str]]:
+def _of_fields(sample_type: SampleType | None) -> Iterator[str]:
+    """Yield the modalities of fields."""
     if sample_type is None:
         return
     for field in sample_type.fields:
         name = _KNOWN["modality"].get(_BLANK.sub(" ", field.name.lower()))
         if name is not None:
-            yield "modality", name
+            yield name
     for type_ in sample_type.types():
         kind = type_.media.partition("/")[0] if isinstance(type_, Scalar) and type_.media else ""
         if kind in ("image", "audio", "video", "text"):
-            yield "modality", kind
+            yield kind

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar
 from catalog.atproto.car import no_garbage_collection
 from catalog.errors import CatalogError
 from catalog.records import Dataset, Label, Lens, LensVerification, Record, Schema, label_order, read_record
+from catalog.store.facet_values import facets_of_record
 from catalog.store.rows import Publisher
 from catalog.syntax.semver import semver_key
 
@@ -106,6 +107,8 @@ class DatasetNode(_Node):
     tags: tuple[str, ...] = ()
     license: str | None = None
     size: Size | None = None
+    facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The values of its own record (:mod:`catalog.store.facet_values`)."""
     schema_ref: str = ""
     schema: SchemaNode | None = None
     labels: list[LabelNode] = field(default_factory=list)
@@ -270,6 +273,7 @@ class _Builder:
         self.histories = histories
         self.moderation = moderation or {}
         self.publishers: dict[str, Publisher] = {}
+        self.values: dict[tuple[tuple[str, ...], ...], dict[str, tuple[str, ...]]] = {}
         self.datasets: dict[str, DatasetNode] = {}
         self.schemas: dict[str, SchemaNode] = {}
         self.lenses: dict[str, LensNode] = {}
@@ -290,7 +294,7 @@ class _Builder:
                 licence = None if record.license is None else sys.intern(record.license)
                 self.datasets[uri] = DatasetNode(
                     name=record.name, tags=tags, license=licence, size=record.size, schema_ref=schema_ref,
-                    local=stored.local, **common,
+                    local=stored.local, facets=self._interned(facets_of_record(record)), **common,
                 )  # fmt: skip
             case Schema():
                 self.schemas[uri] = SchemaNode(record=record, **common)
@@ -300,6 +304,10 @@ class _Builder:
                 self.labels.append(LabelNode(record=record, **common))
             case LensVerification():
                 self.verifications.append(VerificationNode(record=record, **common))
+
+    def _interned(self, values: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Return one object for equal values: most datasets share them."""
+        return self.values.setdefault(tuple(values.values()), values)
 
     def _common(self, stored: StoredRecord, record: Record) -> _Facts:
         did = str(stored.did)

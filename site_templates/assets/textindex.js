@@ -6,7 +6,7 @@ import { FORMAT, LEVELS, MAX_BUCKETS, MAX_ROWS, MAX_SHARDS, MAX_SHOWN } from "./
 import { plan, question, rank, termsOf } from "./matching.js";
 import { decodeShort } from "./numbers.js";
 
-const MAX_EXTRA_SHARDS = 3; // requested only for other terms than those typed
+const MAX_EXTRA_SHARDS = 6; // requested only for other terms than those typed
 
 /** @typedef {{ name: string, address: string, kind: string, publisher: string, tags: string, size: string, summary: string }} Result */
 /** @typedef {{ words: string[], counts: Uint32Array, shards: number[], starts: number[], lengths: Uint32Array, pages: Set<number> }} WordFile `pages`: the places of words of hand-written pages */
