@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -41,6 +41,13 @@ READ_URLS = click.option(
 )
 
 
+def _of_account(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the parameters that ``plan`` and ``publish`` have in common."""
+    for parameter in (COMPARE, READ_URLS, PRUNE, HANDLE, MANIFESTS):
+        command = parameter(command)
+    return command
+
+
 @click.command()
 @MANIFESTS
 @READ_URLS
@@ -70,11 +77,7 @@ def validate(manifests: tuple[Path, ...], *, read_urls: bool, compare: int | Non
 
 
 @click.command()
-@MANIFESTS
-@HANDLE
-@PRUNE
-@READ_URLS
-@COMPARE
+@_of_account
 @click.option("--markdown", is_flag=True, help="Print Markdown, for a comment on a pull request.")
 @JSON
 def plan(
@@ -120,11 +123,7 @@ def plan(
 
 
 @click.command()
-@MANIFESTS
-@HANDLE
-@PRUNE
-@READ_URLS
-@COMPARE
+@_of_account
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @JSON
 def publish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
@@ -11,10 +11,12 @@ from catalog import records
 from catalog.atproto.credentials import open_session
 from catalog.atproto.identity import Resolver
 from catalog.atproto.sdk import SdkSession
+from catalog.atproto.session import Session
 from catalog.client.discovery import Search, SearchPlace
 from catalog.client.filters import RecordFilter, schema_name, tags_of
 from catalog.client.records import Finding, Records
 from catalog.config import NetworkSettings
+from catalog.errors import SessionError
 from catalog.network import http
 from catalog.publish.from_code import CodePublisher
 from catalog.publish.schemas import published_schemas
@@ -22,7 +24,6 @@ from catalog.records.fetch import Reader
 
 if TYPE_CHECKING:
     from catalog.atproto.sdk import SdkClient
-    from catalog.atproto.session import Session
     from catalog.client.results import Results
     from catalog.errors import Fault
     from catalog.manifest import ManifestSet
@@ -59,13 +60,18 @@ class Client(CodePublisher):
         login`` is used. Raises :class:`~catalog.errors.SessionError` if there is none or the server rejects it, and
         :class:`~catalog.errors.UnknownIdentity`.
         """
-        client = cls(settings)
-        try:
-            client._session = open_session(client.http, client.resolver, account, password=password)
-        except BaseException:
-            client.close()
-            raise
-        return client
+        return cls._opened(
+            lambda client: open_session(client.http, client.resolver, account, password=password), settings
+        )
+
+    @classmethod
+    def from_session(cls, session_string: str, *, settings: NetworkSettings | None = None) -> Self:
+        """Return a client with an exported session, of :meth:`export_session` or of the atproto SDK.
+
+        The account's server is looked up, not taken from the text. Raises :class:`~catalog.errors.SessionError` for
+        another text, and :class:`~catalog.errors.UnknownIdentity`.
+        """
+        return cls._opened(lambda client: Session.of_string(client.http, client.resolver, session_string), settings)
 
     @classmethod
     def from_sdk(cls, client: SdkClient, *, settings: NetworkSettings | None = None) -> Self:
@@ -75,13 +81,26 @@ class Client(CodePublisher):
         callbacks for a changed session. Raises :class:`~catalog.errors.SessionError` for a client that is logged out
         or an ``AsyncClient``, and :class:`~catalog.errors.UnknownIdentity`.
         """
-        ours = cls(settings)
+        return cls._opened(lambda ours: SdkSession(ours.http, ours.resolver, client), settings)
+
+    @classmethod
+    def _opened(cls, log_in: Callable[[Self], Session], settings: NetworkSettings | None) -> Self:
+        client = cls(settings)
         try:
-            ours._session = SdkSession(ours.http, ours.resolver, client)
+            client._session = log_in(client)
         except BaseException:
-            ours.close()
+            client.close()
             raise
-        return ours
+        return client
+
+    def export_session(self) -> str:
+        """Return the session as text, a secret, for :meth:`from_session` or ``atproto.Client.login(session_string=…)``.
+
+        Raises :class:`~catalog.errors.SessionError` without a login.
+        """
+        if self._session is None:
+            raise SessionError("there is no session to export", hint="Client.login('alice.example.org')")
+        return self._session.export()
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,10 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from catalog.atproto.sdk import is_sdk_client
 
 if TYPE_CHECKING:
-    from catalog.atproto.datamodel import Json
     from catalog.atproto.sdk import SdkClient
     from catalog.config import NetworkSettings
     from catalog.network import http
-    from catalog.records import CodeReference, Split
     from catalog.records.fetch import Reader
-    from catalog.schema import SampleType
     from catalog.syntax import AtUri
 
 _OURS: Final = __name__.partition(".")[0]
@@ -97,47 +94,18 @@ class CatalogClient(Protocol):
         """The network settings, also for opening shards."""
         ...
 
-    def publish_schema(
-        self,
-        sample_type: SampleType,
-        *,
-        license: str | None = None,  # noqa: A002 - as records spell it
-        tags: Sequence[str] = (),
-        place: Place | None = None,
-    ) -> AtUri:
+    @property
+    def publish_schema(self) -> Callable[..., AtUri]:
         """Publish one version of a schema."""
         ...
 
-    def publish_dataset(
-        self,
-        *,
-        name: str,
-        schema: AtUri | SampleType,
-        shards: Sequence[PublishedShard],
-        samples: int | None = None,
-        version: str | None = None,
-        description: str | None = None,
-        license: str | None = None,  # noqa: A002 - as records spell it
-        tags: Sequence[str] = (),
-        metadata: Mapping[str, object] = NOTHING,
-        content_metadata: Json = None,
-        splits: Sequence[Split] = (),
-        place: Place | None = None,
-    ) -> AtUri:
+    @property
+    def publish_dataset(self) -> Callable[..., AtUri]:
         """Publish a dataset, and its label if it has a ``version``."""
         ...
 
-    def publish_lens(
-        self,
-        *,
-        name: str,
-        source: AtUri | SampleType,
-        target: AtUri | SampleType,
-        getter: CodeReference,
-        putter: CodeReference,
-        description: str | None = None,
-        place: Place | None = None,
-    ) -> AtUri:
+    @property
+    def publish_lens(self) -> Callable[..., AtUri]:
         """Publish a lens between two schemas."""
         ...
 

@@ -1,4 +1,4 @@
-"""Check if atdata can make a class for a sample type.
+"""Check if atdata can make a class for a sample type, and read its arrays.
 
 Its classes are dataclasses with the names of the record, in the order in which the network has them: maps of a record
 are sorted by the length of the names, then by their bytes (DAG-CBOR).
@@ -10,6 +10,8 @@ import keyword
 from typing import TYPE_CHECKING
 
 from catalog.sanitize import one_line
+from catalog.schema.dtypes import ML_DTYPES
+from catalog.schema.types import Array
 
 if TYPE_CHECKING:
     from catalog.schema.types import SampleType
@@ -18,7 +20,7 @@ __all__ = ["unread_by_atdata"]
 
 
 def unread_by_atdata(sample_type: SampleType) -> tuple[str, str] | None:
-    """Return why atdata makes no class for a sample type, and what to change; ``None`` if it makes one."""
+    """Return why atdata can't read samples of a type, and what to change; ``None`` if it can."""
     if not sample_type.fields:
         return "it has no fields", "add a field"
     for name in sample_type.name.split("."):
@@ -29,6 +31,13 @@ def unread_by_atdata(sample_type: SampleType) -> tuple[str, str] | None:
             return (
                 f"its field {_shown(field.name)} is not a Python identifier",
                 "use letters, digits and _",
+            )
+    for field in sample_type.fields:
+        dtype = next((one.dtype for one in field.types() if isinstance(one, Array) and one.dtype in ML_DTYPES), None)
+        if dtype is not None:
+            return (
+                f"its field {_shown(field.name)} has arrays of {dtype}, a dtype of ml_dtypes",
+                "use float32, or uint16",
             )
     ordered = sorted(sample_type.fields, key=lambda field: (len(field.name.encode()), field.name.encode()))
     optional = next((at for at, field in enumerate(ordered) if field.optional), len(ordered))

@@ -158,6 +158,22 @@ def test_schema_dataset_and_lens_are_published_and_loaded_with_an_sdk_client(
         assert list(Dataset.from_atproto(ours, uri, Digit)) == digits
 
 
+def test_a_session_string_logs_in_here_and_there(sdk: AtprotoClient, account: Account) -> None:
+    """The SDK's and ours are one format; only the account's own server is asked."""
+    with Client.from_session(sdk.export_session_string()) as ours:
+        PASSWORDS.update(ours.export_session().split(":::")[2:4])
+        assert str(Digit.publish_to_atproto(ours).authority) == ours.did == account.did
+        other = AtprotoClient(account.pds_url)
+        other._import_session_string(ours.export_session())
+        assert works(other, account)
+        other.request._client.close()
+    for wrong in ("", "alice:::no did:::a:::b:::c", sdk.export_session_string().replace(tokens(sdk)[0], "")):
+        with pytest.raises(SessionError, match="no session string"):
+            Client.from_session(wrong)
+    with Client() as anonymous, pytest.raises(SessionError, match="no session"):
+        anonymous.export_session()
+
+
 def test_records_are_public_so_a_client_that_is_logged_out_or_another_accounts_loads_them(
     sdk: AtprotoClient, network: Network
 ) -> None:

@@ -7,6 +7,7 @@ which there is another way, which the message names.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray  # noqa: TC002 - the classes below need it at r
 
 import catalog as atdata
 from catalog.errors import CatalogError
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,16 +225,77 @@ except KeyError:
 }  # fmt: skip
 
 REFUSED = {
-    "atdata.Index(data_store=atdata.LocalDiskStore())": r"Index of atdata.*Client\(\)\.datasets",
-    "atdata.LocalDiskStore()": "LocalDiskStore of atdata.*write_samples",
-    "atdata.set_default_index(None)": "set_default_index of atdata.*at:// URIs",
-    'atdata.load_dataset("@local/training-v1", split="train")': "@local/training-v1: .*at:// URI",
-    "atdata.promote_to_atmosphere(None, None, None)": "promote_to_atmosphere of atdata.*publish_to_atproto",
-    'atdata.Dataset[Picture]("a.tar", metadata_url="https://a.example/m")': "metadata_url",
-    "dataset.shard_list": r"list_shards\(\)",
-    "dataset.query(where=None)": r"filter\(function\)",
-    "dataset.process_shards(len)": r"Dataset\(shard\)",
+    "Index(data_store=LocalDiskStore())": (
+        "atdata.Index(data_store=atdata.LocalDiskStore())",
+        r"Index of atdata.*Client\(\)\.datasets",
+        "`Client().datasets(…)`, `catalog search`",
+    ),
+    "index.write_samples(samples, name=…)": (
+        "atdata.LocalDiskStore()",
+        "LocalDiskStore of atdata.*write_samples",
+        "`write_samples(samples, path)`",
+    ),
+    "index.insert_dataset(ds, name=…)": (
+        "atdata.promote_to_atmosphere(None, None, None)",
+        "promote_to_atmosphere of atdata.*publish_to_atproto",
+        "`ds.publish_to_atproto(client, name=…)`",
+    ),
+    "set_default_index(index)": (
+        "atdata.set_default_index(None)",
+        "set_default_index of atdata.*at:// URIs",
+        "at:// URIs need no index",
+    ),
+    "load_dataset('@local/name')": (
+        'atdata.load_dataset("@local/training-v1", split="train")',
+        "@local/training-v1: .*at:// URI",
+        "`load_dataset('at://…')`",
+    ),
+    "Dataset[T](url, metadata_url=…)": (
+        'atdata.Dataset[Picture]("a.tar", metadata_url="https://a.example/m")',
+        "metadata_url",
+        "`publish_to_atproto(client, name=…, metadata=…)`",
+    ),
+    "ds.shard_list": ("dataset.shard_list", r"list_shards\(\)", "`ds.list_shards()`"),
+    "ds.query(where=…)": ("dataset.query(where=None)", r"filter\(function\)", "`ds.filter(function)`"),
+    "ds.process_shards(f)": (
+        "dataset.process_shards(len)",
+        r"Dataset\(shard\)",
+        "`for shard in ds.shards: Dataset(shard)`",
+    ),
+    "Atmosphere.login(handle, password)": (
+        "atdata.Atmosphere.login('a.example', 'x')",
+        r"Client\.login",
+        "`Client.login(handle, password)`",
+    ),
+    "Atmosphere.from_session(text)": (
+        "atdata.Atmosphere.from_session('x')",
+        r"Client\.login",
+        "`Client.from_session(text)`",
+    ),
+    "SchemaPublisher(client).publish(T)": (
+        "atdata.SchemaPublisher(None).publish(Picture)",
+        "publish_to_atproto",
+        "`T.publish_to_atproto(client)`",
+    ),
+    "DatasetPublisher(client).publish(ds, name=…)": (
+        "atdata.DatasetPublisher(None)",
+        "publish_to_atproto",
+        "`ds.publish_to_atproto(client, name=…)`",
+    ),
+    "LensPublisher(client).publish(…)": (
+        "atdata.LensPublisher(None)",
+        "publish_to_atproto",
+        "`lens.publish_to_atproto(client)`",
+    ),
+    "DatasetLoader(client).to_dataset(uri, T)": (
+        "atdata.DatasetLoader(None)",
+        "from_atproto",
+        "`Dataset.from_atproto(uri, T)`",
+    ),
+    "LensLoader(client).get(uri)": ("atdata.LensLoader(None)", "fetch_lens", "`fetch_lens(uri)`"),
+    "BlobSource.from_refs(refs)": ("atdata.BlobSource.from_refs([])", "from_atproto", "`Dataset.from_atproto(uri)`"),
 }
+"""By the call: what to run, the message that it raises, and what the guide says to write instead."""
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -241,13 +304,32 @@ def test_a_call_of_atdata_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, ca
     exec(call, namespace())  # noqa: S102 - the table above
 
 
-@pytest.mark.parametrize(("call", "message"), REFUSED.items())
+@pytest.mark.parametrize(("call", "message", "_"), REFUSED.values(), ids=REFUSED)
 def test_a_call_that_does_not_run_names_what_to_use(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, message: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, message: str, _: str
 ) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises((CatalogError, ImportError, AttributeError, TypeError), match=message):
         exec(call, namespace())  # noqa: S102 - the table above
+
+
+def test_the_guide_lists_each_call() -> None:
+    """The table in docs/guides/coming-from-atdata.md; with UPDATE_GUIDES=1 it is written."""
+    guide = ROOT / "docs" / "guides" / "coming-from-atdata.md"
+    text = guide.read_text(encoding="utf-8")
+    head = "| call of atdata | here |\n|---|---|\n"
+    before, _, after = text.partition(head)
+    old, _, rest = after.partition("\n\n")
+    runs = [f"| `{name}` | runs as is |" for name in CALLS]
+    other = [f"| `{name}` | {instead} |" for name, (_, _, instead) in REFUSED.items()]
+    rows = "\n".join(
+        row.replace("`T | None`", "`T \\| None`").replace("NDArray | None", "NDArray \\| None")
+        for row in [*runs, *other]
+    )
+    if os.environ.get("UPDATE_GUIDES"):
+        guide.write_text(f"{before}{head}{rows}\n\n{rest}", encoding="utf-8")
+    else:
+        assert old == rows
 
 
 def test_an_import_of_another_product_names_what_to_use() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.schema import Field, SampleType, Scalar
+from catalog.schema import Array, Field, List, SampleType, Scalar
 from catalog.schema.atdata import unread_by_atdata
 
 
@@ -21,6 +21,10 @@ def made(name: str, *fields: str) -> SampleType:
         (made("a b", "x"), "name 'a b' is not"),
         (made("class", "x"), "name 'class' is not"),
         (made("A", "x", "file name"), "field 'file name' is not"),
+        (
+            SampleType(name="A", version="1.0.0", fields=(Field(name="x", type=List(item=Array(dtype="bfloat16"))),)),
+            "'x' has arrays of bfloat16",
+        ),
         (made("A", "x", "lambda"), "field 'lambda' is not"),
         (made("A", "image", "ink?"), "'ink' precedes the required 'image'"),
         (made("A", "tags", "mask?"), "'mask' precedes the required 'tags'"),
