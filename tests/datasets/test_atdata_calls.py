@@ -256,7 +256,11 @@ REFUSED = {
         "`publish_to_atproto(client, name=…, metadata=…)`",
     ),
     "ds.shard_list": ("dataset.shard_list", r"list_shards\(\)", "`ds.list_shards()`"),
-    "ds.query(where=…)": ("dataset.query(where=None)", r"filter\(function\)", "`ds.filter(function)`"),
+    "ds.query(where=…)": (
+        "dataset.query(where=None)",
+        r"filter\(function\)",
+        '`ds.where("label == 3")`, `ds.filter(function)`',
+    ),
     "ds.process_shards(f)": (
         "dataset.process_shards(len)",
         r"Dataset\(shard\)",
