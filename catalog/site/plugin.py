@@ -28,7 +28,7 @@ from catalog.site.live_reload import Inputs
 from catalog.site.mkdocs_pages import NotExcluded, by_address, generated, linked_pages, render_archetypes
 from catalog.site.nodes import of_node
 from catalog.site.omitted import no_room
-from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site
+from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site, warn_of_placeholders
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_formats, read_row_viewer, read_search
 from catalog.site.swap import Aside, is_aside
@@ -277,6 +277,8 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
         if self._depth == 0 and self._later and self._finished is not None:
             self._finished.add(self._later)
             self._later = set()
+        if self._depth == 0 and self._finished is not None and not self._serves:
+            warn_of_placeholders(Path(config.site_dir), frozenset(self._finished.built.addresses))
         if self._depth == 0 and self._aside is not None and not (config.strict and _warned()):
             try:
                 self._aside[0].swap()

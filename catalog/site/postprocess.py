@@ -19,6 +19,7 @@ from catalog.formatting import byte_size, count
 from catalog.sanitize import escaped_record
 from catalog.site import addresses, build, search
 from catalog.site.facets import address_of, rows
+from catalog.site.shell import PLACEHOLDERS
 from catalog.site.sitemap import drop_empty_sitemap, write_sitemap
 from catalog.site.themes import SEARCH_MARK, page_text
 from catalog.store import DAMAGED, Store, refuse_empty
@@ -46,6 +47,8 @@ HOST_LIMIT: Final = 1_000_000_000
 _NEAR: Final = 0.8
 _FELT: Final = 0.1
 """Minimum seconds of a part of the build that is logged."""
+_TEXTS: Final = (".html", ".xml", ".json", ".txt", ".md", ".svg")
+_LARGEST: Final = 50_000_000
 _NAMED: Final = 20
 """Pages left out that are named in the log one by one."""
 _CONTENT: Final = re.compile(r'<article class="md-content__inner[^>]*>(.*)</article>', re.DOTALL)
@@ -172,6 +175,36 @@ def _warn(left_out: Sequence[LeftOut]) -> None:
         log.warning("Catalog: not built: %s", found)
     if left_out:
         log.warning("Catalog: %d pages or files could not be built; the status page lists them", len(left_out))
+
+
+def warn_of_placeholders(site_dir: Path, ours: frozenset[str]) -> None:
+    """Warn of files with a placeholder of the catalog: a plugin has used a page before it was complete.
+
+    ``ours`` are the addresses of the pages that this package has stamped; they aren't read again.
+    """
+    marked = []
+    for folder, below, names in os.walk(site_dir):
+        address = os.path.relpath(folder, site_dir).replace(os.sep, "/")
+        if address == "catalog" or f"{address}/" in ours:
+            below.clear() if address == "catalog" else None
+            continue
+        marked += [
+            f"{address}/{name}".removeprefix("./")
+            for name in names
+            if name.endswith(_TEXTS) and holds_placeholder(f"{folder}/{name}")
+        ]
+    for name in marked[:_NAMED]:
+        log.warning(
+            "Catalog: %s contains a placeholder of the catalog; exclude the catalog's pages from the plugin that "
+            "writes it, or list that plugin after 'catalog'", name,
+        )  # fmt: skip
+
+
+def holds_placeholder(file: str) -> bool:
+    """Return whether a file contains a placeholder of a page that is not complete."""
+    with open(file, "rb") as opened:  # noqa: PTH123 - there may be many
+        text = opened.read(_LARGEST)
+    return any(mark in text for mark in PLACEHOLDERS)
 
 
 def _hand_written(site_dir: Path, own: frozenset[str]) -> dict[str, tuple[str, str]]:

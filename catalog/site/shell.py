@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from catalog.errors import BuildError
+from catalog.site.addresses import HIDDEN_FOLDER
 
 TITLE: Final = "CatalogShellTitleToken"
 DESCRIPTION: Final = "CatalogShellDescriptionToken"
@@ -24,6 +25,8 @@ BODY: Final = "CatalogShellBodyToken"
 ARCHETYPE_BODY: Final = f"<h1>{BODY}</h1>"
 """The content of an archetype as HTML."""
 
+PLACEHOLDERS: Final = (b"CatalogShell", HIDDEN_FOLDER.encode())
+"""What no file of a finished site contains."""
 SECTION_MARK: Final = "<div data-catalog-section></div>"
 """The end of a section's own text; heading, text and mark are replaced by the body."""
 

@@ -259,6 +259,46 @@ def test_links_and_navigation_lead_to_pages_of_records(tmp_path: Path) -> None:
     assert "Tidal recordings 0" in _text(site, FIRST)
 
 
+HOOKS = """\
+from pathlib import Path
+
+printed = []
+
+def on_files(files, config):
+    for file in files:
+        assert file.abs_src_path and Path(file.abs_src_path).is_file(), file.src_uri
+
+def on_nav(nav, config, files):
+    nav.items.reverse()
+
+def on_page_content(html, page, config, files):
+    assert page.title and page.file.abs_src_path
+    printed.append(f"{page.title} {page.meta.get('description')} {html}")
+
+def on_post_build(config):
+    Path(config.site_dir, "print.html").write_text("\\n".join(printed))
+"""
+"""What plugins do beside the catalog: read files and their dates, sort the navigation, print all pages into one."""
+
+
+def test_pages_are_real_to_other_plugins_and_a_placeholder_in_the_site_is_reported(tmp_path: Path) -> None:
+    fill(tmp_path / "store.sqlite", datasets=1)
+    (tmp_path / "docs").mkdir()
+    _write(tmp_path, {"guide.md": "# Guide\n", "notes.txt": "CatalogShellTitleToken"})
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    (tmp_path / "mkdocs.yml").write_text(MKDOCS % "true" + "hooks: [hooks.py]\n")
+    ran = mkdocs(tmp_path, quiet=False)
+    assert ran.returncode == 0, ran.stderr
+    warnings = [line for line in ran.stderr.splitlines() if "placeholder" in line]
+    assert len(warnings) == 1, warnings
+    assert "notes.txt" in warnings[0]
+    printed = (tmp_path / "site" / "print.html").read_text()
+    assert "CatalogShell" not in printed
+    assert "Browse Filter and sort everything in this catalog." in printed
+    links = re.findall(r'<a href="([^"]+)" class="md-nav__link', _text(tmp_path / "site", ""))
+    assert links.index("guide/") < links.index("publishers/") < links.index("browse/")
+
+
 def test_without_directory_urls_each_link_names_a_file(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     _write(tmp_path, {"index.md": f"# Home\n\n[first]({FIRST}.md)\n\n<!-- catalog:home -->\n"})
