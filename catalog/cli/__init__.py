@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from catalog.cli.account import login, logout
+from catalog.cli.agents import mcp
 from catalog.cli.appview import appview
 from catalog.cli.data import load
 from catalog.cli.imports import import_
@@ -49,7 +50,7 @@ def cli() -> None:
 
 for _command in (
     init, crawl, build, serve, validate, plan, publish, codegen, compat, load, search, verify, withdraw, login, logout,
-    manifest, import_, appview, store,
+    manifest, import_, appview, store, mcp,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from catalog.records import Record
 
 _CONFIG: Final = Path("mkdocs.yml")
-_VARIABLE: Final = "CATALOG_SEARCH"
+PLACE_VARIABLE: Final = "CATALOG_SEARCH"
 _NARROWEST: Final = 60
 _KINDS: Final = ("dataset", "schema", "lens")
 
@@ -87,7 +87,7 @@ def search(
         text=" ".join(query), kinds=kinds, tags=tags, license=licence, schema=schema_name(schema, "schema"),
         dtype=dtype, publisher=publisher, limit=limit,
     )  # fmt: skip
-    found = _search(asked, _place(place or os.environ.get(_VARIABLE) or None, publisher), faults)
+    found = _search(asked, place_of(place or os.environ.get(PLACE_VARIABLE) or None, publisher), faults)
     if as_json:
         echo_json(found.as_json())
     else:
@@ -117,7 +117,8 @@ def _search(query: SearchQuery, place: _Place, faults: list[Fault]) -> Results:
         return find(client.records, query, where, faults.append)
 
 
-def _place(text: str | None, publisher: str | None) -> _Place:
+def place_of(text: str | None, publisher: str | None) -> _Place:
+    """Return the place of ``--in``. Raises ``UsageError`` if none is named and there is no store here."""
     if text is not None and text.startswith(("https://", "http://")):
         return {"site": text}
     if text == "pds" or (text is None and publisher is not None and not _CONFIG.is_file()):

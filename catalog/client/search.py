@@ -97,6 +97,15 @@ def search_store(path: Path, query: SearchQuery, progress: Callable[[str], objec
     return Results(findings=findings, total=total, place=str(path), notes=notes)
 
 
+def store_finding(path: Path, uri: str) -> Finding[Record] | None:
+    """Return the record of a crawled store at a URI with a DID; None without it. Raises :class:`StoreError`."""
+    from catalog.store.search_index import SearchIndex
+
+    with SearchIndex.open(path, lambda _: None) as index:
+        found = index.shown([uri]).get(uri)
+    return None if found is None else _finding(found)
+
+
 def _finding(shown: Shown) -> Finding[Record]:
     publisher = Publisher(did=shown.did, handle=shown.handle, draft=shown.draft)
     record = read_record(shown.collection, shown.value, checked=True)

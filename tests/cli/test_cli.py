@@ -48,6 +48,7 @@ def test_the_commands_are_this_list() -> None:
         "login",
         "logout",
         "manifest",
+        "mcp",
         "plan",
         "publish",
         "search",
