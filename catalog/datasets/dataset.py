@@ -36,7 +36,7 @@ from catalog.datasets.iteration import Reading, sample_with_key, samples_at, sam
 from catalog.datasets.mix import Mix, checked_weights
 from catalog.datasets.order import Partition, Shuffle
 from catalog.datasets.pytorch import caller_frame, fetching, register_in_torch, torch_hint, torch_worker
-from catalog.datasets.row_access import is_selected, select_shard, total_samples
+from catalog.datasets.row_access import is_selected, select_shard, statistics_of, total_samples
 from catalog.datasets.skips import SkipRule
 from catalog.datasets.sources import URLSource, shards_from
 from catalog.datasets.state import (
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from catalog.records import Split
     from catalog.samples.clients import CatalogClient
     from catalog.samples.packable import SchemaSample
+    from catalog.samples.statistics import FieldStatistics
     from catalog.schema import SampleType
     from catalog.shards.shard import Shard
     from catalog.syntax import AtUri
@@ -398,6 +399,17 @@ class Dataset(Generic[T]):
         if now is not None and issubclass(now, DictSample):
             return self._schema
         return None if now is None or not hasattr(now, "__packable__") else sample_type(now)
+
+    @property
+    def statistics(self) -> dict[str, FieldStatistics]:
+        """The statistics of each stored field, over all samples: count, missing, limits, mean, quantiles, values, shapes.
+
+        They are read from the shard manifests; shards without one are read whole, each time. What several manifests don't
+        tell exactly is named in ``approximate``. Raises ValueError for a mix and for the samples of a program.
+        """
+        if self._mix is not None:
+            raise ValueError("statistics are those of one dataset: ask each dataset of the mix")
+        return statistics_of(self.shards, self._settings, self._schema or self.schema)
 
     def head(self, count: int = 5) -> list[T]:
         """Return the first ``count`` samples; no more shards are opened than necessary."""

@@ -15,7 +15,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
@@ -28,6 +28,7 @@ from catalog.datasets.where import Condition, parse_condition
 from catalog.errors import CatalogError, MissingExtra
 from catalog.samples.packing import unpack_values
 from catalog.samples.shard_manifest import manifest_paths, read_manifest
+from catalog.samples.statistics import Statistics, merged
 from catalog.shards.formats import FORMATS
 from catalog.shards.formats.members import split_name
 from catalog.shards.reader import open_samples
@@ -38,10 +39,11 @@ from catalog.shards.tar import member_names
 if TYPE_CHECKING:
     from catalog.config import NetworkSettings
     from catalog.samples.shard_manifest import Row, ShardManifest
+    from catalog.samples.statistics import FieldStatistics
     from catalog.schema import SampleType
     from catalog.shards.formats import Format, Raw
 
-__all__ = ["SelectedShard", "find_key", "manifest_of", "positions"]
+__all__ = ["SelectedShard", "find_key", "manifest_of", "positions", "statistics_of"]
 
 _TARS: Final = ("msgpack", "webdataset")
 _GAP: Final = 1 << 16
@@ -157,6 +159,36 @@ def total_samples(shards: Sequence[Shard], settings: NetworkSettings | None) -> 
             return None
         total += found.samples
     return total
+
+
+def statistics_of(
+    shards: Sequence[Shard], settings: NetworkSettings | None, sample_type: SampleType | None
+) -> dict[str, FieldStatistics]:
+    """Return the statistics of the stored fields: those of manifests, and of all samples of the other shards."""
+    read, parts = Statistics(), []
+    for shard in shards:
+        found = manifest_of(shard, settings)
+        if found is not None and (found.statistics or not found.samples):
+            parts.append((found.samples, found.statistics))
+            continue
+        with _opened(shard, settings) as (form, samples):
+            values: Callable[[Any, str], dict[str, Any]] = form.decoder(sample_type) or unpack_values
+            try:
+                for key, raw in samples:
+                    read.add(values(raw, key))
+            except CatalogError as error:
+                raise error.within(display_url(shard.url)) from None
+    return merged([*parts, (read.samples, read.result())] if read.samples else parts)
+
+
+def _opened(
+    shard: Shard, settings: NetworkSettings | None
+) -> AbstractContextManager[tuple[Format, Iterator[tuple[str, Raw]]]]:
+    if isinstance(shard, SelectedShard):
+        return shard.opened(settings)
+    if type(shard) is not Shard:
+        raise ValueError("statistics are those of shards: write the samples with write_samples first")
+    return open_samples(shard, settings=settings)
 
 
 # --- manifests -----------------------------------------------------------------------------------------------

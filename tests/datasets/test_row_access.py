@@ -224,6 +224,23 @@ def test_the_manifest_of_another_shard_is_not_used(tmp_path: Path) -> None:
     assert dataset[3].data == samples[3].data
 
 
+def test_statistics_of_all_samples(folder: Path) -> None:
+    """Shards with manifests aren't read; others are, and a selection too."""
+    samples, url = items(), str(folder / "a-{000000..000039}.tar")
+    found = Dataset(url, Item).statistics
+    labels = np.array([one.label for one in samples])
+    label = found["label"]
+    assert (label.count, label.missing, label.min, label.max) == (len(labels), 0, 0, 99)
+    assert [label.mean, label.std] == pytest.approx([labels.mean(), labels.std()])
+    assert dict(label.top or ()) == {int(value): int((labels == value).sum()) for value in np.unique(labels)}
+    assert (found["name"].count, found["name"].missing) == (667, 1333)
+    assert found["data"].length == (4000, 4000, 4000.0)
+    rare = Dataset(url, Item).where("label == 99").statistics["label"]
+    assert (rare.count, rare.min, rare.max, rare.approximate) == (20, 99, 99, ())
+    with pytest.raises(ValueError, match="mix"):
+        _ = Dataset.mix([Dataset(url, Item)]).statistics
+
+
 # --- conditions ----------------------------------------------------------------------------------------------
 
 VALUES = st.none() | st.integers(-5, 5) | st.floats(-5, 5) | st.just(math.nan)
