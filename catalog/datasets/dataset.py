@@ -402,10 +402,10 @@ class Dataset(Generic[T]):
 
     @property
     def statistics(self) -> dict[str, FieldStatistics]:
-        """The statistics of each stored field, over all samples: count, missing, limits, mean, quantiles, values, shapes.
+        """The statistics of each stored field over all samples: missing, limits, mean, quantiles, values, shapes.
 
-        They are read from the shard manifests; shards without one are read whole, each time. What several manifests don't
-        tell exactly is named in ``approximate``. Raises ValueError for a mix and for the samples of a program.
+        They are read from the shard manifests; shards without one are read whole, each time. ``approximate`` names what
+        several manifests together don't have exactly. Raises ValueError for a mix, and for the samples of a program.
         """
         if self._mix is not None:
             raise ValueError("statistics are those of one dataset: ask each dataset of the mix")

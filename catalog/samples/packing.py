@@ -245,11 +245,22 @@ def _unpack_map(raw: Buffer, key: str) -> dict[Any, Any]:
     return values
 
 
-def unpack_values(raw: Buffer, key: str) -> dict[str, Any]:
-    """Return wire name → stored value of a sample in msgpack bytes; arrays are bytes. Raises :class:`InvalidSample`."""
-    values = _unpack_map(raw, key)
-    _check_names(values, key)
-    return values
+def unpack_values(raw: Buffer, key: str) -> dict[Any, Any]:
+    """Return wire name → stored value of a sample in msgpack bytes; arrays are bytes. Raises :class:`InvalidSample`.
+
+    Names may be other values than text, which belong to no field.
+    """
+    if len(raw) <= limits.MAX_LIST:
+        try:
+            values = _UNPACK(raw)
+        except _BAD_MSGPACK:
+            return _unpack_map(raw, key)
+        if type(values) is dict:
+            return values
+    return _unpack_map(raw, key)
+
+
+_UNPACK: Final = msgpack.unpackb
 
 
 def _read_carefully(cls: type[T], plan: Plan, values: dict[Any, Any], key: str, *, validate: bool) -> T:

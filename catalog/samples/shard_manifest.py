@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalog.errors import DataError, require_extra
 from catalog.samples.statistics import FieldStatistics, is_finite
@@ -37,8 +37,7 @@ KEY, OFFSET, SIZE = "__key__", "__offset__", "__size__"
 _RESERVED: Final = (KEY, OFFSET, SIZE)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """The place of a sample: its key, offset and length of its bytes in the shard; ``None`` where they aren't known."""
 
     key: str

@@ -22,8 +22,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,7 +42,7 @@ __all__ = ["FieldStatistics", "Statistics", "merged"]
 
 BLOCK: Final = 1024
 """Values of a field that are evaluated together."""
-_BLOCK_BYTES: Final = 4 << 20
+_BLOCK_BYTES: Final = 1 << 19
 MAX_EXACT: Final = 10_000
 """Numbers of which quantiles are exact, and distinct values that are counted."""
 MAX_TOP: Final = 100
@@ -62,12 +64,12 @@ class FieldStatistics:
     ``count`` are the samples with a value, ``missing`` those without or with null, ``nan`` those that are NaN. ``type``
     is ``int``, ``float``, ``bool``, ``str``, ``bytes``, ``array``, ``list``, ``map`` or ``mixed``.
 
-    ``min`` … ``std`` are those of numbers; of an array field those of all elements (without ``std``). ``std`` is that
-    of the population, as ``numpy.std`` has it. ``percentiles`` are 101 numbers; ``approximate`` names the statistics
-    that are not exact. ``histogram`` is the begin of the first bin, the width of each, and their counts. ``distinct``
-    is the number of distinct values and ``top`` the most frequent ones with their counts. ``length`` is the shortest,
-    longest and mean length: characters of texts, bytes of bytes, items of lists. ``shapes`` are dtype, shape and count
-    of arrays; ``images`` are media type, width, height and count.
+    ``min`` … ``std`` are those of numbers, of an array field the limits of all elements. ``std`` is that of the
+    population, as ``numpy.std`` has it. ``percentiles`` are 101 numbers; ``approximate`` names the statistics that are
+    not exact. ``histogram`` is the begin of the first bin, the width of each, and their counts. ``distinct`` is the
+    number of distinct values and ``top`` the most frequent ones with their counts. ``length`` is the shortest, longest
+    and mean length: characters of texts, bytes of bytes, items of lists. ``shapes`` are dtype, shape and count of
+    arrays; ``images`` are media type, width, height and count.
     """
 
     type: str
@@ -335,13 +337,13 @@ class _Lengths:
 
 
 class _Arrays:
-    """Dtypes and shapes of arrays, and the range and mean of their elements."""
+    """Dtypes and shapes of arrays, and the range of their elements."""
 
     def __init__(self) -> None:
         self.shapes: Counter[tuple[str, tuple[int, ...]]] = Counter()
         self.low: Number = math.inf
         self.high: Number = -math.inf
-        self.sum, self.elements, self.other = 0.0, 0, False
+        self.other = False
 
     def add_stored(self, raws: Sequence[bytes]) -> list[bytes]:
         """Add arrays in ``.npy`` form, those with equal headers together; return the bytes that are no arrays."""
@@ -386,16 +388,13 @@ class _Arrays:
         if not array.size:
             return
         self.low, self.high = min(self.low, array.min().item()), max(self.high, array.max().item())
-        self.sum += float(array.sum(dtype=np.float64 if array.dtype.kind == "f" else None))
-        self.elements += array.size
 
     def result(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "shapes": tuple((name, shape, count) for (name, shape), count in self.shapes.most_common()),
         }
-        if self.elements:
-            mean = _finite(self.sum / self.elements)
-            found |= {"min": _plain(self.low), "max": _plain(self.high), "mean": mean}
+        if self.low <= self.high:
+            found |= {"min": _plain(self.low), "max": _plain(self.high)}
         return found
 
 
@@ -404,10 +403,9 @@ def _plain(value: Number) -> Number:
 
 
 class _Column:
-    """One field: buffered values, and what was found of them, by type."""
+    """One field, by the types of its values."""
 
     def __init__(self) -> None:
-        self.buffer: list[Any] = []
         self.count = 0
         self.types: Counter[str] = Counter()
         self.numbers: _Numbers | None = None
@@ -416,9 +414,11 @@ class _Column:
         self.arrays = _Arrays()
         self.images: Counter[tuple[str, int, int]] = Counter()
 
-    def flush(self) -> None:
-        values, self.buffer = self.buffer, []
+    def add(self, values: list[Any]) -> None:
         kinds = set(map(type, values))
+        if NoneType in kinds:
+            values = [value for value in values if value is not None]
+            kinds.remove(NoneType)
         for kind in kinds:
             some = values if len(kinds) == 1 else [value for value in values if type(value) is kind]
             self._add(kind, some)
@@ -519,41 +519,39 @@ def _is_shown(value: object) -> bool:
 class Statistics:
     """Collects the values of samples with :meth:`add`; see the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_block: Callable[[Mapping[str, list[Any]], int], object] | None = None) -> None:
         self.samples = 0
         self._columns: dict[str, _Column] = {}
-        self._bytes = 0
+        self._block: list[Mapping[str, Any]] = []
+        self._held, self._on_block = 0, on_block
 
-    def add(self, values: Mapping[str, Any]) -> None:
-        """Add the stored values of one sample: None is a missing value, arrays may be in ``.npy`` form."""
-        self.samples += 1
-        columns = self._columns
-        for name, value in values.items():
-            if value is None:
-                continue
-            column = columns.get(name)
+    def add(self, values: Mapping[str, Any], size: int = 0) -> None:
+        """Add the stored values of one sample of ``size`` bytes: None is missing, arrays may be ``.npy`` bytes."""
+        self._block.append(values)
+        self._held += size
+        if len(self._block) >= BLOCK or self._held > _BLOCK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Evaluate the samples of the block; ``on_block`` gets the values of each field, and their number."""
+        block, self._block, self._held = self._block, [], 0
+        names = dict.fromkeys(chain.from_iterable(block))
+        read = {name: [values.get(name) for values in block] for name in names if isinstance(name, str)}
+        for name, values in read.items():
+            column = self._columns.get(name)
             if column is None:
-                if len(columns) >= MAX_FIELDS or not isinstance(name, str):
+                if len(self._columns) >= MAX_FIELDS:
                     continue
-                column = columns[name] = _Column()
-            column.buffer.append(value)
-            if type(value) is bytes:
-                self._bytes += len(value)
-            if len(column.buffer) >= BLOCK:
-                column.flush()
-        if self._bytes > _BLOCK_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        for column in self._columns.values():
-            if column.buffer:
-                column.flush()
-        self._bytes = 0
+                column = self._columns[name] = _Column()
+            column.add(values)
+        self.samples += len(block)
+        if self._on_block is not None:
+            self._on_block(read, len(block))
 
     def result(self) -> dict[str, FieldStatistics]:
         """Return the statistics of each field, in the order in which they came."""
-        self._flush()
-        return {name: column.result(self.samples) for name, column in self._columns.items()}
+        self.flush()
+        return {name: column.result(self.samples) for name, column in self._columns.items() if column.count}
 
 
 # --- merging -------------------------------------------------------------------------------------------------
@@ -621,11 +619,9 @@ def _with_values(found: FieldStatistics, parts: Sequence[FieldStatistics]) -> Fi
 
 
 def _numbers_in(found: FieldStatistics) -> int:
-    """Return how many numbers mean and deviation are of: values, items of lists, or elements of arrays."""
+    """Return how many numbers mean and deviation are of: values, or items of lists."""
     if found.type == "list" and found.length is not None:
         return max(1, round(found.length[2] * found.count))
-    if found.type == "array":
-        return max(1, sum(math.prod(shape) * count for _, shape, count in found.shapes or ()))
     return found.count - found.nan
 
 

@@ -89,12 +89,11 @@ def test_arrays(dtype: str, stored: bool) -> None:  # noqa: FBT001 - a parameter
     assert found.type == "array"
     assert set(found.shapes or ()) == {(dtype, (2, 3), 25), (dtype, (2, 4), 25)}
     assert (found.min, found.max) == (values.min(), values.max())
-    assert found.mean == pytest.approx(values.astype("float64").mean(), rel=1e-12)
 
 
 def test_arrays_whose_elements_are_not_finite_have_the_limits_of_the_others() -> None:
     found = of([npy(np.array([1.0, math.nan, math.inf])), npy(np.array([-2.0, math.nan, 0.0]))])
-    assert [found.min, found.max, found.mean] == pytest.approx([-2, 1, -1 / 3])
+    assert (found.min, found.max) == (-2, 1)
 
 
 def test_lists_maps_bytes_and_mixed_values() -> None:
