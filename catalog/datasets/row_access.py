@@ -178,7 +178,8 @@ def statistics_of(
                     read.add(values(raw, key))
             except CatalogError as error:
                 raise error.within(display_url(shard.url)) from None
-    return merged([*parts, (read.samples, read.result())] if read.samples else parts)
+    own = read.result()
+    return merged([*parts, (read.samples, own)] if read.samples else parts)
 
 
 def _opened(
