@@ -223,8 +223,17 @@ class Step:
     output: str
 
 
-def enter(entrance: Entrance, folder: Path, network: Network, account: Account) -> list[Step]:
-    """Run the commands of a kind of files in their folder, as its owner. Raises :class:`SystemExit` if one fails."""
+def enter(
+    entrance: Entrance,
+    folder: Path,
+    network: Network,
+    account: Account,
+    start: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+) -> list[Step]:
+    """Run the commands of a kind of files in their folder, as its owner. Raises :class:`SystemExit` if one fails.
+
+    ``start`` runs a process as :func:`subprocess.run` does.
+    """
     environment = {
         **environment_of(network), "CATALOG_HANDLE": account.handle, "CATALOG_APP_PASSWORD": account.password,
         "CATALOG_CACHE": str(folder / ".cache"),
@@ -233,7 +242,7 @@ def enter(entrance: Entrance, folder: Path, network: Network, account: Account) 
     def run(command: str) -> Step:
         words = [sys.executable, "-m", "catalog", *shlex.split(command)[1:]]
         begun = time.perf_counter()
-        done = subprocess.run(
+        done = start(
             words, cwd=folder, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
         seconds = time.perf_counter() - begun

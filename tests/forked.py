@@ -19,6 +19,8 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from tests.paths import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -84,7 +86,7 @@ class _Server:
             number = listener.fileno()
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program, str(number), self._folder.name, *preload],
-                stdin=subprocess.PIPE, pass_fds=[number],
+                env={**os.environ, **self.environment}, stdin=subprocess.PIPE, pass_fds=[number],
             )  # fmt: skip
         atexit.register(self._end)
 
@@ -160,10 +162,10 @@ def _server(preload: tuple[str, ...]) -> _Server | None:
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that only a starting process reads."""
+    """The variables that only a starting process reads; this tree is on the path of all of them."""
     return {
         name: value
-        for name, value in environment.items()
+        for name, value in {**environment, "PYTHONPATH": environment.get("PYTHONPATH") or str(ROOT)}.items()
         if name.startswith(("PYTHON", "LC_", "LD_", "OMP_")) or name in {"LANG", "LANGUAGE", "TZ"}
     }
 

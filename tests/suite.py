@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: -seconds.get(_file(item), float("inf")))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported and collected from garbage collection: a million objects, in the tests' forks too."""
+    gc.collect()
+    gc.freeze()
 
 
 def is_slow(item: pytest.Item, seconds: dict[str, float]) -> bool:

@@ -19,6 +19,7 @@ import pytest
 
 from catalog.codegen import load_snippets
 from catalog.schema.identifiers import attribute_names
+from tests import forked
 from tests.codegen.test_codegen import HOSTILE, hostile_type
 from tests.fakes import serving
 from tests.paths import TESTS
@@ -106,15 +107,17 @@ def test_every_page_has_them_all(pages: Pages) -> None:
         assert labels == [label for label in LABELS if label != "Typed Python" or dataset != "Unknown to the catalog"]
 
 
+PRELOADED = {"Python": ["numpy"], "WebDataset": ["webdataset"], "PyTorch": ["torch"]}
+"""What a program of each kind imports first."""
+
+
 def python(shown: Shown, pages: Pages, folder: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """A fresh process that runs the code, in a folder of its own."""
+    """A process that runs the code, in a folder of its own."""
     folder.mkdir()
     script = folder / f"{shown.stem}.py"
     script.write_text(code, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script.name, "found.json"],
-        cwd=folder, env=pages.environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    command = [sys.executable, script.name, "found.json"]
+    done = forked.run(command, preload=PRELOADED[shown.label], cwd=folder, env=pages.environment, timeout=120)
     assert done.returncode == 0, (shown.dataset, done.stderr)
     return done
 

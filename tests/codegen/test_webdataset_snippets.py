@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 import sys
 from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 
 from catalog.codegen import load_snippets
 from catalog.schema import Field, SampleType, Scalar
+from tests import forked
 from tests.fakes import serving
 from tests.shards.test_tar import tar_of
 
@@ -63,9 +63,8 @@ def found(folder: Path, raw: bytes, label: str, type_: SampleType | None, form: 
         (snippet,) = [one for one in snippets if one.label == label]
         more = "\nprint('=' * 9, [{k: v for k, v in one.items() if k[:2] != '__'} for one in "
         more += "(dataset.take(3) if hasattr(dataset, 'take') else itertools.islice(dataset, 3))])\n"
-        ran = subprocess.run(
-            [sys.executable, "-c", snippet.code + more], cwd=folder, capture_output=True, text=True, check=False
-        )
+        library = {"WebDataset": "webdataset", "Hugging Face": "datasets"}[label]
+        ran = forked.run([sys.executable, "-c", snippet.code + more], preload=[library], cwd=folder)
     assert ran.returncode == 0, ran.stderr
     values: list[Any] = eval(ran.stdout.rpartition("=" * 9)[2])  # noqa: S307 - literals of our own program
     return values

@@ -20,6 +20,7 @@ from pyarrow import parquet
 from benchmarks.bench_entrances import ENTRANCES, MOST_CHARACTERS, MOST_COMMANDS, enter, page_of
 from catalog import Dataset
 from catalog.samples.annotations import plan_of
+from tests import forked
 from tests.publish.test_import import by_webdataset as decoded_by_webdataset
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def test_files_become_a_dataset_and_a_page(
     entrance: Entrance, tmp_path: Path, network: Network, page: Page, watch: Watch, serve: Callable[[Path], str]
 ) -> None:
     entrance.write(tmp_path, SAMPLES)
-    steps = enter(entrance, tmp_path, network, network.account(entrance.name))
+    steps = enter(entrance, tmp_path, network, network.account(entrance.name), start=forked.run)
     assert len(steps) <= MOST_COMMANDS
     assert max(len(step.command) for step in steps) <= MOST_CHARACTERS
     found = re.search(r"at://\S+", steps[2].command)
