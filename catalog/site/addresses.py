@@ -53,6 +53,19 @@ def safe_did(did: str) -> str:
     return plain if match and safe(plain) == plain else safe(did)
 
 
+def of_source(path: str) -> str:
+    """Return the address of the page of a Markdown file: ``tags/`` for ``tags.md`` and ``tags/README.md``.
+
+    Other files have their own path as address.
+    """
+    folder, _, name = path.rpartition("/")
+    if not name.endswith((".md", ".markdown")):
+        return path
+    stem = name.rpartition(".")[0]
+    parts = [part for part in (folder, "" if stem in {"index", "README"} else stem) if part]
+    return "".join(f"{part}/" for part in parts)
+
+
 def of_record(kind: str, did: str, rkey: str) -> str:
     """Return the address of a record's page, relative to the site's root, with a trailing slash."""
     return f"{SECTIONS[kind]}/{safe_did(did)}/{safe(rkey)}/"

@@ -17,7 +17,6 @@ from mkdocs.structure.files import InclusionLevel
 from mkdocs.structure.nav import Section
 from mkdocs.structure.pages import Page
 from mkdocs.utils import CountHandler
-from mkdocs.utils.meta import get_data
 
 from catalog.config import read_settings
 from catalog.errors import CatalogError, contained
@@ -28,7 +27,7 @@ from catalog.site.live_reload import Inputs
 from catalog.site.mkdocs_pages import NotExcluded, by_address, generated, linked_pages, render_archetypes
 from catalog.site.nodes import of_node
 from catalog.site.omitted import no_room
-from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site, warn_of_placeholders
+from catalog.site.postprocess import ASSETS, HOME_PAGE, Finished, finish_site, warn_of_placeholders, warn_replaced
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_formats, read_row_viewer, read_search
 from catalog.site.swap import Aside, is_aside
@@ -198,7 +197,9 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             if file.dest_uri in taken:
                 if file.is_documentation_page():
                     own.add(file.src_uri.removesuffix("/index.md"))
-                    _warn_replaced(taken[file.dest_uri], f"the catalog's page {file.url}")
+                    theirs = taken[file.dest_uri]
+                    text = theirs.content_string if theirs.src_uri.endswith(".md") else ""
+                    warn_replaced(theirs.src_uri, text, f"the catalog's page {file.url}")
                 if there is file:
                     files.remove(file)
             elif there is None:
@@ -323,16 +324,6 @@ class CatalogPlugin(BasePlugin[CatalogConfig]):  # type: ignore[no-untyped-call]
             directory_urls=config.use_directory_urls,
             formats=read_formats(self.config.formats),
         )
-
-
-def _warn_replaced(file: File, replaced: str) -> None:
-    """Warn that a page of the site's owner replaces one of the catalog, unless the page says that it does."""
-    if file.src_uri.endswith(".md") and get_data(file.content_string)[1].get("replaces_catalog_page") is True:
-        return
-    log.warning(
-        "Catalog: %s replaces %s, which is not built; rename the file, or add 'replaces_catalog_page: true' to its "
-        "front matter if that is intended", file.src_uri, replaced,
-    )  # fmt: skip
 
 
 def _warned() -> bool:

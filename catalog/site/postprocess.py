@@ -47,6 +47,8 @@ HOST_LIMIT: Final = 1_000_000_000
 _NEAR: Final = 0.8
 _FELT: Final = 0.1
 """Minimum seconds of a part of the build that is logged."""
+_FRONT: Final = re.compile(r"\ufeff?---\s*\n(.*?)\n(?:---|\.\.\.)\s*(?:\n|\Z)", re.DOTALL)
+_REPLACES: Final = re.compile(r"^replaces_catalog_page:\s*true\b", re.MULTILINE | re.IGNORECASE)
 _TEXTS: Final = (".html", ".xml", ".json", ".txt", ".md", ".svg")
 _LARGEST: Final = 50_000_000
 _NAMED: Final = 20
@@ -175,6 +177,17 @@ def _warn(left_out: Sequence[LeftOut]) -> None:
         log.warning("Catalog: not built: %s", found)
     if left_out:
         log.warning("Catalog: %d pages or files could not be built; the status page lists them", len(left_out))
+
+
+def warn_replaced(source: str, text: str, replaced: str) -> None:
+    """Warn that a page of the site's owner replaces one of the catalog, unless its front matter says that it should."""
+    front = _FRONT.match(text)
+    if front is not None and _REPLACES.search(front[1]):
+        return
+    log.warning(
+        "Catalog: %s replaces %s, which is not built; rename the file, or add 'replaces_catalog_page: true' to its "
+        "front matter if that is intended", source, replaced,
+    )  # fmt: skip
 
 
 def warn_of_placeholders(site_dir: Path, ours: frozenset[str]) -> None:

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from catalog.config import catalog_block, load_config, load_settings
 from catalog.errors import BuildError, require_extra
-from catalog.site import build
+from catalog.site import addresses, build
 from catalog.site.languages import Language, language
-from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph
+from catalog.site.postprocess import ASSETS, HOME_PAGE, finish_site, read_graph, warn_replaced
 from catalog.site.scripts import assets
 from catalog.site.settings import SiteSettings, overrides, read_formats, read_row_viewer, read_search
 
@@ -79,10 +79,17 @@ def _lay_out(project: Path, config_file: Path, base: Path, owner: Mapping[str, A
     written = {
         path.relative_to(project / "docs").as_posix() for path in (project / "docs").rglob("*") if path.is_file()
     }
+    taken = {addresses.of_source(path): path for path in sorted(written)}
     own = set()
     for path, text in chain(build.archetype_sources(), build.section_sources(_language(owner))):
-        if path in written:
+        address = addresses.of_source(path)
+        if address in taken:
             own.add(path.removesuffix("/index.md"))
+            warn_replaced(
+                taken[address],
+                (project / "docs" / taken[address]).read_text(encoding="utf-8", errors="replace"),
+                f"the catalog's page {address}",
+            )
         else:
             _write(project / "docs" / path, text)
     if not written.intersection(_HOMES):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 from catalog.errors import MissingExtra
-from catalog.site.zensical import build_with_zensical
+from catalog.site.addresses import of_source
+from catalog.site.zensical import _lay_out, build_with_zensical
 from tests import forked
 
 HOME = "did-plc-ewvi7nxzyoun6zhxrhs64oiz"
@@ -83,6 +84,23 @@ def test_it_is_searched_and_browsed(sites: tuple[Path, Path], serve: Callable[[P
     page.goto(f"{base}datasets/{HOME}/{CHANGED}/")
     page.get_by_role("tab", name="WebDataset").click()
     expect(page.get_by_role("tabpanel")).to_contain_text("wds.WebDataset")
+
+
+@pytest.mark.parametrize("name", ["tags.md", "tags/index.md", "tags/README.md"])
+def test_a_page_of_the_owner_is_known_by_its_address(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    base, project = tmp_path / "base", tmp_path / "project"
+    (base / "docs" / name).parent.mkdir(parents=True)
+    (base / "docs" / name).write_text("# My tags\n", encoding="utf-8")
+    (base / "mkdocs.yml").write_text("site_name: T\n", encoding="utf-8")
+    project.mkdir()
+    assert _lay_out(project, base / "mkdocs.yml", base, {}, search=True) == {"tags"}
+    assert [file.read_text() for file in (project / "docs").glob("tags*/*.md")] in ([], ["# My tags\n"])
+    assert name in caplog.text
+    assert of_source("guide.md") == "guide/"
+    assert of_source("index.md") == of_source("README.md") == ""
+    assert of_source("a/b.png") == "a/b.png"
 
 
 def test_without_zensical_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
