@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 BLOCK: Final = 512
+FORMATS: Final = frozenset({"msgpack", "webdataset", "csv", "jsonl"})
+"""Formats whose samples are read in a browser."""
 MAX_ROWS: Final = 5_000_000
 """Samples of a dataset with an index: its files are kept in a browser's memory."""
 MAX_COLUMNS: Final = 16

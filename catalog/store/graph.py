@@ -115,6 +115,8 @@ class DatasetNode(_Node):
     """Newest first."""
     local: tuple[Path, ...] = ()
     related: tuple[DatasetNode, ...] = ()
+    has_manifests: bool = False
+    """Whether shard manifests are published with it, or may lie beside the local copies of a draft."""
 
     @property
     def record(self) -> Dataset:
@@ -294,7 +296,8 @@ class _Builder:
                 licence = None if record.license is None else sys.intern(record.license)
                 self.datasets[uri] = DatasetNode(
                     name=record.name, tags=tags, license=licence, size=record.size, schema_ref=schema_ref,
-                    local=stored.local, facets=self._interned(facets_of_record(record)), **common,
+                    local=stored.local, has_manifests=bool(record.manifests or stored.local),
+                    facets=self._interned(facets_of_record(record)), **common,
                 )  # fmt: skip
             case Schema():
                 self.schemas[uri] = SchemaNode(record=record, **common)

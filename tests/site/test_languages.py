@@ -22,7 +22,8 @@ NOUNS = {"dataset", "schema", "lens", "publisher", "sample", "field", "record", 
 """Nouns that templates and scripts count. Those of the status page and of comparisons are English."""
 BY_VALUE = {
     *RECORD_WORDS, "publisher", "tag", "licence", "Getter", "Putter", "Source", "Target", "Search",
-    "Search the catalog",     "Datasets", "Schemas", "Lenses", "Publishers", "Tags", "Licences",
+    "range", "mean", "median", "distinct", "length", "shape", "image", "NaN",
+    "Search the catalog", "Datasets", "Schemas", "Lenses", "Publishers", "Tags", "Licences",
 }  # fmt: skip
 """Keys that are looked up by a value."""
 ENGLISH = {"status", "words", "versions"}

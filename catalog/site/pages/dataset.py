@@ -17,6 +17,7 @@ from catalog.site.citation import citation, own_citation
 from catalog.site.exports import deposit, jsonld
 from catalog.site.exports.croissant import croissant
 from catalog.site.exports.meta_tags import JSON, JSON_LD, alternate, signposts
+from catalog.site.field_statistics import statistics_rows
 from catalog.site.pages.row_viewer import row_viewer
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ _FORMATS: Final = {
     "csv": "CSV",
     "jsonl": "JSON Lines",
 }
+
+
+ROWS: Final = "rows/"
+"""The folder of the row index, beside the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +90,17 @@ def dataset_page(templates: Templates, node: DatasetNode) -> Page:
     head += jsonld.script(jsonld.dataset_jsonld(node, templates.settings))
     if preview is not None and not isinstance(preview, str):
         files.extend(preview.files)
+    manifests = None if templates.previews is None else templates.previews.manifests_of(node)
+    rows = {} if manifests is None or node.draft else manifests.index
+    files.extend((ROWS + name, raw) for name, raw in rows.items())
     return templates.record_page(
         node,
         head=head,
         files=tuple(files),
         preview=preview,
-        rows=row_viewer(node, templates.settings.row_hosts),
+        statistics=() if manifests is None else statistics_rows(manifests.statistics),
+        counted_samples=0 if manifests is None else manifests.samples,
+        rows=row_viewer(node, templates.settings.row_hosts, index=ROWS if rows else None),
         fields=templates.fields(node.schema) if node.schema is not None else None,
         shards=shards[:_MOST_SHARDS],
         shard_total=len(shards),

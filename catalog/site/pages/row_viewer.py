@@ -10,23 +10,23 @@ from urllib.parse import urlsplit
 from catalog.errors import CatalogError
 from catalog.records import BlobStorage, ExternalStorage, HttpStorage, S3Storage
 from catalog.shards.locations import expanded, shards_of_storage
+from catalog.site.row_index import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from catalog.store.graph import DatasetNode
 
-FORMATS: Final = frozenset({"msgpack", "webdataset", "csv", "jsonl"})
-"""Formats whose samples are read in a browser."""
 _COMPRESSED: Final = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 """Ends of the names of files of which no part can be read by itself."""
 _MAX_SHARDS: Final = 10_000
 _MAX_HOSTS: Final = 20
 
 
-def row_viewer(node: DatasetNode, hosts: Collection[str] | None) -> str | None:
+def row_viewer(node: DatasetNode, hosts: Collection[str] | None, *, index: str | None = None) -> str | None:
     """Return the settings as JSON; ``None`` if no browser can read the shards, or if ``hosts`` is ``None``.
 
+    ``index`` is the folder of the row index beside the page.
     ``hosts`` are those that a page may request without being asked, ``*`` for all.
     """
     record = node.record
@@ -46,7 +46,7 @@ def row_viewer(node: DatasetNode, hosts: Collection[str] | None) -> str | None:
         "hosts": found,
         "allowed": "*" in hosts or all(host in hosts for host in found),
         "total": record.size.samples if record.size is not None else None,
-        "index": None,
+        "index": index,
         "pds": node.publisher.pds if isinstance(record.storage, BlobStorage) else None,
     }
     if isinstance(record.storage, HttpStorage | ExternalStorage):

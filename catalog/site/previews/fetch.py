@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,8 @@ from catalog.schema.json_schema import write_body
 from catalog.site.previews.cache import Cache, Entry
 from catalog.site.previews.first_samples import Limits, Mark, fetch_samples, first_shard, local_samples, reason
 from catalog.site.previews.render import FieldHint
+from catalog.site.previews.shard_manifests import FOLDER as MANIFESTS
+from catalog.site.previews.shard_manifests import DatasetManifests, dataset_manifests
 from catalog.site.previews.worker import Painter
 
 if TYPE_CHECKING:
@@ -52,10 +54,11 @@ _REPORT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previews:
-    """The cached previews by the URIs of the datasets, and the reasons for missing ones."""
+    """The cached previews by the URIs of the datasets, the reasons for missing ones, and files of shard manifests."""
 
     made: Mapping[str, Path] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    manifests: Mapping[str, Path] = field(default_factory=dict)
 
     def of(self, node: DatasetNode) -> Preview | str | None:
         """Return a dataset's preview, the reason why it has none, or ``None`` if none was requested."""
@@ -65,6 +68,11 @@ class Previews:
             return self.failed.get(uri)
         found = Cache.preview(path)
         return "it can’t be read back" if found is None else found
+
+    def manifests_of(self, node: DatasetNode) -> DatasetManifests | None:
+        """Return what the shard manifests of a dataset give; ``None`` without any."""
+        path = self.manifests.get(str(node.uri))
+        return None if path is None else DatasetManifests.load(path)
 
 
 def gather(
@@ -130,6 +138,7 @@ class _Gatherer:
         clock: Callable[[], float],
     ) -> None:
         self.caps, self.painter, self.client = caps, painter, client
+        self.network = settings.network
         self.compare = settings.compare
         self.progress, self.clock = progress, clock
         self.limits = Limits(shown=caps.samples, most=caps.shard_bytes)
@@ -161,7 +170,29 @@ class _Gatherer:
                 for finished in [pool.submit(self._run_queue, queue) for queue in queues.values()]:
                     finished.result()
         self._finish()
-        return Previews(made=self.made, failed=self.failed)
+        return Previews(made=self.made, failed=self.failed, manifests=self._manifests(chosen))
+
+    def _manifests(self, chosen: Sequence[DatasetNode]) -> dict[str, Path]:
+        """Read the shard manifests of the datasets that have some."""
+        asked = [node for node in chosen if node.has_manifests]
+        folder = self.cache.folder.parent / MANIFESTS
+        found: dict[str, Path] = {}
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="manifests") as pool:
+            for node, path in zip(asked, pool.map(lambda one: self._manifest(one, folder), asked), strict=True):
+                if path is not None:
+                    found[str(node.uri)] = path
+        if asked:
+            self.progress(f"Shard manifests: of {len(found):,} of {len(asked):,} datasets")
+        return found
+
+    def _manifest(self, node: DatasetNode, folder: Path) -> Path | None:
+        if time.monotonic() > self.end:
+            return None
+        try:
+            return dataset_manifests(node, self.network, folder)
+        except Exception as error:  # noqa: BLE001 - one dataset's manifests
+            self.progress(f"Shard manifests: none of {node.uri}: {contained(error, where=str(node.uri))}")
+            return None
 
     def _cached_or_job(self, node: DatasetNode) -> _Job | None:
         """Take a dataset's preview from the cache or its local copy, or return the job that fetches it."""

@@ -149,10 +149,15 @@ def histogram(values: Sequence[float]) -> tuple[str, float, float]:
     counts = [0] * bins
     for place in places:
         counts[place] += 1
-    most = max(counts)
+    return boxes(counts), low, high
+
+
+def boxes(counts: Sequence[int]) -> str:
+    """Return the path of a bar for each count. There is at least one count."""
+    most = max(*counts, 1)
     tops = [round((1 - count / most) * PLOT_HEIGHT) for count in counts]
     shown = [
         None if count == 0 else (min(top, PLOT_HEIGHT - 2), PLOT_HEIGHT)
         for count, top in zip(counts, tops, strict=True)
     ]
-    return _boxes(shown), low, high
+    return _boxes(shown)
