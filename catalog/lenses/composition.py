@@ -132,6 +132,13 @@ class Lens(Generic[S, T]):
     def __rshift__(self, other: Lens[T, V]) -> Lens[S, V]:
         return self.then(other) if isinstance(other, Lens) else NotImplemented
 
+    __or__ = __rshift__
+    """The same, as in atdata."""
+
+    def __matmul__(self, other: Lens[V, S]) -> Lens[V, T]:
+        """Return the lens that applies ``other`` first, then this one, as in atdata."""
+        return other.then(self) if isinstance(other, Lens) else NotImplemented
+
     def publish_to_atproto(
         self,
         client: CatalogClient | SdkClient,

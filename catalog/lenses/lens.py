@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar, overload
 
 from catalog.errors import InvalidSchema, LensError
 from catalog.lenses.composition import Lens, joined
@@ -75,6 +75,11 @@ class LensNetwork:
         self._lenses: list[Lens[Any, Any]] = []
         for one in lenses:
             self.add(one)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError, for the name of atdata with what to use."""
+        hint = "; use path(source, target), or dataset.as_type(T)" if name == "transform" else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def __repr__(self) -> str:
         return f"<LensNetwork of {len(self._lenses)}>"

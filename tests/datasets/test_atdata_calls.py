@@ -62,6 +62,12 @@ def simplify_put(view: Simple, source: Picture) -> Picture:
     return Picture(image=source.image, label=view.label, confidence=view.confidence, metadata=source.metadata)
 
 
+@atdata.lens
+def labels(src: Simple) -> Optional:
+    """Return the label as a tag."""
+    return Optional(features=np.zeros(1), embeddings=None, tags=[src.label], scores=[src.confidence])
+
+
 def picture(number: int) -> Any:  # noqa: ANN401 - the decorator's class isn't known to type checkers as packable
     pixels = np.full((4, 4, 3), number, np.float32)
     return Picture(image=pixels, label=f"class_{number % 10}", confidence=number / 100, metadata={"number": number})
@@ -221,10 +227,17 @@ except KeyError:
     pass
 """,
     "lens.get": "assert simplify.get(first) == simplify(first)",
+    "lens | lens": "assert (simplify | labels).get(first) == Optional(np.zeros(1), None, ['class_0'], [0.0])",
+    "lens @ lens": "assert (labels @ simplify).get(first).tags == ['class_0']",
     "lens laws": "assert simplify.get(simplify.put(Simple('x', 0.5), first)) == Simple('x', 0.5)",
 }  # fmt: skip
 
 REFUSED = {
+    "LensNetwork().transform(A, B)": (
+        "atdata.LensNetwork().transform(Picture, Simple)",
+        r"path\(source, target\)",
+        "`LensNetwork(lenses).path(A, B)`, `ds.as_type(B)`",
+    ),
     "Index(data_store=LocalDiskStore())": (
         "atdata.Index(data_store=atdata.LocalDiskStore())",
         r"Index of atdata.*Client\(\)\.datasets",
@@ -353,7 +366,14 @@ def test_one_dataset_of_several_splits_is_chosen_by_name(folder: Path, monkeypat
 
 def namespace() -> dict[str, Any]:
     dataset = atdata.Dataset[Picture](_URL)
-    names = {"Picture": Picture, "Simple": Simple, "Optional": Optional, "simplify": simplify, "picture": picture}
+    names: dict[str, Any] = {
+        "labels": labels,
+        "Picture": Picture,
+        "Simple": Simple,
+        "Optional": Optional,
+        "simplify": simplify,
+        "picture": picture,
+    }
     untyped = atdata.DictSample.from_bytes(picture(0).packed)
     return {
         "__name__": __name__,
