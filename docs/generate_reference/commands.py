@@ -77,7 +77,9 @@ def _facts(option: click.Option) -> Iterator[str]:
     if option.multiple and "repeatable" not in (option.help or "").lower():
         yield "Repeatable."
     default = option.to_info_dict()["default"]
-    if option.show_default and default is not None:
+    if isinstance(option.show_default, str):  # of a default that is found out, such as the first file there is
+        yield f"Default: {code(option.show_default)}."
+    elif option.show_default and default is not None:
         yield f"Default: {code(f'{default:g}' if isinstance(default, float) else default)}."
     if option.required:
         yield "Required."

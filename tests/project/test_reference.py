@@ -85,7 +85,8 @@ def test_each_option_is_told_with_its_default_and_choices_and_no_other(
         if isinstance(one.type, click.Choice):
             assert all(f"`{choice}`" in entry[1] for choice in one.type.choices)
         if one.show_default:
-            default = one.to_info_dict()["default"]
+            stated = one.show_default if isinstance(one.show_default, str) else None
+            default = one.to_info_dict()["default"] if stated is None else stated
             assert f"Default: `{default:g}`" in entry[1] if isinstance(default, float) else f"`{default}`" in entry[1]
     usage = text.partition("```text\n")[2].partition("\n")[0]
     for argument in command.params:
