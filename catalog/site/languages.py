@@ -63,7 +63,7 @@ class Language:
     code: str = "en"
     words: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict, repr=False)
 
-    def text(self, key: str, **values: object) -> Markup:
+    def text(self, key: str, /, **values: object) -> Markup:
         """Return the translation of an English text as HTML; ``values`` are escaped."""
         found = self.words.get(key, key)
         html = Markup(found if isinstance(found, str) else key)  # noqa: S704 - texts of this package
