@@ -60,7 +60,6 @@ PLUGINS: Final = {
     "enumerate-headings": "enumerate-headings",
     "add-number": "mkdocs-add-number-plugin",
     "video": "mkdocs-video",
-    "charts": "charts",
     "badges": "badges",
     "alias": "alias",
     "mermaid2": "mermaid2",
@@ -74,7 +73,6 @@ PLUGINS: Final = {
     "privacy": "privacy",
     "meta": "meta",
     "group": "group: {enabled: true, plugins: [tags]}",
-    "info": "info",
     "social": "social",
     "typeset": "typeset",
 }
