@@ -62,12 +62,18 @@ class Language:
 
     code: str = "en"
     words: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict, repr=False)
+    _made: dict[str, Markup] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, key: str, /, **values: object) -> Markup:
         """Return the translation of an English text as HTML; ``values`` are escaped."""
-        found = self.words.get(key, key)
-        html = Markup(found if isinstance(found, str) else key)  # noqa: S704 - texts of this package
-        return html.format(**{name: _visible(value) for name, value in values.items()}) if values else html
+        html = self._made.get(key)
+        if html is None:
+            found = self.words.get(key, key)
+            html = self._made[key] = Markup(found if isinstance(found, str) else key)  # noqa: S704 - texts of this package
+        if not values:
+            return html
+        shown_values = {name: _visible(value) for name, value in values.items()}
+        return Markup(str(html).format(**shown_values))  # noqa: S704 - escaped; Markup.format takes ten times as long
 
     def counted(self, number: int, noun: str) -> str:
         """Return a count with its noun: ``3 lenses``, ``3 Linsen``."""
@@ -103,7 +109,9 @@ class Language:
 
 
 def _visible(value: object) -> object:
-    return escape(shown(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
+    if isinstance(value, (Markup, int)):
+        return value
+    return escape(shown(value) if isinstance(value, str) else value)
 
 
 ENGLISH: Final = Language()
