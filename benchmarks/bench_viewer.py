@@ -174,12 +174,12 @@ class Measured:
 
 def main() -> int:
     """Run the benchmark."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    results = Results(__file__, options)
-    options.add_argument("--samples", type=int, default=100_000)
-    options.add_argument("--shards", type=int, default=40)
-    options.add_argument("--bytes", type=int, default=40_000, help="of a sample, on average")
-    chosen = options.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    results = Results(__file__, parser)
+    parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--shards", type=int, default=40)
+    parser.add_argument("--bytes", type=int, default=40_000, help="of a sample, on average")
+    chosen = parser.parse_args()
     wishes = Wishes(results)
     with tempfile.TemporaryDirectory() as folder, range_files() as server:
         made = make_site(Path(folder), server, chosen)

@@ -1,7 +1,7 @@
 """Credentials for a login: the first that is found of CATALOG_SESSION (a session string), CATALOG_APP_PASSWORD, the
 the session of ``catalog login`` (by OAuth; else refresh token, then password), and a prompt.
 
-Sessions and passwords are in the operating system's keyring, through the extra ``keyring``. Without one a session by
+Sessions and passwords are in the operating system's keyring, through the extra ``login``. Without one a session by
 OAuth is in a file that only its owner can read; passwords are never written to files. Only :func:`remember`,
 :func:`remember_oauth` and sessions from there write to it, as a refresh token changes with each use.
 """

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn
 
-from catalog.errors import SessionError
+from catalog.errors import SessionError, require_extra
 
 if TYPE_CHECKING:
     from typing import Any
@@ -22,14 +22,16 @@ class DpopKey:
     """The P-256 key of one session: a secret."""
 
     def __init__(self, key: ECKey | None = None) -> None:
-        """Without ``key``, make a new one."""
-        from joserfc.jwk import ECKey  # only a login by OAuth needs it
+        """Without ``key``, make a new one. Raises :class:`~catalog.errors.MissingExtra` without joserfc."""
+        require_extra("login", "joserfc", purpose="a login by OAuth")
+        from joserfc.jwk import ECKey
 
         self._key = key or ECKey.generate_key("P-256")
 
     @classmethod
     def of_pem(cls, text: str) -> DpopKey:
-        """Read a stored key. Raises :class:`SessionError`."""
+        """Read a stored key. Raises :class:`SessionError`, and :class:`~catalog.errors.MissingExtra`."""
+        require_extra("login", "joserfc", purpose="a session by OAuth")
         from joserfc.errors import JoseError
         from joserfc.jwk import ECKey
 

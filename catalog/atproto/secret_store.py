@@ -1,4 +1,4 @@
-"""Secrets on this machine: the system's keyring, through the extra ``keyring``, and private files.
+"""Secrets on this machine: the system's keyring, through the extra ``login``, and private files.
 
 A keyring that keeps its secrets in files of its own is not used.
 """

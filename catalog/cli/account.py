@@ -44,7 +44,7 @@ def login(
     """Log in to an account, for the commands that publish.
 
     If the account's server has OAuth, log in on its page in the browser, and allow the command to write records of
-    datasets and to upload their files. Session and key are stored in the system keyring (extra 'keyring'), without one
+    datasets and to upload their files. Session and key are stored in the system keyring (extra 'login'), without one
     in a file that only you can read.
 
     A server without OAuth asks for an app password, which is stored in the keyring and never in a file. For two-factor
@@ -73,7 +73,7 @@ def _login_by_password(client: Client, resolver: Resolver, account: str) -> None
     from catalog.atproto.credentials import login_code, remember
     from catalog.atproto.session import Session
 
-    require_extra("keyring", "keyring", purpose="the system keyring")
+    require_extra("login", "keyring", purpose="the system keyring")
     password = ask_password()
     session = Session.login(client, resolver, account, password, code=login_code(), ask_code=code_asker())
     remember(session, password)
