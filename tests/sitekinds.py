@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _WORDS = re.compile(
     r'<(\w+)[^>]*?\sclass="([^"]*)"|\s(role|data-[\w-]+|aria-[\w-]+)=|<(h\d|dt|details|table|nav|svg|img)\b'
 )
-_LEADS_ON = 'http-equiv="refresh"'
+_LEADS_ON = ('http-equiv="refresh"', '<meta name="robots" content="noindex"><title>@')
+"""Marks of a redirect, and of an account's list of short addresses, whose script sends the visitor on."""
 _SCRIPTS = re.compile(r"<script\b.*?</script>", re.DOTALL)
 MOST = 4
 """Pages of one kind that are checked."""
@@ -24,11 +25,16 @@ MOST = 4
 def pages(site: Path, *, leading_on: bool = False) -> list[str]:
     """The address of every page a visitor may read, as the server takes it: ``""``, ``browse/``, ``404.html``.
 
-    With ``leading_on`` also those that send the visitor on at once.
+    With ``leading_on`` also those that send the visitor on.
     """
     found = (path for path in site.rglob("*.html") if "catalog/text/" not in path.as_posix())
-    kept = (path for path in found if leading_on or _LEADS_ON not in path.read_text(encoding="utf-8"))
+    kept = (path for path in found if leading_on or not _leads_on(path))
     return sorted(path.relative_to(site).as_posix().removesuffix("index.html") for path in kept)
+
+
+def _leads_on(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8")
+    return any(mark in text for mark in _LEADS_ON)
 
 
 def kind(address: str) -> str:
