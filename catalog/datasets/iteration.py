@@ -14,7 +14,7 @@ Tricky bits
 - Each reader passes over the samples of the others: they are neither unpacked nor given to steps. Only steps up to the
   last filter are applied to all samples by all readers, since only they say how many there are.
 - A block holds packed samples, which are smaller; they are unpacked when they leave it. While it is emptied the next
-  one is filled, one sample for each, so the pace is even and memory that of one block.
+  one is filled, sixteen samples at a time, so the pace is even and memory that of one block.
 - The functions that hand out samples count them before they yield: after an error or an interrupt in the middle of a
   batch the state is that of the last item which the caller has.
 """
@@ -63,6 +63,9 @@ _Placed: TypeAlias = "tuple[tuple[str, Any], tuple[_Read, str], int]"
 """Key and sample as it is stored; the function that reads it, and the URL of its shard; its number in the epoch."""
 
 _SMALL: Final = 1 << 14
+
+_PIECE: Final = 16
+"""Samples that leave a block before as many are read into the next one."""
 
 _LARGEST_REUSED: Final = (1 << 25) - (1 << 16)
 """The largest size that raises glibc's threshold: DEFAULT_MMAP_THRESHOLD_MAX in malloc.c, less its overhead."""
@@ -344,18 +347,28 @@ def _readable(placed: Iterator[_Placed], run: Run, skips: Skips) -> Iterator[Any
 
 def _shuffled(placed: Iterator[_Placed], shuffle: Shuffle, start: Start, mask: Iterator[bool]) -> Iterator[_Placed]:
     """Yield the samples of the mask, block by block in random order, from the position of ``start``."""
+    return chain.from_iterable(_shuffled_pieces(placed, shuffle, start, mask))
+
+
+def _shuffled_pieces(
+    placed: Iterator[_Placed], shuffle: Shuffle, start: Start, mask: Iterator[bool]
+) -> Iterator[Iterator[_Placed]]:
+    """Yield the samples of :func:`_shuffled` in pieces of ``_PIECE``; after each, as many are read for the next block.
+
+    A piece costs one turn of this generator: its samples are passed on by functions in C.
+    """
     number, passed = divmod(start.position, shuffle.buffer_samples)
     placed = islice(placed, number * shuffle.buffer_samples - start.first, None)
     block: list[Any] = [_kept(one) for one in islice(placed, shuffle.buffer_samples)]
     while block:
         following: list[Any] = []
-        for place, own in zip(shuffle.block(number, len(block))[passed:], mask):  # noqa: B905 - the mask is endless
-            out, block[place] = block[place], None
-            if own:
-                yield out
-            more = next(placed, None)
-            if more is not None:
-                following.append(_kept(more))
+        order = shuffle.block(number, len(block))
+        for first in range(passed, len(order), _PIECE):
+            piece = order[first : first + _PIECE]
+            yield map(block.__getitem__, compress(piece, mask))
+            for place in piece:
+                block[place] = None
+            following += [_kept(one) for one in islice(placed, len(piece))]
         following += [_kept(one) for one in islice(placed, shuffle.buffer_samples - len(following))]
         block, number, passed = following, number + 1, 0
 
