@@ -73,7 +73,8 @@ def crawl(config_file: Path, *, follow: bool, every: float, as_json: bool) -> No
         else:
             report = run(settings, store, progress=progress.say, watch=progress.watch)
             with suppress(StoreError):  # the next search makes the index, or says why it can't
-                SearchIndex.open(settings.store, progress.say).close()
+                if SearchIndex.is_quick(settings.store):
+                    SearchIndex.open(settings.store, progress.say).close()
     if as_json:
         echo_json(report.json())
     else:

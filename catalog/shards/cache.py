@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from catalog.errors import ChecksumMismatch, DataError, InvalidShard
+from catalog.shards.progress import download_progress
 from catalog.shards.source import open_nonblocking
 
 if sys.platform != "win32":
@@ -124,13 +125,14 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 def _fill(file: BinaryIO, path: Path, expected: ExpectedDigest, where: str, download: Download) -> None:
     digest = expected.new_hash()
     file.truncate(0)  # a killed process may have left bytes
-    with closing(download()) as downloaded:
+    with closing(download()) as downloaded, download_progress(where) as received:
         for offset, chunk in downloaded:
             if offset == 0:
                 file.truncate(0)
                 digest = expected.new_hash()
             file.write(chunk)
             digest.update(chunk)
+            received(offset + len(chunk))
     file.flush()
     expected.check(digest.hexdigest(), where, file)
     _verified.add(_mark(file, path, expected))

@@ -109,6 +109,10 @@ def rank_of(made: datetime, *, draft: bool) -> int:
     return _DRAFTS if draft else -int(made.timestamp() * 1_000_000)
 
 
+_QUICK_CHANGES: Final = 5000
+"""Changes of a store whose first index takes about five seconds."""
+
+
 class SearchIndex:
     """An index that fits its store; a context manager. Methods raise :class:`StoreError`."""
 
@@ -119,6 +123,20 @@ class SearchIndex:
         self._schemas: dict[str, _Schema | None] = {}
         self._dead: frozenset[int] = frozenset()
         self._total = 0
+
+    @staticmethod
+    def is_quick(store: Path) -> bool:
+        """Return whether :meth:`open` takes little time: there is an index already, or the store had few changes.
+
+        The first index of a large store takes longer than a crawl of exports. Raises :class:`StoreError`.
+        """
+        if index_path(store).exists():
+            return True
+        reader = Reader(store)
+        try:
+            return reader.position().number <= _QUICK_CHANGES
+        finally:
+            reader.close()
 
     @classmethod
     def open(cls, store: Path, progress: Callable[[str], object] = lambda _: None) -> Self:

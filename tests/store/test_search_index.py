@@ -7,6 +7,8 @@ import sqlite3
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
+
 from catalog.records import DATASET
 from catalog.store import search_index
 from catalog.store.matching import question
@@ -69,3 +71,13 @@ def test_an_index_of_another_format_is_built_again(tmp_path: Path) -> None:
     assert _found(store) == expected
     index_path(store).write_bytes(b"no database")
     assert _found(store) == expected
+
+
+def test_a_crawl_makes_the_first_index_of_small_stores_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.sqlite"
+    fill(path, datasets=3)
+    assert SearchIndex.is_quick(path)
+    monkeypatch.setattr("catalog.store.search_index._QUICK_CHANGES", 2)
+    assert not SearchIndex.is_quick(path)
+    SearchIndex.open(path).close()
+    assert SearchIndex.is_quick(path)
