@@ -76,8 +76,10 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "docs").mkdir()
     (folder / "docs" / "index.md").write_text("# Home\n\n<!-- catalog:home -->\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("catalog.site.plugin.finish_site", lambda *_, **__: None)
         config = load_config(str(folder / "mkdocs.yml"))
+        # In the module that MkDocs has loaded: another test of this process may have imported it anew.
+        loaded = type(config.plugins["catalog"])._finish.__globals__  # type: ignore[attr-defined]
+        patch.setitem(loaded, "finish_site", lambda *_, **__: None)
         config.plugins.on_startup(command="build", dirty=False)
         build(config)
     return folder
