@@ -8,14 +8,12 @@ They have nothing to do with ``science.alt.dataset.label``, a name for a version
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from catalog.atproto.datamodel import encode
+from catalog.atproto.datamodel import bytes_of, encode
 from catalog.errors import CatalogError, InvalidProof, RequestFailed
 from catalog.syntax import AtUri, Cid, Did
 from catalog.syntax.instant import Datetime
@@ -120,7 +118,7 @@ def read_label(item: Json, labeler: Labeler, *, now: datetime) -> tuple[Moderati
         Did.parse(subject)
     cid = item.get("cid")
     unsigned = {name: field for name, field in item.items() if name not in {"sig", "$type"}}
-    if not labeler.key.verifies(_signature(item.get("sig")), encode(unsigned)):
+    if not labeler.key.verifies(bytes_of(item.get("sig")), encode(unsigned)):
         raise InvalidProof("a label with a wrong signature")
     expires = item.get("exp")
     over = isinstance(expires, str) and Datetime.parse(expires).moment <= now
@@ -128,16 +126,6 @@ def read_label(item: Json, labeler: Labeler, *, now: datetime) -> tuple[Moderati
         source=str(labeler.did), subject=subject, value=value, cid="" if cid is None else str(Cid.parse(str(cid)))
     )
     return label, Datetime.parse(created).moment.astimezone(UTC).isoformat(), item.get("neg") is True or over
-
-
-def _signature(value: Json) -> bytes:
-    text = value.get("$bytes") if isinstance(value, dict) else None
-    if not isinstance(text, str):
-        return b""
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def self_labels(record: Any) -> list[str]:  # noqa: ANN401 - any record
