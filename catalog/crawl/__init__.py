@@ -58,19 +58,20 @@ def crawl(
     store: Store,
     *,
     sources: Sequence[Source] | None = None,
+    labels: bool = True,
     progress: Callable[[str], object] | None = None,
     watch: Callable[[Sequence[Tally]], object] | None = None,
 ) -> CrawlReport:
     """Bring the store up to date with the sources; streams are followed until they are caught up.
 
-    ``sources`` are those to crawl, by default all of the settings.
+    ``sources`` are those to crawl, by default all of the settings. With ``labels`` the labelers are asked, too.
     Failures of sources, manifests and records are in the report. ``watch`` receives the counters at the beginning,
     which keep counting. Raises :class:`~catalog.errors.StoreBusy` if another crawl uses the store, and
     :class:`StoreError`.
     """
     with store.crawling(), Client(settings.network, parks=True) as client:
         crawled = settings.sources if sources is None else sources
-        return _crawl_once(settings, store, client, Locks(), crawled, progress, watch)
+        return _crawl_once(settings, store, client, Locks(), crawled, progress, watch, labels=labels)
 
 
 def follow(
@@ -173,6 +174,8 @@ def _crawl_once(  # noqa: PLR0917 — as its callers got them
     sources: Sequence[Source],
     progress: Callable[[str], object] | None,
     watch: Callable[[Sequence[Tally]], object] | None,
+    *,
+    labels: bool = True,
 ) -> CrawlReport:
     """Crawl these sources once. Exports come last: they may be older than what the network says."""
     started = time.monotonic()
@@ -201,7 +204,7 @@ def _crawl_once(  # noqa: PLR0917 — as its callers got them
         for follower, tally in followers:
             with tally.containing(tally.source):
                 follower.keep_cursor()
-        for did in settings.labelers:
+        for did in settings.labelers if labels else ():
             tally = Tally(source=f"labeler:{did}")
             tallies.append(tally)
             kinds.guarded(crawler, tally, str(did), partial(read_labels, did, settings, store, client, tally))

@@ -270,7 +270,8 @@ def _crawl(settings: CatalogSettings, store: Store, sources: Sequence[Source] | 
     from catalog.crawl import crawl
 
     try:
-        report = crawl(settings, store, sources=sources, progress=log.info)
+        whole = sources is None or len(sources) == len(settings.sources)  # else a draft has changed while serving
+        report = crawl(settings, store, sources=sources, labels=whole, progress=log.info)
     except StoreBusy as error:  # what it has is whole all the same
         log.warning("catalog: %s; the site is built from what it has so far", error.what)
         store.apply(settings)

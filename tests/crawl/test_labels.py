@@ -258,3 +258,10 @@ def test_a_label_is_shown_on_the_page(world: World) -> None:
     assert f"Label of {LABELER}: <strong>" in html
     assert "graphic-media" in html
     assert "&lt;b&gt;fun&lt;/b&gt;" in html
+
+
+def test_a_crawl_of_changed_sources_alone_asks_no_labeler(world: World) -> None:
+    world.labeler.say(SUBJECT, "!hide")
+    with Store.open(world.path) as store:
+        report = crawl(world.settings, store, sources=[], labels=False)
+    assert (report.sources, world.labeler.fake.asked) == ((), [])
