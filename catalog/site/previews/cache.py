@@ -81,13 +81,7 @@ class Cache:
             "checked": entry.checked, "etag": mark.etag, "size": mark.size, "modified": mark.modified,
             "failed": entry.failed, "misfit": entry.misfit,
         }  # fmt: skip
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            part.write_bytes(json.dumps(facts).encode() + b"\n" + entry.raw)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        replace_file(path, json.dumps(facts).encode() + b"\n" + entry.raw)
 
     @classmethod
     def preview(cls, path: Path) -> Preview | None:
@@ -125,3 +119,14 @@ class Cache:
                 path.unlink(missing_ok=True)
                 total, gone = total - size, gone + 1
         return gone
+
+
+def replace_file(path: Path, raw: bytes) -> None:
+    """Write a file of a cache at once, also beside threads and processes that write the same. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        part.write_bytes(raw)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

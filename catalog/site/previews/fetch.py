@@ -186,10 +186,8 @@ class _Gatherer:
         return found
 
     def _manifest(self, node: DatasetNode, folder: Path) -> Path | None:
-        if time.monotonic() > self.end:
-            return None
         try:
-            return dataset_manifests(node, self.network, folder)
+            return dataset_manifests(node, self.network, folder, fetches=time.monotonic() <= self.end)
         except Exception as error:  # noqa: BLE001 - one dataset's manifests
             self.progress(f"Shard manifests: none of {node.uri}: {contained(error, where=str(node.uri))}")
             return None

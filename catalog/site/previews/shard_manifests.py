@@ -1,4 +1,4 @@
-"""What the shard manifests of a dataset give its page: statistics of all samples, and the index of the row viewer.
+"""Statistics of all samples and the index of the row viewer, made of the shard manifests of a dataset.
 
 Manifests never change, as their blobs are named by CID; so what is made of them is kept in the folder of the store.
 """
@@ -18,6 +18,7 @@ from catalog.records import BlobStorage
 from catalog.samples.statistics import FieldStatistics, merged
 from catalog.shards.locations import shards_of_storage
 from catalog.shards.shard import Shard
+from catalog.site.previews.cache import replace_file
 from catalog.site.row_index import BLOCK, FORMATS, ShardRows, row_index
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ class DatasetManifests:
             return None
 
 
-def dataset_manifests(node: DatasetNode, settings: NetworkSettings, folder: Path) -> Path | None:
-    """Return the file with what the manifests of a dataset give; ``None`` if it has none that can be read.
+def dataset_manifests(node: DatasetNode, settings: NetworkSettings, folder: Path, *, fetches: bool) -> Path | None:
+    """Return the file made of the manifests of a dataset; ``None`` if it has none that can be read.
 
-    It is made if it isn't in ``folder``, where that of a draft is made again each time.
+    It is made if it isn't in ``folder`` and ``fetches`` is true; that of a draft is made again each time.
     """
     shards = list(_shards(node))
     if not shards or len(shards) > MAX_SHARDS:
@@ -85,13 +86,10 @@ def dataset_manifests(node: DatasetNode, settings: NetworkSettings, folder: Path
     path = folder / f"{hashlib.sha256(named.encode('utf-8', 'replace')).hexdigest()}.zip"
     if path.is_file() and not node.local:
         return path
-    found = _read(shards, settings)
+    found = _read(shards, settings) if fetches else None
     if found is None:
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(found.dump())
-    part.replace(path)
+    replace_file(path, found.dump())
     return path
 
 
