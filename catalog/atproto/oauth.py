@@ -74,7 +74,7 @@ class AuthorizationServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tokens:
-    """A session by OAuth as it is stored: its tokens, its key, and whom they are for. ``expires`` is in Unix time."""
+    """A stored session by OAuth: its tokens, its key, and its account. ``expires`` is in Unix time."""
 
     did: str
     pds: str

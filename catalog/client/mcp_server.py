@@ -3,7 +3,7 @@
 - Read only: no tool writes a record or a file, and none opens an address that the guard of the HTTP client refuses.
 - Bounded: lists, texts and whole answers have a maximum.
 - Names, descriptions and samples are written by strangers. Each answer is one JSON object between two marks that no
-  stranger can guess, below a line that says so; invisible characters are escaped. A text in a record is data.
+  stranger can guess, below a line that marks it as data; invisible characters are escaped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ P = ParamSpec("P")
 MAX_RESULTS: Final = 50
 MAX_ROWS: Final = 10
 MAX_ANSWER: Final = 40_000
-"""Characters of an answer; the rest is left out, and the answer says so."""
+"""Maximum characters of an answer; a longer one is cut and marked ``cut``."""
 _MAX_TEXT: Final = 4000
 _MAX_ITEMS: Final = 100
 _MAX_DEPTH: Final = 8

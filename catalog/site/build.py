@@ -179,7 +179,7 @@ class Built:
     replaced: tuple[str, ...]
     """Addresses and names of the catalog's pages and exports that the site's owner has written instead."""
     has_box: bool
-    """Whether the catalog's pages have the search box."""
+    """True if the catalog's pages have the search box."""
     requested: dict[str, Job[str | None]]
     """Address → job of each page that is written on request."""
     _templates: Templates

@@ -51,7 +51,7 @@ class Inputs:
         self._server: LiveReloadServer | None = None
         self._trigger: TemporaryDirectory[str] | None = None
         self._noted: tuple[str, dict[Source, State]] = "", {}
-        """What the last rebuild that was asked for is to show."""
+        """The state of the inputs at the last request for a rebuild."""
         self._changes = 0
         self._watched: set[tuple[Path, bool]] = set()
 

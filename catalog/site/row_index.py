@@ -1,4 +1,4 @@
-"""The index of a dataset's rows for the row viewer: where each sample lies, and the values of its small columns.
+"""The index of a dataset's rows for the row viewer: the position of each sample, and the values of its small columns.
 
 ``index.json`` names the other files, which are zlib streams:
 

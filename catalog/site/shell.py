@@ -26,7 +26,7 @@ ARCHETYPE_BODY: Final = f"<h1>{BODY}</h1>"
 """The content of an archetype as HTML."""
 
 PLACEHOLDERS: Final = (b"CatalogShell", HIDDEN_FOLDER.encode())
-"""What no file of a finished site contains."""
+"""Placeholders, which no file of a finished site contains."""
 SECTION_MARK: Final = "<div data-catalog-section></div>"
 """The end of a section's own text; heading, text and mark are replaced by the body."""
 

@@ -116,7 +116,7 @@ class DatasetNode(_Node):
     local: tuple[Path, ...] = ()
     related: tuple[DatasetNode, ...] = ()
     has_manifests: bool = False
-    """Whether shard manifests are published with it, or may lie beside the local copies of a draft."""
+    """True if shard manifests are published with it, or may be beside the local copies of a draft."""
 
     @property
     def record(self) -> Dataset:
